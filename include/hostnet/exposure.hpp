@@ -1,0 +1,57 @@
+// A lease that this process holds: as long as the object lives, the ports are reachable.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "hostnet/port.hpp"
+
+namespace hostnet {
+
+/// What became of a lease.
+enum class ExposureState {
+  active,    ///< Rules, sysctl and alias are in place.
+  released,  ///< Given back, by release(), by the destructor, or by somebody's `tc-hostnet release`.
+  failed,    ///< Could not be kept (the bridge vanished, the rules could not be put back); nothing is left.
+};
+
+/// "active", "released" or "failed".
+const char* to_string(ExposureState state) noexcept;
+
+/// Move-only owner of one lease. Thread-safe: any thread may ask or release; moving is as for any object.
+class Exposure {
+ public:
+  Exposure() noexcept = default;  ///< Holds nothing.
+  Exposure(Exposure&&) noexcept = default;
+  Exposure& operator=(Exposure&& other) noexcept;
+  Exposure(const Exposure&) = delete;
+  Exposure& operator=(const Exposure&) = delete;
+  /// Releases; a failure goes to the log sink, never out of here.
+  ~Exposure();
+
+  /// Takes every rule, alias and setting of this lease away, in the safe order, and cuts its live connections.
+  /// Every step is tried even when one fails. Does nothing on a lease that has ended.
+  /// @throws Error naming all the steps that failed, after all have been tried.
+  void release();
+
+  /// The lease id, as `tc-hostnet list` shows it; empty when this object holds nothing.
+  [[nodiscard]] std::string id() const;
+  [[nodiscard]] ExposureState state() const;
+  /// Why it is released or failed, one line; empty while active.
+  [[nodiscard]] std::string reason() const;
+  /// Sorted and without duplicates.
+  [[nodiscard]] std::vector<HostPort> ports() const;
+  /// The address to which the alias resolves in the container, dotted quad.
+  [[nodiscard]] std::string gateway() const;
+  /// The interface the containers hang on.
+  [[nodiscard]] std::string interface() const;
+
+  class Impl;  ///< What a path keeps of a lease; not for users.
+  explicit Exposure(std::shared_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
+
+ private:
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace hostnet

@@ -1,0 +1,10 @@
+// Everything, for `#include <hostnet/hostnet.hpp>`.
+#pragma once
+
+#include "hostnet/error.hpp"
+#include "hostnet/exposer.hpp"
+#include "hostnet/exposure.hpp"
+#include "hostnet/log.hpp"
+#include "hostnet/port.hpp"
+#include "hostnet/target.hpp"
+#include "hostnet/version.hpp"

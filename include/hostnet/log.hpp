@@ -1,0 +1,18 @@
+// Where the library's messages go. The library itself never prints.
+#pragma once
+
+#include <functional>
+#include <string_view>
+
+namespace hostnet {
+
+enum class LogLevel { debug, info, warning, error };
+
+/// Receives one line without a newline. Called from any thread, one call at a time; must not throw and must not
+/// call set_log_sink().
+using LogSink = std::function<void(LogLevel, std::string_view)>;
+
+/// Replaces the process-wide sink; an empty one discards everything, which is the default. Thread-safe.
+void set_log_sink(LogSink sink);
+
+}  // namespace hostnet

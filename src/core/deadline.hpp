@@ -1,0 +1,38 @@
+// One point in time that a whole operation, with all its stages, must meet.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <climits>
+
+namespace hostnet {
+
+/// A point on the monotonic clock, or never. A plain value.
+class Deadline {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  static Deadline never() { return Deadline{Clock::time_point::max()}; }
+  static Deadline after(std::chrono::milliseconds span) { return Deadline{Clock::now() + span}; }
+
+  [[nodiscard]] bool is_never() const { return at_ == Clock::time_point::max(); }
+  [[nodiscard]] bool expired() const { return !is_never() && Clock::now() >= at_; }
+
+  /// Time left, never negative; the largest int of milliseconds for never.
+  [[nodiscard]] std::chrono::milliseconds remaining() const {
+    using std::chrono::milliseconds;
+    if (is_never()) return milliseconds{INT_MAX};
+    // Rounded up: a poll() with it must not wake just before the deadline and spin.
+    const auto left = std::chrono::ceil<milliseconds>(at_ - Clock::now());
+    return std::clamp(left, milliseconds{0}, milliseconds{INT_MAX});
+  }
+
+  /// The timeout argument for poll(2) and epoll_wait(2): milliseconds, -1 for never.
+  [[nodiscard]] int poll_timeout() const { return is_never() ? -1 : static_cast<int>(remaining().count()); }
+
+ private:
+  explicit Deadline(Clock::time_point at) : at_(at) {}
+  Clock::time_point at_;
+};
+
+}  // namespace hostnet

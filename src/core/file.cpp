@@ -1,0 +1,84 @@
+// Whole files in and out.
+#include "core/file.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+
+#include "core/strings.hpp"
+#include "hostnet/error.hpp"
+
+namespace hostnet {
+
+std::string read_all(int fd, std::size_t limit) {
+  std::string out;
+  std::array<char, 16384> buffer;
+  for (;;) {
+    const ssize_t got = ::read(fd, buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw Error::from_errno("read", errno);
+    if (got == 0) return out;
+    out.append(buffer.data(), static_cast<std::size_t>(got));
+    if (out.size() > limit) throw Error(Errc::failure, fmt::format("more than {} bytes to read", limit), {}, EFBIG);
+  }
+}
+
+std::string read_file(const std::filesystem::path& path, std::size_t limit) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) throw Error::from_errno(fmt::format("open {}", path.string()), errno);
+  try {
+    return read_all(fd.get(), limit);
+  } catch (const Error& error) {
+    throw error.in_context(path.string());
+  }
+}
+
+std::optional<std::string> try_read_file(const std::filesystem::path& path) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return std::nullopt;
+  return read_all(fd.get(), 64U << 20);
+}
+
+void write_all(int fd, std::string_view data) {
+  while (!data.empty()) {
+    const ssize_t put = ::write(fd, data.data(), data.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) throw Error::from_errno("write", errno);
+    data.remove_prefix(static_cast<std::size_t>(put));
+  }
+}
+
+void replace_file(const std::filesystem::path& path, std::string_view text, mode_t mode) {
+  const std::string fresh = path.string() + ".new";
+  Fd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode));
+  if (!fd) throw Error::from_errno(fmt::format("create {}", fresh), errno);
+  try {
+    write_all(fd.get(), text);
+  } catch (const Error& error) {
+    ::unlink(fresh.c_str());
+    throw error.in_context(fresh);
+  }
+  if (::rename(fresh.c_str(), path.c_str()) != 0) {
+    const int cause = errno;
+    ::unlink(fresh.c_str());
+    throw Error::from_errno(fmt::format("rename {} to {}", fresh, path.string()), cause);
+  }
+}
+
+std::optional<std::uint64_t> process_start_time(pid_t pid) {
+  const auto stat = try_read_file(fmt::format("/proc/{}/stat", pid));
+  if (!stat) return std::nullopt;
+  // The command name, field 2, is in parentheses and may hold anything, also blanks and parentheses.
+  const auto name_end = stat->rfind(')');
+  if (name_end == std::string::npos) return std::nullopt;
+  const auto fields = split(std::string_view(*stat).substr(name_end + 2), ' ');
+  constexpr std::size_t start_time = 22 - 3;  // field 3 is the first after the name
+  if (fields.size() <= start_time) return std::nullopt;
+  return parse_number(fields[start_time], UINT64_MAX);
+}
+
+}  // namespace hostnet

@@ -1,0 +1,35 @@
+// Whole files in and out, and the facts of a process that tell it from a later one with its pid.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/fd.hpp"
+
+namespace hostnet {
+
+/// The whole of a file, at most `limit` bytes. @throws Error with errno, also when the file is larger.
+std::string read_file(const std::filesystem::path& path, std::size_t limit = 64U << 20);
+
+/// read_file(), or nullopt when it cannot be opened.
+std::optional<std::string> try_read_file(const std::filesystem::path& path);
+
+/// Everything from the descriptor's position to its end, at most `limit` bytes. @throws Error.
+std::string read_all(int fd, std::size_t limit);
+
+/// Writes all of `data`, going on after short writes. @throws Error.
+void write_all(int fd, std::string_view data);
+
+/// Replaces the file in one step (a new file renamed over it): a reader sees the old text or the new.
+/// @throws Error; the old file is untouched then.
+void replace_file(const std::filesystem::path& path, std::string_view text, mode_t mode);
+
+/// When a process started, in clock ticks after boot (proc(5), stat field 22); nullopt when there is none.
+std::optional<std::uint64_t> process_start_time(pid_t pid);
+
+}  // namespace hostnet

@@ -1,0 +1,80 @@
+// Port specifications: parsing, printing, and the checks every request passes first.
+#include "hostnet/port.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/strings.hpp"
+#include "hostnet/error.hpp"
+
+namespace hostnet {
+namespace {
+
+constexpr const char* kForm = "give PORT or PORT:CPORT, each 1 to 65535, for example 8088 or 5432:15432";
+
+std::uint16_t parse_port(std::string_view part, std::string_view whole) {
+  const auto number = parse_number(part, UINT64_MAX);
+  if (!number) {
+    const bool digits = !part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos;
+    throw Error(Errc::invalid_argument,
+                digits ? fmt::format("port {}: {} is greater than 65535", quoted(whole), quoted(part))
+                       : fmt::format("port {}: {} is not a port number", quoted(whole), quoted(part)),
+                kForm);
+  }
+  if (*number == 0)
+    throw Error(Errc::invalid_argument, fmt::format("port {}: a port must be greater than zero", quoted(whole)), kForm);
+  if (*number > 65535)
+    throw Error(Errc::invalid_argument, fmt::format("port {}: {} is greater than 65535", quoted(whole), *number), kForm);
+  return static_cast<std::uint16_t>(*number);
+}
+
+}  // namespace
+
+const char* to_string(Protocol protocol) noexcept { return protocol == Protocol::udp ? "udp" : "tcp"; }
+
+HostPort HostPort::parse(std::string_view text) {
+  HostPort port;
+  auto numbers = text;
+  if (const auto slash = text.find('/'); slash != std::string_view::npos) {
+    const auto protocol = text.substr(slash + 1);
+    if (protocol != "tcp" && protocol != "udp")
+      throw Error(Errc::invalid_argument,
+                  fmt::format("port {}: protocol {} is neither tcp nor udp", quoted(text), quoted(protocol)), kForm);
+    if (protocol == "udp") port.protocol = Protocol::udp;
+    numbers = text.substr(0, slash);
+  }
+  const auto parts = split(numbers, ':');
+  if (parts.size() > 2)
+    throw Error(Errc::invalid_argument,
+                fmt::format("port {}: {} numbers where at most two belong", quoted(text), parts.size()), kForm);
+  port.host = parse_port(parts.front(), text);
+  port.container = parts.size() == 2 ? parse_port(parts.back(), text) : port.host;
+  return port;
+}
+
+std::string HostPort::to_string() const {
+  const char* const suffix = hostnet::to_string(protocol);
+  return host == container ? fmt::format("{}/{}", host, suffix) : fmt::format("{}:{}/{}", host, container, suffix);
+}
+
+std::vector<HostPort> normalise(std::vector<HostPort> ports) {
+  for (const auto& port : ports)
+    if (port.host == 0 || port.container == 0)
+      throw Error(Errc::invalid_argument, "a port to expose must be greater than zero", kForm);
+  std::ranges::sort(ports);
+  ports.erase(std::unique(ports.begin(), ports.end()), ports.end());
+
+  auto by_container = ports;
+  const auto door = [](const HostPort& port) { return std::pair(port.container, port.protocol); };
+  std::ranges::sort(by_container, {}, door);
+  const auto twice = std::ranges::adjacent_find(by_container, {}, door);
+  if (twice != by_container.end())
+    throw Error(Errc::conflict,
+                fmt::format("container port {} is asked to lead to host port {} and to host port {}", twice->container,
+                            twice->host, std::next(twice)->host),
+                "give each host port a container port of its own, HOST:CONTAINER");
+  return ports;
+}
+
+}  // namespace hostnet

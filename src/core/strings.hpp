@@ -1,0 +1,30 @@
+// Small text helpers: strict numbers, safe display of what a user or another program sent.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hostnet {
+
+/// A decimal number of digits alone (no sign, no space), at most `max`; nullopt for anything else.
+std::optional<std::uint64_t> parse_number(std::string_view text, std::uint64_t max);
+
+/// Splits at every `separator`; "a,,b" gives three parts, "" gives one empty part.
+std::vector<std::string_view> split(std::string_view text, char separator);
+
+/// Without leading and trailing blanks, tabs and line ends.
+std::string_view trim(std::string_view text);
+
+/// In single quotes for an error message: control characters become \xNN and what is longer than 80 bytes is cut.
+std::string quoted(std::string_view text);
+
+/// `text` as one word of a POSIX shell command line, quoted only where needed.
+std::string shell_word(std::string_view text);
+
+/// "a", "a and b", "a, b and c".
+std::string list_of(const std::vector<std::string>& parts);
+
+}  // namespace hostnet

@@ -1,0 +1,85 @@
+// Interfaces, addresses and routes of one network namespace, over rtnetlink (libnl-route).
+#pragma once
+
+#include <netlink/netlink.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/fd.hpp"
+#include "core/ipv4.hpp"
+
+namespace hostnet::netlink {
+
+using Socket = unique_handle<nl_sock, nl_socket_free>;
+
+/// A network interface as the kernel describes it at one moment.
+struct Link {
+  int ifindex = 0;
+  std::string name;
+  std::string kind;      ///< "bridge", "veth", …; empty for a physical one.
+  int master = 0;        ///< ifindex of the bridge it is a port of, 0 for none.
+  int peer = 0;          ///< IFLA_LINK: a veth's other end, 0 for none. May lie in another netns.
+  bool peer_elsewhere = false;  ///< IFLA_LINK_NETNSID is present: `peer` counts in another netns.
+  bool up = false;
+  bool route_localnet = false;  ///< net.ipv4.conf.<name>.route_localnet
+};
+
+struct Address {
+  int ifindex = 0;
+  Ipv4 address;
+  unsigned prefix = 32;  ///< Prefix length, 0–32.
+};
+
+struct Route {
+  Ipv4 destination;
+  unsigned prefix = 0;  ///< 0 is the default route.
+  int ifindex = 0;      ///< Outgoing interface, 0 for none.
+  bool local = false;   ///< In the local table (the host's own addresses).
+};
+
+/// One NETLINK_ROUTE socket. Not thread-safe. Every call throws Error (not_authorised for EPERM, else failure)
+/// and names the interface and the operation.
+class Rtnl {
+ public:
+  /// In the calling thread's network namespace.
+  Rtnl();
+  /// In another network namespace: an open descriptor of /proc/PID/ns/net or /run/netns/NAME. The calling
+  /// thread stays where it is.
+  static Rtnl in_namespace(int netns_fd);
+
+  /// nullopt when there is no such interface.
+  std::optional<Link> link(std::string_view name);
+  std::optional<Link> link(int ifindex);
+  std::vector<Link> links();
+  /// IPv4 addresses, of one interface or (0) of all.
+  std::vector<Address> addresses(int ifindex = 0);
+  /// IPv4 routes of the main and local tables.
+  std::vector<Route> routes();
+
+  /// net.ipv4.conf.<interface>.route_localnet, by ifindex: CAP_NET_ADMIN is enough, /proc/sys may be read-only.
+  void set_route_localnet(int ifindex, bool on);
+
+  /// Creates a bridge and returns its ifindex.
+  int add_bridge(const std::string& name);
+  /// Creates a veth pair: `name` here, `peer` in the namespace of `peer_netns_fd`.
+  void add_veth(const std::string& name, const std::string& peer, int peer_netns_fd);
+  void add_address(int ifindex, Ipv4 address, unsigned prefix);
+  void set_master(int ifindex, int master);
+  void set_up(int ifindex);
+  void add_default_route(Ipv4 gateway, int ifindex);
+  /// Nothing when it is gone already.
+  void remove(int ifindex);
+
+ private:
+  explicit Rtnl(Socket socket);
+  Socket socket_;
+};
+
+/// A number that no other network namespace of this boot has or will have (SO_NETNS_COOKIE; the nsfs inode on
+/// kernels before 5.14), of the calling thread's namespace.
+std::uint64_t namespace_cookie();
+
+}  // namespace hostnet::netlink

@@ -1,0 +1,44 @@
+// Netlink notifications: interfaces that change or go, and changes to nftables rules.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "netlink/link.hpp"
+
+namespace hostnet::netlink {
+
+struct LinkEvent {
+  enum class Kind { changed, removed, lost };  ///< lost: the kernel dropped events; look at everything again.
+  Kind kind = Kind::changed;
+  int ifindex = 0;
+  std::string name;
+};
+
+/// Subscribed to RTNLGRP_LINK from its construction on, in that thread's netns. Not thread-safe.
+class LinkMonitor {
+ public:
+  LinkMonitor();
+  /// Readable (EPOLLIN) when read() has something.
+  [[nodiscard]] int fd() const;
+  /// All events that wait; never blocks. @throws Error.
+  std::vector<LinkEvent> read();
+
+ private:
+  Socket socket_;
+};
+
+/// Subscribed to NFNLGRP_NFTABLES. Not thread-safe.
+class NftMonitor {
+ public:
+  /// @throws Error where the kernel has no nf_tables.
+  NftMonitor();
+  [[nodiscard]] int fd() const;
+  /// Drains what waits; true when anything changed (or events were lost).
+  bool read();
+
+ private:
+  Socket socket_;
+};
+
+}  // namespace hostnet::netlink

@@ -1,0 +1,42 @@
+// Who listens on which port, and cutting live TCP connections, over NETLINK_SOCK_DIAG (sock_diag(7)).
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/ipv4.hpp"
+#include "hostnet/port.hpp"
+
+namespace hostnet::netlink {
+
+/// A socket that accepts connections (TCP) or is bound and unconnected (UDP).
+struct Listener {
+  bool ipv6 = false;
+  std::array<std::uint8_t, 16> address{};  ///< Network order; the first four bytes for IPv4.
+  std::uint16_t port = 0;
+  bool v6only = false;
+  uid_t uid = 0;
+  std::uint32_t inode = 0;
+
+  /// Whether a packet to this IPv4 address reaches it: bound to it, to 0.0.0.0, or to :: without IPV6_V6ONLY.
+  [[nodiscard]] bool serves(Ipv4 address) const;
+  /// "127.0.0.1:80", "[::1]:80".
+  [[nodiscard]] std::string to_string() const;
+};
+
+/// Everybody who listens on a port, IPv4 and IPv6, in the calling thread's netns. @throws Error.
+std::vector<Listener> listeners(std::uint16_t port, Protocol protocol = Protocol::tcp);
+
+/// All listeners of a protocol by one dump, for many ports at once. @throws Error.
+std::vector<Listener> all_listeners(Protocol protocol = Protocol::tcp);
+
+/// Resets one local TCP socket (SOCK_DESTROY, CAP_NET_ADMIN): its program gets ECONNABORTED, the peer an RST.
+/// @return false when there is no such socket. @throws Error, with EOPNOTSUPP on a kernel without
+///         CONFIG_INET_DIAG_DESTROY.
+bool destroy_tcp(Endpoint local, Endpoint remote);
+
+}  // namespace hostnet::netlink
