@@ -41,7 +41,8 @@ struct Probe {
   std::vector<std::string> reasons;  ///< One line each; empty when usable.
 };
 
-/// Called when a lease ends other than by its own release(), from a thread of the library. Must not throw.
+/// Called when a lease ends other than by its own release(), from a thread of the library. Must not throw, and must
+/// not destroy the last Exposure of its exposer.
 using StateCallback = std::function<void(const std::string& lease, ExposureState, const std::string& reason)>;
 
 /// A path. Thread-safe. Exposures may outlive the Exposer that made them.

@@ -3,11 +3,13 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <thread>
 
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
@@ -66,6 +68,17 @@ void replace_file(const std::filesystem::path& path, std::string_view text, mode
     const int cause = errno;
     ::unlink(fresh.c_str());
     throw Error::from_errno(fmt::format("rename {} to {}", fresh, path.string()), cause);
+  }
+}
+
+bool lock_file(int fd, Deadline deadline) {
+  using std::chrono::milliseconds;
+  // flock() has no timeout of its own; the pauses grow so that a long wait costs nothing.
+  for (auto pause = milliseconds{1};; pause = std::min(pause * 2, milliseconds{20})) {
+    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
+    if (errno != EWOULDBLOCK && errno != EINTR) throw Error::from_errno("flock", errno);
+    if (deadline.expired()) return false;
+    std::this_thread::sleep_for(std::min(pause, deadline.remaining()));
   }
 }
 

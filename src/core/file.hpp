@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/deadline.hpp"
 #include "core/fd.hpp"
 
 namespace hostnet {
@@ -28,6 +29,9 @@ void write_all(int fd, std::string_view data);
 /// Replaces the file in one step (a new file renamed over it): a reader sees the old text or the new.
 /// @throws Error; the old file is untouched then.
 void replace_file(const std::filesystem::path& path, std::string_view text, mode_t mode);
+
+/// Takes flock(2) LOCK_EX on an open file, waiting until the deadline. @return false when that passed. @throws Error.
+bool lock_file(int fd, Deadline deadline);
 
 /// When a process started, in clock ticks after boot (proc(5), stat field 22); nullopt when there is none.
 std::optional<std::uint64_t> process_start_time(pid_t pid);

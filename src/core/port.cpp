@@ -18,14 +18,14 @@ std::uint16_t parse_port(std::string_view part, std::string_view whole) {
   if (!number) {
     const bool digits = !part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos;
     throw Error(Errc::invalid_argument,
-                digits ? fmt::format("port {}: {} is greater than 65535", quoted(whole), quoted(part))
-                       : fmt::format("port {}: {} is not a port number", quoted(whole), quoted(part)),
+                digits ? fmt::format("port {}: {} is greater than 65535", quote(whole), quote(part))
+                       : fmt::format("port {}: {} is not a port number", quote(whole), quote(part)),
                 kForm);
   }
   if (*number == 0)
-    throw Error(Errc::invalid_argument, fmt::format("port {}: a port must be greater than zero", quoted(whole)), kForm);
+    throw Error(Errc::invalid_argument, fmt::format("port {}: a port must be greater than zero", quote(whole)), kForm);
   if (*number > 65535)
-    throw Error(Errc::invalid_argument, fmt::format("port {}: {} is greater than 65535", quoted(whole), *number), kForm);
+    throw Error(Errc::invalid_argument, fmt::format("port {}: {} is greater than 65535", quote(whole), *number), kForm);
   return static_cast<std::uint16_t>(*number);
 }
 
@@ -40,14 +40,14 @@ HostPort HostPort::parse(std::string_view text) {
     const auto protocol = text.substr(slash + 1);
     if (protocol != "tcp" && protocol != "udp")
       throw Error(Errc::invalid_argument,
-                  fmt::format("port {}: protocol {} is neither tcp nor udp", quoted(text), quoted(protocol)), kForm);
+                  fmt::format("port {}: protocol {} is neither tcp nor udp", quote(text), quote(protocol)), kForm);
     if (protocol == "udp") port.protocol = Protocol::udp;
     numbers = text.substr(0, slash);
   }
   const auto parts = split(numbers, ':');
   if (parts.size() > 2)
     throw Error(Errc::invalid_argument,
-                fmt::format("port {}: {} numbers where at most two belong", quoted(text), parts.size()), kForm);
+                fmt::format("port {}: {} numbers where at most two belong", quote(text), parts.size()), kForm);
   port.host = parse_port(parts.front(), text);
   port.container = parts.size() == 2 ? parse_port(parts.back(), text) : port.host;
   return port;

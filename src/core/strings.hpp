@@ -19,7 +19,7 @@ std::vector<std::string_view> split(std::string_view text, char separator);
 std::string_view trim(std::string_view text);
 
 /// In single quotes for an error message: control characters become \xNN and what is longer than 80 bytes is cut.
-std::string quoted(std::string_view text);
+std::string quote(std::string_view text);
 
 /// `text` as one word of a POSIX shell command line, quoted only where needed.
 std::string shell_word(std::string_view text);

@@ -25,8 +25,8 @@ TEST_CASE("trim") {
 }
 
 TEST_CASE("quoted shows control characters and cuts long text") {
-  CHECK(quoted("a\x1b[31m\n") == "'a\\x1b[31m\\x0a'");
-  CHECK(quoted(std::string(200, 'x')) == "'" + std::string(80, 'x') + "…'");
+  CHECK(quote("a\x1b[31m\n") == "'a\\x1b[31m\\x0a'");
+  CHECK(quote(std::string(200, 'x')) == "'" + std::string(80, 'x') + "…'");
 }
 
 TEST_CASE("shell_word quotes only where a shell would see more than one plain word") {

@@ -1,0 +1,24 @@
+// Random names.
+#include "core/random.hpp"
+
+#include <fmt/format.h>
+#include <sys/random.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+
+#include "hostnet/error.hpp"
+
+namespace hostnet {
+
+std::string random_hex(std::size_t digits) {
+  std::array<std::uint8_t, 32> bytes{};
+  // Up to 256 bytes come whole and are never cut short by a signal (getrandom(2)).
+  if (::getrandom(bytes.data(), digits / 2, 0) < 0) throw Error::from_errno("getrandom", errno);
+  std::string out;
+  for (std::size_t i = 0; i < digits / 2; ++i) fmt::format_to(std::back_inserter(out), "{:02x}", bytes[i]);
+  return out;
+}
+
+}  // namespace hostnet
