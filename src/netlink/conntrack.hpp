@@ -1,10 +1,10 @@
 // Connection-tracking entries: listing those that a DNAT made, and deleting them (nfnetlink, libnl-nf).
 #pragma once
 
-#include <vector>
-
 #include "core/ipv4.hpp"
 #include "hostnet/port.hpp"
+
+#include <vector>
 
 namespace hostnet::netlink {
 
@@ -19,7 +19,8 @@ struct Flow {
   bool operator==(const Flow&) const = default;
 };
 
-/// All TCP and UDP entries over IPv4 of the calling thread's netns. @throws Error (CAP_NET_ADMIN).
+/// The TCP and UDP entries over IPv4 that a DNAT made, in the calling thread's netns. The kernel walks its
+/// whole table for it unless that is empty: some 13 ms with 262,144 buckets. @throws Error (CAP_NET_ADMIN).
 std::vector<Flow> conntrack_flows();
 
 /// Deletes one entry. @return false when it is gone already. @throws Error.

@@ -1,27 +1,24 @@
 // Interfaces, addresses and routes of one network namespace, over rtnetlink (libnl-route).
 #pragma once
 
-#include <netlink/netlink.h>
+#include "core/ipv4.hpp"
+#include "netlink/socket.hpp"
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "core/fd.hpp"
-#include "core/ipv4.hpp"
-
 namespace hostnet::netlink {
-
-using Socket = unique_handle<nl_sock, nl_socket_free>;
 
 /// A network interface as the kernel describes it at one moment.
 struct Link {
   int ifindex = 0;
   std::string name;
-  std::string kind;      ///< "bridge", "veth", …; empty for a physical one.
-  int master = 0;        ///< ifindex of the bridge it is a port of, 0 for none.
-  int peer = 0;          ///< IFLA_LINK: a veth's other end, 0 for none. May lie in another netns.
+  std::string kind;             ///< "bridge", "veth", …; empty for a physical one.
+  int master = 0;               ///< ifindex of the bridge it is a port of, 0 for none.
+  int peer = 0;                 ///< IFLA_LINK: a veth's other end, 0 for none. May lie in another netns.
   bool peer_elsewhere = false;  ///< IFLA_LINK_NETNSID is present: `peer` counts in another netns.
   bool up = false;
   bool route_localnet = false;  ///< net.ipv4.conf.<name>.route_localnet
@@ -40,8 +37,8 @@ struct Route {
   bool local = false;   ///< In the local table (the host's own addresses).
 };
 
-/// One NETLINK_ROUTE socket. Not thread-safe. Every call throws Error (not_authorised for EPERM, else failure)
-/// and names the interface and the operation.
+/// One NETLINK_ROUTE socket. Not thread-safe. Every call throws Error (not_authorised for EPERM, else
+/// failure) and names the interface and the operation.
 class Rtnl {
  public:
   /// In the calling thread's network namespace.
@@ -59,7 +56,8 @@ class Rtnl {
   /// IPv4 routes of the main and local tables.
   std::vector<Route> routes();
 
-  /// net.ipv4.conf.<interface>.route_localnet, by ifindex: CAP_NET_ADMIN is enough, /proc/sys may be read-only.
+  /// net.ipv4.conf.<interface>.route_localnet, by ifindex: CAP_NET_ADMIN is enough, /proc/sys may be
+  /// read-only.
   void set_route_localnet(int ifindex, bool on);
 
   /// Creates a bridge and returns its ifindex.

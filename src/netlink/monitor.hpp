@@ -1,10 +1,10 @@
 // Netlink notifications: interfaces that change or go, and changes to nftables rules.
 #pragma once
 
+#include "netlink/link.hpp"
+
 #include <string>
 #include <vector>
-
-#include "netlink/link.hpp"
 
 namespace hostnet::netlink {
 

@@ -1,5 +1,5 @@
-// A read-only look at nf_tables (nfnetlink), to tell who manages INPUT and whether it would let our traffic in.
-// Listing only: nothing here creates or loads a table.
+// A read-only look at nf_tables (nfnetlink), to tell who manages INPUT and whether it would let our traffic
+// in. Listing only: nothing here creates or loads a table.
 #pragma once
 
 #include <cstdint>
@@ -15,26 +15,28 @@ struct NftChain {
   std::string family;  ///< "ip" or "inet"
   std::string table;
   std::string name;
-  bool base = false;       ///< It hangs on a hook; then the four below are set.
-  std::string type;        ///< "filter", "nat", "route"
-  unsigned hook = 0;       ///< NF_INET_PRE_ROUTING 0 … NF_INET_POST_ROUTING 4
+  bool base = false;  ///< It hangs on a hook; then the four below are set.
+  std::string type;   ///< "filter", "nat", "route"
+  unsigned hook = 0;  ///< NF_INET_PRE_ROUTING 0 … NF_INET_POST_ROUTING 4
   int priority = 0;
   bool drop_policy = false;
-  std::uint32_t use = 0;   ///< NFTA_CHAIN_USE: its rules and the jumps to it.
+  std::uint32_t use = 0;  ///< NFTA_CHAIN_USE: its rules and the jumps to it.
 
   bool operator==(const NftChain&) const = default;
 };
 
 /// What matters here of one rule: how it could decide about a packet that was DNATed on its way in.
 struct NftRule {
-  bool accepts = false;            ///< Has the verdict accept.
-  bool wants_dnat_status = false;  ///< Matches `ct status dnat` (native), or conntrack --ctstate DNAT (xtables).
+  bool accepts = false;  ///< Has the verdict accept.
+  bool wants_dnat_status =
+      false;  ///< Matches `ct status dnat` (native), or conntrack --ctstate DNAT (xtables).
   std::optional<std::string> iifname;  ///< Matches this input interface exactly (not negated), "docker*" too.
-  unsigned other_matches = 0;      ///< Number of expressions that match something else.
-  std::string comment;             ///< As far as it is told; may be empty.
+  unsigned other_matches = 0;          ///< Number of expressions that match something else.
+  std::string comment;                 ///< As far as it is told; may be empty.
 };
 
-/// Every chain in families ip and inet. Empty where the kernel has no nf_tables. @throws Error (CAP_NET_ADMIN).
+/// Every chain in families ip and inet. Empty where the kernel has no nf_tables. @throws Error
+/// (CAP_NET_ADMIN).
 std::vector<NftChain> nft_chains();
 
 /// The rules of one chain, in order. @throws Error.

@@ -1,15 +1,15 @@
 // Who listens on which port, and cutting live TCP connections, over NETLINK_SOCK_DIAG (sock_diag(7)).
 #pragma once
 
+#include "core/ipv4.hpp"
+#include "hostnet/port.hpp"
+
 #include <sys/types.h>
 
 #include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
-
-#include "core/ipv4.hpp"
-#include "hostnet/port.hpp"
 
 namespace hostnet::netlink {
 
@@ -35,7 +35,9 @@ std::vector<Listener> listeners(std::uint16_t port, Protocol protocol = Protocol
 std::vector<Listener> all_listeners(Protocol protocol = Protocol::tcp);
 
 /// Resets one local TCP socket (SOCK_DESTROY, CAP_NET_ADMIN): its program gets ECONNABORTED, the peer an RST.
-/// @return false when there is no such socket. @throws Error, with EOPNOTSUPP on a kernel without
+/// A listener is never touched, nor is what waits in TIME_WAIT; IPv6 sockets with mapped addresses are found
+/// as well.
+/// @return false when there is no such connection. @throws Error, with EOPNOTSUPP on a kernel without
 ///         CONFIG_INET_DIAG_DESTROY.
 bool destroy_tcp(Endpoint local, Endpoint remote);
 

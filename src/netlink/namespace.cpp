@@ -1,0 +1,46 @@
+// Which network namespace a thread is in, and sockets in another one.
+#include "netlink/link.hpp"
+#include "netlink/request.hpp"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <future>
+#include <sched.h>
+#include <thread>
+
+#ifndef SO_NETNS_COOKIE  // Linux 5.14
+#define SO_NETNS_COOKIE 71
+#endif
+
+namespace hostnet::netlink {
+
+Rtnl Rtnl::in_namespace(int netns_fd) {
+  // A socket belongs for ever to the namespace that its maker was in. A thread of its own goes there, so that
+  // there is no way back that could fail and leave the caller in the wrong place.
+  std::packaged_task<Socket()> task([netns_fd] {
+    if (::setns(netns_fd, CLONE_NEWNET) != 0) throw Error::from_errno("enter a network namespace", errno);
+    return open_socket(NETLINK_ROUTE);
+  });
+  auto opened = task.get_future();
+  std::thread(std::move(task)).join();
+  return Rtnl(opened.get());
+}
+
+std::uint64_t namespace_cookie() {
+  const Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  if (!socket) throw Error::from_errno("open a netlink socket", errno);
+  std::uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  if (::getsockopt(socket.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) == 0) return cookie;
+  if (errno != ENOPROTOOPT) throw Error::from_errno("read the network namespace's cookie", errno);
+  struct stat status {};
+  if (::stat("/proc/thread-self/ns/net", &status) != 0) {
+    throw Error::from_errno("stat /proc/thread-self/ns/net", errno);
+  }
+  return status.st_ino;
+}
+
+}  // namespace hostnet::netlink

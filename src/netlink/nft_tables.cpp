@@ -1,0 +1,73 @@
+// Listing nf_tables chains and rules.
+#include "netlink/nft_tables.hpp"
+
+#include "netlink/nft_rule.hpp"
+#include "netlink/request.hpp"
+
+#include <fmt/format.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <netinet/in.h>
+
+namespace hostnet::netlink {
+namespace {
+
+constexpr int message_type(int nft_message) { return NFNL_SUBSYS_NFTABLES << 8 | nft_message; }
+
+void parse_chain(const nlmsghdr& header, std::vector<NftChain>& chains) {
+  const Attributes<NFTA_CHAIN_MAX> attributes(header, sizeof(nfgenmsg));
+  const auto family = payload<nfgenmsg>(header).nfgen_family;
+  if (family != NFPROTO_IPV4 && family != NFPROTO_INET) return;
+  const Attributes<NFTA_HOOK_MAX> hook(attributes[NFTA_CHAIN_HOOK]);
+  chains.push_back({.family = family == NFPROTO_IPV4 ? "ip" : "inet",
+                    .table = std::string(get_text(attributes[NFTA_CHAIN_TABLE])),
+                    .name = std::string(get_text(attributes[NFTA_CHAIN_NAME])),
+                    .base = attributes[NFTA_CHAIN_HOOK] != nullptr,
+                    .type = std::string(get_text(attributes[NFTA_CHAIN_TYPE])),
+                    .hook = get_be32(hook[NFTA_HOOK_HOOKNUM]),
+                    .priority = static_cast<int>(get_be32(hook[NFTA_HOOK_PRIORITY])),
+                    .drop_policy = attributes[NFTA_CHAIN_POLICY] != nullptr &&
+                                   get_be32(attributes[NFTA_CHAIN_POLICY]) == NF_DROP,
+                    .use = get_be32(attributes[NFTA_CHAIN_USE])});
+}
+
+}  // namespace
+
+std::vector<NftChain> nft_chains() {
+  Socket socket;
+  try {
+    socket = open_socket(NETLINK_NETFILTER);
+  } catch (const Error& error) {
+    if (error.sys_errno() == EPROTONOSUPPORT) return {};
+    throw;
+  }
+  // NFPROTO_UNSPEC lists all families by one dump.
+  const auto request = make_message(message_type(NFT_MSG_GETCHAIN), NLM_F_DUMP,
+                                    nfgenmsg{.nfgen_family = NFPROTO_UNSPEC, .version = NFNETLINK_V0});
+  std::vector<NftChain> chains;
+  const int error = dump(socket.get(), request.get(), chains, parse_chain);
+  if (error == EINVAL || error == EOPNOTSUPP) return {};  // nfnetlink knows of no nf_tables
+  if (error != 0) throw Error::from_errno("list nf_tables chains", error);
+  return chains;
+}
+
+std::vector<NftRule> nft_rules(const NftChain& chain) {
+  const auto socket = open_socket(NETLINK_NETFILTER);
+  const auto family = static_cast<std::uint8_t>(chain.family == "ip" ? NFPROTO_IPV4 : NFPROTO_INET);
+  const auto request = make_message(message_type(NFT_MSG_GETRULE), NLM_F_DUMP,
+                                    nfgenmsg{.nfgen_family = family, .version = NFNETLINK_V0});
+  put(request.get(), NFTA_RULE_TABLE, chain.table);
+  put(request.get(), NFTA_RULE_CHAIN, chain.name);
+  std::vector<NftRule> rules;
+  const int error =
+      dump(socket.get(), request.get(), rules,
+           [](const nlmsghdr& header, std::vector<NftRule>& out) { out.push_back(parse_rule(header)); });
+  if (error != 0) {
+    throw Error::from_errno(
+        fmt::format("list rules of nf_tables chain {} {} {}", chain.family, chain.table, chain.name), error);
+  }
+  return rules;
+}
+
+}  // namespace hostnet::netlink

@@ -1,0 +1,21 @@
+// For a call that must fail with a hostnet::Error: hands back the error, so that a test can look at all of
+// it.
+#pragma once
+
+#include "hostnet/error.hpp"
+
+#include <stdexcept>
+
+namespace test {
+
+template <class Function>
+hostnet::Error error_of(Function function) {
+  try {
+    function();
+  } catch (const hostnet::Error& error) {
+    return error;
+  }
+  throw std::logic_error("the call was expected to fail and succeeded");
+}
+
+}  // namespace test

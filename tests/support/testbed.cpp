@@ -1,0 +1,136 @@
+// Setting up the host and its neighbourhood, and comparing what it looks like.
+#include "support/testbed.hpp"
+
+#include "core/file.hpp"
+#include "core/strings.hpp"
+#include "support/sockets.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fcntl.h>
+#include <sched.h>
+#include <set>
+#include <thread>
+
+namespace test {
+namespace {
+
+hostnet::Fd enter_fresh_namespace() {
+  hostnet::Fd home(check_call(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC), "open ns/net"));
+  check_call(::unshare(CLONE_NEWNET), "unshare");
+  return home;
+}
+
+constexpr const char* kHost = R"(set -e
+ip link set lo up
+for bridge in br0:198.18.0.1 br1:198.18.1.1 docker0:198.18.2.1; do
+  ip link add "${bridge%:*}" type bridge
+  ip address add "${bridge#*:}/24" dev "${bridge%:*}"
+  ip link set "${bridge%:*}" up
+done
+sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0
+for table in raw mangle nat filter; do iptables-legacy -t "$table" -n -L >/dev/null; done
+)";
+
+// A container: its interface eth0, and in the host a port of the bridge, or an interface of its own.
+void attach(const NetNs& netns, const std::string& port, const std::string& bridge, const std::string& prefix) {
+  exec(fmt::format("ip link add {0} type veth peer name eth0 netns {1} && ip link set {0} {2} up", port, netns.path(),
+                   bridge.empty() ? "" : "master " + bridge));
+  netns.exec(fmt::format("set -e; ip link set eth0 up; ip address add {}/24 dev eth0\n"
+                         "ip route add default via {}.1\n"
+                         "sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0",
+                         prefix, prefix.substr(0, prefix.rfind('.'))));
+}
+
+}  // namespace
+
+MovedThread::MovedThread() : home_(enter_fresh_namespace()) {}
+
+MovedThread::~MovedThread() { ::setns(home_.get(), CLONE_NEWNET); }
+
+Testbed::Testbed()
+    : gateway(ip("198.18.0.1")),
+      br1_gateway(ip("198.18.1.1")),
+      host_gateway(ip("198.18.2.1")),
+      uplink_address(ip("198.18.9.1")) {
+  exec("sh", kHost);
+  attach(container, "port2", "br0", "198.18.0.2");
+  attach(neighbour, "port3", "br0", "198.18.0.3");
+  attach(hostile, "port4", "br0", "198.18.0.4");
+  attach(other, "port5", "br1", "198.18.1.2");
+  attach(uplink, "uplink0", "", "198.18.9.2");
+  exec("ip address add 198.18.9.1/24 dev uplink0");
+  remember();
+}
+
+std::unique_ptr<hostnet::Exposer> Testbed::exposer(hostnet::StateCallback on_state) const {
+  return hostnet::make_exposer(
+      {.path = hostnet::Path::native, .runtime_dir = runtime_dir(), .on_state = std::move(on_state)});
+}
+
+hostnet::ExposeRequest Testbed::on_br0(std::vector<hostnet::HostPort> ports) {
+  return {.target = hostnet::Target::bridge("br0"), .ports = std::move(ports)};
+}
+
+hostnet::ExposeRequest Testbed::for_container(std::vector<hostnet::HostPort> ports) const {
+  return {.target = hostnet::Target::netns(container.path()), .ports = std::move(ports)};
+}
+
+std::string Testbed::snapshot() const {
+  return exec("set -e; exec 2>/dev/null; iptables-legacy-save | sed '/^#/d; s/ \\[[0-9:]*\\]$//; s/^/legacy /'\n"
+              "nft -s list ruleset | sed 's/^/nft /'\n"
+              "grep . /proc/sys/net/ipv4/conf/*/route_localnet\n"
+              "find " +
+              runtime_dir() + " -mindepth 1 | sort");
+}
+
+std::string Testbed::changes() const { return difference(before_, snapshot()); }
+
+std::string Testbed::unguarded() const {
+  // In this order: a set-up that goes on meanwhile puts the guard first, a tear-down takes it last.
+  std::set<std::string> open;
+  for (const auto* bridge : {"br0", "br1", "docker0"})
+    if (route_localnet(bridge)) open.insert(bridge);
+  if (open.empty()) return {};
+  const auto raw = exec("iptables-legacy-save -t raw");
+  const bool drops = raw.find("-A TCHN-RAW -d 127.0.0.0/8 -m comment") != std::string::npos &&
+                     raw.find("-A TCHN-RAW -s 127.0.0.0/8 -m comment") != std::string::npos;
+  std::string out;
+  for (const auto& bridge : open) {
+    const auto jump = fmt::format("-A PREROUTING -i {0} -m comment --comment \"tc-hostnet:{0}\" -j TCHN-RAW\n", bridge);
+    if (!drops || raw.find(jump) == std::string::npos) out += bridge + ",";
+  }
+  return out;
+}
+
+bool route_localnet(const std::string& interface) {
+  return hostnet::read_file(fmt::format("/proc/sys/net/ipv4/conf/{}/route_localnet", interface)) != "0\n";
+}
+
+std::string difference(std::string_view before, std::string_view after) {
+  const auto old_lines = hostnet::split(before, '\n');
+  const auto new_lines = hostnet::split(after, '\n');
+  const std::multiset<std::string_view> was(old_lines.begin(), old_lines.end());
+  const std::multiset<std::string_view> is(new_lines.begin(), new_lines.end());
+  std::vector<std::string_view> gone;
+  std::vector<std::string_view> come;
+  std::set_difference(was.begin(), was.end(), is.begin(), is.end(), std::back_inserter(gone));
+  std::set_difference(is.begin(), is.end(), was.begin(), was.end(), std::back_inserter(come));
+  std::string out;
+  for (const auto line : gone) out += fmt::format("- {}\n", line);
+  for (const auto line : come) out += fmt::format("+ {}\n", line);
+  if (out.empty() && before != after) return "the same lines in another order\n";
+  return out;
+}
+
+bool eventually(const std::function<bool()>& question, std::chrono::milliseconds patience) {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  for (;;) {
+    if (question()) return true;
+    if (std::chrono::steady_clock::now() >= deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds{10});
+  }
+}
+
+}  // namespace test

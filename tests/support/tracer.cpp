@@ -1,0 +1,124 @@
+// Following a command by its system calls.
+//
+// At a stop on entry to a system call nothing of the call has happened, and SIGKILL makes the kernel leave it out. Every
+// thread and child is followed from its first instruction (PTRACE_O_TRACECLONE and its kin), and dies with the tracer.
+#include "support/tracer.hpp"
+
+#include "core/fd.hpp"
+
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <system_error>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+#include <fcntl.h>
+#include <set>
+#include <unistd.h>
+
+namespace test {
+namespace {
+
+struct Change {
+  std::uint64_t number;
+  const char* name;
+};
+
+// All by which the kernel's tables, the state folder, a lock or a reader elsewhere may come to differ.
+constexpr std::array kChanges{
+    Change{SYS_setsockopt, "setsockopt"}, Change{SYS_sendto, "sendto"},     Change{SYS_sendmsg, "sendmsg"},
+    Change{SYS_write, "write"},           Change{SYS_rename, "rename"},     Change{SYS_renameat2, "renameat2"},
+    Change{SYS_unlink, "unlink"},         Change{SYS_unlinkat, "unlinkat"}, Change{SYS_mkdir, "mkdir"},
+    Change{SYS_mkdirat, "mkdirat"},       Change{SYS_rmdir, "rmdir"},       Change{SYS_flock, "flock"},
+    Change{SYS_execve, "execve"},         Change{SYS_clone, "clone"},       Change{SYS_clone3, "clone3"},
+};
+
+const char* change_of(const __ptrace_syscall_info& info) {
+  if (info.op != PTRACE_SYSCALL_INFO_ENTRY) return nullptr;
+  if (info.entry.nr == SYS_openat && (info.entry.args[2] & O_CREAT) != 0) return "openat(O_CREAT)";
+  const auto found = std::find_if(kChanges.begin(), kChanges.end(),
+                                  [&](const Change& change) { return change.number == info.entry.nr; });
+  return found == kChanges.end() ? nullptr : found->name;
+}
+
+[[noreturn]] void become(char* const* argv) {
+  const int null = ::open("/dev/null", O_RDWR);
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null, fd);
+  ::setenv("ASAN_OPTIONS", "detect_leaks=0", 1);  // the leak check traces its process, which is traced already
+  ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+  ::raise(SIGSTOP);
+  ::execv(argv[0], argv);
+  ::_exit(127);
+}
+
+class Tracee {
+ public:
+  explicit Tracee(const std::vector<std::string>& argv) {
+    std::vector<char*> words;
+    for (const auto& word : argv) words.push_back(const_cast<char*>(word.c_str()));
+    words.push_back(nullptr);
+    root_ = ::fork();
+    if (root_ < 0) throw std::system_error(errno, std::generic_category(), "fork");
+    if (root_ == 0) become(words.data());
+    int status = 0;
+    ::waitpid(root_, &status, 0);
+    constexpr long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE |
+                             PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
+    ::ptrace(PTRACE_SETOPTIONS, root_, nullptr, options);
+    alive_.insert(root_);
+    go_on(root_, 0);
+  }
+  Tracee(const Tracee&) = delete;
+  Tracee& operator=(const Tracee&) = delete;
+  ~Tracee() { kill_all(); }
+
+  Traced run(unsigned n) {
+    for (;;) {
+      int status = 0;
+      const pid_t pid = ::waitpid(-1, &status, __WALL | __WNOTHREAD);
+      if (pid < 0) throw std::system_error(errno, std::generic_category(), "waitpid");
+      if (WIFEXITED(status) || WIFSIGNALED(status)) {
+        alive_.erase(pid);
+        if (pid == root_) return {.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status)};
+        continue;
+      }
+      alive_.insert(pid);
+      const int signal = WSTOPSIG(status);
+      if (signal == (SIGTRAP | 0x80)) {
+        __ptrace_syscall_info info{};
+        ::ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info);
+        const char* const change = change_of(info);
+        if (change != nullptr && n-- == 0) return {.killed = true, .call = change};
+      }
+      const bool of_tracing = signal == (SIGTRAP | 0x80) || signal == SIGTRAP || signal == SIGSTOP;
+      go_on(pid, of_tracing ? 0 : signal);
+    }
+  }
+
+ private:
+  static void go_on(pid_t pid, long signal) { ::ptrace(PTRACE_SYSCALL, pid, nullptr, signal); }
+
+  void kill_all() {
+    for (const pid_t pid : alive_) ::kill(pid, SIGKILL);
+    for (;;) {
+      int status = 0;
+      const pid_t pid = ::waitpid(-1, &status, __WALL | __WNOTHREAD);
+      if (pid < 0 && errno != EINTR) return;
+      // One that was born while the others were killed.
+      if (pid > 0 && WIFSTOPPED(status)) ::kill(pid, SIGKILL);
+    }
+  }
+
+  pid_t root_ = 0;
+  std::set<pid_t> alive_;
+};
+
+}  // namespace
+
+Traced kill_before_change(const std::vector<std::string>& argv, unsigned n) { return Tracee(argv).run(n); }
+
+}  // namespace test
