@@ -1,0 +1,96 @@
+// The calls, and which of the engines' API versions they are made in.
+//
+// Every engine answers /_ping without a version and names in its headers the newest version it speaks; that
+// one is used for the rest. A fixed number would not do: Docker 20.10 ends at 1.41 and Docker 29 begins
+// at 1.44 (Podman takes any). Nor would paths without a version, which mean the newest as well but which
+// Docker has long said it will drop. The few fields read here have been the same in all of them, and the
+// parsers notice should that change.
+#include "engine/client.hpp"
+
+#include "engine/parse.hpp"
+#include "engine/transport.hpp"
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+
+namespace hostnet::engine {
+
+Client::Client(Address address)
+    : address_(std::move(address)), transport_(std::make_unique<Transport>(address_)) {}
+Client::~Client() = default;
+Client::Client(Client&&) noexcept = default;
+Client& Client::operator=(Client&&) noexcept = default;
+
+void Client::ping(Deadline deadline) {
+  const auto answer = [&] {
+    try {
+      return transport_->get("/_ping", deadline);
+    } catch (const Error& error) {
+      if (error.code() != Errc::not_found) throw;
+      // Not a name that is unknown: every engine has this one.
+      throw Error(Errc::engine_error, fmt::format("{}: what answers is no container engine", error.what()));
+    }
+  }();
+  dialect_ = Dialect{
+      .docker = answer.api_version.empty() ? "" : "/v" + answer.api_version,
+      .libpod = answer.libpod_version.empty() ? "" : fmt::format("/v{}/libpod", answer.libpod_version),
+  };
+}
+
+const Client::Dialect& Client::dialect(Deadline deadline) {
+  if (!dialect_) ping(deadline);
+  return *dialect_;
+}
+
+template <class Parser>
+auto Client::fetch(const std::string& path, Deadline deadline, Parser parse) {
+  const auto answer = transport_->get(path, deadline);
+  try {
+    return parse(answer.body);
+  } catch (const Error& error) {
+    throw error.in_context(fmt::format("GET {} on {}", path, address_.socket));
+  }
+}
+
+Version Client::version(Deadline deadline) {
+  return fetch(dialect(deadline).docker + "/version", deadline, parse_version);
+}
+
+Network Client::network(std::string_view name_or_id, Deadline deadline) {
+  const auto& [docker, libpod] = dialect(deadline);
+  auto network =
+      fetch(fmt::format("{}/networks/{}", docker, path_segment(name_or_id)), deadline, parse_network);
+  if (!libpod.empty() && network.driver == "bridge") {
+    // By id: the compatible API knows the default network as "bridge", Podman's own only as "podman".
+    const auto path = fmt::format("{}/networks/{}/json", libpod, path_segment(network.id));
+    network.bridge = fetch(path, deadline, parse_libpod_bridges)[network.id];
+  }
+  return network;
+}
+
+std::vector<Network> Client::networks(Deadline deadline) {
+  const auto& [docker, libpod] = dialect(deadline);
+  auto networks = fetch(docker + "/networks", deadline, parse_networks);
+  if (!libpod.empty()) {
+    auto bridges = fetch(libpod + "/networks/json", deadline, parse_libpod_bridges);
+    for (auto& network : networks) network.bridge = bridges[network.id];
+  }
+  return networks;
+}
+
+Container Client::container(std::string_view name_or_id, Deadline deadline) {
+  const auto path = fmt::format("{}/containers/{}/json", dialect(deadline).docker, path_segment(name_or_id));
+  return fetch(path, deadline, parse_container);
+}
+
+std::optional<Ipv4> Client::host_gateway(Deadline deadline) {
+  const char* const default_network = dialect(deadline).libpod.empty() ? "bridge" : "podman";
+  try {
+    return network(default_network, deadline).gateway;
+  } catch (const Error& error) {
+    if (error.code() == Errc::not_found) return std::nullopt;
+    throw;
+  }
+}
+
+}  // namespace hostnet::engine

@@ -1,0 +1,108 @@
+// hosts(5) text.
+#include "engine/hosts_file.hpp"
+
+#include "core/strings.hpp"
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <strings.h>
+
+namespace hostnet::engine {
+namespace {
+
+constexpr std::string_view kMarker = "tc-hostnet ";
+constexpr std::string_view kBlanks = " \t\r\v\f";
+
+struct Line {
+  std::string_view text;     // With its newline, if it has one.
+  std::string_view address;  // Empty for a line that defines nothing.
+  std::string_view names;    // What stands between the address and the comment.
+  std::string_view lease;    // Whose line of ours it is; empty for a line that is not ours.
+};
+
+// Takes the next word off the front of `text`; empty at its end.
+std::string_view take_word(std::string_view& text) {
+  const auto begin = std::min(text.find_first_not_of(kBlanks), text.size());
+  const auto end = std::min(text.find_first_of(kBlanks, begin), text.size());
+  const auto word = text.substr(begin, end - begin);
+  text.remove_prefix(end);
+  return word;
+}
+
+// Takes the next line off the front of `hosts`, which is not empty.
+Line take_line(std::string_view& hosts) {
+  Line line;
+  const auto newline = hosts.find('\n');
+  line.text = hosts.substr(0, newline == std::string_view::npos ? newline : newline + 1);
+  hosts.remove_prefix(line.text.size());
+
+  const auto hash = line.text.find('#');
+  line.names = trim(line.text.substr(0, hash));
+  line.address = take_word(line.names);
+  if (hash != std::string_view::npos && !line.address.empty()) {
+    auto comment = trim(line.text.substr(hash + 1));
+    if (comment.starts_with(kMarker)) {
+      comment.remove_prefix(kMarker.size());
+      if (comment.find_first_of(kBlanks) == std::string_view::npos) line.lease = comment;
+    }
+  }
+  return line;
+}
+
+bool gives(const Line& line, std::string_view alias) {
+  auto names = line.names;
+  for (auto name = take_word(names); !name.empty(); name = take_word(names))
+    if (name.size() == alias.size() && ::strncasecmp(name.data(), alias.data(), alias.size()) == 0)
+      return true;
+  return false;
+}
+
+void check_word(std::string_view what, std::string_view word) {
+  bool plain = !word.empty();
+  for (const char c : word) plain = plain && static_cast<unsigned char>(c) > 0x20 && c != 0x7f && c != '#';
+  if (!plain)
+    throw Error(Errc::invalid_argument,
+                fmt::format("{} cannot be the {} in a hosts file", quote(word), what));
+}
+
+}  // namespace
+
+std::string alias_line(std::string_view alias, Ipv4 address, std::string_view lease) {
+  check_word("alias", alias);
+  check_word("lease", lease);
+  return fmt::format("{}\t{} # {}{}\n", address.to_string(), alias, kMarker, lease);
+}
+
+std::optional<std::string> foreign_definition(std::string_view hosts, std::string_view alias) {
+  while (!hosts.empty())
+    if (const auto line = take_line(hosts); line.lease.empty() && gives(line, alias))
+      return std::string(line.address);
+  return std::nullopt;
+}
+
+bool defines(std::string_view hosts, std::string_view alias) {
+  while (!hosts.empty())
+    if (gives(take_line(hosts), alias)) return true;
+  return false;
+}
+
+std::string with_alias(std::string_view hosts, std::string_view alias, Ipv4 address, std::string_view lease) {
+  const auto ours = alias_line(alias, address, lease);
+  for (auto rest = hosts; !rest.empty();)
+    if (take_line(rest).text == ours) return std::string(hosts);
+  std::string out(hosts);
+  if (!out.empty() && out.back() != '\n') out += '\n';
+  return out + ours;
+}
+
+std::string without_alias(std::string_view hosts, std::string_view lease) {
+  std::string out;
+  out.reserve(hosts.size());
+  while (!hosts.empty())
+    if (const auto line = take_line(hosts); lease.empty() || line.lease != lease) out += line.text;
+  return out;
+}
+
+}  // namespace hostnet::engine

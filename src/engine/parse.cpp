@@ -1,0 +1,180 @@
+// What is taken from an engine's answers, and what they must look like for that.
+//
+// Docker leaves out the bridge's interface name except where somebody chose it: its bridge driver then uses
+// "br-" and the first 12 digits of the network's id. Podman's compatible answer never has it; see
+// parse_libpod_bridges().
+#include "engine/parse.hpp"
+
+#include "core/strings.hpp"
+#include "engine/json_reader.hpp"
+#include "hostnet/error.hpp"
+
+#include <climits>
+#include <fmt/format.h>
+
+namespace hostnet::engine {
+namespace {
+
+std::string string_or_empty(const JsonReader& object, std::string_view key) {
+  const auto member = object.maybe(key);
+  return member ? member->string() : std::string{};
+}
+
+// An IPv4 address; nullopt for "" and for IPv6. Docker before 1.13 wrote a gateway with its prefix length.
+std::optional<Ipv4> ipv4_or_none(const JsonReader& object, std::string_view key) {
+  const auto member = object.maybe(key);
+  if (!member) return std::nullopt;
+  const auto text = member->string();
+  if (text.empty() || text.find(':') != std::string::npos) return std::nullopt;
+  const auto address = Ipv4::parse(std::string_view(text).substr(0, text.find('/')));
+  if (!address) member->reject(quote(text), "an IP address");
+  return address;
+}
+
+std::optional<Ipv4> configured_gateway(const JsonReader& network) {
+  const auto ipam = network.maybe("IPAM");
+  const auto config = ipam ? ipam->maybe("Config") : std::nullopt;
+  std::optional<Ipv4> gateway;
+  if (config)
+    config->each_element([&](const JsonReader& pool) {
+      const auto here = ipv4_or_none(pool, "Gateway");
+      if (!gateway) gateway = here;
+    });
+  return gateway;
+}
+
+std::string docker_bridge(const JsonReader& network, const std::string& name, const std::string& id) {
+  if (const auto options = network.maybe("Options"))
+    if (auto chosen = string_or_empty(*options, "com.docker.network.bridge.name"); !chosen.empty())
+      return chosen;
+  return name == "bridge" ? "docker0" : "br-" + id.substr(0, 12);
+}
+
+// Podman lists containers that were only created, too; those have no interface and hence none of these.
+bool attached(const JsonReader& container) {
+  return !string_or_empty(container, "IPv4Address").empty() ||
+         !string_or_empty(container, "IPv6Address").empty() ||
+         !string_or_empty(container, "MacAddress").empty();
+}
+
+Network read_network(const JsonReader& json) {
+  Network network;
+  network.id = json.at("Id").string();
+  network.name = json.at("Name").string();
+  network.driver = json.at("Driver").string();
+  if (const auto internal = json.maybe("Internal")) network.internal = internal->boolean();
+  if (network.driver == "bridge") network.bridge = docker_bridge(json, network.name, network.id);
+  network.gateway = configured_gateway(json);
+  if (const auto containers = json.maybe("Containers"))
+    containers->each_member([&](const std::string& id, const JsonReader& container) {
+      if (attached(container)) network.containers.push_back(id);
+    });
+  return network;
+}
+
+// At most `limit` bytes of UTF-8, on one line: it goes into an error message.
+std::string one_line(std::string_view text, std::size_t limit) {
+  text = trim(text);
+  const bool cut = text.size() > limit;
+  if (cut) {
+    while (limit > 0 && (static_cast<unsigned char>(text[limit]) & 0xc0) == 0x80) --limit;
+    text = text.substr(0, limit);
+  }
+  std::string out(text);
+  for (char& c : out)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  return cut ? out + "…" : out;
+}
+
+}  // namespace
+
+bool Version::is_podman() const { return product == "Podman Engine"; }
+
+Version parse_version(std::string_view text) {
+  const auto tree = parse_json(text);
+  const JsonReader json(tree);
+  Version version;
+  version.version = json.at("Version").string();
+  version.api_version = json.at("ApiVersion").string();
+  if (const auto platform = json.maybe("Platform")) version.product = string_or_empty(*platform, "Name");
+  if (version.product.empty())
+    version.product = "Docker Engine";  // Debian's build leaves the platform's name empty
+  if (const auto components = json.maybe("Components"))
+    components->each_element([&](const JsonReader& component) {
+      if (auto name = component.at("Name").string(); name == "Podman Engine")
+        version.product = std::move(name);
+    });
+  return version;
+}
+
+Network parse_network(std::string_view text) {
+  const auto tree = parse_json(text);
+  return read_network(JsonReader(tree));
+}
+
+std::vector<Network> parse_networks(std::string_view text) {
+  const auto tree = parse_json(text);
+  std::vector<Network> networks;
+  JsonReader(tree).each_element([&](const JsonReader& json) { networks.push_back(read_network(json)); });
+  return networks;
+}
+
+std::map<std::string, std::string> parse_libpod_bridges(std::string_view text) {
+  const auto tree = parse_json(text);
+  std::map<std::string, std::string> bridges;
+  const auto add = [&](const JsonReader& network) {
+    auto interface = string_or_empty(network, "network_interface");
+    if (network.at("driver").string() == "bridge")
+      bridges.emplace(network.at("id").string(), std::move(interface));
+  };
+  if (const JsonReader json(tree); json.is_array()) {
+    json.each_element(add);
+  } else {
+    add(json);
+  }
+  return bridges;
+}
+
+Container parse_container(std::string_view text) {
+  const auto tree = parse_json(text);
+  const JsonReader json(tree);
+  Container container;
+  container.id = json.at("Id").string();
+  container.name = json.at("Name").string();
+  if (container.name.starts_with('/')) container.name.erase(0, 1);
+
+  const auto state = json.at("State");
+  const auto pid = static_cast<pid_t>(state.at("Pid").integer(0, INT_MAX));
+  // Between two restarts Docker says Running with pid 0: there is no process then.
+  container.running = state.at("Running").boolean() && pid > 0;
+  if (container.running) container.pid = pid;
+
+  const auto host_config = json.at("HostConfig");
+  container.network_mode = host_config.at("NetworkMode").string();
+  if (const auto hosts = host_config.maybe("ExtraHosts"))
+    hosts->each_element([&](const JsonReader& entry) { container.extra_hosts.push_back(entry.string()); });
+  container.hosts_path = string_or_empty(json, "HostsPath");
+  if (const auto mounts = json.maybe("Mounts"))
+    mounts->each_element([&](const JsonReader& mount) {
+      if (string_or_empty(mount, "Destination") == "/etc/hosts") container.hosts_mounted = true;
+    });
+
+  if (const auto networks = json.at("NetworkSettings").maybe("Networks"))
+    networks->each_member([&](const std::string& name, const JsonReader& endpoint) {
+      container.endpoints.push_back({name, string_or_empty(endpoint, "NetworkID"),
+                                     ipv4_or_none(endpoint, "IPAddress"), ipv4_or_none(endpoint, "Gateway")});
+    });
+  return container;
+}
+
+std::string parse_error_message(std::string_view body) {
+  constexpr std::size_t longest = 400;
+  try {
+    const auto tree = parse_json(body);
+    return one_line(JsonReader(tree).at("message").string(), longest);
+  } catch (const Error&) {
+    return one_line(body, longest);
+  }
+}
+
+}  // namespace hostnet::engine

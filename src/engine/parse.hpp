@@ -1,0 +1,27 @@
+// The parsers behind Client, apart from the requests so that any text can be thrown at them.
+#pragma once
+
+#include "engine/client.hpp"
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hostnet::engine {
+
+/// All but the last throw Error{engine_error} with the path of the offending field, and nothing else.
+Version parse_version(std::string_view json);
+Network parse_network(std::string_view json);
+std::vector<Network> parse_networks(std::string_view json);
+Container parse_container(std::string_view json);
+
+/// Network id → interface name, from one network or the list of them as Podman's own ("libpod") API describes
+/// them.
+std::map<std::string, std::string> parse_libpod_bridges(std::string_view json);
+
+/// The "message" of an error body, or the body itself where it is not such JSON; one line, at most 400 bytes
+/// and "…".
+std::string parse_error_message(std::string_view body);
+
+}  // namespace hostnet::engine

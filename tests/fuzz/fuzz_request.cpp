@@ -1,0 +1,66 @@
+// Any bytes as what a user gives (a port, a name) and as a container's hosts file; what the functions promise
+// must hold.
+#include "engine/hosts_file.hpp"
+#include "engine/transport.hpp"
+#include "hostnet/error.hpp"
+#include "hostnet/port.hpp"
+
+#include <cstdint>
+#include <cstdlib>
+
+using namespace hostnet;
+using namespace hostnet::engine;
+
+namespace {
+
+void require(bool promise) {
+  if (!promise) std::abort();
+}
+
+void port(std::string_view text) {
+  try {
+    const auto port = HostPort::parse(text);
+    require(port.host != 0 && port.container != 0);
+    require(HostPort::parse(port.to_string()) == port);
+  } catch (const Error& error) {
+    require(error.code() == Errc::invalid_argument);
+  }
+}
+
+void hosts(std::string_view text) {
+  constexpr std::string_view alias = "host.testcontainers.internal";
+  const Ipv4 address{0x0a010203};
+  const auto clean = without_alias(text, "L1");
+  require(without_alias(clean, "L1") == clean);
+  const auto added = with_alias(clean, alias, address, "L1");
+  require(added.starts_with(clean));
+  require(defines(added, alias));
+  require(foreign_definition(added, alias) == foreign_definition(clean, alias));
+  require(without_alias(added, "L1").starts_with(clean));
+  require(with_alias(added, alias, address, "L1") == added);
+}
+
+void name(std::string_view text) {
+  try {
+    const auto segment = path_segment(text);
+    require(segment.find_first_of("/?#\\ ") == std::string::npos && segment != "." && segment != "..");
+  } catch (const Error& error) {
+    require(text.empty() && error.code() == Errc::invalid_argument);
+  }
+  try {
+    const auto line = alias_line(text, Ipv4{0x0a010203}, "L1");
+    require(defines(line, text) && !foreign_definition(line, text) && without_alias(line, "L1").empty());
+  } catch (const Error& error) {
+    require(error.code() == Errc::invalid_argument);
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  port(text);
+  hosts(text);
+  name(text);
+  return 0;
+}

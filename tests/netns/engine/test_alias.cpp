@@ -1,0 +1,382 @@
+// The alias written from outside into the hosts file of a process in a mount namespace of its own, which
+// stands for a container, also one that means harm.
+#include "core/fd.hpp"
+#include "core/file.hpp"
+#include "engine/alias.hpp"
+#include "hostnet/error.hpp"
+#include "support/temp_dir.hpp"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+
+#include <csignal>
+#include <fcntl.h>
+#include <filesystem>
+#include <functional>
+#include <sched.h>
+#include <thread>
+#include <unistd.h>
+
+using namespace hostnet;
+using namespace hostnet::engine;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kAlias = "host.testcontainers.internal";
+constexpr const char* kLine = "10.1.2.3\thost.testcontainers.internal # tc-hostnet L1\n";
+constexpr const char* kHosts = "127.0.0.1 localhost\n";
+const Ipv4 kAddress = Ipv4::parse("10.1.2.3").value();
+
+// For the fake container's side of the fork, where a failed REQUIRE would go on with the test.
+void must(int result, const char* what) {
+  if (result != 0) throw Error::from_errno(what, errno);
+}
+
+// A process in a mount namespace of its own whose root is a small tmpfs; it sleeps until it is ended.
+class FakeContainer {
+ public:
+  /// `furnish` runs in the new namespace with the tmpfs at `root`, before the process moves in there for
+  /// good.
+  explicit FakeContainer(const std::function<void(const fs::path& root)>& furnish) {
+    int ready[2];
+    REQUIRE(::pipe2(ready, O_CLOEXEC) == 0);
+    const Fd read_end(ready[0]);
+    Fd write_end(ready[1]);
+    pid_ = ::fork();
+    REQUIRE(pid_ >= 0);
+    if (pid_ == 0) live(write_end.get(), furnish);
+    write_end.reset();
+    char byte = 0;
+    REQUIRE(::read(read_end.get(), &byte, 1) == 1);
+    record_.pid = pid_;
+    record_.container = "f00dfeed0123456789";
+    record_.pid_start = process_start_time(pid_).value();
+  }
+  FakeContainer(const FakeContainer&) = delete;
+  FakeContainer& operator=(const FakeContainer&) = delete;
+  ~FakeContainer() { end(); }
+
+  void end() {
+    if (pid_ <= 0) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+    pid_ = -1;
+  }
+
+  [[nodiscard]] AliasRecord record(const fs::path& hosts_path = {}) const {
+    auto record = record_;
+    record.hosts_path = hosts_path.string();
+    return record;
+  }
+  [[nodiscard]] std::string hosts() const { return read_file(fmt::format("/proc/{}/root/etc/hosts", pid_)); }
+  [[nodiscard]] pid_t pid() const { return pid_; }
+
+ private:
+  [[noreturn]] static void live(int ready, const std::function<void(const fs::path&)>& furnish) {
+    try {
+      must(::unshare(CLONE_NEWNS), "unshare");
+      must(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), "make private");
+      const fs::path root = "/mnt";
+      must(::mount("tmpfs", root.c_str(), "tmpfs", 0, nullptr), "mount");
+      fs::create_directory(root / "etc");
+      furnish(root);
+      must(::chroot(root.c_str()), "chroot");
+      must(::chdir("/"), "chdir");
+      if (::write(ready, "x", 1) == 1)
+        for (;;) ::pause();
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "fake container: %s\n", error.what());
+    }
+    ::_exit(1);
+  }
+
+  pid_t pid_ = -1;
+  AliasRecord record_;
+};
+
+void write(const fs::path& path, std::string_view text) { replace_file(path, text, 0644); }
+
+// As an engine does it: its own file mounted over the image's.
+void bind(const fs::path& file, const fs::path& onto, unsigned long flags = 0) {
+  write(onto, "");
+  must(::mount(file.c_str(), onto.c_str(), nullptr, MS_BIND, nullptr), "bind");
+  if (flags != 0)
+    must(::mount(nullptr, onto.c_str(), nullptr, MS_BIND | MS_REMOUNT | flags, nullptr), "remount");
+}
+
+ino_t inode(const fs::path& path) {
+  struct stat status {};
+  REQUIRE(::stat(path.c_str(), &status) == 0);
+  return status.st_ino;
+}
+
+Errc code_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.code();
+  }
+  FAIL("no error");
+  throw std::logic_error("unreachable");
+}
+
+}  // namespace
+
+TEST_CASE("written and removed in place: the mounted inode stays the engine's") {
+  const test::TempDir dir;
+  const auto engines = dir.path() / "hosts";
+  write(engines, kHosts);
+  const auto before = inode(engines);
+  const FakeContainer container([&](const fs::path& root) { bind(engines, root / "etc/hosts"); });
+  const auto record = container.record(engines);
+
+  CHECK(write_alias(record, kAlias, kAddress, "L1") == AliasResult::written);
+  CHECK(container.hosts() == std::string(kHosts) + kLine);
+  CHECK(write_alias(record, kAlias, kAddress, "L1") == AliasResult::written);
+  CHECK(container.hosts() == std::string(kHosts) + kLine);
+  CHECK(write_alias(record, kAlias, kAddress, "L2") == AliasResult::written);
+  remove_alias(record, "L1");
+  CHECK(container.hosts() ==
+        std::string(kHosts) + "10.1.2.3\thost.testcontainers.internal # tc-hostnet L2\n");
+  remove_alias(record, "L2");
+  CHECK(container.hosts() == kHosts);
+  remove_alias(record, "L2");
+  CHECK(read_file(engines) == kHosts);
+  CHECK(inode(engines) == before);
+}
+
+TEST_CASE("HostsPath need not be visible here, nor be known") {
+  const FakeContainer container([](const fs::path& root) { write(root / "etc/hosts", "no newline"); });
+  for (const fs::path& path : {fs::path(), fs::path("/nonexistent/hosts")}) {
+    write_alias(container.record(path), kAlias, kAddress, "L1");
+    CHECK(container.hosts() == std::string("no newline\n") + kLine);
+    remove_alias(container.record(path), "L1");
+    CHECK(container.hosts() == "no newline\n");
+  }
+}
+
+TEST_CASE("the user's own entry: the same address is enough, another is a conflict; neither is touched") {
+  const std::string theirs = fmt::format("10.1.2.3 {} # mine\n", kAlias);
+  const FakeContainer container([&](const fs::path& root) { write(root / "etc/hosts", theirs); });
+  CHECK(write_alias(container.record(), kAlias, kAddress, "L1") == AliasResult::already_there);
+  try {
+    write_alias(container.record(), kAlias, Ipv4::parse("10.9.9.9").value(), "L1");
+    FAIL("written");
+  } catch (const Error& error) {
+    CHECK(error.code() == Errc::conflict);
+    CHECK(std::string(error.what()).find("already defined") != std::string::npos);
+    CHECK(std::string(error.what()).find("10.1.2.3") != std::string::npos);
+  }
+  remove_alias(container.record(), "L1");
+  CHECK(container.hosts() == theirs);
+}
+
+TEST_CASE("a read-only mount is written by HostsPath, when that is the same file") {
+  const test::TempDir dir;
+  const auto engines = dir.path() / "hosts";
+  write(engines, kHosts);
+  const FakeContainer container([&](const fs::path& root) { bind(engines, root / "etc/hosts", MS_RDONLY); });
+  write_alias(container.record(engines), kAlias, kAddress, "L1");
+  CHECK(container.hosts() == std::string(kHosts) + kLine);
+  remove_alias(container.record(engines), "L1");
+  CHECK(container.hosts() == kHosts);
+
+  // Where it cannot be seen there is no way, and that is said.
+  try {
+    write_alias(container.record(), kAlias, kAddress, "L1");
+    FAIL("written");
+  } catch (const Error& error) {
+    CHECK(error.sys_errno() == EROFS);
+  }
+  CHECK(read_file(engines) == kHosts);
+}
+
+TEST_CASE("a file that is not HostsPath is not written") {
+  const test::TempDir dir;
+  write(dir.path() / "hosts", kHosts);
+  write(dir.path() / "victim", "secret\n");
+  const FakeContainer container(
+      [&](const fs::path& root) { bind(dir.path() / "victim", root / "etc/hosts"); });
+  const auto record = container.record(dir.path() / "hosts");
+  CHECK(code_of([&] { write_alias(record, kAlias, kAddress, "L1"); }) == Errc::conflict);
+  CHECK(read_file(dir.path() / "victim") == "secret\n");
+  CHECK(read_file(dir.path() / "hosts") == kHosts);
+}
+
+TEST_CASE("this machine's own hosts file is never written, even when a container has it mounted") {
+  const auto before = read_file("/etc/hosts");
+  const FakeContainer container([](const fs::path& root) { bind("/etc/hosts", root / "etc/hosts"); });
+  CHECK(code_of([&] { write_alias(container.record(), kAlias, kAddress, "L1"); }) == Errc::conflict);
+
+  // Nor by a process without a mount namespace of its own, such as a mistaken pid would name.
+  const AliasRecord self{"f00d", ::getpid(), process_start_time(::getpid()).value(), ""};
+  CHECK(code_of([&] { write_alias(self, kAlias, kAddress, "L1"); }) == Errc::conflict);
+  CHECK(read_file("/etc/hosts") == before);
+}
+
+TEST_CASE("a symbolic link leads nowhere, at its end, in the folder's place, or out by way of /proc") {
+  const test::TempDir dir;
+  const auto victim = dir.path() / "victim";
+  write(victim, "secret\n");
+  const auto upward = "/../../../../../.." + victim.string();
+  const std::vector<std::function<void(const fs::path&)>> layouts{
+      [&](const fs::path& root) { fs::create_symlink(upward, root / "etc/hosts"); },
+      [&](const fs::path& root) { fs::create_symlink(victim, root / "etc/hosts"); },
+      [&](const fs::path& root) {
+        write(root / "real", kHosts);
+        fs::create_symlink("/real", root / "etc/hosts");
+      },
+      [&](const fs::path& root) {
+        fs::remove(root / "etc");
+        fs::create_symlink("/../../../.." + dir.path().string(), root / "etc");
+      },
+      [&](const fs::path& root) {
+        fs::create_directory(root / "proc");
+        must(::mount("proc", (root / "proc").c_str(), "proc", 0, nullptr), "proc");
+        fs::create_symlink("/proc/1/root" + victim.string(), root / "etc/hosts");
+      },
+  };
+  write(dir.path() / "hosts", "outside\n");
+  for (const auto& layout : layouts) {
+    const FakeContainer container(layout);
+    CHECK(code_of([&] { write_alias(container.record(), kAlias, kAddress, "L1"); }) == Errc::conflict);
+    CHECK(code_of([&] { remove_alias(container.record(), "L1"); }) == Errc::conflict);
+    CHECK(read_file(victim) == "secret\n");
+    CHECK(read_file(dir.path() / "hosts") == "outside\n");
+  }
+}
+
+TEST_CASE("a FIFO, a device, a folder: refused at once, without being opened") {
+  const std::vector<std::function<void(const fs::path&)>> layouts{
+      [](const fs::path& root) { must(::mkfifo((root / "etc/hosts").c_str(), 0666), "mkfifo"); },
+      [](const fs::path& root) {
+        must(::mknod((root / "etc/hosts").c_str(), S_IFCHR | 0666, makedev(1, 3)), "mknod");
+      },
+      [](const fs::path& root) { fs::create_directory(root / "etc/hosts"); },
+  };
+  for (const auto& layout : layouts) {
+    const FakeContainer container(layout);
+    const auto start = Deadline::Clock::now();
+    CHECK(code_of([&] { write_alias(container.record(), kAlias, kAddress, "L1"); }) == Errc::conflict);
+    CHECK(Deadline::Clock::now() - start < std::chrono::seconds{5});
+  }
+}
+
+TEST_CASE("no hosts file, no process, another process with the pid: not found, and removal does nothing") {
+  FakeContainer container([](const fs::path&) {});
+  CHECK(code_of([&] { write_alias(container.record(), kAlias, kAddress, "L1"); }) == Errc::not_found);
+  remove_alias(container.record(), "L1");
+
+  const FakeContainer other([](const fs::path& root) { write(root / "etc/hosts", kLine); });
+  auto reused = other.record();
+  reused.pid_start -= 1;
+  CHECK(code_of([&] { write_alias(reused, kAlias, kAddress, "L2"); }) == Errc::not_found);
+  remove_alias(reused, "L1");
+  CHECK(other.hosts() == kLine);
+
+  const auto record = container.record();
+  container.end();
+  CHECK(code_of([&] { write_alias(record, kAlias, kAddress, "L1"); }) == Errc::not_found);
+  remove_alias(record, "L1");
+}
+
+TEST_CASE("when the container is gone our line goes from HostsPath, but not through a link or from a FIFO") {
+  const test::TempDir dir;
+  const auto engines = dir.path() / "hosts";
+  write(engines, kHosts);
+  FakeContainer container([&](const fs::path& root) { bind(engines, root / "etc/hosts"); });
+  const auto record = container.record(engines);
+  write_alias(record, kAlias, kAddress, "L1");
+  container.end();
+  const auto with_line = std::string(kHosts) + kLine;
+  CHECK(read_file(engines) == with_line);
+
+  auto by_link = record;
+  by_link.hosts_path = (dir.path() / "link").string();
+  fs::create_symlink(engines, by_link.hosts_path);
+  remove_alias(by_link, "L1");
+  CHECK(read_file(engines) == with_line);
+
+  auto by_fifo = record;
+  by_fifo.hosts_path = (dir.path() / "fifo").string();
+  REQUIRE(::mkfifo(by_fifo.hosts_path.c_str(), 0600) == 0);
+  remove_alias(by_fifo, "L1");
+
+  remove_alias(record, "another lease");
+  CHECK(read_file(engines) == with_line);
+  remove_alias(record, "L1");
+  CHECK(read_file(engines) == kHosts);
+  fs::remove(engines);
+  remove_alias(record, "L1");
+}
+
+TEST_CASE("many leases at once lose no line, added or left") {
+  const test::TempDir dir;
+  const auto engines = dir.path() / "hosts";
+  write(engines, kHosts);
+  const FakeContainer container([&](const fs::path& root) { bind(engines, root / "etc/hosts"); });
+  const auto record = container.record(engines);
+  {
+    std::vector<std::jthread> threads;
+    for (int thread = 0; thread < 8; ++thread)
+      threads.emplace_back([&, thread] {
+        for (int round = 0; round < 50; ++round) {
+          const auto lease = fmt::format("T{}R{}", thread, round);
+          write_alias(record, kAlias, kAddress, lease);
+          if (round % 2 == 0) remove_alias(record, lease);
+        }
+      });
+  }
+  const auto left = container.hosts();
+  CHECK(left.starts_with(kHosts));
+  CHECK(std::count(left.begin(), left.end(), '\n') == 1 + 8 * 25);
+  for (int thread = 0; thread < 8; ++thread)
+    for (int round = 1; round < 50; round += 2) {
+      CHECK(left.find(fmt::format("# tc-hostnet T{}R{}\n", thread, round)) != std::string::npos);
+      remove_alias(record, fmt::format("T{}R{}", thread, round));
+    }
+  CHECK(container.hosts() == kHosts);
+}
+
+TEST_CASE("a lock that somebody in the container keeps holds us up for two seconds, not for ever") {
+  const FakeContainer container([](const fs::path& root) { write(root / "etc/hosts", kHosts); });
+  const Fd held(
+      ::open(fmt::format("/proc/{}/root/etc/hosts", container.pid()).c_str(), O_RDONLY | O_CLOEXEC));
+  REQUIRE(::flock(held.get(), LOCK_EX) == 0);
+  CHECK(code_of([&] { write_alias(container.record(), kAlias, kAddress, "L1"); }) == Errc::timed_out);
+  CHECK(container.hosts() == kHosts);
+}
+
+TEST_CASE("what the engine says of a container becomes a record only with evidence that the pid is its own") {
+  const test::TempDir dir;
+  const auto engines = dir.path() / "hosts";
+  write(engines, kHosts);
+  const FakeContainer process([&](const fs::path& root) { bind(engines, root / "etc/hosts"); });
+  Container container;
+  container.id = process.record().container;
+  container.name = "api";
+  CHECK(code_of([&] { alias_record(container); }) == Errc::conflict);  // does not run
+
+  container.running = true;
+  container.pid = process.pid();
+  CHECK(code_of([&] { alias_record(container); }) == Errc::not_found);  // any process may have that number
+  container.hosts_path = "/nonexistent/hosts";
+  CHECK(code_of([&] { alias_record(container); }) == Errc::not_found);
+  write(dir.path() / "other", kHosts);
+  container.hosts_path = (dir.path() / "other").string();
+  CHECK(code_of([&] { alias_record(container); }) == Errc::not_found);
+  container.hosts_path = engines.string();
+  CHECK(alias_record(container) == process.record(engines));
+
+  container.hosts_mounted = true;
+  CHECK(code_of([&] { alias_record(container); }) == Errc::conflict);
+  container.hosts_mounted = false;
+  container.pid = 0x3ffffff;
+  CHECK(code_of([&] { alias_record(container); }) == Errc::not_found);
+}

@@ -1,0 +1,116 @@
+// The fake engine's thread.
+#include "unit/engine/fake_engine.hpp"
+
+#include "core/fd.hpp"
+#include "core/file.hpp"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <array>
+#include <cstring>
+#include <poll.h>
+
+namespace test {
+
+FakeEngine::FakeEngine(Serve serve) {
+  listener_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, socket_.c_str(), sizeof address.sun_path - 1);
+  if (::bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      ::listen(listener_, 8) != 0)
+    throw std::runtime_error("the fake engine cannot listen");
+  thread_ = std::jthread([this, serve = std::move(serve)](const std::stop_token& stop) { run(stop, serve); });
+}
+
+FakeEngine::~FakeEngine() {
+  thread_.request_stop();
+  ::shutdown(listener_, SHUT_RDWR);
+  thread_.join();
+  ::close(listener_);
+}
+
+std::vector<std::string> FakeEngine::requests() const {
+  const std::scoped_lock lock(mutex_);
+  return requests_;
+}
+
+int FakeEngine::connections() const {
+  const std::scoped_lock lock(mutex_);
+  return connections_;
+}
+
+void FakeEngine::run(const std::stop_token& stop, const Serve& serve) {
+  while (!stop.stop_requested()) {
+    const hostnet::Fd connection(::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC));
+    if (!connection) continue;
+    {
+      const std::scoped_lock lock(mutex_);
+      ++connections_;
+    }
+    talk(connection.get(), serve);
+  }
+}
+
+void FakeEngine::talk(int connection, const Serve& serve) {
+  std::string input;
+  for (;;) {
+    for (auto end = input.find("\r\n\r\n"); end != std::string::npos; end = input.find("\r\n\r\n")) {
+      const auto line = input.substr(0, input.find("\r\n"));
+      input.erase(0, end + 4);
+      {
+        const std::scoped_lock lock(mutex_);
+        requests_.push_back(line);
+      }
+      if (!serve(line, connection)) return;
+    }
+    pollfd readable{connection, POLLIN, 0};
+    while (::poll(&readable, 1, 10) == 0)
+      if (ending()) return;
+    std::array<char, 4096> buffer;
+    const auto got = ::read(connection, buffer.data(), buffer.size());
+    if (got <= 0) return;
+    input.append(buffer.data(), static_cast<std::size_t>(got));
+  }
+}
+
+void send_bytes(int connection, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const auto sent = ::send(connection, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent <= 0) return;
+    bytes.remove_prefix(static_cast<std::size_t>(sent));
+  }
+}
+
+std::string http(int status, std::string_view body, std::string_view headers) {
+  return fmt::format("HTTP/1.1 {} Status\r\nContent-Length: {}\r\n{}\r\n{}", status, body.size(), headers,
+                     body);
+}
+
+FakeEngine::Serve serve_paths(std::vector<std::pair<std::string, std::string>> bodies,
+                              std::string ping_headers) {
+  return [bodies = std::move(bodies), ping_headers = std::move(ping_headers)](const std::string& line,
+                                                                              int connection) {
+    const auto begin = line.find(' ') + 1;
+    const auto path = line.substr(begin, line.find_first_of(" ?", begin) - begin);
+    if (path == "/_ping") {
+      send_bytes(connection, http(200, "OK", ping_headers));
+      return true;
+    }
+    for (const auto& [known, body] : bodies)
+      if (path == known) {
+        send_bytes(connection, http(200, body));
+        return true;
+      }
+    send_bytes(connection, http(404, R"({"message":"no such thing here"})"));
+    return true;
+  };
+}
+
+std::string fixture(const std::string& name) {
+  return hostnet::read_file(TEST_SOURCE_ROOT "/unit/engine/data/" + name);
+}
+
+}  // namespace test

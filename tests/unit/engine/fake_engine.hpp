@@ -1,0 +1,60 @@
+// An engine that is nothing but a Unix socket and whatever bytes a test wants sent: for the answers that no
+// real engine gives on demand.
+#pragma once
+
+#include "support/temp_dir.hpp"
+
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace test {
+
+class FakeEngine {
+ public:
+  /// Called for each request with its first line ("GET /_ping HTTP/1.1") and the connection to answer on,
+  /// which is closed when it returns false. Runs on the engine's thread, one connection at a time.
+  using Serve = std::function<bool(const std::string& request_line, int connection)>;
+
+  explicit FakeEngine(Serve serve);
+  ~FakeEngine();
+  FakeEngine(const FakeEngine&) = delete;
+  FakeEngine& operator=(const FakeEngine&) = delete;
+
+  [[nodiscard]] const std::string& socket() const { return socket_; }
+  /// The first lines of all requests so far.
+  [[nodiscard]] std::vector<std::string> requests() const;
+  [[nodiscard]] int connections() const;
+  /// Set while the engine is being ended: a Serve that waits must look at it.
+  [[nodiscard]] bool ending() const { return thread_.get_stop_token().stop_requested(); }
+
+ private:
+  void run(const std::stop_token& stop, const Serve& serve);
+  void talk(int connection, const Serve& serve);
+
+  TempDir dir_;
+  std::string socket_ = (dir_.path() / "engine.sock").string();
+  int listener_ = -1;
+  mutable std::mutex mutex_;
+  std::vector<std::string> requests_;
+  int connections_ = 0;
+  std::jthread thread_;
+};
+
+/// Sends all of it; a peer that has gone is none of a fake's business.
+void send_bytes(int connection, std::string_view bytes);
+
+/// A whole response.
+std::string http(int status, std::string_view body, std::string_view headers = {});
+
+/// An engine that answers each path (without its query) with the body given, "/_ping" with the headers given,
+/// and any other path with 404.
+FakeEngine::Serve serve_paths(std::vector<std::pair<std::string, std::string>> bodies,
+                              std::string ping_headers);
+
+/// The text of tests/unit/engine/data/<name>: an answer taken from a real engine.
+std::string fixture(const std::string& name);
+
+}  // namespace test

@@ -1,0 +1,382 @@
+// The parsers: on answers of real engines (data/), and on those answers broken in every place.
+#include "engine/parse.hpp"
+#include "hostnet/error.hpp"
+#include "unit/engine/fake_engine.hpp"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <functional>
+#include <set>
+#include <utility>
+
+using namespace hostnet;
+using namespace hostnet::engine;
+using nlohmann::json;
+using test::fixture;
+
+namespace {
+
+Ipv4 ip(const char* text) { return Ipv4::parse(text).value(); }
+
+// The message of the error that `parse` throws.
+template <class Parser>
+std::string complaint(Parser parse, const std::string& text) {
+  try {
+    static_cast<void>(parse(text));
+  } catch (const Error& error) {
+    CHECK(error.code() == Errc::engine_error);
+    return error.what();
+  }
+  return "accepted";
+}
+
+bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+struct Case {
+  const char* file;
+  std::function<void(std::string_view)> parse;
+};
+
+const std::vector<Case>& cases() {
+  static const auto version = [](std::string_view text) { static_cast<void>(parse_version(text)); };
+  static const auto network = [](std::string_view text) { static_cast<void>(parse_network(text)); };
+  static const auto networks = [](std::string_view text) { static_cast<void>(parse_networks(text)); };
+  static const auto bridges = [](std::string_view text) { static_cast<void>(parse_libpod_bridges(text)); };
+  static const auto container = [](std::string_view text) { static_cast<void>(parse_container(text)); };
+  static const std::vector<Case> all{
+      {"docker-version.json", version},     {"podman-version.json", version},
+      {"docker-network-web.json", network}, {"docker-network-bridge.json", network},
+      {"podman-network-web.json", network}, {"docker-networks.json", networks},
+      {"podman-networks.json", networks},   {"podman-libpod-network.json", bridges},
+      {"docker-container.json", container}, {"docker-container-shared.json", container},
+      {"podman-container.json", container}, {"podman-container-created.json", container},
+  };
+  return all;
+}
+
+// Either it is parsed or it is refused as engine_error; whatever else comes out fails the test (or crashes
+// it).
+bool survives(const Case& one, const std::string& text) {
+  try {
+    one.parse(text);
+    return true;
+  } catch (const Error& error) {
+    return error.code() == Errc::engine_error && std::string_view(error.what()).size() < 1000;
+  } catch (...) {
+    return false;
+  }
+}
+
+// Calls visit with the path of every value in the tree, the root's too.
+void each_path(const json& value, const json::json_pointer& path,
+               const std::function<void(const json::json_pointer&)>& visit) {
+  visit(path);
+  if (value.is_object())
+    for (const auto& [key, member] : value.items()) each_path(member, path / key, visit);
+  if (value.is_array())
+    for (std::size_t i = 0; i < value.size(); ++i) each_path(value[i], path / i, visit);
+}
+
+const std::vector<json>& strange_values() {
+  static const std::vector<json> values{nullptr,
+                                        true,
+                                        0,
+                                        -1,
+                                        1.5,
+                                        1e308,
+                                        UINT64_MAX,
+                                        INT64_MIN,
+                                        "",
+                                        "text",
+                                        "999.1.1.1",
+                                        "::1",
+                                        json::array(),
+                                        json::object(),
+                                        json::array({1}),
+                                        json::array({nullptr}),
+                                        json::object({{"a", nullptr}}),
+                                        json::object({{"Gateway", 7}}),
+                                        std::string(2000, 'x')};
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE("versions of Docker and Podman") {
+  const auto docker = parse_version(fixture("docker-version.json"));
+  CHECK(docker.product == "Docker Engine");
+  CHECK(docker.version == "20.10.24+dfsg1");
+  CHECK(docker.api_version == "1.41");
+  CHECK_FALSE(docker.is_podman());
+  const auto podman = parse_version(fixture("podman-version.json"));
+  CHECK(podman.product == "Podman Engine");
+  CHECK(podman.version == "4.3.1");
+  CHECK(podman.is_podman());
+  CHECK(parse_version(R"({"Version":"28.1","ApiVersion":"1.49","Platform":{"Name":"Docker Desktop 4.41"}})")
+            .product == "Docker Desktop 4.41");
+}
+
+TEST_CASE("Docker's networks: the bridge's name is told, docker0, or made of the id") {
+  const auto web = parse_network(fixture("docker-network-web.json"));
+  CHECK(web.name == "web");
+  CHECK(web.driver == "bridge");
+  CHECK_FALSE(web.internal);
+  CHECK(web.id.size() == 64);
+  CHECK(web.bridge == "br-12a218f65790");
+  CHECK(web.gateway == ip("198.19.0.1"));
+  CHECK(web.containers ==
+        std::vector<std::string>{"14b189172b6b4d310c28bf0a2cc0537b75b6df1aa08d410e89b7c1c3bf15a3a9"});
+  CHECK(parse_network(fixture("docker-network-bridge.json")).bridge == "docker0");
+  CHECK(parse_network(R"({"Id":"abc","Name":"bridge","Driver":"bridge"})").bridge == "docker0");
+
+  const auto named = parse_network(fixture("docker-network-named.json"));
+  CHECK(named.bridge == "brnamed");
+  CHECK_FALSE(named.gateway);  // --subnet without --gateway: Docker keeps what it chose to itself
+
+  const auto host = parse_network(fixture("docker-network-host.json"));
+  CHECK(host.driver == "host");
+  CHECK(host.bridge.empty());
+  CHECK_FALSE(host.gateway);
+  CHECK(host.containers.empty());  // one is in it, with no interface of its own
+}
+
+TEST_CASE("a list of networks") {
+  const auto networks = parse_networks(fixture("docker-networks.json"));
+  std::set<std::string> names;
+  for (const auto& network : networks) names.insert(network.name);
+  CHECK(names == std::set<std::string>{"host", "bridge", "web", "named", "inner", "none"});
+  for (const auto& network : networks) CHECK(network.internal == (network.name == "inner"));
+  CHECK(parse_networks("[]").empty());
+}
+
+TEST_CASE("the first IPv4 gateway counts, IPv6 ones do not, nonsense is refused") {
+  const auto with = [](const std::string& config) {
+    return R"({"Id":"i","Name":"n","Driver":"bridge","IPAM":{"Config":)" + config + "}}";
+  };
+  CHECK(parse_network(with(R"([{"Gateway":"fd00::1"},{"Subnet":"10.1.0.0/16"},{"Gateway":"10.2.0.1"},)"
+                           R"({"Gateway":"10.3.0.1"}])"))
+            .gateway == ip("10.2.0.1"));
+  CHECK(parse_network(with(R"([{"Gateway":"10.2.0.1/16"}])")).gateway == ip("10.2.0.1"));
+  CHECK_FALSE(parse_network(with(R"([{"Gateway":"fd00::1"},{"Gateway":""},{"Gateway":null}])")).gateway);
+  CHECK_FALSE(parse_network(with("null")).gateway);
+  CHECK(
+      contains(complaint(parse_network, with(R"([{},{"Gateway":"10.2.0.256"}])")), "IPAM.Config[1].Gateway"));
+}
+
+TEST_CASE("Podman's networks list containers that do not run; those are left out") {
+  const auto web = parse_network(fixture("podman-network-web.json"));
+  CHECK(web.gateway == ip("10.89.0.1"));
+  CHECK(web.containers.size() == 2);
+  const auto bridges = parse_libpod_bridges(fixture("podman-libpod-network.json"));
+  REQUIRE(bridges.size() == 1);
+  CHECK(bridges.at(web.id) == "podman1");
+  CHECK(parse_libpod_bridges(
+            R"([{"id":"a","driver":"macvlan"},{"id":"b","driver":"bridge","network_interface":"p"}])") ==
+        std::map<std::string, std::string>{{"b", "p"}});
+}
+
+TEST_CASE("Docker's containers") {
+  const auto running = parse_container(fixture("docker-container.json"));
+  CHECK(running.name == "c1");
+  CHECK(running.running);
+  CHECK(running.pid == 6260);
+  CHECK(running.network_mode == "web");
+  CHECK(running.hosts_path ==
+        "/var/lib/docker/containers/14b189172b6b4d310c28bf0a2cc0537b75b6df1aa08d410e89b7c1c3bf15a3a9/hosts");
+  CHECK_FALSE(running.hosts_mounted);
+  CHECK(running.extra_hosts == std::vector<std::string>{"x.example:1.2.3.4", "h:host-gateway"});
+  REQUIRE(running.endpoints.size() == 2);
+  CHECK(running.endpoints[0].network == "named");
+  CHECK(running.endpoints[0].address == ip("10.77.0.2"));
+  CHECK(running.endpoints[0].gateway == ip("10.77.0.1"));
+  CHECK(running.endpoints[1].network == "web");
+  CHECK(running.endpoints[1].network_id ==
+        "12a218f65790dcf4c675901b2dba8d2cd912d34d9985d09fbc53ad0081066b50");
+
+  const auto created = parse_container(fixture("docker-container-created.json"));
+  CHECK_FALSE(created.running);
+  CHECK(created.pid == 0);
+  REQUIRE(created.endpoints.size() == 1);
+  CHECK_FALSE(created.endpoints[0].address);
+
+  CHECK(parse_container(fixture("docker-container-host.json")).network_mode == "host");
+  CHECK(parse_container(fixture("docker-container-shared.json")).network_mode == "container:" + running.id);
+}
+
+TEST_CASE("Podman's containers") {
+  const auto running = parse_container(fixture("podman-container.json"));
+  CHECK(running.name == "c1");
+  CHECK(running.pid == 8065);
+  CHECK(running.network_mode == "bridge");
+  REQUIRE(running.endpoints.size() == 1);
+  CHECK(running.endpoints[0].network == "web");
+  CHECK(running.endpoints[0].address == ip("10.89.0.2"));
+  CHECK(running.endpoints[0].gateway == ip("10.89.0.1"));
+  CHECK_FALSE(parse_container(fixture("podman-container-created.json")).running);
+}
+
+TEST_CASE("between two restarts a container does not run; a pid of one that does not run is none") {
+  auto container = json::parse(fixture("docker-container.json"));
+  container["State"]["Pid"] = 0;
+  CHECK_FALSE(parse_container(container.dump()).running);
+  container["State"]["Pid"] = 17;
+  container["State"]["Running"] = false;
+  CHECK(parse_container(container.dump()).pid == 0);
+}
+
+TEST_CASE("a hosts file mounted by the user is seen") {
+  auto container = json::parse(fixture("docker-container.json"));
+  container["Mounts"] =
+      json::parse(R"([{"Destination":"/data"},{"Type":"bind","Destination":"/etc/hosts"}])");
+  CHECK(parse_container(container.dump()).hosts_mounted);
+  container["Mounts"][1]["Destination"] = "/etc/hosts2";
+  CHECK_FALSE(parse_container(container.dump()).hosts_mounted);
+}
+
+TEST_CASE("a complaint names the field and what is wrong with it") {
+  auto container = json::parse(fixture("docker-container.json"));
+  const auto without = [&](const char* pointer) {
+    auto copy = container;
+    auto parent = json::json_pointer(pointer);
+    const auto key = parent.back();
+    parent.pop_back();
+    copy[parent].erase(key);
+    return complaint(parse_container, copy.dump());
+  };
+  const auto with = [&](const char* pointer, const json& value) {
+    auto copy = container;
+    copy[json::json_pointer(pointer)] = value;
+    return complaint(parse_container, copy.dump());
+  };
+  for (const char* mandatory : {"Id", "Name", "State", "State.Pid", "State.Running", "HostConfig",
+                                "HostConfig.NetworkMode", "NetworkSettings"}) {
+    std::string pointer = fmt::format("/{}", mandatory);
+    std::ranges::replace(pointer, '.', '/');
+    CHECK(contains(without(pointer.c_str()), fmt::format("{} is missing", mandatory)));
+    CHECK(contains(with(pointer.c_str(), json::array()), mandatory));
+  }
+  CHECK(contains(with("/State/Pid", "17"), "State.Pid is of type string, not a whole number"));
+  CHECK(contains(with("/State/Pid", -1), "State.Pid is -1, not a whole number from 0"));
+  CHECK(contains(with("/State/Pid", UINT64_MAX), "State.Pid is 18446744073709551615"));
+  CHECK(contains(with("/State/Pid", 1.5), "State.Pid"));
+  CHECK(contains(with("/HostConfig/ExtraHosts/1", 7), "HostConfig.ExtraHosts[1]"));
+  CHECK(contains(with("/NetworkSettings/Networks/web/IPAddress", "nowhere"),
+                 "NetworkSettings.Networks.web.IPAddress is 'nowhere', not an IP address"));
+  CHECK(contains(complaint(parse_networks, fixture("docker-version.json")), "the whole is of type object"));
+  CHECK(contains(complaint(parse_networks, R"([{"Id":"i","Name":"n","Driver":"d"},{"Id":"i"}])"),
+                 "[1].Name is missing"));
+  // A key that somebody chose to upset a terminal.
+  CHECK(contains(complaint(parse_container, R"({"Id":"i","Name":"n","State":{"Pid":0,"Running":false},)"
+                                            R"("HostConfig":{"NetworkMode":"n"},"NetworkSettings":)"
+                                            R"({"Networks":{"a\u001b[31m":1}}})"),
+                 R"(NetworkSettings.Networks.'a\x1b[31m')"));
+}
+
+TEST_CASE("what is not JSON is refused") {
+  for (const std::string text :
+       {"", " ", "null", "OK", "<html>", "{", "{\"Id\":", "\xff\xfe", "{}{}", "\"\xc3\x28\"", "nan"})
+    for (const auto& one : cases()) {
+      CAPTURE(text);
+      CHECK_THROWS_AS(one.parse(text), Error);
+      CHECK(survives(one, text));
+    }
+  CHECK_THROWS_AS(parse_network(std::string_view("{}\0", 3)), Error);
+}
+
+TEST_CASE("nesting is bounded: millions of brackets cost neither stack nor memory") {
+  for (const char* opening : {"[", "{\"a\":", "[{\"Containers\":"}) {
+    for (const std::size_t depth : {65UL, 1000UL, 100'000UL, 5'000'000UL}) {
+      std::string text;
+      for (std::size_t i = 0; i < depth; ++i) text += opening;
+      CHECK(contains(complaint(parse_networks, text), "nested deeper"));
+    }
+  }
+  // As deep, but all closed and then a second value: the tree that is thrown away was never deep.
+  const auto closed = std::string(100'000, '[') + std::string(100'000, ']');
+  CHECK(contains(complaint(parse_container, closed), "nested deeper"));
+  CHECK(contains(complaint(parse_container, std::string(64, '[') + "7" + std::string(64, ']')),
+                 "of type array"));
+}
+
+TEST_CASE("every truncation of every real answer is refused") {
+  for (const auto& one : cases()) {
+    CAPTURE(one.file);
+    auto text = fixture(one.file);
+    text.erase(text.find_last_not_of(" \n") + 1);
+    REQUIRE(survives(one, text));
+    CHECK_NOTHROW(one.parse(text));
+    std::size_t accepted = 0;
+    std::size_t broken = 0;
+    for (std::size_t length = 0; length < text.size(); ++length) {
+      const auto part = text.substr(0, length);
+      if (!survives(one, part)) ++broken;
+      try {
+        one.parse(part);
+        ++accepted;
+      } catch (const Error&) {
+      }
+    }
+    CHECK(accepted == 0);
+    CHECK(broken == 0);
+  }
+}
+
+TEST_CASE("every value of every real answer replaced by each other type: a value or an Error, nothing else") {
+  std::size_t tried = 0;
+  for (const auto& one : cases()) {
+    CAPTURE(one.file);
+    const auto original = json::parse(fixture(one.file));
+    each_path(original, json::json_pointer(), [&](const json::json_pointer& path) {
+      for (const auto& strange : strange_values()) {
+        auto copy = original;
+        copy[path] = strange;
+        ++tried;
+        if (!survives(one, copy.dump()))
+          FAIL_CHECK(path.to_string() << " = " << strange.dump().substr(0, 80));
+      }
+      if (path.empty()) return;
+      auto copy = original;
+      auto parent = path;
+      parent.pop_back();
+      if (!copy[parent].is_object()) return;
+      copy[parent].erase(path.back());
+      ++tried;
+      if (!survives(one, copy.dump())) FAIL_CHECK(path.to_string() << " left out");
+    });
+  }
+  CHECK(tried > 10'000);
+}
+
+TEST_CASE("every byte of a real answer changed: a value or an Error, nothing else") {
+  // One of these in turn: all of them at every byte would take a minute, and the fuzzer goes on from here.
+  constexpr std::string_view bytes("\0\"{]\\9-\xff,", 9);
+  for (const auto& one : cases()) {
+    CAPTURE(one.file);
+    const auto original = fixture(one.file);
+    for (std::size_t at = 0; at < original.size(); ++at) {
+      auto text = original;
+      text[at] = bytes[at % bytes.size()];
+      if (!survives(one, text)) FAIL_CHECK("byte " << at << " = " << static_cast<int>(text[at]));
+    }
+  }
+}
+
+TEST_CASE("an error's message is the engine's own, on one line, not too long") {
+  CHECK(parse_error_message(R"({"message":"No such container: c"})") == "No such container: c");
+  CHECK(parse_error_message(fixture("podman-error.json")) ==
+        "unable to find network with name or ID nope: network not found");
+  CHECK(parse_error_message(R"({"message":"two\nlines\u001b[31m"})") == "two lines [31m");
+  CHECK(parse_error_message("plain text\n") == "plain text");
+  CHECK(parse_error_message("") == "");
+  CHECK(parse_error_message(R"({"message":7})") == R"({"message":7})");
+  CHECK(parse_error_message(R"({"cause":"x"})") == R"({"cause":"x"})");
+  CHECK(parse_error_message(std::string(5000, 'x')) == std::string(400, 'x') + "…");
+  // Cut between characters, not within one.
+  std::string accents;
+  for (int i = 0; i < 300; ++i) accents += "é";
+  CHECK(parse_error_message("a" + accents) == fmt::format("a{}…", accents.substr(0, 398)));
+  CHECK(parse_error_message(std::string(100'000, '[')).size() == 403);
+}
