@@ -1,0 +1,145 @@
+// From leases to rules, and from rules to the words of iptables(8).
+#include "firewall/ruleset.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+
+namespace hostnet::firewall {
+namespace {
+
+Verdict drop() { return {Verdict::Kind::drop, {}, {}}; }
+Verdict jump(const char* chain) { return {Verdict::Kind::jump, chain, {}}; }
+
+std::string bridge_comment(const std::string& bridge) { return "tc-hostnet:" + bridge; }
+
+TablePlan raw_guard(std::span<const Guard> guards) {
+  TablePlan plan{Table::raw, "TCHN-RAW", "PREROUTING", {}, {}};
+  for (const auto& guard : guards)
+    plan.jumps.push_back({.in = guard.bridge, .comment = bridge_comment(guard.bridge), .verdict = jump(plan.chain)});
+  if (guards.empty()) return plan;
+  plan.rules.push_back({.destination = kLoopbackNet, .comment = "tc-hostnet:guard", .verdict = drop()});
+  plan.rules.push_back({.source = kLoopbackNet, .comment = "tc-hostnet:guard", .verdict = drop()});
+  return plan;
+}
+
+TablePlan postrouting_guard(std::span<const Guard> guards) {
+  TablePlan plan{Table::mangle, "TCHN-POST", "POSTROUTING", {}, {}};
+  for (const auto& guard : guards)
+    plan.jumps.push_back({.out = guard.bridge, .comment = bridge_comment(guard.bridge), .verdict = jump(plan.chain)});
+  if (guards.empty()) return plan;
+  plan.rules.push_back({.source = kLoopbackNet,
+                        .dnat_state = DnatState{.negated = true, .original_destination = {}},
+                        .comment = "tc-hostnet:guard",
+                        .verdict = drop()});
+  return plan;
+}
+
+TablePlan input_guard(std::span<const Guard> guards) {
+  TablePlan plan{Table::filter, "TCHN-IN", "INPUT", {}, {}};
+  for (const auto& guard : guards) {
+    plan.jumps.push_back({.in = guard.bridge,
+                          .destination = kLoopbackNet,
+                          .comment = bridge_comment(guard.bridge),
+                          .verdict = jump(plan.chain)});
+    for (const auto gateway : guard.gateways)
+      plan.rules.push_back({.in = guard.bridge,
+                            .dnat_state = DnatState{.negated = false, .original_destination = gateway},
+                            .comment = bridge_comment(guard.bridge),
+                            .verdict = {Verdict::Kind::accept, {}, {}}});
+  }
+  if (!guards.empty()) plan.rules.push_back({.comment = "tc-hostnet:guard", .verdict = drop()});
+  return plan;
+}
+
+TablePlan dnat_doors(std::span<const Guard> guards, std::span<const Door> doors) {
+  TablePlan plan{Table::nat, "TCHN-PRE", "PREROUTING", {}, {}};
+  if (doors.empty()) return plan;
+  for (const auto& guard : guards)
+    for (const auto gateway : guard.gateways)
+      plan.jumps.push_back({.in = guard.bridge,
+                            .destination = Prefix{gateway, 32},
+                            .comment = bridge_comment(guard.bridge),
+                            .verdict = jump(plan.chain)});
+
+  const auto key = [](const Door& door) {
+    return std::tie(door.bridge, door.gateway, door.source, door.protocol, door.listen);
+  };
+  const auto less = [&key](const Door* a, const Door* b) { return key(*a) < key(*b); };
+  std::set<const Door*, decltype(less)> seen(less);
+  const auto add = [&](const Door& door) {
+    if (!seen.insert(&door).second) return;
+    plan.rules.push_back({.in = door.bridge,
+                          .source = door.source ? std::optional(Prefix{*door.source, 32}) : std::nullopt,
+                          .destination = Prefix{door.gateway, 32},
+                          .protocol = door.protocol,
+                          .destination_port = door.listen,
+                          .comment = "tc-hostnet:" + door.lease,
+                          .verdict = {Verdict::Kind::dnat, {}, {kLoopback, door.host}}});
+  };
+  for (const auto& door : doors)
+    if (door.source) add(door);
+  for (const auto& door : doors)
+    if (!door.source) add(door);
+  return plan;
+}
+
+std::string with_length(const Prefix& prefix) {
+  return fmt::format("{}/{}", prefix.address.to_string(), prefix.length);
+}
+
+}  // namespace
+
+const char* to_string(Table table) noexcept {
+  constexpr std::array names{"raw", "mangle", "filter", "nat"};
+  return names[static_cast<std::size_t>(table)];
+}
+
+Ruleset plan(std::span<const Guard> guards, std::span<const Door> doors) {
+  std::vector<Guard> sorted(guards.begin(), guards.end());
+  for (auto& guard : sorted) {
+    std::ranges::sort(guard.gateways);
+    guard.gateways.erase(std::unique(guard.gateways.begin(), guard.gateways.end()), guard.gateways.end());
+  }
+  std::ranges::sort(sorted);
+  return {{raw_guard(sorted), postrouting_guard(sorted), input_guard(sorted), dnat_doors(sorted, doors)}};
+}
+
+std::string to_iptables(const Rule& rule) {
+  std::string out;
+  const auto add = [&out]<class... Args>(fmt::format_string<Args...> format, Args&&... args) {
+    if (!out.empty()) out += ' ';
+    fmt::format_to(std::back_inserter(out), format, std::forward<Args>(args)...);
+  };
+  if (rule.source) add("-s {}", with_length(*rule.source));
+  if (rule.destination) add("-d {}", with_length(*rule.destination));
+  if (!rule.in.empty()) add("-i {}", rule.in);
+  if (!rule.out.empty()) add("-o {}", rule.out);
+  if (rule.protocol) {
+    const char* const name = to_string(*rule.protocol);
+    add("-p {} -m {} --dport {}", name, name, rule.destination_port);
+  }
+  if (rule.dnat_state) {
+    add("-m conntrack {}--ctstate DNAT", rule.dnat_state->negated ? "! " : "");
+    if (const auto original = rule.dnat_state->original_destination) add("--ctorigdst {}", original->to_string());
+  }
+  if (!rule.comment.empty()) add("-m comment --comment \"{}\"", rule.comment);
+  switch (rule.verdict.kind) {
+    case Verdict::Kind::drop: add("-j DROP"); break;
+    case Verdict::Kind::accept: add("-j ACCEPT"); break;
+    case Verdict::Kind::jump: add("-j {}", rule.verdict.chain); break;
+    case Verdict::Kind::dnat: add("-j DNAT --to-destination {}", rule.verdict.to.to_string()); break;
+  }
+  return out;
+}
+
+std::string to_iptables_restore(const TablePlan& plan) {
+  std::string out = fmt::format("*{}\n:{} - [0:0]\n", to_string(plan.table), plan.chain);
+  for (const auto& rule : plan.jumps) out += fmt::format("-A {} {}\n", plan.hook, to_iptables(rule));
+  for (const auto& rule : plan.rules) out += fmt::format("-A {} {}\n", plan.chain, to_iptables(rule));
+  return out + "COMMIT\n";
+}
+
+}  // namespace hostnet::firewall

@@ -1,0 +1,20 @@
+// The lock that every iptables command takes, so that theirs and our changes do not overwrite each other.
+#pragma once
+
+#include "core/deadline.hpp"
+#include "core/fd.hpp"
+
+namespace hostnet::firewall {
+
+/// Holds flock(2) on /run/xtables.lock (or $XTABLES_LOCKFILE) as iptables(8) --wait does. libiptc does not take it
+/// by itself: two commits that start from the same table silently lose one of them.
+class XtablesLock {
+ public:
+  /// Waits for whoever holds it. @throws Error: timed_out, not_authorised, failure.
+  explicit XtablesLock(Deadline deadline);
+
+ private:
+  Fd fd_;
+};
+
+}  // namespace hostnet::firewall
