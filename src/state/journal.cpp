@@ -1,0 +1,117 @@
+// The journal file: lock, load, save.
+#include "state/journal.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+
+#include "core/file.hpp"
+#include "core/strings.hpp"
+#include "hostnet/error.hpp"
+#include "netlink/link.hpp"
+
+namespace hostnet::state {
+namespace {
+
+constexpr const char* kFile = "journal.json";
+
+std::string boot_id() { return std::string(trim(read_file("/proc/sys/kernel/random/boot_id"))); }
+
+void make_private_folder(const std::filesystem::path& folder) {
+  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
+    throw Error::from_errno(fmt::format("create {}", folder.string()), errno);
+  struct stat status {};
+  if (::lstat(folder.c_str(), &status) != 0) throw Error::from_errno(folder.string(), errno);
+  // Whoever can write here can make us restore settings of their choosing.
+  if (!S_ISDIR(status.st_mode) || status.st_uid != ::geteuid() || (status.st_mode & 022) != 0)
+    throw Error(Errc::not_authorised, fmt::format("{} is not a folder that only this user may write", folder.string()),
+                "remove it, or set TC_HOSTNET_RUNTIME_DIR to another place");
+}
+
+}  // namespace
+
+std::filesystem::path runtime_dir(const std::string& configured) {
+  if (!configured.empty()) return configured;
+  const char* const environment = std::getenv("TC_HOSTNET_RUNTIME_DIR");
+  return environment != nullptr && *environment != '\0' ? environment : "/run/tc-hostnet";
+}
+
+std::filesystem::path namespace_dir(const std::filesystem::path& runtime_dir) {
+  return runtime_dir / fmt::format("netns-{}", netlink::namespace_cookie());
+}
+
+Journal::Journal(std::filesystem::path folder, Deadline deadline) : folder_(std::move(folder)) {
+  const auto path = folder_ / "lock";
+  for (;;) {
+    make_private_folder(folder_.parent_path());
+    make_private_folder(folder_);
+    lock_.reset(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (!lock_) {
+      if (errno == ENOENT) continue;  // tidied away by another process in this moment
+      throw Error::from_errno(fmt::format("open {}", path.string()), errno);
+    }
+    if (!lock_file(lock_.get(), deadline))
+      throw Error(Errc::timed_out, fmt::format("another tc-hostnet has held {} for too long", path.string()),
+                  "see who: fuser -v " + path.string());
+    struct stat status {};
+    if (::fstat(lock_.get(), &status) == 0 && status.st_nlink > 0) return;
+    // The file was tidied away while we waited for it; whoever comes next would lock another one.
+  }
+}
+
+Holdings Journal::load() const { return peek(folder_); }
+
+void Journal::save(const Holdings& holdings) const {
+  const auto path = folder_ / kFile;
+  if (!holdings.leases.empty()) {
+    replace_file(path, to_json(holdings, boot_id()), 0600);
+  } else if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
+    throw Error::from_errno(fmt::format("remove {}", path.string()), errno);
+  }
+}
+
+void Journal::set_aside() const {
+  const auto path = folder_ / kFile;
+  const auto aside = folder_ / (std::string(kFile) + ".corrupt");
+  if (::rename(path.c_str(), aside.c_str()) != 0) throw Error::from_errno(fmt::format("rename {}", path.string()), errno);
+}
+
+void Journal::tidy(const Holdings& holdings) const noexcept {
+  std::error_code ignored;
+  const auto owners = folder_ / "owners";
+  for (const auto& entry : std::filesystem::directory_iterator(owners, ignored)) {
+    const auto token = entry.path().filename().string();
+    const bool named = std::ranges::any_of(holdings.leases, [&](const Lease& l) { return l.owner.token == token; });
+    const Fd file(::open(entry.path().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    if (!named && file && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(entry.path().c_str());
+  }
+  if (!holdings.leases.empty()) return;
+  // Whatever is not ours or still in use keeps the folder: rmdir() takes only an empty one.
+  if (::rmdir(owners.c_str()) != 0 && errno != ENOENT) return;
+  if (std::filesystem::exists(folder_ / kFile, ignored) || std::distance(std::filesystem::directory_iterator(folder_, ignored), {}) > 1)
+    return;
+  ::unlink((folder_ / "lock").c_str());
+  ::rmdir(folder_.c_str());
+}
+
+Holdings peek(const std::filesystem::path& folder) {
+  const auto path = folder / kFile;
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd) {
+    if (errno == ENOENT) return {};
+    throw Error::from_errno(fmt::format("open {}", path.string()), errno);
+  }
+  try {
+    return from_json(read_all(fd.get(), 256U << 20), boot_id());
+  } catch (const Error& error) {
+    throw error.in_context(path.string());
+  }
+}
+
+}  // namespace hostnet::state

@@ -1,0 +1,71 @@
+// What is held on this host, as data: the leases and the bridges they opened.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/ipv4.hpp"
+#include "engine/alias.hpp"
+#include "hostnet/port.hpp"
+
+namespace hostnet::state {
+
+/// Whose life a lease is bound to. See owner.hpp for how it is told whether that life goes on.
+struct OwnerId {
+  std::string token;        ///< Names the file under owners/ whose lock the owner holds.
+  pid_t pid = 0;            ///< As the owner saw itself; for people, and for a signal.
+  std::uint64_t start = 0;  ///< Its start time (proc(5)); tells it from a later process with that pid.
+  uid_t uid = 0;
+  std::string command;      ///< Its name (/proc/PID/comm), for people.
+
+  bool operator==(const OwnerId&) const = default;
+};
+
+/// One lease: who may reach which ports of 127.0.0.1 through which bridge.
+struct Lease {
+  std::string id;      ///< Eight hexadecimal digits, unique on this host.
+  std::string target;  ///< As it was asked for: "network web".
+  std::string label;
+  OwnerId owner;
+  int ifindex = 0;  ///< The bridge.
+  std::vector<Ipv4> gateways;  ///< Addresses the target may dial; the first is what the alias resolves to.
+  std::vector<Ipv4> sources;   ///< Only from these; empty: from anybody on the bridge.
+  std::vector<HostPort> ports;
+  std::vector<engine::AliasRecord> aliases;  ///< Containers into whose hosts file the alias was written.
+  std::int64_t created = 0;                  ///< Seconds since the epoch.
+  std::optional<std::int64_t> expires;       ///< Likewise; nullopt: never.
+  bool releasing = false;                    ///< Its release has begun: whoever finds it finishes the job.
+
+  bool operator==(const Lease&) const = default;
+};
+
+/// A bridge on which at least one lease stands.
+struct Bridge {
+  int ifindex = 0;
+  std::string name;                  ///< As last seen; rules match by name.
+  bool prior_route_localnet = false; ///< What to restore when the last lease goes.
+
+  bool operator==(const Bridge&) const = default;
+};
+
+/// Everything held in one network namespace.
+struct Holdings {
+  std::vector<Bridge> bridges;
+  std::vector<Lease> leases;  ///< Oldest first.
+
+  [[nodiscard]] const Bridge* bridge(int ifindex) const;
+  [[nodiscard]] Bridge* bridge(int ifindex);
+  [[nodiscard]] const Lease* lease(const std::string& id) const;
+  [[nodiscard]] Lease* lease(const std::string& id);
+  /// Removes the bridges that no lease names any more.
+  void drop_idle_bridges();
+
+  bool operator==(const Holdings&) const = default;
+};
+
+}  // namespace hostnet::state

@@ -1,0 +1,61 @@
+// Owner files and their locks.
+#include "state/owner.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "core/file.hpp"
+#include "core/random.hpp"
+#include "core/strings.hpp"
+#include "hostnet/error.hpp"
+
+namespace hostnet::state {
+namespace {
+
+std::filesystem::path owner_file(const std::filesystem::path& folder, const std::string& token) {
+  return folder / "owners" / token;
+}
+
+// "pid:[4026531836]": names the pid namespace in which an owner's pid counts.
+std::string pid_namespace() {
+  std::error_code ignored;
+  return std::filesystem::read_symlink("/proc/self/ns/pid", ignored).string();
+}
+
+}  // namespace
+
+Owner::Owner(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder / "owners", error);
+  if (error) throw Error::from_errno(fmt::format("create {}", (folder / "owners").string()), error.value());
+  id_ = {.token = random_hex(16),
+         .pid = ::getpid(),
+         .start = process_start_time(::getpid()).value_or(0),
+         .uid = ::getuid(),
+         .command = std::string(trim(try_read_file("/proc/self/comm").value_or("")))};
+  file_ = owner_file(folder, id_.token);
+  lock_.reset(::open(file_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!lock_) throw Error::from_errno(fmt::format("create {}", file_.string()), errno);
+  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) throw Error::from_errno(fmt::format("lock {}", file_.string()), errno);
+  write_all(lock_.get(), pid_namespace());
+}
+
+Owner::~Owner() {
+  if (lock_) ::unlink(file_.c_str());
+}
+
+bool is_alive(const std::filesystem::path& folder, const OwnerId& owner) {
+  const Fd fd(::open(owner_file(folder, owner.token).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd) return errno != ENOENT;
+  if (::flock(fd.get(), LOCK_SH | LOCK_NB) == 0) return false;
+  if (errno != EWOULDBLOCK) return true;
+  if (read_all(fd.get(), 256) != pid_namespace()) return true;
+  return process_start_time(owner.pid) == owner.start;
+}
+
+
+}  // namespace hostnet::state

@@ -1,0 +1,84 @@
+// Whether an owner lives, as others see it.
+#include "state/owner.hpp"
+
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <memory>
+
+#include "support/temp_dir.hpp"
+
+using namespace hostnet::state;
+
+namespace {
+
+// A child that owns, reports its id and sleeps; with `linger`, a grandchild keeps the lock's descriptor open after it.
+struct Child {
+  Child(const std::filesystem::path& folder, bool linger) {
+    int ends[2];
+    REQUIRE(::pipe(ends) == 0);
+    pid = ::fork();
+    if (pid == 0) {
+      const Owner owner(folder);
+      if (linger && ::fork() == 0) {
+        ::close(ends[0]);
+        ::close(ends[1]);
+        ::sleep(20);
+        ::_exit(0);
+      }
+      const auto& id = owner.id();
+      if (::write(ends[1], id.token.data(), 16) != 16 || ::write(ends[1], &id.start, sizeof id.start) < 0) ::_exit(1);
+      ::sleep(20);
+      ::_exit(0);
+    }
+    ::close(ends[1]);
+    char token[16];
+    REQUIRE(::read(ends[0], token, 16) == 16);
+    id.token.assign(token, 16);
+    REQUIRE(::read(ends[0], &id.start, sizeof id.start) == sizeof id.start);
+    id.pid = pid;
+    ::close(ends[0]);
+  }
+  void kill() {
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+  }
+  pid_t pid = -1;
+  OwnerId id;
+};
+
+}  // namespace
+
+TEST_CASE("an owner lives as long as its object") {
+  const test::TempDir dir;
+  auto owner = std::make_unique<Owner>(dir.path());
+  const auto id = owner->id();
+  CHECK(id.pid == ::getpid());
+  CHECK(is_alive(dir.path(), id));
+  owner.reset();
+  CHECK_FALSE(is_alive(dir.path(), id));
+  CHECK(std::filesystem::is_empty(dir.path() / "owners"));
+}
+
+TEST_CASE("another process's owner is alive until it is killed") {
+  const test::TempDir dir;
+  Child child(dir.path(), false);
+  CHECK(is_alive(dir.path(), child.id));
+  child.kill();
+  CHECK_FALSE(is_alive(dir.path(), child.id));
+}
+
+TEST_CASE("a forked child that keeps the descriptor does not keep the owner alive") {
+  const test::TempDir dir;
+  Child child(dir.path(), true);
+  CHECK(is_alive(dir.path(), child.id));
+  child.kill();
+  CHECK_FALSE(is_alive(dir.path(), child.id));
+}
+
+TEST_CASE("an owner whose file is gone is dead") {
+  const test::TempDir dir;
+  CHECK_FALSE(is_alive(dir.path(), {.token = "0123456789abcdef"}));
+}
