@@ -1,0 +1,79 @@
+// Running the steps.
+#include "exposer/executor.hpp"
+
+#include <fmt/format.h>
+
+#include "core/log.hpp"
+#include "firewall/managed_input.hpp"
+#include "hostnet/error.hpp"
+#include "netlink/conntrack.hpp"
+#include "netlink/sock_diag.hpp"
+
+namespace hostnet::exposer {
+
+bool Executor::run(const std::vector<Step>& steps, Deadline deadline) {
+  bool changed = false;
+  for (const auto& step : steps) {
+    if (hook_) hook_(step);
+    log::debug("{}", describe(step));
+    try {
+      if (std::visit([&](const auto& one) { return apply(one, deadline); }, step)) changed = true;
+    } catch (const Error& error) {
+      throw error.in_context(describe(step));
+    }
+  }
+  return changed;
+}
+
+std::vector<std::string> Executor::run_all(const std::vector<Step>& steps, Deadline deadline) {
+  std::vector<std::string> failures;
+  bool keep_guard = false;
+  for (const auto& step : steps) {
+    const auto* const table = std::get_if<ApplyTable>(&step);
+    if (keep_guard && table != nullptr && table->plan.table != firewall::Table::nat) continue;
+    try {
+      run({step}, deadline);
+    } catch (const Error& error) {
+      failures.emplace_back(error.what());
+      // With route_localnet still on, the guard is all that stands between the containers and every local service.
+      if (std::holds_alternative<SetRouteLocalnet>(step)) keep_guard = true;
+    }
+  }
+  return failures;
+}
+
+bool Executor::apply(const ApplyTable& step, Deadline deadline) {
+  bool changed = iptables_.apply(step.plan, deadline);
+  if (step.plan.table == firewall::Table::filter && firewall::apply_managed_input(step.plan, deadline)) changed = true;
+  return changed;
+}
+
+bool Executor::apply(const CutFlows& step, Deadline deadline) {
+  // A packet that passed the nat table just before its door was closed gets its conntrack entry confirmed only after
+  // INPUT; a second look finds what the first was too early for.
+  bool changed = false;
+  for (int look = 0; look < 3 && !deadline.expired(); ++look) {
+    const auto flows = flows_to_cut(netlink::conntrack_flows(), step);
+    if (flows.empty() && look > 0) break;
+    for (const auto& flow : flows) {
+      // The socket first: its RST must still be translated back to the gateway's address on its way out.
+      if (flow.protocol == Protocol::tcp) netlink::destroy_tcp(flow.reply_source, flow.source);
+      netlink::delete_flow(flow);
+      changed = true;
+    }
+  }
+  return changed;
+}
+
+bool Executor::apply(const SetRouteLocalnet& step, Deadline) {
+  const auto link = rtnl_.link(step.ifindex);
+  if (!link) {
+    if (!step.on) return false;  // gone, and its setting with it
+    throw Error(Errc::not_found, fmt::format("bridge {} is gone", step.bridge));
+  }
+  if (link->route_localnet == step.on) return false;
+  rtnl_.set_route_localnet(step.ifindex, step.on);
+  return true;
+}
+
+}  // namespace hostnet::exposer

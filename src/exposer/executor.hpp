@@ -1,0 +1,43 @@
+// Runs the steps of a transition against the kernel.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/deadline.hpp"
+#include "exposer/transition.hpp"
+#include "firewall/iptables.hpp"
+#include "netlink/link.hpp"
+
+namespace hostnet::exposer {
+
+/// In the network namespace of the thread that made it. Not thread-safe.
+class Executor {
+ public:
+  /// Runs the steps in order and stops at the first failure: what follows a failed step may rely on it.
+  /// Returns whether anything had to change.
+  /// @throws Error in the context of the step.
+  bool run(const std::vector<Step>& steps, Deadline deadline);
+
+  /// Runs every step whatever fails on the way, for tear-down; only the guard stays when route_localnet could not be
+  /// switched off. Returns the failures, one line each.
+  std::vector<std::string> run_all(const std::vector<Step>& steps, Deadline deadline);
+
+  /// Called before each step, by tests that want to stop at one; the steps' number counts from 0 in each run.
+  using Hook = std::function<void(const Step&)>;
+  void set_hook(Hook hook) { hook_ = std::move(hook); }
+
+  netlink::Rtnl& rtnl() { return rtnl_; }
+
+ private:
+  bool apply(const ApplyTable& step, Deadline deadline);
+  bool apply(const CutFlows& step, Deadline deadline);
+  bool apply(const SetRouteLocalnet& step, Deadline deadline);
+
+  netlink::Rtnl rtnl_;
+  firewall::Iptables iptables_;
+  Hook hook_;
+};
+
+}  // namespace hostnet::exposer

@@ -1,0 +1,61 @@
+// The public handle of a lease, and the conveniences of Exposer.
+#include "hostnet/exposure.hpp"
+
+#include "core/log.hpp"
+#include "exposer/exposure_impl.hpp"
+#include "hostnet/error.hpp"
+#include "hostnet/exposer.hpp"
+
+namespace hostnet {
+namespace {
+
+void release_quietly(const std::shared_ptr<Exposure::Impl>& impl) noexcept {
+  if (!impl) return;
+  try {
+    impl->release();
+  } catch (const std::exception& error) {
+    log::error("lease {}: {}", impl->id, error.what());
+  }
+}
+
+}  // namespace
+
+const char* to_string(ExposureState state) noexcept {
+  switch (state) {
+    case ExposureState::active: return "active";
+    case ExposureState::released: return "released";
+    case ExposureState::failed: return "failed";
+  }
+  return "failed";
+}
+
+Exposure& Exposure::operator=(Exposure&& other) noexcept {
+  if (this != &other) {
+    release_quietly(impl_);
+    impl_ = std::move(other.impl_);
+  }
+  return *this;
+}
+
+Exposure::~Exposure() { release_quietly(impl_); }
+
+void Exposure::release() {
+  if (impl_) impl_->release();
+}
+
+std::string Exposure::id() const { return impl_ ? impl_->id : std::string(); }
+ExposureState Exposure::state() const { return impl_ ? impl_->state() : ExposureState::released; }
+std::string Exposure::reason() const { return impl_ ? impl_->reason() : std::string(); }
+std::vector<HostPort> Exposure::ports() const { return impl_ ? impl_->ports : std::vector<HostPort>(); }
+std::string Exposure::gateway() const { return impl_ ? impl_->gateway : std::string(); }
+std::string Exposure::interface() const { return impl_ ? impl_->interface : std::string(); }
+
+Exposure Exposer::expose(const ExposeRequest& request) {
+  return std::move(expose_all(std::span(&request, 1)).front());
+}
+
+Exposure Exposer::expose(Target target, std::vector<HostPort> ports) {
+  return expose(ExposeRequest{.target = std::move(target), .ports = std::move(ports)});
+}
+
+}  // namespace hostnet

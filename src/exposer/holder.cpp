@@ -1,0 +1,125 @@
+// Holding leases for this process.
+#include "exposer/holder.hpp"
+
+#include <fmt/format.h>
+
+#include <ctime>
+
+#include "core/log.hpp"
+#include "core/random.hpp"
+#include "exposer/exposure_impl.hpp"
+#include "hostnet/error.hpp"
+
+namespace hostnet::exposer {
+namespace {
+
+// The handle's view of one lease.
+class HeldExposure : public Exposure::Impl {
+ public:
+  explicit HeldExposure(std::shared_ptr<Holder> holder) : holder_(std::move(holder)) {}
+  ~HeldExposure() override { holder_->forget(id); }
+  void release() override { holder_->release(id); }
+  [[nodiscard]] ExposureState state() const override { return holder_->state(id); }
+  [[nodiscard]] std::string reason() const override { return holder_->reason(id); }
+
+ private:
+  std::shared_ptr<Holder> holder_;
+};
+
+}  // namespace
+
+Holder::Holder(Settings settings) : settings_(std::move(settings)), ledger_(settings_.runtime_dir) {}
+
+Holder::~Holder() {
+  if (!thread_.joinable()) return;
+  loop_.stop();
+  thread_.join();
+}
+
+std::vector<Exposure> Holder::hold(std::vector<state::Lease> leases, const std::vector<state::Bridge>& bridges,
+                                   Deadline deadline) {
+  const std::scoped_lock work(work_);
+  const auto journal = ledger_.lock(deadline);
+  state::Holdings held;
+  ledger_.reap(journal, held, deadline);
+  if (!owner_) owner_.emplace(ledger_.folder());
+  for (auto& lease : leases) {
+    lease.id = random_hex(8);
+    lease.owner = owner_->id();
+    lease.created = std::time(nullptr);
+  }
+  try {
+    ledger_.add(journal, held, leases, bridges, deadline);
+  } catch (const Error&) {
+    drop_owner_if_idle(journal, held);
+    throw;
+  }
+  std::vector<Exposure> out;
+  for (const auto& lease : leases) {
+    auto impl = std::make_shared<HeldExposure>(shared_from_this());
+    impl->id = lease.id;
+    impl->ports = lease.ports;
+    impl->gateway = lease.gateways.front().to_string();
+    impl->interface = held.bridge(lease.ifindex)->name;
+    const std::scoped_lock lock(mutex_);
+    held_[lease.id] = {.state = ExposureState::active, .reason = {}, .expires = lease.expires};
+    out.emplace_back(std::move(impl));
+  }
+  start_watching();
+  return out;
+}
+
+void Holder::release(const std::string& lease) {
+  const std::scoped_lock work(work_);
+  if (state(lease) != ExposureState::active) return;
+  const auto deadline = Deadline::after(settings_.release_deadline);
+  const auto journal = ledger_.lock(deadline);
+  auto held = ledger_.load(journal);
+  ledger_.remove(journal, held, {lease}, deadline);
+  {
+    const std::scoped_lock lock(mutex_);
+    held_[lease] = {.state = ExposureState::released, .reason = "released", .expires = {}};
+  }
+  drop_owner_if_idle(journal, held);
+}
+
+ExposureState Holder::state(const std::string& lease) const {
+  const std::scoped_lock lock(mutex_);
+  const auto found = held_.find(lease);
+  return found == held_.end() ? ExposureState::released : found->second.state;
+}
+
+std::string Holder::reason(const std::string& lease) const {
+  const std::scoped_lock lock(mutex_);
+  const auto found = held_.find(lease);
+  return found == held_.end() ? std::string() : found->second.reason;
+}
+
+void Holder::forget(const std::string& lease) {
+  const std::scoped_lock lock(mutex_);
+  held_.erase(lease);
+}
+
+std::set<std::string> Holder::active() const {
+  const std::scoped_lock lock(mutex_);
+  std::set<std::string> ids;
+  for (const auto& [id, held] : held_)
+    if (held.state == ExposureState::active) ids.insert(id);
+  return ids;
+}
+
+void Holder::end(const std::string& lease, ExposureState state, const std::string& reason) {
+  const std::scoped_lock lock(mutex_);
+  const auto found = held_.find(lease);
+  if (found == held_.end() || found->second.state != ExposureState::active) return;
+  found->second = {.state = state, .reason = reason, .expires = {}};
+  notices_.push_back({lease, state, reason});
+}
+
+void Holder::drop_owner_if_idle(const state::Journal& journal, const state::Holdings& held) {
+  if (!active().empty()) return;
+  owner_.reset();
+  journal.tidy(held);
+}
+
+}  // namespace hostnet::exposer

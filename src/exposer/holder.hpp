@@ -1,0 +1,99 @@
+// What this process holds, and the thread that looks after it.
+//
+// A lease must not outlive what it stands on, nor stand unguarded because somebody flushed the firewall. While the
+// process holds leases, a thread listens for interfaces that go or change their name (RTNLGRP_LINK), for changes to
+// nf_tables, and for changes of the journal (somebody released a lease of ours), and compares the size of the legacy
+// tables four times a second, the kernel having no notification for those. Whatever is amiss is put back; if that
+// fails, the lease is closed: the sysctl goes off, and the owner is told.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/deadline.hpp"
+#include "core/event_loop.hpp"
+#include "exposer/ledger.hpp"
+#include "firewall/iptables.hpp"
+#include "hostnet/exposer.hpp"
+#include "netlink/monitor.hpp"
+#include "state/owner.hpp"
+
+namespace hostnet::exposer {
+
+/// Thread-safe. In the network namespace of the thread that made it, to which every caller must belong.
+class Holder : public std::enable_shared_from_this<Holder> {
+ public:
+  struct Settings {
+    std::filesystem::path runtime_dir;
+    std::chrono::milliseconds release_deadline{30'000};
+    StateCallback on_state;
+  };
+
+  explicit Holder(Settings settings);
+  Holder(const Holder&) = delete;
+  Holder& operator=(const Holder&) = delete;
+  /// Stops the thread. All leases have been released by then: each handle keeps the holder alive.
+  ~Holder();
+
+  /// Puts leases into effect, all or none, and holds them for this process; their ids and owner are filled in here.
+  /// @throws Error as Ledger::add().
+  std::vector<Exposure> hold(std::vector<state::Lease> leases, const std::vector<state::Bridge>& bridges,
+                             Deadline deadline);
+
+  /// As Exposure::release().
+  void release(const std::string& lease);
+  [[nodiscard]] ExposureState state(const std::string& lease) const;
+  [[nodiscard]] std::string reason(const std::string& lease) const;
+  /// The handle is gone: nobody asks about this lease any more.
+  void forget(const std::string& lease);
+
+  Ledger& ledger() noexcept { return ledger_; }
+
+ private:
+  struct Held {
+    ExposureState state = ExposureState::active;
+    std::string reason;
+    std::optional<std::int64_t> expires;
+  };
+  struct Notice {
+    std::string lease;
+    ExposureState state;
+    std::string reason;
+  };
+  struct Monitors;
+
+  std::set<std::string> active() const;
+  void end(const std::string& lease, ExposureState state, const std::string& reason);
+  void drop_owner_if_idle(const state::Journal& journal, const state::Holdings& held);
+  void start_watching();
+  void subscribe();
+  void watch();
+  void check();
+  void check_or_fail_closed();
+  void notice_foreign_release();
+  void release_expired();
+  void deliver_notices();
+
+  Settings settings_;
+  mutable std::mutex mutex_;  // guards what follows; the ledger's own work happens under work_
+  std::map<std::string, Held> held_;
+  std::vector<Notice> notices_;  // for settings_.on_state, which is called with no lock held
+
+  std::mutex work_;  // one change of the kernel at a time from this process; taken before mutex_
+  Ledger ledger_;
+  std::optional<state::Owner> owner_;
+
+  EventLoop loop_;
+  std::shared_ptr<Monitors> monitors_;
+  std::thread thread_;
+};
+
+}  // namespace hostnet::exposer

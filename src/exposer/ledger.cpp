@@ -1,0 +1,199 @@
+// Changes of what is held.
+#include "exposer/ledger.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <tuple>
+
+#include "core/log.hpp"
+#include "core/strings.hpp"
+#include "engine/alias.hpp"
+#include "hostnet/error.hpp"
+#include "hostnet/exposer.hpp"
+#include "state/owner.hpp"
+
+namespace hostnet::exposer {
+namespace {
+
+using state::Holdings;
+using state::Lease;
+
+std::int64_t now() {
+  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+std::vector<Ended> without_bridge(const Holdings& holdings, netlink::Rtnl& rtnl) {
+  std::vector<Ended> ended;
+  for (const auto& bridge : holdings.bridges) {
+    if (rtnl.link(bridge.ifindex)) continue;
+    for (const auto& lease : holdings.leases)
+      if (lease.ifindex == bridge.ifindex)
+        ended.push_back({lease.id, ExposureState::failed, fmt::format("bridge {} is gone", bridge.name)});
+  }
+  return ended;
+}
+
+std::vector<Ended> without_owner(const Holdings& holdings, const std::filesystem::path& folder) {
+  std::vector<Ended> ended;
+  std::map<std::string, bool> alive;  // many leases share one owner
+  const auto time = now();
+  for (const auto& lease : holdings.leases) {
+    const auto [entry, fresh] = alive.try_emplace(lease.owner.token, false);
+    if (fresh) entry->second = state::is_alive(folder, lease.owner);
+    if (lease.releasing) {
+      ended.push_back({lease.id, ExposureState::released, "its release was interrupted"});
+    } else if (!entry->second) {
+      ended.push_back({lease.id, ExposureState::released, "its owner is gone"});
+    } else if (lease.expires && *lease.expires <= time) {
+      ended.push_back({lease.id, ExposureState::released, "its time is up"});
+    }
+  }
+  return ended;
+}
+
+std::set<std::string> ids_of(const std::vector<Ended>& ended) {
+  std::set<std::string> ids;
+  for (const auto& one : ended) ids.insert(one.lease);
+  return ids;
+}
+
+}  // namespace
+
+std::optional<Clash> find_clash(const std::vector<firewall::Door>& standing, const std::vector<firewall::Door>& added) {
+  const auto key = [](const firewall::Door& door) {
+    return std::tuple(door.bridge, door.gateway, door.source, door.protocol, door.listen);
+  };
+  std::map<decltype(key(firewall::Door{})), const firewall::Door*> by_key;
+  for (const auto& door : standing) by_key.emplace(key(door), &door);
+  for (const auto& door : added) {
+    const auto [found, fresh] = by_key.emplace(key(door), &door);
+    if (!fresh && found->second->host != door.host) return Clash{found->second->lease, door, found->second->host};
+  }
+  return std::nullopt;
+}
+
+Ledger::Ledger(const std::filesystem::path& runtime_dir) : folder_(state::namespace_dir(runtime_dir)) {}
+
+state::Journal Ledger::lock(Deadline deadline) const { return {folder_, deadline}; }
+
+Holdings Ledger::load(const state::Journal& journal) {
+  auto holdings = journal.load();
+  // Rules match by name, leases hold on to the interface: the names follow it.
+  for (auto& bridge : holdings.bridges)
+    if (const auto link = executor_.rtnl().link(bridge.ifindex)) bridge.name = link->name;
+  return holdings;
+}
+
+std::vector<Ended> Ledger::reap(const state::Journal& journal, Holdings& left, Deadline deadline) {
+  left = load(journal);
+  auto ended = without_bridge(left, executor_.rtnl());
+  auto orphans = without_owner(left, folder_);
+  ended.insert(ended.end(), std::make_move_iterator(orphans.begin()), std::make_move_iterator(orphans.end()));
+  if (ended.empty()) return ended;
+  for (const auto& one : ended) log::info("lease {} ends: {}", one.lease, one.reason);
+  remove(journal, left, ids_of(ended), deadline);
+  return ended;
+}
+
+void Ledger::add(const state::Journal& journal, Holdings& held, std::vector<Lease> leases,
+                 std::span<const state::Bridge> bridges, Deadline deadline) {
+  Holdings wanted = held;
+  for (const auto& bridge : bridges)
+    if (wanted.bridge(bridge.ifindex) == nullptr) wanted.bridges.push_back(bridge);
+
+  Holdings added{wanted.bridges, leases};
+  if (const auto clash = find_clash(doors_of(held), doors_of(added)))
+    throw Error(Errc::conflict,
+                fmt::format("port {} of {} leads to host port {} already, by lease {}", clash->door.listen,
+                            clash->door.bridge, clash->older_host, clash->older),
+                fmt::format("choose another container port (HOST:CONTAINER), or: tc-hostnet release {}", clash->older));
+
+  wanted.leases.insert(wanted.leases.end(), leases.begin(), leases.end());
+  journal.save(wanted);
+  try {
+    executor_.run(transition(held, wanted), deadline);
+    write_aliases(leases);
+  } catch (const Error&) {
+    std::set<std::string> ids;
+    for (const auto& lease : leases) ids.insert(lease.id);
+    try {
+      // The deadline may be what failed; going back must not be cut short by it.
+      remove(journal, wanted, ids, Deadline::after(std::chrono::seconds{10}));
+    } catch (const Error& error) {
+      log::error("taking back what was set up: {}", error.what());
+    }
+    held = std::move(wanted);
+    throw;
+  }
+  held = std::move(wanted);
+}
+
+void Ledger::write_aliases(const std::vector<Lease>& leases) {
+  for (const auto& lease : leases)
+    for (const auto& record : lease.aliases) {
+      try {
+        engine::write_alias(record, kAlias, lease.gateways.front(), lease.id, lease.gateways);
+      } catch (const Error& error) {
+        // A lease for one container promises the alias there; for a network it is a service to those that take it.
+        if (!lease.sources.empty()) throw;
+        log::warn("{} is not written into container {}: {}", kAlias, record.container.substr(0, 12), error.what());
+      }
+    }
+}
+
+void Ledger::remove(const state::Journal& journal, Holdings& held, const std::set<std::string>& leases,
+                    Deadline deadline) {
+  Holdings marked = held;
+  Holdings wanted = held;
+  std::erase_if(wanted.leases, [&](const Lease& lease) { return leases.contains(lease.id); });
+  wanted.drop_idle_bridges();
+  if (wanted.leases.size() == held.leases.size()) return;
+  for (auto& lease : marked.leases)
+    if (leases.contains(lease.id)) lease.releasing = true;
+  journal.save(marked);
+
+  std::vector<std::string> failures;
+  for (const auto& lease : marked.leases) {
+    if (!lease.releasing) continue;
+    for (const auto& record : lease.aliases) {
+      try {
+        engine::remove_alias(record, lease.id);
+      } catch (const Error& error) {
+        failures.push_back(fmt::format("remove the alias from container {}: {}", record.container.substr(0, 12),
+                                       error.what()));
+      }
+    }
+  }
+  auto kernel = executor_.run_all(transition(held, wanted), deadline);
+  failures.insert(failures.end(), kernel.begin(), kernel.end());
+  if (!failures.empty()) {
+    held = std::move(marked);
+    throw Error(Errc::failure, "release: " + fmt::format("{}", fmt::join(failures, "; ")),
+                "mend the cause, then: tc-hostnet release --all");
+  }
+  journal.save(wanted);
+  held = std::move(wanted);
+}
+
+bool Ledger::repair(const Holdings& held, Deadline deadline) { return executor_.run(transition(held, held), deadline); }
+
+std::vector<std::string> Ledger::rescue(const state::Journal& journal, Deadline deadline) {
+  journal.set_aside();
+  const auto bridges = firewall::Iptables::guarded_bridges();
+  Holdings found;
+  for (const auto& name : bridges) {
+    const auto link = executor_.rtnl().link(name);
+    if (!link) continue;
+    found.bridges.push_back({.ifindex = link->ifindex, .name = name, .prior_route_localnet = false});
+    // A lease on it makes transition() see the guard that stands; it has no doors to speak of.
+    found.leases.push_back({.id = "0", .ifindex = link->ifindex});
+  }
+  const auto failures = executor_.run_all(transition(found, {}), deadline);
+  if (!failures.empty()) throw Error(Errc::failure, fmt::format("{}", fmt::join(failures, "; ")));
+  return bridges;
+}
+
+}  // namespace hostnet::exposer

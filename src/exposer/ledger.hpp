@@ -1,0 +1,84 @@
+// The journal and the kernel kept in step: every change of what is held goes through here.
+//
+// A change takes the journal's lock, first finishes what dead owners left, writes down what it is about to do, runs the
+// steps of the transition, and writes down the result. Killed anywhere in between, the next change or look by anybody
+// finds the lease without a living owner (or marked `releasing`) and leads the kernel back.
+#pragma once
+
+#include <filesystem>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/deadline.hpp"
+#include "exposer/executor.hpp"
+#include "hostnet/exposure.hpp"
+#include "state/journal.hpp"
+
+namespace hostnet::exposer {
+
+/// A lease that ended without its owner's doing.
+struct Ended {
+  std::string lease;
+  ExposureState state;  ///< `failed` when it could not be kept, else `released`.
+  std::string reason;   ///< "its owner is gone", "its time is up", "bridge br0 is gone"
+};
+
+/// In the network namespace of the thread that made it. Not thread-safe; any number of ledgers, in one process or in
+/// many, may work on the same namespace.
+class Ledger {
+ public:
+  explicit Ledger(const std::filesystem::path& runtime_dir);
+
+  /// The lock over one or more operations below.
+  [[nodiscard]] state::Journal lock(Deadline deadline) const;
+
+  /// What the journal says is held, with the bridges' present names. @throws Error.
+  state::Holdings load(const state::Journal& journal);
+
+  /// Finishes the leases that nobody holds any more. Returns them; `left` becomes what is still held.
+  /// @throws Error: state_corrupt; failure with all that went wrong, when the leases stay in the journal to be tried
+  ///         again.
+  std::vector<Ended> reap(const state::Journal& journal, state::Holdings& left, Deadline deadline);
+
+  /// Adds leases whose bridges are `bridges` (prior settings included; those held already keep their record) and puts
+  /// them into effect, writing the aliases too. `held` is what reap() left and becomes what is held.
+  /// @throws Error: conflict when a port leads elsewhere already; whatever failed. Nothing of them is left then.
+  void add(const state::Journal& journal, state::Holdings& held, std::vector<state::Lease> leases,
+           std::span<const state::Bridge> bridges, Deadline deadline);
+
+  /// Takes leases away. Unknown ids are ignored. @throws Error naming every step that failed; those leases stay in
+  /// the journal as `releasing`.
+  void remove(const state::Journal& journal, state::Holdings& held, const std::set<std::string>& leases,
+              Deadline deadline);
+
+  /// Puts back whatever others have undone. Returns whether anything was amiss. @throws Error.
+  bool repair(const state::Holdings& held, Deadline deadline);
+
+  /// For a journal that cannot be read: sets it aside and takes away everything that is ours in the kernel, by our
+  /// chains' names. The prior sysctl values are lost, so the guarded bridges get the kernel's default, 0.
+  /// Returns the bridges so treated. @throws Error.
+  std::vector<std::string> rescue(const state::Journal& journal, Deadline deadline);
+
+  [[nodiscard]] const std::filesystem::path& folder() const noexcept { return folder_; }
+  Executor& executor() noexcept { return executor_; }
+
+ private:
+  void write_aliases(const std::vector<state::Lease>& leases);
+
+  std::filesystem::path folder_;
+  Executor executor_;
+};
+
+/// A container port of one lease that leads to another host port by an older lease.
+struct Clash {
+  std::string older;
+  firewall::Door door;       ///< The new one.
+  std::uint16_t older_host;  ///< Where the older one leads.
+};
+
+/// The first clash between doors that stand and doors to add; equal doors are shared, not clashing. Pure.
+std::optional<Clash> find_clash(const std::vector<firewall::Door>& standing, const std::vector<firewall::Door>& added);
+
+}  // namespace hostnet::exposer

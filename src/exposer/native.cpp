@@ -1,0 +1,164 @@
+// The native path: from requests to leases, with the checks that come before anything is changed.
+#include "exposer/native.hpp"
+
+#include <fmt/format.h>
+#include <linux/capability.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <ctime>
+#include <map>
+
+#include "core/log.hpp"
+#include "core/strings.hpp"
+#include "exposer/holder.hpp"
+#include "exposer/resolve.hpp"
+#include "firewall/input_check.hpp"
+#include "hostnet/error.hpp"
+#include "netlink/sock_diag.hpp"
+
+namespace hostnet::exposer {
+namespace {
+
+using netlink::Listener;
+
+bool has_capability(unsigned capability) {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  __user_cap_data_struct data[2]{};
+  if (::syscall(SYS_capget, &header, data) != 0) return false;
+  return (data[capability / 32].effective >> (capability % 32) & 1) != 0;
+}
+
+bool is_bound_to(const Listener& listener, Ipv4 address) {
+  if (listener.ipv6 || !listener.serves(address)) return false;
+  return std::ranges::any_of(std::span(listener.address).first(4), [](auto byte) { return byte != 0; });
+}
+
+// What listens where, asked once for all the requests of a call.
+class Listeners {
+ public:
+  const std::vector<Listener>& on(Protocol protocol, std::uint16_t port) {
+    const auto [found, fresh] = by_protocol_.try_emplace(protocol);
+    auto& by_port = found->second;
+    if (fresh)
+      for (auto& listener : netlink::all_listeners(protocol)) by_port[listener.port].push_back(listener);
+    return by_port[port];
+  }
+
+ private:
+  std::map<Protocol, std::map<std::uint16_t, std::vector<Listener>>> by_protocol_;
+};
+
+void check_label(const std::string& label) {
+  const bool printable = std::ranges::none_of(label, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+  if (label.size() > 64 || !printable)
+    throw Error(Errc::invalid_argument, fmt::format("label {} is not 1 to 64 printable characters", quote(label)));
+}
+
+// The service on the gateway's own address and port would become unreachable for the containers behind our back.
+void check_gateway_port(const HostPort& port, Ipv4 gateway, Listeners& listeners) {
+  for (const auto& listener : listeners.on(port.protocol, port.container)) {
+    if (!listener.serves(gateway)) continue;
+    const bool same_service_anyway = !is_bound_to(listener, gateway) && port.host == port.container;
+    if (same_service_anyway) continue;
+    throw Error(Errc::conflict,
+                fmt::format("a service of uid {} listens on {} already, which containers reach as {}:{}", listener.uid,
+                            listener.to_string(), gateway.to_string(), port.container),
+                "choose another container port (HOST:CONTAINER), or put the exposure before it with --force");
+  }
+}
+
+void check_host_port(const HostPort& port, bool required, Listeners& listeners) {
+  const auto& found = listeners.on(port.protocol, port.host);
+  if (std::ranges::any_of(found, [](const Listener& l) { return l.serves(firewall::kLoopback); })) return;
+  std::string why = fmt::format("nobody listens on 127.0.0.1:{}", port.host);
+  if (!found.empty()) why += fmt::format(", only on {}", found.front().to_string());
+  if (required) throw Error(Errc::not_listening, why, "start the service first, or leave out --require-listener");
+  log::warn("{}; the port is exposed all the same", why);
+}
+
+void check_firewall(const std::string& bridge) {
+  if (!has_capability(CAP_NET_ADMIN)) return;  // a dry run without privilege cannot see the firewall
+  const auto blocker = firewall::find_blocker(bridge);
+  if (!blocker) return;
+  throw Error(Errc::firewall_blocked,
+              fmt::format("the firewall chain {} drops what it does not know, and no rule of another table can overrule "
+                          "it for traffic from {}",
+                          blocker->chain, bridge),
+              fmt::format("let it in with: {} (or go on regardless with --force)", blocker->remedy));
+}
+
+class NativeExposer : public Exposer {
+ public:
+  explicit NativeExposer(const ExposerOptions& options)
+      : engine_(options.engine),
+        deadline_(options.deadline),
+        holder_(std::make_shared<Holder>(Holder::Settings{.runtime_dir = state::runtime_dir(options.runtime_dir),
+                                                          .release_deadline = options.deadline,
+                                                          .on_state = options.on_state})) {}
+
+  [[nodiscard]] Path path() const noexcept override { return Path::native; }
+  [[nodiscard]] Probe probe() override { return probe_native(); }
+
+  std::vector<Exposure> expose_all(std::span<const ExposeRequest> requests) override {
+    const auto deadline = Deadline::after(deadline_);
+    auto prepared = prepare(requests, engine_, deadline);
+    if (prepared.leases.empty()) return {};
+    return holder_->hold(std::move(prepared.leases), prepared.bridges, deadline);
+  }
+
+ private:
+  std::string engine_;
+  std::chrono::milliseconds deadline_;
+  std::shared_ptr<Holder> holder_;
+};
+
+}  // namespace
+
+Prepared prepare(std::span<const ExposeRequest> requests, const std::string& engine, Deadline deadline) {
+  netlink::Rtnl rtnl;
+  Resolver resolver(rtnl, engine);
+  Listeners listeners;
+  Prepared prepared;
+  std::map<int, state::Bridge> bridges;
+  for (const auto& request : requests) {
+    check_label(request.label);
+    auto ports = normalise(request.ports);
+    if (ports.empty()) throw Error(Errc::invalid_argument, "no port to expose is given", "name at least one port");
+    const auto resolved = resolver.resolve(request.target, request.write_alias, request.force, deadline);
+    if (!request.force && !bridges.contains(resolved.bridge.ifindex)) check_firewall(resolved.bridge.name);
+    for (const auto& port : ports) {
+      if (!request.force)
+        for (const auto gateway : resolved.gateways) check_gateway_port(port, gateway, listeners);
+      check_host_port(port, request.require_listener, listeners);
+    }
+    bridges.emplace(resolved.bridge.ifindex,
+                    state::Bridge{.ifindex = resolved.bridge.ifindex,
+                                  .name = resolved.bridge.name,
+                                  .prior_route_localnet = resolved.bridge.route_localnet});
+    state::Lease lease{.target = request.target.to_string(),
+                       .label = request.label,
+                       .ifindex = resolved.bridge.ifindex,
+                       .gateways = resolved.gateways,
+                       .sources = resolved.sources,
+                       .ports = std::move(ports),
+                       .aliases = resolved.aliases};
+    if (request.timeout) lease.expires = std::time(nullptr) + request.timeout->count();
+    prepared.leases.push_back(std::move(lease));
+  }
+  for (auto& [ifindex, bridge] : bridges) prepared.bridges.push_back(std::move(bridge));
+  return prepared;
+}
+
+Probe probe_native() {
+  Probe probe;
+  if (!has_capability(CAP_NET_ADMIN)) probe.reasons.emplace_back("it needs CAP_NET_ADMIN (run it as root)");
+  if (!has_capability(CAP_NET_RAW)) probe.reasons.emplace_back("it needs CAP_NET_RAW (run it as root)");
+  probe.usable = probe.reasons.empty();
+  return probe;
+}
+
+std::unique_ptr<Exposer> make_native(const ExposerOptions& options) { return std::make_unique<NativeExposer>(options); }
+
+}  // namespace hostnet::exposer

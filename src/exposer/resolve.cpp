@@ -1,0 +1,228 @@
+// Looking targets up.
+#include "exposer/resolve.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <net/if.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+
+#include "core/file.hpp"
+#include "core/strings.hpp"
+#include "hostnet/error.hpp"
+#include "hostnet/exposer.hpp"
+
+namespace hostnet::exposer {
+namespace {
+
+// Interfaces that lead to a container or a VM on this machine; any other kind may lead to another machine.
+bool stays_on_host(const netlink::Link& port) {
+  return port.kind == "veth" || port.kind == "tun" || port.kind == "dummy";
+}
+
+void push_unique(std::vector<Ipv4>& list, Ipv4 address) {
+  if (std::ranges::find(list, address) == list.end()) list.push_back(address);
+}
+
+}  // namespace
+
+std::optional<std::string> interface_name_fault(std::string_view name) {
+  if (name.empty()) return "it is empty";
+  if (name.size() >= IFNAMSIZ) return fmt::format("it is longer than {} characters", IFNAMSIZ - 1);
+  if (name == "." || name == ".." || name.front() == '-') return "no interface is called that";
+  const auto odd = std::ranges::find_if_not(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("-_.:@").find(c) != std::string_view::npos;
+  });
+  if (odd != name.end()) return fmt::format("it holds the character {}", quote(std::string_view(&*odd, 1)));
+  return std::nullopt;
+}
+
+const engine::Endpoint* primary_endpoint(const engine::Container& container, std::optional<Ipv4> default_gateway) {
+  const engine::Endpoint* first = nullptr;
+  for (const auto& endpoint : container.endpoints) {
+    if (!endpoint.address) continue;
+    if (default_gateway && endpoint.gateway == default_gateway) return &endpoint;
+    if (first == nullptr) first = &endpoint;
+  }
+  return first;
+}
+
+std::optional<Ipv4> default_gateway(std::string_view proc_net_route) {
+  for (const auto line : split(proc_net_route, '\n')) {
+    const auto fields = split(line, '\t');
+    if (fields.size() < 3 || fields[1] != "00000000") continue;
+    std::uint32_t network_order = 0;
+    const auto hex = trim(fields[2]);
+    const auto [end, error] = std::from_chars(hex.data(), hex.data() + hex.size(), network_order, 16);
+    if (error == std::errc{} && end == hex.data() + hex.size() && network_order != 0)
+      return Ipv4::from_network(network_order);
+  }
+  return std::nullopt;
+}
+
+void check_network_mode(const engine::Container& container) {
+  const auto refuse = [&](std::string_view why, std::string_view hint) {
+    throw Error(Errc::invalid_argument, fmt::format("container {} {}", container.name, why), std::string(hint));
+  };
+  if (container.network_mode == "host")
+    refuse("uses the host's network: it reaches 127.0.0.1 as it is", "dial 127.0.0.1 in the container");
+  if (container.network_mode == "none") refuse("has no network", "start it on a network: --network bridge");
+  if (container.network_mode.starts_with("container:"))
+    refuse(fmt::format("shares the network of container {}",
+                       quote(container.network_mode.substr(std::string_view("container:").size()))),
+           "expose to that container instead");
+}
+
+Resolved Resolver::resolve(const Target& target, bool with_alias, bool force, Deadline deadline) {
+  switch (target.kind()) {
+    case Target::Kind::bridge: return bridge(target.name(), force);
+    case Target::Kind::network: return network(target.name(), with_alias, force, deadline);
+    case Target::Kind::container: return container(target.name(), with_alias, force, deadline);
+    case Target::Kind::netns: return netns(target.name(), force);
+  }
+  throw Error(Errc::invalid_argument, "a target of no known kind");
+}
+
+engine::Client& Resolver::client() {
+  if (!client_) client_.emplace(engine::Address::find(engine_));
+  return *client_;
+}
+
+// What hangs on a bridge with a physical port is the local network, not a set of containers.
+void Resolver::check_ports_of(const netlink::Link& bridge, bool force) {
+  if (force) return;
+  for (const auto& port : rtnl_.links())
+    if (port.master == bridge.ifindex && !stays_on_host(port))
+      throw Error(Errc::invalid_argument,
+                  fmt::format("bridge {} leads out of this machine by its port {}: other machines would reach the "
+                              "exposed ports",
+                              bridge.name, port.name),
+                  "if that is meant, add --force");
+}
+
+Resolved Resolver::bridge(const std::string& name, bool force) {
+  if (const auto fault = interface_name_fault(name))
+    throw Error(Errc::invalid_argument, fmt::format("{} is not an interface name: {}", quote(name), *fault),
+                "see the bridges: ip link show type bridge");
+  auto link = rtnl_.link(name);
+  if (!link)
+    throw Error(Errc::not_found, fmt::format("there is no interface {}", name),
+                "see the bridges: ip link show type bridge");
+  if (link->kind != "bridge")
+    throw Error(Errc::invalid_argument,
+                fmt::format("{} is not a bridge but {}", name,
+                            link->kind.empty() ? "a physical or loopback interface" : "of kind " + link->kind),
+                "see the bridges: ip link show type bridge");
+  check_ports_of(*link, force);
+  Resolved out{.bridge = std::move(*link), .gateways = {}, .sources = {}, .aliases = {}};
+  for (const auto& address : rtnl_.addresses(out.bridge.ifindex)) push_unique(out.gateways, address.address);
+  if (out.gateways.empty())
+    throw Error(Errc::not_found, fmt::format("bridge {} has no IPv4 address: its containers have no gateway to dial", name),
+                fmt::format("give it one, for example: ip address add 192.0.2.1/24 dev {}", name));
+  return out;
+}
+
+netlink::Link Resolver::local_bridge(const std::string& name, const std::string& whose) {
+  auto link = rtnl_.link(name);
+  if (link && link->kind == "bridge") return std::move(*link);
+  throw Error(Errc::no_path,
+              fmt::format("bridge {} of {} is not in this network namespace: the engine runs rootless, in a VM or in a "
+                          "container",
+                          quote(name), whose),
+              "run tc-hostnet where the engine's bridges are");
+}
+
+// The network's own gateway first, then the address to which the engine resolves `host-gateway`, whatever network the
+// container is on.
+std::vector<Ipv4> Resolver::gateways_of(const netlink::Link& bridge, std::optional<Ipv4> configured,
+                                        const std::string& whose, Deadline deadline) {
+  const auto own = rtnl_.addresses(bridge.ifindex);
+  const auto owns = [&](Ipv4 address) { return std::ranges::find(own, address, &netlink::Address::address) != own.end(); };
+  if (!configured && !own.empty()) configured = own.front().address;
+  if (!configured)
+    throw Error(Errc::not_found, fmt::format("{} has no IPv4 gateway: its containers have no address of the host to dial", whose),
+                "use a network with a gateway");
+  if (!owns(*configured))
+    throw Error(Errc::no_path,
+                fmt::format("the gateway {} of {} is not an address of its bridge {}: another machine answers there",
+                            configured->to_string(), whose, bridge.name),
+                "use a network whose gateway is this host");
+  std::vector<Ipv4> gateways{*configured};
+  if (const auto host_gateway = client().host_gateway(deadline)) {
+    const auto all = rtnl_.addresses();
+    if (std::ranges::find(all, *host_gateway, &netlink::Address::address) != all.end())
+      push_unique(gateways, *host_gateway);
+  }
+  return gateways;
+}
+
+Resolved Resolver::network(const std::string& name, bool with_alias, bool force, Deadline deadline) {
+  const auto network = client().network(name, deadline);
+  const auto whose = fmt::format("network {}", network.name);
+  if (network.driver != "bridge")
+    throw Error(Errc::invalid_argument,
+                fmt::format("{} is of driver {}, not a bridge network", whose, quote(network.driver)),
+                "use a bridge network: docker network create NAME");
+  Resolved out{.bridge = local_bridge(network.bridge, whose), .gateways = {}, .sources = {}, .aliases = {}};
+  check_ports_of(out.bridge, force);
+  out.gateways = gateways_of(out.bridge, network.gateway, whose, deadline);
+  if (!with_alias) return out;
+  for (const auto& id : network.containers) {
+    try {
+      out.aliases.push_back(engine::alias_record(client().container(id, deadline)));
+    } catch (const Error& error) {
+      // It may have stopped since the network was listed.
+      if (error.code() != Errc::not_found && error.code() != Errc::conflict) throw;
+    }
+  }
+  return out;
+}
+
+Resolved Resolver::container(const std::string& name, bool with_alias, bool force, Deadline deadline) {
+  const auto container = client().container(name, deadline);
+  check_network_mode(container);
+  if (!container.running || container.pid <= 0)
+    throw Error(Errc::not_found, fmt::format("container {} is not running", container.name),
+                fmt::format("start it: docker start {}", container.name));
+  const auto route = try_read_file(fmt::format("/proc/{}/net/route", container.pid)).value_or("");
+  const auto* const endpoint = primary_endpoint(container, default_gateway(route));
+  if (endpoint == nullptr)
+    throw Error(Errc::not_found, fmt::format("container {} has no IPv4 address on any network", container.name),
+                "connect it to a bridge network: docker network connect NETWORK " + container.name);
+  auto out = network(endpoint->network_id.empty() ? endpoint->network : endpoint->network_id, false, force, deadline);
+  out.sources = {*endpoint->address};
+  if (with_alias) out.aliases = {engine::alias_record(container)};
+  return out;
+}
+
+Resolved Resolver::netns(const std::string& path, bool force) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) {
+    const int cause = errno;
+    if (cause == ENOENT)
+      throw Error(Errc::not_found, fmt::format("there is no network namespace {}", quote(path)),
+                  "see them: ip netns list", cause);
+    throw Error::from_errno(fmt::format("open {}", quote(path)), cause);
+  }
+  auto inside = netlink::Rtnl::in_namespace(fd.get());
+  for (const auto& link : inside.links()) {
+    if (link.kind != "veth" || link.peer == 0) continue;
+    const auto peer = rtnl_.link(link.peer);
+    // The number counts in the peer's namespace, which need not be ours; a veth here that points back is the one.
+    if (!peer || peer->kind != "veth" || peer->peer != link.ifindex || peer->master == 0) continue;
+    const auto master = rtnl_.link(peer->master);
+    if (!master) continue;
+    auto out = bridge(master->name, force);
+    for (const auto& address : inside.addresses(link.ifindex)) push_unique(out.sources, address.address);
+    if (!out.sources.empty()) return out;
+  }
+  throw Error(Errc::not_found,
+              fmt::format("netns {} does not hang on a bridge of this namespace by a veth pair with an IPv4 address",
+                          quote(path)),
+              "name its bridge instead: --bridge IF");
+}
+
+}  // namespace hostnet::exposer

@@ -1,0 +1,68 @@
+// From a target's name to what the firewall needs to know of it: bridge, gateways, sources.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/deadline.hpp"
+#include "core/ipv4.hpp"
+#include "engine/alias.hpp"
+#include "engine/client.hpp"
+#include "hostnet/target.hpp"
+#include "netlink/link.hpp"
+
+namespace hostnet::exposer {
+
+/// A target on this host, as it is at this moment.
+struct Resolved {
+  netlink::Link bridge;
+  std::vector<Ipv4> gateways;  ///< By which the target may dial the host; the first is the alias's.
+  std::vector<Ipv4> sources;   ///< The target's own addresses; empty when everybody on the bridge is meant.
+  std::vector<engine::AliasRecord> aliases;  ///< The running containers that shall get the alias.
+};
+
+/// Looks targets up, asking the engine only where a container or a network is named. Not thread-safe.
+class Resolver {
+ public:
+  /// `engine` as in ExposerOptions.
+  Resolver(netlink::Rtnl& rtnl, std::string engine) : rtnl_(rtnl), engine_(std::move(engine)) {}
+
+  /// @throws Error: invalid_argument (malformed name, not a bridge, network mode without a bridge), not_found (no such
+  ///         thing, no gateway address), no_path (the bridge is not in this network namespace), conflict (the user has
+  ///         defined the alias), and all that the engine's client throws.
+  Resolved resolve(const Target& target, bool with_alias, bool force, Deadline deadline);
+
+ private:
+  Resolved bridge(const std::string& name, bool force);
+  Resolved network(const std::string& name, bool with_alias, bool force, Deadline deadline);
+  Resolved container(const std::string& name, bool with_alias, bool force, Deadline deadline);
+  Resolved netns(const std::string& path, bool force);
+
+  engine::Client& client();
+  netlink::Link local_bridge(const std::string& name, const std::string& whose);
+  std::vector<Ipv4> gateways_of(const netlink::Link& bridge, std::optional<Ipv4> configured,
+                                const std::string& whose, Deadline deadline);
+  void check_ports_of(const netlink::Link& bridge, bool force);
+
+  netlink::Rtnl& rtnl_;
+  std::string engine_;
+  std::optional<engine::Client> client_;
+};
+
+/// Why an interface name cannot be one, or nullopt. Stricter than the kernel, which allows all but '/' and blanks: a
+/// name also stands in rules that people copy into a shell.
+std::optional<std::string> interface_name_fault(std::string_view name);
+
+/// The endpoint by which a container reaches the world: the one whose gateway is its default route (`default_gateway`,
+/// nullopt when it has none), else the first that has an address. Null when none has.
+const engine::Endpoint* primary_endpoint(const engine::Container& container, std::optional<Ipv4> default_gateway);
+
+/// The gateway of the default route in the text of /proc/PID/net/route (proc(5)); nullopt when there is none.
+std::optional<Ipv4> default_gateway(std::string_view proc_net_route);
+
+/// Refuses the network modes in which a container has no bridge of its own to reach the host by.
+/// @throws Error{invalid_argument}
+void check_network_mode(const engine::Container& container);
+
+}  // namespace hostnet::exposer

@@ -1,0 +1,28 @@
+// Which path serves, as a pure function of what was found out.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "hostnet/exposer.hpp"
+
+namespace hostnet::exposer {
+
+/// What was found out about one path.
+struct Candidate {
+  Path path;
+  Probe probe;
+};
+
+struct Choice {
+  std::optional<Path> path;          ///< nullopt when none is usable.
+  std::vector<std::string> reasons;  ///< For each path passed over, and for the one taken: "native: it needs …".
+};
+
+/// The first usable candidate, in the order given, or the wanted one and no other. Pure.
+Choice choose(Path wanted, const std::vector<Candidate>& candidates);
+
+/// Probes this machine, in the order of preference. Changes nothing.
+std::vector<Candidate> probe_paths();
+
+}  // namespace hostnet::exposer

@@ -1,0 +1,52 @@
+// From what was held to what shall be held: the steps, in the only safe order, as data.
+//
+// The invariant at every point between two steps: a bridge with route_localnet=1 that we set has its guard in place.
+// So a set-up goes guard → DNAT → sysctl, and a tear-down DNAT → live flows → sysctl → guard, and a change that is both
+// goes through the union of the guards. Whoever is killed between two steps leaves a state from which the same function
+// leads on, because every step is idempotent.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "firewall/ruleset.hpp"
+#include "netlink/conntrack.hpp"
+#include "state/lease.hpp"
+
+namespace hostnet::exposer {
+
+/// Make one table of the firewall as planned.
+struct ApplyTable {
+  firewall::TablePlan plan;
+};
+
+/// Reset the connections that came in by doors which are closed now, and forget them in conntrack.
+struct CutFlows {
+  std::vector<firewall::Door> closed;
+  std::vector<firewall::Door> open;  ///< Still there: flows that one of these lets in go on.
+};
+
+struct SetRouteLocalnet {
+  int ifindex = 0;
+  std::string bridge;
+  bool on = false;
+};
+
+using Step = std::variant<ApplyTable, CutFlows, SetRouteLocalnet>;
+
+/// "apply 3 rules in table nat", "set route_localnet=1 on br0": for messages.
+std::string describe(const Step& step);
+
+std::vector<firewall::Guard> guards_of(const state::Holdings& holdings);
+std::vector<firewall::Door> doors_of(const state::Holdings& holdings);
+/// All four tables for what is held.
+firewall::Ruleset ruleset_of(const state::Holdings& holdings);
+
+/// The steps from `before` to `after`. Equal arguments give the steps that put right whatever others have undone.
+std::vector<Step> transition(const state::Holdings& before, const state::Holdings& after);
+
+/// Which of the flows came in by a closed door and by no open one.
+std::vector<netlink::Flow> flows_to_cut(const std::vector<netlink::Flow>& flows, const CutFlows& cut);
+
+}  // namespace hostnet::exposer

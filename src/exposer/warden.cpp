@@ -1,0 +1,207 @@
+// The thread of Holder: notices what others do to what we hold, and puts it right or closes it.
+#include <fmt/format.h>
+#include <sys/epoll.h>
+#include <sys/inotify.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <ctime>
+
+#include "core/file.hpp"
+#include "core/log.hpp"
+#include "exposer/holder.hpp"
+#include "hostnet/error.hpp"
+
+namespace hostnet::exposer {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kLookPeriod = 250ms;   // the cheap comparison of the legacy tables' sizes
+constexpr auto kCheckPeriod = 5s;     // the full one, for changes that leave the sizes as they were
+constexpr auto kSettle = 50ms;        // others' changes come in bursts
+constexpr auto kRepairDeadline = 5s;
+
+void drain(int fd) {
+  std::array<char, 4096> buffer;
+  while (::read(fd, buffer.data(), buffer.size()) > 0) {
+  }
+}
+
+// A lease for one container ends with it, for its address may be given to another. Only the leases of this process:
+// what is not to be seen from here may run in another pid namespace.
+std::set<std::string> of_stopped_containers(const state::Holdings& held, const std::set<std::string>& mine) {
+  std::set<std::string> stopped;
+  for (const auto& lease : held.leases) {
+    if (!mine.contains(lease.id) || lease.sources.empty() || lease.aliases.empty()) continue;
+    const auto& container = lease.aliases.front();
+    if (process_start_time(container.pid) != container.pid_start) stopped.insert(lease.id);
+  }
+  return stopped;
+}
+
+}  // namespace
+
+struct Holder::Monitors {
+  Monitors() : journal(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
+    if (!journal) throw Error::from_errno("inotify_init1", errno);
+    try {
+      nft.emplace();
+    } catch (const Error& error) {
+      log::debug("nf_tables is not watched: {}", error.what());
+    }
+  }
+
+  netlink::LinkMonitor links;
+  std::optional<netlink::NftMonitor> nft;
+  firewall::TableWatch tables;
+  Fd journal;
+  std::uint64_t last_look = 0;
+  bool check_is_due = false;
+};
+
+// Everything is subscribed to in the caller's thread, before hold() returns: nothing that happens after is missed.
+void Holder::start_watching() {
+  if (!monitors_) subscribe();
+  // Each time, for the folder is another one after all had been released and it was tidied away.
+  if (::inotify_add_watch(monitors_->journal.get(), ledger_.folder().c_str(), IN_MOVED_TO | IN_DELETE) < 0)
+    throw Error::from_errno(fmt::format("watch {}", ledger_.folder().string()), errno);
+  if (thread_.joinable()) return;
+  // The program's signals are for the program's own threads.
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::thread([this] { watch(); });
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void Holder::subscribe() {
+  monitors_ = std::make_shared<Monitors>();
+  auto& monitors = *monitors_;
+  monitors.last_look = monitors.tables.look();
+
+  const auto check_soon = [this, &monitors] {
+    if (monitors.check_is_due) return;
+    monitors.check_is_due = true;
+    loop_.after(kSettle, [this, &monitors] {
+      monitors.check_is_due = false;
+      check_or_fail_closed();
+      monitors.last_look = monitors.tables.look();
+    });
+  };
+  loop_.add(monitors.links.fd(), EPOLLIN, [this, &monitors](std::uint32_t) {
+    // A bridge that came back under another name is unguarded until its rules have followed: no pause here.
+    if (!monitors.links.read().empty()) check_or_fail_closed();
+  });
+  if (monitors.nft)
+    loop_.add(monitors.nft->fd(), EPOLLIN, [&monitors, check_soon](std::uint32_t) {
+      if (monitors.nft->read()) check_soon();
+    });
+  loop_.add(monitors.journal.get(), EPOLLIN, [this, &monitors](std::uint32_t) {
+    drain(monitors.journal.get());
+    notice_foreign_release();
+    deliver_notices();
+  });
+  loop_.every(kLookPeriod, [this, &monitors, check_soon] {
+    release_expired();
+    deliver_notices();
+    if (monitors.tables.look() != monitors.last_look) check_soon();
+  });
+  loop_.every(kCheckPeriod, [this] { check_or_fail_closed(); });
+}
+
+void Holder::watch() {
+  for (;;) {
+    try {
+      loop_.run();
+      return;
+    } catch (const std::exception& error) {
+      log::error("looking after the leases: {}", error.what());
+      std::this_thread::sleep_for(kLookPeriod);
+    }
+  }
+}
+
+void Holder::check() {
+  const auto deadline = Deadline::after(kRepairDeadline);
+  const auto journal = ledger_.lock(deadline);
+  state::Holdings held;
+  const auto mine = active();
+  for (const auto& ended : ledger_.reap(journal, held, deadline))
+    if (mine.contains(ended.lease)) end(ended.lease, ended.state, ended.reason);
+  const auto stopped = of_stopped_containers(held, mine);
+  ledger_.remove(journal, held, stopped, deadline);
+  for (const auto& lease : stopped) end(lease, ExposureState::released, "its container has stopped");
+  if (ledger_.repair(held, deadline)) log::warn("the rules or settings of a lease had been changed; they are put back");
+  drop_owner_if_idle(journal, held);
+}
+
+void Holder::check_or_fail_closed() {
+  std::unique_lock work(work_);
+  const auto mine = active();
+  if (mine.empty()) return;
+  try {
+    check();
+  } catch (const Error& amiss) {
+    const std::string reason = fmt::format("could not be kept up: {}", amiss.what());
+    log::error("{}; closing", reason);
+    try {
+      const auto deadline = Deadline::after(kRepairDeadline);
+      const auto journal = ledger_.lock(deadline);
+      auto held = ledger_.load(journal);
+      ledger_.remove(journal, held, mine, deadline);
+      for (const auto& lease : mine) end(lease, ExposureState::failed, reason);
+      drop_owner_if_idle(journal, held);
+    } catch (const Error& error) {
+      // They stay active here, so that the next look tries again.
+      log::error("closing: {}", error.what());
+    }
+  }
+  work.unlock();
+  deliver_notices();
+}
+
+void Holder::notice_foreign_release() {
+  const std::scoped_lock work(work_);
+  const auto mine = active();
+  if (mine.empty()) return;
+  const auto seen = state::peek(ledger_.folder());
+  for (const auto& lease : mine)
+    if (seen.lease(lease) == nullptr) end(lease, ExposureState::released, "released by another process");
+  if (!active().empty()) return;
+  const auto journal = ledger_.lock(Deadline::after(kRepairDeadline));
+  drop_owner_if_idle(journal, ledger_.load(journal));
+}
+
+void Holder::release_expired() {
+  std::set<std::string> due;
+  {
+    const std::scoped_lock lock(mutex_);
+    for (const auto& [id, held] : held_)
+      if (held.state == ExposureState::active && held.expires && *held.expires <= std::time(nullptr)) due.insert(id);
+  }
+  if (due.empty()) return;
+  const std::scoped_lock work(work_);
+  const auto deadline = Deadline::after(kRepairDeadline);
+  const auto journal = ledger_.lock(deadline);
+  auto held = ledger_.load(journal);
+  ledger_.remove(journal, held, due, deadline);
+  for (const auto& lease : due) end(lease, ExposureState::released, "its time is up");
+  drop_owner_if_idle(journal, held);
+}
+
+void Holder::deliver_notices() {
+  std::vector<Notice> notices;
+  {
+    const std::scoped_lock lock(mutex_);
+    notices.swap(notices_);
+  }
+  for (const auto& notice : notices) {
+    log::warn("lease {} {}: {}", notice.lease, to_string(notice.state), notice.reason);
+    if (settings_.on_state) settings_.on_state(notice.lease, notice.state, notice.reason);
+  }
+}
+
+}  // namespace hostnet::exposer

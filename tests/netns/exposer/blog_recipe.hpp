@@ -1,0 +1,32 @@
+// What people do by hand without tc-hostnet: the sysctl and a DNAT, no guard. Each attack is tried against it as well,
+// and must work there: only then has its failure against us a meaning.
+#pragma once
+
+#include "support/netns.hpp"
+
+#include <fmt/format.h>
+
+#include <string>
+
+namespace test {
+
+/// In effect as long as the object, in the calling thread's namespace.
+class BlogRecipe {
+ public:
+  /// For what comes by one interface, or by any ("all").
+  explicit BlogRecipe(const std::string& interface = "br0", unsigned port = 8088)
+      : rule_(fmt::format("PREROUTING {} -p tcp --dport {} -j DNAT --to-destination 127.0.0.1:{}",
+                          interface == "all" ? "" : "-i " + interface, port, port)),
+        setting_(fmt::format("net.ipv4.conf.{}.route_localnet", interface)) {
+    exec(fmt::format("sysctl -qw {}=1 && iptables-legacy -t nat -A {}", setting_, rule_));
+  }
+  BlogRecipe(const BlogRecipe&) = delete;
+  BlogRecipe& operator=(const BlogRecipe&) = delete;
+  ~BlogRecipe() { try_exec(fmt::format("sysctl -qw {}=0; iptables-legacy -t nat -D {}", setting_, rule_)); }
+
+ private:
+  std::string rule_;
+  std::string setting_;
+};
+
+}  // namespace test

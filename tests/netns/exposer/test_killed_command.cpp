@@ -1,0 +1,154 @@
+// The real command, killed before every system call by which it changes something: no bridge is ever open without its
+// guard, and one `tc-hostnet list` puts everything back.
+#include "support/testbed.hpp"
+#include "support/tracer.hpp"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <map>
+#include <string>
+
+using namespace hostnet;
+using namespace test;
+
+namespace {
+
+class Command {
+ public:
+  explicit Command(const Testbed& bed)
+      : words_{std::getenv("TC_HOSTNET"), "--runtime-dir", bed.runtime_dir(), "--quiet"} {}
+
+  [[nodiscard]] std::vector<std::string> with(std::initializer_list<std::string> arguments) const {
+    auto all = words_;
+    all.insert(all.end(), arguments);
+    return all;
+  }
+  /// stdout of a call that must succeed.
+  std::string operator()(const std::string& arguments) const {
+    std::string line;
+    for (const auto& word : words_) line += word + " ";
+    return exec(line + arguments + " 2>&1");
+  }
+
+ private:
+  std::vector<std::string> words_;
+};
+
+pid_t owner_of_the_lease(const Command& tc_hostnet) {
+  return static_cast<pid_t>(
+      std::stol(exec("sed 's/.*\"owner\":{[^}]*\"pid\":\\([0-9]*\\).*/\\1/'", tc_hostnet("list --json"))));
+}
+
+// How many times it was killed, by call, for a person to see that it was at work.
+std::string summary(const std::map<std::string, int>& calls) {
+  std::string out;
+  for (const auto& [call, count] : calls) out += fmt::format(" {} {}", count, call);
+  return out;
+}
+
+void check_killed_set_up(const Testbed& bed, const std::vector<std::string>& argv, const Command& tc_hostnet) {
+  std::map<std::string, int> calls;
+  for (unsigned n = 0;; ++n) {
+    CAPTURE(n);
+    const auto end = kill_before_change(argv, n);
+    CAPTURE(end.call);
+    REQUIRE((end.killed || end.status == 0));
+    CHECK(bed.unguarded() == "");
+    tc_hostnet("list");
+    CHECK(bed.changes() == "");
+    if (!end.killed) break;
+    ++calls[end.call];
+  }
+  MESSAGE("killed before:" << summary(calls));
+  CHECK(calls["setsockopt"] > 8);  // four tables, two each
+  CHECK(calls["rename"] > 0);
+}
+
+}  // namespace
+
+TEST_CASE("expose --detach killed before any change") {
+  const Testbed bed;
+  const Command tc_hostnet(bed);
+  check_killed_set_up(bed, tc_hostnet.with({"expose", "8088", "--bridge", "br0", "--detach"}), tc_hostnet);
+}
+
+TEST_CASE("release killed before any change") {
+  const Testbed bed;
+  const Command tc_hostnet(bed);
+  std::map<std::string, int> calls;
+  for (unsigned n = 0;; ++n) {
+    CAPTURE(n);
+    tc_hostnet("expose 8088 --bridge br0 --detach");
+    CHECK(bed.changes() != "");
+    const auto end = kill_before_change(tc_hostnet.with({"release", "--all"}), n);
+    CAPTURE(end.call);
+    REQUIRE((end.killed || end.status == 0));
+    CHECK(bed.unguarded() == "");
+    // Either the release had begun, and whoever looks finishes it, or the lease is what it was.
+    if (!tc_hostnet("list --json").empty()) tc_hostnet("release --all");
+    // The background process has yet to see that it holds nothing any more.
+    CHECK(eventually([&] { return bed.changes().empty(); }, std::chrono::seconds{2}));
+    CHECK(bed.changes() == "");
+    if (!end.killed) break;
+    ++calls[end.call];
+  }
+  MESSAGE("killed before:" << summary(calls));
+  CHECK(calls["setsockopt"] > 8);
+  CHECK(calls["rename"] > 0);
+}
+
+TEST_CASE("list killed before any change while it finishes what a dead owner left") {
+  const Testbed bed;
+  const Command tc_hostnet(bed);
+  for (unsigned n = 0;; ++n) {
+    CAPTURE(n);
+    tc_hostnet("expose 8088 --bridge br0 --detach");
+    const pid_t owner = owner_of_the_lease(tc_hostnet);
+    REQUIRE(::kill(owner, SIGKILL) == 0);
+    REQUIRE(eventually([&] { return ::kill(owner, 0) != 0; }, std::chrono::seconds{2}));
+    const auto end = kill_before_change(tc_hostnet.with({"list"}), n);
+    REQUIRE((end.killed || end.status == 0));
+    CHECK(bed.unguarded() == "");
+    tc_hostnet("list");
+    CHECK(bed.changes() == "");
+    if (!end.killed) break;
+  }
+}
+
+TEST_CASE("an owner that is killed, in the foreground or detached, leaves what the next command takes away") {
+  const Testbed bed;
+  const Command tc_hostnet(bed);
+  for (const bool detached : {true, false}) {
+    CAPTURE(detached);
+    if (detached) {
+      tc_hostnet("expose 8088 --bridge br0 --detach");
+    } else {
+      tc_hostnet("expose 8088 --bridge br0 >/dev/null 2>&1 </dev/null &");
+      REQUIRE(eventually([&] { return !tc_hostnet("list --json").empty(); }, std::chrono::seconds{5}));
+    }
+    CHECK(bed.changes() != "");
+    const pid_t owner = owner_of_the_lease(tc_hostnet);
+    REQUIRE(::kill(owner, SIGKILL) == 0);
+    REQUIRE(eventually([&] { return ::kill(owner, 0) != 0; }, std::chrono::seconds{2}));
+    CHECK(bed.unguarded() == "");
+    CHECK(route_localnet("br0"));
+    CHECK(tc_hostnet("list --json") == "");
+    CHECK(bed.changes() == "");
+  }
+}
+
+TEST_CASE("a foreground owner gives its lease back on SIGTERM and SIGINT") {
+  const Testbed bed;
+  const Command tc_hostnet(bed);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+    CAPTURE(signal);
+    tc_hostnet("expose 8088 --bridge br0 >/dev/null 2>&1 </dev/null &");
+    REQUIRE(eventually([&] { return !tc_hostnet("list --json").empty(); }, std::chrono::seconds{5}));
+    REQUIRE(::kill(owner_of_the_lease(tc_hostnet), signal) == 0);
+    CHECK(eventually([&] { return bed.changes().empty(); }, std::chrono::seconds{2}));
+    CHECK(bed.changes() == "");
+  }
+}

@@ -1,0 +1,142 @@
+// What others do to a lease that stands: flushed rules come back, a bridge that goes takes its lease with it.
+#include "support/service.hpp"
+#include "support/testbed.hpp"
+
+#include <doctest/doctest.h>
+
+#include <mutex>
+
+using namespace hostnet;
+using namespace std::chrono_literals;
+using namespace test;
+
+namespace {
+
+// What the state callback was told last.
+class Told {
+ public:
+  StateCallback callback() {
+    return [this](const std::string&, ExposureState state, const std::string& reason) {
+      const std::scoped_lock lock(mutex_);
+      last_ = std::string(to_string(state)) + ": " + reason;
+    };
+  }
+  std::string last() {
+    const std::scoped_lock lock(mutex_);
+    return last_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::string last_;
+};
+
+}  // namespace
+
+TEST_CASE("rules and settings that somebody takes away come back within a second") {
+  for (const char* const mischief : {
+           "iptables-legacy -t nat -F",
+           "iptables-legacy -t raw -F",
+           "iptables-legacy -t mangle -F",
+           "iptables-legacy -t filter -F",
+           "for t in nat filter mangle raw; do iptables-legacy -t $t -F; iptables-legacy -t $t -X; done",
+           "iptables-legacy -t raw -F TCHN-RAW",
+           "iptables-legacy -t raw -D TCHN-RAW 2",
+           "iptables-legacy -t nat -D TCHN-PRE 1",
+           "iptables-legacy-restore </dev/null; printf '*nat\\nCOMMIT\\n*raw\\nCOMMIT\\n' | iptables-legacy-restore",
+           "sysctl -qw net.ipv4.conf.br0.route_localnet=0",
+       }) {
+    CAPTURE(mischief);
+    Testbed bed;
+    const Service web(loopback(8088), "web");
+    auto exposure = bed.exposer()->expose(Target::bridge("br0"), {HostPort::same(8088)});
+    const auto whole = bed.snapshot();
+    exec(mischief);
+    REQUIRE(difference(whole, bed.snapshot()) != "");
+    CHECK(eventually([&] { return bed.snapshot() == whole; }, 1s));
+    CHECK(difference(whole, bed.snapshot()) == "");
+    CHECK(dial(bed.container, {bed.gateway, 8088}) == "web");
+    CHECK(exposure.state() == ExposureState::active);
+    exposure.release();
+    CHECK(bed.changes() == "");
+  }
+}
+
+TEST_CASE("iptables-nft's INPUT, flushed under a lease, lets the traffic in again within a second") {
+  Testbed bed;
+  exec("iptables-nft -A INPUT -i lo -j ACCEPT; iptables-nft -P INPUT DROP");
+  bed.remember();
+  const Service web(loopback(8088), "web");
+  auto exposure = bed.exposer()->expose(Target::bridge("br0"), {HostPort::same(8088)});
+  exec("iptables-nft -F INPUT; iptables-nft -A INPUT -i lo -j ACCEPT");
+  CHECK(eventually([&] { return dial(bed.container, {bed.gateway, 8088}, SOCK_STREAM, 100ms) == "web"; }, 1s));
+  exposure.release();
+  CHECK(bed.changes() == "");
+}
+
+TEST_CASE("a bridge that is deleted under a lease takes the lease with it") {
+  Testbed bed;
+  exec("ip link delete br1");
+  bed.remember();
+  exec("ip link add br1 type bridge; ip address add 198.18.1.1/24 dev br1; ip link set br1 up");
+  const Service web(loopback(8088), "web");
+  Told told;
+  const auto exposer = bed.exposer(told.callback());
+  auto doomed = exposer->expose(Target::bridge("br1"), {HostPort::same(8088)});
+  SUBCASE("alone") {
+    exec("ip link delete br1");
+    CHECK(eventually([&] { return doomed.state() == ExposureState::failed; }, 1s));
+    CHECK(doomed.reason() == "bridge br1 is gone");
+    CHECK(eventually([&] { return told.last() == "failed: bridge br1 is gone"; }, 1s));
+    doomed.release();
+    CHECK(bed.changes() == "");
+  }
+  SUBCASE("while another one stands") {
+    auto other = exposer->expose(Target::bridge("br0"), {HostPort::same(8088)});
+    exec("ip link delete br1");
+    CHECK(eventually([&] { return doomed.state() == ExposureState::failed; }, 1s));
+    CHECK(dial(bed.container, {bed.gateway, 8088}) == "web");
+    other.release();
+    CHECK(bed.changes() == "");
+  }
+  SUBCASE("and a new one of its name has nothing of it") {
+    exec("ip link delete br1; ip link add br1 type bridge; ip address add 198.18.1.1/24 dev br1; ip link set br1 up");
+    CHECK(eventually([&] { return doomed.state() == ExposureState::failed; }, 1s));
+    CHECK_FALSE(route_localnet("br1"));
+    CHECK(bed.snapshot().find("TCHN") == std::string::npos);
+    auto again = exposer->expose(Target::bridge("br1"), {HostPort::same(8088)});
+    again.release();
+    exec("ip link delete br1");
+    CHECK(bed.changes() == "");
+  }
+}
+
+TEST_CASE("a bridge that is renamed under a lease stays guarded and the lease goes on by the new name") {
+  Testbed bed;
+  const Service web(loopback(8088), "web");
+  auto exposure = bed.exposer()->expose(Target::bridge("br0"), {HostPort::same(8088)});
+  exec("ip link set br0 down; ip link set br0 name brx; ip link set brx up");
+  CHECK(eventually([&] { return dial(bed.container, {bed.gateway, 8088}) == "web"; }, 2s));
+  const auto rules = exec("iptables-legacy-save");
+  CHECK(rules.find("-A PREROUTING -i brx -m comment --comment \"tc-hostnet:brx\" -j TCHN-RAW") != std::string::npos);
+  CHECK(rules.find("-i br0") == std::string::npos);
+  exec("ip link set brx down; ip link set brx name br0; ip link set br0 up");
+  CHECK(eventually([&] { return exec("iptables-legacy-save").find("brx") == std::string::npos; }, 1s));
+  CHECK(exposure.state() == ExposureState::active);
+  exposure.release();
+  CHECK(bed.changes() == "");
+}
+
+TEST_CASE("a renamed bridge is cleaned up by the name it has, also when nobody watched") {
+  Testbed bed;
+  const Service web(loopback(8088), "web");
+  {
+    auto exposure = bed.exposer()->expose(Target::bridge("br0"), {HostPort::same(8088)});
+    exec("ip link set br0 down; ip link set br0 name brx; ip link set brx up");
+    exposure.release();
+    CHECK_FALSE(route_localnet("brx"));
+    CHECK(bed.snapshot().find("TCHN") == std::string::npos);
+  }
+  exec("ip link set brx down; ip link set brx name br0; ip link set br0 up");
+  CHECK(bed.changes() == "");
+}

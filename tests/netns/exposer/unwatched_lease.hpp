@@ -1,0 +1,68 @@
+// A lease put into effect by a ledger alone, without the thread that mends what others undo: for tests that undo
+// something by hand to see what then, and for those that count or interrupt the steps.
+#pragma once
+
+#include "exposer/ledger.hpp"
+#include "exposer/native.hpp"
+#include "state/owner.hpp"
+
+#include <memory>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace test {
+
+inline hostnet::Deadline soon() { return hostnet::Deadline::after(std::chrono::seconds{20}); }
+
+/// The leases that requests ask for, ready to be added, with ids and an owner.
+struct Ready {
+  hostnet::exposer::Prepared prepared;
+  hostnet::state::Owner owner;
+};
+
+inline Ready make_ready(const hostnet::exposer::Ledger& ledger, std::span<const hostnet::ExposeRequest> requests) {
+  Ready ready{hostnet::exposer::prepare(requests, {}, soon()), hostnet::state::Owner(ledger.folder())};
+  std::size_t number = 0;
+  for (auto& lease : ready.prepared.leases) {
+    lease.id = ready.owner.id().token.substr(0, 8) + std::to_string(number++);
+    lease.owner = ready.owner.id();
+  }
+  return ready;
+}
+
+/// Holds its leases until it goes; then takes them away.
+class UnwatchedLeases {
+ public:
+  UnwatchedLeases(const std::string& runtime_dir, std::span<const hostnet::ExposeRequest> requests,
+                  hostnet::exposer::Executor::Hook hook = {})
+      : ledger_(runtime_dir) {
+    ledger_.executor().set_hook(std::move(hook));
+    const auto journal = ledger_.lock(soon());
+    hostnet::state::Holdings held;
+    ledger_.reap(journal, held, soon());
+    ready_ = std::make_unique<Ready>(make_ready(ledger_, requests));
+    ledger_.add(journal, held, ready_->prepared.leases, ready_->prepared.bridges, soon());
+  }
+  UnwatchedLeases(const std::string& runtime_dir, const hostnet::ExposeRequest& request)
+      : UnwatchedLeases(runtime_dir, std::span(&request, 1)) {}
+  UnwatchedLeases(const UnwatchedLeases&) = delete;
+  UnwatchedLeases& operator=(const UnwatchedLeases&) = delete;
+
+  ~UnwatchedLeases() {
+    std::set<std::string> ids;
+    for (const auto& lease : ready_->prepared.leases) ids.insert(lease.id);
+    const auto journal = ledger_.lock(soon());
+    auto held = ledger_.load(journal);
+    ledger_.remove(journal, held, ids, soon());
+    ready_.reset();
+    journal.tidy(held);
+  }
+
+ private:
+  hostnet::exposer::Ledger ledger_;
+  std::unique_ptr<Ready> ready_;
+};
+
+}  // namespace test

@@ -1,0 +1,167 @@
+// The order of steps, which is what safety rests on.
+#include "exposer/transition.hpp"
+
+#include <doctest/doctest.h>
+
+#include <set>
+
+using namespace hostnet;
+using namespace hostnet::exposer;
+using firewall::Table;
+using state::Bridge;
+using state::Holdings;
+using state::Lease;
+
+namespace {
+
+Lease lease(const char* id, int ifindex, std::uint16_t port, std::vector<Ipv4> sources = {}) {
+  return {.id = id,
+          .ifindex = ifindex,
+          .gateways = {Ipv4{0x0a000001U + (static_cast<unsigned>(ifindex) << 8)}},
+          .sources = std::move(sources),
+          .ports = {HostPort::same(port)}};
+}
+
+Bridge bridge(int ifindex, bool prior = false) {
+  return {.ifindex = ifindex, .name = "br" + std::to_string(ifindex), .prior_route_localnet = prior};
+}
+
+// What the kernel would be like, as far as the safety property goes.
+struct Kernel {
+  std::set<std::string> raw, mangle, filter, localnet, doors;
+
+  void apply(const Step& step) {
+    if (const auto* const table = std::get_if<ApplyTable>(&step)) {
+      std::set<std::string> bridges;
+      for (const auto& jump : table->plan.jumps) bridges.insert(jump.in + jump.out);
+      switch (table->plan.table) {
+        case Table::raw: raw = bridges; break;
+        case Table::mangle: mangle = bridges; break;
+        case Table::filter: filter = bridges; break;
+        case Table::nat: doors = bridges; break;
+      }
+    } else if (const auto* const set = std::get_if<SetRouteLocalnet>(&step)) {
+      if (set->on) {
+        localnet.insert(set->bridge);
+      } else {
+        localnet.erase(set->bridge);
+      }
+    }
+  }
+
+  [[nodiscard]] bool safe() const {
+    const auto all_in = [](const std::set<std::string>& part, const std::set<std::string>& whole) {
+      return std::includes(whole.begin(), whole.end(), part.begin(), part.end());
+    };
+    return all_in(localnet, raw) && all_in(localnet, mangle) && all_in(localnet, filter) && all_in(doors, filter);
+  }
+};
+
+Kernel kernel_of(const Holdings& holdings) {
+  Kernel kernel;
+  for (const auto& step : transition({}, holdings)) kernel.apply(step);
+  return kernel;
+}
+
+std::vector<std::string> words(const std::vector<Step>& steps) {
+  std::vector<std::string> out;
+  for (const auto& step : steps) out.push_back(describe(step));
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("set-up: guard, DNAT, sysctl") {
+  const Holdings after{{bridge(5)}, {lease("0a", 5, 80)}};
+  CHECK(words(transition({}, after)) ==
+        std::vector<std::string>{"apply 3 rules in table raw", "apply 2 rules in table mangle",
+                                 "apply 3 rules in table filter", "apply 2 rules in table nat",
+                                 "set route_localnet=1 on br5"});
+}
+
+TEST_CASE("tear-down: DNAT, flows, sysctl, guard") {
+  const Holdings before{{bridge(5)}, {lease("0a", 5, 80)}};
+  CHECK(words(transition(before, {})) ==
+        std::vector<std::string>{"apply 0 rules in table nat", "cut the connections through 1 closed ports",
+                                 "set route_localnet=0 on br5", "apply 0 rules in table filter",
+                                 "apply 0 rules in table mangle", "apply 0 rules in table raw"});
+}
+
+TEST_CASE("a prior route_localnet of 1 is never written back as 0") {
+  const Holdings before{{bridge(5, true)}, {lease("0a", 5, 80)}};
+  for (const auto& step : transition(before, {})) CHECK_FALSE(std::holds_alternative<SetRouteLocalnet>(step));
+}
+
+TEST_CASE("with a lease left on the bridge, guard and sysctl stay") {
+  const Holdings before{{bridge(5)}, {lease("0a", 5, 80), lease("0b", 5, 81)}};
+  const Holdings after{{bridge(5)}, {lease("0b", 5, 81)}};
+  const auto steps = transition(before, after);
+  for (const auto& step : steps)
+    if (const auto* const set = std::get_if<SetRouteLocalnet>(&step)) CHECK(set->on);
+  auto kernel = kernel_of(before);
+  for (const auto& step : steps) kernel.apply(step);
+  CHECK(kernel.localnet == std::set<std::string>{"br5"});
+  CHECK(kernel.raw == std::set<std::string>{"br5"});
+}
+
+TEST_CASE("two leases on the same port: releasing one closes no door and cuts nothing") {
+  const Holdings before{{bridge(5)}, {lease("0a", 5, 80), lease("0b", 5, 80)}};
+  const Holdings after{{bridge(5)}, {lease("0b", 5, 80)}};
+  for (const auto& step : transition(before, after)) CHECK_FALSE(std::holds_alternative<CutFlows>(step));
+}
+
+TEST_CASE("equal holdings put everything right again, guard first") {
+  const Holdings held{{bridge(5)}, {lease("0a", 5, 80)}};
+  CHECK(words(transition(held, held)) == words(transition({}, held)));
+}
+
+TEST_CASE("between any two steps of any change, no bridge is open without its guard") {
+  // All pairs of subsets of four leases on three bridges.
+  const std::vector<Lease> all{lease("0a", 5, 80), lease("0b", 5, 81, {Ipv4{1}}), lease("0c", 6, 80), lease("0d", 7, 80)};
+  const auto subset = [&](unsigned bits) {
+    Holdings out{{bridge(5), bridge(6), bridge(7)}, {}};
+    for (std::size_t i = 0; i < all.size(); ++i)
+      if ((bits >> i & 1) != 0) out.leases.push_back(all[i]);
+    out.drop_idle_bridges();
+    return out;
+  };
+  for (unsigned from = 0; from < 16; ++from) {
+    for (unsigned to = 0; to < 16; ++to) {
+      CAPTURE(from);
+      CAPTURE(to);
+      auto kernel = kernel_of(subset(from));
+      REQUIRE(kernel.safe());
+      for (const auto& step : transition(subset(from), subset(to))) {
+        kernel.apply(step);
+        REQUIRE_MESSAGE(kernel.safe(), describe(step));
+      }
+      const auto wanted = kernel_of(subset(to));
+      CHECK(kernel.raw == wanted.raw);
+      CHECK(kernel.mangle == wanted.mangle);
+      CHECK(kernel.filter == wanted.filter);
+      CHECK(kernel.localnet == wanted.localnet);
+      CHECK(kernel.doors == wanted.doors);
+    }
+  }
+}
+
+TEST_CASE("flows through a closed door are cut, others are not") {
+  const firewall::Door closed{"br0", Ipv4{1}, {}, Protocol::tcp, 80, 8080, "0a"};
+  const firewall::Door open{"br0", Ipv4{1}, Ipv4{9}, Protocol::tcp, 80, 8080, "0b"};
+  const auto flow = [](Ipv4 source, std::uint16_t dialled, std::uint16_t host, Protocol protocol = Protocol::tcp) {
+    return netlink::Flow{.protocol = protocol,
+                         .source = {source, 40000},
+                         .destination = {Ipv4{1}, dialled},
+                         .reply_source = {firewall::kLoopback, host},
+                         .reply_destination = {source, 40000}};
+  };
+  const CutFlows cut{{closed}, {open}};
+  const std::vector<netlink::Flow> flows{
+      flow(Ipv4{8}, 80, 8080),                // by the closed door
+      flow(Ipv4{9}, 80, 8080),                // the open one lets it in as well
+      flow(Ipv4{8}, 81, 8080),                // another port
+      flow(Ipv4{8}, 80, 8081),                // somebody else's DNAT
+      flow(Ipv4{8}, 80, 8080, Protocol::udp)  // another protocol
+  };
+  CHECK(flows_to_cut(flows, cut) == std::vector{flows[0]});
+}
