@@ -1,0 +1,112 @@
+// `tc-hostnet doctor`: finds out why something does not work, and says what mends it. Changes nothing.
+#include "cli/command.hpp"
+#include "cli/doctor/gather.hpp"
+#include "cli/doctor/judge.hpp"
+#include "cli/output.hpp"
+#include "cli/request_options.hpp"
+#include "core/strings.hpp"
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <memory>
+
+namespace hostnet::cli {
+namespace {
+
+using doctor::Check;
+using doctor::Status;
+
+struct Options {
+  std::vector<std::string> ports;
+  std::string network;
+  std::string container;
+  std::string bridge;
+};
+
+std::optional<Target> target_of(const Options& options) {
+  std::vector<Target> targets;
+  if (!options.network.empty()) targets.push_back(Target::network(options.network));
+  if (!options.container.empty()) targets.push_back(Target::container(options.container));
+  if (!options.bridge.empty()) targets.push_back(Target::bridge(options.bridge));
+  if (targets.size() > 1)
+    throw Error(Errc::invalid_argument, "more than one target is named",
+                "give at most one of --network, --container and --bridge");
+  if (const auto fault = exposer::interface_name_fault(options.bridge); fault && !options.bridge.empty())
+    throw Error(Errc::invalid_argument,
+                fmt::format("{} is not an interface name: {}", quote(options.bridge), *fault),
+                "see the bridges: ip link show type bridge");
+  return targets.empty() ? std::nullopt : std::optional(targets.front());
+}
+
+std::string mark(Status status) {
+  switch (status) {
+    case Status::ok:
+      return paint(Tone::good, "✓");
+    case Status::warn:
+      return paint(Tone::doubtful, "!");
+    case Status::fail:
+      return paint(Tone::bad, "✗");
+  }
+  return {};
+}
+
+// One line, whatever an engine or a name put into it.
+std::string one_line(std::string text) {
+  std::ranges::replace_if(
+      text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
+  return text;
+}
+
+void print_text(const std::vector<Check>& checks) {
+  for (const auto& check : checks) {
+    print(fmt::format("{} {}: {}", mark(check.status), check.name, one_line(check.finding)));
+    if (!check.mend.empty()) print(fmt::format("    → {}", paint(Tone::strong, one_line(check.mend))));
+  }
+  const auto count = [&](Status status) { return std::ranges::count(checks, status, &Check::status); };
+  say(fmt::format("{} ok, {} to be aware of, {} to be mended", count(Status::ok), count(Status::warn),
+                  count(Status::fail)));
+}
+
+void print_object(const std::vector<Check>& checks, bool ok) {
+  auto list = nlohmann::json::array();
+  for (const auto& check : checks)
+    list.push_back({{"name", check.name},
+                    {"status", to_string(check.status)},
+                    {"finding", check.finding},
+                    {"mend", check.mend.empty() ? nlohmann::json(nullptr) : nlohmann::json(check.mend)}});
+  print_json({{"checks", std::move(list)}, {"ok", ok}});
+}
+
+int examine(const Options& options, const Globals& globals) {
+  const auto target = target_of(options);
+  const auto checks = doctor::judge(doctor::gather(target, normalise(parse_ports(options.ports)), globals));
+  const bool ok = std::ranges::find(checks, Status::fail, &Check::status) == checks.end();
+  if (globals.json) {
+    print_object(checks, ok);
+  } else {
+    print_text(checks);
+  }
+  return ok ? 0 : 1;
+}
+
+}  // namespace
+
+Action define_doctor(Arguments& arguments) {
+  const auto options = std::make_shared<Options>();
+  arguments.values("PORT", options->ports, "look at who listens on these host ports, too");
+  arguments.value("--network", options->network, "look at this network of the engine, instead of all");
+  arguments.value("--container", options->container, "look at this container's network and hosts file");
+  arguments.value("--bridge", options->bridge, "look at this bridge interface; needs no engine");
+  arguments.footer(
+      R"(Changes nothing, and works without privilege as far as that can see. Exit code 0 when nothing failed, 1 when
+something did; a warning (!) is not a failure.
+
+  sudo tc-hostnet doctor
+  sudo tc-hostnet doctor 8088 --network web)");
+  return [options](const Globals& globals) { return examine(*options, globals); };
+}
+
+}  // namespace hostnet::cli

@@ -1,0 +1,154 @@
+// The journal, the kernel's state behind it, the alias in a container; and all the facts together.
+#include "cli/doctor/gather.hpp"
+#include "core/file.hpp"
+#include "core/strings.hpp"
+#include "engine/container_file.hpp"
+#include "exposer/native.hpp"
+#include "exposer/transition.hpp"
+#include "firewall/iptables.hpp"
+#include "netlink/link.hpp"
+#include "state/journal.hpp"
+#include "state/owner.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <ctime>
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace hostnet::cli::doctor {
+namespace {
+
+constexpr std::chrono::seconds kEngineSpan{2};
+
+// What of all that is held differs in the kernel, one line each.
+std::vector<std::string> deviations(const state::Holdings& held) {
+  std::vector<std::string> out;
+  if (held.bridges.empty()) return out;
+  netlink::Rtnl rtnl;
+  firewall::Iptables iptables;
+  auto now = held;
+  for (auto& bridge : now.bridges) {
+    const auto link = rtnl.link(bridge.ifindex);
+    if (!link) {
+      out.push_back(fmt::format("bridge {} is gone", bridge.name));
+      continue;
+    }
+    bridge.name = link->name;  // rules follow a renamed bridge
+    if (!link->route_localnet) out.push_back(fmt::format("route_localnet is off on {}", bridge.name));
+  }
+  for (const auto& plan : exposer::ruleset_of(now).tables)
+    if (!iptables.matches(plan))
+      out.push_back(fmt::format("table {} lacks rules of it", to_string(plan.table)));
+  return out;
+}
+
+bool is_dead(const std::filesystem::path& folder, const state::Lease& lease) {
+  return lease.releasing || (lease.expires && *lease.expires <= std::time(nullptr)) ||
+         !state::is_alive(folder, lease.owner);
+}
+
+std::string read_hosts(const engine::Container& container) {
+  const auto record = engine::alias_record(container);
+  const auto file = engine::hold_container_hosts(record.pid, record.pid_start);
+  if (!file) throw Error(Errc::not_found, fmt::format("container {} has no hosts file", container.name));
+  const Fd fd = engine::open_held(*file, O_RDONLY);
+  if (!fd)
+    throw Error(Errc::failure, fmt::format("the hosts file of container {} cannot be read", container.name));
+  return read_all(fd.get(), 4U << 20);
+}
+
+std::optional<RequestFacts> gather_request(const std::optional<Target>& target,
+                                           const std::vector<HostPort>& ports, const EngineFacts& engine,
+                                           const Globals& globals) {
+  if (!target || ports.empty() || (engine.needed && !engine.version)) return std::nullopt;
+  // A listener is demanded so that its lack is an error to be left to its own check, not a line in the log.
+  const ExposeRequest request{.target = *target, .ports = ports, .require_listener = true};
+  const auto prepared = see(
+      [&] { return exposer::prepare(std::span(&request, 1), globals.engine, Deadline::after(kEngineSpan)); });
+  return RequestFacts{prepared.error};
+}
+
+}  // namespace
+
+StateFacts gather_state(const std::string& runtime_dir) {
+  const auto folder = state::namespace_dir(state::runtime_dir(runtime_dir));
+  StateFacts facts{.folder = folder.string()};
+  facts.held = see([&] { return state::peek(folder); });
+  if (!facts.held) return facts;
+  for (const auto& lease : facts.held->leases)
+    if (is_dead(folder, lease)) facts.dead.push_back(lease.id);
+  facts.amiss = see([&] { return deviations(*facts.held); });
+  return facts;
+}
+
+RouteLocalnetFacts gather_route_localnet() {
+  RouteLocalnetFacts facts;
+  facts.open = see([] {
+    std::vector<std::string> out;
+    for (const auto& link : netlink::Rtnl().links())
+      if (link.route_localnet && link.name != "lo") out.push_back(link.name);
+    return out;
+  });
+  facts.all = trim(try_read_file("/proc/sys/net/ipv4/conf/all/route_localnet").value_or("")) == "1";
+  facts.guarded = see([] {
+    // Unreadable without root, and then an empty list would be a false one.
+    if (::access("/proc/self/net/ip_tables_names", F_OK) == 0) read_file("/proc/self/net/ip_tables_names");
+    return firewall::Iptables::guarded_bridges();
+  });
+  return facts;
+}
+
+AliasFacts gather_alias(const Target& container, const EngineFacts& engine, const StateFacts& state,
+                        const std::vector<BridgeFacts>& bridges) {
+  AliasFacts facts{.container = container.name()};
+  for (const auto& bridge : bridges)
+    if (bridge.resolved) facts.gateways = bridge.resolved->gateways;
+  const auto found = see([&] {
+    return engine::Client(*engine.address).container(container.name(), Deadline::after(kEngineSpan));
+  });
+  if (!found) {
+    facts.hosts.error = found.error;
+    return facts;
+  }
+  facts.container = found->name;
+  facts.by_extra_host = std::ranges::any_of(found->extra_hosts, [](const std::string& entry) {
+    return entry.starts_with(std::string(kAlias) + ":");
+  });
+  if (state.held)
+    for (const auto& lease : state.held->leases) {
+      facts.leases.push_back(lease.id);
+      if (std::ranges::find(lease.aliases, found->id, &engine::AliasRecord::container) != lease.aliases.end())
+        facts.promised = lease.id;
+    }
+  facts.hosts = see([&] { return read_hosts(*found); });
+  return facts;
+}
+
+Facts gather(const std::optional<Target>& target, const std::vector<HostPort>& ports,
+             const Globals& globals) {
+  Facts facts;
+  facts.kernel = gather_kernel();
+  facts.privilege = gather_privilege();
+  facts.backend = gather_backend();
+  facts.lock = gather_lock();
+  facts.engine = gather_engine(target, globals.engine);
+  facts.bridges = gather_bridges(target, facts.engine, globals.engine);
+  facts.input = gather_input(facts.bridges);
+  for (const auto& port : ports)
+    facts.listeners.push_back({port, see([&] { return netlink::listeners(port.host, port.protocol); })});
+  facts.state = gather_state(globals.runtime_dir);
+  facts.route_localnet = gather_route_localnet();
+  // A container that has no bridge to the host has no use for the alias.
+  const bool reachable =
+      std::ranges::any_of(facts.bridges, [](const auto& bridge) { return bool(bridge.resolved); });
+  if (target && target->kind() == Target::Kind::container && reachable)
+    facts.alias = gather_alias(*target, facts.engine, facts.state, facts.bridges);
+  facts.path = exposer::choose(Path::automatic, exposer::probe_paths());
+  if (facts.path.path) facts.request = gather_request(target, ports, facts.engine, globals);
+  return facts;
+}
+
+}  // namespace hostnet::cli::doctor

@@ -1,0 +1,157 @@
+// Judging the engine, the bridges, INPUT and the listeners.
+#include "cli/doctor/judge.hpp"
+#include "core/strings.hpp"
+#include "firewall/ruleset.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace hostnet::cli::doctor {
+namespace {
+
+bool is_rootless(const engine::Address& address) { return address.socket.starts_with("/run/user/"); }
+
+bool is_podman(const EngineFacts& engine) { return engine.version && engine.version->is_podman(); }
+
+std::string gateways_text(const std::vector<Ipv4>& list) {
+  std::vector<std::string> texts;
+  for (const auto address : list) texts.push_back(address.to_string());
+  return fmt::format("gateway{} {}", texts.size() == 1 ? "" : "s", list_of(texts));
+}
+
+Check judge_bridge(const BridgeFacts& facts, const EngineFacts& engine) {
+  Check check{.name = "bridge"};
+  if (facts.resolved) {
+    const auto& [bridge, gateways, sources, aliases] = *facts.resolved;
+    const auto named = facts.whose == "bridge " + bridge.name
+                           ? facts.whose
+                           : fmt::format("{}: bridge {}", facts.whose, bridge.name);
+    check.finding = fmt::format("{}, {}", named, gateways_text(gateways));
+    if (bridge.up) return check;
+    check.status = facts.asked ? Status::fail : Status::warn;
+    check.finding += ", but it is down";
+    check.mend = fmt::format("ip link set {} up", bridge.name);
+    return check;
+  }
+  const auto& error = *facts.resolved.error;
+  if (!facts.asked && !facts.here && is_podman(engine) && !is_rootless(*engine.address)) {
+    check.finding =
+        fmt::format("{}: bridge {} is not there; Podman makes it for the network's first container",
+                    facts.whose, facts.interface);
+    return check;
+  }
+  check.status = facts.asked ? Status::fail : Status::warn;
+  const std::string what = error.what();
+  check.finding =
+      what.find(facts.whose) == std::string::npos ? fmt::format("{}: {}", facts.whose, what) : what;
+  check.mend = !error.hint().empty()                   ? error.hint()
+               : facts.whose.starts_with("container ") ? "see the containers: docker ps"
+               : facts.whose.starts_with("network ")   ? "see the networks: docker network ls"
+                                                       : "see the bridges: ip link show type bridge";
+  return check;
+}
+
+Check judge_managed_input(const InputFacts& facts, const netlink::NftChain& input) {
+  const auto what = fmt::format("iptables-nft manages INPUT{}", input.drop_policy ? ", policy DROP" : "");
+  if (facts.nft_programs)
+    return {.name = "input", .finding = what + ": an accept goes to its head, by iptables-nft-restore"};
+  return {"input", Status::fail,
+          what + ", and its programs iptables-nft-save and iptables-nft-restore are not installed",
+          "apt-get install iptables"};
+}
+
+}  // namespace
+
+Check judge_engine(const EngineFacts& facts) {
+  const auto amiss = [&](const Error& error) {
+    return Check{"engine", facts.needed ? Status::fail : Status::warn, error.what(),
+                 error.hint().empty() ? "start the engine, or give its socket with --engine" : error.hint()};
+  };
+  if (!facts.address) return amiss(*facts.address.error);
+  if (!facts.version) return amiss(*facts.version.error);
+  const auto what = fmt::format("{} {} at {} ({})", facts.version->product, facts.version->version,
+                                facts.address->socket, facts.address->from);
+  if (!is_rootless(*facts.address)) return {.name = "engine", .finding = what};
+  return {"engine", Status::warn,
+          what + " looks rootless: its bridges are in a network namespace of its own, out of reach from here",
+          "use the system's engine: DOCKER_HOST=unix:///run/docker.sock"};
+}
+
+std::vector<Check> judge_bridges(const std::vector<BridgeFacts>& facts, const EngineFacts& engine) {
+  std::vector<Check> checks;
+  for (const auto& bridge : facts) checks.push_back(judge_bridge(bridge, engine));
+  if (checks.empty() && !(engine.needed && !engine.version))
+    checks.push_back({"bridge", Status::warn,
+                      "there is no bridge here by which containers could reach this host",
+                      "make a network: docker network create NAME"});
+  return checks;
+}
+
+std::vector<Check> judge_input(const InputFacts& facts) {
+  if (!facts.chains) return {unseen("input", "the chains of nf_tables cannot be seen", *facts.chains.error)};
+  std::vector<Check> checks;
+  const auto managed = std::ranges::find_if(*facts.chains, firewall::is_iptables_nft_input);
+  const bool decides = managed != facts.chains->end() && (managed->drop_policy || managed->use > 0);
+  if (decides) checks.push_back(judge_managed_input(facts, *managed));
+  if (facts.legacy_drop && *facts.legacy_drop)
+    checks.push_back(
+        {.name = "input", .finding = "legacy INPUT has policy DROP: an accept goes to its head"});
+
+  // One chain may stop many bridges: one finding, with a line for each.
+  for (std::size_t i = 0; i < facts.blocked.size(); ++i) {
+    const auto& [first, blocker] = facts.blocked[i];
+    const auto of_chain = [&](const auto& other) { return other.second.chain == blocker.chain; };
+    if (std::any_of(facts.blocked.begin(), facts.blocked.begin() + static_cast<std::ptrdiff_t>(i), of_chain))
+      continue;
+    std::vector<std::string> bridges;
+    std::vector<std::string> remedies;
+    for (const auto& other : facts.blocked)
+      if (of_chain(other)) {
+        bridges.push_back(other.first);
+        remedies.push_back(other.second.remedy);
+      }
+    checks.push_back(
+        {"input", Status::fail,
+         fmt::format("the firewall chain {} drops what it does not know, from {} too, and no rule of "
+                     "another table can overrule it",
+                     blocker.chain, list_of(bridges)),
+         fmt::format("{}", fmt::join(remedies, " && "))});
+  }
+  if (!facts.unreadable.empty())
+    checks.push_back({"input", Status::warn, facts.unreadable, "look again: tc-hostnet doctor"});
+  if (checks.empty())
+    checks.push_back({.name = "input", .finding = "no policy on INPUT drops what comes from a bridge"});
+  return checks;
+}
+
+Check judge_listener(const ListenerFacts& facts) {
+  const auto where = fmt::format("{}:{}", firewall::kLoopback.to_string(), facts.port.host);
+  const char* const protocol = to_string(facts.port.protocol);
+  if (!facts.listeners)
+    return unseen("listener", fmt::format("who listens on {}/{} cannot be seen", where, protocol),
+                  *facts.listeners.error);
+  const auto& found = *facts.listeners;
+  const auto serving =
+      std::ranges::find_if(found, [](const auto& l) { return l.serves(firewall::kLoopback); });
+  if (serving != found.end()) {
+    const auto listens = fmt::format("uid {} listens on {}/{}", serving->uid, serving->to_string(), protocol);
+    const bool exactly = serving->to_string() == where;
+    return {.name = "listener",
+            .finding = exactly ? listens : fmt::format("{}, which includes {}", listens, where)};
+  }
+  const auto look = fmt::format("ss -l{}np 'sport = :{}'", protocol[0], facts.port.host);
+  if (found.empty())
+    return {"listener", Status::fail,
+            fmt::format("nobody listens on {}/{}: containers are refused", where, protocol),
+            fmt::format("start the service, bound to {}; to see it: {}", where, look)};
+  std::vector<std::string> others;
+  for (const auto& listener : found)
+    others.push_back(fmt::format("{} (uid {})", listener.to_string(), listener.uid));
+  return {"listener", Status::fail,
+          fmt::format("nobody listens on {}/{}, only on {}: containers are refused", where, protocol,
+                      list_of(others)),
+          fmt::format("bind the service to {} as well; to see it: {}", where, look)};
+}
+
+}  // namespace hostnet::cli::doctor

@@ -1,0 +1,185 @@
+// `tc-hostnet expose`: makes ports reachable, and holds them until it is told to stop.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+
+#include "cli/command.hpp"
+#include "cli/lease_view.hpp"
+#include "cli/output.hpp"
+#include "cli/request_options.hpp"
+#include "core/fd.hpp"
+#include "exposer/native.hpp"
+#include "exposer/transition.hpp"
+#include "hostnet/error.hpp"
+
+namespace hostnet::cli {
+namespace {
+
+struct Options {
+  RequestOptions request;
+  bool detach = false;
+};
+
+int dry_run(const ExposeRequest& request, const Globals& globals) {
+  const auto prepared = exposer::prepare(std::span(&request, 1), globals.engine, Deadline::after(std::chrono::seconds{30}));
+  state::Holdings wanted{prepared.bridges, prepared.leases};
+  for (auto& lease : wanted.leases) lease.id = "dry-run";
+  const auto ruleset = exposer::ruleset_of(wanted);
+  const auto steps = exposer::transition({}, wanted);
+  if (globals.json) {
+    nlohmann::json rules = nlohmann::json::object();
+    for (const auto& plan : ruleset.tables) rules[to_string(plan.table)] = to_iptables_restore(plan);
+    auto list = nlohmann::json::array();
+    for (const auto& step : steps) list.push_back(exposer::describe(step));
+    print_json({{"lease", to_json(wanted.leases.front(), wanted)}, {"steps", std::move(list)}, {"rules", std::move(rules)}});
+    return 0;
+  }
+  for (const auto& step : steps) {
+    print("# " + exposer::describe(step));
+    if (const auto* const table = std::get_if<exposer::ApplyTable>(&step)) print(to_iptables_restore(table->plan));
+  }
+  for (const auto& alias : wanted.leases.front().aliases)
+    print(fmt::format("# write {} {} into the hosts file of container {}", wanted.leases.front().gateways.front().to_string(),
+                      kAlias, alias.container.substr(0, 12)));
+  return 0;
+}
+
+void announce(const Exposure& exposure, const ExposeRequest& request, const Globals& globals) {
+  if (globals.json) {
+    auto ports = nlohmann::json::array();
+    for (const auto& port : exposure.ports())
+      ports.push_back({{"host", port.host}, {"container", port.container}, {"protocol", to_string(port.protocol)}});
+    print_json({{"event", "ready"},
+                {"lease", exposure.id()},
+                {"target", request.target.to_string()},
+                {"via", "native"},
+                {"alias", kAlias},
+                {"gateway", exposure.gateway()},
+                {"interface", exposure.interface()},
+                {"ports", std::move(ports)}});
+    return;
+  }
+  print(exposure.id());
+  const auto ports = exposure.ports();
+  for (std::size_t i = 0; i < ports.size() && i < 10; ++i)
+    say(fmt::format("{}:{} ({}) → 127.0.0.1:{}, for {}", kAlias, ports[i].container, exposure.gateway(), ports[i].host,
+                    request.target.to_string()));
+  if (ports.size() > 10) say(fmt::format("… and {} more ports", ports.size() - 10));
+}
+
+// Signals and the end of the lease as two descriptors to wait on.
+class Waiter {
+ public:
+  Waiter() : ended_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    // Blocked before any thread starts, so that every thread inherits it and the descriptor alone gets them.
+    sigset_t stop;
+    ::sigemptyset(&stop);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&stop, signal);
+    ::sigprocmask(SIG_BLOCK, &stop, nullptr);
+    signals_.reset(::signalfd(-1, &stop, SFD_CLOEXEC));
+    if (!ended_ || !signals_) throw Error::from_errno("prepare to wait", errno);
+  }
+
+  StateCallback on_state() {
+    return [fd = ended_.get()](const std::string&, ExposureState, const std::string&) {
+      const std::uint64_t one = 1;
+      [[maybe_unused]] const auto written = ::write(fd, &one, sizeof one);
+    };
+  }
+
+  /// Returns on a signal to stop, or when the lease has ended by itself.
+  void wait() const {
+    std::array<pollfd, 2> fds{{{signals_.get(), POLLIN, 0}, {ended_.get(), POLLIN, 0}}};
+    while (::poll(fds.data(), fds.size(), -1) < 0 && errno == EINTR) {
+    }
+  }
+
+ private:
+  Fd ended_;
+  Fd signals_;
+};
+
+int hold(const ExposeRequest& request, const Globals& globals, const std::function<void()>& when_ready) {
+  Waiter waiter;
+  auto options = exposer_options(globals);
+  options.on_state = waiter.on_state();
+  const auto exposer = make_exposer(options);
+  auto exposure = exposer->expose(request);
+  announce(exposure, request, globals);
+  when_ready();
+  waiter.wait();
+  if (exposure.state() == ExposureState::active) exposure.release();
+  const bool failed = exposure.state() == ExposureState::failed;
+  if (globals.json)
+    print_json({{"event", "ended"}, {"lease", exposure.id()}, {"state", to_string(exposure.state())}, {"reason", exposure.reason()}});
+  if (failed) throw Error(Errc::failure, fmt::format("lease {} ended: {}", exposure.id(), exposure.reason()));
+  return 0;
+}
+
+// The child holds the lease with nothing of the terminal left to it; the parent returns when the ports are ready, or
+// with the child's error.
+int detach(const ExposeRequest& request, const Globals& globals) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) throw Error::from_errno("pipe2", errno);
+  Fd read_end(ends[0]);
+  Fd write_end(ends[1]);
+  const pid_t child = ::fork();
+  if (child < 0) throw Error::from_errno("fork", errno);
+  if (child > 0) {
+    write_end.reset();
+    char ready = 0;
+    ssize_t got = 0;
+    while ((got = ::read(read_end.get(), &ready, 1)) < 0 && errno == EINTR) {
+    }
+    if (got == 1) return 0;
+    int status = 0;
+    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+  }
+  read_end.reset();
+  ::setsid();
+  return hold(request, globals, [&write_end] {
+    const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null.get(), fd);
+    [[maybe_unused]] const int moved = ::chdir("/");
+    [[maybe_unused]] const auto told = ::write(write_end.get(), "r", 1);
+    write_end.reset();
+  });
+}
+
+int expose(const Options& options, const Globals& globals) {
+  const auto request = options.request.to_request();
+  if (globals.explain) explain(options.request.path());
+  if (globals.dry_run) return dry_run(request, globals);
+  return options.detach ? detach(request, globals) : hold(request, globals, [] {});
+}
+
+}  // namespace
+
+Action define_expose(Arguments& arguments) {
+  const auto options = std::make_shared<Options>();
+  options->request.define(arguments);
+  arguments.flag("-d,--detach", options->detach, "return when ready; the lease stays until `tc-hostnet release`");
+  arguments.footer(R"(Prints the lease's id when the ports are reachable. Holds them until Ctrl-C or SIGTERM, or, with --detach,
+in the background until `tc-hostnet release`.
+
+  sudo tc-hostnet expose 8088 --network web
+  sudo tc-hostnet expose 5432:15432 --container api --detach)");
+  return [options](const Globals& globals) { return expose(*options, globals); };
+}
+
+}  // namespace hostnet::cli

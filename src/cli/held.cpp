@@ -1,0 +1,43 @@
+// Looking at the leases.
+#include "cli/held.hpp"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "core/strings.hpp"
+#include "hostnet/error.hpp"
+
+namespace hostnet::cli {
+
+Deadline command_deadline() { return Deadline::after(std::chrono::seconds{30}); }
+
+exposer::Ledger open_ledger(const Globals& globals) { return exposer::Ledger(state::runtime_dir(globals.runtime_dir)); }
+
+state::Holdings look(exposer::Ledger& ledger) {
+  std::error_code error;
+  const bool there = std::filesystem::exists(ledger.folder(), error);
+  if (error) throw Error::from_errno(fmt::format("look into {}", ledger.folder().string()), error.value());
+  if (!there) return {};
+  const auto journal = ledger.lock(command_deadline());
+  state::Holdings held;
+  ledger.reap(journal, held, command_deadline());
+  journal.tidy(held);
+  return held;
+}
+
+const state::Lease& find_lease(const state::Holdings& holdings, const std::string& id) {
+  const state::Lease* found = nullptr;
+  for (const auto& lease : holdings.leases) {
+    if (id.empty() || !lease.id.starts_with(id)) continue;
+    if (found != nullptr)
+      throw Error(Errc::invalid_argument, fmt::format("{} is the beginning of more than one lease id", quote(id)),
+                  "see them: tc-hostnet list");
+    found = &lease;
+  }
+  if (found == nullptr)
+    throw Error(Errc::not_found, fmt::format("there is no lease {}", quote(id)), "see them: tc-hostnet list");
+  return *found;
+}
+
+}  // namespace hostnet::cli

@@ -1,0 +1,25 @@
+// What subcommands need of the leases on this host.
+#pragma once
+
+#include <string>
+
+#include "cli/command.hpp"
+#include "exposer/ledger.hpp"
+
+namespace hostnet::cli {
+
+/// How long a look or a change of the leases may take.
+Deadline command_deadline();
+
+/// The ledger of this network namespace.
+exposer::Ledger open_ledger(const Globals& globals);
+
+/// What is held, after finishing what dead owners left. Creates nothing where nothing is held.
+/// @throws Error: not_authorised when there are leases and the caller may not see them.
+state::Holdings look(exposer::Ledger& ledger);
+
+/// The lease with this id or, when only one matches, this beginning of an id.
+/// @throws Error: not_found, invalid_argument when several match.
+const state::Lease& find_lease(const state::Holdings& holdings, const std::string& id);
+
+}  // namespace hostnet::cli

@@ -1,0 +1,84 @@
+// `tc-hostnet inspect`: one lease in full, with its rules, and whether the kernel has them.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include <memory>
+
+#include "cli/command.hpp"
+#include "cli/held.hpp"
+#include "cli/lease_view.hpp"
+#include "cli/output.hpp"
+#include "firewall/iptables.hpp"
+
+namespace hostnet::cli {
+namespace {
+
+// What of all that is held differs in the kernel, one line each.
+std::vector<std::string> deviations(exposer::Ledger& ledger, const state::Holdings& held) {
+  std::vector<std::string> out;
+  const auto ruleset = exposer::ruleset_of(held);
+  firewall::Iptables iptables;
+  for (const auto& plan : ruleset.tables)
+    if (!iptables.matches(plan)) out.push_back(fmt::format("table {} is not as it should be", to_string(plan.table)));
+  for (const auto& bridge : held.bridges) {
+    const auto link = ledger.executor().rtnl().link(bridge.ifindex);
+    if (!link || !link->route_localnet) out.push_back(fmt::format("route_localnet is off on {}", bridge.name));
+  }
+  return out;
+}
+
+std::vector<std::string> rules_of(const state::Lease& lease, const state::Holdings& held) {
+  std::vector<std::string> out;
+  state::Holdings alone{held.bridges, {lease}};
+  for (const auto& plan : exposer::ruleset_of(alone).tables)
+    for (const auto& rule : plan.rules)
+      out.push_back(fmt::format("-t {} -A {} {}", to_string(plan.table), plan.chain, to_iptables(rule)));
+  return out;
+}
+
+void print_text(const state::Lease& lease, const state::Holdings& held, const std::vector<std::string>& amiss) {
+  const auto json = to_json(lease, held);
+  std::string sources;
+  for (const auto source : lease.sources) sources += (sources.empty() ? "" : ", ") + source.to_string();
+  std::string gateways;
+  for (const auto gateway : lease.gateways) gateways += (gateways.empty() ? "" : ", ") + gateway.to_string();
+  std::vector<std::vector<std::string>> rows{
+      {"lease", lease.id},
+      {"target", lease.target},
+      {"ports", ports_text(lease.ports)},
+      {"interface", json["interface"].get<std::string>()},
+      {"gateways", gateways},
+      {"sources", sources.empty() ? "everybody on the bridge" : sources},
+      {"alias in", fmt::format("{} containers", lease.aliases.size())},
+      {"owner", fmt::format("{} (pid {}, uid {})", lease.owner.command, lease.owner.pid, lease.owner.uid)},
+      {"label", lease.label},
+      {"intact", amiss.empty() ? paint(Tone::good, "yes") : paint(Tone::bad, fmt::format("{}", fmt::join(amiss, "; ")))}};
+  print(table(rows));
+  for (const auto& rule : rules_of(lease, held)) print("  " + paint(Tone::faint, rule));
+}
+
+}  // namespace
+
+Action define_inspect(Arguments& arguments) {
+  const auto id = std::make_shared<std::string>();
+  arguments.value("LEASE", *id, "the lease's id, or a beginning of it that no other has", Need::required);
+  return [id](const Globals& globals) {
+    auto ledger = open_ledger(globals);
+    const auto held = look(ledger);
+    const auto& lease = find_lease(held, *id);
+    const auto amiss = deviations(ledger, held);
+    if (globals.json) {
+      auto json = to_json(lease, held);
+      json["intact"] = amiss.empty();
+      json["amiss"] = amiss;
+      json["rules"] = rules_of(lease, held);
+      print_json(json);
+    } else {
+      print_text(lease, held, amiss);
+    }
+    return 0;
+  };
+}
+
+}  // namespace hostnet::cli

@@ -1,0 +1,76 @@
+// Showing leases.
+#include "cli/lease_view.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include <ctime>
+
+#include "cli/output.hpp"
+
+namespace hostnet::cli {
+namespace {
+
+nlohmann::json texts(const std::vector<Ipv4>& addresses) {
+  auto out = nlohmann::json::array();
+  for (const auto address : addresses) out.push_back(address.to_string());
+  return out;
+}
+
+std::string interface_of(const state::Lease& lease, const state::Holdings& holdings) {
+  const auto* const bridge = holdings.bridge(lease.ifindex);
+  return bridge == nullptr ? "?" : bridge->name;
+}
+
+}  // namespace
+
+nlohmann::json to_json(const state::Lease& lease, const state::Holdings& holdings) {
+  auto ports = nlohmann::json::array();
+  for (const auto& port : lease.ports)
+    ports.push_back({{"host", port.host}, {"container", port.container}, {"protocol", to_string(port.protocol)}});
+  auto containers = nlohmann::json::array();
+  for (const auto& alias : lease.aliases) containers.push_back(alias.container);
+  return {{"id", lease.id},
+          {"target", lease.target},
+          {"via", "native"},
+          {"label", lease.label},
+          {"interface", interface_of(lease, holdings)},
+          {"ifindex", lease.ifindex},
+          {"gateway", lease.gateways.front().to_string()},
+          {"gateways", texts(lease.gateways)},
+          {"sources", texts(lease.sources)},
+          {"ports", std::move(ports)},
+          {"alias_in", std::move(containers)},
+          {"created", lease.created},
+          {"expires", lease.expires ? nlohmann::json(*lease.expires) : nlohmann::json(nullptr)},
+          {"owner", {{"pid", lease.owner.pid}, {"uid", lease.owner.uid}, {"command", lease.owner.command}}}};
+}
+
+std::string ports_text(const std::vector<HostPort>& ports) {
+  constexpr std::size_t shown = 8;
+  std::string out;
+  for (std::size_t i = 0; i < ports.size() && i < shown; ++i)
+    out += fmt::format("{}{}", i > 0 ? ", " : "", ports[i].to_string());
+  if (ports.size() > shown) out += fmt::format(" and {} more", ports.size() - shown);
+  return out;
+}
+
+std::string span_text(std::int64_t seconds) {
+  if (seconds < 120) return fmt::format("{} s", seconds);
+  if (seconds < 7200) return fmt::format("{} min", seconds / 60);
+  if (seconds < 172'800) return fmt::format("{} h", seconds / 3600);
+  return fmt::format("{} d", seconds / 86'400);
+}
+
+std::string to_table(const state::Holdings& holdings) {
+  std::vector<std::vector<std::string>> rows{{"LEASE", "TARGET", "PORTS", "INTERFACE", "GATEWAY", "OWNER", "AGE", "LABEL"}};
+  const auto now = std::time(nullptr);
+  for (const auto& lease : holdings.leases)
+    rows.push_back({lease.id, lease.target, ports_text(lease.ports), interface_of(lease, holdings),
+                    lease.gateways.front().to_string(), fmt::format("{} ({})", lease.owner.command, lease.owner.pid),
+                    span_text(now - lease.created), lease.label});
+  return table(rows);
+}
+
+}  // namespace hostnet::cli

@@ -1,0 +1,26 @@
+// A lease as the command shows it, in words and in JSON.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <string>
+#include <vector>
+
+#include "state/lease.hpp"
+
+namespace hostnet::cli {
+
+/// The lease as an object: id, target, via, interface, gateway, gateways, sources, ports, label, created, expires,
+/// owner. Times are seconds since the epoch.
+nlohmann::json to_json(const state::Lease& lease, const state::Holdings& holdings);
+
+/// A table of leases for people; a heading alone when there are none.
+std::string to_table(const state::Holdings& holdings);
+
+/// "8088/tcp, 5432:15432/tcp"
+std::string ports_text(const std::vector<HostPort>& ports);
+
+/// "12 s", "3 min", "2 h", "5 d"
+std::string span_text(std::int64_t seconds);
+
+}  // namespace hostnet::cli

@@ -1,0 +1,127 @@
+// The tc-hostnet command: its table of subcommands, the options they share, and the one place where an error becomes a
+// line and an exit code.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+#include "cli/command.hpp"
+#include "cli/exit_code.hpp"
+#include "cli/output.hpp"
+#include "hostnet/error.hpp"
+#include "hostnet/version.hpp"
+
+namespace hostnet::cli {
+namespace {
+
+constexpr std::array kCommands{
+    Command{"expose", "make ports of 127.0.0.1 reachable from containers", define_expose},
+    Command{"run", "run a command in a network namespace of its own that reaches the ports", define_run},
+    Command{"list", "show the leases", define_list},
+    Command{"inspect", "show all about one lease, and whether the kernel agrees", define_inspect},
+    Command{"release", "take leases away, with everything that belongs to them", define_release},
+    Command{"status", "show what is in effect on this host", define_status},
+    Command{"doctor", "find out why something does not work, and what mends it", define_doctor},
+};
+
+constexpr const char* kFooter = R"(Containers reach the host as host.testcontainers.internal.
+
+Exit codes: 0 ok, 1 failure, 2 usage, 3 no usable path, 4 not authorised, 5 needs interaction,
+6 not found, 7 not listening, 8 conflict or quota; `run` gives the command's own, or 125, 126, 127.
+
+See also: tc-hostnet COMMAND --help, man tc-hostnet)";
+
+// CLI11 behind the face the subcommands see. It is compiled here and nowhere else: it takes seconds in every file.
+class Cli11Arguments final : public Arguments {
+ public:
+  explicit Cli11Arguments(CLI::App& app) : app_(app) {}
+
+  void flag(const char* name, bool& into, const char* help) override { app_.add_flag(name, into, help); }
+  void value(const char* name, std::string& into, const char* help, Need need) override {
+    app_.add_option(name, into, help)->required(need == Need::required);
+  }
+  void values(const char* name, std::vector<std::string>& into, const char* help, Need need) override {
+    auto* const option = app_.add_option(name, into, help)->required(need == Need::required);
+    if (name[0] == '-') option->allow_extra_args(false);
+  }
+  void choice(const char* name, std::string& into, const std::vector<std::string>& allowed, const char* environment,
+              const char* help) override {
+    app_.add_option(name, into, help)->check(CLI::IsMember(allowed))->envname(environment);
+  }
+  void footer(const char* text) override { app_.footer(text); }
+
+ private:
+  CLI::App& app_;
+};
+
+void add_globals(CLI::App& app, Globals& globals) {
+  app.add_flag("--json", globals.json, "print data as JSON, \"schema\": 1, one object a line");
+  app.add_flag("-q,--quiet", globals.quiet, "print errors alone to standard error");
+  app.add_flag("-v,--verbose", globals.verbose, "say what is done, step by step");
+  app.add_flag("--dry-run", globals.dry_run, "print what would be done and change nothing");
+  app.add_flag("--explain", globals.explain, "say which path is taken, and why not the others");
+  app.add_option("--color", globals.color, "colour the output: auto, always or never")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->envname("TC_HOSTNET_COLOR");
+  app.add_option("--engine", globals.engine, "the container engine's socket, unix:///run/docker.sock")
+      ->envname("TC_HOSTNET_ENGINE");
+  app.add_option("--runtime-dir", globals.runtime_dir, "where leases are kept (default /run/tc-hostnet)")
+      ->envname("TC_HOSTNET_RUNTIME_DIR");
+}
+
+int report(const Error& error) {
+  print_error(error);
+  return exit_code(error.code());
+}
+
+int run_command(int argc, char** argv) {
+  CLI::App app("Makes services on this host's 127.0.0.1 reachable from containers, as host.testcontainers.internal.",
+               "tc-hostnet");
+  app.footer(kFooter);
+  app.set_version_flag("--version", std::string("tc-hostnet ") + version());
+  app.require_subcommand(1);
+  app.fallthrough();
+  Globals globals;
+  add_globals(app, globals);
+  Action action;
+  for (const auto& command : kCommands) {
+    auto* const sub = app.add_subcommand(command.name, command.summary);
+    // Only the named one's options are built: a cold start should not pay for the others.
+    if (argc > 1 && std::none_of(argv + 1, argv + argc, [&](const char* word) { return std::string_view(word) == command.name; }))
+      continue;
+    sub->fallthrough();
+    Cli11Arguments arguments(*sub);
+    auto work = command.define(arguments);
+    sub->callback([&action, work = std::move(work)] { action = work; });
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& help) {
+    return app.exit(help);
+  } catch (const CLI::CallForAllHelp& help) {
+    return app.exit(help);
+  } catch (const CLI::CallForVersion& version) {
+    return app.exit(version);
+  } catch (const CLI::ParseError& error) {
+    return report(Error(Errc::invalid_argument, error.what(), "see: tc-hostnet --help"));
+  }
+  set_up_output(globals);
+  return action(globals);
+}
+
+}  // namespace
+}  // namespace hostnet::cli
+
+int main(int argc, char** argv) {
+  using namespace hostnet;
+  try {
+    return cli::run_command(argc, argv);
+  } catch (const Error& error) {
+    return cli::report(error);
+  } catch (const std::exception& error) {
+    return cli::report(Error(Errc::failure, error.what()));
+  }
+}

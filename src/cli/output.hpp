@@ -1,0 +1,39 @@
+// How the command speaks: data on standard output, prose on standard error, one line an error.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <string>
+#include <vector>
+
+#include "cli/command.hpp"
+#include "hostnet/error.hpp"
+
+namespace hostnet::cli {
+
+/// Sets verbosity and colour, and connects the library's log sink to standard error.
+void set_up_output(const Globals& globals);
+
+/// "tc-hostnet: what: why; next step" on standard error.
+void print_error(const Error& error);
+
+/// A line of prose on standard error, unless --quiet.
+void say(const std::string& line);
+
+/// A line of data on standard output, flushed: a reader at a pipe gets it at once.
+/// @throws Error when it cannot be written.
+void print(const std::string& line);
+
+/// print() of one JSON object with "schema": 1 in it.
+void print_json(nlohmann::json object);
+
+/// Columns padded to the widest cell; the first row is the heading.
+std::string table(const std::vector<std::vector<std::string>>& rows);
+
+enum class Tone { good, bad, doubtful, strong, faint };
+/// The text in colour where standard output (or, for `to_stderr`, standard error) shows colours.
+std::string paint(Tone tone, const std::string& text, bool to_stderr = false);
+
+}  // namespace hostnet::cli

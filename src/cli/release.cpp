@@ -1,0 +1,89 @@
+// `tc-hostnet release`: takes leases away, whoever holds them.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <memory>
+
+#include "cli/command.hpp"
+#include "cli/held.hpp"
+#include "cli/output.hpp"
+#include "hostnet/error.hpp"
+
+namespace hostnet::cli {
+namespace {
+
+struct Options {
+  std::vector<std::string> leases;
+  bool all = false;
+};
+
+// The journal is unreadable, so nobody's leases can be told apart: everything of ours in the kernel goes.
+int rescue(exposer::Ledger& ledger, const Error& cause) {
+  say(fmt::format("tc-hostnet: {}; taking away every rule of tc-hostnet instead", cause.what()));
+  const auto bridges = ledger.rescue(ledger.lock(command_deadline()), command_deadline());
+  for (const auto& bridge : bridges)
+    say(fmt::format("{}: route_localnet set to 0, the kernel's default; what it was before is lost", bridge));
+  return 0;
+}
+
+std::set<std::string> chosen(const Options& options, const state::Holdings& held) {
+  std::set<std::string> ids;
+  if (options.all)
+    for (const auto& lease : held.leases) ids.insert(lease.id);
+  else
+    for (const auto& id : options.leases) ids.insert(find_lease(held, id).id);
+  return ids;
+}
+
+int release(const Options& options, const Globals& globals) {
+  if (options.all != options.leases.empty())
+    throw Error(Errc::invalid_argument, options.all ? "both leases and --all are given" : "no lease is named",
+                "tc-hostnet release LEASE… or tc-hostnet release --all");
+  auto ledger = open_ledger(globals);
+  std::error_code ignored;
+  if (options.all && !std::filesystem::exists(ledger.folder(), ignored) && !ignored) return 0;
+
+  const auto deadline = command_deadline();
+  std::set<std::string> ids;
+  try {
+    const auto journal = ledger.lock(deadline);
+    state::Holdings held;
+    if (globals.dry_run) {
+      held = ledger.load(journal);
+      state::Holdings after = held;
+      ids = chosen(options, held);
+      std::erase_if(after.leases, [&](const auto& lease) { return ids.contains(lease.id); });
+      after.drop_idle_bridges();
+      for (const auto& step : exposer::transition(held, after)) print(exposer::describe(step));
+      return 0;
+    }
+    ledger.reap(journal, held, deadline);
+    ids = chosen(options, held);
+    ledger.remove(journal, held, ids, deadline);
+    journal.tidy(held);
+  } catch (const Error& error) {
+    if (error.code() != Errc::state_corrupt || !options.all || globals.dry_run) throw;
+    return rescue(ledger, error);
+  }
+  for (const auto& id : ids) {
+    if (globals.json) {
+      print_json({{"event", "released"}, {"lease", id}});
+    } else {
+      print(id);
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+Action define_release(Arguments& arguments) {
+  const auto options = std::make_shared<Options>();
+  arguments.values("LEASE", options->leases, "ids, as list shows them");
+  arguments.flag("--all", options->all, "every lease of this network namespace, and what an unreadable journal left");
+  return [options](const Globals& globals) { return release(*options, globals); };
+}
+
+}  // namespace hostnet::cli

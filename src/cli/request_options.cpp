@@ -1,0 +1,85 @@
+// From command-line words to a request.
+#include "cli/request_options.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cli/output.hpp"
+#include "core/strings.hpp"
+#include "exposer/select.hpp"
+#include "hostnet/error.hpp"
+
+namespace hostnet::cli {
+
+void RequestOptions::define(Arguments& arguments) {
+  arguments.values("PORT", ports, "PORT or PORT:CPORT (host port, container port), 1 to 65535, with /udp for UDP",
+                   Need::required);
+  arguments.value("--network", network, "for every container on this network of the engine");
+  arguments.value("--container", container, "for this running container alone");
+  arguments.value("--bridge", bridge, "for everything behind this bridge interface; needs no engine");
+  arguments.value("--netns", netns, "for the owner of this network namespace alone, by path");
+  arguments.choice("--via", via, {"auto", "native"}, "TC_HOSTNET_VIA", "the path: auto or native");
+  arguments.value("--timeout", timeout, "release by itself after this long: 90, 90s, 15m, 2h");
+  arguments.value("--label", label, "a note for `tc-hostnet list`");
+  arguments.flag("--no-alias", no_alias, "leave the hosts files of running containers alone");
+  arguments.flag("--require-listener", require_listener, "fail (exit code 7) when nobody listens on the host port");
+  arguments.flag("--force", force, "go on over a service on gateway:port, a firewall that drops, or a bridge to other machines");
+}
+
+std::chrono::seconds parse_span(std::string_view text) {
+  auto number = text;
+  std::uint64_t unit = 1;
+  if (!text.empty() && (text.back() == 's' || text.back() == 'm' || text.back() == 'h')) {
+    unit = text.back() == 'h' ? 3600 : text.back() == 'm' ? 60 : 1;
+    number.remove_suffix(1);
+  }
+  constexpr std::uint64_t longest = 30ULL * 24 * 3600;
+  const auto count = parse_number(number, longest / unit);
+  if (!count || *count == 0)
+    throw Error(Errc::invalid_argument, fmt::format("{} is not a span of time between 1 s and 30 days", quote(text)),
+                "give it as 90, 90s, 15m or 2h");
+  return std::chrono::seconds{*count * unit};
+}
+
+std::vector<HostPort> parse_ports(const std::vector<std::string>& words) {
+  std::vector<HostPort> out;
+  for (const auto& word : words)
+    for (const auto part : split(word, ',')) out.push_back(HostPort::parse(part));
+  return out;
+}
+
+Path RequestOptions::path() const { return via == "native" ? Path::native : Path::automatic; }
+
+ExposeRequest RequestOptions::to_request() const {
+  std::vector<Target> targets;
+  if (!network.empty()) targets.push_back(Target::network(network));
+  if (!container.empty()) targets.push_back(Target::container(container));
+  if (!bridge.empty()) targets.push_back(Target::bridge(bridge));
+  if (!netns.empty()) targets.push_back(Target::netns(netns));
+  if (targets.size() != 1)
+    throw Error(Errc::invalid_argument,
+                targets.empty() ? "nobody is named to expose the ports to" : "more than one target is named",
+                "give exactly one of --network, --container, --bridge and --netns");
+  ExposeRequest request{.target = targets.front(),
+                        .ports = parse_ports(ports),
+                        .write_alias = !no_alias,
+                        .require_listener = require_listener,
+                        .force = force,
+                        .label = label,
+                        .timeout = std::nullopt};
+  if (!timeout.empty()) request.timeout = parse_span(timeout);
+  return request;
+}
+
+ExposerOptions exposer_options(const Globals& globals) {
+  return {.path = Path::automatic, .engine = globals.engine, .runtime_dir = globals.runtime_dir};
+}
+
+void explain(Path wanted) {
+  const auto choice = exposer::choose(wanted, exposer::probe_paths());
+  for (const auto& reason : choice.reasons) say(reason);
+  if (!choice.path) say("no path is usable here");
+}
+
+}  // namespace hostnet::cli

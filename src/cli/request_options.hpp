@@ -1,0 +1,44 @@
+// The options by which `expose` and its kin say what is wanted.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/command.hpp"
+#include "hostnet/exposer.hpp"
+
+namespace hostnet::cli {
+
+/// What stands on the command line, checked only for its form until to_request().
+struct RequestOptions {
+  std::vector<std::string> ports;
+  std::string network;
+  std::string container;
+  std::string bridge;
+  std::string netns;
+  std::string via = "auto";
+  std::string label;
+  std::string timeout;
+  bool no_alias = false;
+  bool require_listener = false;
+  bool force = false;
+
+  void define(Arguments& arguments);
+  /// @throws Error{invalid_argument}
+  [[nodiscard]] ExposeRequest to_request() const;
+  [[nodiscard]] Path path() const;
+};
+
+/// "90", "90s", "15m", "2h" as seconds, at least 1 and at most 30 days. @throws Error{invalid_argument}
+std::chrono::seconds parse_span(std::string_view text);
+
+/// Ports given as words, each possibly with commas. @throws Error{invalid_argument}
+std::vector<HostPort> parse_ports(const std::vector<std::string>& words);
+
+ExposerOptions exposer_options(const Globals& globals);
+
+/// Says which path is taken and why not the others, on standard error.
+void explain(Path wanted);
+
+}  // namespace hostnet::cli

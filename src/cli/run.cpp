@@ -1,0 +1,110 @@
+// `tc-hostnet run`: a command in a network namespace of its own that reaches the ports, and nothing else of the host.
+#include <fmt/format.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <memory>
+
+#include "cli/command.hpp"
+#include "cli/output.hpp"
+#include "cli/request_options.hpp"
+#include "core/fd.hpp"
+#include "core/strings.hpp"
+#include "exposer/holder.hpp"
+#include "exposer/sandbox.hpp"
+#include "hostnet/error.hpp"
+
+namespace hostnet::cli {
+namespace {
+
+using exposer::Holder;
+using exposer::Sandbox;
+
+constexpr int kOwnFailure = 125;
+// Those that a supervisor or a terminal sends to end or to poke a program.
+constexpr std::array kPassedOn{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH};
+
+struct Options {
+  std::vector<std::string> ports;
+  std::vector<std::string> command;
+};
+
+state::Lease lease_for(const Sandbox& sandbox, const netlink::Link& link, const Options& options,
+                       std::vector<HostPort> ports) {
+  return {.target = "command " + options.command.front(),
+          .ifindex = link.ifindex,
+          .gateways = {sandbox.net().gateway},
+          .sources = {sandbox.net().address},
+          .ports = std::move(ports)};
+}
+
+// Waits for the child, passing signals on to it. Returns its exit code as a shell would give it.
+int see_to_its_end(pid_t child, int signals) {
+  for (;;) {
+    int status = 0;
+    if (::waitpid(child, &status, WNOHANG) == child)
+      return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    signalfd_siginfo info{};
+    if (::read(signals, &info, sizeof info) != sizeof info) continue;
+    const int signal = static_cast<int>(info.ssi_signo);
+    // What the terminal sent, it sent to the child as well.
+    if (signal != SIGCHLD && info.ssi_code != SI_KERNEL) ::kill(child, signal);
+  }
+}
+
+int run(const Options& options, const Globals& globals) {
+  auto ports = normalise(parse_ports(options.ports));
+  sigset_t watched;
+  ::sigemptyset(&watched);
+  ::sigaddset(&watched, SIGCHLD);
+  for (const int signal : kPassedOn) ::sigaddset(&watched, signal);
+  ::sigprocmask(SIG_BLOCK, &watched, nullptr);
+  const Fd signals(::signalfd(-1, &watched, SFD_CLOEXEC));
+  if (!signals) throw Error::from_errno("signalfd", errno);
+
+  Sandbox sandbox;  // forks: before the holder starts its thread
+  const auto deadline = Deadline::after(std::chrono::seconds{30});
+  const auto holder = std::make_shared<Holder>(Holder::Settings{.runtime_dir = state::runtime_dir(globals.runtime_dir)});
+  const auto link = sandbox.connect(holder->ledger(), deadline);
+  auto exposures = holder->hold({lease_for(sandbox, link, options, std::move(ports))},
+                                {{.ifindex = link.ifindex, .name = link.name, .prior_route_localnet = link.route_localnet}},
+                                deadline);
+  if (globals.verbose > 0)
+    say(fmt::format("{} ({}) in a namespace of its own, lease {}", kAlias, sandbox.net().gateway.to_string(),
+                    exposures.front().id()));
+  sandbox.run(options.command);
+  const int code = see_to_its_end(sandbox.pid(), signals.get());
+  try {
+    exposures.front().release();
+  } catch (const Error& error) {
+    print_error(error);  // the command's own exit code counts more
+  }
+  return code;
+}
+
+}  // namespace
+
+Action define_run(Arguments& arguments) {
+  const auto options = std::make_shared<Options>();
+  arguments.values("-p,--port", options->ports, "PORT or PORT:CPORT of 127.0.0.1 that the command shall reach; repeatable", Need::required);
+  arguments.values("COMMAND", options->command, "the command and its arguments, after --", Need::required);
+  arguments.footer(R"(The command runs as the caller in a fresh network namespace: it has loopback of its own, and reaches the ports
+as host.testcontainers.internal, and nothing else. The lease ends with the command, whose exit code is given;
+125 is a failure of tc-hostnet itself, 126 and 127 that the command cannot be run or does not exist.
+
+  sudo tc-hostnet run -p 8088 -- curl -s http://host.testcontainers.internal:8088/)");
+  return [options](const Globals& globals) {
+    try {
+      return run(*options, globals);
+    } catch (const Error& error) {
+      print_error(error);
+      return kOwnFailure;
+    }
+  };
+}
+
+}  // namespace hostnet::cli

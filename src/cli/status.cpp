@@ -1,0 +1,80 @@
+// `tc-hostnet status`: what is in effect on this host, at a glance.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+#include "cli/command.hpp"
+#include "cli/held.hpp"
+#include "cli/output.hpp"
+#include "exposer/select.hpp"
+#include "firewall/iptables.hpp"
+#include "hostnet/version.hpp"
+
+namespace hostnet::cli {
+namespace {
+
+struct BridgeStatus {
+  std::string name;
+  bool route_localnet = false;
+  bool prior = false;
+  bool guarded = false;
+  std::size_t leases = 0;
+};
+
+std::vector<BridgeStatus> bridges_of(exposer::Ledger& ledger, const state::Holdings& held) {
+  std::vector<BridgeStatus> out;
+  if (held.bridges.empty()) return out;
+  const auto guarded = firewall::Iptables::guarded_bridges();
+  for (const auto& bridge : held.bridges) {
+    const auto link = ledger.executor().rtnl().link(bridge.ifindex);
+    out.push_back({.name = bridge.name,
+                   .route_localnet = link && link->route_localnet,
+                   .prior = bridge.prior_route_localnet,
+                   .guarded = std::ranges::find(guarded, bridge.name) != guarded.end(),
+                   .leases = static_cast<std::size_t>(
+                       std::ranges::count(held.leases, bridge.ifindex, &state::Lease::ifindex))});
+  }
+  return out;
+}
+
+}  // namespace
+
+Action define_status(Arguments& arguments) {
+  arguments.footer("Exit code 0 also when nothing is held.");
+  return [](const Globals& globals) {
+    auto ledger = open_ledger(globals);
+    const auto choice = exposer::choose(Path::automatic, exposer::probe_paths());
+    const auto held = look(ledger);
+    const auto bridges = bridges_of(ledger, held);
+    const std::string path = choice.path ? to_string(*choice.path) : "none";
+    if (globals.json) {
+      auto list = nlohmann::json::array();
+      for (const auto& bridge : bridges)
+        list.push_back({{"name", bridge.name},
+                        {"route_localnet", bridge.route_localnet},
+                        {"prior_route_localnet", bridge.prior},
+                        {"guarded", bridge.guarded},
+                        {"leases", bridge.leases}});
+      print_json({{"version", version()},
+                  {"path", path},
+                  {"reasons", choice.reasons},
+                  {"state", ledger.folder().string()},
+                  {"leases", held.leases.size()},
+                  {"bridges", std::move(list)}});
+      return 0;
+    }
+    print(table({{"version", version()},
+                 {"path", fmt::format("{} ({})", path, fmt::join(choice.reasons, "; "))},
+                 {"state", ledger.folder().string()},
+                 {"leases", fmt::format("{}", held.leases.size())}}));
+    for (const auto& bridge : bridges)
+      print(fmt::format("  {}: {} leases, route_localnet {} (was {}), guard {}", bridge.name, bridge.leases,
+                        bridge.route_localnet ? 1 : 0, bridge.prior ? 1 : 0,
+                        bridge.guarded ? paint(Tone::good, "in place") : paint(Tone::bad, "missing")));
+    return 0;
+  };
+}
+
+}  // namespace hostnet::cli

@@ -1,0 +1,409 @@
+// What doctor makes of facts.
+#include "cli/doctor/gather.hpp"
+#include "cli/doctor/judge.hpp"
+#include "support/expect_error.hpp"
+
+#include <doctest/doctest.h>
+#include <linux/capability.h>
+#include <linux/netfilter.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+
+using namespace hostnet;
+using namespace hostnet::cli::doctor;
+
+namespace {
+
+template <class T>
+Seen<T> seen(T value) {
+  return {std::move(value), std::nullopt};
+}
+
+template <class T>
+Seen<T> denied() {
+  return {std::nullopt, Error::from_errno("look", EACCES)};
+}
+
+bool says(const Check& check, std::string_view words) {
+  return check.finding.find(words) != std::string::npos;
+}
+
+// Whoever gets a warning or a failure must be told what to do about it, and nobody else.
+void check_form(const Check& check) {
+  CAPTURE(check.name);
+  CAPTURE(check.finding);
+  CHECK_FALSE(check.name.empty());
+  CHECK_FALSE(check.finding.empty());
+  CHECK(check.finding.find('\n') == std::string::npos);
+  CHECK(check.mend.empty() == (check.status == Status::ok));
+}
+
+Ipv4 ip(std::string_view text) { return Ipv4::parse(text).value(); }
+
+exposer::Resolved resolved(const std::string& bridge, bool up = true) {
+  return {.bridge = {.ifindex = 7, .name = bridge, .kind = "bridge", .up = up},
+          .gateways = {ip("198.18.0.1")}};
+}
+
+BridgeFacts good_bridge(const std::string& name) {
+  return {.whose = "bridge " + name, .asked = true, .interface = name, .resolved = seen(resolved(name))};
+}
+
+EngineFacts docker() {
+  return {.address = seen(engine::Address{"/run/docker.sock", "default"}),
+          .version = seen(engine::Version{"Docker Engine", "20.10.24", "1.41"})};
+}
+
+netlink::NftChain input_chain(const std::string& family, const std::string& table, const std::string& name) {
+  return {.family = family,
+          .table = table,
+          .name = name,
+          .base = true,
+          .type = "filter",
+          .hook = NF_INET_LOCAL_IN,
+          .drop_policy = true};
+}
+
+netlink::Listener on(const std::string& address, std::uint16_t port, uid_t uid = 1000) {
+  netlink::Listener listener{.port = port, .uid = uid};
+  const auto network = ip(address).network();
+  std::copy_n(reinterpret_cast<const std::uint8_t*>(&network), 4, listener.address.begin());
+  return listener;
+}
+
+netlink::Listener on_ipv6_loopback(std::uint16_t port) {
+  netlink::Listener listener{.ipv6 = true, .port = port, .uid = 1000};
+  listener.address[15] = 1;
+  return listener;
+}
+
+StateFacts holding(std::vector<std::string> ids) {
+  state::Holdings held;
+  if (!ids.empty()) held.bridges.push_back({.ifindex = 7, .name = "br0"});
+  for (const auto& id : ids) held.leases.push_back({.id = id, .ifindex = 7});
+  return {.folder = "/run/tc-hostnet/netns-1", .held = seen(held), .amiss = seen(std::vector<std::string>{})};
+}
+
+// A machine on which everything is as it should be.
+Facts healthy() {
+  Facts facts;
+  facts.kernel = {"6.1.0", true, Presence::present, Presence::present};
+  facts.privilege = {0, true, true};
+  facts.backend = {"/usr/sbin/xtables-nft-multi", seen(std::vector<std::string>{"filter", "nat"})};
+  facts.lock.path = "/run/xtables.lock";
+  facts.engine = docker();
+  facts.bridges = {good_bridge("br0")};
+  facts.input = {.chains = seen(std::vector<netlink::NftChain>{}), .nft_programs = true};
+  facts.listeners = {{HostPort::same(8088), seen(std::vector{on("127.0.0.1", 8088)})}};
+  facts.state = holding({});
+  facts.route_localnet = {.open = seen(std::vector<std::string>{}),
+                          .guarded = seen(std::vector<std::string>{})};
+  facts.path = {Path::native, {"native: the first that is usable here"}};
+  facts.request = RequestFacts{};
+  return facts;
+}
+
+}  // namespace
+
+TEST_CASE("a healthy machine is ok in every respect") {
+  const auto checks = judge(healthy());
+  CHECK(checks.size() == 11);
+  for (const auto& check : checks) {
+    CAPTURE(check.finding);
+    CHECK(check.status == Status::ok);
+    check_form(check);
+  }
+}
+
+TEST_CASE("without privilege every check has something to say, and none crashes") {
+  Facts facts = healthy();
+  facts.kernel.nf_tables = Presence::unknown;
+  facts.privilege = {1000, false, false};
+  facts.backend.legacy_tables = denied<std::vector<std::string>>();
+  facts.engine = {.address = facts.engine.address, .version = denied<engine::Version>()};
+  facts.input = {.chains = denied<std::vector<netlink::NftChain>>()};
+  facts.state = {.folder = "/run/tc-hostnet", .held = denied<state::Holdings>()};
+  facts.route_localnet = {.open = seen(std::vector<std::string>{"br0"}),
+                          .guarded = denied<std::vector<std::string>>()};
+  facts.alias = AliasFacts{.container = "api", .hosts = denied<std::string>()};
+  facts.path = {std::nullopt, {"native: it needs CAP_NET_ADMIN (run it as root)"}};
+  facts.request = std::nullopt;
+  const auto checks = judge(facts);
+  for (const auto& check : checks) check_form(check);
+  const auto status_of = [&](const char* name) {
+    return std::ranges::find(checks, name, &Check::name)->status;
+  };
+  CHECK(status_of("capabilities") == Status::fail);
+  CHECK(status_of("path") == Status::fail);
+  for (const char* name : {"backend", "input", "state", "route_localnet", "alias"}) {
+    CAPTURE(name);
+    CHECK(status_of(name) == Status::warn);
+  }
+}
+
+TEST_CASE("kernel") {
+  CHECK(judge_kernel({"6.1.0", true, Presence::present, Presence::present}).finding ==
+        "Linux 6.1.0 with route_localnet, ip_tables and nf_tables");
+  CHECK(judge_kernel({"6.1.0", true, Presence::loadable, Presence::absent}).finding ==
+        "Linux 6.1.0 with route_localnet and ip_tables (loaded when needed)");
+  CHECK(judge_kernel({"6.1.0", true, Presence::present, Presence::absent}).status == Status::ok);
+  for (const auto& facts : {KernelFacts{"6.18.0", true, Presence::absent, Presence::present},
+                            KernelFacts{"3.2.0", false, Presence::present, Presence::present}}) {
+    const auto check = judge_kernel(facts);
+    CHECK(check.status == Status::fail);
+    check_form(check);
+  }
+  CHECK(says(judge_kernel({"6.18.0", true, Presence::absent, Presence::present}), "no ip_tables"));
+}
+
+TEST_CASE("capabilities") {
+  CHECK(judge_privilege({0, true, true}).status == Status::ok);
+  CHECK(judge_privilege({1000, true, true}).status == Status::warn);
+  CHECK(judge_privilege({0, true, false}).finding == "uid 0 without CAP_NET_RAW: nothing can be exposed");
+  CHECK(judge_privilege({1000, false, false}).status == Status::fail);
+}
+
+TEST_CASE("backend") {
+  const auto tables = seen(std::vector<std::string>{"filter", "nat"});
+  CHECK(judge_backend({"/usr/sbin/xtables-nft-multi", tables}).finding ==
+        "iptables is iptables-nft; legacy tables in use: filter and nat; rules go into legacy ip_tables by "
+        "libiptc");
+  CHECK(says(judge_backend({"/usr/sbin/xtables-legacy-multi", tables}), "iptables is iptables-legacy;"));
+  CHECK(says(judge_backend({"/opt/my-iptables", tables}), "iptables is /opt/my-iptables;"));
+  CHECK(says(judge_backend({"", seen(std::vector<std::string>{})}),
+             "there is no iptables command; no legacy table is in use"));
+}
+
+TEST_CASE("xtables lock") {
+  CHECK(judge_lock({"/run/xtables.lock", std::nullopt, ""}).status == Status::ok);
+  const auto held = judge_lock({"/run/xtables.lock", 4711, "iptables"});
+  CHECK(held.status == Status::warn);
+  CHECK(says(held, "iptables (pid 4711) holds /run/xtables.lock"));
+  check_form(held);
+  CHECK(says(judge_lock({"/run/xtables.lock", 4711, ""}), "pid 4711 holds"));
+}
+
+TEST_CASE("engine: there, rootless, absent; and absent where the target needs one") {
+  CHECK(judge_engine(docker()).finding == "Docker Engine 20.10.24 at /run/docker.sock (default)");
+  auto rootless = docker();
+  rootless.address.value->socket = "/run/user/1000/docker.sock";
+  CHECK(judge_engine(rootless).status == Status::warn);
+  CHECK(says(judge_engine(rootless), "rootless"));
+  check_form(judge_engine(rootless));
+
+  EngineFacts absent{
+      .address = {std::nullopt, Error(Errc::engine_unavailable, "no engine found", "start it")}};
+  CHECK(judge_engine(absent) == Check{"engine", Status::warn, "no engine found", "start it"});
+  absent.needed = true;
+  CHECK(judge_engine(absent).status == Status::fail);
+  auto hung = docker();
+  hung.version = {std::nullopt, Error(Errc::timed_out, "GET /_ping: no answer in time")};
+  CHECK(judge_engine(hung).status == Status::warn);
+  check_form(judge_engine(hung));
+}
+
+TEST_CASE("bridges: the target's must be right, another may be wrong") {
+  CHECK(judge_bridges({good_bridge("br0")}, docker()).front().finding == "bridge br0, gateway 198.18.0.1");
+  auto facts = good_bridge("br0");
+  facts.resolved = seen(resolved("br0", false));
+  CHECK(judge_bridges({facts}, docker()).front() == Check{"bridge", Status::fail,
+                                                          "bridge br0, gateway 198.18.0.1, but it is down",
+                                                          "ip link set br0 up"});
+  facts.asked = false;
+  CHECK(judge_bridges({facts}, docker()).front().status == Status::warn);
+
+  facts = {.whose = "network web",
+           .asked = true,
+           .interface = "br-web",
+           .here = false,
+           .resolved = {std::nullopt,
+                        Error(Errc::no_path, "bridge 'br-web' of network web is not here", "go there")}};
+  CHECK(judge_bridges({facts}, docker()).front() ==
+        Check{"bridge", Status::fail, "bridge 'br-web' of network web is not here", "go there"});
+
+  const auto none = judge_bridges({}, docker());
+  REQUIRE(none.size() == 1);
+  CHECK(none.front().status == Status::warn);
+  check_form(none.front());
+  // Without the engine that was asked for there is nothing to be said of bridges.
+  CHECK(judge_bridges({}, {.needed = true, .address = denied<engine::Address>()}).empty());
+}
+
+TEST_CASE("a network of Podman's has no bridge before its first container, and that is no fault") {
+  auto podman = docker();
+  podman.version.value->product = "Podman Engine";
+  podman.address.value->socket = "/run/podman/podman.sock";
+  BridgeFacts facts{
+      .whose = "network web",
+      .interface = "podman1",
+      .here = false,
+      .resolved = {std::nullopt, Error(Errc::no_path, "bridge 'podman1' is not here", "go there")}};
+  CHECK(judge_bridges({facts}, podman).front().status == Status::ok);
+  facts.asked = true;
+  CHECK(judge_bridges({facts}, podman).front().status == Status::fail);
+  facts.asked = false;
+  podman.address.value->socket = "/run/user/1000/podman/podman.sock";
+  CHECK(judge_bridges({facts}, podman).front().status == Status::warn);
+}
+
+TEST_CASE("input: legacy and iptables-nft policies are handled, a native chain is not") {
+  InputFacts facts{
+      .chains = seen(std::vector<netlink::NftChain>{}), .legacy_drop = true, .nft_programs = true};
+  CHECK(judge_input(facts) ==
+        std::vector{
+            Check{"input", Status::ok, "legacy INPUT has policy DROP: an accept goes to its head", ""}});
+  facts.legacy_drop = false;
+  CHECK(judge_input(facts).front().status == Status::ok);
+
+  facts.chains = seen(std::vector{input_chain("ip", "filter", "INPUT")});
+  CHECK(judge_input(facts).front().status == Status::ok);
+  CHECK(says(judge_input(facts).front(), "iptables-nft manages INPUT, policy DROP"));
+  facts.nft_programs = false;
+  CHECK(judge_input(facts).front().status == Status::fail);
+  CHECK(judge_input(facts).front().mend == "apt-get install iptables");
+  // An INPUT of iptables-nft that decides nothing needs none of its programs.
+  facts.chains.value->front().drop_policy = false;
+  CHECK(judge_input(facts).front().status == Status::ok);
+}
+
+TEST_CASE("input: a native chain that drops is named with the line for each bridge") {
+  InputFacts facts{.chains = seen(std::vector{input_chain("inet", "filter", "input")}), .nft_programs = true};
+  const auto chains = *facts.chains;
+  for (const std::string bridge : {"br0", "br1"}) {
+    auto blocker = firewall::find_blocker(
+        chains, [](const auto&) { return std::vector<netlink::NftRule>{}; }, bridge);
+    REQUIRE(blocker);
+    facts.blocked.emplace_back(bridge, *blocker);
+  }
+  const auto checks = judge_input(facts);
+  REQUIRE(checks.size() == 1);
+  CHECK(checks.front().status == Status::fail);
+  CHECK(says(checks.front(), "chain inet filter input"));
+  CHECK(says(checks.front(), "br0 and br1"));
+  CHECK(checks.front().mend ==
+        "nft insert rule inet filter input iifname \"br0\" ct status dnat accept && "
+        "nft insert rule inet filter input iifname \"br1\" ct status dnat accept");
+}
+
+TEST_CASE("listener") {
+  const auto judged = [](std::vector<netlink::Listener> found) {
+    return judge_listener({HostPort::same(8088), seen(std::move(found))});
+  };
+  CHECK(judged({on("127.0.0.1", 8088, 33)}).finding == "uid 33 listens on 127.0.0.1:8088/tcp");
+  CHECK(judged({on("0.0.0.0", 8088)}).finding ==
+        "uid 1000 listens on 0.0.0.0:8088/tcp, which includes 127.0.0.1:8088");
+  const auto none = judged({});
+  CHECK(none.status == Status::fail);
+  CHECK(says(none, "nobody listens on 127.0.0.1:8088/tcp"));
+  check_form(none);
+  const auto six = judged({on_ipv6_loopback(8088)});
+  CHECK(six.status == Status::fail);
+  CHECK(says(six, "only on [::1]:8088 (uid 1000)"));
+  check_form(six);
+  CHECK(says(judged({on("198.18.0.1", 8088)}), "only on 198.18.0.1:8088"));
+  const auto udp = judge_listener({{53, 53, Protocol::udp}, seen(std::vector<netlink::Listener>{})});
+  CHECK(udp.mend.find("ss -lunp 'sport = :53'") != std::string::npos);
+}
+
+TEST_CASE("state") {
+  CHECK(judge_state(holding({})).finding == "nothing is held");
+  CHECK(judge_state(holding({"aa"})).finding == "1 lease on 1 bridge, with every rule in place");
+  auto facts = holding({"aa", "bb"});
+  facts.dead = {"bb"};
+  CHECK(judge_state(facts).status == Status::warn);
+  CHECK(says(judge_state(facts), "2 leases on 1 bridge, of which nobody holds bb any more"));
+  facts = holding({"aa"});
+  facts.amiss = seen(std::vector<std::string>{"table raw lacks rules of it"});
+  CHECK(judge_state(facts).status == Status::fail);
+  check_form(judge_state(facts));
+  facts.held = {std::nullopt, Error(Errc::state_corrupt, "not a journal of leases: no object")};
+  CHECK(judge_state(facts) ==
+        Check{"state", Status::fail, "not a journal of leases: no object", "tc-hostnet release --all"});
+}
+
+TEST_CASE("route_localnet without a guard is told for each interface, with the setting that ends it") {
+  RouteLocalnetFacts facts{.open = seen(std::vector<std::string>{"br0", "br1", "eth0.5"}),
+                           .guarded = seen(std::vector<std::string>{"br0"})};
+  const auto checks = judge_route_localnet(facts);
+  REQUIRE(checks.size() == 2);
+  CHECK(checks[0].status == Status::warn);
+  CHECK(says(checks[0], "every container on br1 with CAP_NET_RAW reaches all local services"));
+  CHECK(checks[0].mend == "sysctl -w net.ipv4.conf.br1.route_localnet=0");
+  CHECK(checks[1].mend == "sysctl -w net/ipv4/conf/eth0.5/route_localnet=0");
+
+  facts.open = seen(std::vector<std::string>{"br0"});
+  CHECK(judge_route_localnet(facts) ==
+        std::vector{Check{"route_localnet", Status::ok, "on for br0 alone, behind the guard", ""}});
+  facts.all = true;
+  CHECK(judge_route_localnet(facts).front().mend == "sysctl -w net.ipv4.conf.all.route_localnet=0");
+}
+
+TEST_CASE("alias: by whom it is there") {
+  AliasFacts facts{.container = "api",
+                   .hosts = seen(std::string("127.0.0.1 localhost\n")),
+                   .gateways = {ip("198.19.0.1"), ip("198.18.0.1")},
+                   .leases = {"cafe0001"}};
+  CHECK(judge_alias(facts).status == Status::ok);
+  CHECK(says(judge_alias(facts), "not there"));
+  facts.promised = "cafe0001";
+  CHECK(judge_alias(facts).status == Status::warn);
+  check_form(judge_alias(facts));
+
+  facts.hosts = seen(std::string("198.19.0.1 host.testcontainers.internal # tc-hostnet cafe0001\n"));
+  CHECK(says(judge_alias(facts), "by lease cafe0001"));
+  facts.leases.clear();
+  CHECK(judge_alias(facts).status == Status::warn);
+  CHECK(says(judge_alias(facts), "left by a lease that is gone"));
+
+  facts.hosts = seen(std::string("198.18.0.1\thost.testcontainers.internal\n"));
+  facts.by_extra_host = true;
+  CHECK(judge_alias(facts).status == Status::ok);
+  CHECK(says(judge_alias(facts), "is 198.18.0.1 in container api, by --add-host"));
+  facts.hosts = seen(std::string("192.0.2.9 host.testcontainers.internal\n"));
+  CHECK(judge_alias(facts).status == Status::fail);
+  check_form(judge_alias(facts));
+}
+
+TEST_CASE("request: only what no other check has said") {
+  const auto judged = [](Errc code, const std::string& what, const std::vector<Check>& others = {}) {
+    return judge_request({Error(code, what, "do that")}, others);
+  };
+  CHECK(judge_request({}, {})->status == Status::ok);
+  CHECK(judged(Errc::conflict, "port taken") ==
+        Check{"request", Status::fail, "expose would refuse: port taken", "do that"});
+  CHECK_FALSE(judged(Errc::firewall_blocked, "the firewall"));
+  CHECK_FALSE(
+      judged(Errc::not_found, "no bridge", {{"bridge", Status::fail, "network web: no bridge", "x"}}));
+  CHECK(judged(Errc::not_listening, "nobody listens")->status == Status::ok);
+}
+
+TEST_CASE("/proc/locks: who holds the lock, not who waits for it or holds another") {
+  const auto device = makedev(0xfe, 0);
+  const std::string text =
+      "1: POSIX  ADVISORY  WRITE 11 fe:00:99 0 EOF\n"
+      "2: FLOCK  ADVISORY  WRITE 22 fe:01:99 0 EOF\n"
+      "3: FLOCK  ADVISORY  WRITE 33 fe:00:9 0 EOF\n"
+      "4: FLOCK  ADVISORY  WRITE 44 fe:00:99 0 EOF\n"
+      "4: -> FLOCK  ADVISORY  WRITE 55 fe:00:99 0 EOF\n";
+  CHECK(lock_holder(text, device, 99) == 44);
+  CHECK_FALSE(lock_holder(text, device, 98));
+  CHECK_FALSE(lock_holder("", device, 99));
+  CHECK_FALSE(lock_holder("nonsense\n1: FLOCK ADVISORY WRITE x fe:00:99 0 EOF", device, 99));
+}
+
+TEST_CASE("modules and capabilities are read from the kernel's own text") {
+  const std::string dep = "kernel/net/ipv4/netfilter/ip_tables.ko.xz: kernel/net/netfilter/x_tables.ko.xz\n";
+  CHECK(lists_module(dep, "ip_tables"));
+  CHECK_FALSE(lists_module(dep, "tables"));
+  CHECK_FALSE(lists_module("", "ip_tables"));
+  const std::string status = "Name:\tx\nCapPrm:\t0000003fffffffff\nCapEff:\t0000000000001000\n";
+  CHECK(has_effective(status, CAP_NET_ADMIN));
+  CHECK_FALSE(has_effective(status, CAP_NET_RAW));
+  CHECK_FALSE(has_effective("", CAP_NET_ADMIN));
+}
+
+TEST_CASE("what is looked at on this machine can be judged, whoever runs it") {
+  const auto facts = gather(std::nullopt, {HostPort::same(1)}, {});
+  for (const auto& check : judge(facts)) check_form(check);
+}
