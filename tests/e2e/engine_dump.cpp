@@ -1,0 +1,113 @@
+// Prints as JSON what engine::Client sees of a real engine, and works engine/alias.hpp on real containers, so
+// that test_engine.py can hold both against what docker and podman say themselves.
+//
+//   engine_dump SOCKET ping | version | networks | host-gateway | network NAME | container NAME
+//   engine_dump SOCKET alias-write CONTAINER ADDRESS LEASE      prints the record and the result
+//   engine_dump SOCKET alias-remove CONTAINER-ID PID START HOSTS-PATH LEASE
+//
+// An Error is printed as {"error": code, "message": …, "hint": …} with exit status 1.
+#include "core/strings.hpp"
+#include "engine/alias.hpp"
+#include "engine/client.hpp"
+#include "hostnet/error.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <cstdio>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace hostnet;
+using nlohmann::json;
+using Arguments = std::vector<std::string>;
+
+constexpr const char* kAlias = "host.testcontainers.internal";
+
+Deadline soon() { return Deadline::after(std::chrono::seconds{20}); }
+
+json of(const std::optional<Ipv4>& address) { return address ? json(address->to_string()) : json(); }
+
+json of(const engine::Network& network) {
+  return {{"id", network.id},
+          {"name", network.name},
+          {"driver", network.driver},
+          {"internal", network.internal},
+          {"bridge", network.bridge},
+          {"gateway", of(network.gateway)},
+          {"containers", network.containers}};
+}
+
+json of(const engine::Container& container) {
+  auto endpoints = json::object();
+  for (const auto& endpoint : container.endpoints)
+    endpoints[endpoint.network] = {
+        {"id", endpoint.network_id}, {"address", of(endpoint.address)}, {"gateway", of(endpoint.gateway)}};
+  return {{"id", container.id},
+          {"name", container.name},
+          {"running", container.running},
+          {"pid", container.pid},
+          {"network_mode", container.network_mode},
+          {"hosts_path", container.hosts_path},
+          {"extra_hosts", container.extra_hosts},
+          {"endpoints", endpoints}};
+}
+
+json write_alias(engine::Client& client, const Arguments& arguments) {
+  const auto record = engine::alias_record(client.container(arguments.at(0), soon()));
+  const auto result =
+      engine::write_alias(record, kAlias, Ipv4::parse(arguments.at(1)).value(), arguments.at(2));
+  return {{"container", record.container},
+          {"pid", record.pid},
+          {"pid_start", record.pid_start},
+          {"hosts_path", record.hosts_path},
+          {"result", result == engine::AliasResult::written ? "written" : "already_there"}};
+}
+
+json remove_alias(const Arguments& arguments) {
+  const engine::AliasRecord record{arguments.at(0),
+                                   static_cast<pid_t>(parse_number(arguments.at(1), INT32_MAX).value()),
+                                   parse_number(arguments.at(2), UINT64_MAX).value(), arguments.at(3)};
+  engine::remove_alias(record, arguments.at(4));
+  return json::object();
+}
+
+json run(engine::Client& client, const std::string& command, const Arguments& arguments) {
+  if (command == "ping") return client.ping(soon()), json::object();
+  if (command == "version") {
+    const auto version = client.version(soon());
+    return {{"product", version.product},
+            {"version", version.version},
+            {"api_version", version.api_version},
+            {"is_podman", version.is_podman()}};
+  }
+  if (command == "networks") {
+    auto all = json::object();
+    for (const auto& network : client.networks(soon())) all[network.name] = of(network);
+    return all;
+  }
+  if (command == "host-gateway") return of(client.host_gateway(soon()));
+  if (command == "network") return of(client.network(arguments.at(0), soon()));
+  if (command == "container") return of(client.container(arguments.at(0), soon()));
+  if (command == "alias-write") return write_alias(client, arguments);
+  if (command == "alias-remove") return remove_alias(arguments);
+  throw Error(Errc::invalid_argument, "unknown command " + command);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const Arguments arguments(argv + 1, argv + argc);
+  try {
+    engine::Client client({arguments.at(0), "--engine"});
+    const auto seen = run(client, arguments.at(1), {arguments.begin() + 2, arguments.end()});
+    std::puts(seen.dump(2).c_str());
+    return 0;
+  } catch (const Error& error) {
+    const json told{{"error", to_string(error.code())}, {"message", error.what()}, {"hint", error.hint()}};
+    std::puts(told.dump(2).c_str());
+    return 1;
+  }
+}

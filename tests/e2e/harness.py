@@ -1,0 +1,313 @@
+"""What the end-to-end tests share: the command, engines, real services on 127.0.0.1, and the comparison of everything
+that tc-hostnet may change on a host before and after each test.
+
+Every test program runs under tests/support/in_namespaces with TC_HOSTNET naming the command that was built, and starts
+an engine of its own, once, for all its tests."""
+import http.server
+import json
+import os
+import re
+import selectors
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+from pathlib import Path
+
+SUPPORT = Path(__file__).resolve().parent.parent / "support"
+ALIAS = "host.testcontainers.internal"
+IMAGE = "alpine:3.19"
+RUNTIME_DIR = Path(os.environ["TC_HOSTNET_RUNTIME_DIR"])
+TABLES = ("raw", "mangle", "nat", "filter")
+
+
+def run(*argv, timeout=60, env=None, stdin=None, check=True):
+    """Runs to the end; a failure of a command that must succeed carries what it said."""
+    done = subprocess.run([str(word) for word in argv], capture_output=True, text=True, errors="replace", env=env,
+                          input=stdin, stdin=None if stdin is not None else subprocess.DEVNULL, timeout=timeout)
+    if check and done.returncode != 0:
+        raise AssertionError(f"{argv}: exit status {done.returncode}: {done.stdout}{done.stderr}")
+    return done
+
+
+def output(*argv, **options):
+    return run(*argv, **options).stdout.strip()
+
+
+def eventually(condition, timeout=10):
+    """Whether `condition()` becomes true within that many seconds."""
+    until = time.monotonic() + timeout
+    while not (result := condition()):
+        if time.monotonic() > until:
+            return result
+        time.sleep(0.02)
+    return result
+
+
+class Service:
+    """An HTTP service that really listens, on one address and port, and answers every GET with one text."""
+
+    def __init__(self, port, text, address="127.0.0.1"):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                body = text.encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer((address, port), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Engine:
+    """An engine in this program's own namespaces. `command` is how its own command line is called."""
+
+    def __init__(self, starter):
+        self.starter = SUPPORT / starter
+        self.dir = Path(tempfile.mkdtemp(prefix="hostnet-e2e-"))
+        try:
+            self.start()
+            run(SUPPORT / "images", self.dir)
+        except BaseException:
+            self.close()
+            raise
+
+    def start(self):
+        run(self.starter, self.dir)
+
+    def stop(self):
+        run(self.starter, "--stop", self.dir)
+
+    def close(self):
+        self.stop()
+        shutil.rmtree(self.dir)
+
+    def __call__(self, *arguments, **options):
+        return output(*self.command, *arguments, env=self.env, **options)
+
+    def attempt(self, *arguments, **options):
+        return run(*self.command, *arguments, env=self.env, check=False, **options)
+
+    def inspect(self, container, template):
+        return self("inspect", "-f", template, container)
+
+    def hosts(self, container):
+        return self("exec", container, "cat", "/etc/hosts").splitlines()
+
+    def fetch(self, container, url, timeout=10):
+        """What the container's own wget gets; None when it gets nothing within so many seconds."""
+        # The -T of Debian's busybox-static ends it with SIGSEGV.
+        done = self.attempt("exec", container, "timeout", timeout, "wget", "-qO-", url)
+        return done.stdout if done.returncode == 0 else None
+
+    def inventory(self):
+        return {"containers": sorted(self("ps", "-a", "--format", "{{.Names}} {{.Image}}").splitlines()),
+                "networks": sorted(self("network", "ls", "--format", "{{.Name}} {{.Driver}}").splitlines())}
+
+
+class Docker(Engine):
+    def __init__(self):
+        super().__init__("own-dockerd")
+
+    @property
+    def socket(self):
+        return self.dir / "docker.sock"
+
+    @property
+    def command(self):
+        return ["docker", "-H", f"unix://{self.socket}"]
+
+    @property
+    def env(self):
+        return dict(os.environ)
+
+
+class Podman(Engine):
+    def __init__(self):
+        super().__init__("own-podman")
+
+    @property
+    def socket(self):
+        return self.dir / "podman.sock"
+
+    command = ["podman"]
+
+    @property
+    def env(self):
+        return os.environ | {"CONTAINERS_CONF": str(self.dir / "containers.conf"),
+                             "CONTAINERS_STORAGE_CONF": str(self.dir / "storage.conf")}
+
+
+def rules_of(command):
+    """What iptables-save prints, as {table: {chain: [policy, rule…]}}: without counters, and whatever the order of the
+    chains, which has no meaning."""
+    tables = {}
+    for line in output(command, timeout=30).splitlines():
+        if line.startswith("*"):
+            chains = tables[line[1:]] = {}
+        elif line.startswith(":"):
+            name, policy, _ = line[1:].split(" ", 2)
+            chains[name] = [policy]
+        elif line.startswith("-A "):
+            chains[line.split(" ", 2)[1]].append(line)
+    return tables
+
+
+def nft_ruleset():
+    """The chains, sets and tables of `nft list ruleset`, in an order of their own."""
+    listed = re.sub(r"counter packets \d+ bytes \d+", "counter", output("nft", "list", "ruleset"))
+    blocks, table = [], ""
+    for block in re.split(r"\n+(?=\t\w|table )|\n}", listed):
+        table = block.split(" {")[0] if block.startswith("table ") else table
+        blocks.append((table, block.rstrip("\n}\t ")))
+    return sorted(block for block in blocks if block[1])
+
+
+def route_localnet():
+    return {path.parent.name: path.read_text().strip() for path in Path("/proc/sys/net/ipv4/conf").glob("*/route_localnet")}
+
+
+def snapshot(engine=None):
+    """Everything on this host that the command may change, and what it must not."""
+    seen = {"iptables-legacy": rules_of("iptables-legacy-save"), "iptables-nft": rules_of("iptables-nft-save"),
+            "nft": nft_ruleset(), "route_localnet": route_localnet(), "hosts": Path("/etc/hosts").read_text(),
+            "state": sorted(str(path) for path in RUNTIME_DIR.rglob("*"))}
+    return seen | (engine.inventory() if engine else {})
+
+
+def prime_legacy_tables():
+    """Looking at a legacy table creates it for good, so they are all made before anything is compared."""
+    for table in TABLES:
+        run("iptables-legacy", "-t", table, "-S")
+
+
+class Lease:
+    """A `tc-hostnet expose` in the foreground."""
+
+    def __init__(self, argv, env):
+        self.process = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
+        try:
+            self.ready = self.read_event()
+        except BaseException:
+            self.close()
+            raise
+
+    def read_event(self, timeout=30):
+        """The next line of --json."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            if not selector.select(timeout):
+                raise AssertionError(f"tc-hostnet printed nothing for {timeout} s")
+        line = self.process.stdout.readline()
+        if not line:
+            raise AssertionError(f"tc-hostnet ended, exit status {self.process.wait(10)}: {self.process.stderr.read()}")
+        return json.loads(line)
+
+    @property
+    def id(self):
+        return self.ready["lease"]
+
+    def end(self, number=signal.SIGTERM, timeout=20):
+        """Sends the signal; returns (exit status, stdout, stderr) of what came after `ready`."""
+        if number is not None:
+            self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=timeout)
+        return self.process.returncode, out, err
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(10)
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+
+class HostCase(unittest.TestCase):
+    """A test that leaves the host as it found it, or fails. A subclass that needs an engine says which."""
+
+    engine_type = None
+    engine = None
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        prime_legacy_tables()
+        # Where every user may execute it, wherever the checkout lies.
+        folder = Path(tempfile.mkdtemp(prefix="hostnet-bin-"))
+        cls.addClassCleanup(shutil.rmtree, folder)
+        folder.chmod(0o755)
+        cls.program = folder / "tc-hostnet"
+        shutil.copy(os.environ["TC_HOSTNET"], cls.program)
+        if cls.engine_type:
+            cls.engine = cls.engine_type()
+            cls.addClassCleanup(cls.engine.close)
+
+    def setUp(self):
+        before = snapshot(self.engine)
+        # The first clean-up to be named is the last to run.
+        self.addCleanup(lambda: self.assertEqual(snapshot(self.engine), before, "something was left behind"))
+        self.addCleanup(self.tc_hostnet, "release", "--all")
+
+    @property
+    def env(self):
+        return os.environ | ({"DOCKER_HOST": f"unix://{self.engine.socket}"} if self.engine else {})
+
+    def tc_hostnet(self, *arguments, check=True, **options):
+        return run(self.program, *arguments, env=options.pop("env", self.env), check=check, **options)
+
+    def expose(self, *arguments):
+        lease = Lease([self.program, "--json", "expose", *map(str, arguments)], self.env)
+        self.addCleanup(lease.close)
+        self.assertEqual(lease.ready["event"], "ready")
+        return lease
+
+    def detach(self, *arguments):
+        """Returns the lease's id."""
+        return self.tc_hostnet("expose", *arguments, "--detach").stdout.strip()
+
+    def leases(self):
+        return [json.loads(line) for line in self.tc_hostnet("list", "--json").stdout.splitlines()]
+
+    def service(self, port, text, address="127.0.0.1"):
+        service = Service(port, text, address)
+        self.addCleanup(service.close)
+        return service
+
+    def network(self, name, *options):
+        self.engine("network", "create", *options, name)
+        self.addCleanup(self.engine.attempt, "network", "rm", name)
+        return name
+
+    def gateway(self, network):
+        return self.engine("network", "inspect", "-f", "{{(index .IPAM.Config 0).Gateway}}", network)
+
+    def container(self, name, *options, image=IMAGE, command=("sleep", "600")):
+        self.addCleanup(self.engine.attempt, "rm", "-f", name)
+        self.engine("run", "-d", "--name", name, *options, image, *command)
+        return name
+
+    def reaches(self, container, text, port=8088, name=ALIAS):
+        self.assertEqual(self.engine.fetch(container, f"http://{name}:{port}/"), text)
+
+    def reaches_nothing(self, container, port=8088, name=ALIAS):
+        self.assertIsNone(self.engine.fetch(container, f"http://{name}:{port}/", timeout=2))
+
+    def has_alias(self, container):
+        return any(ALIAS in line for line in self.engine.hosts(container))
+
+
+def main():
+    unittest.main(verbosity=2)

@@ -1,0 +1,308 @@
+#!/usr/bin/python3
+"""Containers of a real Docker Engine reach services that listen on this host's 127.0.0.1, and only those that shall."""
+import shutil
+import tempfile
+from pathlib import Path
+
+from harness import ALIAS, Docker, HostCase, eventually, main, run
+
+HELLO = "hello from 127.0.0.1\n"
+
+
+class DockerCase(HostCase):
+    engine_type = Docker
+
+
+class Networks(DockerCase):
+    """Every kind of network a container can hang on."""
+
+    def setUp(self):
+        super().setUp()
+        self.service(8088, HELLO)
+
+    def test_a_network_by_name(self):
+        self.network("web")
+        self.container("app", "--network", "web")
+        before = self.engine.hosts("app")
+        self.reaches_nothing("app", name=self.gateway("web"))
+        lease = self.expose(8088, "--network", "web")
+        self.assertEqual(lease.ready["gateway"], self.gateway("web"))
+        self.reaches("app", HELLO)
+        self.assertEqual(lease.end()[0], 0)
+        self.assertEqual(self.engine.hosts("app"), before)
+        self.reaches_nothing("app", name=self.gateway("web"))
+
+    def test_a_network_by_the_beginning_of_its_id(self):
+        self.network("web")
+        self.container("app", "--network", "web")
+        self.expose(8088, "--network", self.engine("network", "inspect", "-f", "{{.Id}}", "web")[:12])
+        self.reaches("app", HELLO)
+
+    def test_a_container_by_name(self):
+        self.network("web")
+        self.container("app", "--network", "web")
+        before = self.engine.hosts("app")
+        lease = self.expose(8088, "--container", "app")
+        self.reaches("app", HELLO)
+        self.assertEqual(lease.end()[0], 0)
+        self.assertEqual(self.engine.hosts("app"), before)
+        self.reaches_nothing("app", name=self.gateway("web"))
+
+    def test_the_default_bridge(self):
+        self.container("app")
+        lease = self.expose(8088, "--network", "bridge")
+        self.assertEqual(lease.ready["interface"], "docker0")
+        self.reaches("app", HELLO)
+        lease.end()
+        self.expose(8088, "--container", "app")
+        self.reaches("app", HELLO)
+
+    def test_a_bridge_with_a_chosen_name(self):
+        self.network("web", "-o", "com.docker.network.bridge.name=br-mine")
+        self.container("app", "--network", "web")
+        self.assertEqual(self.expose(8088, "--network", "web").ready["interface"], "br-mine")
+        self.reaches("app", HELLO)
+
+    def test_an_internal_network(self):
+        self.network("inner", "--internal")
+        self.container("app", "--network", "inner")
+        lease = self.expose(8088, "--network", "inner")
+        self.reaches("app", HELLO)
+        lease.end()
+        self.expose(8088, "--container", "app")
+        self.reaches("app", HELLO)
+
+    def test_a_container_on_two_networks(self):
+        self.network("one")
+        self.network("two")
+        self.container("app", "--network", "one")
+        self.engine("network", "connect", "two", "app")
+        for network in ("one", "two"):
+            with self.subTest(network=network):
+                lease = self.expose(8088, "--network", network)
+                self.reaches("app", HELLO)
+                self.reaches("app", HELLO, name=self.gateway(network))
+                lease.end()
+        self.expose(8088, "--container", "app")
+        self.reaches("app", HELLO)
+
+    def test_by_dockers_own_name_for_the_host(self):
+        self.network("web")
+        self.container("app", "--network", "web", "--add-host", "host.docker.internal:host-gateway")
+        self.expose(8088, "--network", "web")
+        self.reaches("app", HELLO, name="host.docker.internal")
+        self.reaches("app", HELLO)
+
+    def test_a_container_that_comes_later(self):
+        self.network("web")
+        self.expose(8088, "--network", "web")
+        self.container("late", "--network", "web", "--add-host", f"{ALIAS}:host-gateway")
+        self.reaches("late", HELLO)
+
+    def test_a_published_port_goes_on_working(self):
+        self.network("web")
+        self.container("app", "--network", "web", "-p", "198.18.0.1:9090:9090",
+                       command=("sh", "-c", "echo published > /tmp/index.html; httpd -f -p 9090 -h /tmp"))
+        self.container("other", "--network", "web")
+        self.expose(8088, "--network", "web")
+        self.reaches("other", "published\n", port=9090, name="app")
+        published = ("curl", "-s", "-m", "2", "http://198.18.0.1:9090/index.html")
+        self.assertTrue(eventually(lambda: run(*published, check=False).stdout == "published\n"))
+        self.reaches("other", HELLO)
+
+
+class Ports(DockerCase):
+    """Which port leads where, and for whom."""
+
+    def setUp(self):
+        super().setUp()
+        self.network("web")
+
+    def test_another_number_in_the_container(self):
+        self.service(8088, HELLO)
+        self.container("app", "--network", "web")
+        self.expose("8088:15432", "--network", "web")
+        self.reaches("app", HELLO, port=15432)
+        self.reaches_nothing("app", port=8088)
+
+    def test_several_ports_in_one_lease(self):
+        for port in (8088, 8089, 8090):
+            self.service(port, f"{port}\n")
+        self.container("app", "--network", "web")
+        lease = self.expose(8090, 8088, "8089:80", 8088, "--network", "web")
+        self.assertEqual([port["host"] for port in lease.ready["ports"]], [8088, 8089, 8090])
+        for host, container in ((8088, 8088), (8089, 80), (8090, 8090)):
+            self.reaches("app", f"{host}\n", port=container)
+
+    def test_what_is_not_exposed_stays_closed(self):
+        self.service(8088, HELLO)
+        self.service(8089, "secret\n")
+        self.container("app", "--network", "web", "--cap-add", "NET_ADMIN")
+        self.expose(8088, "--network", "web")
+        self.reaches_nothing("app", port=8089)
+        self.engine("exec", "app", "ip", "route", "add", "127.0.0.2/32", "via", self.gateway("web"))
+        self.engine("exec", "app", "ip", "address", "del", "127.0.0.1/8", "dev", "lo")
+        self.reaches_nothing("app", port=8089, name="127.0.0.2")
+        self.reaches("app", HELLO)
+
+    def test_a_lease_for_one_container_is_not_its_neighbours(self):
+        self.service(8088, HELLO)
+        self.container("app", "--network", "web")
+        self.container("neighbour", "--network", "web")
+        self.expose(8088, "--container", "app")
+        self.assertFalse(self.has_alias("neighbour"))
+        self.reaches_nothing("neighbour", name=self.gateway("web"))
+        self.reaches("app", HELLO)
+
+    def test_a_lease_for_one_network_is_not_anothers(self):
+        self.service(8088, HELLO)
+        self.network("elsewhere")
+        self.container("app", "--network", "web")
+        self.container("stranger", "--network", "elsewhere")
+        self.expose(8088, "--network", "web")
+        self.assertFalse(self.has_alias("stranger"))
+        for gateway in (self.gateway("web"), self.gateway("elsewhere"), "198.18.0.1"):
+            self.reaches_nothing("stranger", name=gateway)
+        self.reaches("app", HELLO)
+
+    def test_one_container_port_leads_two_containers_to_two_services(self):
+        self.service(8088, "first\n")
+        self.service(8089, "second\n")
+        self.container("one", "--network", "web")
+        self.container("two", "--network", "web")
+        self.expose("8088:80", "--container", "one")
+        self.expose("8089:80", "--container", "two")
+        self.reaches("one", "first\n", port=80)
+        self.reaches("two", "second\n", port=80)
+
+    def test_a_port_of_another_lease_is_a_conflict(self):
+        self.service(8088, "first\n")
+        self.service(8089, "second\n")
+        self.container("app", "--network", "web")
+        self.expose("8088:80", "--network", "web")
+        refused = self.tc_hostnet("expose", "8089:80", "--network", "web", check=False)
+        self.assertEqual((refused.returncode, refused.stdout), (8, ""))
+        self.assertRegex(refused.stderr, r"\Atc-hostnet: port 80 of br-\w+ leads to host port 8088 already.*\n\Z")
+        self.reaches("app", "first\n", port=80)
+
+    def test_a_service_on_the_gateway_is_not_covered(self):
+        self.service(8088, HELLO)
+        self.service(8088, "the gateway's own\n", address=self.gateway("web"))
+        self.container("app", "--network", "web")
+        refused = self.tc_hostnet("expose", "8088", "--network", "web", check=False)
+        self.assertEqual(refused.returncode, 8, refused.stderr)
+        self.reaches("app", "the gateway's own\n", name=self.gateway("web"))
+        self.expose("8088:18088", "--network", "web")
+        self.reaches("app", HELLO, port=18088)
+
+
+class Alias(DockerCase):
+    """The name in the hosts file of a container that runs already."""
+
+    def setUp(self):
+        super().setUp()
+        self.service(8088, HELLO)
+        self.network("web")
+
+    def image_without_a_shell(self):
+        """Static programs and nothing else: each a copy of busybox, which does what it is called."""
+        root = Path(tempfile.mkdtemp(prefix="hostnet-e2e-"))
+        self.addCleanup(shutil.rmtree, root)
+        for program in ("sleep", "wget", "cat"):
+            shutil.copy("/bin/busybox", root / program)
+        run("sh", "-c", f"tar -C {root} -c . | {' '.join(self.engine.command)} import - static:1")
+        self.addCleanup(self.engine.attempt, "rmi", "static:1")
+        return "static:1"
+
+    def test_in_an_image_without_a_shell(self):
+        image = self.image_without_a_shell()
+        self.container("bare", "--network", "web", image=image, command=("/sleep", "600"))
+        self.assertNotEqual(self.engine.attempt("exec", "bare", "sh", "-c", "true").returncode, 0)
+        lease = self.expose(8088, "--container", "bare")
+        fetched = self.engine("exec", "bare", "/wget", "-qO-", f"http://{ALIAS}:8088/")
+        self.assertEqual(fetched + "\n", HELLO)
+        lease.end()
+        self.assertNotIn(ALIAS, self.engine("exec", "bare", "/cat", "/etc/hosts"))
+
+    def test_in_a_read_only_container(self):
+        self.container("frozen", "--network", "web", "--read-only")
+        lease = self.expose(8088, "--container", "frozen")
+        self.reaches("frozen", HELLO)
+        lease.end()
+        self.assertFalse(self.has_alias("frozen"))
+
+    def test_of_a_container_with_an_unprivileged_user(self):
+        self.container("nobody", "--network", "web", "--user", "65534:65534", "--cap-drop", "ALL")
+        self.expose(8088, "--container", "nobody")
+        self.reaches("nobody", HELLO)
+
+    def test_left_alone_when_asked(self):
+        self.container("app", "--network", "web")
+        self.expose(8088, "--network", "web", "--no-alias")
+        self.assertFalse(self.has_alias("app"))
+        self.reaches("app", HELLO, name=self.gateway("web"))
+
+    def test_that_the_user_gave_another_meaning_is_a_conflict(self):
+        self.container("theirs", "--network", "web", "--add-host", f"{ALIAS}:192.0.2.1")
+        before = self.engine.hosts("theirs")
+        refused = self.tc_hostnet("expose", "8088", "--container", "theirs", check=False)
+        self.assertEqual((refused.returncode, refused.stdout), (8, ""), refused.stderr)
+        self.assertRegex(refused.stderr, r"\Atc-hostnet: .*already defined.*\n\Z")
+        self.assertEqual(self.engine.hosts("theirs"), before)
+        self.assertEqual(self.leases(), [])
+
+    def test_that_the_user_gave_another_meaning_does_not_hinder_the_others_of_its_network(self):
+        self.container("theirs", "--network", "web", "--add-host", f"{ALIAS}:192.0.2.1")
+        self.container("app", "--network", "web")
+        before = self.engine.hosts("theirs")
+        lease = self.expose(8088, "--network", "web")
+        self.reaches("app", HELLO)
+        self.assertEqual(self.engine.hosts("theirs"), before)
+        self.assertIn("already defined", lease.end()[2])
+        self.assertEqual(self.engine.hosts("theirs"), before)
+
+    def test_that_the_user_gave_the_same_meaning_is_theirs(self):
+        """`host-gateway` is the default bridge's gateway, on whatever network the container is."""
+        self.container("theirs", "--network", "web", "--add-host", f"{ALIAS}:host-gateway")
+        before = self.engine.hosts("theirs")
+        for target in (("--container", "theirs"), ("--network", "web")):
+            with self.subTest(target=target):
+                lease = self.expose(8088, *target)
+                self.reaches("theirs", HELLO)
+                self.assertEqual(self.engine.hosts("theirs"), before)
+                self.assertEqual(lease.end(), (0, lease_ended(lease), ""))
+                self.assertEqual(self.engine.hosts("theirs"), before)
+
+    def test_never_follows_a_link_out_of_the_container(self):
+        """The container's root turns its /etc/hosts into a link to a file that also exists on the host."""
+        folder = Path(tempfile.mkdtemp(prefix="hostnet-e2e-"))
+        self.addCleanup(shutil.rmtree, folder)
+        victim = folder / "victim"
+        for number, target in enumerate((victim, "/etc/hosts", f"/proc/1/root{victim}", f"../../../../../..{victim}")):
+            with self.subTest(link=str(target)):
+                victim.write_text("mine\n")
+                name = self.container(f"sly{number}", "--network", "web")
+                self.engine("exec", name, "sh", "-c",
+                            f"mv /etc /etc.was; mkdir -p /etc {folder}; : >{victim}; ln -s {target} /etc/hosts; ls -l /etc")
+                self.expose_or_refuse("--container", name)
+                self.expose_or_refuse("--network", "web")
+                self.assertEqual(victim.read_text(), "mine\n")
+                self.assertEqual(self.leases(), [])
+                self.engine("rm", "-f", name)
+
+    def expose_or_refuse(self, *target):
+        """Whichever it does, it does in a sound way; what it wrote is for the caller to see."""
+        done = self.tc_hostnet("expose", "8088", *target, "--detach", check=False)
+        if done.returncode == 0:
+            self.tc_hostnet("release", done.stdout.strip())
+        else:
+            self.assertIn(done.returncode, (1, 6, 8), done.stderr)
+            self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+
+
+def lease_ended(lease):
+    return f'{{"event":"ended","lease":"{lease.id}","reason":"released","schema":1,"state":"released"}}\n'
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,399 @@
+#!/usr/bin/python3
+"""What cannot be done is said in one line, with the exit code that stands for it, and changes nothing."""
+import json
+import os
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from harness import Docker, HostCase, main, route_localnet, rules_of, run
+
+HELLO = "hello from 127.0.0.1\n"
+HARD_NAME = "$(touch /tmp/pwned); `id` | 'web\" \\ & <x>"
+DEADLINE = 30  # seconds that the command gives an engine
+
+
+class ErrorCase(HostCase):
+    def refused(self, code, *arguments, says=".", prefix=(), env=None, timeout=20):
+        """Exits with `code`, prints nothing but one line that matches `says`. Returns it."""
+        done = run(*prefix, self.program, *arguments, env=(self.env if env is None else env), timeout=timeout, check=False)
+        shown = (done.returncode, done.stdout, done.stderr)
+        self.assertEqual(done.returncode, code, shown)
+        self.assertEqual(done.stdout, "", shown)
+        self.assertRegex(done.stderr, r"\Atc-hostnet: [^\n]+\n\Z", shown)
+        self.assertRegex(done.stderr, says)
+        return done.stderr
+
+
+class Usage(ErrorCase):
+    """The words themselves: no engine is asked."""
+
+    def test_ports(self):
+        for port in ("0", "65536", "-1", "80:0", "80:65536", "80:80:80", "", ":", "80:", ":80", "abc", "0x50", "8 0",
+                     "80/sctp", "80/", "１", "99999999999999999999", "127.0.0.1:80", "80-90", HARD_NAME):
+            with self.subTest(port=port):
+                self.refused(2, "expose", "--bridge", "br0", "--", port)
+
+    def test_port_zero_in_words(self):
+        self.refused(2, "expose", "0", "--bridge", "br0", says="greater than zero")
+
+    def test_a_port_that_shall_lead_to_two_services(self):
+        self.refused(8, "expose", "8088:80", "8089:80", "--bridge", "br0", says="80")
+
+    def test_targets(self):
+        self.refused(2, "expose", "8088", says="--network, --container, --bridge")
+        self.refused(2, "expose", "8088", "--network", "web", "--bridge", "br0", says="more than one target")
+        self.refused(2, "expose", "--network", "web", says="PORT")
+
+    def test_bridges(self):
+        for name in ("a-name-of-16-chr", HARD_NAME, "..", "/", "a/b", "br 0", "x" * 4000):
+            with self.subTest(bridge=name[:40]):
+                self.refused(2, "expose", "8088", "--bridge", name)
+        self.refused(6, "expose", "8088", "--bridge", "br404", says="br404")
+        self.refused(2, "expose", "8088", "--bridge", "lo", says="not a bridge")
+
+    def test_options(self):
+        self.refused(2, "expose", "8088", "--bridge", "br0", "--unheard-of")
+        self.refused(2, "expose", "8088", "--bridge", "br0", "--via", "magic", says="via")
+        self.refused(2, "frobnicate")
+        self.refused(2)
+        for span in ("0", "-1", "1d", "forever", "99999999h", ""):
+            with self.subTest(span=span):
+                self.refused(2, "expose", "8088", "--bridge", "br0", f"--timeout={span}")
+        self.refused(2, "expose", "8088", "--bridge", "br0", "--label", "x" * 65, says="label")
+        self.refused(2, "expose", "8088", "--bridge", "br0", "--label", "two\nlines", says="label")
+
+    def test_leases(self):
+        for identity in ("0badf00d", HARD_NAME, "../.."):
+            with self.subTest(lease=identity):
+                self.refused(6, "release", identity)
+                self.refused(6, "inspect", identity)
+        self.refused(2, "release", says="--all")
+        self.refused(2, "release", "abc", "--all")
+
+    def test_help_and_version_are_no_errors(self):
+        for arguments in (("--help",), ("expose", "--help"), ("run", "--help"), ("--version",)):
+            done = run(self.program, *arguments)
+            self.assertTrue(done.stdout)
+            self.assertEqual(done.stderr, "")
+
+    def test_nothing_held_is_no_error(self):
+        self.assertEqual(self.leases(), [])
+        self.assertEqual(self.tc_hostnet("release", "--all").stderr, "")
+        self.assertEqual(json.loads(self.tc_hostnet("status", "--json").stdout)["leases"], 0)
+
+
+class FakeEngine:
+    """A Unix socket on which `answer(connection)` is all that a client meets."""
+
+    def __init__(self, answer):
+        self.folder = Path(tempfile.mkdtemp(prefix="hostnet-e2e-"))
+        self.path = self.folder / "docker.sock"
+        self.answer = answer
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(self.path))
+        self.listener.listen(16)
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve_one, args=(connection,), daemon=True).start()
+
+    def serve_one(self, connection):
+        with connection:
+            try:
+                connection.recv(4096)
+                self.answer(connection)
+            except OSError:
+                pass  # the client has had enough
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        shutil.rmtree(self.folder)
+
+
+def http(body, head="Content-Type: application/json", status="200 OK"):
+    return f"HTTP/1.1 {status}\r\n{head}\r\nContent-Length: {len(body.encode())}\r\n\r\n{body}".encode()
+
+
+def without_end(connection):
+    connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while True:
+        connection.sendall(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
+
+
+def headers_without_end(connection):
+    connection.sendall(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        connection.sendall(b"X-More: " + b"x" * 1000 + b"\r\n")
+
+
+def drop_by_drop(connection):
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+    while True:
+        connection.sendall(b" ")
+        time.sleep(0.5)
+
+
+class BadEngines(ErrorCase):
+    """Engines that are not there, not well, or not engines."""
+
+    def engine_env(self, address):
+        return os.environ | {"DOCKER_HOST": str(address)}
+
+    def fake(self, answer):
+        fake = FakeEngine(answer)
+        self.addCleanup(fake.close)
+        return self.engine_env(f"unix://{fake.path}")
+
+    def both_targets(self, code, env, **options):
+        for target in (("--network", "web"), ("--container", "app")):
+            self.refused(code, "expose", "8088", *target, env=env, **options)
+
+    def test_none(self):
+        env = {name: value for name, value in os.environ.items() if name not in ("DOCKER_HOST", "CONTAINER_HOST")}
+        folder = tempfile.mkdtemp(prefix="hostnet-e2e-")
+        self.addCleanup(shutil.rmtree, folder)
+        self.both_targets(3, self.engine_env(f"unix://{folder}/docker.sock"), says="docker.sock")
+        self.refused(3, "expose", "8088", "--network", "web", "--engine", f"unix://{folder}/x.sock", env=env, says="x.sock")
+
+    def test_a_dead_socket(self):
+        folder = Path(tempfile.mkdtemp(prefix="hostnet-e2e-"))
+        self.addCleanup(shutil.rmtree, folder)
+        path = folder / "docker.sock"
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(str(path))
+        self.both_targets(3, self.engine_env(f"unix://{path}"), says=str(path))
+
+    def test_a_plain_file(self):
+        with tempfile.NamedTemporaryFile() as file:
+            self.both_targets(3, self.engine_env(f"unix://{file.name}"), says=file.name)
+
+    def test_addresses_that_are_no_socket_here(self):
+        for address in ("tcp://127.0.0.1:2375", "ssh://root@example.invalid", "npipe:////./pipe/docker_engine",
+                        "unix://", "unix://relative", "/run/docker.sock", "nonsense", HARD_NAME, f"unix:///{'x' * 300}"):
+            with self.subTest(address=address):
+                done = run(self.program, "expose", "8088", "--network", "web", env=self.engine_env(address), check=False)
+                self.assertIn(done.returncode, (2, 3), done.stderr)
+                self.assertRegex(done.stderr, r"\Atc-hostnet: [^\n]+\n\Z")
+        self.refused(3, "expose", "8088", "--network", "web", env=self.engine_env("tcp://127.0.0.1:2375"), says="tcp://")
+
+    def test_answers_that_make_no_sense(self):
+        answers = {
+            "noise": lambda to: to.sendall(bytes(range(256)) * 64),
+            "nothing": lambda to: None,
+            "no JSON": lambda to: to.sendall(http("hello")),
+            "an empty body": lambda to: to.sendall(http("")),
+            "another shape": lambda to: to.sendall(http("[1, 2, 3]")),
+            "an empty object": lambda to: to.sendall(http("{}")),
+            "wrong types": lambda to: to.sendall(http('{"Name":7,"Id":[],"Driver":{},"IPAM":"x","State":1}')),
+            "a body cut short": lambda to: to.sendall(http('{"Name":"web"}').replace(b": 14", b": 9000")),
+            "deep nesting": lambda to: to.sendall(http("[" * 200000)),
+            "no UTF-8": lambda to: to.sendall(http("{}").replace(b"{}", b"\xff\xfe")),
+            "an error of its own": lambda to: to.sendall(http('{"message":"out\\nof\\u001b[31m order"}', status="500 No")),
+            "an error without words": lambda to: to.sendall(http("", status="503 No")),
+            "a redirect": lambda to: to.sendall(http("", head="Location: http://127.0.0.1:1/", status="302 Found")),
+            "no end": without_end,
+            "no end of headers": headers_without_end,
+        }
+        for name, answer in answers.items():
+            with self.subTest(answer=name):
+                self.both_targets(1, self.fake(answer))
+
+    def test_a_bridge_name_that_is_none(self):
+        """What an engine says is input as any other."""
+        for bridge in ("../../etc/passwd", "lo", "br404", "x" * 5000, "a\nb", ""):
+            network = {"Name": "web", "Id": "0" * 64, "Driver": "bridge", "Containers": {},
+                       "IPAM": {"Config": [{"Subnet": "198.18.7.0/24", "Gateway": "198.18.7.1"}]},
+                       "Options": {"com.docker.network.bridge.name": bridge}}
+            with self.subTest(bridge=bridge[:20]):
+                env = self.fake(lambda to, body=json.dumps(network): to.sendall(http(body)))
+                done = run(self.program, "expose", "8088", "--network", "web", env=env, check=False)
+                self.assertIn(done.returncode, (1, 2, 3, 6), done.stderr)
+                self.assertRegex(done.stderr, r"\Atc-hostnet: [^\n]+\n\Z")
+
+    def test_one_that_hangs_is_given_up_within_the_deadline(self):
+        def hang(answer):
+            start = time.monotonic()
+            self.refused(1, "expose", "8088", "--network", "web", env=self.fake(answer), timeout=DEADLINE * 2, says="time")
+            return time.monotonic() - start
+
+        with ThreadPoolExecutor(2) as pool:
+            for seconds in pool.map(hang, (lambda to: time.sleep(DEADLINE * 2), drop_by_drop)):
+                self.assertLess(seconds, DEADLINE + 5)
+
+
+class RealEngine(ErrorCase):
+    engine_type = Docker
+
+    def setUp(self):
+        super().setUp()
+        self.service(8088, HELLO)
+
+    def test_unknown_names(self):
+        for name in ("nowhere", HARD_NAME, "x" * 300, "web/../bridge", "%2e%2e", "a b", "é"):
+            with self.subTest(name=name[:30]):
+                self.refused(6, "expose", "8088", "--network", name)
+                self.refused(6, "expose", "8088", "--container", name)
+        self.assertFalse(os.path.exists("/tmp/pwned"))
+
+    def test_empty_names(self):
+        self.refused(2, "expose", "8088", "--network", "")
+        self.refused(2, "expose", "8088", "--container", "")
+
+    def test_networks_that_are_no_bridge(self):
+        for name in ("host", "none"):
+            self.refused(2, "expose", "8088", "--network", name, says=name)
+
+    def test_containers_without_a_network_of_their_own(self):
+        self.container("app")
+        self.container("with-host", "--network", "host")
+        self.container("with-none", "--network", "none")
+        self.container("with-app", "--network", "container:app")
+        self.refused(2, "expose", "8088", "--container", "with-host", says="host's network")
+        self.refused(2, "expose", "8088", "--container", "with-none", says="no network")
+        self.refused(2, "expose", "8088", "--container", "with-app", says="shares the network")
+
+    def test_a_container_that_does_not_run(self):
+        self.container("over", command=("true",))
+        self.engine("wait", "over")
+        self.refused(6, "expose", "8088", "--container", "over", says="not running")
+
+    def test_a_listener_that_must_be_there(self):
+        self.refused(7, "expose", "8099", "--network", "bridge", "--require-listener", says="127.0.0.1:8099")
+
+    def test_a_listener_that_may_come_later(self):
+        self.container("app")
+        lease = self.expose(8099, "--container", "app")
+        self.service(8099, HELLO)
+        self.reaches("app", HELLO, port=8099)
+        code, _, err = lease.end()
+        self.assertEqual(code, 0)
+        self.assertIn("nobody listens on 127.0.0.1:8099", err)
+
+
+class Privilege(ErrorCase):
+    engine_type = Docker
+    NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
+
+    def setUp(self):
+        super().setUp()
+        self.service(8088, HELLO)
+
+    def test_without_root(self):
+        self.assertEqual(os.stat(self.program).st_mode & 0o777, 0o755)
+        for arguments in (("expose", "8088", "--network", "bridge"), ("expose", "8088", "--bridge", "docker0")):
+            done = run(*self.NOBODY, self.program, *arguments, env=self.env, check=False)
+            self.assertIn(done.returncode, (3, 4), done.stderr)
+            self.assertRegex(done.stderr, r"\Atc-hostnet: [^\n]*(CAP_NET_ADMIN|root)[^\n]*\n\Z")
+
+    def test_without_one_capability(self):
+        for capability in ("net_admin", "net_raw"):
+            prefix = ("setpriv", "--bounding-set", f"-{capability}", "--inh-caps", f"-{capability}")
+            done = run(*prefix, self.program, "expose", "8088", "--bridge", "docker0", env=self.env, check=False)
+            self.assertIn(done.returncode, (3, 4), done.stderr)
+            self.assertRegex(done.stderr, rf"\Atc-hostnet: [^\n]*CAP_{capability.upper()}[^\n]*\n\Z")
+
+
+class DryRun(HostCase):
+    engine_type = Docker
+
+    def setUp(self):
+        super().setUp()
+        self.service(8088, HELLO)
+        self.container("app")
+
+    def test_prints_the_rules_and_changes_nothing(self):
+        before = rules_of("iptables-legacy-save"), route_localnet(), self.engine.hosts("app")
+        for target in (("--network", "bridge"), ("--container", "app"), ("--bridge", "docker0")):
+            with self.subTest(target=target):
+                shown = self.tc_hostnet("expose", "8088:80", *target, "--dry-run").stdout
+                self.assertIn("--to-destination 127.0.0.1:8088", shown)
+                self.assertIn("--dport 80 ", shown)
+                self.assertIn("route_localnet=1 on docker0", shown)
+                self.assertEqual((rules_of("iptables-legacy-save"), route_localnet(), self.engine.hosts("app")), before)
+                self.assertEqual(self.leases(), [])
+
+    def test_its_rules_are_what_iptables_takes_and_what_is_then_there(self):
+        shown = self.tc_hostnet("expose", "8088", "--bridge", "docker0", "--dry-run").stdout
+        promised = [line for line in shown.splitlines() if line.startswith("-A ")]
+        run("iptables-legacy-restore", "--test", "--noflush", stdin=shown)
+        self.expose(8088, "--bridge", "docker0")
+        def plain(rules):  # the comment names the lease
+            return sorted(line.split(" -m comment")[0] for line in rules)
+        there = [line for chains in rules_of("iptables-legacy-save").values() for rules in chains.values()
+                 for line in rules[1:]]
+        self.assertEqual(plain(promised), plain(there))
+
+    def test_for_programs(self):
+        (line,) = self.tc_hostnet("expose", "8088", "--container", "app", "--dry-run", "--json").stdout.splitlines()
+        shown = json.loads(line)
+        self.assertEqual(shown["schema"], 1)
+        self.assertEqual(sorted(shown["rules"]), ["filter", "mangle", "nat", "raw"])
+        self.assertEqual(shown["lease"]["ports"], [{"host": 8088, "container": 8088, "protocol": "tcp"}])
+        self.assertTrue(shown["steps"])
+
+    def test_unknown_things_are_unknown_to_it_too(self):
+        done = self.tc_hostnet("expose", "8088", "--network", "nowhere", "--dry-run", check=False)
+        self.assertEqual((done.returncode, done.stdout), (6, ""))
+
+
+class Output(HostCase):
+    """What programs read, and what people read."""
+
+    engine_type = Docker
+
+    def setUp(self):
+        super().setUp()
+        self.service(8088, HELLO)
+        self.container("app")
+
+    def test_json(self):
+        lease = self.expose("8088:80", "--container", "app", "--label", "a \"note\"")
+        self.assertEqual(lease.ready | {"lease": "", "gateway": ""},
+                         {"event": "ready", "schema": 1, "lease": "", "target": "container app", "via": "native",
+                          "alias": "host.testcontainers.internal", "gateway": "", "interface": "docker0",
+                          "ports": [{"host": 8088, "container": 80, "protocol": "tcp"}]})
+        (listed,) = self.leases()
+        self.assertLessEqual({"schema", "id", "target", "via", "label", "interface", "ifindex", "gateway", "gateways",
+                              "sources", "ports", "alias_in", "created", "expires", "owner"}, set(listed))
+        self.assertEqual((listed["id"], listed["label"], listed["expires"]), (lease.id, 'a "note"', None))
+        self.assertEqual(listed["owner"]["pid"], lease.process.pid)
+        inspected = json.loads(self.tc_hostnet("inspect", lease.id, "--json").stdout)
+        self.assertEqual((inspected["schema"], inspected["intact"], inspected["amiss"]), (1, True, []))
+        status = json.loads(self.tc_hostnet("status", "--json").stdout)
+        self.assertEqual((status["schema"], status["leases"], status["path"]), (1, 1, "native"))
+        self.assertEqual(json.loads(lease.end()[1])["state"], "released")
+
+    def test_the_reason_for_the_path(self):
+        done = self.tc_hostnet("expose", "8088", "--container", "app", "--explain", "--dry-run")
+        self.assertIn("native: the first that is usable here", done.stderr)
+        done = self.tc_hostnet("expose", "8088", "--container", "app", "--explain", "--dry-run", "--via", "native")
+        self.assertIn("native: as asked for", done.stderr)
+
+    def test_data_and_prose_are_apart(self):
+        done = self.tc_hostnet("expose", "8088", "--container", "app", "--detach")
+        self.assertRegex(done.stdout, r"\A[0-9a-f]+\n\Z")
+        self.assertIn("127.0.0.1:8088", done.stderr)
+        self.assertNotIn("\x1b", done.stdout + done.stderr)
+        self.tc_hostnet("release", "--all")
+        self.assertEqual(self.tc_hostnet("expose", "8088", "--container", "app", "--detach", "--quiet").stderr, "")
+
+    def test_a_reader_that_has_gone(self):
+        self.detach(8088, "--container", "app")
+        done = run("sh", "-c", f"{self.program} list --json >/dev/full", env=self.env, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"\Atc-hostnet: [^\n]+\n\Z")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+#!/usr/bin/python3
+"""How leases end: by their owner, by another process, by themselves, by kill -9, and by what happens to the engine, its
+containers and its networks. Whichever way, nothing is left."""
+import os
+import signal
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from harness import ALIAS, Docker, HostCase, eventually, main, output, route_localnet, rules_of, run
+
+HELLO = "hello from 127.0.0.1\n"
+
+
+class LifecycleCase(HostCase):
+    engine_type = Docker
+
+    def setUp(self):
+        super().setUp()
+        self.service(8088, HELLO)
+        self.network("web")
+        self.container("app", "--network", "web")
+        self.quiet = self.traces()
+
+    def traces(self):
+        """All that a lease on this network changes. A container that is started again has another veth."""
+        settings = {name: value for name, value in route_localnet().items() if not name.startswith("veth")}
+        return rules_of("iptables-legacy-save"), settings, self.engine.hosts("app")
+
+    def nothing_is_left(self):
+        self.assertEqual(self.traces(), self.quiet)
+        self.assertEqual(self.leases(), [])
+
+
+class Owner(LifecycleCase):
+    def test_ctrl_c_and_sigterm_end_it_cleanly(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with self.subTest(signal=number.name):
+                lease = self.expose(8088, "--network", "web")
+                self.assertNotEqual(self.traces(), self.quiet)
+                code, _, err = lease.end(number)
+                self.assertEqual((code, err), (0, ""))
+                self.nothing_is_left()
+
+    def test_killed_in_the_foreground(self):
+        lease = self.expose(8088, "--container", "app")
+        lease.end(signal.SIGKILL)
+        self.reaches("app", HELLO)  # the exposure is still there: so is the guard
+        self.tc_hostnet("list")
+        self.nothing_is_left()
+        self.reaches_nothing("app", name=self.gateway("web"))
+
+    def test_killed_in_the_background(self):
+        self.detach(8088, "--network", "web")
+        os.kill(self.leases()[0]["owner"]["pid"], signal.SIGKILL)
+        self.assertEqual(self.tc_hostnet("release", "--all").stderr, "")
+        self.nothing_is_left()
+
+    def test_killed_at_any_moment_of_setting_up(self):
+        """Not between two named steps but by the clock, often enough to meet them all."""
+        for delay in range(0, 40, 2):
+            with self.subTest(milliseconds=delay):
+                process = subprocess.Popen([self.program, "expose", "8088", "--network", "web"], env=self.env,
+                                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                           stderr=subprocess.DEVNULL)
+                time.sleep(delay / 1000)
+                process.kill()
+                process.wait(10)
+                self.tc_hostnet("list")
+                self.nothing_is_left()
+
+    def test_detached_from_a_shell_substitution(self):
+        shell = f'id=$({self.program} expose 8088 --network web --detach 2>/dev/null); echo "$id"'
+        lease = output("sh", "-c", shell, env=self.env, timeout=30)
+        self.assertRegex(lease, r"\A[0-9a-f]+\Z")
+        self.reaches("app", HELLO)
+        self.assertEqual(self.tc_hostnet("release", lease).stdout.strip(), lease)
+        self.nothing_is_left()
+
+    def test_its_time_is_up(self):
+        started = time.monotonic()
+        lease = self.expose(8088, "--network", "web", "--timeout", "2s")
+        self.reaches("app", HELLO)
+        event = lease.read_event()
+        self.assertEqual((event["event"], event["state"]), ("ended", "released"))
+        self.assertGreater(time.monotonic() - started, 1)
+        self.assertEqual(lease.end(None)[0], 0)
+        self.nothing_is_left()
+
+    def test_time_of_a_dead_owner_is_up_at_once(self):
+        lease = self.expose(8088, "--network", "web", "--timeout", "1h")
+        lease.end(signal.SIGKILL)
+        self.tc_hostnet("status")
+        self.nothing_is_left()
+
+
+class Others(LifecycleCase):
+    """Other processes of tc-hostnet."""
+
+    def test_released_by_the_beginning_of_its_id(self):
+        lease = self.expose(8088, "--network", "web")
+        self.tc_hostnet("release", lease.id[:4])
+        code, out, _ = lease.end(None)
+        self.assertEqual(code, 0)
+        self.assertIn("released by another process", out)
+        self.nothing_is_left()
+
+    def test_all_released(self):
+        leases = [self.detach(f"8088:{port}", "--network", "web") for port in range(9000, 9003)]
+        leases.append(self.expose("8088:9010", "--container", "app").id)
+        self.assertEqual(sorted(lease["id"] for lease in self.leases()), sorted(leases))
+        released = self.tc_hostnet("release", "--all").stdout.split()
+        self.assertEqual(sorted(released), sorted(leases))
+        self.nothing_is_left()
+
+    def test_the_same_port_twice_stays_until_both_are_released(self):
+        first, second = self.detach(8088, "--network", "web"), self.detach(8088, "--network", "web")
+        self.tc_hostnet("release", first)
+        self.reaches("app", HELLO)
+        self.tc_hostnet("release", second)
+        self.nothing_is_left()
+
+    def test_many_at_once(self):
+        with ThreadPoolExecutor(8) as pool:
+            leases = list(pool.map(lambda port: self.detach(f"8088:{port}", "--network", "web"), range(9000, 9012)))
+        self.assertEqual(len(self.leases()), len(set(leases)))
+        for port in (9000, 9011):
+            self.reaches("app", HELLO, port=port)
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda lease: self.tc_hostnet("release", lease), leases))
+        self.nothing_is_left()
+
+    def test_an_unknown_lease(self):
+        refused = self.tc_hostnet("release", "0badf00d", check=False)
+        self.assertEqual((refused.returncode, refused.stdout, refused.stderr.count("\n")), (6, "", 1))
+
+    def test_seen_by_list_inspect_and_status(self):
+        lease = self.detach(8088, "--network", "web", "--label", "for the demo")
+        (listed,) = self.leases()
+        self.assertEqual((listed["id"], listed["target"], listed["label"]), (lease, "network web", "for the demo"))
+        self.assertIn(lease, self.tc_hostnet("list").stdout)
+        self.assertIn("for the demo", self.tc_hostnet("inspect", lease).stdout)
+        self.assertRegex(self.tc_hostnet("status").stdout, r"1 leases, route_localnet 1 \(was 0\), guard in place")
+
+    def test_rules_flushed_by_somebody_come_back(self):
+        self.expose(8088, "--network", "web")
+        for table in ("nat", "filter", "raw", "mangle"):
+            run("iptables-legacy", "-t", table, "-F")
+        self.assertTrue(eventually(lambda: self.engine.fetch("app", f"http://{ALIAS}:8088/", timeout=2) == HELLO))
+        self.assertTrue(eventually(lambda: "TCHN-RAW" in output("iptables-legacy", "-t", "raw", "-S", "PREROUTING")))
+
+
+class Engine(LifecycleCase):
+    """What becomes of a lease when its container, its network or the whole engine goes."""
+
+    def ended(self, lease):
+        """The reason, once the lease has ended by itself."""
+        event = lease.read_event(timeout=15)
+        self.assertEqual(event["event"], "ended")
+        lease.end(None)
+        return event["reason"]
+
+    def test_the_container_stops(self):
+        """Its address may go to another container, which the lease is not for."""
+        self.container("brief", "--network", "web")
+        lease = self.expose(8088, "--container", "brief")
+        self.engine("kill", "brief")
+        self.assertEqual(self.ended(lease), "its container has stopped")
+        self.nothing_is_left()
+
+    def test_the_container_is_removed(self):
+        self.container("brief", "--network", "web")
+        self.detach(8088, "--container", "brief")
+        self.engine("rm", "-f", "brief")
+        self.assertTrue(eventually(lambda: not self.leases(), timeout=15), "the lease did not end")
+        self.nothing_is_left()
+
+    def test_the_container_stopped_while_nobody_looked(self):
+        self.container("brief", "--network", "web")
+        self.detach(8088, "--container", "brief")
+        os.kill(self.leases()[0]["owner"]["pid"], signal.SIGKILL)
+        self.engine("rm", "-f", "brief")
+        self.tc_hostnet("list")
+        self.nothing_is_left()
+
+    def test_a_container_of_an_exposed_network_stops(self):
+        self.container("brief", "--network", "web")
+        self.expose(8088, "--network", "web")
+        self.engine("rm", "-f", "brief")
+        time.sleep(1)
+        self.reaches("app", HELLO)
+        self.assertEqual(len(self.leases()), 1)
+
+    def test_the_network_is_removed(self):
+        self.network("brief")
+        lease = self.expose(8088, "--network", "brief")
+        self.engine("network", "rm", "brief")
+        event = lease.read_event(timeout=15)
+        self.assertEqual((event["event"], event["state"]), ("ended", "failed"))
+        code, _, err = lease.end(None)
+        self.assertEqual(code, 1)
+        self.assertRegex(err.splitlines()[-1], r"\Atc-hostnet: lease \w+ ended: bridge \S+ is gone\Z")
+        self.nothing_is_left()
+
+    def test_the_engine_is_restarted(self):
+        lease = self.expose(8088, "--network", "web")
+        self.engine.stop()
+        self.engine.start()
+        self.engine("start", "app")
+        # The container was made anew, without the alias: the gateway is where it was.
+        self.reaches("app", HELLO, name=self.gateway("web"))
+        self.assertEqual(lease.end()[0], 0)
+        self.nothing_is_left()
+
+    def test_the_engine_is_gone_at_release(self):
+        lease = self.expose(8088, "--container", "app")
+        hosts = self.engine.inspect("app", "{{.HostsPath}}")
+        self.engine.stop()
+        try:
+            self.assertEqual(lease.end()[0], 0)
+            self.assertEqual(rules_of("iptables-legacy-save"), self.quiet[0])
+            with open(hosts) as left:
+                self.assertNotIn(ALIAS, left.read())
+        finally:
+            self.engine.start()
+            self.engine("start", "app")
+
+
+if __name__ == "__main__":
+    main()

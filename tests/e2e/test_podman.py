@@ -1,0 +1,101 @@
+#!/usr/bin/python3
+"""The same for rootful Podman, whose bridges netavark makes, by its API for Docker's clients."""
+from harness import ALIAS, IMAGE, HostCase, Podman, main
+
+HELLO = "hello from 127.0.0.1\n"
+
+
+class PodmanCase(HostCase):
+    engine_type = Podman
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        # netavark makes its chains for the first container with a published port, and leaves them.
+        cls.engine("network", "create", "first")
+        cls.engine("run", "--rm", "--network", "first", "-p", "18080:80", IMAGE, "true")
+        cls.engine("network", "rm", "first")
+
+    def setUp(self):
+        super().setUp()
+        self.service(8088, HELLO)
+
+    def gateway(self, network):
+        return self.engine("network", "inspect", "-f", "{{range .Subnets}}{{.Gateway}}{{end}}", network)
+
+    def test_a_network(self):
+        self.network("web")
+        self.container("app", "--network", "web")
+        before = self.engine.hosts("app")
+        lease = self.expose(8088, "--network", "web")
+        self.assertEqual(lease.ready["gateway"], self.gateway("web"))
+        self.reaches("app", HELLO)
+        self.assertEqual(lease.end()[0], 0)
+        self.assertEqual(self.engine.hosts("app"), before)
+        self.reaches_nothing("app", name=self.gateway("web"))
+
+    def test_the_default_network(self):
+        self.container("app")
+        self.assertEqual(self.expose(8088, "--network", "podman").ready["interface"], "podman0")
+        self.reaches("app", HELLO)
+
+    def test_a_container_and_not_its_neighbour(self):
+        self.network("web")
+        self.container("app", "--network", "web")
+        self.container("neighbour", "--network", "web")
+        before = self.engine.hosts("app")
+        lease = self.expose(8088, "--container", "app")
+        self.reaches("app", HELLO)
+        self.assertFalse(self.has_alias("neighbour"))
+        self.reaches_nothing("neighbour", name=self.gateway("web"))
+        self.assertEqual(lease.end()[0], 0)
+        self.assertEqual(self.engine.hosts("app"), before)
+
+    def test_a_container_on_the_default_network(self):
+        self.container("app")
+        self.expose(8088, "--container", "app")
+        self.reaches("app", HELLO)
+
+    def test_the_name_that_podman_gives_the_host(self):
+        """Podman writes host.containers.internal into each hosts file by itself."""
+        self.network("web")
+        self.container("app", "--network", "web")
+        named = [line.split()[0] for line in self.engine.hosts("app") if "host.containers.internal" in line]
+        self.assertEqual(named, [self.gateway("web")])
+        self.expose(8088, "--network", "web")
+        self.reaches("app", HELLO, name="host.containers.internal")
+
+    def test_the_users_own_alias(self):
+        self.network("web")
+        self.container("theirs", "--network", "web", "--add-host", f"{ALIAS}:192.0.2.1")
+        before = self.engine.hosts("theirs")
+        refused = self.tc_hostnet("expose", "8088", "--container", "theirs", check=False)
+        self.assertEqual(refused.returncode, 8, refused.stderr)
+        self.assertEqual(self.engine.hosts("theirs"), before)
+
+    def test_what_podman_does_not_know(self):
+        for target, name in (("--network", "nowhere"), ("--container", "nobody")):
+            refused = self.tc_hostnet("expose", "8088", target, name, check=False)
+            self.assertEqual((refused.returncode, refused.stderr.count("\n")), (6, 1), refused.stderr)
+            self.assertIn(name, refused.stderr)
+
+    def test_a_published_port_keeps_its_setting(self):
+        """netavark itself switches route_localnet on for published ports: not ours to switch off."""
+        self.network("web")
+        self.container("app", "--network", "web", "-p", "18080:80")
+        path = f"/proc/sys/net/ipv4/conf/{self.bridge('web')}/route_localnet"
+        with open(path) as setting:
+            prior = setting.read()
+        self.assertEqual(prior, "1\n")
+        lease = self.expose(8088, "--network", "web")
+        self.reaches("app", HELLO)
+        lease.end()
+        with open(path) as setting:
+            self.assertEqual(setting.read(), prior)
+
+    def bridge(self, network):
+        return self.engine("network", "inspect", "-f", "{{.NetworkInterface}}", network)
+
+
+if __name__ == "__main__":
+    main()

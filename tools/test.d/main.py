@@ -1,0 +1,56 @@
+"""Which builds are made, what runs in each, and the count at the end. Started by tools/test."""
+import argparse
+import sys
+
+import build
+import fuzz
+import programs
+from report import Report
+
+SUITES = ("unit", "netns", "e2e")
+
+RELEASE = build.Build("release", {"buildtype": "release", "werror": "true"})
+ASAN = build.Build("asan", {"buildtype": "debugoptimized", "b_sanitize": "address,undefined", "b_lundef": "false"},
+                   sanitizer=True)
+# Only what runs threads: the event loop, and the exposer with its watcher and two processes at once.
+TSAN = build.Build("tsan", {"buildtype": "debugoptimized", "b_sanitize": "thread", "b_lundef": "false"},
+                   targets=("tests/unit/unit_core", "tests/netns/netns_exposer"), sanitizer=True)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="tools/test")
+    parser.add_argument("suites", nargs="*", metavar="unit|netns|e2e",
+                        help="only these suites, of the release build alone")
+    parser.add_argument("--quick", action="store_true", help="the release build alone")
+    options = parser.parse_args()
+    for suite in options.suites:
+        if suite not in SUITES:
+            parser.error(f"there is no suite {suite!r}: {', '.join(SUITES)}")
+    return options
+
+
+def main():
+    options = arguments()
+    report = Report()
+    if build.make(RELEASE, report):
+        for suite in options.suites or SUITES:
+            programs.run(RELEASE, suite, report)
+        if not options.suites:
+            programs.run_demo(report)
+    if not options.suites and not options.quick:
+        if build.make(ASAN, report):
+            programs.run(ASAN, "unit", report)
+            programs.run(ASAN, "netns", report)
+        if build.make(TSAN, report):
+            programs.run(TSAN, "unit", report, only="core")
+            programs.run(TSAN, "netns", report, only="exposer")
+        fuzz.run(report)
+        programs.check_format(report)
+    return report.finish()
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
