@@ -91,6 +91,7 @@ void Journal::tidy(const Holdings& holdings) const noexcept {
     const Fd file(::open(entry.path().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
     if (!named && file && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(entry.path().c_str());
   }
+  ::unlink((folder_ / (std::string(kFile) + ".new")).c_str());  // of somebody killed before the rename
   if (!holdings.leases.empty()) return;
   // Whatever is not ours or still in use keeps the folder: rmdir() takes only an empty one.
   if (::rmdir(owners.c_str()) != 0 && errno != ENOENT) return;

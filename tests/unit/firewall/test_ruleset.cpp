@@ -70,7 +70,7 @@ TEST_CASE("every gateway of a bridge is a way in, and no other address is") {
 TEST_CASE("a door for one source comes before the door for everybody on that port") {
   const std::vector<Guard> guards{{"br0", {ip("10.0.0.1")}}};
   const std::vector<Door> doors{door("0a", 80, 1111), door("0b", 80, 2222, ip("10.0.0.2"))};
-  const auto& rules = plan(guards, doors).of(Table::nat).rules;
+  const auto rules = plan(guards, doors).of(Table::nat).rules;
   REQUIRE(rules.size() == 2);
   CHECK(rules[0].verdict.to.port == 2222);
   CHECK(rules[0].source == Prefix{ip("10.0.0.2"), 32});
@@ -81,7 +81,7 @@ TEST_CASE("a door for one source comes before the door for everybody on that por
 TEST_CASE("equal doors of two leases are one rule, named after the first") {
   const std::vector<Guard> guards{{"br0", {ip("10.0.0.1")}}};
   const std::vector<Door> doors{door("0a", 80, 80), door("0b", 80, 80)};
-  const auto& rules = plan(guards, doors).of(Table::nat).rules;
+  const auto rules = plan(guards, doors).of(Table::nat).rules;
   REQUIRE(rules.size() == 1);
   CHECK(rules[0].comment == "tc-hostnet:0a");
 }
