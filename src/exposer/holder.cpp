@@ -41,7 +41,7 @@ std::vector<Exposure> Holder::hold(std::vector<state::Lease> leases, const std::
   const std::scoped_lock work(work_);
   const auto journal = ledger_.lock(deadline);
   state::Holdings held;
-  ledger_.reap(journal, held, deadline);
+  for (const auto& ended : ledger_.reap(journal, held, deadline)) end(ended.lease, ended.state, ended.reason);
   if (!owner_) owner_.emplace(ledger_.folder());
   for (auto& lease : leases) {
     lease.id = random_hex(8);
@@ -54,6 +54,15 @@ std::vector<Exposure> Holder::hold(std::vector<state::Lease> leases, const std::
     drop_owner_if_idle(journal, held);
     throw;
   }
+  try {
+    start_watching();
+  } catch (...) {
+    std::set<std::string> ids;
+    for (const auto& lease : leases) ids.insert(lease.id);
+    ledger_.remove(journal, held, ids, Deadline::after(settings_.release_deadline));
+    drop_owner_if_idle(journal, held);
+    throw;
+  }
   std::vector<Exposure> out;
   for (const auto& lease : leases) {
     auto impl = std::make_shared<HeldExposure>(shared_from_this());
@@ -62,10 +71,9 @@ std::vector<Exposure> Holder::hold(std::vector<state::Lease> leases, const std::
     impl->gateway = lease.gateways.front().to_string();
     impl->interface = held.bridge(lease.ifindex)->name;
     const std::scoped_lock lock(mutex_);
-    held_[lease.id] = {.state = ExposureState::active, .reason = {}, .expires = lease.expires};
+    held_[lease.id] = {.state = ExposureState::active, .reason = {}, .expires = lease.expires, .ifindex = lease.ifindex};
     out.emplace_back(std::move(impl));
   }
-  start_watching();
   return out;
 }
 

@@ -2,9 +2,9 @@
 //
 // A lease must not outlive what it stands on, nor stand unguarded because somebody flushed the firewall. While the
 // process holds leases, a thread listens for interfaces that go or change their name (RTNLGRP_LINK), for changes to
-// nf_tables, and for changes of the journal (somebody released a lease of ours), and compares the size of the legacy
-// tables four times a second, the kernel having no notification for those. Whatever is amiss is put back; if that
-// fails, the lease is closed: the sysctl goes off, and the owner is told.
+// nf_tables, and for changes of the journal (somebody released a lease of ours), and four times a second compares the
+// size of the legacy tables and looks at the sysctl, the kernel having no notification for those. Whatever is amiss is
+// put back; if that fails, the lease is closed: the sysctl goes off, and the owner is told.
 #pragma once
 
 #include <chrono>
@@ -23,6 +23,7 @@
 #include "exposer/ledger.hpp"
 #include "firewall/iptables.hpp"
 #include "hostnet/exposer.hpp"
+#include "netlink/link.hpp"
 #include "netlink/monitor.hpp"
 #include "state/owner.hpp"
 
@@ -62,6 +63,7 @@ class Holder : public std::enable_shared_from_this<Holder> {
     ExposureState state = ExposureState::active;
     std::string reason;
     std::optional<std::int64_t> expires;
+    int ifindex = 0;
   };
   struct Notice {
     std::string lease;
@@ -76,6 +78,7 @@ class Holder : public std::enable_shared_from_this<Holder> {
   void start_watching();
   void subscribe();
   void watch();
+  bool a_setting_is_lost(netlink::Rtnl& rtnl) const;
   void check();
   void check_or_fail_closed();
   void notice_foreign_release();

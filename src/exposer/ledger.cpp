@@ -101,8 +101,13 @@ std::vector<Ended> Ledger::reap(const state::Journal& journal, Holdings& left, D
 void Ledger::add(const state::Journal& journal, Holdings& held, std::vector<Lease> leases,
                  std::span<const state::Bridge> bridges, Deadline deadline) {
   Holdings wanted = held;
-  for (const auto& bridge : bridges)
-    if (wanted.bridge(bridge.ifindex) == nullptr) wanted.bridges.push_back(bridge);
+  for (const auto& bridge : bridges) {
+    if (wanted.bridge(bridge.ifindex) != nullptr) continue;
+    wanted.bridges.push_back(bridge);
+    // The caller looked before it had the lock: what was on then may have been on for a lease that has ended since.
+    if (const auto link = executor_.rtnl().link(bridge.ifindex))
+      wanted.bridges.back().prior_route_localnet = link->route_localnet;
+  }
 
   Holdings added{wanted.bridges, leases};
   if (const auto clash = find_clash(doors_of(held), doors_of(added)))

@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 #include <sys/inotify.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -18,7 +19,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kLookPeriod = 250ms;   // the cheap comparison of the legacy tables' sizes
+constexpr auto kLookPeriod = 250ms;   // the cheap comparison of the legacy tables' sizes, and the sysctl
 constexpr auto kCheckPeriod = 5s;     // the full one, for changes that leave the sizes as they were
 constexpr auto kSettle = 50ms;        // others' changes come in bursts
 constexpr auto kRepairDeadline = 5s;
@@ -56,6 +57,7 @@ struct Holder::Monitors {
   netlink::LinkMonitor links;
   std::optional<netlink::NftMonitor> nft;
   firewall::TableWatch tables;
+  netlink::Rtnl rtnl;
   Fd journal;
   std::uint64_t last_look = 0;
   bool check_is_due = false;
@@ -107,7 +109,7 @@ void Holder::subscribe() {
   loop_.every(kLookPeriod, [this, &monitors, check_soon] {
     release_expired();
     deliver_notices();
-    if (monitors.tables.look() != monitors.last_look) check_soon();
+    if (monitors.tables.look() != monitors.last_look || a_setting_is_lost(monitors.rtnl)) check_soon();
   });
   loop_.every(kCheckPeriod, [this] { check_or_fail_closed(); });
 }
@@ -122,6 +124,20 @@ void Holder::watch() {
       std::this_thread::sleep_for(kLookPeriod);
     }
   }
+}
+
+// The kernel tells nobody when a sysctl is written.
+bool Holder::a_setting_is_lost(netlink::Rtnl& rtnl) const {
+  std::set<int> bridges;
+  {
+    const std::scoped_lock lock(mutex_);
+    for (const auto& [id, held] : held_)
+      if (held.state == ExposureState::active) bridges.insert(held.ifindex);
+  }
+  return std::ranges::any_of(bridges, [&](int ifindex) {
+    const auto link = rtnl.link(ifindex);
+    return link && !link->route_localnet;
+  });
 }
 
 void Holder::check() {
@@ -168,8 +184,10 @@ void Holder::notice_foreign_release() {
   const auto mine = active();
   if (mine.empty()) return;
   const auto seen = state::peek(ledger_.folder());
+  std::set<std::string> there;
+  for (const auto& lease : seen.leases) there.insert(lease.id);
   for (const auto& lease : mine)
-    if (seen.lease(lease) == nullptr) end(lease, ExposureState::released, "released by another process");
+    if (!there.contains(lease)) end(lease, ExposureState::released, "released by another process");
   if (!active().empty()) return;
   const auto journal = ledger_.lock(Deadline::after(kRepairDeadline));
   drop_owner_if_idle(journal, ledger_.load(journal));

@@ -206,7 +206,7 @@ class Edit {
 }  // namespace
 
 bool table_exists(Table table) {
-  const auto names = try_read_file("/proc/self/net/ip_tables_names");
+  const auto names = try_read_file("/proc/thread-self/net/ip_tables_names");
   if (!names) return false;
   const auto lines = split(*names, '\n');
   return std::ranges::find(lines, std::string_view(to_string(table))) != lines.end();

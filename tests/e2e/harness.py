@@ -151,8 +151,8 @@ class Podman(Engine):
 
 
 def rules_of(command):
-    """What iptables-save prints, as {table: {chain: [policy, rule…]}}: without counters, and whatever the order of the
-    chains, which has no meaning."""
+    """What iptables-save prints, as {table: {chain: [policy, rule…]}}: without counters, and without the order of the
+    chains, which means nothing."""
     tables = {}
     for line in output(command, timeout=30).splitlines():
         if line.startswith("*"):
@@ -176,7 +176,8 @@ def nft_ruleset():
 
 
 def route_localnet():
-    return {path.parent.name: path.read_text().strip() for path in Path("/proc/sys/net/ipv4/conf").glob("*/route_localnet")}
+    settings = Path("/proc/sys/net/ipv4/conf").glob("*/route_localnet")
+    return {path.parent.name: path.read_text().strip() for path in settings}
 
 
 def snapshot(engine=None):

@@ -283,7 +283,7 @@ class Alias(DockerCase):
                 victim.write_text("mine\n")
                 name = self.container(f"sly{number}", "--network", "web")
                 self.engine("exec", name, "sh", "-c",
-                            f"mv /etc /etc.was; mkdir -p /etc {folder}; : >{victim}; ln -s {target} /etc/hosts; ls -l /etc")
+                            f"mv /etc /etc.was; mkdir -p /etc {folder}; : >{victim}; ln -s {target} /etc/hosts")
                 self.expose_or_refuse("--container", name)
                 self.expose_or_refuse("--network", "web")
                 self.assertEqual(victim.read_text(), "mine\n")

@@ -20,7 +20,7 @@ DEADLINE = 30  # seconds that the command gives an engine
 class ErrorCase(HostCase):
     def refused(self, code, *arguments, says=".", prefix=(), env=None, timeout=20):
         """Exits with `code`, prints nothing but one line that matches `says`. Returns it."""
-        done = run(*prefix, self.program, *arguments, env=(self.env if env is None else env), timeout=timeout, check=False)
+        done = run(*prefix, self.program, *arguments, env=env or self.env, timeout=timeout, check=False)
         shown = (done.returncode, done.stdout, done.stderr)
         self.assertEqual(done.returncode, code, shown)
         self.assertEqual(done.stdout, "", shown)
@@ -164,7 +164,8 @@ class BadEngines(ErrorCase):
         folder = tempfile.mkdtemp(prefix="hostnet-e2e-")
         self.addCleanup(shutil.rmtree, folder)
         self.both_targets(3, self.engine_env(f"unix://{folder}/docker.sock"), says="docker.sock")
-        self.refused(3, "expose", "8088", "--network", "web", "--engine", f"unix://{folder}/x.sock", env=env, says="x.sock")
+        self.refused(3, "expose", "8088", "--network", "web", "--engine", f"unix://{folder}/x.sock", env=env,
+                     says="x.sock")
 
     def test_a_dead_socket(self):
         folder = Path(tempfile.mkdtemp(prefix="hostnet-e2e-"))
@@ -180,12 +181,14 @@ class BadEngines(ErrorCase):
 
     def test_addresses_that_are_no_socket_here(self):
         for address in ("tcp://127.0.0.1:2375", "ssh://root@example.invalid", "npipe:////./pipe/docker_engine",
-                        "unix://", "unix://relative", "/run/docker.sock", "nonsense", HARD_NAME, f"unix:///{'x' * 300}"):
+                        "unix://", "unix://relative", "/run/docker.sock", "nonsense", HARD_NAME,
+                        f"unix:///{'x' * 300}"):
             with self.subTest(address=address):
-                done = run(self.program, "expose", "8088", "--network", "web", env=self.engine_env(address), check=False)
+                env = self.engine_env(address)
+                done = run(self.program, "expose", "8088", "--network", "web", env=env, check=False)
                 self.assertIn(done.returncode, (2, 3), done.stderr)
                 self.assertRegex(done.stderr, r"\Atc-hostnet: [^\n]+\n\Z")
-        self.refused(3, "expose", "8088", "--network", "web", env=self.engine_env("tcp://127.0.0.1:2375"), says="tcp://")
+        self.both_targets(3, self.engine_env("tcp://127.0.0.1:2375"), says="tcp://")
 
     def test_answers_that_make_no_sense(self):
         answers = {
@@ -199,7 +202,8 @@ class BadEngines(ErrorCase):
             "a body cut short": lambda to: to.sendall(http('{"Name":"web"}').replace(b": 14", b": 9000")),
             "deep nesting": lambda to: to.sendall(http("[" * 200000)),
             "no UTF-8": lambda to: to.sendall(http("{}").replace(b"{}", b"\xff\xfe")),
-            "an error of its own": lambda to: to.sendall(http('{"message":"out\\nof\\u001b[31m order"}', status="500 No")),
+            "an error of its own": lambda to: to.sendall(
+                http('{"message":"out\\nof\\u001b[31m order"}', status="500 No")),
             "an error without words": lambda to: to.sendall(http("", status="503 No")),
             "a redirect": lambda to: to.sendall(http("", head="Location: http://127.0.0.1:1/", status="302 Found")),
             "no end": without_end,
@@ -224,7 +228,8 @@ class BadEngines(ErrorCase):
     def test_one_that_hangs_is_given_up_within_the_deadline(self):
         def hang(answer):
             start = time.monotonic()
-            self.refused(1, "expose", "8088", "--network", "web", env=self.fake(answer), timeout=DEADLINE * 2, says="time")
+            self.refused(1, "expose", "8088", "--network", "web", env=self.fake(answer), says="time",
+                         timeout=DEADLINE * 2)
             return time.monotonic() - start
 
         with ThreadPoolExecutor(2) as pool:

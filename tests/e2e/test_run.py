@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""`tc-hostnet run`: no engine, a command in a network namespace of its own that reaches the exposed ports and no other."""
+"""`tc-hostnet run`: no engine, a command in a network namespace of its own that reaches the exposed ports alone."""
 import contextlib
 import os
 import signal
@@ -43,7 +43,8 @@ class Run(HostCase):
         self.assertEqual((done.stdout, done.stderr), (HELLO, ""))
 
     def test_reaches_another_port_number(self):
-        self.assertEqual(self.run_in_it("curl", "-s", "-m", "10", f"http://{ALIAS}:80/", ports=["8088:80"]).stdout, HELLO)
+        done = self.run_in_it("curl", "-s", "-m", "10", f"http://{ALIAS}:80/", ports=["8088:80"])
+        self.assertEqual(done.stdout, HELLO)
 
     def test_reaches_several_ports(self):
         self.service(8089, "second\n")
@@ -132,8 +133,8 @@ class Run(HostCase):
         return found
 
     def test_without_root(self):
-        done = run("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", self.program, "run", "-p", "8088",
-                   "--", "true", env=self.env, check=False)
+        done = run("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", self.program, "run",
+                   "-p", "8088", "--", "true", env=self.env, check=False)
         self.assertEqual((done.returncode, done.stdout), (125, ""))
         self.assertRegex(done.stderr, r"\Atc-hostnet: [^\n]+\n\Z")
 

@@ -2,6 +2,8 @@
 // and the files; it must be forked while the test has one thread only.
 #pragma once
 
+#include "core/file.hpp"
+
 #include <sys/wait.h>
 #include <system_error>
 
@@ -34,6 +36,12 @@ inline int await_child(pid_t child) {
   while (::waitpid(child, &status, 0) < 0)
     if (errno != EINTR) throw std::system_error(errno, std::generic_category(), "waitpid");
   return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/// Whether a process, not necessarily a child, runs no more; its parent may not have asked after it yet.
+inline bool is_dead(pid_t process) {
+  const auto stat = hostnet::try_read_file("/proc/" + std::to_string(process) + "/stat");
+  return !stat || stat->find(") Z ") != std::string::npos;
 }
 
 }  // namespace test

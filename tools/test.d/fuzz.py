@@ -5,28 +5,24 @@ import subprocess
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import build
 
-FUZZ = build.Build("fuzz", {"buildtype": "debugoptimized", "fuzz": "true", "b_lundef": "false"}, compiler="clang++",
-                   sanitizer=True)
+NAMES = sorted(source.stem for source in (build.ROOT / "tests" / "fuzz").glob("fuzz_*.cpp"))
+# b_lundef: what clang's sanitizers need of their run-time library is found at the end of the link.
+FUZZ = build.Build("fuzz", {"buildtype": "debugoptimized", "fuzz": "true", "werror": "true", "b_lundef": "false"},
+                   targets=tuple(f"tests/fuzz/{name}" for name in NAMES), compiler="clang++", sanitizer=True)
+SEEDS = {"fuzz_engine": build.ROOT / "tests" / "unit" / "engine" / "data"}
 SECONDS = 15
 
 
-def targets():
-    """The executables that tests/fuzz/meson.build defines: name → path."""
-    return {target["name"]: Path(target["filename"][0]) for target in build.introspect(FUZZ.folder, "targets")
-            if target["type"] == "executable" and Path(target["defined_in"]).parent.name == "fuzz"}
-
-
-def run_one(name, program):
+def run_one(name):
     """(runs, exit status, seconds, output)"""
     start = time.monotonic()
-    stored = build.ROOT / "tests" / "fuzz" / "corpus" / name.removeprefix("fuzz_")
+    seeds = [SEEDS[name]] if name in SEEDS else []
     with tempfile.TemporaryDirectory(prefix="hostnet-fuzz-") as found:
-        command = [*FUZZ.runner, program, f"-max_total_time={SECONDS}", "-timeout=10", "-rss_limit_mb=1024",
-                   f"-artifact_prefix={FUZZ.folder}/{name}-", found, *([stored] if stored.is_dir() else [])]
+        command = [*FUZZ.runner, FUZZ.folder / "tests" / "fuzz" / name, f"-max_total_time={SECONDS}", "-timeout=10",
+                   "-rss_limit_mb=1024", f"-artifact_prefix={FUZZ.folder}/{name}-", found, *seeds]
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT, text=True, errors="replace", timeout=SECONDS * 8)
@@ -38,16 +34,13 @@ def run_one(name, program):
 
 
 def run(report):
-    """Builds with clang, which thereby compiles the library once as well."""
-    if not build.make(FUZZ, report):
-        return
-    found = targets()
-    if not found:
+    """Builds with clang, which thereby compiles the library once as well, and runs the targets side by side."""
+    if not NAMES:
         report.add("fuzz", 0, 1, 0, "there is no target")
-        return
-    report.stage(f"fuzz: {len(found)} targets, {SECONDS} s each")
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for name, (runs, status, seconds, output) in zip(found, pool.map(run_one, found, found.values())):
-            failed = status != 0 or runs == 0
-            report.add(f"fuzz: {name}, {runs} runs", int(not failed), int(failed), seconds,
-                       "\n".join(output.splitlines()[-60:]))
+    elif build.make(FUZZ, report):
+        report.stage(f"fuzz: {len(NAMES)} targets, {SECONDS} s each")
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for name, (runs, status, seconds, output) in zip(NAMES, pool.map(run_one, NAMES)):
+                failed = status != 0 or runs == 0
+                report.add(f"fuzz: {name}, {runs} runs", int(not failed), int(failed), seconds,
+                           "\n".join(output.splitlines()[-60:]))

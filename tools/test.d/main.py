@@ -14,7 +14,7 @@ ASAN = build.Build("asan", {"buildtype": "debugoptimized", "b_sanitize": "addres
                    sanitizer=True)
 # Only what runs threads: the event loop, and the exposer with its watcher and two processes at once.
 TSAN = build.Build("tsan", {"buildtype": "debugoptimized", "b_sanitize": "thread", "b_lundef": "false"},
-                   targets=("tests/unit/unit_core", "tests/netns/netns_exposer"), sanitizer=True)
+                   targets=("src/cli/tc-hostnet", "tests/unit/unit_core", "tests/netns/netns_exposer"), sanitizer=True)
 
 
 def arguments():

@@ -1,4 +1,4 @@
-"""What has run: a line for each program as it ends, the output of those that failed, and the last line of tools/test."""
+"""What has run: a line for each program as it ends, the output of those that failed, and tools/test's last line."""
 import time
 
 

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 namespace hostnet::cli::doctor {
 namespace {
@@ -99,25 +100,22 @@ std::vector<Check> judge_input(const InputFacts& facts) {
         {.name = "input", .finding = "legacy INPUT has policy DROP: an accept goes to its head"});
 
   // One chain may stop many bridges: one finding, with a line for each.
-  for (std::size_t i = 0; i < facts.blocked.size(); ++i) {
-    const auto& [first, blocker] = facts.blocked[i];
-    const auto of_chain = [&](const auto& other) { return other.second.chain == blocker.chain; };
-    if (std::any_of(facts.blocked.begin(), facts.blocked.begin() + static_cast<std::ptrdiff_t>(i), of_chain))
-      continue;
+  struct Blocked {
     std::vector<std::string> bridges;
     std::vector<std::string> remedies;
-    for (const auto& other : facts.blocked)
-      if (of_chain(other)) {
-        bridges.push_back(other.first);
-        remedies.push_back(other.second.remedy);
-      }
+  };
+  std::map<std::string, Blocked> by_chain;
+  for (const auto& [bridge, blocker] : facts.blocked) {
+    by_chain[blocker.chain].bridges.push_back(bridge);
+    by_chain[blocker.chain].remedies.push_back(blocker.remedy);
+  }
+  for (const auto& [chain, blocked] : by_chain)
     checks.push_back(
         {"input", Status::fail,
-         fmt::format("the firewall chain {} drops what it does not know, from {} too, and no rule of "
-                     "another table can overrule it",
-                     blocker.chain, list_of(bridges)),
-         fmt::format("{}", fmt::join(remedies, " && "))});
-  }
+         fmt::format("the firewall chain {} drops what it does not know, traffic from {} included, and no "
+                     "rule of another table can overrule it",
+                     chain, list_of(blocked.bridges)),
+         fmt::format("{}", fmt::join(blocked.remedies, " && "))});
   if (!facts.unreadable.empty())
     checks.push_back({"input", Status::warn, facts.unreadable, "look again: tc-hostnet doctor"});
   if (checks.empty())

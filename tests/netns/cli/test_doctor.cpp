@@ -41,8 +41,8 @@ struct Diagnosis {
     std::ranges::copy_if(checks, std::back_inserter(out),
                          [&](const json& check) { return check["name"] == name; });
     std::ranges::stable_sort(out, {}, [](const json& check) {
-      const auto status = check["status"].get<std::string>();
-      return status == "fail" ? 0 : status == "warn" ? 1 : 2;
+      const auto how = check["status"].get<std::string>();
+      return how == "fail" ? 0 : how == "warn" ? 1 : 2;
     });
     return out;
   }

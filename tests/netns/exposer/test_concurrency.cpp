@@ -35,6 +35,8 @@ void expose_and_release(const Testbed& bed, unsigned seed) {
       const auto port = static_cast<std::uint16_t>(7000 + random() % 8);
       requests.push_back({.target = Target::bridge(random() % 2 == 0 ? "br0" : "br1"), .ports = {HostPort::same(port)}});
     }
+    // Idle for a while, so that a bridge now and then loses its last lease.
+    std::this_thread::sleep_for(std::chrono::milliseconds(random() % 100));
     auto exposures = exposer->expose_all(requests);
     std::this_thread::sleep_for(std::chrono::milliseconds(random() % 20));
     for (auto& exposure : exposures) exposure.release();

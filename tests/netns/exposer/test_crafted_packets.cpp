@@ -12,6 +12,8 @@ namespace {
 
 // Against a lease it gets nothing and the exposed port works on; against the recipe the very same attack succeeds.
 void check_repelled(const Testbed& bed, const Attack& attack) {
+  // The host must know the attacker's hardware address, or it could not answer even if it wanted to.
+  dial(bed.hostile, {bed.gateway, 1});
   {
     const auto exposure = bed.exposer()->expose(Testbed::on_br0({HostPort::same(Secrets::exposed)}));
     CHECK_FALSE(attack());

@@ -1,5 +1,6 @@
 // The real command, killed before every system call by which it changes something: no bridge is ever open without its
 // guard, and one `tc-hostnet list` puts everything back.
+#include "support/forked.hpp"
 #include "support/testbed.hpp"
 #include "support/tracer.hpp"
 
@@ -108,7 +109,7 @@ TEST_CASE("list killed before any change while it finishes what a dead owner lef
     tc_hostnet("expose 8088 --bridge br0 --detach");
     const pid_t owner = owner_of_the_lease(tc_hostnet);
     REQUIRE(::kill(owner, SIGKILL) == 0);
-    REQUIRE(eventually([&] { return ::kill(owner, 0) != 0; }, std::chrono::seconds{2}));
+    REQUIRE(eventually([&] { return is_dead(owner); }, std::chrono::seconds{2}));
     const auto end = kill_before_change(tc_hostnet.with({"list"}), n);
     REQUIRE((end.killed || end.status == 0));
     CHECK(bed.unguarded() == "");
@@ -132,7 +133,7 @@ TEST_CASE("an owner that is killed, in the foreground or detached, leaves what t
     CHECK(bed.changes() != "");
     const pid_t owner = owner_of_the_lease(tc_hostnet);
     REQUIRE(::kill(owner, SIGKILL) == 0);
-    REQUIRE(eventually([&] { return ::kill(owner, 0) != 0; }, std::chrono::seconds{2}));
+    REQUIRE(eventually([&] { return is_dead(owner); }, std::chrono::seconds{2}));
     CHECK(bed.unguarded() == "");
     CHECK(route_localnet("br0"));
     CHECK(tc_hostnet("list --json") == "");

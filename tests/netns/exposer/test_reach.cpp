@@ -92,6 +92,22 @@ TEST_CASE("what containers say to other addresses on the exposed port goes where
   }
 }
 
+TEST_CASE("route_localnet that is on for another lease is not what was before") {
+  Testbed bed;
+  auto other = bed.exposer()->expose(Target::bridge("br0"), {HostPort::same(5432)});
+  const auto request = Testbed::on_br0({HostPort::same(8088)});
+  const auto prepared = exposer::prepare(std::span(&request, 1), {}, Deadline::after(std::chrono::seconds{5}));
+  // It ends after the look and before the change.
+  other.release();
+  {
+    const auto holder = std::make_shared<exposer::Holder>(exposer::Holder::Settings{.runtime_dir = bed.runtime_dir()});
+    const auto exposures = holder->hold(prepared.leases, prepared.bridges, Deadline::after(std::chrono::seconds{5}));
+    CHECK(route_localnet("br0"));
+  }
+  CHECK_FALSE(route_localnet("br0"));
+  CHECK(bed.changes() == "");
+}
+
 TEST_CASE("route_localnet that was on before stays on") {
   Testbed bed;
   const Service web(loopback(8088), "web");

@@ -108,7 +108,7 @@ Facts healthy() {
 
 TEST_CASE("a healthy machine is ok in every respect") {
   const auto checks = judge(healthy());
-  CHECK(checks.size() == 11);
+  CHECK(checks.size() == 12);
   for (const auto& check : checks) {
     CAPTURE(check.finding);
     CHECK(check.status == Status::ok);

@@ -27,8 +27,8 @@ struct Child {
         ::sleep(5);
         ::_exit(0);
       }
-      const auto& id = owner.id();
-      if (::write(ends[1], id.token.data(), 16) != 16 || ::write(ends[1], &id.start, sizeof id.start) < 0) ::_exit(1);
+      const auto& mine = owner.id();
+      if (::write(ends[1], mine.token.data(), 16) != 16 || ::write(ends[1], &mine.start, sizeof mine.start) < 0) ::_exit(1);
       ::sleep(20);
       ::_exit(0);
     }
