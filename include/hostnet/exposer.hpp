@@ -1,6 +1,10 @@
 // The one interface behind which the paths stand.
 #pragma once
 
+#include "hostnet/exposure.hpp"
+#include "hostnet/port.hpp"
+#include "hostnet/target.hpp"
+
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -8,10 +12,6 @@
 #include <span>
 #include <string>
 #include <vector>
-
-#include "hostnet/exposure.hpp"
-#include "hostnet/port.hpp"
-#include "hostnet/target.hpp"
 
 namespace hostnet {
 
@@ -27,11 +27,11 @@ const char* to_string(Path path) noexcept;
 /// One lease that is asked for.
 struct ExposeRequest {
   Target target;
-  std::vector<HostPort> ports;      ///< Normalised by expose(); must not be empty after that.
-  bool write_alias = true;          ///< Write the alias into running containers of the target.
-  bool require_listener = false;    ///< Fail with not_listening when nobody listens on a host port.
-  bool force = false;               ///< Go on over a listener on gateway:port and a firewall that may block.
-  std::string label;                ///< Free text for `list`, at most 64 printable characters.
+  std::vector<HostPort> ports;    ///< Normalised by expose(); must not be empty after that.
+  bool write_alias = true;        ///< Write the alias into running containers of the target.
+  bool require_listener = false;  ///< Fail with not_listening when nobody listens on a host port.
+  bool force = false;             ///< Go on over a listener on gateway:port and a firewall that may block.
+  std::string label;              ///< Free text for `list`, at most 64 printable characters.
   std::optional<std::chrono::seconds> timeout;  ///< Released by itself after that long.
 };
 
@@ -41,8 +41,8 @@ struct Probe {
   std::vector<std::string> reasons;  ///< One line each; empty when usable.
 };
 
-/// Called when a lease ends other than by its own release(), from a thread of the library. Must not throw, and must
-/// not destroy the last Exposure of its exposer.
+/// Called when a lease ends other than by its own release(), from a thread of the library. Must not throw,
+/// and must not destroy the last Exposure of its exposer.
 using StateCallback = std::function<void(const std::string& lease, ExposureState, const std::string& reason)>;
 
 /// A path. Thread-safe. Exposures may outlive the Exposer that made them.
@@ -55,8 +55,8 @@ class Exposer {
   /// Looks, changes nothing. @throws nothing for "cannot be used here": that is data.
   [[nodiscard]] virtual Probe probe() = 0;
 
-  /// Exposes all requests or none: when one fails, nothing of the others is left behind. Many requests cost one
-  /// change of the kernel's tables. The ports are reachable when this returns.
+  /// Exposes all requests or none: when one fails, nothing of the others is left behind. Many requests cost
+  /// one change of the kernel's tables. The ports are reachable when this returns.
   /// @throws Error: invalid_argument, not_found, conflict, not_listening, not_authorised, engine_unavailable,
   ///         engine_error, firewall_blocked, timed_out, failure.
   virtual std::vector<Exposure> expose_all(std::span<const ExposeRequest> requests) = 0;
@@ -70,8 +70,9 @@ class Exposer {
 /// What an exposer is made with.
 struct ExposerOptions {
   Path path = Path::automatic;
-  std::string engine;       ///< Engine socket ("unix:///run/docker.sock"); empty: from the environment.
-  std::string runtime_dir;  ///< Where leases are journalled; empty: $TC_HOSTNET_RUNTIME_DIR, else /run/tc-hostnet.
+  std::string engine;  ///< Engine socket ("unix:///run/docker.sock"); empty: from the environment.
+  std::string
+      runtime_dir;  ///< Where leases are journalled; empty: $TC_HOSTNET_RUNTIME_DIR, else /run/tc-hostnet.
   std::chrono::milliseconds deadline{30'000};  ///< For one expose call or one release.
   StateCallback on_state;
 };

@@ -1,11 +1,11 @@
 // A lease that this process holds: as long as the object lives, the ports are reachable.
 #pragma once
 
+#include "hostnet/port.hpp"
+
 #include <memory>
 #include <string>
 #include <vector>
-
-#include "hostnet/port.hpp"
 
 namespace hostnet {
 
@@ -30,8 +30,8 @@ class Exposure {
   /// Releases; a failure goes to the log sink, never out of here.
   ~Exposure();
 
-  /// Takes every rule, alias and setting of this lease away, in the safe order, and cuts its live connections.
-  /// Every step is tried even when one fails. Does nothing on a lease that has ended.
+  /// Takes every rule, alias and setting of this lease away, in the safe order, and cuts its live
+  /// connections. Every step is tried even when one fails. Does nothing on a lease that has ended.
   /// @throws Error naming all the steps that failed, after all have been tried.
   void release();
 

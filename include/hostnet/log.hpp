@@ -8,8 +8,8 @@ namespace hostnet {
 
 enum class LogLevel { debug, info, warning, error };
 
-/// Receives one line without a newline. Called from any thread, one call at a time; must not throw and must not
-/// call set_log_sink().
+/// Receives one line without a newline. Called from any thread, one call at a time; must not throw and must
+/// not call set_log_sink().
 using LogSink = std::function<void(LogLevel, std::string_view)>;
 
 /// Replaces the process-wide sink; an empty one discards everything, which is the default. Thread-safe.

@@ -34,7 +34,8 @@ struct HostPort {
 };
 
 /// Sorts, removes duplicates, and checks every port. An empty list stays empty.
-/// @throws Error{invalid_argument} for port 0 ("greater than zero"), Error{conflict} when one container port is
+/// @throws Error{invalid_argument} for port 0 ("greater than zero"), Error{conflict} when one container port
+/// is
 ///         asked to lead to two host ports.
 std::vector<HostPort> normalise(std::vector<HostPort> ports);
 

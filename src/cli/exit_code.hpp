@@ -5,24 +5,32 @@
 
 namespace hostnet::cli {
 
-/// 0 ok, 1 failure, 2 usage, 3 no usable path, 4 not authorised, 5 needs interaction, 6 not found, 7 not listening,
-/// 8 conflict or quota. Part of the command's interface: never changes.
+/// 0 ok, 1 failure, 2 usage, 3 no usable path, 4 not authorised, 5 needs interaction, 6 not found, 7 not
+/// listening, 8 conflict or quota. Part of the command's interface: never changes.
 constexpr int exit_code(Errc code) {
   switch (code) {
-    case Errc::invalid_argument: return 2;
+    case Errc::invalid_argument:
+      return 2;
     case Errc::no_path:
     case Errc::engine_unavailable:
-    case Errc::firewall_blocked: return 3;
-    case Errc::not_authorised: return 4;
-    case Errc::interaction_required: return 5;
-    case Errc::not_found: return 6;
-    case Errc::not_listening: return 7;
+    case Errc::firewall_blocked:
+      return 3;
+    case Errc::not_authorised:
+      return 4;
+    case Errc::interaction_required:
+      return 5;
+    case Errc::not_found:
+      return 6;
+    case Errc::not_listening:
+      return 7;
     case Errc::conflict:
-    case Errc::quota_exceeded: return 8;
+    case Errc::quota_exceeded:
+      return 8;
     case Errc::failure:
     case Errc::engine_error:
     case Errc::timed_out:
-    case Errc::state_corrupt: return 1;
+    case Errc::state_corrupt:
+      return 1;
   }
   return 1;
 }

@@ -1,21 +1,4 @@
 // `tc-hostnet expose`: makes ports reachable, and holds them until it is told to stop.
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <poll.h>
-#include <sys/eventfd.h>
-#include <sys/signalfd.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <nlohmann/json.hpp>
-
-#include <array>
-#include <cerrno>
-#include <csignal>
-#include <cstdlib>
-#include <memory>
-#include <optional>
-
 #include "cli/command.hpp"
 #include "cli/lease_view.hpp"
 #include "cli/output.hpp"
@@ -24,6 +7,22 @@
 #include "exposer/native.hpp"
 #include "exposer/transition.hpp"
 #include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <fcntl.h>
+#include <memory>
+#include <optional>
+#include <poll.h>
+#include <unistd.h>
 
 namespace hostnet::cli {
 namespace {
@@ -34,7 +33,8 @@ struct Options {
 };
 
 int dry_run(const ExposeRequest& request, const Globals& globals) {
-  const auto prepared = exposer::prepare(std::span(&request, 1), globals.engine, Deadline::after(std::chrono::seconds{30}));
+  const auto prepared =
+      exposer::prepare(std::span(&request, 1), globals.engine, Deadline::after(std::chrono::seconds{30}));
   state::Holdings wanted{prepared.bridges, prepared.leases};
   for (auto& lease : wanted.leases) lease.id = "dry-run";
   const auto ruleset = exposer::ruleset_of(wanted);
@@ -44,16 +44,20 @@ int dry_run(const ExposeRequest& request, const Globals& globals) {
     for (const auto& plan : ruleset.tables) rules[to_string(plan.table)] = to_iptables_restore(plan);
     auto list = nlohmann::json::array();
     for (const auto& step : steps) list.push_back(exposer::describe(step));
-    print_json({{"lease", to_json(wanted.leases.front(), wanted)}, {"steps", std::move(list)}, {"rules", std::move(rules)}});
+    print_json({{"lease", to_json(wanted.leases.front(), wanted)},
+                {"steps", std::move(list)},
+                {"rules", std::move(rules)}});
     return 0;
   }
   for (const auto& step : steps) {
     print("# " + exposer::describe(step));
-    if (const auto* const table = std::get_if<exposer::ApplyTable>(&step)) print(to_iptables_restore(table->plan));
+    if (const auto* const table = std::get_if<exposer::ApplyTable>(&step))
+      print(to_iptables_restore(table->plan));
   }
   for (const auto& alias : wanted.leases.front().aliases)
-    print(fmt::format("# write {} {} into the hosts file of container {}", wanted.leases.front().gateways.front().to_string(),
-                      kAlias, alias.container.substr(0, 12)));
+    print(fmt::format("# write {} {} into the hosts file of container {}",
+                      wanted.leases.front().gateways.front().to_string(), kAlias,
+                      alias.container.substr(0, 12)));
   return 0;
 }
 
@@ -61,7 +65,8 @@ void announce(const Exposure& exposure, const ExposeRequest& request, const Glob
   if (globals.json) {
     auto ports = nlohmann::json::array();
     for (const auto& port : exposure.ports())
-      ports.push_back({{"host", port.host}, {"container", port.container}, {"protocol", to_string(port.protocol)}});
+      ports.push_back(
+          {{"host", port.host}, {"container", port.container}, {"protocol", to_string(port.protocol)}});
     print_json({{"event", "ready"},
                 {"lease", exposure.id()},
                 {"target", request.target.to_string()},
@@ -75,8 +80,8 @@ void announce(const Exposure& exposure, const ExposeRequest& request, const Glob
   print(exposure.id());
   const auto ports = exposure.ports();
   for (std::size_t i = 0; i < ports.size() && i < 10; ++i)
-    say(fmt::format("{}:{} ({}) → 127.0.0.1:{}, for {}", kAlias, ports[i].container, exposure.gateway(), ports[i].host,
-                    request.target.to_string()));
+    say(fmt::format("{}:{} ({}) → 127.0.0.1:{}, for {}", kAlias, ports[i].container, exposure.gateway(),
+                    ports[i].host, request.target.to_string()));
   if (ports.size() > 10) say(fmt::format("… and {} more ports", ports.size() - 10));
 }
 
@@ -124,13 +129,16 @@ int hold(const ExposeRequest& request, const Globals& globals, const std::functi
   if (exposure.state() == ExposureState::active) exposure.release();
   const bool failed = exposure.state() == ExposureState::failed;
   if (globals.json)
-    print_json({{"event", "ended"}, {"lease", exposure.id()}, {"state", to_string(exposure.state())}, {"reason", exposure.reason()}});
+    print_json({{"event", "ended"},
+                {"lease", exposure.id()},
+                {"state", to_string(exposure.state())},
+                {"reason", exposure.reason()}});
   if (failed) throw Error(Errc::failure, fmt::format("lease {} ended: {}", exposure.id(), exposure.reason()));
   return 0;
 }
 
-// The child holds the lease with nothing of the terminal left to it; the parent returns when the ports are ready, or
-// with the child's error.
+// The child holds the lease with nothing of the terminal left to it; the parent returns when the ports are
+// ready, or with the child's error.
 int detach(const ExposeRequest& request, const Globals& globals) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) throw Error::from_errno("pipe2", errno);
@@ -173,8 +181,10 @@ int expose(const Options& options, const Globals& globals) {
 Action define_expose(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
   options->request.define(arguments);
-  arguments.flag("-d,--detach", options->detach, "return when ready; the lease stays until `tc-hostnet release`");
-  arguments.footer(R"(Prints the lease's id when the ports are reachable. Holds them until Ctrl-C or SIGTERM, or, with --detach,
+  arguments.flag("-d,--detach", options->detach,
+                 "return when ready; the lease stays until `tc-hostnet release`");
+  arguments.footer(
+      R"(Prints the lease's id when the ports are reachable. Holds them until Ctrl-C or SIGTERM, or, with --detach,
 in the background until `tc-hostnet release`.
 
   sudo tc-hostnet expose 8088 --network web

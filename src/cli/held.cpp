@@ -1,18 +1,20 @@
 // Looking at the leases.
 #include "cli/held.hpp"
 
+#include "core/strings.hpp"
+#include "hostnet/error.hpp"
+
 #include <fmt/format.h>
 
 #include <filesystem>
-
-#include "core/strings.hpp"
-#include "hostnet/error.hpp"
 
 namespace hostnet::cli {
 
 Deadline command_deadline() { return Deadline::after(std::chrono::seconds{30}); }
 
-exposer::Ledger open_ledger(const Globals& globals) { return exposer::Ledger(state::runtime_dir(globals.runtime_dir)); }
+exposer::Ledger open_ledger(const Globals& globals) {
+  return exposer::Ledger(state::runtime_dir(globals.runtime_dir));
+}
 
 state::Holdings look(exposer::Ledger& ledger) {
   std::error_code error;
@@ -31,7 +33,8 @@ const state::Lease& find_lease(const state::Holdings& holdings, const std::strin
   for (const auto& lease : holdings.leases) {
     if (id.empty() || !lease.id.starts_with(id)) continue;
     if (found != nullptr)
-      throw Error(Errc::invalid_argument, fmt::format("{} is the beginning of more than one lease id", quote(id)),
+      throw Error(Errc::invalid_argument,
+                  fmt::format("{} is the beginning of more than one lease id", quote(id)),
                   "see them: tc-hostnet list");
     found = &lease;
   }

@@ -1,10 +1,10 @@
 // What subcommands need of the leases on this host.
 #pragma once
 
-#include <string>
-
 #include "cli/command.hpp"
 #include "exposer/ledger.hpp"
+
+#include <string>
 
 namespace hostnet::cli {
 

@@ -1,15 +1,14 @@
 // `tc-hostnet inspect`: one lease in full, with its rules, and whether the kernel has them.
-#include <fmt/format.h>
-
-#include <nlohmann/json.hpp>
-
-#include <memory>
-
 #include "cli/command.hpp"
 #include "cli/held.hpp"
 #include "cli/lease_view.hpp"
 #include "cli/output.hpp"
 #include "firewall/iptables.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <memory>
 
 namespace hostnet::cli {
 namespace {
@@ -20,10 +19,12 @@ std::vector<std::string> deviations(exposer::Ledger& ledger, const state::Holdin
   const auto ruleset = exposer::ruleset_of(held);
   firewall::Iptables iptables;
   for (const auto& plan : ruleset.tables)
-    if (!iptables.matches(plan)) out.push_back(fmt::format("table {} is not as it should be", to_string(plan.table)));
+    if (!iptables.matches(plan))
+      out.push_back(fmt::format("table {} is not as it should be", to_string(plan.table)));
   for (const auto& bridge : held.bridges) {
     const auto link = ledger.executor().rtnl().link(bridge.ifindex);
-    if (!link || !link->route_localnet) out.push_back(fmt::format("route_localnet is off on {}", bridge.name));
+    if (!link || !link->route_localnet)
+      out.push_back(fmt::format("route_localnet is off on {}", bridge.name));
   }
   return out;
 }
@@ -37,7 +38,8 @@ std::vector<std::string> rules_of(const state::Lease& lease, const state::Holdin
   return out;
 }
 
-void print_text(const state::Lease& lease, const state::Holdings& held, const std::vector<std::string>& amiss) {
+void print_text(const state::Lease& lease, const state::Holdings& held,
+                const std::vector<std::string>& amiss) {
   const auto json = to_json(lease, held);
   std::string sources;
   for (const auto source : lease.sources) sources += (sources.empty() ? "" : ", ") + source.to_string();
@@ -53,7 +55,8 @@ void print_text(const state::Lease& lease, const state::Holdings& held, const st
       {"alias in", fmt::format("{} containers", lease.aliases.size())},
       {"owner", fmt::format("{} (pid {}, uid {})", lease.owner.command, lease.owner.pid, lease.owner.uid)},
       {"label", lease.label},
-      {"intact", amiss.empty() ? paint(Tone::good, "yes") : paint(Tone::bad, fmt::format("{}", fmt::join(amiss, "; ")))}};
+      {"intact", amiss.empty() ? paint(Tone::good, "yes")
+                               : paint(Tone::bad, fmt::format("{}", fmt::join(amiss, "; ")))}};
   print(table(rows));
   for (const auto& rule : rules_of(lease, held)) print("  " + paint(Tone::faint, rule));
 }

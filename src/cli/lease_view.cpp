@@ -1,13 +1,12 @@
 // Showing leases.
 #include "cli/lease_view.hpp"
 
-#include <fmt/format.h>
+#include "cli/output.hpp"
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <ctime>
-
-#include "cli/output.hpp"
 
 namespace hostnet::cli {
 namespace {
@@ -28,7 +27,8 @@ std::string interface_of(const state::Lease& lease, const state::Holdings& holdi
 nlohmann::json to_json(const state::Lease& lease, const state::Holdings& holdings) {
   auto ports = nlohmann::json::array();
   for (const auto& port : lease.ports)
-    ports.push_back({{"host", port.host}, {"container", port.container}, {"protocol", to_string(port.protocol)}});
+    ports.push_back(
+        {{"host", port.host}, {"container", port.container}, {"protocol", to_string(port.protocol)}});
   auto containers = nlohmann::json::array();
   for (const auto& alias : lease.aliases) containers.push_back(alias.container);
   return {{"id", lease.id},
@@ -64,11 +64,13 @@ std::string span_text(std::int64_t seconds) {
 }
 
 std::string to_table(const state::Holdings& holdings) {
-  std::vector<std::vector<std::string>> rows{{"LEASE", "TARGET", "PORTS", "INTERFACE", "GATEWAY", "OWNER", "AGE", "LABEL"}};
+  std::vector<std::vector<std::string>> rows{
+      {"LEASE", "TARGET", "PORTS", "INTERFACE", "GATEWAY", "OWNER", "AGE", "LABEL"}};
   const auto now = std::time(nullptr);
   for (const auto& lease : holdings.leases)
     rows.push_back({lease.id, lease.target, ports_text(lease.ports), interface_of(lease, holdings),
-                    lease.gateways.front().to_string(), fmt::format("{} ({})", lease.owner.command, lease.owner.pid),
+                    lease.gateways.front().to_string(),
+                    fmt::format("{} ({})", lease.owner.command, lease.owner.pid),
                     span_text(now - lease.created), lease.label});
   return table(rows);
 }

@@ -1,17 +1,17 @@
 // A lease as the command shows it, in words and in JSON.
 #pragma once
 
+#include "state/lease.hpp"
+
 #include <nlohmann/json_fwd.hpp>
 
 #include <string>
 #include <vector>
 
-#include "state/lease.hpp"
-
 namespace hostnet::cli {
 
-/// The lease as an object: id, target, via, interface, gateway, gateways, sources, ports, label, created, expires,
-/// owner. Times are seconds since the epoch.
+/// The lease as an object: id, target, via, interface, gateway, gateways, sources, ports, label, created,
+/// expires, owner. Times are seconds since the epoch.
 nlohmann::json to_json(const state::Lease& lease, const state::Holdings& holdings);
 
 /// A table of leases for people; a heading alone when there are none.

@@ -1,15 +1,16 @@
 // `tc-hostnet list`: the leases of this network namespace.
-#include <nlohmann/json.hpp>
-
 #include "cli/command.hpp"
 #include "cli/held.hpp"
 #include "cli/lease_view.hpp"
 #include "cli/output.hpp"
 
+#include <nlohmann/json.hpp>
+
 namespace hostnet::cli {
 
 Action define_list(Arguments& arguments) {
-  arguments.footer("Leases whose owner has died are finished first. With --json, one object a lease and line.");
+  arguments.footer(
+      "Leases whose owner has died are finished first. With --json, one object a lease and line.");
   return [](const Globals& globals) {
     auto ledger = open_ledger(globals);
     const auto held = look(ledger);

@@ -1,18 +1,17 @@
-// The tc-hostnet command: its table of subcommands, the options they share, and the one place where an error becomes a
-// line and an exit code.
-#include <fmt/format.h>
-
-#include <CLI/CLI.hpp>
-
-#include <algorithm>
-#include <array>
-#include <cstdio>
-
+// The tc-hostnet command: its table of subcommands, the options they share, and the one place where an error
+// becomes a line and an exit code.
 #include "cli/command.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/output.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/version.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
 
 namespace hostnet::cli {
 namespace {
@@ -34,7 +33,8 @@ Exit codes: 0 ok, 1 failure, 2 usage, 3 no usable path, 4 not authorised, 5 need
 
 See also: tc-hostnet COMMAND --help, man tc-hostnet)";
 
-// CLI11 behind the face the subcommands see. It is compiled here and nowhere else: it takes seconds in every file.
+// CLI11 behind the face the subcommands see. It is compiled here and nowhere else: it takes seconds in every
+// file.
 class Cli11Arguments final : public Arguments {
  public:
   explicit Cli11Arguments(CLI::App& app) : app_(app) {}
@@ -47,8 +47,8 @@ class Cli11Arguments final : public Arguments {
     auto* const option = app_.add_option(name, into, help)->required(need == Need::required);
     if (name[0] == '-') option->allow_extra_args(false);
   }
-  void choice(const char* name, std::string& into, const std::vector<std::string>& allowed, const char* environment,
-              const char* help) override {
+  void choice(const char* name, std::string& into, const std::vector<std::string>& allowed,
+              const char* environment, const char* help) override {
     app_.add_option(name, into, help)->check(CLI::IsMember(allowed))->envname(environment);
   }
   void footer(const char* text) override { app_.footer(text); }
@@ -78,8 +78,9 @@ int report(const Error& error) {
 }
 
 int run_command(int argc, char** argv) {
-  CLI::App app("Makes services on this host's 127.0.0.1 reachable from containers, as host.testcontainers.internal.",
-               "tc-hostnet");
+  CLI::App app(
+      "Makes services on this host's 127.0.0.1 reachable from containers, as host.testcontainers.internal.",
+      "tc-hostnet");
   app.footer(kFooter);
   app.set_version_flag("--version", std::string("tc-hostnet ") + version());
   app.require_subcommand(1);
@@ -90,7 +91,8 @@ int run_command(int argc, char** argv) {
   for (const auto& command : kCommands) {
     auto* const sub = app.add_subcommand(command.name, command.summary);
     // Only the named one's options are built: a cold start should not pay for the others.
-    if (argc > 1 && std::none_of(argv + 1, argv + argc, [&](const char* word) { return std::string_view(word) == command.name; }))
+    if (argc > 1 && std::none_of(argv + 1, argv + argc,
+                                 [&](const char* word) { return std::string_view(word) == command.name; }))
       continue;
     sub->fallthrough();
     Cli11Arguments arguments(*sub);

@@ -1,7 +1,7 @@
 // Writing to the terminal, to pipes, and to people.
 #include "cli/output.hpp"
 
-#include <unistd.h>
+#include "hostnet/log.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -10,8 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
-
-#include "hostnet/log.hpp"
+#include <unistd.h>
 
 namespace hostnet::cli {
 namespace {
@@ -30,13 +29,15 @@ bool shows_colour(int fd, const std::string& wanted) {
     return value != nullptr && *value != '\0';
   };
   const char* const terminal = std::getenv("TERM");
-  if (set("NO_COLOR") || set("CI") || (terminal != nullptr && std::string_view(terminal) == "dumb")) return false;
+  if (set("NO_COLOR") || set("CI") || (terminal != nullptr && std::string_view(terminal) == "dumb"))
+    return false;
   return ::isatty(fd) != 0;
 }
 
 void write_line(std::FILE* stream, const std::string& line) {
   const std::string whole = line + '\n';
-  const bool written = std::fwrite(whole.data(), 1, whole.size(), stream) == whole.size() && std::fflush(stream) == 0;
+  const bool written =
+      std::fwrite(whole.data(), 1, whole.size(), stream) == whole.size() && std::fflush(stream) == 0;
   if (!written && stream == stdout) throw Error::from_errno("write to standard output", errno);
 }
 
@@ -51,10 +52,14 @@ void set_up_output(const Globals& globals) {
   state = {.quiet = globals.quiet,
            .colour_out = shows_colour(STDOUT_FILENO, globals.color),
            .colour_err = shows_colour(STDERR_FILENO, globals.color)};
-  const auto least = globals.quiet ? LogLevel::error : globals.verbose > 0 ? LogLevel::debug : LogLevel::warning;
+  const auto least = globals.quiet         ? LogLevel::error
+                     : globals.verbose > 0 ? LogLevel::debug
+                                           : LogLevel::warning;
   set_log_sink([least](LogLevel level, std::string_view line) {
     if (level < least) return;
-    const char* const word = level == LogLevel::error ? "error: " : level == LogLevel::warning ? "warning: " : "";
+    const char* const word = level == LogLevel::error     ? "error: "
+                             : level == LogLevel::warning ? "warning: "
+                                                          : "";
     write_line(stderr, fmt::format("tc-hostnet: {}{}", word, line));
   });
 }
@@ -63,7 +68,8 @@ void print_error(const Error& error) {
   std::string line = fmt::format("tc-hostnet: {}", error.what());
   if (!error.hint().empty()) line += fmt::format("; {}", error.hint());
   // One line, whatever an engine or a name put into it.
-  std::ranges::replace_if(line, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
+  std::ranges::replace_if(
+      line, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
   write_line(stderr, line);
 }
 

@@ -1,15 +1,14 @@
 // How the command speaks: data on standard output, prose on standard error, one line an error.
 #pragma once
 
-#include <fmt/format.h>
+#include "cli/command.hpp"
+#include "hostnet/error.hpp"
 
+#include <fmt/format.h>
 #include <nlohmann/json_fwd.hpp>
 
 #include <string>
 #include <vector>
-
-#include "cli/command.hpp"
-#include "hostnet/error.hpp"
 
 namespace hostnet::cli {
 

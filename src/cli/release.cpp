@@ -1,15 +1,14 @@
 // `tc-hostnet release`: takes leases away, whoever holds them.
-#include <fmt/format.h>
-
-#include <nlohmann/json.hpp>
-
-#include <filesystem>
-#include <memory>
-
 #include "cli/command.hpp"
 #include "cli/held.hpp"
 #include "cli/output.hpp"
 #include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <memory>
 
 namespace hostnet::cli {
 namespace {
@@ -82,7 +81,8 @@ int release(const Options& options, const Globals& globals) {
 Action define_release(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
   arguments.values("LEASE", options->leases, "ids, as list shows them");
-  arguments.flag("--all", options->all, "every lease of this network namespace, and what an unreadable journal left");
+  arguments.flag("--all", options->all,
+                 "every lease of this network namespace, and what an unreadable journal left");
   return [options](const Globals& globals) { return release(*options, globals); };
 }
 

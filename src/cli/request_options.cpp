@@ -1,19 +1,20 @@
 // From command-line words to a request.
 #include "cli/request_options.hpp"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-
 #include "cli/output.hpp"
 #include "core/strings.hpp"
 #include "exposer/select.hpp"
 #include "hostnet/error.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
 namespace hostnet::cli {
 
 void RequestOptions::define(Arguments& arguments) {
-  arguments.values("PORT", ports, "PORT or PORT:CPORT (host port, container port), 1 to 65535, with /udp for UDP",
+  arguments.values("PORT", ports,
+                   "PORT or PORT:CPORT (host port, container port), 1 to 65535, with /udp for UDP",
                    Need::required);
   arguments.value("--network", network, "for every container on this network of the engine");
   arguments.value("--container", container, "for this running container alone");
@@ -23,8 +24,11 @@ void RequestOptions::define(Arguments& arguments) {
   arguments.value("--timeout", timeout, "release by itself after this long: 90, 90s, 15m, 2h");
   arguments.value("--label", label, "a note for `tc-hostnet list`");
   arguments.flag("--no-alias", no_alias, "leave the hosts files of running containers alone");
-  arguments.flag("--require-listener", require_listener, "fail (exit code 7) when nobody listens on the host port");
-  arguments.flag("--force", force, "go on over a service on gateway:port, a firewall that drops, or a bridge to other machines");
+  arguments.flag("--require-listener", require_listener,
+                 "fail (exit code 7) when nobody listens on the host port");
+  arguments.flag(
+      "--force", force,
+      "go on over a service on gateway:port, a firewall that drops, or a bridge to other machines");
 }
 
 std::chrono::seconds parse_span(std::string_view text) {
@@ -37,7 +41,8 @@ std::chrono::seconds parse_span(std::string_view text) {
   constexpr std::uint64_t longest = 30ULL * 24 * 3600;
   const auto count = parse_number(number, longest / unit);
   if (!count || *count == 0)
-    throw Error(Errc::invalid_argument, fmt::format("{} is not a span of time between 1 s and 30 days", quote(text)),
+    throw Error(Errc::invalid_argument,
+                fmt::format("{} is not a span of time between 1 s and 30 days", quote(text)),
                 "give it as 90, 90s, 15m or 2h");
   return std::chrono::seconds{*count * unit};
 }

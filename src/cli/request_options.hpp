@@ -1,12 +1,12 @@
 // The options by which `expose` and its kin say what is wanted.
 #pragma once
 
+#include "cli/command.hpp"
+#include "hostnet/exposer.hpp"
+
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "cli/command.hpp"
-#include "hostnet/exposer.hpp"
 
 namespace hostnet::cli {
 

@@ -1,14 +1,5 @@
-// `tc-hostnet run`: a command in a network namespace of its own that reaches the ports, and nothing else of the host.
-#include <fmt/format.h>
-#include <sys/signalfd.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <array>
-#include <cerrno>
-#include <csignal>
-#include <memory>
-
+// `tc-hostnet run`: a command in a network namespace of its own that reaches the ports, and nothing else of
+// the host.
 #include "cli/command.hpp"
 #include "cli/output.hpp"
 #include "cli/request_options.hpp"
@@ -17,6 +8,16 @@
 #include "exposer/holder.hpp"
 #include "exposer/sandbox.hpp"
 #include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <memory>
+#include <unistd.h>
 
 namespace hostnet::cli {
 namespace {
@@ -68,11 +69,12 @@ int run(const Options& options, const Globals& globals) {
 
   Sandbox sandbox;  // forks: before the holder starts its thread
   const auto deadline = Deadline::after(std::chrono::seconds{30});
-  const auto holder = std::make_shared<Holder>(Holder::Settings{.runtime_dir = state::runtime_dir(globals.runtime_dir)});
+  const auto holder =
+      std::make_shared<Holder>(Holder::Settings{.runtime_dir = state::runtime_dir(globals.runtime_dir)});
   const auto link = sandbox.connect(holder->ledger(), deadline);
-  auto exposures = holder->hold({lease_for(sandbox, link, options, std::move(ports))},
-                                {{.ifindex = link.ifindex, .name = link.name, .prior_route_localnet = link.route_localnet}},
-                                deadline);
+  auto exposures = holder->hold(
+      {lease_for(sandbox, link, options, std::move(ports))},
+      {{.ifindex = link.ifindex, .name = link.name, .prior_route_localnet = link.route_localnet}}, deadline);
   if (globals.verbose > 0)
     say(fmt::format("{} ({}) in a namespace of its own, lease {}", kAlias, sandbox.net().gateway.to_string(),
                     exposures.front().id()));
@@ -90,9 +92,12 @@ int run(const Options& options, const Globals& globals) {
 
 Action define_run(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  arguments.values("-p,--port", options->ports, "PORT or PORT:CPORT of 127.0.0.1 that the command shall reach; repeatable", Need::required);
+  arguments.values("-p,--port", options->ports,
+                   "PORT or PORT:CPORT of 127.0.0.1 that the command shall reach; repeatable",
+                   Need::required);
   arguments.values("COMMAND", options->command, "the command and its arguments, after --", Need::required);
-  arguments.footer(R"(The command runs as the caller in a fresh network namespace: it has loopback of its own, and reaches the ports
+  arguments.footer(
+      R"(The command runs as the caller in a fresh network namespace: it has loopback of its own, and reaches the ports
 as host.testcontainers.internal, and nothing else. The lease ends with the command, whose exit code is given;
 125 is a failure of tc-hostnet itself, 126 and 127 that the command cannot be run or does not exist.
 

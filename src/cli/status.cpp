@@ -1,16 +1,15 @@
 // `tc-hostnet status`: what is in effect on this host, at a glance.
-#include <fmt/format.h>
-
-#include <nlohmann/json.hpp>
-
-#include <algorithm>
-
 #include "cli/command.hpp"
 #include "cli/held.hpp"
 #include "cli/output.hpp"
 #include "exposer/select.hpp"
 #include "firewall/iptables.hpp"
 #include "hostnet/version.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
 
 namespace hostnet::cli {
 namespace {

@@ -8,20 +8,34 @@ namespace hostnet {
 
 const char* to_string(Errc code) noexcept {
   switch (code) {
-    case Errc::failure: return "failure";
-    case Errc::invalid_argument: return "invalid_argument";
-    case Errc::no_path: return "no_path";
-    case Errc::not_authorised: return "not_authorised";
-    case Errc::interaction_required: return "interaction_required";
-    case Errc::not_found: return "not_found";
-    case Errc::not_listening: return "not_listening";
-    case Errc::conflict: return "conflict";
-    case Errc::quota_exceeded: return "quota_exceeded";
-    case Errc::engine_unavailable: return "engine_unavailable";
-    case Errc::engine_error: return "engine_error";
-    case Errc::firewall_blocked: return "firewall_blocked";
-    case Errc::timed_out: return "timed_out";
-    case Errc::state_corrupt: return "state_corrupt";
+    case Errc::failure:
+      return "failure";
+    case Errc::invalid_argument:
+      return "invalid_argument";
+    case Errc::no_path:
+      return "no_path";
+    case Errc::not_authorised:
+      return "not_authorised";
+    case Errc::interaction_required:
+      return "interaction_required";
+    case Errc::not_found:
+      return "not_found";
+    case Errc::not_listening:
+      return "not_listening";
+    case Errc::conflict:
+      return "conflict";
+    case Errc::quota_exceeded:
+      return "quota_exceeded";
+    case Errc::engine_unavailable:
+      return "engine_unavailable";
+    case Errc::engine_error:
+      return "engine_error";
+    case Errc::firewall_blocked:
+      return "firewall_blocked";
+    case Errc::timed_out:
+      return "timed_out";
+    case Errc::state_corrupt:
+      return "state_corrupt";
   }
   return "failure";
 }

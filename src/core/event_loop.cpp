@@ -1,6 +1,8 @@
 // The epoll loop.
 #include "core/event_loop.hpp"
 
+#include "hostnet/error.hpp"
+
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
@@ -8,33 +10,36 @@
 #include <array>
 #include <cerrno>
 
-#include "hostnet/error.hpp"
-
 namespace hostnet {
 
-EventLoop::EventLoop() : epoll_(::epoll_create1(EPOLL_CLOEXEC)), stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+EventLoop::EventLoop()
+    : epoll_(::epoll_create1(EPOLL_CLOEXEC)), stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   if (!epoll_) throw Error::from_errno("epoll_create1", errno);
   if (!stop_) throw Error::from_errno("eventfd", errno);
   epoll_event event{.events = EPOLLIN, .data = {.fd = stop_.get()}};
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, stop_.get(), &event) != 0) throw Error::from_errno("epoll_ctl", errno);
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, stop_.get(), &event) != 0)
+    throw Error::from_errno("epoll_ctl", errno);
 }
 
 void EventLoop::add(int fd, std::uint32_t events, Callback callback) {
   epoll_event event{.events = events, .data = {.fd = fd}};
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) throw Error::from_errno("epoll_ctl add", errno);
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
+    throw Error::from_errno("epoll_ctl add", errno);
   sources_[fd] = std::make_shared<Source>(Source{std::move(callback), Fd{}});
 }
 
 void EventLoop::modify(int fd, std::uint32_t events) {
   epoll_event event{.events = events, .data = {.fd = fd}};
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) != 0) throw Error::from_errno("epoll_ctl mod", errno);
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) != 0)
+    throw Error::from_errno("epoll_ctl mod", errno);
 }
 
 void EventLoop::remove(int fd) {
   if (sources_.erase(fd) > 0) ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
 }
 
-int EventLoop::add_timer(std::chrono::milliseconds delay, std::chrono::milliseconds period, TimerCallback callback) {
+int EventLoop::add_timer(std::chrono::milliseconds delay, std::chrono::milliseconds period,
+                         TimerCallback callback) {
   using namespace std::chrono;
   Fd fd(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   if (!fd) throw Error::from_errno("timerfd_create", errno);

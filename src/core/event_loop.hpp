@@ -1,18 +1,18 @@
 // A single-threaded epoll loop: descriptors with callbacks, timers, and a stop that any thread may call.
 #pragma once
 
+#include "core/fd.hpp"
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 
-#include "core/fd.hpp"
-
 namespace hostnet {
 
-/// Not thread-safe but for stop() and wake-ups through it. Callbacks run in run()'s thread and may add or remove
-/// any source, their own too.
+/// Not thread-safe but for stop() and wake-ups through it. Callbacks run in run()'s thread and may add or
+/// remove any source, their own too.
 class EventLoop {
  public:
   using Callback = std::function<void(std::uint32_t events)>;

@@ -1,9 +1,8 @@
 // Owners for descriptors and C handles, so that no path out of a function leaks one.
 #pragma once
 
-#include <unistd.h>
-
 #include <memory>
+#include <unistd.h>
 #include <utility>
 
 namespace hostnet {

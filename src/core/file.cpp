@@ -1,7 +1,9 @@
 // Whole files in and out.
 #include "core/file.hpp"
 
-#include <fcntl.h>
+#include "core/strings.hpp"
+#include "hostnet/error.hpp"
+
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -9,10 +11,8 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <fcntl.h>
 #include <thread>
-
-#include "core/strings.hpp"
-#include "hostnet/error.hpp"
 
 namespace hostnet {
 
@@ -25,7 +25,8 @@ std::string read_all(int fd, std::size_t limit) {
     if (got < 0) throw Error::from_errno("read", errno);
     if (got == 0) return out;
     out.append(buffer.data(), static_cast<std::size_t>(got));
-    if (out.size() > limit) throw Error(Errc::failure, fmt::format("more than {} bytes to read", limit), {}, EFBIG);
+    if (out.size() > limit)
+      throw Error(Errc::failure, fmt::format("more than {} bytes to read", limit), {}, EFBIG);
   }
 }
 

@@ -1,6 +1,9 @@
 // Whole files in and out, and the facts of a process that tell it from a later one with its pid.
 #pragma once
 
+#include "core/deadline.hpp"
+#include "core/fd.hpp"
+
 #include <sys/types.h>
 
 #include <cstdint>
@@ -8,9 +11,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include "core/deadline.hpp"
-#include "core/fd.hpp"
 
 namespace hostnet {
 
@@ -30,7 +30,8 @@ void write_all(int fd, std::string_view data);
 /// @throws Error; the old file is untouched then.
 void replace_file(const std::filesystem::path& path, std::string_view text, mode_t mode);
 
-/// Takes flock(2) LOCK_EX on an open file, waiting until the deadline. @return false when that passed. @throws Error.
+/// Takes flock(2) LOCK_EX on an open file, waiting until the deadline. @return false when that passed.
+/// @throws Error.
 bool lock_file(int fd, Deadline deadline);
 
 /// When a process started, in clock ticks after boot (proc(5), stat field 22); nullopt when there is none.

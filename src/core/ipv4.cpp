@@ -1,10 +1,10 @@
 // Text and byte-order conversions of IPv4 addresses.
 #include "core/ipv4.hpp"
 
-#include <fmt/format.h>
-#include <arpa/inet.h>
-
 #include "core/strings.hpp"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
 
 namespace hostnet {
 

@@ -27,7 +27,9 @@ struct Ipv4 {
 };
 
 /// The netmask of a prefix length (0–32), host byte order.
-constexpr std::uint32_t netmask(unsigned prefix) { return prefix == 0 ? 0 : ~std::uint32_t{0} << (32 - prefix); }
+constexpr std::uint32_t netmask(unsigned prefix) {
+  return prefix == 0 ? 0 : ~std::uint32_t{0} << (32 - prefix);
+}
 
 /// Whether `address` lies in `net`/`prefix`.
 constexpr bool contains(Ipv4 net, unsigned prefix, Ipv4 address) {

@@ -1,9 +1,9 @@
 // How the library speaks to the log sink that its user set.
 #pragma once
 
-#include <fmt/format.h>
-
 #include "hostnet/log.hpp"
+
+#include <fmt/format.h>
 
 namespace hostnet::log {
 

@@ -1,12 +1,12 @@
 // Port specifications: parsing, printing, and the checks every request passes first.
 #include "hostnet/port.hpp"
 
+#include "core/strings.hpp"
+#include "hostnet/error.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
-
-#include "core/strings.hpp"
-#include "hostnet/error.hpp"
 
 namespace hostnet {
 namespace {
@@ -23,9 +23,11 @@ std::uint16_t parse_port(std::string_view part, std::string_view whole) {
                 kForm);
   }
   if (*number == 0)
-    throw Error(Errc::invalid_argument, fmt::format("port {}: a port must be greater than zero", quote(whole)), kForm);
+    throw Error(Errc::invalid_argument,
+                fmt::format("port {}: a port must be greater than zero", quote(whole)), kForm);
   if (*number > 65535)
-    throw Error(Errc::invalid_argument, fmt::format("port {}: {} is greater than 65535", quote(whole), *number), kForm);
+    throw Error(Errc::invalid_argument,
+                fmt::format("port {}: {} is greater than 65535", quote(whole), *number), kForm);
   return static_cast<std::uint16_t>(*number);
 }
 
@@ -40,14 +42,16 @@ HostPort HostPort::parse(std::string_view text) {
     const auto protocol = text.substr(slash + 1);
     if (protocol != "tcp" && protocol != "udp")
       throw Error(Errc::invalid_argument,
-                  fmt::format("port {}: protocol {} is neither tcp nor udp", quote(text), quote(protocol)), kForm);
+                  fmt::format("port {}: protocol {} is neither tcp nor udp", quote(text), quote(protocol)),
+                  kForm);
     if (protocol == "udp") port.protocol = Protocol::udp;
     numbers = text.substr(0, slash);
   }
   const auto parts = split(numbers, ':');
   if (parts.size() > 2)
     throw Error(Errc::invalid_argument,
-                fmt::format("port {}: {} numbers where at most two belong", quote(text), parts.size()), kForm);
+                fmt::format("port {}: {} numbers where at most two belong", quote(text), parts.size()),
+                kForm);
   port.host = parse_port(parts.front(), text);
   port.container = parts.size() == 2 ? parse_port(parts.back(), text) : port.host;
   return port;
@@ -55,7 +59,8 @@ HostPort HostPort::parse(std::string_view text) {
 
 std::string HostPort::to_string() const {
   const char* const suffix = hostnet::to_string(protocol);
-  return host == container ? fmt::format("{}/{}", host, suffix) : fmt::format("{}:{}/{}", host, container, suffix);
+  return host == container ? fmt::format("{}/{}", host, suffix)
+                           : fmt::format("{}:{}/{}", host, container, suffix);
 }
 
 std::vector<HostPort> normalise(std::vector<HostPort> ports) {
@@ -71,8 +76,8 @@ std::vector<HostPort> normalise(std::vector<HostPort> ports) {
   const auto twice = std::ranges::adjacent_find(by_container, {}, door);
   if (twice != by_container.end())
     throw Error(Errc::conflict,
-                fmt::format("container port {} is asked to lead to host port {} and to host port {}", twice->container,
-                            twice->host, std::next(twice)->host),
+                fmt::format("container port {} is asked to lead to host port {} and to host port {}",
+                            twice->container, twice->host, std::next(twice)->host),
                 "give each host port a container port of its own, HOST:CONTAINER");
   return ports;
 }

@@ -1,21 +1,21 @@
 // Running another program to its end, with all three standard streams.
 #include "core/process.hpp"
 
+#include "core/fd.hpp"
+#include "core/strings.hpp"
+#include "hostnet/error.hpp"
+
 #include <fmt/format.h>
-#include <poll.h>
-#include <spawn.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
-
-#include "core/fd.hpp"
-#include "core/strings.hpp"
-#include "hostnet/error.hpp"
+#include <poll.h>
+#include <spawn.h>
+#include <unistd.h>
 
 extern char** environ;
 
@@ -25,7 +25,8 @@ namespace {
 std::string find_program(const std::string& name) {
   if (name.find('/') != std::string::npos) return name;
   const char* const path = std::getenv("PATH");
-  for (const auto folder : split(std::string(path != nullptr ? path : "") + ":/usr/sbin:/sbin:/usr/bin:/bin", ':')) {
+  for (const auto folder :
+       split(std::string(path != nullptr ? path : "") + ":/usr/sbin:/sbin:/usr/bin:/bin", ':')) {
     if (folder.empty()) continue;
     const auto candidate = fmt::format("{}/{}", folder, name);
     if (::access(candidate.c_str(), X_OK) == 0) return candidate;
@@ -33,12 +34,13 @@ std::string find_program(const std::string& name) {
   throw Error(Errc::not_found, fmt::format("there is no program {} in PATH", name), {}, ENOENT);
 }
 
-// A socket pair where a pipe would do, because only send(2) can be told not to raise SIGPIPE when the child exits
-// without reading its input.
+// A socket pair where a pipe would do, because only send(2) can be told not to raise SIGPIPE when the child
+// exits without reading its input.
 struct Pipe {
   Pipe() {
     int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) throw Error::from_errno("socketpair", errno);
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+      throw Error::from_errno("socketpair", errno);
     read.reset(ends[0]);
     write.reset(ends[1]);
   }
@@ -83,7 +85,8 @@ ProcessResult run_process(const std::vector<std::string>& argv, std::string_view
 
   ProcessResult result;
   while (in.write || out.read || err.read) {
-    std::array<pollfd, 3> fds{{{in.write.get(), POLLOUT, 0}, {out.read.get(), POLLIN, 0}, {err.read.get(), POLLIN, 0}}};
+    std::array<pollfd, 3> fds{
+        {{in.write.get(), POLLOUT, 0}, {out.read.get(), POLLIN, 0}, {err.read.get(), POLLIN, 0}}};
     const int ready = ::poll(fds.data(), fds.size(), deadline.poll_timeout());
     if (ready < 0 && errno == EINTR) continue;
     if (ready <= 0) {
@@ -94,7 +97,8 @@ ProcessResult run_process(const std::vector<std::string>& argv, std::string_view
     if (fds[0].revents != 0) {
       if (input.empty() || (fds[0].revents & POLLERR) != 0) {
         in.write.reset();
-      } else if (const auto put = ::send(in.write.get(), input.data(), input.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      } else if (const auto put =
+                     ::send(in.write.get(), input.data(), input.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
                  put > 0) {
         input.remove_prefix(static_cast<std::size_t>(put));
       } else if (put < 0 && errno != EAGAIN && errno != EINTR) {

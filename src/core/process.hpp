@@ -1,11 +1,11 @@
 // Running another program to its end.
 #pragma once
 
+#include "core/deadline.hpp"
+
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "core/deadline.hpp"
 
 namespace hostnet {
 
@@ -15,8 +15,8 @@ struct ProcessResult {
   std::string errors;  ///< to standard error.
 };
 
-/// Runs argv[0] (looked up in PATH, and in the sbin folders that a user's PATH often lacks) with `input` on its
-/// standard input, and waits. At the deadline it is killed.
+/// Runs argv[0] (looked up in PATH, and in the sbin folders that a user's PATH often lacks) with `input` on
+/// its standard input, and waits. At the deadline it is killed.
 /// @throws Error: not_found when there is no such program, timed_out, failure.
 ProcessResult run_process(const std::vector<std::string>& argv, std::string_view input, Deadline deadline);
 

@@ -1,14 +1,14 @@
 // Random names.
 #include "core/random.hpp"
 
+#include "hostnet/error.hpp"
+
 #include <fmt/format.h>
 #include <sys/random.h>
 
 #include <array>
 #include <cerrno>
 #include <cstdint>
-
-#include "hostnet/error.hpp"
 
 namespace hostnet {
 

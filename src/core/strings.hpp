@@ -18,7 +18,8 @@ std::vector<std::string_view> split(std::string_view text, char separator);
 /// Without leading and trailing blanks, tabs and line ends.
 std::string_view trim(std::string_view text);
 
-/// In single quotes for an error message: control characters become \xNN and what is longer than 80 bytes is cut.
+/// In single quotes for an error message: control characters become \xNN and what is longer than 80 bytes is
+/// cut.
 std::string quote(std::string_view text);
 
 /// `text` as one word of a POSIX shell command line, quoted only where needed.

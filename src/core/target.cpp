@@ -5,10 +5,14 @@ namespace hostnet {
 
 std::string Target::to_string() const {
   switch (kind_) {
-    case Kind::container: return "container " + name_;
-    case Kind::network: return "network " + name_;
-    case Kind::bridge: return "bridge " + name_;
-    case Kind::netns: return "netns " + name_;
+    case Kind::container:
+      return "container " + name_;
+    case Kind::network:
+      return "network " + name_;
+    case Kind::bridge:
+      return "bridge " + name_;
+    case Kind::netns:
+      return "netns " + name_;
   }
   return name_;
 }

@@ -9,8 +9,9 @@
 #include "engine/json_reader.hpp"
 #include "hostnet/error.hpp"
 
-#include <climits>
 #include <fmt/format.h>
+
+#include <climits>
 
 namespace hostnet::engine {
 namespace {

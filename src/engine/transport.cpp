@@ -10,13 +10,13 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <system_error>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <grp.h>
 #include <strings.h>
+#include <system_error>
 
 namespace hostnet::engine {
 namespace {

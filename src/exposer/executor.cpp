@@ -1,13 +1,13 @@
 // Running the steps.
 #include "exposer/executor.hpp"
 
-#include <fmt/format.h>
-
 #include "core/log.hpp"
 #include "firewall/managed_input.hpp"
 #include "hostnet/error.hpp"
 #include "netlink/conntrack.hpp"
 #include "netlink/sock_diag.hpp"
+
+#include <fmt/format.h>
 
 namespace hostnet::exposer {
 
@@ -35,7 +35,8 @@ std::vector<std::string> Executor::run_all(const std::vector<Step>& steps, Deadl
       run({step}, deadline);
     } catch (const Error& error) {
       failures.emplace_back(error.what());
-      // With route_localnet still on, the guard is all that stands between the containers and every local service.
+      // With route_localnet still on, the guard is all that stands between the containers and every local
+      // service.
       if (std::holds_alternative<SetRouteLocalnet>(step)) keep_guard = true;
     }
   }
@@ -44,13 +45,14 @@ std::vector<std::string> Executor::run_all(const std::vector<Step>& steps, Deadl
 
 bool Executor::apply(const ApplyTable& step, Deadline deadline) {
   bool changed = iptables_.apply(step.plan, deadline);
-  if (step.plan.table == firewall::Table::filter && firewall::apply_managed_input(step.plan, deadline)) changed = true;
+  if (step.plan.table == firewall::Table::filter && firewall::apply_managed_input(step.plan, deadline))
+    changed = true;
   return changed;
 }
 
 bool Executor::apply(const CutFlows& step, Deadline deadline) {
-  // A packet that passed the nat table just before its door was closed gets its conntrack entry confirmed only after
-  // INPUT; a second look finds what the first was too early for.
+  // A packet that passed the nat table just before its door was closed gets its conntrack entry confirmed
+  // only after INPUT; a second look finds what the first was too early for.
   bool changed = false;
   for (int look = 0; look < 3 && !deadline.expired(); ++look) {
     const auto flows = flows_to_cut(netlink::conntrack_flows(), step);

@@ -1,14 +1,14 @@
 // Runs the steps of a transition against the kernel.
 #pragma once
 
-#include <functional>
-#include <string>
-#include <vector>
-
 #include "core/deadline.hpp"
 #include "exposer/transition.hpp"
 #include "firewall/iptables.hpp"
 #include "netlink/link.hpp"
+
+#include <functional>
+#include <string>
+#include <vector>
 
 namespace hostnet::exposer {
 
@@ -20,8 +20,8 @@ class Executor {
   /// @throws Error in the context of the step.
   bool run(const std::vector<Step>& steps, Deadline deadline);
 
-  /// Runs every step whatever fails on the way, for tear-down; only the guard stays when route_localnet could not be
-  /// switched off. Returns the failures, one line each.
+  /// Runs every step whatever fails on the way, for tear-down; only the guard stays when route_localnet could
+  /// not be switched off. Returns the failures, one line each.
   std::vector<std::string> run_all(const std::vector<Step>& steps, Deadline deadline);
 
   /// Called before each step, by tests that want to stop at one; the steps' number counts from 0 in each run.

@@ -22,9 +22,12 @@ void release_quietly(const std::shared_ptr<Exposure::Impl>& impl) noexcept {
 
 const char* to_string(ExposureState state) noexcept {
   switch (state) {
-    case ExposureState::active: return "active";
-    case ExposureState::released: return "released";
-    case ExposureState::failed: return "failed";
+    case ExposureState::active:
+      return "active";
+    case ExposureState::released:
+      return "released";
+    case ExposureState::failed:
+      return "failed";
   }
   return "failed";
 }

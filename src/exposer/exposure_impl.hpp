@@ -1,10 +1,10 @@
 // What stands behind an Exposure, whatever path made it.
 #pragma once
 
+#include "hostnet/exposure.hpp"
+
 #include <string>
 #include <vector>
-
-#include "hostnet/exposure.hpp"
 
 namespace hostnet {
 

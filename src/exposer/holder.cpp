@@ -1,14 +1,14 @@
 // Holding leases for this process.
 #include "exposer/holder.hpp"
 
-#include <fmt/format.h>
-
-#include <ctime>
-
 #include "core/log.hpp"
 #include "core/random.hpp"
 #include "exposer/exposure_impl.hpp"
 #include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+
+#include <ctime>
 
 namespace hostnet::exposer {
 namespace {
@@ -36,8 +36,8 @@ Holder::~Holder() {
   thread_.join();
 }
 
-std::vector<Exposure> Holder::hold(std::vector<state::Lease> leases, const std::vector<state::Bridge>& bridges,
-                                   Deadline deadline) {
+std::vector<Exposure> Holder::hold(std::vector<state::Lease> leases,
+                                   const std::vector<state::Bridge>& bridges, Deadline deadline) {
   const std::scoped_lock work(work_);
   const auto journal = ledger_.lock(deadline);
   state::Holdings held;
@@ -71,7 +71,8 @@ std::vector<Exposure> Holder::hold(std::vector<state::Lease> leases, const std::
     impl->gateway = lease.gateways.front().to_string();
     impl->interface = held.bridge(lease.ifindex)->name;
     const std::scoped_lock lock(mutex_);
-    held_[lease.id] = {.state = ExposureState::active, .reason = {}, .expires = lease.expires, .ifindex = lease.ifindex};
+    held_[lease.id] = {
+        .state = ExposureState::active, .reason = {}, .expires = lease.expires, .ifindex = lease.ifindex};
     out.emplace_back(std::move(impl));
   }
   return out;

@@ -1,11 +1,21 @@
 // What this process holds, and the thread that looks after it.
 //
-// A lease must not outlive what it stands on, nor stand unguarded because somebody flushed the firewall. While the
-// process holds leases, a thread listens for interfaces that go or change their name (RTNLGRP_LINK), for changes to
-// nf_tables, and for changes of the journal (somebody released a lease of ours), and four times a second compares the
-// size of the legacy tables and looks at the sysctl, the kernel having no notification for those. Whatever is amiss is
-// put back; if that fails, the lease is closed: the sysctl goes off, and the owner is told.
+// A lease must not outlive what it stands on, nor stand unguarded because somebody flushed the firewall.
+// While the process holds leases, a thread listens for interfaces that go or change their name
+// (RTNLGRP_LINK), for changes to nf_tables, and for changes of the journal (somebody released a lease of
+// ours), and four times a second compares the size of the legacy tables and looks at the sysctl, the kernel
+// having no notification for those. Whatever is amiss is put back; if that fails, the lease is closed: the
+// sysctl goes off, and the owner is told.
 #pragma once
+
+#include "core/deadline.hpp"
+#include "core/event_loop.hpp"
+#include "exposer/ledger.hpp"
+#include "firewall/iptables.hpp"
+#include "hostnet/exposer.hpp"
+#include "netlink/link.hpp"
+#include "netlink/monitor.hpp"
+#include "state/owner.hpp"
 
 #include <chrono>
 #include <functional>
@@ -17,15 +27,6 @@
 #include <string>
 #include <thread>
 #include <vector>
-
-#include "core/deadline.hpp"
-#include "core/event_loop.hpp"
-#include "exposer/ledger.hpp"
-#include "firewall/iptables.hpp"
-#include "hostnet/exposer.hpp"
-#include "netlink/link.hpp"
-#include "netlink/monitor.hpp"
-#include "state/owner.hpp"
 
 namespace hostnet::exposer {
 
@@ -44,7 +45,8 @@ class Holder : public std::enable_shared_from_this<Holder> {
   /// Stops the thread. All leases have been released by then: each handle keeps the holder alive.
   ~Holder();
 
-  /// Puts leases into effect, all or none, and holds them for this process; their ids and owner are filled in here.
+  /// Puts leases into effect, all or none, and holds them for this process; their ids and owner are filled in
+  /// here.
   /// @throws Error as Ledger::add().
   std::vector<Exposure> hold(std::vector<state::Lease> leases, const std::vector<state::Bridge>& bridges,
                              Deadline deadline);

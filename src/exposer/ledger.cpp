@@ -1,19 +1,19 @@
 // Changes of what is held.
 #include "exposer/ledger.hpp"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <chrono>
-#include <map>
-#include <tuple>
-
 #include "core/log.hpp"
 #include "core/strings.hpp"
 #include "engine/alias.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/exposer.hpp"
 #include "state/owner.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <tuple>
 
 namespace hostnet::exposer {
 namespace {
@@ -22,7 +22,8 @@ using state::Holdings;
 using state::Lease;
 
 std::int64_t now() {
-  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 std::vector<Ended> without_bridge(const Holdings& holdings, netlink::Rtnl& rtnl) {
@@ -62,7 +63,8 @@ std::set<std::string> ids_of(const std::vector<Ended>& ended) {
 
 }  // namespace
 
-std::optional<Clash> find_clash(const std::vector<firewall::Door>& standing, const std::vector<firewall::Door>& added) {
+std::optional<Clash> find_clash(const std::vector<firewall::Door>& standing,
+                                const std::vector<firewall::Door>& added) {
   const auto key = [](const firewall::Door& door) {
     return std::tuple(door.bridge, door.gateway, door.source, door.protocol, door.listen);
   };
@@ -70,7 +72,8 @@ std::optional<Clash> find_clash(const std::vector<firewall::Door>& standing, con
   for (const auto& door : standing) by_key.emplace(key(door), &door);
   for (const auto& door : added) {
     const auto [found, fresh] = by_key.emplace(key(door), &door);
-    if (!fresh && found->second->host != door.host) return Clash{found->second->lease, door, found->second->host};
+    if (!fresh && found->second->host != door.host)
+      return Clash{found->second->lease, door, found->second->host};
   }
   return std::nullopt;
 }
@@ -104,7 +107,8 @@ void Ledger::add(const state::Journal& journal, Holdings& held, std::vector<Leas
   for (const auto& bridge : bridges) {
     if (wanted.bridge(bridge.ifindex) != nullptr) continue;
     wanted.bridges.push_back(bridge);
-    // The caller looked before it had the lock: what was on then may have been on for a lease that has ended since.
+    // The caller looked before it had the lock: what was on then may have been on for a lease that has ended
+    // since.
     if (const auto link = executor_.rtnl().link(bridge.ifindex))
       wanted.bridges.back().prior_route_localnet = link->route_localnet;
   }
@@ -114,7 +118,8 @@ void Ledger::add(const state::Journal& journal, Holdings& held, std::vector<Leas
     throw Error(Errc::conflict,
                 fmt::format("port {} of {} leads to host port {} already, by lease {}", clash->door.listen,
                             clash->door.bridge, clash->older_host, clash->older),
-                fmt::format("choose another container port (HOST:CONTAINER), or: tc-hostnet release {}", clash->older));
+                fmt::format("choose another container port (HOST:CONTAINER), or: tc-hostnet release {}",
+                            clash->older));
 
   wanted.leases.insert(wanted.leases.end(), leases.begin(), leases.end());
   journal.save(wanted);
@@ -142,9 +147,11 @@ void Ledger::write_aliases(const std::vector<Lease>& leases) {
       try {
         engine::write_alias(record, kAlias, lease.gateways.front(), lease.id, lease.gateways);
       } catch (const Error& error) {
-        // A lease for one container promises the alias there; for a network it is a service to those that take it.
+        // A lease for one container promises the alias there; for a network it is a service to those that
+        // take it.
         if (!lease.sources.empty()) throw;
-        log::warn("{} is not written into container {}: {}", kAlias, record.container.substr(0, 12), error.what());
+        log::warn("{} is not written into container {}: {}", kAlias, record.container.substr(0, 12),
+                  error.what());
       }
     }
 }
@@ -167,8 +174,8 @@ void Ledger::remove(const state::Journal& journal, Holdings& held, const std::se
       try {
         engine::remove_alias(record, lease.id);
       } catch (const Error& error) {
-        failures.push_back(fmt::format("remove the alias from container {}: {}", record.container.substr(0, 12),
-                                       error.what()));
+        failures.push_back(fmt::format("remove the alias from container {}: {}",
+                                       record.container.substr(0, 12), error.what()));
       }
     }
   }
@@ -183,7 +190,9 @@ void Ledger::remove(const state::Journal& journal, Holdings& held, const std::se
   held = std::move(wanted);
 }
 
-bool Ledger::repair(const Holdings& held, Deadline deadline) { return executor_.run(transition(held, held), deadline); }
+bool Ledger::repair(const Holdings& held, Deadline deadline) {
+  return executor_.run(transition(held, held), deadline);
+}
 
 std::vector<std::string> Ledger::rescue(const state::Journal& journal, Deadline deadline) {
   journal.set_aside();

@@ -1,20 +1,21 @@
 // The journal and the kernel kept in step: every change of what is held goes through here.
 //
-// A change takes the journal's lock, first finishes what dead owners left, writes down what it is about to do, runs the
-// steps of the transition, and writes down the result. Killed anywhere in between, the next change or look by anybody
-// finds the lease without a living owner (or marked `releasing`) and leads the kernel back.
+// A change takes the journal's lock, first finishes what dead owners left, writes down what it is about to
+// do, runs the steps of the transition, and writes down the result. Killed anywhere in between, the next
+// change or look by anybody finds the lease without a living owner (or marked `releasing`) and leads the
+// kernel back.
 #pragma once
+
+#include "core/deadline.hpp"
+#include "exposer/executor.hpp"
+#include "hostnet/exposure.hpp"
+#include "state/journal.hpp"
 
 #include <filesystem>
 #include <set>
 #include <span>
 #include <string>
 #include <vector>
-
-#include "core/deadline.hpp"
-#include "exposer/executor.hpp"
-#include "hostnet/exposure.hpp"
-#include "state/journal.hpp"
 
 namespace hostnet::exposer {
 
@@ -25,8 +26,8 @@ struct Ended {
   std::string reason;   ///< "its owner is gone", "its time is up", "bridge br0 is gone"
 };
 
-/// In the network namespace of the thread that made it. Not thread-safe; any number of ledgers, in one process or in
-/// many, may work on the same namespace.
+/// In the network namespace of the thread that made it. Not thread-safe; any number of ledgers, in one
+/// process or in many, may work on the same namespace.
 class Ledger {
  public:
   explicit Ledger(const std::filesystem::path& runtime_dir);
@@ -38,27 +39,29 @@ class Ledger {
   state::Holdings load(const state::Journal& journal);
 
   /// Finishes the leases that nobody holds any more. Returns them; `left` becomes what is still held.
-  /// @throws Error: state_corrupt; failure with all that went wrong, when the leases stay in the journal to be tried
+  /// @throws Error: state_corrupt; failure with all that went wrong, when the leases stay in the journal to
+  /// be tried
   ///         again.
   std::vector<Ended> reap(const state::Journal& journal, state::Holdings& left, Deadline deadline);
 
-  /// Adds leases whose bridges are `bridges` (prior settings included; those held already keep their record) and puts
-  /// them into effect, writing the aliases too. `held` is what reap() left and becomes what is held.
-  /// @throws Error: conflict when a port leads elsewhere already; whatever failed. Nothing of them is left then.
+  /// Adds leases whose bridges are `bridges` (prior settings included; those held already keep their record)
+  /// and puts them into effect, writing the aliases too. `held` is what reap() left and becomes what is held.
+  /// @throws Error: conflict when a port leads elsewhere already; whatever failed. Nothing of them is left
+  /// then.
   void add(const state::Journal& journal, state::Holdings& held, std::vector<state::Lease> leases,
            std::span<const state::Bridge> bridges, Deadline deadline);
 
-  /// Takes leases away. Unknown ids are ignored. @throws Error naming every step that failed; those leases stay in
-  /// the journal as `releasing`.
+  /// Takes leases away. Unknown ids are ignored. @throws Error naming every step that failed; those leases
+  /// stay in the journal as `releasing`.
   void remove(const state::Journal& journal, state::Holdings& held, const std::set<std::string>& leases,
               Deadline deadline);
 
   /// Puts back whatever others have undone. Returns whether anything was amiss. @throws Error.
   bool repair(const state::Holdings& held, Deadline deadline);
 
-  /// For a journal that cannot be read: sets it aside and takes away everything that is ours in the kernel, by our
-  /// chains' names. The prior sysctl values are lost, so the guarded bridges get the kernel's default, 0.
-  /// Returns the bridges so treated. @throws Error.
+  /// For a journal that cannot be read: sets it aside and takes away everything that is ours in the kernel,
+  /// by our chains' names. The prior sysctl values are lost, so the guarded bridges get the kernel's default,
+  /// 0. Returns the bridges so treated. @throws Error.
   std::vector<std::string> rescue(const state::Journal& journal, Deadline deadline);
 
   [[nodiscard]] const std::filesystem::path& folder() const noexcept { return folder_; }
@@ -79,6 +82,7 @@ struct Clash {
 };
 
 /// The first clash between doors that stand and doors to add; equal doors are shared, not clashing. Pure.
-std::optional<Clash> find_clash(const std::vector<firewall::Door>& standing, const std::vector<firewall::Door>& added);
+std::optional<Clash> find_clash(const std::vector<firewall::Door>& standing,
+                                const std::vector<firewall::Door>& added);
 
 }  // namespace hostnet::exposer

@@ -1,15 +1,6 @@
 // The native path: from requests to leases, with the checks that come before anything is changed.
 #include "exposer/native.hpp"
 
-#include <fmt/format.h>
-#include <linux/capability.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <ctime>
-#include <map>
-
 #include "core/log.hpp"
 #include "core/strings.hpp"
 #include "exposer/holder.hpp"
@@ -17,6 +8,15 @@
 #include "firewall/input_check.hpp"
 #include "hostnet/error.hpp"
 #include "netlink/sock_diag.hpp"
+
+#include <fmt/format.h>
+#include <linux/capability.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <ctime>
+#include <map>
+#include <unistd.h>
 
 namespace hostnet::exposer {
 namespace {
@@ -51,20 +51,23 @@ class Listeners {
 };
 
 void check_label(const std::string& label) {
-  const bool printable = std::ranges::none_of(label, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+  const bool printable =
+      std::ranges::none_of(label, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
   if (label.size() > 64 || !printable)
-    throw Error(Errc::invalid_argument, fmt::format("label {} is not 1 to 64 printable characters", quote(label)));
+    throw Error(Errc::invalid_argument,
+                fmt::format("label {} is not 1 to 64 printable characters", quote(label)));
 }
 
-// The service on the gateway's own address and port would become unreachable for the containers behind our back.
+// The service on the gateway's own address and port would become unreachable for the containers behind our
+// back.
 void check_gateway_port(const HostPort& port, Ipv4 gateway, Listeners& listeners) {
   for (const auto& listener : listeners.on(port.protocol, port.container)) {
     if (!listener.serves(gateway)) continue;
     const bool same_service_anyway = !is_bound_to(listener, gateway) && port.host == port.container;
     if (same_service_anyway) continue;
     throw Error(Errc::conflict,
-                fmt::format("a service of uid {} listens on {} already, which containers reach as {}:{}", listener.uid,
-                            listener.to_string(), gateway.to_string(), port.container),
+                fmt::format("a service of uid {} listens on {} already, which containers reach as {}:{}",
+                            listener.uid, listener.to_string(), gateway.to_string(), port.container),
                 "choose another container port (HOST:CONTAINER), or put the exposure before it with --force");
   }
 }
@@ -74,7 +77,8 @@ void check_host_port(const HostPort& port, bool required, Listeners& listeners) 
   if (std::ranges::any_of(found, [](const Listener& l) { return l.serves(firewall::kLoopback); })) return;
   std::string why = fmt::format("nobody listens on 127.0.0.1:{}", port.host);
   if (!found.empty()) why += fmt::format(", only on {}", found.front().to_string());
-  if (required) throw Error(Errc::not_listening, why, "start the service first, or leave out --require-listener");
+  if (required)
+    throw Error(Errc::not_listening, why, "start the service first, or leave out --require-listener");
   log::warn("{}; the port is exposed all the same", why);
 }
 
@@ -82,11 +86,13 @@ void check_firewall(const std::string& bridge) {
   if (!has_capability(CAP_NET_ADMIN)) return;  // a dry run without privilege cannot see the firewall
   const auto blocker = firewall::find_blocker(bridge);
   if (!blocker) return;
-  throw Error(Errc::firewall_blocked,
-              fmt::format("the firewall chain {} drops what it does not know, and no rule of another table can overrule "
-                          "it for traffic from {}",
-                          blocker->chain, bridge),
-              fmt::format("let it in with: {} (or go on regardless with --force)", blocker->remedy));
+  throw Error(
+      Errc::firewall_blocked,
+      fmt::format(
+          "the firewall chain {} drops what it does not know, and no rule of another table can overrule "
+          "it for traffic from {}",
+          blocker->chain, bridge),
+      fmt::format("let it in with: {} (or go on regardless with --force)", blocker->remedy));
 }
 
 class NativeExposer : public Exposer {
@@ -94,9 +100,10 @@ class NativeExposer : public Exposer {
   explicit NativeExposer(const ExposerOptions& options)
       : engine_(options.engine),
         deadline_(options.deadline),
-        holder_(std::make_shared<Holder>(Holder::Settings{.runtime_dir = state::runtime_dir(options.runtime_dir),
-                                                          .release_deadline = options.deadline,
-                                                          .on_state = options.on_state})) {}
+        holder_(
+            std::make_shared<Holder>(Holder::Settings{.runtime_dir = state::runtime_dir(options.runtime_dir),
+                                                      .release_deadline = options.deadline,
+                                                      .on_state = options.on_state})) {}
 
   [[nodiscard]] Path path() const noexcept override { return Path::native; }
   [[nodiscard]] Probe probe() override { return probe_native(); }
@@ -125,7 +132,8 @@ Prepared prepare(std::span<const ExposeRequest> requests, const std::string& eng
   for (const auto& request : requests) {
     check_label(request.label);
     auto ports = normalise(request.ports);
-    if (ports.empty()) throw Error(Errc::invalid_argument, "no port to expose is given", "name at least one port");
+    if (ports.empty())
+      throw Error(Errc::invalid_argument, "no port to expose is given", "name at least one port");
     const auto resolved = resolver.resolve(request.target, request.write_alias, request.force, deadline);
     if (!request.force && !bridges.contains(resolved.bridge.ifindex)) check_firewall(resolved.bridge.name);
     for (const auto& port : ports) {
@@ -159,6 +167,8 @@ Probe probe_native() {
   return probe;
 }
 
-std::unique_ptr<Exposer> make_native(const ExposerOptions& options) { return std::make_unique<NativeExposer>(options); }
+std::unique_ptr<Exposer> make_native(const ExposerOptions& options) {
+  return std::make_unique<NativeExposer>(options);
+}
 
 }  // namespace hostnet::exposer

@@ -1,14 +1,14 @@
 // The native path: DNAT and route_localnet on this host's own bridges.
 #pragma once
 
+#include "core/deadline.hpp"
+#include "hostnet/exposer.hpp"
+#include "state/lease.hpp"
+
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
-
-#include "core/deadline.hpp"
-#include "hostnet/exposer.hpp"
-#include "state/lease.hpp"
 
 namespace hostnet::exposer {
 
@@ -22,7 +22,8 @@ struct Prepared {
 /// @throws Error as Exposer::expose_all().
 Prepared prepare(std::span<const ExposeRequest> requests, const std::string& engine, Deadline deadline);
 
-/// Makes the native exposer, for the network namespace of the calling thread. @throws nothing that probe() would say.
+/// Makes the native exposer, for the network namespace of the calling thread. @throws nothing that probe()
+/// would say.
 std::unique_ptr<Exposer> make_native(const ExposerOptions& options);
 
 /// Whether the native path can work here: privilege and kernel. Changes nothing, loads nothing.

@@ -1,18 +1,18 @@
 // Looking targets up.
 #include "exposer/resolve.hpp"
 
-#include <fcntl.h>
+#include "core/file.hpp"
+#include "core/strings.hpp"
+#include "hostnet/error.hpp"
+#include "hostnet/exposer.hpp"
+
 #include <fmt/format.h>
 #include <net/if.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-
-#include "core/file.hpp"
-#include "core/strings.hpp"
-#include "hostnet/error.hpp"
-#include "hostnet/exposer.hpp"
+#include <fcntl.h>
 
 namespace hostnet::exposer {
 namespace {
@@ -40,7 +40,8 @@ std::optional<std::string> interface_name_fault(std::string_view name) {
   return std::nullopt;
 }
 
-const engine::Endpoint* primary_endpoint(const engine::Container& container, std::optional<Ipv4> default_gateway) {
+const engine::Endpoint* primary_endpoint(const engine::Container& container,
+                                         std::optional<Ipv4> default_gateway) {
   const engine::Endpoint* first = nullptr;
   for (const auto& endpoint : container.endpoints) {
     if (!endpoint.address) continue;
@@ -65,7 +66,8 @@ std::optional<Ipv4> default_gateway(std::string_view proc_net_route) {
 
 void check_network_mode(const engine::Container& container) {
   const auto refuse = [&](std::string_view why, std::string_view hint) {
-    throw Error(Errc::invalid_argument, fmt::format("container {} {}", container.name, why), std::string(hint));
+    throw Error(Errc::invalid_argument, fmt::format("container {} {}", container.name, why),
+                std::string(hint));
   };
   if (container.network_mode == "host")
     refuse("uses the host's network: it reaches 127.0.0.1 as it is", "dial 127.0.0.1 in the container");
@@ -78,10 +80,14 @@ void check_network_mode(const engine::Container& container) {
 
 Resolved Resolver::resolve(const Target& target, bool with_alias, bool force, Deadline deadline) {
   switch (target.kind()) {
-    case Target::Kind::bridge: return bridge(target.name(), force);
-    case Target::Kind::network: return network(target.name(), with_alias, force, deadline);
-    case Target::Kind::container: return container(target.name(), with_alias, force, deadline);
-    case Target::Kind::netns: return netns(target.name(), force);
+    case Target::Kind::bridge:
+      return bridge(target.name(), force);
+    case Target::Kind::network:
+      return network(target.name(), with_alias, force, deadline);
+    case Target::Kind::container:
+      return container(target.name(), with_alias, force, deadline);
+    case Target::Kind::netns:
+      return netns(target.name(), force);
   }
   throw Error(Errc::invalid_argument, "a target of no known kind");
 }
@@ -96,11 +102,12 @@ void Resolver::check_ports_of(const netlink::Link& bridge, bool force) {
   if (force) return;
   for (const auto& port : rtnl_.links())
     if (port.master == bridge.ifindex && !stays_on_host(port))
-      throw Error(Errc::invalid_argument,
-                  fmt::format("bridge {} leads out of this machine by its port {}: other machines would reach the "
-                              "exposed ports",
-                              bridge.name, port.name),
-                  "if that is meant, add --force");
+      throw Error(
+          Errc::invalid_argument,
+          fmt::format("bridge {} leads out of this machine by its port {}: other machines would reach the "
+                      "exposed ports",
+                      bridge.name, port.name),
+          "if that is meant, add --force");
 }
 
 Resolved Resolver::bridge(const std::string& name, bool force) {
@@ -112,15 +119,17 @@ Resolved Resolver::bridge(const std::string& name, bool force) {
     throw Error(Errc::not_found, fmt::format("there is no interface {}", name),
                 "see the bridges: ip link show type bridge");
   if (link->kind != "bridge")
-    throw Error(Errc::invalid_argument,
-                fmt::format("{} is not a bridge but {}", name,
-                            link->kind.empty() ? "a physical or loopback interface" : "of kind " + link->kind),
-                "see the bridges: ip link show type bridge");
+    throw Error(
+        Errc::invalid_argument,
+        fmt::format("{} is not a bridge but {}", name,
+                    link->kind.empty() ? "a physical or loopback interface" : "of kind " + link->kind),
+        "see the bridges: ip link show type bridge");
   check_ports_of(*link, force);
   Resolved out{.bridge = std::move(*link), .gateways = {}, .sources = {}, .aliases = {}};
   for (const auto& address : rtnl_.addresses(out.bridge.ifindex)) push_unique(out.gateways, address.address);
   if (out.gateways.empty())
-    throw Error(Errc::not_found, fmt::format("bridge {} has no IPv4 address: its containers have no gateway to dial", name),
+    throw Error(Errc::not_found,
+                fmt::format("bridge {} has no IPv4 address: its containers have no gateway to dial", name),
                 fmt::format("give it one, for example: ip address add 192.0.2.1/24 dev {}", name));
   return out;
 }
@@ -128,28 +137,35 @@ Resolved Resolver::bridge(const std::string& name, bool force) {
 netlink::Link Resolver::local_bridge(const std::string& name, const std::string& whose) {
   auto link = rtnl_.link(name);
   if (link && link->kind == "bridge") return std::move(*link);
-  throw Error(Errc::no_path,
-              fmt::format("bridge {} of {} is not in this network namespace: the engine runs rootless, in a VM or in a "
-                          "container",
-                          quote(name), whose),
-              "run tc-hostnet where the engine's bridges are");
+  throw Error(
+      Errc::no_path,
+      fmt::format(
+          "bridge {} of {} is not in this network namespace: the engine runs rootless, in a VM or in a "
+          "container",
+          quote(name), whose),
+      "run tc-hostnet where the engine's bridges are");
 }
 
-// The network's own gateway first, then the address to which the engine resolves `host-gateway`, whatever network the
-// container is on.
+// The network's own gateway first, then the address to which the engine resolves `host-gateway`, whatever
+// network the container is on.
 std::vector<Ipv4> Resolver::gateways_of(const netlink::Link& bridge, std::optional<Ipv4> configured,
                                         const std::string& whose, Deadline deadline) {
   const auto own = rtnl_.addresses(bridge.ifindex);
-  const auto owns = [&](Ipv4 address) { return std::ranges::find(own, address, &netlink::Address::address) != own.end(); };
+  const auto owns = [&](Ipv4 address) {
+    return std::ranges::find(own, address, &netlink::Address::address) != own.end();
+  };
   if (!configured && !own.empty()) configured = own.front().address;
   if (!configured)
-    throw Error(Errc::not_found, fmt::format("{} has no IPv4 gateway: its containers have no address of the host to dial", whose),
-                "use a network with a gateway");
+    throw Error(
+        Errc::not_found,
+        fmt::format("{} has no IPv4 gateway: its containers have no address of the host to dial", whose),
+        "use a network with a gateway");
   if (!owns(*configured))
-    throw Error(Errc::no_path,
-                fmt::format("the gateway {} of {} is not an address of its bridge {}: another machine answers there",
-                            configured->to_string(), whose, bridge.name),
-                "use a network whose gateway is this host");
+    throw Error(
+        Errc::no_path,
+        fmt::format("the gateway {} of {} is not an address of its bridge {}: another machine answers there",
+                    configured->to_string(), whose, bridge.name),
+        "use a network whose gateway is this host");
   std::vector<Ipv4> gateways{*configured};
   if (const auto host_gateway = client().host_gateway(deadline)) {
     const auto all = rtnl_.addresses();
@@ -190,9 +206,11 @@ Resolved Resolver::container(const std::string& name, bool with_alias, bool forc
   const auto route = try_read_file(fmt::format("/proc/{}/net/route", container.pid)).value_or("");
   const auto* const endpoint = primary_endpoint(container, default_gateway(route));
   if (endpoint == nullptr)
-    throw Error(Errc::not_found, fmt::format("container {} has no IPv4 address on any network", container.name),
+    throw Error(Errc::not_found,
+                fmt::format("container {} has no IPv4 address on any network", container.name),
                 "connect it to a bridge network: docker network connect NETWORK " + container.name);
-  auto out = network(endpoint->network_id.empty() ? endpoint->network : endpoint->network_id, false, force, deadline);
+  auto out = network(endpoint->network_id.empty() ? endpoint->network : endpoint->network_id, false, force,
+                     deadline);
   out.sources = {*endpoint->address};
   if (with_alias) out.aliases = {engine::alias_record(container)};
   return out;
@@ -211,7 +229,8 @@ Resolved Resolver::netns(const std::string& path, bool force) {
   for (const auto& link : inside.links()) {
     if (link.kind != "veth" || link.peer == 0) continue;
     const auto peer = rtnl_.link(link.peer);
-    // The number counts in the peer's namespace, which need not be ours; a veth here that points back is the one.
+    // The number counts in the peer's namespace, which need not be ours; a veth here that points back is the
+    // one.
     if (!peer || peer->kind != "veth" || peer->peer != link.ifindex || peer->master == 0) continue;
     const auto master = rtnl_.link(peer->master);
     if (!master) continue;
@@ -219,10 +238,11 @@ Resolved Resolver::netns(const std::string& path, bool force) {
     for (const auto& address : inside.addresses(link.ifindex)) push_unique(out.sources, address.address);
     if (!out.sources.empty()) return out;
   }
-  throw Error(Errc::not_found,
-              fmt::format("netns {} does not hang on a bridge of this namespace by a veth pair with an IPv4 address",
-                          quote(path)),
-              "name its bridge instead: --bridge IF");
+  throw Error(
+      Errc::not_found,
+      fmt::format("netns {} does not hang on a bridge of this namespace by a veth pair with an IPv4 address",
+                  quote(path)),
+      "name its bridge instead: --bridge IF");
 }
 
 }  // namespace hostnet::exposer

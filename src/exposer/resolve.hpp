@@ -1,16 +1,16 @@
 // From a target's name to what the firewall needs to know of it: bridge, gateways, sources.
 #pragma once
 
-#include <optional>
-#include <string>
-#include <vector>
-
 #include "core/deadline.hpp"
 #include "core/ipv4.hpp"
 #include "engine/alias.hpp"
 #include "engine/client.hpp"
 #include "hostnet/target.hpp"
 #include "netlink/link.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
 
 namespace hostnet::exposer {
 
@@ -28,9 +28,10 @@ class Resolver {
   /// `engine` as in ExposerOptions.
   Resolver(netlink::Rtnl& rtnl, std::string engine) : rtnl_(rtnl), engine_(std::move(engine)) {}
 
-  /// @throws Error: invalid_argument (malformed name, not a bridge, network mode without a bridge), not_found (no such
-  ///         thing, no gateway address), no_path (the bridge is not in this network namespace), conflict (the user has
-  ///         defined the alias), and all that the engine's client throws.
+  /// @throws Error: invalid_argument (malformed name, not a bridge, network mode without a bridge), not_found
+  /// (no such
+  ///         thing, no gateway address), no_path (the bridge is not in this network namespace), conflict (the
+  ///         user has defined the alias), and all that the engine's client throws.
   Resolved resolve(const Target& target, bool with_alias, bool force, Deadline deadline);
 
  private:
@@ -50,13 +51,14 @@ class Resolver {
   std::optional<engine::Client> client_;
 };
 
-/// Why an interface name cannot be one, or nullopt. Stricter than the kernel, which allows all but '/' and blanks: a
-/// name also stands in rules that people copy into a shell.
+/// Why an interface name cannot be one, or nullopt. Stricter than the kernel, which allows all but '/' and
+/// blanks: a name also stands in rules that people copy into a shell.
 std::optional<std::string> interface_name_fault(std::string_view name);
 
-/// The endpoint by which a container reaches the world: the one whose gateway is its default route (`default_gateway`,
-/// nullopt when it has none), else the first that has an address. Null when none has.
-const engine::Endpoint* primary_endpoint(const engine::Container& container, std::optional<Ipv4> default_gateway);
+/// The endpoint by which a container reaches the world: the one whose gateway is its default route
+/// (`default_gateway`, nullopt when it has none), else the first that has an address. Null when none has.
+const engine::Endpoint* primary_endpoint(const engine::Container& container,
+                                         std::optional<Ipv4> default_gateway);
 
 /// The gateway of the default route in the text of /proc/PID/net/route (proc(5)); nullopt when there is none.
 std::optional<Ipv4> default_gateway(std::string_view proc_net_route);

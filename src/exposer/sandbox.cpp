@@ -1,15 +1,18 @@
 // Building the sandbox, from both sides of the fork.
 #include "exposer/sandbox.hpp"
 
-#include <fcntl.h>
+#include "core/file.hpp"
+#include "core/random.hpp"
+#include "engine/hosts_file.hpp"
+#include "hostnet/error.hpp"
+#include "hostnet/exposer.hpp"
+
 #include <fmt/format.h>
-#include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -17,12 +20,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-
-#include "core/file.hpp"
-#include "core/random.hpp"
-#include "engine/hosts_file.hpp"
-#include "hostnet/error.hpp"
-#include "hostnet/exposer.hpp"
+#include <fcntl.h>
+#include <sched.h>
+#include <unistd.h>
 
 namespace hostnet::exposer {
 namespace {
@@ -37,7 +37,8 @@ constexpr char kReady = '\0';  // what the child says first; anything else is th
 
 // A copy of the host's file with the alias, mounted over it where only the child and its children see that.
 void mount_hosts_file(Ipv4 gateway) {
-  const auto text = engine::with_alias(try_read_file(kHosts).value_or("127.0.0.1\tlocalhost\n"), kAlias, gateway, "run");
+  const auto text =
+      engine::with_alias(try_read_file(kHosts).value_or("127.0.0.1\tlocalhost\n"), kAlias, gateway, "run");
   char path[] = "/tmp/tc-hostnet-hosts-XXXXXX";
   const Fd fd(::mkostemp(path, O_CLOEXEC));
   if (!fd) throw Error::from_errno("create a hosts file", errno);
@@ -64,7 +65,8 @@ std::vector<std::string> read_command(int channel) {
   try {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent) ::_exit(125);  // it died before the line above
-    if (::unshare(CLONE_NEWNET | CLONE_NEWNS) != 0) throw Error::from_errno("make a network namespace", errno);
+    if (::unshare(CLONE_NEWNET | CLONE_NEWNS) != 0)
+      throw Error::from_errno("make a network namespace", errno);
     if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
       throw Error::from_errno("make the mounts private", errno);
     netlink::Rtnl rtnl;
@@ -105,7 +107,8 @@ std::optional<SandboxNet> free_net(const std::vector<netlink::Route>& routes,
   for (std::uint32_t offset = 1U << 17; offset >= step; offset -= step) {
     const Ipv4 net{first.host + offset - step};
     const bool taken =
-        std::ranges::any_of(routes, [&](const auto& r) { return r.prefix > 0 && overlaps(net, r.destination, r.prefix); }) ||
+        std::ranges::any_of(
+            routes, [&](const auto& r) { return r.prefix > 0 && overlaps(net, r.destination, r.prefix); }) ||
         std::ranges::any_of(addresses, [&](const auto& a) { return overlaps(net, a.address, a.prefix); });
     if (!taken) return SandboxNet{{net.host + 1}, {net.host + 2}};
   }
@@ -114,7 +117,8 @@ std::optional<SandboxNet> free_net(const std::vector<netlink::Route>& routes,
 
 Sandbox::Sandbox() {
   int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) throw Error::from_errno("socketpair", errno);
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+    throw Error::from_errno("socketpair", errno);
   channel_.reset(ends[0]);
   Fd theirs(ends[1]);
   const pid_t parent = ::getpid();
@@ -149,7 +153,9 @@ netlink::Link Sandbox::connect(const Ledger& ledger, Deadline deadline) {
   const auto journal = ledger.lock(deadline);
 
   const auto net = free_net(host.routes(), host.addresses());
-  if (!net) throw Error(Errc::conflict, "no /30 of 198.18.0.0/15 is free on this host", "end other `tc-hostnet run`s");
+  if (!net)
+    throw Error(Errc::conflict, "no /30 of 198.18.0.0/15 is free on this host",
+                "end other `tc-hostnet run`s");
   net_ = *net;
   const auto name = "tchn-" + random_hex(8);
   host.add_veth(name, "eth0", netns_.get());

@@ -1,21 +1,23 @@
-// A network namespace of its own for one child process, joined to the host by a veth pair: what `run` runs in.
+// A network namespace of its own for one child process, joined to the host by a veth pair: what `run` runs
+// in.
 //
-// The child sees loopback, one eth0 with a /30, a default route to the host's end, and a hosts file of its own with the
-// alias; nothing forwards it any further. There is nothing to clean up: the namespace, and with it both ends of the
-// pair and their settings, goes with the last process in it, and the child goes with its parent, however that ends.
+// The child sees loopback, one eth0 with a /30, a default route to the host's end, and a hosts file of its
+// own with the alias; nothing forwards it any further. There is nothing to clean up: the namespace, and with
+// it both ends of the pair and their settings, goes with the last process in it, and the child goes with its
+// parent, however that ends.
 #pragma once
-
-#include <sys/types.h>
-
-#include <optional>
-#include <string>
-#include <vector>
 
 #include "core/deadline.hpp"
 #include "core/fd.hpp"
 #include "core/ipv4.hpp"
 #include "exposer/ledger.hpp"
 #include "netlink/link.hpp"
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <vector>
 
 namespace hostnet::exposer {
 
@@ -26,9 +28,10 @@ struct SandboxNet {
   static constexpr unsigned prefix = 30;
 };
 
-/// The highest free /30 of 198.18.0.0/15 (RFC 2544: for testing devices on one's own, never routed), where no route or
-/// address of this host lies in it. nullopt when all are taken. Pure.
-std::optional<SandboxNet> free_net(const std::vector<netlink::Route>& routes, const std::vector<netlink::Address>& addresses);
+/// The highest free /30 of 198.18.0.0/15 (RFC 2544: for testing devices on one's own, never routed), where no
+/// route or address of this host lies in it. nullopt when all are taken. Pure.
+std::optional<SandboxNet> free_net(const std::vector<netlink::Route>& routes,
+                                   const std::vector<netlink::Address>& addresses);
 
 /// Not thread-safe; must be made before the process has threads, for it forks.
 class Sandbox {
@@ -40,12 +43,13 @@ class Sandbox {
   /// A child that was never told to run is ended.
   ~Sandbox();
 
-  /// Joins it to the host. The ledger's lock is held meanwhile, so that two sandboxes never choose the same addresses.
-  /// Returns the host's end. @throws Error.
+  /// Joins it to the host. The ledger's lock is held meanwhile, so that two sandboxes never choose the same
+  /// addresses. Returns the host's end. @throws Error.
   netlink::Link connect(const Ledger& ledger, Deadline deadline);
 
   /// Gives the child its hosts file and the command. From now on the child is the caller's to wait for.
-  /// The child exits with 127 when there is no such program, 126 when it cannot be run, 125 on any other failure.
+  /// The child exits with 127 when there is no such program, 126 when it cannot be run, 125 on any other
+  /// failure.
   void run(const std::vector<std::string>& command);
 
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }

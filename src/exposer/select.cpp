@@ -1,11 +1,11 @@
 // Choosing a path, and making its exposer.
 #include "exposer/select.hpp"
 
-#include <fmt/format.h>
-
 #include "core/strings.hpp"
 #include "exposer/native.hpp"
 #include "hostnet/error.hpp"
+
+#include <fmt/format.h>
 
 namespace hostnet {
 
@@ -17,11 +17,13 @@ Choice choose(Path wanted, const std::vector<Candidate>& candidates) {
   Choice choice;
   for (const auto& [path, probe] : candidates) {
     if (wanted != Path::automatic && path != wanted) continue;
-    for (const auto& reason : probe.reasons) choice.reasons.push_back(fmt::format("{}: {}", to_string(path), reason));
+    for (const auto& reason : probe.reasons)
+      choice.reasons.push_back(fmt::format("{}: {}", to_string(path), reason));
     if (!probe.usable) continue;
     choice.path = path;
-    choice.reasons.push_back(fmt::format("{}: {}", to_string(path),
-                                         wanted == Path::automatic ? "the first that is usable here" : "as asked for"));
+    choice.reasons.push_back(
+        fmt::format("{}: {}", to_string(path),
+                    wanted == Path::automatic ? "the first that is usable here" : "as asked for"));
     break;
   }
   return choice;
@@ -35,7 +37,8 @@ std::unique_ptr<Exposer> make_exposer(ExposerOptions options) {
   const auto choice = exposer::choose(options.path, exposer::probe_paths());
   if (!choice.path)
     throw Error(options.path == Path::automatic ? Errc::no_path : Errc::not_authorised,
-                fmt::format("no usable path: {}", list_of(choice.reasons)), "run it as root: sudo tc-hostnet …");
+                fmt::format("no usable path: {}", list_of(choice.reasons)),
+                "run it as root: sudo tc-hostnet …");
   return exposer::make_native(options);
 }
 

@@ -1,10 +1,10 @@
 // Which path serves, as a pure function of what was found out.
 #pragma once
 
+#include "hostnet/exposer.hpp"
+
 #include <string>
 #include <vector>
-
-#include "hostnet/exposer.hpp"
 
 namespace hostnet::exposer {
 
@@ -15,8 +15,9 @@ struct Candidate {
 };
 
 struct Choice {
-  std::optional<Path> path;          ///< nullopt when none is usable.
-  std::vector<std::string> reasons;  ///< For each path passed over, and for the one taken: "native: it needs …".
+  std::optional<Path> path;  ///< nullopt when none is usable.
+  std::vector<std::string>
+      reasons;  ///< For each path passed over, and for the one taken: "native: it needs …".
 };
 
 /// The first usable candidate, in the order given, or the wanted one and no other. Pure.

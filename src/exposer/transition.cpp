@@ -69,7 +69,8 @@ std::vector<Guard> guards_of(const Holdings& holdings) {
   std::vector<Guard> guards;
   for (const auto& bridge : holdings.bridges) {
     const auto found = gateways.find(bridge.ifindex);
-    if (found != gateways.end()) guards.push_back({bridge.name, {found->second.begin(), found->second.end()}});
+    if (found != gateways.end())
+      guards.push_back({bridge.name, {found->second.begin(), found->second.end()}});
   }
   return guards;
 }
@@ -91,7 +92,9 @@ std::vector<Door> doors_of(const Holdings& holdings) {
   return doors;
 }
 
-firewall::Ruleset ruleset_of(const Holdings& holdings) { return firewall::plan(guards_of(holdings), doors_of(holdings)); }
+firewall::Ruleset ruleset_of(const Holdings& holdings) {
+  return firewall::plan(guards_of(holdings), doors_of(holdings));
+}
 
 std::vector<Step> transition(const Holdings& before, const Holdings& after) {
   using firewall::Table;
@@ -107,19 +110,22 @@ std::vector<Step> transition(const Holdings& before, const Holdings& after) {
   const bool shrinks = during.of(Table::filter) != last.of(Table::filter);
   const bool grows = during.of(Table::filter) != firewall::plan(guards_before, {}).of(Table::filter);
   if (grows || !shrinks)
-    for (const auto table : {Table::raw, Table::mangle, Table::filter}) steps.push_back(ApplyTable{during.of(table)});
+    for (const auto table : {Table::raw, Table::mangle, Table::filter})
+      steps.push_back(ApplyTable{during.of(table)});
 
   steps.push_back(ApplyTable{last.of(Table::nat)});
   if (auto closed = closed_doors(doors_of(before), doors_after); !closed.empty())
     steps.push_back(CutFlows{std::move(closed), doors_after});
 
-  for (const auto& bridge : after.bridges) steps.push_back(SetRouteLocalnet{bridge.ifindex, bridge.name, true});
+  for (const auto& bridge : after.bridges)
+    steps.push_back(SetRouteLocalnet{bridge.ifindex, bridge.name, true});
   for (const auto& bridge : before.bridges)
     if (after.bridge(bridge.ifindex) == nullptr && !bridge.prior_route_localnet)
       steps.push_back(SetRouteLocalnet{bridge.ifindex, bridge.name, false});
 
   if (shrinks)
-    for (const auto table : {Table::filter, Table::mangle, Table::raw}) steps.push_back(ApplyTable{last.of(table)});
+    for (const auto table : {Table::filter, Table::mangle, Table::raw})
+      steps.push_back(ApplyTable{last.of(table)});
   return steps;
 }
 

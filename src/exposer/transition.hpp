@@ -1,18 +1,18 @@
 // From what was held to what shall be held: the steps, in the only safe order, as data.
 //
-// The invariant at every point between two steps: a bridge with route_localnet=1 that we set has its guard in place.
-// So a set-up goes guard → DNAT → sysctl, and a tear-down DNAT → live flows → sysctl → guard, and a change that is both
-// goes through the union of the guards. Whoever is killed between two steps leaves a state from which the same function
-// leads on, because every step is idempotent.
+// The invariant at every point between two steps: a bridge with route_localnet=1 that we set has its guard in
+// place. So a set-up goes guard → DNAT → sysctl, and a tear-down DNAT → live flows → sysctl → guard, and a
+// change that is both goes through the union of the guards. Whoever is killed between two steps leaves a
+// state from which the same function leads on, because every step is idempotent.
 #pragma once
-
-#include <string>
-#include <variant>
-#include <vector>
 
 #include "firewall/ruleset.hpp"
 #include "netlink/conntrack.hpp"
 #include "state/lease.hpp"
+
+#include <string>
+#include <variant>
+#include <vector>
 
 namespace hostnet::exposer {
 
@@ -43,7 +43,8 @@ std::vector<firewall::Door> doors_of(const state::Holdings& holdings);
 /// All four tables for what is held.
 firewall::Ruleset ruleset_of(const state::Holdings& holdings);
 
-/// The steps from `before` to `after`. Equal arguments give the steps that put right whatever others have undone.
+/// The steps from `before` to `after`. Equal arguments give the steps that put right whatever others have
+/// undone.
 std::vector<Step> transition(const state::Holdings& before, const state::Holdings& after);
 
 /// Which of the flows came in by a closed door and by no open one.

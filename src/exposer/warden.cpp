@@ -1,4 +1,9 @@
 // The thread of Holder: notices what others do to what we hold, and puts it right or closes it.
+#include "core/file.hpp"
+#include "core/log.hpp"
+#include "exposer/holder.hpp"
+#include "hostnet/error.hpp"
+
 #include <fmt/format.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
@@ -9,19 +14,14 @@
 #include <csignal>
 #include <ctime>
 
-#include "core/file.hpp"
-#include "core/log.hpp"
-#include "exposer/holder.hpp"
-#include "hostnet/error.hpp"
-
 namespace hostnet::exposer {
 namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kLookPeriod = 250ms;   // the cheap comparison of the legacy tables' sizes, and the sysctl
-constexpr auto kCheckPeriod = 5s;     // the full one, for changes that leave the sizes as they were
-constexpr auto kSettle = 50ms;        // others' changes come in bursts
+constexpr auto kLookPeriod = 250ms;  // the cheap comparison of the legacy tables' sizes, and the sysctl
+constexpr auto kCheckPeriod = 5s;    // the full one, for changes that leave the sizes as they were
+constexpr auto kSettle = 50ms;       // others' changes come in bursts
 constexpr auto kRepairDeadline = 5s;
 
 void drain(int fd) {
@@ -30,8 +30,8 @@ void drain(int fd) {
   }
 }
 
-// A lease for one container ends with it, for its address may be given to another. Only the leases of this process:
-// what is not to be seen from here may run in another pid namespace.
+// A lease for one container ends with it, for its address may be given to another. Only the leases of this
+// process: what is not to be seen from here may run in another pid namespace.
 std::set<std::string> of_stopped_containers(const state::Holdings& held, const std::set<std::string>& mine) {
   std::set<std::string> stopped;
   for (const auto& lease : held.leases) {
@@ -63,7 +63,8 @@ struct Holder::Monitors {
   bool check_is_due = false;
 };
 
-// Everything is subscribed to in the caller's thread, before hold() returns: nothing that happens after is missed.
+// Everything is subscribed to in the caller's thread, before hold() returns: nothing that happens after is
+// missed.
 void Holder::start_watching() {
   if (!monitors_) subscribe();
   // Each time, for the folder is another one after all had been released and it was tidied away.
@@ -150,7 +151,8 @@ void Holder::check() {
   const auto stopped = of_stopped_containers(held, mine);
   ledger_.remove(journal, held, stopped, deadline);
   for (const auto& lease : stopped) end(lease, ExposureState::released, "its container has stopped");
-  if (ledger_.repair(held, deadline)) log::warn("the rules or settings of a lease had been changed; they are put back");
+  if (ledger_.repair(held, deadline))
+    log::warn("the rules or settings of a lease had been changed; they are put back");
   drop_owner_if_idle(journal, held);
 }
 
@@ -198,7 +200,8 @@ void Holder::release_expired() {
   {
     const std::scoped_lock lock(mutex_);
     for (const auto& [id, held] : held_)
-      if (held.state == ExposureState::active && held.expires && *held.expires <= std::time(nullptr)) due.insert(id);
+      if (held.state == ExposureState::active && held.expires && *held.expires <= std::time(nullptr))
+        due.insert(id);
   }
   if (due.empty()) return;
   const std::scoped_lock work(work_);

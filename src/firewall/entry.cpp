@@ -1,10 +1,12 @@
-// Encoding of ipt_entry blobs. Sources: linux/netfilter_ipv4/ip_tables.h and the xt_*.h headers beside it; every
-// part is padded to XT_ALIGN, and the interface mask covers the terminating NUL, else "br1" would match "br10".
+// Encoding of ipt_entry blobs. Sources: linux/netfilter_ipv4/ip_tables.h and the xt_*.h headers beside it;
+// every part is padded to XT_ALIGN, and the interface mask covers the terminating NUL, else "br1" would match
+// "br10".
 #include "firewall/entry.hpp"
 
-#include <fmt/format.h>
-#include <netinet/in.h>
+#include "core/strings.hpp"
+#include "hostnet/error.hpp"
 
+#include <fmt/format.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_nat.h>
 #include <linux/netfilter/x_tables.h>
@@ -12,17 +14,19 @@
 #include <linux/netfilter/xt_conntrack.h>
 #include <linux/netfilter/xt_tcpudp.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
+#include <netinet/in.h>
 
 #include <cstring>
-
-#include "core/strings.hpp"
-#include "hostnet/error.hpp"
 
 namespace hostnet::firewall {
 namespace {
 
-void set_size(xt_entry_match& match, std::size_t size) { match.u.match_size = static_cast<std::uint16_t>(size); }
-void set_size(xt_entry_target& target, std::size_t size) { target.u.target_size = static_cast<std::uint16_t>(size); }
+void set_size(xt_entry_match& match, std::size_t size) {
+  match.u.match_size = static_cast<std::uint16_t>(size);
+}
+void set_size(xt_entry_target& target, std::size_t size) {
+  target.u.target_size = static_cast<std::uint16_t>(size);
+}
 
 // Appends the parts of an entry one after another, each zero-padded to the kernel's alignment.
 class Blob {
@@ -119,8 +123,8 @@ void add_dnat_state(Blob& blob, const DnatState& state) {
 void add_comment(Blob& blob, const std::string& comment) {
   xt_comment_info match{};
   if (comment.size() >= sizeof match.comment)
-    throw Error(Errc::invalid_argument,
-                fmt::format("a rule comment of {} bytes is longer than {}", comment.size(), sizeof match.comment - 1));
+    throw Error(Errc::invalid_argument, fmt::format("a rule comment of {} bytes is longer than {}",
+                                                    comment.size(), sizeof match.comment - 1));
   comment.copy(match.comment, sizeof match.comment - 1);
   blob.add_match("comment", 0, match);
 }

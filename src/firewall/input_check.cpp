@@ -25,14 +25,18 @@ bool is_iptables_nft_input(const netlink::NftChain& chain) {
   return chain.base && chain.family == "ip" && chain.table == "filter" && chain.name == "INPUT";
 }
 
-std::optional<Blocker> find_blocker(const std::vector<netlink::NftChain>& chains,
-                                    const std::function<std::vector<netlink::NftRule>(const netlink::NftChain&)>& rules,
-                                    const std::string& bridge) {
+std::optional<Blocker> find_blocker(
+    const std::vector<netlink::NftChain>& chains,
+    const std::function<std::vector<netlink::NftRule>(const netlink::NftChain&)>& rules,
+    const std::string& bridge) {
   for (const auto& chain : chains) {
-    if (!chain.base || chain.hook != NF_INET_LOCAL_IN || !chain.drop_policy || is_iptables_nft_input(chain)) continue;
-    if (std::ranges::any_of(rules(chain), [&](const auto& rule) { return certainly_accepts(rule, bridge); })) continue;
+    if (!chain.base || chain.hook != NF_INET_LOCAL_IN || !chain.drop_policy || is_iptables_nft_input(chain))
+      continue;
+    if (std::ranges::any_of(rules(chain), [&](const auto& rule) { return certainly_accepts(rule, bridge); }))
+      continue;
     const auto name = fmt::format("{} {} {}", chain.family, chain.table, chain.name);
-    return Blocker{name, fmt::format("nft insert rule {} iifname \"{}\" ct status dnat accept", name, bridge)};
+    return Blocker{name,
+                   fmt::format("nft insert rule {} iifname \"{}\" ct status dnat accept", name, bridge)};
   }
   return std::nullopt;
 }

@@ -1,10 +1,16 @@
 // The libiptc applier.
 #include "firewall/iptables.hpp"
 
+#include "core/file.hpp"
+#include "core/log.hpp"
+#include "core/strings.hpp"
+#include "firewall/entry.hpp"
+#include "firewall/xtables_lock.hpp"
+#include "hostnet/error.hpp"
+
 #include <fmt/format.h>
 #include <libiptc/libiptc.h>
 #include <netinet/in.h>
-#include <spawn.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -12,15 +18,9 @@
 #include <cerrno>
 #include <cstring>
 #include <set>
+#include <spawn.h>
 #include <thread>
 #include <unordered_map>
-
-#include "core/file.hpp"
-#include "core/log.hpp"
-#include "core/strings.hpp"
-#include "firewall/entry.hpp"
-#include "firewall/xtables_lock.hpp"
-#include "hostnet/error.hpp"
 
 namespace hostnet::firewall {
 namespace {
@@ -41,7 +41,8 @@ void load_module(const char* module) {
   const char* const argv[] = {path.c_str(), "-q", module, nullptr};
   char* const environment[] = {nullptr};
   pid_t pid = 0;
-  if (::posix_spawn(&pid, path.c_str(), nullptr, nullptr, const_cast<char* const*>(argv), environment) != 0) return;
+  if (::posix_spawn(&pid, path.c_str(), nullptr, nullptr, const_cast<char* const*>(argv), environment) != 0)
+    return;
   while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
   }
 }
@@ -111,8 +112,9 @@ class Edit {
     return signature(*entry.get(), target);
   }
 
-  // Keeps the rules that are there in the planned order already, removes the rest, and puts in what lacks, each at
-  // its place. Leases come and go, but those that stay keep their order, so nearly all rules are kept.
+  // Keeps the rules that are there in the planned order already, removes the rest, and puts in what lacks,
+  // each at its place. Leases come and go, but those that stay keep their order, so nearly all rules are
+  // kept.
   void sync_own_chain() {
     const auto present = existing(plan_.chain, [](const char*) { return true; });
     std::vector<Entry> entries;
@@ -163,7 +165,8 @@ class Edit {
     }
   }
 
-  // The built-in chain is shared with others: only jumps to our chain are ours, and others may stand ahead of them.
+  // The built-in chain is shared with others: only jumps to our chain are ours, and others may stand ahead of
+  // them.
   void sync_jumps() {
     std::multiset<std::string> lacking;
     std::vector<Entry> entries;
@@ -171,9 +174,8 @@ class Edit {
       entries.push_back(encode(rule));
       lacking.insert(signature_of(entries.back(), rule));
     }
-    const auto present = existing(plan_.hook, [this](const char* target) {
-      return std::strcmp(target, plan_.chain) == 0;
-    });
+    const auto present =
+        existing(plan_.hook, [this](const char* target) { return std::strcmp(target, plan_.chain) == 0; });
     std::vector<unsigned> surplus;
     for (const auto& jump : present) {
       const auto found = lacking.find(jump.signature);
@@ -183,7 +185,8 @@ class Edit {
         surplus.push_back(jump.position);
       }
     }
-    for (auto position = surplus.rbegin(); position != surplus.rend(); ++position) remove(plan_.hook, *position);
+    for (auto position = surplus.rbegin(); position != surplus.rend(); ++position)
+      remove(plan_.hook, *position);
     for (std::size_t i = entries.size(); i-- > 0;) {
       const auto found = lacking.find(signature_of(entries[i], plan_.jumps[i]));
       if (found == lacking.end()) continue;

@@ -1,15 +1,15 @@
 // Editing the INPUT chain of iptables-nft.
 #include "firewall/managed_input.hpp"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-
 #include "core/process.hpp"
 #include "core/strings.hpp"
 #include "firewall/input_check.hpp"
 #include "firewall/xtables_lock.hpp"
 #include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
 
 namespace hostnet::firewall {
 namespace {
@@ -21,7 +21,8 @@ std::string run(const std::vector<std::string>& command, std::string_view input,
     throw Error(Errc::failure, fmt::format("{} failed: {}", command.front(), trim(result.errors)));
   } catch (const Error& error) {
     if (error.code() != Errc::not_found) throw;
-    throw Error(Errc::no_path, fmt::format("INPUT is managed by iptables-nft, and there is no {}", command.front()),
+    throw Error(Errc::no_path,
+                fmt::format("INPUT is managed by iptables-nft, and there is no {}", command.front()),
                 "install it: apt-get install iptables");
   }
 }
@@ -46,7 +47,8 @@ std::optional<std::string> restore_script(const TablePlan& input, std::string_vi
   std::vector<std::string> rules;
   for (const auto line : split(saved, '\n')) {
     if (line.starts_with(fmt::format(":{} ", input.chain))) chain_present = true;
-    if (line.starts_with(in_hook) && line.ends_with(to_chain)) jumps.emplace_back(line.substr(in_hook.size()));
+    if (line.starts_with(in_hook) && line.ends_with(to_chain))
+      jumps.emplace_back(line.substr(in_hook.size()));
     if (line.starts_with(in_chain)) rules.emplace_back(line.substr(in_chain.size()));
   }
   const auto text_of = [](const std::vector<Rule>& planned) {
@@ -56,7 +58,8 @@ std::optional<std::string> restore_script(const TablePlan& input, std::string_vi
   };
   const auto wanted_jumps = text_of(input.jumps);
   const auto wanted_rules = text_of(input.rules);
-  if (chain_present == !input.empty() && rules == wanted_rules && std::ranges::is_permutation(jumps, wanted_jumps))
+  if (chain_present == !input.empty() && rules == wanted_rules &&
+      std::ranges::is_permutation(jumps, wanted_jumps))
     return std::nullopt;
 
   // Naming a chain of one's own empties it, also with --noflush.

@@ -18,7 +18,8 @@ std::string bridge_comment(const std::string& bridge) { return "tc-hostnet:" + b
 TablePlan raw_guard(std::span<const Guard> guards) {
   TablePlan plan{Table::raw, "TCHN-RAW", "PREROUTING", {}, {}};
   for (const auto& guard : guards)
-    plan.jumps.push_back({.in = guard.bridge, .comment = bridge_comment(guard.bridge), .verdict = jump(plan.chain)});
+    plan.jumps.push_back(
+        {.in = guard.bridge, .comment = bridge_comment(guard.bridge), .verdict = jump(plan.chain)});
   if (guards.empty()) return plan;
   plan.rules.push_back({.destination = kLoopbackNet, .comment = "tc-hostnet:guard", .verdict = drop()});
   plan.rules.push_back({.source = kLoopbackNet, .comment = "tc-hostnet:guard", .verdict = drop()});
@@ -28,7 +29,8 @@ TablePlan raw_guard(std::span<const Guard> guards) {
 TablePlan postrouting_guard(std::span<const Guard> guards) {
   TablePlan plan{Table::mangle, "TCHN-POST", "POSTROUTING", {}, {}};
   for (const auto& guard : guards)
-    plan.jumps.push_back({.out = guard.bridge, .comment = bridge_comment(guard.bridge), .verdict = jump(plan.chain)});
+    plan.jumps.push_back(
+        {.out = guard.bridge, .comment = bridge_comment(guard.bridge), .verdict = jump(plan.chain)});
   if (guards.empty()) return plan;
   plan.rules.push_back({.source = kLoopbackNet,
                         .dnat_state = DnatState{.negated = true, .original_destination = {}},
@@ -123,14 +125,23 @@ std::string to_iptables(const Rule& rule) {
   }
   if (rule.dnat_state) {
     add("-m conntrack {}--ctstate DNAT", rule.dnat_state->negated ? "! " : "");
-    if (const auto original = rule.dnat_state->original_destination) add("--ctorigdst {}", original->to_string());
+    if (const auto original = rule.dnat_state->original_destination)
+      add("--ctorigdst {}", original->to_string());
   }
   if (!rule.comment.empty()) add("-m comment --comment \"{}\"", rule.comment);
   switch (rule.verdict.kind) {
-    case Verdict::Kind::drop: add("-j DROP"); break;
-    case Verdict::Kind::accept: add("-j ACCEPT"); break;
-    case Verdict::Kind::jump: add("-j {}", rule.verdict.chain); break;
-    case Verdict::Kind::dnat: add("-j DNAT --to-destination {}", rule.verdict.to.to_string()); break;
+    case Verdict::Kind::drop:
+      add("-j DROP");
+      break;
+    case Verdict::Kind::accept:
+      add("-j ACCEPT");
+      break;
+    case Verdict::Kind::jump:
+      add("-j {}", rule.verdict.chain);
+      break;
+    case Verdict::Kind::dnat:
+      add("-j DNAT --to-destination {}", rule.verdict.to.to_string());
+      break;
   }
   return out;
 }

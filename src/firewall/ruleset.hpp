@@ -1,15 +1,19 @@
 // The firewall plan: which rules a set of leases needs, as data. Pure: nothing here touches the kernel.
 //
-// route_localnet on a bridge turns every service on 127.0.0.0/8 into one that the bridge's containers can reach.
-// The plan therefore has two halves. The *guard* of a bridge drops whatever comes from it for, or with a source in,
-// 127.0.0.0/8 before routing (raw), drops on INPUT what reached loopback by any way other than a DNAT of a gateway
-// address (filter), and keeps frames with a loopback source off the bridge (mangle). The *doors* are the
-// exceptions: DNAT of gateway:port to 127.0.0.1:port (nat), for one source or for all of the bridge. A packet
-// passes the guard only through a door, because only a door rewrites its destination after the raw drop.
+// route_localnet on a bridge turns every service on 127.0.0.0/8 into one that the bridge's containers can
+// reach. The plan therefore has two halves. The *guard* of a bridge drops whatever comes from it for, or with
+// a source in, 127.0.0.0/8 before routing (raw), drops on INPUT what reached loopback by any way other than a
+// DNAT of a gateway address (filter), and keeps frames with a loopback source off the bridge (mangle). The
+// *doors* are the exceptions: DNAT of gateway:port to 127.0.0.1:port (nat), for one source or for all of the
+// bridge. A packet passes the guard only through a door, because only a door rewrites its destination after
+// the raw drop.
 //
-// Whoever applies a plan must put the guard in before the doors, and the sysctl last; and the reverse way out.
-// exposer/transition.hpp has that order.
+// Whoever applies a plan must put the guard in before the doors, and the sysctl last; and the reverse way
+// out. exposer/transition.hpp has that order.
 #pragma once
+
+#include "core/ipv4.hpp"
+#include "hostnet/port.hpp"
 
 #include <array>
 #include <cstdint>
@@ -17,9 +21,6 @@
 #include <span>
 #include <string>
 #include <vector>
-
-#include "core/ipv4.hpp"
-#include "hostnet/port.hpp"
 
 namespace hostnet::firewall {
 
@@ -85,7 +86,8 @@ inline constexpr std::array kTables{Table::raw, Table::mangle, Table::filter, Ta
 /// "raw", "mangle", "filter", "nat".
 const char* to_string(Table table) noexcept;
 
-/// All that tc-hostnet has in one table: one chain of its own and the jumps to it at the head of a built-in chain.
+/// All that tc-hostnet has in one table: one chain of its own and the jumps to it at the head of a built-in
+/// chain.
 struct TablePlan {
   Table table = Table::raw;
   const char* chain = "";  ///< "TCHN-RAW", "TCHN-POST", "TCHN-IN", "TCHN-PRE"
@@ -102,10 +104,10 @@ struct Ruleset {
   [[nodiscard]] const TablePlan& of(Table table) const { return tables[static_cast<std::size_t>(table)]; }
 };
 
-/// The rules for these guards and doors. Equal doors of several leases give one rule, commented with the first
-/// lease's id; a door for one source comes before a door for everybody on the same port. Guards without doors are
-/// allowed: that is what set-up and tear-down pass through.
-/// Equal input in any order of guards gives equal output.
+/// The rules for these guards and doors. Equal doors of several leases give one rule, commented with the
+/// first lease's id; a door for one source comes before a door for everybody on the same port. Guards without
+/// doors are allowed: that is what set-up and tear-down pass through. Equal input in any order of guards
+/// gives equal output.
 Ruleset plan(std::span<const Guard> guards, std::span<const Door> doors);
 
 /// The rule's arguments as an iptables command takes them after `-A CHAIN`.

@@ -1,14 +1,14 @@
 // The xtables lock.
 #include "firewall/xtables_lock.hpp"
 
-#include <fcntl.h>
+#include "core/file.hpp"
+#include "hostnet/error.hpp"
+
 #include <fmt/format.h>
 
 #include <cerrno>
 #include <cstdlib>
-
-#include "core/file.hpp"
-#include "hostnet/error.hpp"
+#include <fcntl.h>
 
 namespace hostnet::firewall {
 

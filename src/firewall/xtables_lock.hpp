@@ -6,8 +6,8 @@
 
 namespace hostnet::firewall {
 
-/// Holds flock(2) on /run/xtables.lock (or $XTABLES_LOCKFILE) as iptables(8) --wait does. libiptc does not take it
-/// by itself: two commits that start from the same table silently lose one of them.
+/// Holds flock(2) on /run/xtables.lock (or $XTABLES_LOCKFILE) as iptables(8) --wait does. libiptc does not
+/// take it by itself: two commits that start from the same table silently lose one of them.
 class XtablesLock {
  public:
   /// Waits for whoever holds it. @throws Error: timed_out, not_authorised, failure.

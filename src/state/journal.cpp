@@ -1,20 +1,20 @@
 // The journal file: lock, load, save.
 #include "state/journal.hpp"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <cstdlib>
-
 #include "core/file.hpp"
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
 #include "netlink/link.hpp"
+
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <fcntl.h>
+#include <unistd.h>
 
 namespace hostnet::state {
 namespace {
@@ -30,7 +30,8 @@ void make_private_folder(const std::filesystem::path& folder) {
   if (::lstat(folder.c_str(), &status) != 0) throw Error::from_errno(folder.string(), errno);
   // Whoever can write here can make us restore settings of their choosing.
   if (!S_ISDIR(status.st_mode) || status.st_uid != ::geteuid() || (status.st_mode & 022) != 0)
-    throw Error(Errc::not_authorised, fmt::format("{} is not a folder that only this user may write", folder.string()),
+    throw Error(Errc::not_authorised,
+                fmt::format("{} is not a folder that only this user may write", folder.string()),
                 "remove it, or set TC_HOSTNET_RUNTIME_DIR to another place");
 }
 
@@ -79,7 +80,8 @@ void Journal::save(const Holdings& holdings) const {
 void Journal::set_aside() const {
   const auto path = folder_ / kFile;
   const auto aside = folder_ / (std::string(kFile) + ".corrupt");
-  if (::rename(path.c_str(), aside.c_str()) != 0) throw Error::from_errno(fmt::format("rename {}", path.string()), errno);
+  if (::rename(path.c_str(), aside.c_str()) != 0)
+    throw Error::from_errno(fmt::format("rename {}", path.string()), errno);
 }
 
 void Journal::tidy(const Holdings& holdings) const noexcept {
@@ -87,7 +89,8 @@ void Journal::tidy(const Holdings& holdings) const noexcept {
   const auto owners = folder_ / "owners";
   for (const auto& entry : std::filesystem::directory_iterator(owners, ignored)) {
     const auto token = entry.path().filename().string();
-    const bool named = std::ranges::any_of(holdings.leases, [&](const Lease& l) { return l.owner.token == token; });
+    const bool named =
+        std::ranges::any_of(holdings.leases, [&](const Lease& l) { return l.owner.token == token; });
     const Fd file(::open(entry.path().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
     if (!named && file && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(entry.path().c_str());
   }
@@ -95,7 +98,8 @@ void Journal::tidy(const Holdings& holdings) const noexcept {
   if (!holdings.leases.empty()) return;
   // Whatever is not ours or still in use keeps the folder: rmdir() takes only an empty one.
   if (::rmdir(owners.c_str()) != 0 && errno != ENOENT) return;
-  if (std::filesystem::exists(folder_ / kFile, ignored) || std::distance(std::filesystem::directory_iterator(folder_, ignored), {}) > 1)
+  if (std::filesystem::exists(folder_ / kFile, ignored) ||
+      std::distance(std::filesystem::directory_iterator(folder_, ignored), {}) > 1)
     return;
   ::unlink((folder_ / "lock").c_str());
   ::rmdir(folder_.c_str());

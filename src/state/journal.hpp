@@ -1,19 +1,19 @@
 // The journal of what is held on this host: one JSON file a network namespace, under the runtime directory.
 //
-// It is the truth about leases; the kernel's tables are made to follow it. Everything that changes either happens
-// under the journal's lock, so two processes never interleave, and the file is replaced in one step, so a process
-// killed at any moment leaves the old text or the new. What a change is about to do is written *before* it is done
-// (a lease that is being set up, the sysctl's prior value, the hosts files to be edited; `releasing` before tear-down),
-// so whoever comes next knows what may have to be undone.
+// It is the truth about leases; the kernel's tables are made to follow it. Everything that changes either
+// happens under the journal's lock, so two processes never interleave, and the file is replaced in one step,
+// so a process killed at any moment leaves the old text or the new. What a change is about to do is written
+// *before* it is done (a lease that is being set up, the sysctl's prior value, the hosts files to be edited;
+// `releasing` before tear-down), so whoever comes next knows what may have to be undone.
 #pragma once
-
-#include <filesystem>
-#include <string>
-#include <string_view>
 
 #include "core/deadline.hpp"
 #include "core/fd.hpp"
 #include "state/lease.hpp"
+
+#include <filesystem>
+#include <string>
+#include <string_view>
 
 namespace hostnet::state {
 
@@ -35,8 +35,9 @@ class Journal {
   [[nodiscard]] Holdings load() const;
   /// Replaces the file in one step; nothing held removes it. @throws Error.
   void save(const Holdings& holdings) const;
-  /// Removes owner files that nobody holds and, when nothing at all is held, the folder itself: a namespace that is
-  /// gone must not leave one behind for ever. The object keeps the lock, but only save() nothing after this.
+  /// Removes owner files that nobody holds and, when nothing at all is held, the folder itself: a namespace
+  /// that is gone must not leave one behind for ever. The object keeps the lock, but only save() nothing
+  /// after this.
   void tidy(const Holdings& holdings) const noexcept;
   /// Moves a corrupt journal out of the way, to journal.json.corrupt. @throws Error.
   void set_aside() const;
@@ -52,7 +53,8 @@ class Journal {
 /// @throws Error: state_corrupt, not_authorised.
 Holdings peek(const std::filesystem::path& folder);
 
-/// The file's text, and back. from_json() throws Error{state_corrupt} for anything to_json() cannot have written.
+/// The file's text, and back. from_json() throws Error{state_corrupt} for anything to_json() cannot have
+/// written.
 std::string to_json(const Holdings& holdings, std::string_view boot_id);
 Holdings from_json(std::string_view text, std::string_view boot_id);
 

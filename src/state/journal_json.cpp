@@ -1,12 +1,11 @@
-// The journal's text. Strict on the way in: a field that is missing, of another type or out of range means that the
-// file is not ours, and acting on it could set a sysctl or edit a file that never was.
-#include <fmt/format.h>
-
-#include <nlohmann/json.hpp>
-
+// The journal's text. Strict on the way in: a field that is missing, of another type or out of range means
+// that the file is not ours, and acting on it could set a sysctl or edit a file that never was.
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
 #include "state/journal.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 namespace hostnet::state {
 namespace {
@@ -76,9 +75,9 @@ bool flag(const Json& object, const char* name) {
 template <class Number>
 Number number(const Json& object, const char* name) {
   const auto& value = field(object, name);
-  if (!value.is_number_integer() || (value.is_number_unsigned()
-                                         ? !std::in_range<Number>(value.get<std::uint64_t>())
-                                         : !std::in_range<Number>(value.get<std::int64_t>())))
+  if (!value.is_number_integer() ||
+      (value.is_number_unsigned() ? !std::in_range<Number>(value.get<std::uint64_t>())
+                                  : !std::in_range<Number>(value.get<std::int64_t>())))
     corrupt(fmt::format("{} is not a number in range", name));
   return value.get<Number>();
 }
@@ -151,8 +150,10 @@ std::string to_json(const Holdings& holdings, std::string_view boot_id) {
                        {"prior_route_localnet", bridge.prior_route_localnet}});
   auto leases = Json::array();
   for (const auto& lease : holdings.leases) leases.push_back(to_json(lease));
-  const Json json{
-      {"schema", kSchema}, {"boot_id", boot_id}, {"bridges", std::move(bridges)}, {"leases", std::move(leases)}};
+  const Json json{{"schema", kSchema},
+                  {"boot_id", boot_id},
+                  {"bridges", std::move(bridges)},
+                  {"leases", std::move(leases)}};
   // Names that are not UTF-8 are possible (a process may call itself anything) and must not make saving fail.
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
@@ -160,7 +161,8 @@ std::string to_json(const Holdings& holdings, std::string_view boot_id) {
 Holdings from_json(std::string_view text, std::string_view boot_id) {
   const auto json = Json::parse(text, nullptr, false);
   if (json.is_discarded()) corrupt("not JSON");
-  if (number<int>(json, "schema") != kSchema) corrupt(fmt::format("schema {} is not known", number<int>(json, "schema")));
+  if (number<int>(json, "schema") != kSchema)
+    corrupt(fmt::format("schema {} is not known", number<int>(json, "schema")));
   // Rules and sysctls do not outlive a boot, the runtime directory may.
   if (state::text(json, "boot_id") != boot_id) return {};
   Holdings holdings;

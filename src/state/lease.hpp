@@ -1,6 +1,10 @@
 // What is held on this host, as data: the leases and the bridges they opened.
 #pragma once
 
+#include "core/ipv4.hpp"
+#include "engine/alias.hpp"
+#include "hostnet/port.hpp"
+
 #include <sys/types.h>
 
 #include <chrono>
@@ -8,10 +12,6 @@
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "core/ipv4.hpp"
-#include "engine/alias.hpp"
-#include "hostnet/port.hpp"
 
 namespace hostnet::state {
 
@@ -21,7 +21,7 @@ struct OwnerId {
   pid_t pid = 0;            ///< As the owner saw itself; for people, and for a signal.
   std::uint64_t start = 0;  ///< Its start time (proc(5)); tells it from a later process with that pid.
   uid_t uid = 0;
-  std::string command;      ///< Its name (/proc/PID/comm), for people.
+  std::string command;  ///< Its name (/proc/PID/comm), for people.
 
   bool operator==(const OwnerId&) const = default;
 };
@@ -32,7 +32,7 @@ struct Lease {
   std::string target;  ///< As it was asked for: "network web".
   std::string label;
   OwnerId owner;
-  int ifindex = 0;  ///< The bridge.
+  int ifindex = 0;             ///< The bridge.
   std::vector<Ipv4> gateways;  ///< Addresses the target may dial; the first is what the alias resolves to.
   std::vector<Ipv4> sources;   ///< Only from these; empty: from anybody on the bridge.
   std::vector<HostPort> ports;
@@ -47,8 +47,8 @@ struct Lease {
 /// A bridge on which at least one lease stands.
 struct Bridge {
   int ifindex = 0;
-  std::string name;                  ///< As last seen; rules match by name.
-  bool prior_route_localnet = false; ///< What to restore when the last lease goes.
+  std::string name;                   ///< As last seen; rules match by name.
+  bool prior_route_localnet = false;  ///< What to restore when the last lease goes.
 
   bool operator==(const Bridge&) const = default;
 };

@@ -1,17 +1,17 @@
 // Owner files and their locks.
 #include "state/owner.hpp"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sys/file.h>
-#include <unistd.h>
-
-#include <cerrno>
-
 #include "core/file.hpp"
 #include "core/random.hpp"
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+#include <sys/file.h>
+
+#include <cerrno>
+#include <fcntl.h>
+#include <unistd.h>
 
 namespace hostnet::state {
 namespace {
@@ -40,7 +40,8 @@ Owner::Owner(const std::filesystem::path& folder) {
   file_ = owner_file(folder, id_.token);
   lock_.reset(::open(file_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!lock_) throw Error::from_errno(fmt::format("create {}", file_.string()), errno);
-  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) throw Error::from_errno(fmt::format("lock {}", file_.string()), errno);
+  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0)
+    throw Error::from_errno(fmt::format("lock {}", file_.string()), errno);
   write_all(lock_.get(), pid_namespace());
 }
 
@@ -56,6 +57,5 @@ bool is_alive(const std::filesystem::path& folder, const OwnerId& owner) {
   if (read_all(fd.get(), 256) != pid_namespace()) return true;
   return process_start_time(owner.pid) == owner.start;
 }
-
 
 }  // namespace hostnet::state

@@ -1,15 +1,15 @@
 // Whether the owner of a lease still lives, told by a lock that the kernel lets go when the owner dies.
 //
-// Each owner keeps a file under owners/ locked with flock(2) for as long as it holds leases. The lock ends with the
-// process, however it ends, and it tells the truth across pid namespaces, where a pid says nothing. It does not end
-// while a forked child that never called exec() keeps the descriptor; the pid and start time, where they can be
-// judged (same pid namespace), catch that.
+// Each owner keeps a file under owners/ locked with flock(2) for as long as it holds leases. The lock ends
+// with the process, however it ends, and it tells the truth across pid namespaces, where a pid says nothing.
+// It does not end while a forked child that never called exec() keeps the descriptor; the pid and start time,
+// where they can be judged (same pid namespace), catch that.
 #pragma once
-
-#include <filesystem>
 
 #include "core/fd.hpp"
 #include "state/lease.hpp"
+
+#include <filesystem>
 
 namespace hostnet::state {
 
@@ -31,9 +31,8 @@ class Owner {
   OwnerId id_;
 };
 
-/// Whether the owner of a journalled lease lives. Unreadable facts count as alive: a lease must not be taken from
-/// somebody who may still need it.
+/// Whether the owner of a journalled lease lives. Unreadable facts count as alive: a lease must not be taken
+/// from somebody who may still need it.
 bool is_alive(const std::filesystem::path& folder, const OwnerId& owner);
-
 
 }  // namespace hostnet::state

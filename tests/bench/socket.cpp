@@ -5,12 +5,12 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <system_error>
 
 #include <cerrno>
 #include <charconv>
 #include <cstdint>
 #include <stdexcept>
+#include <system_error>
 
 namespace hostnet::bench {
 namespace {

@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <sys/wait.h>
-#include <system_error>
 
 #include <algorithm>
 #include <array>
@@ -19,6 +18,7 @@
 #include <spawn.h>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <unistd.h>
 
 namespace hostnet::bench {

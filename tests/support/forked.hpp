@@ -1,15 +1,15 @@
-// Work done in a child process that may not live to finish it. The child shares nothing with the test but the kernel
-// and the files; it must be forked while the test has one thread only.
+// Work done in a child process that may not live to finish it. The child shares nothing with the test but the
+// kernel and the files; it must be forked while the test has one thread only.
 #pragma once
 
 #include "core/file.hpp"
 
 #include <sys/wait.h>
-#include <system_error>
 
 #include <cerrno>
 #include <exception>
 #include <string>
+#include <system_error>
 #include <unistd.h>
 
 namespace test {

@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <system_error>
 
 #include <array>
 #include <cerrno>
@@ -14,6 +13,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdexcept>
+#include <system_error>
 
 namespace test {
 namespace {

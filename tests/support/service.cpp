@@ -22,14 +22,19 @@ bool readable(const hostnet::Fd& fd, milliseconds patience) {
 
 std::string name_of(int error) {
   switch (error) {
-    case ECONNREFUSED: return "(refused)";
-    case ECONNRESET: return "(reset)";
+    case ECONNREFUSED:
+      return "(refused)";
+    case ECONNRESET:
+      return "(reset)";
     case EAGAIN:
     case EINPROGRESS:
-    case ETIMEDOUT: return "(silence)";
+    case ETIMEDOUT:
+      return "(silence)";
     case EHOSTUNREACH:
-    case ENETUNREACH: return "(unreachable)";
-    default: return std::system_category().message(error);
+    case ENETUNREACH:
+      return "(unreachable)";
+    default:
+      return std::system_category().message(error);
   }
 }
 
@@ -78,7 +83,8 @@ void Service::serve(milliseconds chatter) {
   for (;;) {
     std::vector<pollfd> waiting{{stop_.get(), POLLIN, 0}, {socket_.get(), POLLIN, 0}};
     for (const auto& guest : guests) waiting.push_back({guest.get(), POLLIN, 0});
-    const int ready = ::poll(waiting.data(), waiting.size(), chatter.count() > 0 ? milliseconds_of(chatter) : -1);
+    const int ready =
+        ::poll(waiting.data(), waiting.size(), chatter.count() > 0 ? milliseconds_of(chatter) : -1);
     if (waiting[0].revents != 0) return;
     if (ready == 0)
       for (const auto& guest : guests) ::send(guest.get(), ".", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -101,8 +107,10 @@ void Service::serve(milliseconds chatter) {
     } else {
       sockaddr_in from{};
       size = sizeof from;
-      ::recvfrom(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT, reinterpret_cast<sockaddr*>(&from), &size);
-      ::sendto(socket_.get(), greeting_.data(), greeting_.size(), 0, reinterpret_cast<sockaddr*>(&from), size);
+      ::recvfrom(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT,
+                 reinterpret_cast<sockaddr*>(&from), &size);
+      ::sendto(socket_.get(), greeting_.data(), greeting_.size(), 0, reinterpret_cast<sockaddr*>(&from),
+               size);
     }
   }
 }

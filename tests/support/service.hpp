@@ -13,7 +13,8 @@
 
 namespace test {
 
-/// Greets whoever comes to a listening socket (or sends to a UDP one), then gives back what it gets. One thread.
+/// Greets whoever comes to a listening socket (or sends to a UDP one), then gives back what it gets. One
+/// thread.
 class Service {
  public:
   /// With `chatter`, it says "." to every connection that often, whether it is asked or not.

@@ -7,10 +7,10 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <system_error>
 
 #include <cerrno>
 #include <string_view>
+#include <system_error>
 
 namespace test {
 

@@ -34,13 +34,15 @@ for table in raw mangle nat filter; do iptables-legacy -t "$table" -n -L >/dev/n
 )";
 
 // A container: its interface eth0, and in the host a port of the bridge, or an interface of its own.
-void attach(const NetNs& netns, const std::string& port, const std::string& bridge, const std::string& prefix) {
-  exec(fmt::format("ip link add {0} type veth peer name eth0 netns {1} && ip link set {0} {2} up", port, netns.path(),
-                   bridge.empty() ? "" : "master " + bridge));
-  netns.exec(fmt::format("set -e; ip link set eth0 up; ip address add {}/24 dev eth0\n"
-                         "ip route add default via {}.1\n"
-                         "sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0",
-                         prefix, prefix.substr(0, prefix.rfind('.'))));
+void attach(const NetNs& netns, const std::string& port, const std::string& bridge,
+            const std::string& prefix) {
+  exec(fmt::format("ip link add {0} type veth peer name eth0 netns {1} && ip link set {0} {2} up", port,
+                   netns.path(), bridge.empty() ? "" : "master " + bridge));
+  netns.exec(
+      fmt::format("set -e; ip link set eth0 up; ip address add {}/24 dev eth0\n"
+                  "ip route add default via {}.1\n"
+                  "sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0",
+                  prefix, prefix.substr(0, prefix.rfind('.'))));
 }
 
 }  // namespace
@@ -78,11 +80,12 @@ hostnet::ExposeRequest Testbed::for_container(std::vector<hostnet::HostPort> por
 }
 
 std::string Testbed::snapshot() const {
-  return exec("set -e; exec 2>/dev/null; iptables-legacy-save | sed '/^#/d; s/ \\[[0-9:]*\\]$//; s/^/legacy /'\n"
-              "nft -s list ruleset | sed 's/^/nft /'\n"
-              "grep . /proc/sys/net/ipv4/conf/*/route_localnet\n"
-              "find " +
-              runtime_dir() + " -mindepth 1 | sort");
+  return exec(
+      "set -e; exec 2>/dev/null; iptables-legacy-save | sed '/^#/d; s/ \\[[0-9:]*\\]$//; s/^/legacy /'\n"
+      "nft -s list ruleset | sed 's/^/nft /'\n"
+      "grep . /proc/sys/net/ipv4/conf/*/route_localnet\n"
+      "find " +
+      runtime_dir() + " -mindepth 1 | sort");
 }
 
 std::string Testbed::changes() const { return difference(before_, snapshot()); }
@@ -98,7 +101,8 @@ std::string Testbed::unguarded() const {
                      raw.find("-A TCHN-RAW -s 127.0.0.0/8 -m comment") != std::string::npos;
   std::string out;
   for (const auto& bridge : open) {
-    const auto jump = fmt::format("-A PREROUTING -i {0} -m comment --comment \"tc-hostnet:{0}\" -j TCHN-RAW\n", bridge);
+    const auto jump =
+        fmt::format("-A PREROUTING -i {0} -m comment --comment \"tc-hostnet:{0}\" -j TCHN-RAW\n", bridge);
     if (!drops || raw.find(jump) == std::string::npos) out += bridge + ",";
   }
   return out;

@@ -1,6 +1,7 @@
-// A host with bridges, containers and an uplink, for the tests of the native path: the calling thread moves into a
-// fresh namespace that plays the host, the others hang on it by veth pairs. And what a host looks like to somebody who
-// wants to know whether anything was left behind: its rules, its settings and the state folder, as lines of text.
+// A host with bridges, containers and an uplink, for the tests of the native path: the calling thread moves
+// into a fresh namespace that plays the host, the others hang on it by veth pairs. And what a host looks like
+// to somebody who wants to know whether anything was left behind: its rules, its settings and the state
+// folder, as lines of text.
 //
 //   host       br0 198.18.0.1/24   br1 198.18.1.1/24   docker0 198.18.2.1/24   uplink0 198.18.9.1/24
 //   on br0     container .2, neighbour .3, hostile .4;   on br1: other .2;   on uplink0, no bridge: uplink .2
@@ -42,9 +43,9 @@ class Testbed {
   Testbed();
 
   /// The gateways of the bridges, as members for brevity.
-  const hostnet::Ipv4 gateway;      ///< br0's
-  const hostnet::Ipv4 br1_gateway;  ///< br1's
-  const hostnet::Ipv4 host_gateway;  ///< docker0's, to which an engine resolves `host-gateway`.
+  const hostnet::Ipv4 gateway;         ///< br0's
+  const hostnet::Ipv4 br1_gateway;     ///< br1's
+  const hostnet::Ipv4 host_gateway;    ///< docker0's, to which an engine resolves `host-gateway`.
   const hostnet::Ipv4 uplink_address;  ///< uplink0's
 
  private:
@@ -70,7 +71,8 @@ class Testbed {
   [[nodiscard]] std::string snapshot() const;
   /// Takes what is there now as what must be there in the end.
   void remember() { before_ = snapshot(); }
-  /// The lines that have come and gone since remember(), or since the beginning; empty when nothing has changed.
+  /// The lines that have come and gone since remember(), or since the beginning; empty when nothing has
+  /// changed.
   [[nodiscard]] std::string changes() const;
 
   /// The bridges, by a comma each, that have route_localnet=1 and not the whole guard in table raw. By what
@@ -85,7 +87,8 @@ class Testbed {
 /// net.ipv4.conf.<interface>.route_localnet in the calling thread's namespace.
 bool route_localnet(const std::string& interface);
 
-/// The lines of `before` that are not in `after`, each with "- ", and those of `after` not in `before` with "+ ".
+/// The lines of `before` that are not in `after`, each with "- ", and those of `after` not in `before` with
+/// "+ ".
 std::string difference(std::string_view before, std::string_view after);
 
 /// Asks again and again until it is so; false when it was not within the time.

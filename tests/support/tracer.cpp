@@ -1,7 +1,8 @@
 // Following a command by its system calls.
 //
-// At a stop on entry to a system call nothing of the call has happened, and SIGKILL makes the kernel leave it out. Every
-// thread and child is followed from its first instruction (PTRACE_O_TRACECLONE and its kin), and dies with the tracer.
+// At a stop on entry to a system call nothing of the call has happened, and SIGKILL makes the kernel leave it
+// out. Every thread and child is followed from its first instruction (PTRACE_O_TRACECLONE and its kin), and
+// dies with the tracer.
 #include "support/tracer.hpp"
 
 #include "core/fd.hpp"
@@ -9,7 +10,6 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <system_error>
 
 #include <algorithm>
 #include <array>
@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <fcntl.h>
 #include <set>
+#include <system_error>
 #include <unistd.h>
 
 namespace test {
@@ -30,11 +31,14 @@ struct Change {
 
 // All by which the kernel's tables, the state folder, a lock or a reader elsewhere may come to differ.
 constexpr std::array kChanges{
-    Change{SYS_setsockopt, "setsockopt"}, Change{SYS_sendto, "sendto"},     Change{SYS_sendmsg, "sendmsg"},
-    Change{SYS_write, "write"},           Change{SYS_rename, "rename"},     Change{SYS_renameat2, "renameat2"},
-    Change{SYS_unlink, "unlink"},         Change{SYS_unlinkat, "unlinkat"}, Change{SYS_mkdir, "mkdir"},
-    Change{SYS_mkdirat, "mkdirat"},       Change{SYS_rmdir, "rmdir"},       Change{SYS_flock, "flock"},
-    Change{SYS_execve, "execve"},         Change{SYS_clone, "clone"},       Change{SYS_clone3, "clone3"},
+    Change{SYS_setsockopt, "setsockopt"}, Change{SYS_sendto, "sendto"},
+    Change{SYS_sendmsg, "sendmsg"},       Change{SYS_write, "write"},
+    Change{SYS_rename, "rename"},         Change{SYS_renameat2, "renameat2"},
+    Change{SYS_unlink, "unlink"},         Change{SYS_unlinkat, "unlinkat"},
+    Change{SYS_mkdir, "mkdir"},           Change{SYS_mkdirat, "mkdirat"},
+    Change{SYS_rmdir, "rmdir"},           Change{SYS_flock, "flock"},
+    Change{SYS_execve, "execve"},         Change{SYS_clone, "clone"},
+    Change{SYS_clone3, "clone3"},
 };
 
 const char* change_of(const __ptrace_syscall_info& info) {
@@ -48,7 +52,8 @@ const char* change_of(const __ptrace_syscall_info& info) {
 [[noreturn]] void become(char* const* argv) {
   const int null = ::open("/dev/null", O_RDWR);
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null, fd);
-  ::setenv("ASAN_OPTIONS", "detect_leaks=0", 1);  // the leak check traces its process, which is traced already
+  ::setenv("ASAN_OPTIONS", "detect_leaks=0",
+           1);  // the leak check traces its process, which is traced already
   ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
   ::raise(SIGSTOP);
   ::execv(argv[0], argv);
@@ -66,8 +71,8 @@ class Tracee {
     if (root_ == 0) become(words.data());
     int status = 0;
     ::waitpid(root_, &status, 0);
-    constexpr long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE |
-                             PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
+    constexpr long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+                             PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
     ::ptrace(PTRACE_SETOPTIONS, root_, nullptr, options);
     alive_.insert(root_);
     go_on(root_, 0);

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <sys/syscall.h>
-#include <system_error>
 
 #include <cerrno>
 #include <future>
+#include <system_error>
 #include <thread>
 #include <unistd.h>
 

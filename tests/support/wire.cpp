@@ -76,7 +76,8 @@ std::optional<Packet> decode(std::string_view bytes) {
   if (bytes.size() < sizeof header) return std::nullopt;
   std::memcpy(&header, bytes.data(), sizeof header);
   const std::size_t length = header.ihl * 4U;
-  if (header.version != 4 || (header.protocol != IPPROTO_TCP && header.protocol != IPPROTO_UDP)) return std::nullopt;
+  if (header.version != 4 || (header.protocol != IPPROTO_TCP && header.protocol != IPPROTO_UDP))
+    return std::nullopt;
   std::array<std::uint16_t, 2> ports{};
   if (bytes.size() < length + 14) return std::nullopt;
   std::memcpy(ports.data(), bytes.data() + length, sizeof ports);
@@ -95,7 +96,8 @@ std::string encode(const Packet& packet) {
   const auto protocol = static_cast<std::uint8_t>(packet.protocol);
   const auto unsummed = transport(packet, 0);
   std::string summed;
-  append(summed, PseudoHeader{source, destination, 0, protocol, htons(static_cast<std::uint16_t>(unsummed.size()))});
+  append(summed,
+         PseudoHeader{source, destination, 0, protocol, htons(static_cast<std::uint16_t>(unsummed.size()))});
   const auto body = transport(packet, checksum(summed + unsummed));
 
   iphdr header{};
@@ -127,16 +129,19 @@ Mac mac_of(const std::string& interface) {
 
 Wire::Wire(const NetNs& netns, const std::string& interface) {
   socket_ = netns.run([&] {
-    hostnet::Fd socket(check_call(::socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, htons(ETH_P_IP)), "packet socket"));
+    hostnet::Fd socket(
+        check_call(::socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, htons(ETH_P_IP)), "packet socket"));
     ifindex_ = static_cast<int>(::if_nametoindex(interface.c_str()));
     const sockaddr_ll here{.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP), .sll_ifindex = ifindex_};
-    check_call(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&here), sizeof here), "bind packet socket");
+    check_call(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&here), sizeof here),
+               "bind packet socket");
     return socket;
   });
 }
 
 void Wire::send(const Packet& packet, const Mac& to) const {
-  sockaddr_ll there{.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP), .sll_ifindex = ifindex_, .sll_halen = 6};
+  sockaddr_ll there{
+      .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP), .sll_ifindex = ifindex_, .sll_halen = 6};
   std::memcpy(there.sll_addr, to.data(), to.size());
   const auto bytes = encode(packet);
   check_call(static_cast<int>(::sendto(socket_.get(), bytes.data(), bytes.size(), 0,
@@ -149,20 +154,24 @@ std::vector<Packet> Wire::heard(std::chrono::milliseconds window) const {
   const auto deadline = std::chrono::steady_clock::now() + window;
   std::array<char, 65536> buffer;
   for (;;) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     pollfd waiting{.fd = socket_.get(), .events = POLLIN};
     if (::poll(&waiting, 1, std::max(0, static_cast<int>(left.count()))) != 1) return packets;
     const auto got = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (got <= 0) return packets;
-    if (const auto packet = decode({buffer.data(), static_cast<std::size_t>(got)})) packets.push_back(*packet);
+    if (const auto packet = decode({buffer.data(), static_cast<std::size_t>(got)}))
+      packets.push_back(*packet);
   }
 }
 
 void send_raw(const NetNs& from, const Packet& packet, const std::string& interface) {
   from.run([&] {
-    const hostnet::Fd socket(check_call(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW), "raw socket"));
+    const hostnet::Fd socket(
+        check_call(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW), "raw socket"));
     const auto size = static_cast<socklen_t>(interface.size());
-    check_call(::setsockopt(socket.get(), SOL_SOCKET, SO_BINDTODEVICE, interface.data(), size), "SO_BINDTODEVICE");
+    check_call(::setsockopt(socket.get(), SOL_SOCKET, SO_BINDTODEVICE, interface.data(), size),
+               "SO_BINDTODEVICE");
     const auto address = socket_address({packet.destination.address, 0});
     const auto bytes = encode(packet);
     check_call(static_cast<int>(::sendto(socket.get(), bytes.data(), bytes.size(), 0,

@@ -4,7 +4,6 @@
 #include "core/strings.hpp"
 #include "netlink/request.hpp"
 
-#include <climits>
 #include <fmt/format.h>
 #include <linux/capability.h>
 #include <linux/netfilter/nf_tables.h>
@@ -17,6 +16,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <climits>
 #include <cstdlib>
 #include <thread>
 #include <unistd.h>

@@ -20,7 +20,8 @@ constexpr auto kPatience = 150ms;
 
 bool answered(const Wire& wire, std::chrono::milliseconds window) {
   const auto packets = wire.heard(window);
-  return std::ranges::any_of(packets, [](const Packet& packet) { return packet.source.address.is_loopback(); });
+  return std::ranges::any_of(packets,
+                             [](const Packet& packet) { return packet.source.address.is_loopback(); });
 }
 
 // Two attempts must not look like one connection to conntrack.
@@ -31,8 +32,8 @@ std::uint16_t fresh_port() {
 
 }  // namespace
 
-bool frames_reach(const Secrets& secrets, const NetNs& from, const std::string& bridge, Ipv4 source, Ipv4 destination,
-                  std::uint16_t port) {
+bool frames_reach(const Secrets& secrets, const NetNs& from, const std::string& bridge, Ipv4 source,
+                  Ipv4 destination, std::uint16_t port) {
   const auto host = mac_of(bridge);
   const int before = secrets.udp.visits();
   const Wire wire(from);
@@ -50,10 +51,11 @@ bool raw_packets_reach(const Secrets& secrets, const NetNs& from, Ipv4 source) {
 }
 
 void route_loopback_out(const NetNs& netns, Ipv4 gateway) {
-  netns.exec(fmt::format("set -e; ip address flush dev lo; ip link set lo down\n"
-                         "sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.eth0.route_localnet=1\n"
-                         "ip route add 127.0.0.0/8 via {} dev eth0",
-                         gateway.to_string()));
+  netns.exec(
+      fmt::format("set -e; ip address flush dev lo; ip link set lo down\n"
+                  "sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.eth0.route_localnet=1\n"
+                  "ip route add 127.0.0.0/8 via {} dev eth0",
+                  gateway.to_string()));
 }
 
 bool nobody_reaches(const Secrets& secrets, const NetNs& from) {
@@ -63,9 +65,9 @@ bool nobody_reaches(const Secrets& secrets, const NetNs& from) {
       const auto socket = open_socket(SOCK_DGRAM);
       check_call(::setsockopt(socket.get(), SOL_SOCKET, SO_BINDTODEVICE, "eth0", 4), "SO_BINDTODEVICE");
       const auto to = socket_address({ip("127.0.0.1"), Secrets::port});
-      return check_call(
-          static_cast<int>(::sendto(socket.get(), "!", 1, 0, reinterpret_cast<const sockaddr*>(&to), sizeof to)),
-          "sendto");
+      return check_call(static_cast<int>(::sendto(socket.get(), "!", 1, 0,
+                                                  reinterpret_cast<const sockaddr*>(&to), sizeof to)),
+                        "sendto");
     });
   });
   return eventually([&] { return secrets.udp.visits() > before; }, kPatience);

@@ -1,5 +1,6 @@
-// The attacks: ways for somebody off the host to reach a service that trusts 127.0.0.1. Each says whether it got
-// anything, so that it can be tried against a lease, where it must not, and against the recipe, where it must.
+// The attacks: ways for somebody off the host to reach a service that trusts 127.0.0.1. Each says whether it
+// got anything, so that it can be tried against a lease, where it must not, and against the recipe, where it
+// must.
 #pragma once
 
 #include "support/service.hpp"
@@ -11,8 +12,8 @@
 
 namespace test {
 
-/// The services that nobody meant to expose: TCP and UDP on 127.0.0.1, and one that listens everywhere but trusts
-/// callers from 127/8. The exposed one is on port 8088.
+/// The services that nobody meant to expose: TCP and UDP on 127.0.0.1, and one that listens everywhere but
+/// trusts callers from 127/8. The exposed one is on port 8088.
 struct Secrets {
   static constexpr std::uint16_t port = 9999;
   static constexpr std::uint16_t exposed = 8088;
@@ -25,22 +26,24 @@ struct Secrets {
 
 using Attack = std::function<bool()>;
 
-/// Sends frames of this source to this address on `bridge` of the host, TCP and UDP; true when an answer comes from
-/// 127/8, or when the secret UDP service has heard one.
+/// Sends frames of this source to this address on `bridge` of the host, TCP and UDP; true when an answer
+/// comes from 127/8, or when the secret UDP service has heard one.
 bool frames_reach(const Secrets& secrets, const NetNs& from, const std::string& bridge, hostnet::Ipv4 source,
                   hostnet::Ipv4 destination, std::uint16_t port = Secrets::port);
 
 /// The same, by a raw IP socket on eth0 instead of frames.
 bool raw_packets_reach(const Secrets& secrets, const NetNs& from, hostnet::Ipv4 source);
 
-/// Gives a container with CAP_NET_ADMIN a route for 127/8 out of its eth0, for as long as the container lives.
+/// Gives a container with CAP_NET_ADMIN a route for 127/8 out of its eth0, for as long as the container
+/// lives.
 void route_loopback_out(const NetNs& netns, hostnet::Ipv4 gateway);
 
-/// Sends UDP to 127.0.0.1 as uid 65534 without a capability, by SO_BINDTODEVICE; true when the service heard it.
+/// Sends UDP to 127.0.0.1 as uid 65534 without a capability, by SO_BINDTODEVICE; true when the service heard
+/// it.
 bool nobody_reaches(const Secrets& secrets, const NetNs& from);
 
 /// Sends UDP to a service that anybody may talk to, with a source in 127/8; true when it heard it.
-bool forged_caller_is_heard(const Secrets& secrets, const NetNs& from, const std::string& bridge, hostnet::Ipv4 source,
-                            hostnet::Ipv4 destination);
+bool forged_caller_is_heard(const Secrets& secrets, const NetNs& from, const std::string& bridge,
+                            hostnet::Ipv4 source, hostnet::Ipv4 destination);
 
 }  // namespace test

@@ -41,7 +41,8 @@ TEST_CASE("what cannot be served is refused with its reason, and nothing is left
       {Target::bridge(std::string("br0\0x", 5)), good, Errc::invalid_argument, "\\x00"},
       {Target::bridge("br+"), good, Errc::invalid_argument, "'+'"},  // a wildcard to iptables
       {Target::bridge("empty"), good, Errc::not_found, "bridge empty has no IPv4 address"},
-      {Target::bridge("br-phys"), good, Errc::invalid_argument, "leads out of this machine by its port phys0"},
+      {Target::bridge("br-phys"), good, Errc::invalid_argument,
+       "leads out of this machine by its port phys0"},
       {Target::netns("/nowhere"), good, Errc::not_found, "there is no network namespace '/nowhere'"},
       {Target::netns("/dev/null"), good, Errc::failure, ""},
       {Target::netns(lonely.path()), good, Errc::not_found, "does not hang on a bridge"},

@@ -1,5 +1,5 @@
-// Many processes at once, each exposing and releasing as it likes, some of them killed: no bridge is open without its
-// guard at any moment, nobody's work is lost, and in the end nothing is left.
+// Many processes at once, each exposing and releasing as it likes, some of them killed: no bridge is open
+// without its guard at any moment, nobody's work is lost, and in the end nothing is left.
 #include "core/random.hpp"
 #include "firewall/iptables.hpp"
 #include "firewall/xtables_lock.hpp"
@@ -33,7 +33,8 @@ void expose_and_release(const Testbed& bed, unsigned seed) {
     std::vector<ExposeRequest> requests;
     for (unsigned i = 0; i <= random() % 3; ++i) {
       const auto port = static_cast<std::uint16_t>(7000 + random() % 8);
-      requests.push_back({.target = Target::bridge(random() % 2 == 0 ? "br0" : "br1"), .ports = {HostPort::same(port)}});
+      requests.push_back(
+          {.target = Target::bridge(random() % 2 == 0 ? "br0" : "br1"), .ports = {HostPort::same(port)}});
     }
     // Idle for a while, so that a bridge now and then loses its last lease.
     std::this_thread::sleep_for(std::chrono::milliseconds(random() % 100));
@@ -47,20 +48,22 @@ void expose_and_release(const Testbed& bed, unsigned seed) {
 void supervise(const Testbed& bed, unsigned seed, Clock::time_point until) {
   std::mt19937 random(seed);
   while (Clock::now() < until) {
-    const auto child = start_child([&, child_seed = random()] { expose_and_release(bed, static_cast<unsigned>(child_seed)); });
+    const auto child = start_child(
+        [&, child_seed = random()] { expose_and_release(bed, static_cast<unsigned>(child_seed)); });
     if (random() % 3 == 0) {
       std::this_thread::sleep_for(std::chrono::milliseconds(random() % 60));
       ::kill(child, SIGKILL);
     }
     const int status = await_child(child);
-    if (status != 0 && status != 128 + SIGKILL) throw std::runtime_error(fmt::format("a worker gave {}", status));
+    if (status != 0 && status != 128 + SIGKILL)
+      throw std::runtime_error(fmt::format("a worker gave {}", status));
   }
 }
 
 struct Watched {
   int looks = 0;
-  int open = 0;        // looks at which a bridge was open
-  int unguarded = 0;   // and had no guard
+  int open = 0;       // looks at which a bridge was open
+  int unguarded = 0;  // and had no guard
 };
 
 // With the xtables lock held no guard comes or goes, so a bridge without one must be closed all that while.
@@ -91,7 +94,8 @@ TEST_CASE("eight processes on two bridges, some killed: always guarded, and noth
   CAPTURE(seed);
   const auto until = Clock::now() + 5s;
   std::vector<pid_t> supervisors;
-  for (unsigned i = 0; i < 8; ++i) supervisors.push_back(start_child([&] { supervise(bed, seed + i, until); }));
+  for (unsigned i = 0; i < 8; ++i)
+    supervisors.push_back(start_child([&] { supervise(bed, seed + i, until); }));
 
   std::atomic<bool> done = false;
   Watched watched;

@@ -10,7 +10,8 @@ using namespace test;
 
 namespace {
 
-// Against a lease it gets nothing and the exposed port works on; against the recipe the very same attack succeeds.
+// Against a lease it gets nothing and the exposed port works on; against the recipe the very same attack
+// succeeds.
 void check_repelled(const Testbed& bed, const Attack& attack) {
   // The host must know the attacker's hardware address, or it could not answer even if it wanted to.
   dial(bed.hostile, {bed.gateway, 1});
@@ -29,9 +30,8 @@ void check_repelled(const Testbed& bed, const Attack& attack) {
 TEST_CASE("frames to 127.0.0.1") {
   const Testbed bed;
   const Secrets secrets;
-  check_repelled(bed, [&] {
-    return frames_reach(secrets, bed.hostile, "br0", ip("198.18.0.4"), ip("127.0.0.1"));
-  });
+  check_repelled(
+      bed, [&] { return frames_reach(secrets, bed.hostile, "br0", ip("198.18.0.4"), ip("127.0.0.1")); });
 }
 
 TEST_CASE("frames to any other address of 127/8") {
@@ -56,7 +56,8 @@ TEST_CASE("frames to 127.0.0.1 in a neighbour's and in a stranger's name") {
   const Secrets secrets;
   for (const char* const source : {"198.18.0.2", "203.0.113.5"}) {
     CAPTURE(source);
-    check_repelled(bed, [&] { return frames_reach(secrets, bed.hostile, "br0", ip(source), ip("127.0.0.1")); });
+    check_repelled(bed,
+                   [&] { return frames_reach(secrets, bed.hostile, "br0", ip(source), ip("127.0.0.1")); });
   }
 }
 
@@ -91,7 +92,8 @@ TEST_CASE("a caller in 127/8 forged from outside, to a service that listens ever
   const Secrets secrets;
   for (const char* const source : {"127.9.9.9", "127.0.0.2"}) {
     CAPTURE(source);
-    check_repelled(bed, [&] { return forged_caller_is_heard(secrets, bed.hostile, "br0", ip(source), bed.gateway); });
+    check_repelled(
+        bed, [&] { return forged_caller_is_heard(secrets, bed.hostile, "br0", ip(source), bed.gateway); });
   }
 }
 
@@ -131,7 +133,6 @@ TEST_CASE("with bridged frames passing the tables, the guard holds as well") {
   const Testbed bed;
   const Secrets secrets;
   exec("sysctl -qw net.bridge.bridge-nf-call-iptables=1");
-  check_repelled(bed, [&] {
-    return frames_reach(secrets, bed.hostile, "br0", ip("198.18.0.4"), ip("127.0.0.1"));
-  });
+  check_repelled(
+      bed, [&] { return frames_reach(secrets, bed.hostile, "br0", ip("198.18.0.4"), ip("127.0.0.1")); });
 }

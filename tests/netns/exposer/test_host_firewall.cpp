@@ -23,8 +23,8 @@ TEST_CASE("INPUT drops by policy, in either iptables: it works, and nothing else
   for (const char* const iptables : {"iptables-legacy", "iptables-nft"}) {
     CAPTURE(iptables);
     Testbed bed;
-    exec(std::string(iptables) + " -A INPUT -i lo -j ACCEPT; " + iptables + " -A INPUT -p icmp -j ACCEPT; " + iptables +
-         " -P INPUT DROP");
+    exec(std::string(iptables) + " -A INPUT -i lo -j ACCEPT; " + iptables + " -A INPUT -p icmp -j ACCEPT; " +
+         iptables + " -P INPUT DROP");
     bed.remember();
     const Service web(loopback(8088), "web");
     const Service forbidden(listen_on({ip("0.0.0.0"), 7000}), "forbidden");

@@ -1,5 +1,5 @@
-// The real command, killed before every system call by which it changes something: no bridge is ever open without its
-// guard, and one `tc-hostnet list` puts everything back.
+// The real command, killed before every system call by which it changes something: no bridge is ever open
+// without its guard, and one `tc-hostnet list` puts everything back.
 #include "support/forked.hpp"
 #include "support/testbed.hpp"
 #include "support/tracer.hpp"
@@ -50,7 +50,8 @@ std::string summary(const std::map<std::string, int>& calls) {
   return out;
 }
 
-void check_killed_set_up(const Testbed& bed, const std::vector<std::string>& argv, const Command& tc_hostnet) {
+void check_killed_set_up(const Testbed& bed, const std::vector<std::string>& argv,
+                         const Command& tc_hostnet) {
   std::map<std::string, int> calls;
   for (unsigned n = 0;; ++n) {
     CAPTURE(n);

@@ -1,5 +1,5 @@
-// A process killed before any step of a set-up or a tear-down: no bridge is ever open without its guard, and one look
-// by somebody else puts everything back.
+// A process killed before any step of a set-up or a tear-down: no bridge is ever open without its guard, and
+// one look by somebody else puts everything back.
 #include "hostnet/error.hpp"
 #include "support/forked.hpp"
 #include "support/testbed.hpp"
@@ -86,7 +86,8 @@ TEST_CASE("killed before any step, one bridge") {
 
 TEST_CASE("killed before any step, two bridges and several leases") {
   Testbed bed;
-  const std::vector<ExposeRequest> requests{on("br0", {HostPort::same(8088)}), bed.for_container({{5432, 80}}),
+  const std::vector<ExposeRequest> requests{on("br0", {HostPort::same(8088)}),
+                                            bed.for_container({{5432, 80}}),
                                             on("br1", {HostPort::same(8088), {5353, 53, Protocol::udp}})};
   check_every_step(bed, requests, 6);
 }
@@ -104,7 +105,8 @@ TEST_CASE("killed before any step while another lease stands: that one is left a
   {
     const UnwatchedLeases standing(bed.runtime_dir(), on("br0", {{7000, 70}}));
     bed.remember();
-    const std::vector<ExposeRequest> requests{on("br0", {HostPort::same(8088)}), on("br1", {HostPort::same(8088)})};
+    const std::vector<ExposeRequest> requests{on("br0", {HostPort::same(8088)}),
+                                              on("br1", {HostPort::same(8088)})};
     check_every_step(bed, requests, 6);
   }
   CHECK(bed.unguarded() == "");

@@ -91,7 +91,8 @@ TEST_CASE("10,000 leases go in one call, and all at once") {
     return 0;
   });
   check_some(bed, count, "(refused)");
-  CHECK(eventually([&] { return exposures.back().state() == ExposureState::released; }, std::chrono::seconds{2}));
+  CHECK(eventually([&] { return exposures.back().state() == ExposureState::released; },
+                   std::chrono::seconds{2}));
   exposures.clear();
   CHECK(eventually([&] { return bed.changes().empty(); }, std::chrono::seconds{2}));
   CHECK(bed.changes() == "");

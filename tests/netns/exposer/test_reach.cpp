@@ -1,4 +1,5 @@
-// What the native path is for: a service on the host's 127.0.0.1, reached from a container, and nothing else changed.
+// What the native path is for: a service on the host's 127.0.0.1, reached from a container, and nothing else
+// changed.
 #include "blog_recipe.hpp"
 #include "exposer/holder.hpp"
 #include "exposer/native.hpp"
@@ -34,8 +35,8 @@ TEST_CASE("a port can have another number in the container, and several go in on
   const Service web(loopback(8088), "web");
   const Service names(loopback(5353, SOCK_DGRAM), "names");
   {
-    const auto exposure =
-        bed.exposer()->expose(Target::bridge("br0"), {{5432, 15432}, {8088, 8088}, {5353, 53, Protocol::udp}});
+    const auto exposure = bed.exposer()->expose(Target::bridge("br0"),
+                                                {{5432, 15432}, {8088, 8088}, {5353, 53, Protocol::udp}});
     CHECK(dial(bed.container, {bed.gateway, 15432}) == "database");
     CHECK(dial(bed.container, {bed.gateway, 8088}) == "web");
     CHECK(dial(bed.container, {bed.gateway, 53}, SOCK_DGRAM) == "names");
@@ -52,7 +53,8 @@ TEST_CASE("the default bridge's gateway, which host-gateway resolves to, leads t
   auto prepared = exposer::prepare(std::span(&request, 1), {}, Deadline::after(std::chrono::seconds{5}));
   prepared.leases.front().gateways.push_back(bed.host_gateway);
   {
-    const auto holder = std::make_shared<exposer::Holder>(exposer::Holder::Settings{.runtime_dir = bed.runtime_dir()});
+    const auto holder =
+        std::make_shared<exposer::Holder>(exposer::Holder::Settings{.runtime_dir = bed.runtime_dir()});
     const auto exposures =
         holder->hold(prepared.leases, prepared.bridges, Deadline::after(std::chrono::seconds{5}));
     CHECK(dial(bed.container, {bed.host_gateway, 8088}) == "web");
@@ -96,12 +98,15 @@ TEST_CASE("route_localnet that is on for another lease is not what was before") 
   Testbed bed;
   auto other = bed.exposer()->expose(Target::bridge("br0"), {HostPort::same(5432)});
   const auto request = Testbed::on_br0({HostPort::same(8088)});
-  const auto prepared = exposer::prepare(std::span(&request, 1), {}, Deadline::after(std::chrono::seconds{5}));
+  const auto prepared =
+      exposer::prepare(std::span(&request, 1), {}, Deadline::after(std::chrono::seconds{5}));
   // It ends after the look and before the change.
   other.release();
   {
-    const auto holder = std::make_shared<exposer::Holder>(exposer::Holder::Settings{.runtime_dir = bed.runtime_dir()});
-    const auto exposures = holder->hold(prepared.leases, prepared.bridges, Deadline::after(std::chrono::seconds{5}));
+    const auto holder =
+        std::make_shared<exposer::Holder>(exposer::Holder::Settings{.runtime_dir = bed.runtime_dir()});
+    const auto exposures =
+        holder->hold(prepared.leases, prepared.bridges, Deadline::after(std::chrono::seconds{5}));
     CHECK(route_localnet("br0"));
   }
   CHECK_FALSE(route_localnet("br0"));

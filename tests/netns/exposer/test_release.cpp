@@ -19,13 +19,15 @@ namespace {
 // Frames that nobody off the host may ever see.
 std::ptrdiff_t loopback_frames(const Wire& wire, std::chrono::milliseconds window) {
   const auto packets = wire.heard(window);
-  return std::ranges::count_if(packets, [](const Packet& packet) { return packet.source.address.is_loopback(); });
+  return std::ranges::count_if(packets,
+                               [](const Packet& packet) { return packet.source.address.is_loopback(); });
 }
 
 std::size_t flows_to(std::uint16_t port) {
   const auto flows = netlink::conntrack_flows();
-  return static_cast<std::size_t>(
-      std::ranges::count_if(flows, [&](const auto& flow) { return flow.reply_source == Endpoint{ip("127.0.0.1"), port}; }));
+  return static_cast<std::size_t>(std::ranges::count_if(flows, [&](const auto& flow) {
+    return flow.reply_source == Endpoint{ip("127.0.0.1"), port};
+  }));
 }
 
 }  // namespace
@@ -89,7 +91,9 @@ TEST_CASE("no frame with a loopback source reaches the bridge, also not from con
     exec("iptables-legacy -t nat -F PREROUTING");
     for (const auto& flow : netlink::conntrack_flows()) netlink::delete_flow(flow);
     CHECK(loopback_frames(container_wire, 400ms) > 0);
-    exec("iptables-legacy -t nat -A PREROUTING -i br0 -p tcp --dport 8088 -j DNAT --to-destination 127.0.0.1:8088");
+    exec(
+        "iptables-legacy -t nat -A PREROUTING -i br0 -p tcp --dport 8088 -j DNAT --to-destination "
+        "127.0.0.1:8088");
   }
 }
 
@@ -100,8 +104,10 @@ TEST_CASE("the guard alone keeps frames with a loopback source off the bridge") 
   const auto wire = Wire(bed.container);
   const UnwatchedLeases standing(bed.runtime_dir(), Testbed::on_br0({HostPort::same(5432)}));
   // Somebody else's DNAT: its flows are not ours to cut, and forgotten ones must leak nothing either.
-  const std::string rule = "PREROUTING -d 198.18.0.1 -p tcp --dport 8088 -j DNAT --to-destination 127.0.0.1:8088";
-  exec("iptables-legacy -t filter -I INPUT -i br0 -p tcp --dport 8088 -j ACCEPT; iptables-legacy -t nat -A " + rule);
+  const std::string rule =
+      "PREROUTING -d 198.18.0.1 -p tcp --dport 8088 -j DNAT --to-destination 127.0.0.1:8088";
+  exec("iptables-legacy -t filter -I INPUT -i br0 -p tcp --dport 8088 -j ACCEPT; iptables-legacy -t nat -A " +
+       rule);
   const auto connection = join(bed.container, {bed.gateway, 8088});
   exec("iptables-legacy -t nat -D " + rule);
   for (const auto& flow : netlink::conntrack_flows()) netlink::delete_flow(flow);

@@ -87,10 +87,12 @@ TEST_CASE("one container port cannot lead to two host ports") {
   const auto held = bed.snapshot();
   const auto error = error_of([&] { exposer->expose(Target::bridge("br0"), {{8089, 80}}); });
   CHECK(error.code() == Errc::conflict);
-  CHECK(std::string(error.what()).find("leads to host port 8088 already, by lease " + exposure.id()) != std::string::npos);
+  CHECK(std::string(error.what()).find("leads to host port 8088 already, by lease " + exposure.id()) !=
+        std::string::npos);
   CHECK(error.hint().find("tc-hostnet release " + exposure.id()) != std::string::npos);
   // All or none, also within one call.
-  const std::vector<ExposeRequest> requests{Testbed::on_br0({HostPort::same(7000)}), Testbed::on_br0({{8090, 80}})};
+  const std::vector<ExposeRequest> requests{Testbed::on_br0({HostPort::same(7000)}),
+                                            Testbed::on_br0({{8090, 80}})};
   CHECK(error_of([&] { exposer->expose_all(requests); }).code() == Errc::conflict);
   CHECK(difference(held, bed.snapshot()) == "");
   CHECK(dial(bed.container, {bed.gateway, 80}) == "web");

@@ -1,4 +1,5 @@
-// Whom a lease is not for: a neighbour of the container, containers on another bridge, whoever is on the uplink.
+// Whom a lease is not for: a neighbour of the container, containers on another bridge, whoever is on the
+// uplink.
 #include "attack.hpp"
 #include "blog_recipe.hpp"
 
@@ -16,7 +17,8 @@ TEST_CASE("a lease for one container gives its neighbours nothing") {
     CHECK(dial(bed.neighbour, {bed.gateway, Secrets::exposed}) == "(refused)");
     CHECK(dial(bed.hostile, {bed.gateway, Secrets::exposed}) == "(refused)");
     CHECK_FALSE(frames_reach(secrets, bed.neighbour, "br0", ip("198.18.0.3"), ip("127.0.0.1")));
-    CHECK_FALSE(frames_reach(secrets, bed.neighbour, "br0", ip("198.18.0.3"), ip("127.0.0.1"), Secrets::exposed));
+    CHECK_FALSE(
+        frames_reach(secrets, bed.neighbour, "br0", ip("198.18.0.3"), ip("127.0.0.1"), Secrets::exposed));
     // With the container's address it gets no answer: that goes to the container.
     const Wire wire(bed.hostile);
     wire.send({{ip("198.18.0.2"), 40'000}, {bed.gateway, Secrets::exposed}}, mac_of("br0"));
@@ -43,10 +45,13 @@ TEST_CASE("another bridge and the uplink get nothing, by any address of the host
     std::string out;
     for (const auto address : {bed.gateway, stranger.own_gateway, bed.host_gateway})
       if (dial(stranger.netns, {address, Secrets::exposed}) == "web") out += address.to_string() + " ";
-    if (frames_reach(secrets, stranger.netns, stranger.interface, stranger.address, ip("127.0.0.1"))) out += "frames ";
-    if (frames_reach(secrets, stranger.netns, stranger.interface, stranger.address, ip("127.0.0.1"), Secrets::exposed))
+    if (frames_reach(secrets, stranger.netns, stranger.interface, stranger.address, ip("127.0.0.1")))
+      out += "frames ";
+    if (frames_reach(secrets, stranger.netns, stranger.interface, stranger.address, ip("127.0.0.1"),
+                     Secrets::exposed))
       out += "frames to the exposed port ";
-    if (forged_caller_is_heard(secrets, stranger.netns, stranger.interface, ip("127.9.9.9"), stranger.own_gateway))
+    if (forged_caller_is_heard(secrets, stranger.netns, stranger.interface, ip("127.9.9.9"),
+                               stranger.own_gateway))
       out += "forged caller ";
     return out;
   };
@@ -59,12 +64,14 @@ TEST_CASE("another bridge and the uplink get nothing, by any address of the host
     CHECK(dial(bed.container, {bed.gateway, Secrets::exposed}) == "web");
   }
   CHECK(bed.changes() == "");
-  // By the recipe for "all", which is often given where the bridge's name is not known, every one of these gets in.
+  // By the recipe for "all", which is often given where the bridge's name is not known, every one of these
+  // gets in.
   const BlogRecipe recipe("all");
   for (const auto& stranger : strangers) {
     CAPTURE(stranger.interface);
-    CHECK(reached(stranger) == fmt::format("198.18.0.1 {} 198.18.2.1 frames frames to the exposed port forged caller ",
-                                           stranger.own_gateway.to_string()));
+    CHECK(reached(stranger) ==
+          fmt::format("198.18.0.1 {} 198.18.2.1 frames frames to the exposed port forged caller ",
+                      stranger.own_gateway.to_string()));
   }
 }
 

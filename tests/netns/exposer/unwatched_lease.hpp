@@ -1,5 +1,5 @@
-// A lease put into effect by a ledger alone, without the thread that mends what others undo: for tests that undo
-// something by hand to see what then, and for those that count or interrupt the steps.
+// A lease put into effect by a ledger alone, without the thread that mends what others undo: for tests that
+// undo something by hand to see what then, and for those that count or interrupt the steps.
 #pragma once
 
 #include "exposer/ledger.hpp"
@@ -22,7 +22,8 @@ struct Ready {
   hostnet::state::Owner owner;
 };
 
-inline Ready make_ready(const hostnet::exposer::Ledger& ledger, std::span<const hostnet::ExposeRequest> requests) {
+inline Ready make_ready(const hostnet::exposer::Ledger& ledger,
+                        std::span<const hostnet::ExposeRequest> requests) {
   Ready ready{hostnet::exposer::prepare(requests, {}, soon()), hostnet::state::Owner(ledger.folder())};
   std::size_t number = 0;
   for (auto& lease : ready.prepared.leases) {

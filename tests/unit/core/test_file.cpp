@@ -1,14 +1,13 @@
 // Whole-file reads and the atomic replace.
 #include "core/file.hpp"
+#include "hostnet/error.hpp"
+#include "support/temp_dir.hpp"
 
 #include <doctest/doctest.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
-
-#include "hostnet/error.hpp"
-#include "support/temp_dir.hpp"
+#include <unistd.h>
 
 using namespace hostnet;
 

@@ -10,7 +10,8 @@ TEST_CASE("dotted quads read and print") {
   CHECK(Ipv4::parse("127.0.0.1") == Ipv4{0x7f000001});
   CHECK(Ipv4::parse("255.255.255.255")->to_string() == "255.255.255.255");
   CHECK(Ipv4::parse("0.0.0.0")->is_any());
-  for (const char* text : {"", "1.2.3", "1.2.3.4.5", "1.2.3.256", "01.2.3.4", "1.2.3.4 ", "1..3.4", "a.b.c.d", "1.2.3.-4"})
+  for (const char* text :
+       {"", "1.2.3", "1.2.3.4.5", "1.2.3.256", "01.2.3.4", "1.2.3.4 ", "1..3.4", "a.b.c.d", "1.2.3.-4"})
     CHECK_MESSAGE(!Ipv4::parse(text), text);
 }
 
@@ -30,4 +31,6 @@ TEST_CASE("prefixes") {
   CHECK(Ipv4::parse("127.9.9.9")->is_loopback());
 }
 
-TEST_CASE("an endpoint prints with its port") { CHECK(Endpoint{*Ipv4::parse("1.2.3.4"), 80}.to_string() == "1.2.3.4:80"); }
+TEST_CASE("an endpoint prints with its port") {
+  CHECK(Endpoint{*Ipv4::parse("1.2.3.4"), 80}.to_string() == "1.2.3.4:80");
+}

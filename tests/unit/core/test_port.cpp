@@ -1,11 +1,9 @@
 // Port specifications: what is read, what is refused and in which words.
+#include "hostnet/error.hpp"
 #include "hostnet/port.hpp"
 
 #include <doctest/doctest.h>
-
 #include <fmt/format.h>
-
-#include "hostnet/error.hpp"
 
 using hostnet::Errc;
 using hostnet::Error;
@@ -87,13 +85,15 @@ TEST_CASE("normalise sorts and removes duplicates") {
 }
 
 TEST_CASE("normalise refuses zero and a container port with two meanings") {
-  CHECK_THROWS_WITH_AS(hostnet::normalise({HostPort{0, 80}}), "a port to expose must be greater than zero", Error);
+  CHECK_THROWS_WITH_AS(hostnet::normalise({HostPort{0, 80}}), "a port to expose must be greater than zero",
+                       Error);
   try {
     hostnet::normalise({HostPort{81, 80}, HostPort{82, 80}});
     FAIL("accepted");
   } catch (const Error& error) {
     CHECK(error.code() == Errc::conflict);
-    CHECK(std::string(error.what()) == "container port 80 is asked to lead to host port 81 and to host port 82");
+    CHECK(std::string(error.what()) ==
+          "container port 80 is asked to lead to host port 81 and to host port 82");
   }
   CHECK(hostnet::normalise({HostPort{81, 80}, HostPort{82, 80, Protocol::udp}}).size() == 2);
 }

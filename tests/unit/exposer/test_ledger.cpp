@@ -8,7 +8,8 @@ using namespace hostnet::exposer;
 
 namespace {
 
-firewall::Door door(const char* lease, std::uint16_t listen, std::uint16_t host, std::optional<Ipv4> source = {}) {
+firewall::Door door(const char* lease, std::uint16_t listen, std::uint16_t host,
+                    std::optional<Ipv4> source = {}) {
   return {"br0", Ipv4{1}, source, Protocol::tcp, listen, host, lease};
 }
 

@@ -1,9 +1,8 @@
 // The parts of target look-up that need no kernel and no engine.
 #include "exposer/resolve.hpp"
+#include "hostnet/error.hpp"
 
 #include <doctest/doctest.h>
-
-#include "hostnet/error.hpp"
 
 using namespace hostnet;
 using namespace hostnet::exposer;
@@ -11,13 +10,16 @@ using namespace hostnet::exposer;
 TEST_CASE("interface names") {
   for (const char* name : {"br0", "docker0", "br-0123456789ab", "a.b:c@d_e", "fifteen-letters"})
     CHECK_MESSAGE(!interface_name_fault(name), name);
-  for (const char* name : {"", ".", "..", "-x", "sixteen-letters!", "sixteen-letters-", "a b", "a/b", "a;b", "$(id)", "a\nb", "br0`"})
+  for (const char* name : {"", ".", "..", "-x", "sixteen-letters!", "sixteen-letters-", "a b", "a/b", "a;b",
+                           "$(id)", "a\nb", "br0`"})
     CHECK_MESSAGE(interface_name_fault(name), name);
 }
 
 TEST_CASE("the default gateway of a routing table") {
-  constexpr const char* head = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n";
-  const std::string table = std::string(head) + "eth1\t0000FEA9\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n" +
+  constexpr const char* head =
+      "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n";
+  const std::string table = std::string(head) +
+                            "eth1\t0000FEA9\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n" +
                             "eth0\t00000000\t010012AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n";
   CHECK(default_gateway(table) == Ipv4::parse("172.18.0.1"));
   CHECK_FALSE(default_gateway(head));

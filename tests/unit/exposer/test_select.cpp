@@ -13,7 +13,8 @@ TEST_CASE("the usable one is taken and said so") {
 }
 
 TEST_CASE("what is passed over is said with its reasons") {
-  const auto choice = choose(Path::native, {{Path::native, {.usable = false, .reasons = {"no root", "no bridge"}}}});
+  const auto choice =
+      choose(Path::native, {{Path::native, {.usable = false, .reasons = {"no root", "no bridge"}}}});
   CHECK_FALSE(choice.path);
   CHECK(choice.reasons == std::vector<std::string>{"native: no root", "native: no bridge"});
 }

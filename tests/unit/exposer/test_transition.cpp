@@ -35,10 +35,18 @@ struct Kernel {
       std::set<std::string> bridges;
       for (const auto& jump : table->plan.jumps) bridges.insert(jump.in + jump.out);
       switch (table->plan.table) {
-        case Table::raw: raw = bridges; break;
-        case Table::mangle: mangle = bridges; break;
-        case Table::filter: filter = bridges; break;
-        case Table::nat: doors = bridges; break;
+        case Table::raw:
+          raw = bridges;
+          break;
+        case Table::mangle:
+          mangle = bridges;
+          break;
+        case Table::filter:
+          filter = bridges;
+          break;
+        case Table::nat:
+          doors = bridges;
+          break;
       }
     } else if (const auto* const set = std::get_if<SetRouteLocalnet>(&step)) {
       if (set->on) {
@@ -53,7 +61,8 @@ struct Kernel {
     const auto all_in = [](const std::set<std::string>& part, const std::set<std::string>& whole) {
       return std::includes(whole.begin(), whole.end(), part.begin(), part.end());
     };
-    return all_in(localnet, raw) && all_in(localnet, mangle) && all_in(localnet, filter) && all_in(doors, filter);
+    return all_in(localnet, raw) && all_in(localnet, mangle) && all_in(localnet, filter) &&
+           all_in(doors, filter);
   }
 };
 
@@ -117,7 +126,8 @@ TEST_CASE("equal holdings put everything right again, guard first") {
 
 TEST_CASE("between any two steps of any change, no bridge is open without its guard") {
   // All pairs of subsets of four leases on three bridges.
-  const std::vector<Lease> all{lease("0a", 5, 80), lease("0b", 5, 81, {Ipv4{1}}), lease("0c", 6, 80), lease("0d", 7, 80)};
+  const std::vector<Lease> all{lease("0a", 5, 80), lease("0b", 5, 81, {Ipv4{1}}), lease("0c", 6, 80),
+                               lease("0d", 7, 80)};
   const auto subset = [&](unsigned bits) {
     Holdings out{{bridge(5), bridge(6), bridge(7)}, {}};
     for (std::size_t i = 0; i < all.size(); ++i)
@@ -148,7 +158,8 @@ TEST_CASE("between any two steps of any change, no bridge is open without its gu
 TEST_CASE("flows through a closed door are cut, others are not") {
   const firewall::Door closed{"br0", Ipv4{1}, {}, Protocol::tcp, 80, 8080, "0a"};
   const firewall::Door open{"br0", Ipv4{1}, Ipv4{9}, Protocol::tcp, 80, 8080, "0b"};
-  const auto flow = [](Ipv4 source, std::uint16_t dialled, std::uint16_t host, Protocol protocol = Protocol::tcp) {
+  const auto flow = [](Ipv4 source, std::uint16_t dialled, std::uint16_t host,
+                       Protocol protocol = Protocol::tcp) {
     return netlink::Flow{.protocol = protocol,
                          .source = {source, 40000},
                          .destination = {Ipv4{1}, dialled},

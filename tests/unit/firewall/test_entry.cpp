@@ -1,16 +1,14 @@
 // The binary form of rules: sizes, alignment, and the signature by which a rule is known again.
 #include "firewall/entry.hpp"
+#include "hostnet/error.hpp"
 
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
-
 #include <linux/netfilter/nf_nat.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
 
 #include <cstring>
 #include <set>
-
-#include "hostnet/error.hpp"
 
 using namespace hostnet;
 using namespace hostnet::firewall;

@@ -10,9 +10,17 @@ using netlink::NftRule;
 
 namespace {
 
-NftChain input(bool drop, const char* table = "filter", const char* name = "input", const char* family = "inet") {
-  return {.family = family, .table = table, .name = name, .base = true, .type = "filter", .hook = 1, .priority = 0,
-          .drop_policy = drop, .use = 0};
+NftChain input(bool drop, const char* table = "filter", const char* name = "input",
+               const char* family = "inet") {
+  return {.family = family,
+          .table = table,
+          .name = name,
+          .base = true,
+          .type = "filter",
+          .hook = 1,
+          .priority = 0,
+          .drop_policy = drop,
+          .use = 0};
 }
 
 auto with(std::vector<NftRule> rules) {
@@ -31,7 +39,8 @@ TEST_CASE("a native policy-drop chain is named with the line that opens it") {
 TEST_CASE("chains that cannot drop our traffic are passed over") {
   CHECK_FALSE(find_blocker({}, with({}), "br0"));
   CHECK_FALSE(find_blocker({input(false)}, with({}), "br0"));
-  CHECK_FALSE(find_blocker({input(true, "filter", "INPUT", "ip")}, with({}), "br0"));  // iptables-nft's: we edit it
+  CHECK_FALSE(
+      find_blocker({input(true, "filter", "INPUT", "ip")}, with({}), "br0"));  // iptables-nft's: we edit it
   auto forward = input(true);
   forward.hook = 2;
   CHECK_FALSE(find_blocker({forward}, with({}), "br0"));
@@ -45,7 +54,8 @@ TEST_CASE("an accept that certainly covers us opens the chain") {
   NftRule dnat{.accepts = true, .wants_dnat_status = true};
   NftRule ours{.accepts = true, .wants_dnat_status = true, .iifname = "br0"};
   NftRule wildcard{.accepts = true, .iifname = "br*"};
-  for (const auto& rule : {everything, dnat, ours, wildcard}) CHECK_FALSE(find_blocker({input(true)}, with({rule}), "br0"));
+  for (const auto& rule : {everything, dnat, ours, wildcard})
+    CHECK_FALSE(find_blocker({input(true)}, with({rule}), "br0"));
 }
 
 TEST_CASE("an accept that need not cover us does not") {
@@ -53,5 +63,6 @@ TEST_CASE("an accept that need not cover us does not") {
   NftRule longer{.accepts = true, .iifname = "br01"};
   NftRule ssh{.accepts = true, .other_matches = 2};
   NftRule dropping{.wants_dnat_status = true};
-  for (const auto& rule : {other, longer, ssh, dropping}) CHECK(find_blocker({input(true)}, with({rule}), "br0"));
+  for (const auto& rule : {other, longer, ssh, dropping})
+    CHECK(find_blocker({input(true)}, with({rule}), "br0"));
 }

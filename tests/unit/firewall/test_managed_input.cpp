@@ -14,9 +14,11 @@ TablePlan input_plan() {
 }
 
 constexpr const char* kFresh = "*filter\n:INPUT DROP [0:0]\n-A INPUT -i lo -j ACCEPT\nCOMMIT\n";
-constexpr const char* kJump = "-A INPUT -d 127.0.0.0/8 -i br0 -m comment --comment \"tc-hostnet:br0\" -j TCHN-IN\n";
+constexpr const char* kJump =
+    "-A INPUT -d 127.0.0.0/8 -i br0 -m comment --comment \"tc-hostnet:br0\" -j TCHN-IN\n";
 constexpr const char* kRules =
-    "-A TCHN-IN -i br0 -m conntrack --ctstate DNAT --ctorigdst 10.0.0.1 -m comment --comment \"tc-hostnet:br0\" -j "
+    "-A TCHN-IN -i br0 -m conntrack --ctstate DNAT --ctorigdst 10.0.0.1 -m comment --comment "
+    "\"tc-hostnet:br0\" -j "
     "ACCEPT\n-A TCHN-IN -m comment --comment \"tc-hostnet:guard\" -j DROP\n";
 
 }  // namespace
@@ -24,22 +26,26 @@ constexpr const char* kRules =
 TEST_CASE("our chain and its jump go in at the head, in one transaction") {
   const auto script = restore_script(input_plan(), kFresh);
   REQUIRE(script);
-  CHECK(*script == std::string("*filter\n:TCHN-IN - [0:0]\n") + kRules +
-                       "-I INPUT 1 -d 127.0.0.0/8 -i br0 -m comment --comment \"tc-hostnet:br0\" -j TCHN-IN\nCOMMIT\n");
+  CHECK(*script ==
+        std::string("*filter\n:TCHN-IN - [0:0]\n") + kRules +
+            "-I INPUT 1 -d 127.0.0.0/8 -i br0 -m comment --comment \"tc-hostnet:br0\" -j TCHN-IN\nCOMMIT\n");
 }
 
 TEST_CASE("what is as planned is left alone") {
-  const auto saved = std::string("*filter\n:INPUT DROP [3:180]\n:TCHN-IN - [0:0]\n") + kJump + kRules + "COMMIT\n";
+  const auto saved =
+      std::string("*filter\n:INPUT DROP [3:180]\n:TCHN-IN - [0:0]\n") + kJump + kRules + "COMMIT\n";
   CHECK_FALSE(restore_script(input_plan(), saved));
   CHECK_FALSE(restore_script(TablePlan{Table::filter, "TCHN-IN", "INPUT", {}, {}}, kFresh));
 }
 
 TEST_CASE("an empty plan takes jump and chain out again") {
-  const auto saved = std::string("*filter\n:INPUT DROP [0:0]\n:TCHN-IN - [0:0]\n") + kJump + kRules + "COMMIT\n";
+  const auto saved =
+      std::string("*filter\n:INPUT DROP [0:0]\n:TCHN-IN - [0:0]\n") + kJump + kRules + "COMMIT\n";
   const auto script = restore_script(TablePlan{Table::filter, "TCHN-IN", "INPUT", {}, {}}, saved);
   REQUIRE(script);
-  CHECK(*script == "*filter\n:TCHN-IN - [0:0]\n-D INPUT -d 127.0.0.0/8 -i br0 -m comment --comment \"tc-hostnet:br0\" "
-                   "-j TCHN-IN\n-X TCHN-IN\nCOMMIT\n");
+  CHECK(*script ==
+        "*filter\n:TCHN-IN - [0:0]\n-D INPUT -d 127.0.0.0/8 -i br0 -m comment --comment \"tc-hostnet:br0\" "
+        "-j TCHN-IN\n-X TCHN-IN\nCOMMIT\n");
 }
 
 TEST_CASE("a flushed chain under a standing jump is filled again") {

@@ -1,17 +1,15 @@
 // The journal: what is written is read back, and nothing else is believed.
-#include "state/journal.hpp"
-
-#include <doctest/doctest.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <nlohmann/json.hpp>
-
-#include <thread>
-
 #include "core/file.hpp"
 #include "hostnet/error.hpp"
+#include "state/journal.hpp"
 #include "support/temp_dir.hpp"
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+#include <sys/stat.h>
+
+#include <thread>
+#include <unistd.h>
 
 using namespace hostnet;
 using namespace hostnet::state;
@@ -34,7 +32,9 @@ Lease lease(const char* id) {
           .releasing = true};
 }
 
-Holdings holdings() { return {{{.ifindex = 5, .name = "br0", .prior_route_localnet = true}}, {lease("0a"), lease("0b")}}; }
+Holdings holdings() {
+  return {{{.ifindex = 5, .name = "br0", .prior_route_localnet = true}}, {lease("0a"), lease("0b")}};
+}
 
 Errc code_of(const std::string& text) {
   try {
@@ -70,7 +70,8 @@ TEST_CASE("cut off anywhere, it is refused") {
 TEST_CASE("with any value of another kind, or missing, it is refused or still a journal; it never crashes") {
   using Json = nlohmann::json;
   const auto whole = Json::parse(to_json(holdings(), "boot"));
-  const std::vector<Json> others{nullptr, true, -1, 1e300, 18446744073709551615U, "", "x", Json::array(), Json::object()};
+  const std::vector<Json> others{nullptr,       true,          -1, 1e300, 18446744073709551615U, "", "x",
+                                 Json::array(), Json::object()};
   unsigned refused = 0;
   const auto flat = whole.flatten();
   for (const auto& [pointer, value] : flat.items()) {

@@ -1,20 +1,20 @@
 // Whether an owner lives, as others see it.
 #include "state/owner.hpp"
+#include "support/temp_dir.hpp"
 
 #include <doctest/doctest.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <csignal>
 #include <memory>
-
-#include "support/temp_dir.hpp"
+#include <unistd.h>
 
 using namespace hostnet::state;
 
 namespace {
 
-// A child that owns, reports its id and sleeps; with `linger`, a grandchild keeps the lock's descriptor open after it.
+// A child that owns, reports its id and sleeps; with `linger`, a grandchild keeps the lock's descriptor open
+// after it.
 struct Child {
   Child(const std::filesystem::path& folder, bool linger) {
     int ends[2];
@@ -23,12 +23,15 @@ struct Child {
     if (pid == 0) {
       const Owner owner(folder);
       if (linger && ::fork() == 0) {
-        for (const int fd : {ends[0], ends[1], 0, 1, 2}) ::close(fd);  // whoever reads the test's output need not wait
+        for (const int fd : {ends[0], ends[1], 0, 1, 2})
+          ::close(fd);  // whoever reads the test's output need not wait
         ::sleep(5);
         ::_exit(0);
       }
       const auto& mine = owner.id();
-      if (::write(ends[1], mine.token.data(), 16) != 16 || ::write(ends[1], &mine.start, sizeof mine.start) < 0) ::_exit(1);
+      if (::write(ends[1], mine.token.data(), 16) != 16 ||
+          ::write(ends[1], &mine.start, sizeof mine.start) < 0)
+        ::_exit(1);
       ::sleep(20);
       ::_exit(0);
     }
