@@ -8,21 +8,21 @@
 #include "exposer/transition.hpp"
 #include "hostnet/error.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <fcntl.h>
 #include <memory>
 #include <optional>
-#include <poll.h>
-#include <unistd.h>
 
 namespace hostnet::cli {
 namespace {

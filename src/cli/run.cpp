@@ -12,12 +12,12 @@
 #include <fmt/format.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <memory>
-#include <unistd.h>
 
 namespace hostnet::cli {
 namespace {

@@ -1,8 +1,9 @@
 // Owners for descriptors and C handles, so that no path out of a function leaks one.
 #pragma once
 
-#include <memory>
 #include <unistd.h>
+
+#include <memory>
 #include <utility>
 
 namespace hostnet {

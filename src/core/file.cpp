@@ -4,6 +4,7 @@
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -11,7 +12,6 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <fcntl.h>
 #include <thread>
 
 namespace hostnet {

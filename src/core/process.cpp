@@ -6,16 +6,16 @@
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
+#include <poll.h>
+#include <spawn.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <poll.h>
-#include <spawn.h>
-#include <unistd.h>
 
 extern char** environ;
 

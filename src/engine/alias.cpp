@@ -8,12 +8,12 @@
 #include "engine/hosts_file.hpp"
 #include "hostnet/error.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <fcntl.h>
-#include <unistd.h>
 
 namespace hostnet::engine {
 namespace {

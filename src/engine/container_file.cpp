@@ -4,13 +4,14 @@
 #include "core/file.hpp"
 #include "hostnet/error.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/openat2.h>
 #include <sys/syscall.h>
+#include <unistd.h>
+
+#include <linux/openat2.h>
 
 #include <cerrno>
-#include <fcntl.h>
-#include <unistd.h>
 
 namespace hostnet::engine {
 namespace {

@@ -3,10 +3,10 @@
 
 #include "hostnet/error.hpp"
 
+#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <array>
-#include <dlfcn.h>
 #include <string>
 
 namespace hostnet::engine {

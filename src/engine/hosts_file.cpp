@@ -5,9 +5,9 @@
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
+#include <strings.h>
 
 #include <algorithm>
-#include <strings.h>
 
 namespace hostnet::engine {
 namespace {

@@ -8,14 +8,14 @@
 #include "hostnet/version.hpp"
 
 #include <fmt/format.h>
+#include <grp.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <grp.h>
-#include <strings.h>
 #include <system_error>
 
 namespace hostnet::engine {

@@ -10,13 +10,14 @@
 #include "netlink/sock_diag.hpp"
 
 #include <fmt/format.h>
-#include <linux/capability.h>
 #include <sys/syscall.h>
+#include <unistd.h>
+
+#include <linux/capability.h>
 
 #include <algorithm>
 #include <ctime>
 #include <map>
-#include <unistd.h>
 
 namespace hostnet::exposer {
 namespace {

@@ -6,13 +6,13 @@
 #include "hostnet/error.hpp"
 #include "hostnet/exposer.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <net/if.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <fcntl.h>
 
 namespace hostnet::exposer {
 namespace {

@@ -7,6 +7,8 @@
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
+#include <netinet/in.h>
+
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_nat.h>
 #include <linux/netfilter/x_tables.h>
@@ -14,7 +16,6 @@
 #include <linux/netfilter/xt_conntrack.h>
 #include <linux/netfilter/xt_tcpudp.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
-#include <netinet/in.h>
 
 #include <cstring>
 

@@ -2,6 +2,7 @@
 #include "firewall/input_check.hpp"
 
 #include <fmt/format.h>
+
 #include <linux/netfilter.h>
 
 #include <algorithm>

@@ -9,16 +9,17 @@
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
-#include <libiptc/libiptc.h>
 #include <netinet/in.h>
+#include <spawn.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+
+#include <libiptc/libiptc.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <set>
-#include <spawn.h>
 #include <thread>
 #include <unordered_map>
 

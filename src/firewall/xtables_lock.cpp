@@ -4,11 +4,11 @@
 #include "core/file.hpp"
 #include "hostnet/error.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <cerrno>
 #include <cstdlib>
-#include <fcntl.h>
 
 namespace hostnet::firewall {
 

@@ -5,12 +5,13 @@
 #include "netlink/request.hpp"
 
 #include <fmt/format.h>
-#include <linux/if_link.h>
-#include <linux/ip.h>
-#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netlink/socket.h>
 #include <sys/socket.h>
+
+#include <linux/if_link.h>
+#include <linux/ip.h>
+#include <linux/rtnetlink.h>
 
 namespace hostnet::netlink {
 namespace {

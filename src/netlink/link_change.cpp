@@ -5,14 +5,15 @@
 #include "netlink/request.hpp"
 
 #include <fmt/format.h>
-#include <linux/if_link.h>
-#include <linux/ip.h>
-#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netlink/route/link.h>
 #include <netlink/route/link/inet.h>
 #include <netlink/route/link/veth.h>
 #include <sys/socket.h>
+
+#include <linux/if_link.h>
+#include <linux/ip.h>
+#include <linux/rtnetlink.h>
 
 #include <new>
 

@@ -4,11 +4,12 @@
 #include "netlink/request.hpp"
 
 #include <fmt/format.h>
+#include <netlink/socket.h>
+#include <sys/socket.h>
+
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
-#include <netlink/socket.h>
-#include <sys/socket.h>
 
 namespace hostnet::netlink {
 namespace {

@@ -3,12 +3,12 @@
 #include "netlink/request.hpp"
 
 #include <fmt/format.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <cerrno>
 #include <future>
-#include <sched.h>
 #include <thread>
 
 #ifndef SO_NETNS_COOKIE  // Linux 5.14

@@ -12,12 +12,13 @@
 //   iifname "docker*"  meta iifname → reg;  reg == "docker"  (compared that far)
 #include "netlink/nft_rule.hpp"
 
+#include <netinet/in.h>
+
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nf_tables_compat.h>
 #include <linux/netfilter/xt_conntrack.h>
-#include <netinet/in.h>
 
 #include <algorithm>
 #include <map>

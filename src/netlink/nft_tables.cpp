@@ -5,10 +5,11 @@
 #include "netlink/request.hpp"
 
 #include <fmt/format.h>
+#include <netinet/in.h>
+
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
-#include <netinet/in.h>
 
 namespace hostnet::netlink {
 namespace {

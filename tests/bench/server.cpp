@@ -4,16 +4,16 @@
 #include "socket.hpp"
 #include "stream.hpp"
 
+#include <fcntl.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <fcntl.h>
 #include <iostream>
 #include <memory>
-#include <sched.h>
 #include <stdexcept>
 #include <string>
 #include <unordered_map>

@@ -3,23 +3,23 @@
 #include "commands.hpp"
 #include "socket.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
-#include <fcntl.h>
 #include <iostream>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdexcept>
 #include <string>
 #include <system_error>
-#include <unistd.h>
 
 namespace hostnet::bench {
 namespace {

@@ -5,12 +5,12 @@
 #include "core/file.hpp"
 
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <exception>
 #include <string>
 #include <system_error>
-#include <unistd.h>
 
 namespace test {
 

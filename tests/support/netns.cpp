@@ -3,15 +3,15 @@
 
 #include "core/file.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <fcntl.h>
-#include <sched.h>
 #include <stdexcept>
 #include <system_error>
 

@@ -1,11 +1,11 @@
 // The service's thread and the caller's side.
 #include "support/service.hpp"
 
+#include <poll.h>
 #include <sys/eventfd.h>
 
 #include <array>
 #include <cerrno>
-#include <poll.h>
 #include <vector>
 
 namespace test {

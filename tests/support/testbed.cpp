@@ -5,11 +5,11 @@
 #include "core/strings.hpp"
 #include "support/sockets.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sched.h>
 
 #include <algorithm>
-#include <fcntl.h>
-#include <sched.h>
 #include <set>
 #include <thread>
 

@@ -7,19 +7,19 @@
 
 #include "core/fd.hpp"
 
+#include <fcntl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
-#include <fcntl.h>
 #include <set>
 #include <system_error>
-#include <unistd.h>
 
 namespace test {
 namespace {

@@ -2,12 +2,12 @@
 #pragma once
 
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <future>
 #include <system_error>
 #include <thread>
-#include <unistd.h>
 
 namespace test {
 

@@ -3,17 +3,18 @@
 
 #include "support/sockets.hpp"
 
-#include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <netinet/ip.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
+#include <poll.h>
 #include <sys/ioctl.h>
+
+#include <linux/if_packet.h>
 
 #include <cstring>
 #include <optional>
-#include <poll.h>
 
 namespace test {
 namespace {

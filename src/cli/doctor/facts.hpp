@@ -72,7 +72,8 @@ struct LockFacts {
 struct EngineFacts {
   bool needed = false;  ///< The target is a container or a network.
   Seen<engine::Address> address;
-  Seen<engine::Version> version;  ///< Looked for only where there is an address.
+  Seen<bool> answers;             ///< To a ping; tried only where there is an address.
+  Seen<engine::Version> version;  ///< Asked only of one that answers. Podman's can take seconds to tell.
 };
 
 /// One bridge by which containers may reach the host.

@@ -10,13 +10,13 @@
 #include "state/journal.hpp"
 #include "state/owner.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <ctime>
-#include <fcntl.h>
-#include <unistd.h>
 
 namespace hostnet::cli::doctor {
 namespace {
@@ -63,7 +63,7 @@ std::string read_hosts(const engine::Container& container) {
 std::optional<RequestFacts> gather_request(const std::optional<Target>& target,
                                            const std::vector<HostPort>& ports, const EngineFacts& engine,
                                            const Globals& globals) {
-  if (!target || ports.empty() || (engine.needed && !engine.version)) return std::nullopt;
+  if (!target || ports.empty() || (engine.needed && !engine.answers)) return std::nullopt;
   // A listener is demanded so that its lack is an error to be left to its own check, not a line in the log.
   const ExposeRequest request{.target = *target, .ports = ports, .require_listener = true};
   const auto prepared = see(

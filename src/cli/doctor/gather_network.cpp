@@ -5,6 +5,7 @@
 #include "netlink/link.hpp"
 
 #include <fmt/format.h>
+
 #include <libiptc/libiptc.h>
 #include <linux/netfilter.h>
 
@@ -66,11 +67,12 @@ EngineFacts gather_engine(const std::optional<Target>& target, const std::string
       target && (target->kind() == Target::Kind::container || target->kind() == Target::Kind::network);
   facts.address = see([&] { return engine::Address::find(engine); });
   if (!facts.address) return facts;
-  facts.version = see([&] {
-    engine::Client client(*facts.address);
-    client.ping(engine_deadline());
-    return client.version(engine_deadline());
+  facts.answers = see([&] {
+    engine::Client(*facts.address).ping(engine_deadline());
+    return true;
   });
+  if (facts.answers)
+    facts.version = see([&] { return engine::Client(*facts.address).version(engine_deadline()); });
   return facts;
 }
 
@@ -79,10 +81,10 @@ std::vector<BridgeFacts> gather_bridges(const std::optional<Target>& target, con
   netlink::Rtnl rtnl;
   exposer::Resolver resolver(rtnl, explicit_engine);
   if (!target) {
-    if (engine.version) return bridges_of_engine(*engine.address, resolver, rtnl);
+    if (engine.answers) return bridges_of_engine(*engine.address, resolver, rtnl);
     return bridges_here(resolver, rtnl);
   }
-  if (engine.needed && !engine.version) return {};  // the engine's own check says why
+  if (engine.needed && !engine.answers) return {};  // the engine's own check says why
   BridgeFacts facts{.whose = target->to_string(), .asked = true};
   if (target->kind() == Target::Kind::bridge) facts.interface = target->name();
   facts.resolved = see([&] { return resolver.resolve(*target, false, false, engine_deadline()); });

@@ -5,12 +5,14 @@
 #include "netlink/request.hpp"
 
 #include <fmt/format.h>
-#include <linux/capability.h>
-#include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/utsname.h>
+#include <unistd.h>
+
+#include <linux/capability.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
 
 #include <algorithm>
 #include <array>
@@ -19,7 +21,6 @@
 #include <climits>
 #include <cstdlib>
 #include <thread>
-#include <unistd.h>
 
 namespace hostnet::cli::doctor {
 namespace {

@@ -70,7 +70,10 @@ Check judge_engine(const EngineFacts& facts) {
                  error.hint().empty() ? "start the engine, or give its socket with --engine" : error.hint()};
   };
   if (!facts.address) return amiss(*facts.address.error);
-  if (!facts.version) return amiss(*facts.version.error);
+  if (!facts.answers) return amiss(*facts.answers.error);
+  if (!facts.version)
+    return {"engine", Status::warn, fmt::format("it answers, but {}", facts.version.error->what()),
+            "see whether it is overloaded: docker version"};
   const auto what = fmt::format("{} {} at {} ({})", facts.version->product, facts.version->version,
                                 facts.address->socket, facts.address->from);
   if (!is_rootless(*facts.address)) return {.name = "engine", .finding = what};
@@ -82,7 +85,7 @@ Check judge_engine(const EngineFacts& facts) {
 std::vector<Check> judge_bridges(const std::vector<BridgeFacts>& facts, const EngineFacts& engine) {
   std::vector<Check> checks;
   for (const auto& bridge : facts) checks.push_back(judge_bridge(bridge, engine));
-  if (checks.empty() && !(engine.needed && !engine.version))
+  if (checks.empty() && !(engine.needed && !engine.answers))
     checks.push_back({"bridge", Status::warn,
                       "there is no bridge here by which containers could reach this host",
                       "make a network: docker network create NAME"});

@@ -7,20 +7,20 @@
 #include "support/temp_dir.hpp"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sched.h>
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <csignal>
-#include <fcntl.h>
 #include <filesystem>
 #include <functional>
-#include <sched.h>
 #include <thread>
-#include <unistd.h>
 
 using namespace hostnet;
 using namespace hostnet::engine;

@@ -6,9 +6,9 @@
 #include "unwatched_lease.hpp"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/resource.h>
 
-#include <fcntl.h>
 #include <vector>
 
 using namespace hostnet;

@@ -9,11 +9,11 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <sched.h>
 #include <sys/mount.h>
 
 #include <algorithm>
 #include <chrono>
-#include <sched.h>
 
 using namespace hostnet;
 using namespace hostnet::netlink;

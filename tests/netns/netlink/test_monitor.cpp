@@ -6,9 +6,9 @@
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <poll.h>
 
 #include <algorithm>
-#include <poll.h>
 
 using namespace hostnet;
 using namespace hostnet::netlink;

@@ -4,9 +4,10 @@
 #include "support/expect_error.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/sysmacros.h>
+
 #include <linux/capability.h>
 #include <linux/netfilter.h>
-#include <sys/sysmacros.h>
 
 #include <algorithm>
 
@@ -52,6 +53,7 @@ BridgeFacts good_bridge(const std::string& name) {
 
 EngineFacts docker() {
   return {.address = seen(engine::Address{"/run/docker.sock", "default"}),
+          .answers = seen(true),
           .version = seen(engine::Version{"Docker Engine", "20.10.24", "1.41"})};
 }
 
@@ -121,7 +123,7 @@ TEST_CASE("without privilege every check has something to say, and none crashes"
   facts.kernel.nf_tables = Presence::unknown;
   facts.privilege = {1000, false, false};
   facts.backend.legacy_tables = denied<std::vector<std::string>>();
-  facts.engine = {.address = facts.engine.address, .version = denied<engine::Version>()};
+  facts.engine = {.address = facts.engine.address, .answers = denied<bool>()};
   facts.input = {.chains = denied<std::vector<netlink::NftChain>>()};
   facts.state = {.folder = "/run/tc-hostnet", .held = denied<state::Holdings>()};
   facts.route_localnet = {.open = seen(std::vector<std::string>{"br0"}),
@@ -198,8 +200,12 @@ TEST_CASE("engine: there, rootless, absent; and absent where the target needs on
   absent.needed = true;
   CHECK(judge_engine(absent).status == Status::fail);
   auto hung = docker();
-  hung.version = {std::nullopt, Error(Errc::timed_out, "GET /_ping: no answer in time")};
-  CHECK(judge_engine(hung).status == Status::warn);
+  hung.needed = true;
+  hung.version = {std::nullopt, Error(Errc::timed_out, "GET /version: no answer in time")};
+  CHECK(judge_engine(hung).status == Status::warn);  // slow, but it serves
+  check_form(judge_engine(hung));
+  hung.answers = {std::nullopt, Error(Errc::timed_out, "GET /_ping: no answer in time")};
+  CHECK(judge_engine(hung).status == Status::fail);
   check_form(judge_engine(hung));
 }
 

@@ -2,9 +2,9 @@
 #include "core/event_loop.hpp"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 
-#include <fcntl.h>
 #include <stdexcept>
 #include <thread>
 

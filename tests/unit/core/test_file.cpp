@@ -5,9 +5,9 @@
 
 #include <doctest/doctest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
-#include <unistd.h>
 
 using namespace hostnet;
 

@@ -5,12 +5,12 @@
 #include "core/file.hpp"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include <array>
 #include <cstring>
-#include <poll.h>
 
 namespace test {
 

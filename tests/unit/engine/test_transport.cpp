@@ -13,13 +13,13 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
 #include <thread>
-#include <unistd.h>
 
 using namespace hostnet;
 using namespace std::chrono_literals;

@@ -7,9 +7,9 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <thread>
-#include <unistd.h>
 
 using namespace hostnet;
 using namespace hostnet::state;

@@ -4,10 +4,10 @@
 
 #include <doctest/doctest.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <memory>
-#include <unistd.h>
 
 using namespace hostnet::state;
 
