@@ -83,16 +83,28 @@ bool lock_file(int fd, Deadline deadline) {
   }
 }
 
-std::optional<std::uint64_t> process_start_time(pid_t pid) {
-  const auto stat = try_read_file(fmt::format("/proc/{}/stat", pid));
+std::optional<ProcessStat> process_stat(pid_t pid) {
+  std::optional<std::string> stat;
+  try {
+    stat = try_read_file(fmt::format("/proc/{}/stat", pid));
+  } catch (const Error& error) {
+    if (error.sys_errno() != ESRCH) throw;  // it ended while it was being read
+  }
   if (!stat) return std::nullopt;
   // The command name, field 2, is in parentheses and may hold anything, also blanks and parentheses.
   const auto name_end = stat->rfind(')');
-  if (name_end == std::string::npos) return std::nullopt;
+  if (name_end == std::string::npos || name_end + 2 >= stat->size()) return std::nullopt;
   const auto fields = split(std::string_view(*stat).substr(name_end + 2), ' ');
   constexpr std::size_t start_time = 22 - 3;  // field 3 is the first after the name
-  if (fields.size() <= start_time) return std::nullopt;
-  return parse_number(fields[start_time], UINT64_MAX);
+  if (fields.size() <= start_time || fields.front().empty()) return std::nullopt;
+  const auto start = parse_number(fields[start_time], UINT64_MAX);
+  if (!start) return std::nullopt;
+  return ProcessStat{fields.front().front(), *start};
+}
+
+std::optional<std::uint64_t> process_start_time(pid_t pid) {
+  const auto stat = process_stat(pid);
+  return stat ? std::optional(stat->start) : std::nullopt;
 }
 
 }  // namespace hostnet

@@ -34,7 +34,16 @@ void replace_file(const std::filesystem::path& path, std::string_view text, mode
 /// @throws Error.
 bool lock_file(int fd, Deadline deadline);
 
-/// When a process started, in clock ticks after boot (proc(5), stat field 22); nullopt when there is none.
+/// What proc(5) tells of a process in /proc/PID/stat.
+struct ProcessStat {
+  char state = 0;           ///< Field 3: 'R', 'S', … 'Z' once its main thread has ended.
+  std::uint64_t start = 0;  ///< Field 22: when it started, in clock ticks after boot.
+};
+
+/// nullopt when there is no such process.
+std::optional<ProcessStat> process_stat(pid_t pid);
+
+/// process_stat()'s start: tells a process from a later one with its pid.
 std::optional<std::uint64_t> process_start_time(pid_t pid);
 
 }  // namespace hostnet

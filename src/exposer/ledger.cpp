@@ -167,20 +167,21 @@ void Ledger::remove(const state::Journal& journal, Holdings& held, const std::se
     if (leases.contains(lease.id)) lease.releasing = true;
   journal.save(marked);
 
-  std::vector<std::string> failures;
   for (const auto& lease : marked.leases) {
     if (!lease.releasing) continue;
     for (const auto& record : lease.aliases) {
       try {
         engine::remove_alias(record, lease.id);
       } catch (const Error& error) {
-        failures.push_back(fmt::format("remove the alias from container {}: {}",
-                                       record.container.substr(0, 12), error.what()));
+        // No reason to keep the lease: at worst a name is left that leads to closed ports. A container that
+        // makes its hosts file unfit for change would else hold up this release, and with it every later look
+        // at the leases.
+        log::warn("the hosts file of container {} is not tidied: {}", record.container.substr(0, 12),
+                  error.what());
       }
     }
   }
-  auto kernel = executor_.run_all(transition(held, wanted), deadline);
-  failures.insert(failures.end(), kernel.begin(), kernel.end());
+  const auto failures = executor_.run_all(transition(held, wanted), deadline);
   if (!failures.empty()) {
     held = std::move(marked);
     throw Error(Errc::failure, "release: " + fmt::format("{}", fmt::join(failures, "; ")),

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <thread>
 
 namespace hostnet::state {
 namespace {
@@ -24,6 +26,12 @@ std::filesystem::path owner_file(const std::filesystem::path& folder, const std:
 std::string pid_namespace() {
   std::error_code ignored;
   return std::filesystem::read_symlink("/proc/self/ns/pid", ignored).string();
+}
+
+// One that has ended counts until it is waited for.
+std::ptrdiff_t count_threads(pid_t pid) {
+  std::error_code ignored;
+  return std::distance(std::filesystem::directory_iterator(fmt::format("/proc/{}/task", pid), ignored), {});
 }
 
 }  // namespace
@@ -52,10 +60,20 @@ Owner::~Owner() {
 bool is_alive(const std::filesystem::path& folder, const OwnerId& owner) {
   const Fd fd(::open(owner_file(folder, owner.token).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd) return errno != ENOENT;
-  if (::flock(fd.get(), LOCK_SH | LOCK_NB) == 0) return false;
+  const auto is_held = [&] { return ::flock(fd.get(), LOCK_SH | LOCK_NB) != 0; };
+  if (!is_held()) return false;
   if (errno != EWOULDBLOCK) return true;
   if (read_all(fd.get(), 256) != pid_namespace()) return true;
-  return process_start_time(owner.pid) == owner.start;
+  const auto process = process_stat(owner.pid);
+  if (!process || process->start != owner.start) return false;
+  if (process->state != 'Z') return true;
+  // Its main thread has ended. The others are about to, and the lock goes with the last of them; or they go
+  // on.
+  for (int look = 0; look < 100; ++look) {
+    if (!is_held() || count_threads(owner.pid) <= 1) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  }
+  return true;
 }
 
 }  // namespace hostnet::state

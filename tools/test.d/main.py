@@ -10,10 +10,10 @@ from report import Report
 SUITES = ("unit", "netns", "e2e")
 
 RELEASE = build.Build("release", {"buildtype": "release", "werror": "true"})
-ASAN = build.Build("asan", {"buildtype": "debugoptimized", "b_sanitize": "address,undefined", "b_lundef": "false"},
+ASAN = build.Build("asan", {"optimization": "1", "debug": "true", "b_sanitize": "address,undefined", "b_lundef": "false"},
                    sanitizer=True)
 # Only what runs threads: the event loop, and the exposer with its watcher and two processes at once.
-TSAN = build.Build("tsan", {"buildtype": "debugoptimized", "b_sanitize": "thread", "b_lundef": "false"},
+TSAN = build.Build("tsan", {"optimization": "1", "debug": "true", "b_sanitize": "thread", "b_lundef": "false"},
                    targets=("src/cli/tc-hostnet", "tests/unit/unit_core", "tests/netns/netns_exposer"), sanitizer=True)
 
 

@@ -80,6 +80,19 @@ TEST_CASE("a forked child that keeps the descriptor does not keep the owner aliv
   CHECK_FALSE(is_alive(dir.path(), child.id));
 }
 
+TEST_CASE(
+    "a killed owner that nobody has waited for is dead, also where a forked child keeps the descriptor") {
+  const test::TempDir dir;
+  for (const bool linger : {false, true}) {
+    Child child(dir.path(), linger);
+    ::kill(child.pid, SIGKILL);
+    siginfo_t info{};
+    REQUIRE(::waitid(P_PID, static_cast<id_t>(child.pid), &info, WEXITED | WNOWAIT) == 0);
+    CHECK_FALSE(is_alive(dir.path(), child.id));
+    ::waitpid(child.pid, nullptr, 0);
+  }
+}
+
 TEST_CASE("an owner whose file is gone is dead") {
   const test::TempDir dir;
   CHECK_FALSE(is_alive(dir.path(), {.token = "0123456789abcdef"}));
