@@ -23,16 +23,21 @@ constexpr const char* kFile = "journal.json";
 
 std::string boot_id() { return std::string(trim(read_file("/proc/sys/kernel/random/boot_id"))); }
 
-void make_private_folder(const std::filesystem::path& folder) {
+// @return false when it was tidied away by another process in this moment.
+bool make_private_folder(const std::filesystem::path& folder) {
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
     throw Error::from_errno(fmt::format("create {}", folder.string()), errno);
   struct stat status {};
-  if (::lstat(folder.c_str(), &status) != 0) throw Error::from_errno(folder.string(), errno);
+  if (::lstat(folder.c_str(), &status) != 0) {
+    if (errno == ENOENT) return false;
+    throw Error::from_errno(folder.string(), errno);
+  }
   // Whoever can write here can make us restore settings of their choosing.
   if (!S_ISDIR(status.st_mode) || status.st_uid != ::geteuid() || (status.st_mode & 022) != 0)
     throw Error(Errc::not_authorised,
                 fmt::format("{} is not a folder that only this user may write", folder.string()),
                 "remove it, or set TC_HOSTNET_RUNTIME_DIR to another place");
+  return true;
 }
 
 }  // namespace
@@ -50,8 +55,7 @@ std::filesystem::path namespace_dir(const std::filesystem::path& runtime_dir) {
 Journal::Journal(std::filesystem::path folder, Deadline deadline) : folder_(std::move(folder)) {
   const auto path = folder_ / "lock";
   for (;;) {
-    make_private_folder(folder_.parent_path());
-    make_private_folder(folder_);
+    if (!make_private_folder(folder_.parent_path()) || !make_private_folder(folder_)) continue;
     lock_.reset(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!lock_) {
       if (errno == ENOENT) continue;  // tidied away by another process in this moment
@@ -87,12 +91,13 @@ void Journal::set_aside() const {
 void Journal::tidy(const Holdings& holdings) const noexcept {
   std::error_code ignored;
   const auto owners = folder_ / "owners";
-  for (const auto& entry : std::filesystem::directory_iterator(owners, ignored)) {
-    const auto token = entry.path().filename().string();
+  for (std::filesystem::directory_iterator entry(owners, ignored), end; entry != end;
+       entry.increment(ignored)) {
+    const auto token = entry->path().filename().string();
     const bool named =
         std::ranges::any_of(holdings.leases, [&](const Lease& l) { return l.owner.token == token; });
-    const Fd file(::open(entry.path().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-    if (!named && file && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(entry.path().c_str());
+    const Fd file(::open(entry->path().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    if (!named && file && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(entry->path().c_str());
   }
   ::unlink((folder_ / (std::string(kFile) + ".new")).c_str());  // of somebody killed before the rename
   if (!holdings.leases.empty()) return;

@@ -29,9 +29,13 @@ std::string pid_namespace() {
 }
 
 // One that has ended counts until it is waited for.
-std::ptrdiff_t count_threads(pid_t pid) {
-  std::error_code ignored;
-  return std::distance(std::filesystem::directory_iterator(fmt::format("/proc/{}/task", pid), ignored), {});
+int count_threads(pid_t pid) {
+  int count = 0;
+  std::error_code gone;
+  for (std::filesystem::directory_iterator task(fmt::format("/proc/{}/task", pid), gone), end; task != end;
+       task.increment(gone))
+    ++count;
+  return count;
 }
 
 }  // namespace
