@@ -20,7 +20,7 @@ PING
 
 # wait_for_engine SOCKET PID LOG: at most 30 seconds; fails with the end of the log when it dies or does not answer.
 wait_for_engine() {
-  local until=$((SECONDS + 30))
+  local until=$((SECONDS + 90))
   until answers "$1"; do
     if ! kill -0 "$2" 2>/dev/null || [ "$SECONDS" -ge "$until" ]; then
       tail -n 15 "$3" >&2

@@ -21,7 +21,7 @@ def arguments():
     parser = argparse.ArgumentParser(prog="tools/test")
     parser.add_argument("suites", nargs="*", metavar="unit|netns|e2e",
                         help="only these suites, of the release build alone")
-    parser.add_argument("--quick", action="store_true", help="the release build alone")
+    parser.add_argument("--all", action="store_true", help="the sanitizer builds and the fuzz targets as well")
     options = parser.parse_args()
     for suite in options.suites:
         if suite not in SUITES:
@@ -37,7 +37,8 @@ def main():
             programs.run(RELEASE, suite, report)
         if not options.suites:
             programs.run_demo(report)
-    if not options.suites and not options.quick:
+            programs.check_format(report)
+    if options.all:
         if build.make(ASAN, report):
             programs.run(ASAN, "unit", report)
             programs.run(ASAN, "netns", report)
@@ -45,7 +46,6 @@ def main():
             programs.run(TSAN, "unit", report, only="core")
             programs.run(TSAN, "netns", report, only="exposer")
         fuzz.run(report)
-        programs.check_format(report)
     return report.finish()
 
 
