@@ -9,6 +9,7 @@
 
 #include "engine/parse.hpp"
 #include "engine/transport.hpp"
+#include "engine/url.hpp"
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
@@ -44,12 +45,7 @@ const Client::Dialect& Client::dialect(Deadline deadline) {
 
 template <class Parser>
 auto Client::fetch(const std::string& path, Deadline deadline, Parser parse) {
-  const auto answer = transport_->get(path, deadline);
-  try {
-    return parse(answer.body);
-  } catch (const Error& error) {
-    throw error.in_context(fmt::format("GET {} on {}", path, address_.socket));
-  }
+  return parsed(transport_->get(path, deadline), parse);
 }
 
 Version Client::version(Deadline deadline) {

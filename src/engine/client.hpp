@@ -6,6 +6,8 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -61,9 +63,22 @@ struct Endpoint {
   std::optional<Ipv4> gateway;
 };
 
+/// A container's port that the engine made reachable on its host.
+struct PublishedPort {
+  std::uint16_t container = 0;
+  std::string protocol;    ///< "tcp", "udp" or "sctp".
+  std::string host_ip;     ///< "127.0.0.1"; "0.0.0.0", "::" or empty for every address.
+  std::uint16_t host = 0;  ///< On host_ip; never 0.
+
+  bool operator==(const PublishedPort&) const = default;
+};
+
 struct Container {
   std::string id;
-  std::string name;      ///< Without the leading slash.
+  std::string name;   ///< Without the leading slash.
+  std::string image;  ///< As it was asked for, "alpine:3.19"; Podman completes it: "localhost/alpine:3.19".
+  std::string state;  ///< "created", "running", "restarting", "exited", …
+  int exit_code = 0;  ///< Of its last run; 0 before and during the first.
   bool running = false;  ///< Has a process now: false also between two restarts.
   pid_t pid = 0;         ///< On the engine's host; 0 unless running.
   /// HostConfig.NetworkMode: "bridge", "host", "none", "container:<id>", a name, … Podman says "bridge" for
@@ -74,12 +89,15 @@ struct Container {
       false;  ///< The user mounted a file of their own at /etc/hosts; `hosts_path` may be that one.
   std::vector<std::string> extra_hosts;  ///< HostConfig.ExtraHosts, "name:address".
   std::vector<Endpoint> endpoints;       ///< Sorted by network name.
+  std::vector<PublishedPort> ports;      ///< One for each address of the host; empty unless it runs (Podman
+                                         ///< knows them before).
+  std::map<std::string, std::string> labels;
 };
 
 /// One engine. Not thread-safe. Each call is bounded by the deadline given, and throws Error:
 /// engine_unavailable (no socket, nobody answers), not_authorised (EACCES on the socket), not_found (404,
-/// with the engine's own words), timed_out, engine_error (an error status with the engine's own message, or
-/// an answer that makes no sense), invalid_argument (an empty name).
+/// with the engine's own words), conflict (409, likewise), timed_out, engine_error (an error status with the
+/// engine's own message, or an answer that makes no sense), invalid_argument (an empty name).
 class Client {
  public:
   /// Connects at the first call. @throws Error: invalid_argument for a path longer than a Unix socket's
@@ -103,6 +121,8 @@ class Client {
   std::optional<Ipv4> host_gateway(Deadline deadline);
 
  private:
+  friend class Containers;  // Its calls go over the same connection, in the same dialect.
+
   // What the engine speaks, learnt from the headers of its first answer.
   struct Dialect {
     std::string docker;  // path prefix of the Docker API, "/v1.41"

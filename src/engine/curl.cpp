@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <new>
 #include <string>
 
 namespace hostnet::engine {
@@ -44,6 +45,8 @@ Curl Curl::load(std::span<const char* const> sonames) {
   resolve(library, "curl_easy_perform", table.easy_perform);
   resolve(library, "curl_easy_getinfo", table.easy_getinfo);
   resolve(library, "curl_easy_strerror", table.easy_strerror);
+  resolve(library, "curl_slist_append", table.slist_append);
+  resolve(library, "curl_slist_free_all", table.slist_free_all);
   if (const CURLcode code = table.global_init(CURL_GLOBAL_DEFAULT); code != CURLE_OK)
     throw Error(Errc::engine_unavailable,
                 fmt::format("libcurl does not start: {}", table.easy_strerror(code)));
@@ -56,6 +59,17 @@ const Curl& Curl::get() {
   static constexpr std::array<const char*, 2> sonames{"libcurl.so.4", "libcurl-gnutls.so.4"};
   static const Curl table = load(sonames);
   return table;
+}
+
+List make_list(std::initializer_list<const char*> texts) {
+  List list;
+  for (const char* text : texts) {
+    curl_slist* const longer = Curl::get().slist_append(list.get(), text);
+    if (longer == nullptr) throw std::bad_alloc();
+    static_cast<void>(list.release());  // The same list, or the first element of an empty one.
+    list.reset(longer);
+  }
+  return list;
 }
 
 }  // namespace hostnet::engine

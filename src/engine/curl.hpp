@@ -5,6 +5,7 @@
 #define CURL_DISABLE_TYPECHECK  // its checking macros would rename the members below into calls of themselves
 #include <curl/curl.h>
 
+#include <initializer_list>
 #include <memory>
 #include <span>
 
@@ -20,6 +21,8 @@ struct Curl {
   decltype(&curl_easy_perform) easy_perform;
   decltype(&curl_easy_getinfo) easy_getinfo;
   decltype(&curl_easy_strerror) easy_strerror;
+  decltype(&curl_slist_append) slist_append;
+  decltype(&curl_slist_free_all) slist_free_all;
 
   /// The process's one table, filled at the first call. Thread-safe; after a failure the next call tries
   /// again.
@@ -34,5 +37,13 @@ struct EasyCleanup {
   void operator()(CURL* handle) const noexcept { Curl::get().easy_cleanup(handle); }
 };
 using EasyHandle = std::unique_ptr<CURL, EasyCleanup>;
+
+struct ListFree {
+  void operator()(curl_slist* list) const noexcept { Curl::get().slist_free_all(list); }
+};
+using List = std::unique_ptr<curl_slist, ListFree>;
+
+/// The texts as libcurl's own kind of list. @throws std::bad_alloc.
+List make_list(std::initializer_list<const char*> texts);
 
 }  // namespace hostnet::engine

@@ -74,6 +74,19 @@ std::int64_t JsonReader::integer(std::int64_t min, std::int64_t max) const {
   return number;
 }
 
+std::string JsonReader::string_or_empty(std::string_view key) const {
+  const auto member = maybe(key);
+  return member ? member->string() : std::string{};
+}
+
+std::map<std::string, std::string> JsonReader::strings_or_empty(std::string_view key) const {
+  std::map<std::string, std::string> strings;
+  if (const auto member = maybe(key))
+    member->each_member(
+        [&](const std::string& name, const JsonReader& value) { strings.emplace(name, value.string()); });
+  return strings;
+}
+
 void JsonReader::reject(std::string_view found, std::string_view wanted) const {
   throw nonsense(fmt::format("{} is {}, not {}", path_.empty() ? "the whole" : path_, found, wanted));
 }

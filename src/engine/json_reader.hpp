@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,6 +32,11 @@ class JsonReader {
   [[nodiscard]] std::string string() const;
   [[nodiscard]] bool boolean() const;
   [[nodiscard]] std::int64_t integer(std::int64_t min, std::int64_t max) const;
+
+  /// A member that is a string; empty where it is absent or null.
+  [[nodiscard]] std::string string_or_empty(std::string_view key) const;
+  /// A member that is an object of strings; empty where it is absent or null.
+  [[nodiscard]] std::map<std::string, std::string> strings_or_empty(std::string_view key) const;
 
   /// Calls visit(reader) for each element of an array.
   template <class Visit>

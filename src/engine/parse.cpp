@@ -16,11 +16,6 @@
 namespace hostnet::engine {
 namespace {
 
-std::string string_or_empty(const JsonReader& object, std::string_view key) {
-  const auto member = object.maybe(key);
-  return member ? member->string() : std::string{};
-}
-
 // An IPv4 address; nullopt for "" and for IPv6. Docker before 1.13 wrote a gateway with its prefix length.
 std::optional<Ipv4> ipv4_or_none(const JsonReader& object, std::string_view key) {
   const auto member = object.maybe(key);
@@ -46,16 +41,16 @@ std::optional<Ipv4> configured_gateway(const JsonReader& network) {
 
 std::string docker_bridge(const JsonReader& network, const std::string& name, const std::string& id) {
   if (const auto options = network.maybe("Options"))
-    if (auto chosen = string_or_empty(*options, "com.docker.network.bridge.name"); !chosen.empty())
+    if (auto chosen = options->string_or_empty("com.docker.network.bridge.name"); !chosen.empty())
       return chosen;
   return name == "bridge" ? "docker0" : "br-" + id.substr(0, 12);
 }
 
 // Podman lists containers that were only created, too; those have no interface and hence none of these.
 bool attached(const JsonReader& container) {
-  return !string_or_empty(container, "IPv4Address").empty() ||
-         !string_or_empty(container, "IPv6Address").empty() ||
-         !string_or_empty(container, "MacAddress").empty();
+  return !container.string_or_empty("IPv4Address").empty() ||
+         !container.string_or_empty("IPv6Address").empty() ||
+         !container.string_or_empty("MacAddress").empty();
 }
 
 Network read_network(const JsonReader& json) {
@@ -73,18 +68,32 @@ Network read_network(const JsonReader& json) {
   return network;
 }
 
-// At most `limit` bytes of UTF-8, on one line: it goes into an error message.
-std::string one_line(std::string_view text, std::size_t limit) {
-  text = trim(text);
-  const bool cut = text.size() > limit;
-  if (cut) {
-    while (limit > 0 && (static_cast<unsigned char>(text[limit]) & 0xc0) == 0x80) --limit;
-    text = text.substr(0, limit);
-  }
-  std::string out(text);
-  for (char& c : out)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  return cut ? out + "…" : out;
+PublishedPort published_port(const std::string& key, const JsonReader& binding) {
+  PublishedPort port;
+  const auto slash = key.find('/');
+  const auto number = parse_number(std::string_view(key).substr(0, slash), UINT16_MAX);
+  if (!number || *number == 0 || slash == key.size() - 1)
+    binding.reject("of port " + quote(key), "of a number and a protocol");
+  port.container = static_cast<std::uint16_t>(*number);
+  port.protocol = slash == std::string::npos ? "tcp" : key.substr(slash + 1);
+  port.host_ip = binding.string_or_empty("HostIp");
+  const auto on_host = binding.at("HostPort");
+  const auto host = parse_number(on_host.string(), UINT16_MAX);
+  if (!host || *host == 0) on_host.reject(quote(on_host.string()), "a port");
+  port.host = static_cast<std::uint16_t>(*host);
+  return port;
+}
+
+// Null stands for a port that the image exposes and nobody published.
+std::vector<PublishedPort> published_ports(const JsonReader& network_settings) {
+  std::vector<PublishedPort> ports;
+  if (const auto all = network_settings.maybe("Ports"))
+    all->each_member([&](const std::string& key, const JsonReader&) {
+      if (const auto bindings = all->maybe(key))
+        bindings->each_element(
+            [&](const JsonReader& binding) { ports.push_back(published_port(key, binding)); });
+    });
+  return ports;
 }
 
 }  // namespace
@@ -97,7 +106,7 @@ Version parse_version(std::string_view text) {
   Version version;
   version.version = json.at("Version").string();
   version.api_version = json.at("ApiVersion").string();
-  if (const auto platform = json.maybe("Platform")) version.product = string_or_empty(*platform, "Name");
+  if (const auto platform = json.maybe("Platform")) version.product = platform->string_or_empty("Name");
   if (version.product.empty())
     version.product = "Docker Engine";  // Debian's build leaves the platform's name empty
   if (const auto components = json.maybe("Components"))
@@ -124,7 +133,7 @@ std::map<std::string, std::string> parse_libpod_bridges(std::string_view text) {
   const auto tree = parse_json(text);
   std::map<std::string, std::string> bridges;
   const auto add = [&](const JsonReader& network) {
-    auto interface = string_or_empty(network, "network_interface");
+    auto interface = network.string_or_empty("network_interface");
     if (network.at("driver").string() == "bridge")
       bridges.emplace(network.at("id").string(), std::move(interface));
   };
@@ -149,23 +158,46 @@ Container parse_container(std::string_view text) {
   // Between two restarts Docker says Running with pid 0: there is no process then.
   container.running = state.at("Running").boolean() && pid > 0;
   if (container.running) container.pid = pid;
+  container.state = state.string_or_empty("Status");
+  if (const auto code = state.maybe("ExitCode"))
+    container.exit_code = static_cast<int>(code->integer(INT_MIN, INT_MAX));
+
+  if (const auto config = json.maybe("Config")) {
+    container.image = config->string_or_empty("Image");
+    container.labels = config->strings_or_empty("Labels");
+  }
 
   const auto host_config = json.at("HostConfig");
   container.network_mode = host_config.at("NetworkMode").string();
   if (const auto hosts = host_config.maybe("ExtraHosts"))
     hosts->each_element([&](const JsonReader& entry) { container.extra_hosts.push_back(entry.string()); });
-  container.hosts_path = string_or_empty(json, "HostsPath");
+  container.hosts_path = json.string_or_empty("HostsPath");
   if (const auto mounts = json.maybe("Mounts"))
     mounts->each_element([&](const JsonReader& mount) {
-      if (string_or_empty(mount, "Destination") == "/etc/hosts") container.hosts_mounted = true;
+      if (mount.string_or_empty("Destination") == "/etc/hosts") container.hosts_mounted = true;
     });
 
-  if (const auto networks = json.at("NetworkSettings").maybe("Networks"))
+  const auto network_settings = json.at("NetworkSettings");
+  container.ports = published_ports(network_settings);
+  if (const auto networks = network_settings.maybe("Networks"))
     networks->each_member([&](const std::string& name, const JsonReader& endpoint) {
-      container.endpoints.push_back({name, string_or_empty(endpoint, "NetworkID"),
+      container.endpoints.push_back({name, endpoint.string_or_empty("NetworkID"),
                                      ipv4_or_none(endpoint, "IPAddress"), ipv4_or_none(endpoint, "Gateway")});
     });
   return container;
+}
+
+std::string one_line(std::string_view text, std::size_t limit) {
+  text = trim(text);
+  const bool cut = text.size() > limit;
+  if (cut) {
+    while (limit > 0 && (static_cast<unsigned char>(text[limit]) & 0xc0) == 0x80) --limit;
+    text = text.substr(0, limit);
+  }
+  std::string out(text);
+  for (char& c : out)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  return cut ? out + "…" : out;
 }
 
 std::string parse_error_message(std::string_view body) {

@@ -3,47 +3,58 @@
 
 #include "core/strings.hpp"
 #include "engine/curl.hpp"
-#include "engine/parse.hpp"
+#include "engine/transport_error.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/version.hpp"
 
 #include <fmt/format.h>
-#include <grp.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <system_error>
+#include <exception>
 
 namespace hostnet::engine {
 namespace {
 
 constexpr std::size_t kLargestHeaders = 256U << 10;
 
-// What libcurl's callbacks fill in during one request.
+// What libcurl's callbacks need and fill in during one request.
 struct Exchange {
+  const Curl& curl;
+  CURL* handle;
+  const BodySink& sink;
   Response response;
   std::size_t header_bytes = 0;
   bool headers_ended = false;
   const char* too_large = nullptr;  // What of the answer was.
+  std::exception_ptr thrown;        // While the body was taken.
+
+  [[nodiscard]] long status() const {
+    long status = 0;
+    curl.easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);
+    return status;
+  }
 };
 
 std::size_t on_body(const char* data, std::size_t, std::size_t size, void* user) noexcept {
   auto& exchange = *static_cast<Exchange*>(user);
-  auto& body = exchange.response.body;
-  if (body.size() + size > kLargestBody) {
-    exchange.too_large = "body";
-    return 0;
-  }
   try {
+    if (exchange.sink && is_success(exchange.status())) {
+      exchange.sink({data, size});
+      return size;
+    }
+    auto& body = exchange.response.body;
+    if (body.size() + size > kLargestBody) {
+      exchange.too_large = "body";
+      return 0;
+    }
     body.append(data, size);
-  } catch (const std::bad_alloc&) {
+    return size;
+  } catch (...) {
+    exchange.thrown = std::current_exception();
     return 0;
   }
-  return size;
 }
 
 // The value of header `name` if `line` is that header and the value is a version number; else empty.
@@ -71,40 +82,27 @@ std::size_t on_header(const char* data, std::size_t, std::size_t size, void* use
   return size;
 }
 
-std::string owning_group(const std::string& socket) {
-  struct stat status {};
-  if (::stat(socket.c_str(), &status) != 0) return {};
-  std::array<char, 4096> buffer;
-  struct group entry {};
-  struct group* found = nullptr;
-  if (::getgrgid_r(status.st_gid, &entry, buffer.data(), buffer.size(), &found) != 0 || found == nullptr)
-    return {};
-  return found->gr_name;
-}
-
-Error connect_error(const Address& address, int cause) {
-  // libcurl reports no errno when the listener's queue is full, as a hung engine's is in the end.
-  const auto why = cause == 0 ? "it takes no more connections" : std::generic_category().message(cause);
-  if (cause == EACCES || cause == EPERM) {
-    const auto group = owning_group(address.socket);
-    return {Errc::not_authorised,
-            fmt::format("the container engine's socket {} ({}) may not be opened: {}", address.socket,
-                        address.from, why),
-            group.empty() || group == "root"
-                ? "run it as root, or join the group that owns the socket"
-                : fmt::format("run it as root, or join the group that owns the socket, {}", group),
-            cause};
-  }
-  return {Errc::engine_unavailable,
-          fmt::format("no container engine answers on {} ({}): {}", address.socket, address.from, why),
-          "start the engine, or set DOCKER_HOST to the socket of one that runs", cause};
+Error timed_out(const Exchange& exchange) {
+  const auto& call = exchange.response.call;
+  if (exchange.headers_ended)
+    return {Errc::timed_out, fmt::format("{}: the answer had not ended in time", call)};
+  return {Errc::timed_out, fmt::format("{}: the container engine gave no answer in time", call),
+          "see whether the engine hangs: docker info, or journalctl -u docker"};
 }
 
 }  // namespace
 
+struct Transport::Request {
+  std::string method;
+  std::string_view path;
+  std::string_view json;
+};
+
 struct Transport::Connection {
   const Curl& curl = Curl::get();
   EasyHandle handle{curl.easy_init()};
+  // Without the second, libcurl would let a large body wait for a "100 Continue".
+  List json_headers = make_list({"Content-Type: application/json", "Expect:"});
 
   template <class Value>
   void set(CURLoption option, Value value) {
@@ -112,6 +110,33 @@ struct Transport::Connection {
       throw Error(Errc::engine_unavailable,
                   fmt::format("this libcurl cannot speak to a Unix socket: {}", curl.easy_strerror(code)),
                   "install a libcurl built with Unix socket support");
+  }
+
+  // The options of one request; the connection stays open. libcurl copies strings, but not the JSON.
+  void prepare(const std::string& socket, const Request& request, Deadline deadline, Exchange& exchange) {
+    curl.easy_reset(handle.get());
+    set(CURLOPT_UNIX_SOCKET_PATH, socket.c_str());
+    set(CURLOPT_URL, fmt::format("http://engine{}", request.path).c_str());
+    if (request.method == "POST") {
+      set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.json.size()));
+      set(CURLOPT_POSTFIELDS, request.json.empty() ? "" : request.json.data());
+      set(CURLOPT_HTTPHEADER, json_headers.get());
+    } else {
+      set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
+    }
+    set(CURLOPT_PATH_AS_IS, 1L);
+    set(CURLOPT_PROXY, "");  // http_proxy in the environment is not meant for a Unix socket
+    set(CURLOPT_FOLLOWLOCATION, 0L);
+    set(CURLOPT_NOSIGNAL, 1L);
+    set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+    set(CURLOPT_USERAGENT, "tc-hostnet/" HOSTNET_VERSION);
+    // At least 1: the deadline may have passed since it was looked at, and 0 means no limit.
+    const auto milliseconds = std::max(1L, static_cast<long>(deadline.remaining().count()));
+    set(CURLOPT_TIMEOUT_MS, deadline.is_never() ? 0L : milliseconds);
+    set(CURLOPT_WRITEFUNCTION, &on_body);
+    set(CURLOPT_WRITEDATA, static_cast<void*>(&exchange));
+    set(CURLOPT_HEADERFUNCTION, &on_header);
+    set(CURLOPT_HEADERDATA, static_cast<void*>(&exchange));
   }
 };
 
@@ -129,39 +154,35 @@ Transport::Transport(Address address) : address_(std::move(address)) {
 
 Transport::~Transport() = default;
 
-Response Transport::get(std::string_view path, Deadline deadline) {
-  const auto call = fmt::format("GET {} on {}", path, address_.socket);
-  const auto timed_out = [&] {
-    return Error(Errc::timed_out, fmt::format("{}: the container engine gave no answer in time", call),
-                 "see whether the engine hangs: docker info, or journalctl -u docker");
-  };
-  if (deadline.expired()) throw timed_out();
+Response Transport::get(std::string_view path, Deadline deadline, const BodySink& sink) {
+  return send({"GET", path, {}}, deadline, sink);
+}
 
-  auto& [curl, handle] = *connection_;
-  Exchange exchange;
-  const auto url = fmt::format("http://engine{}", path);
-  curl.easy_reset(handle.get());  // options only: the connection stays open
-  connection_->set(CURLOPT_UNIX_SOCKET_PATH, address_.socket.c_str());
-  connection_->set(CURLOPT_URL, url.c_str());
-  connection_->set(CURLOPT_PATH_AS_IS, 1L);
-  connection_->set(CURLOPT_PROXY, "");  // http_proxy in the environment is not meant for a Unix socket
-  connection_->set(CURLOPT_FOLLOWLOCATION, 0L);
-  connection_->set(CURLOPT_NOSIGNAL, 1L);
-  connection_->set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
-  connection_->set(CURLOPT_USERAGENT, "tc-hostnet/" HOSTNET_VERSION);
-  // At least 1: the deadline may have passed since it was looked at, and 0 means no limit.
-  const auto milliseconds = std::max(1L, static_cast<long>(deadline.remaining().count()));
-  connection_->set(CURLOPT_TIMEOUT_MS, deadline.is_never() ? 0L : milliseconds);
-  connection_->set(CURLOPT_WRITEFUNCTION, &on_body);
-  connection_->set(CURLOPT_WRITEDATA, static_cast<void*>(&exchange));
-  connection_->set(CURLOPT_HEADERFUNCTION, &on_header);
-  connection_->set(CURLOPT_HEADERDATA, static_cast<void*>(&exchange));
+Response Transport::post(std::string_view path, std::string_view json, Deadline deadline,
+                         const BodySink& sink) {
+  return send({"POST", path, json}, deadline, sink);
+}
 
+Response Transport::remove(std::string_view path, Deadline deadline) {
+  return send({"DELETE", path, {}}, deadline, {});
+}
+
+Response Transport::send(const Request& request, Deadline deadline, const BodySink& sink) {
+  auto& [curl, handle, headers] = *connection_;
+  Exchange exchange{.curl = curl, .handle = handle.get(), .sink = sink};
+  // Without the query, which is long and percent-encoded.
+  exchange.response.call = fmt::format("{} {} on {}", request.method,
+                                       request.path.substr(0, request.path.find('?')), address_.socket);
+  if (deadline.expired()) throw timed_out(exchange);
+
+  connection_->prepare(address_.socket, request, deadline, exchange);
   const CURLcode code = curl.easy_perform(handle.get());
   long system_error = 0;
   curl.easy_getinfo(handle.get(), CURLINFO_OS_ERRNO, &system_error);
-  curl.easy_getinfo(handle.get(), CURLINFO_RESPONSE_CODE, &exchange.response.status);
+  exchange.response.status = exchange.status();
 
+  const auto& call = exchange.response.call;
+  if (exchange.thrown) std::rethrow_exception(exchange.thrown);
   if (exchange.too_large != nullptr)
     throw Error(Errc::engine_error,
                 fmt::format("{}: the answer's {} grew too large", call, exchange.too_large));
@@ -169,7 +190,7 @@ Response Transport::get(std::string_view path, Deadline deadline) {
     case CURLE_OK:
       break;
     case CURLE_OPERATION_TIMEDOUT:
-      throw timed_out();
+      throw timed_out(exchange);
     case CURLE_COULDNT_CONNECT:
       throw connect_error(address_, static_cast<int>(system_error));
     default:
@@ -179,38 +200,8 @@ Response Transport::get(std::string_view path, Deadline deadline) {
   // libcurl takes a connection that is closed among the headers for a whole answer without a body.
   if (!exchange.headers_ended)
     throw Error(Errc::engine_error, fmt::format("{}: the answer ends in its headers", call));
-
-  const auto status = exchange.response.status;
-  if (status >= 200 && status < 300) return std::move(exchange.response);
-  auto message = parse_error_message(exchange.response.body);
-  // Docker answers a path that its router would write otherwise ("..", "//") by a redirect to that. Ours are
-  // so only by a name with such parts, percent-encoded; nothing bears one, and where the redirect leads is
-  // another resource.
-  if (status == 404 || (status >= 300 && status < 400))
-    throw Error(Errc::not_found, status == 404 && !message.empty()
-                                     ? message
-                                     : fmt::format("{}: there is no such thing", call));
-  throw Error(Errc::engine_error, message.empty()
-                                      ? fmt::format("{}: HTTP status {}", call, status)
-                                      : fmt::format("{}: HTTP status {}: {}", call, status, message));
-}
-
-std::string path_segment(std::string_view name) {
-  if (name.empty()) throw Error(Errc::invalid_argument, "the name of a container or network is empty");
-  // "." and ".." are legal characters with a meaning of their own as a whole segment: spelt out, they have
-  // none here.
-  const bool dots = name.find_first_not_of('.') == std::string_view::npos;
-  constexpr std::string_view unreserved =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~.";
-  std::string out;
-  for (const char c : name) {
-    if (!dots && unreserved.find(c) != std::string_view::npos) {
-      out += c;
-    } else {
-      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-    }
-  }
-  return out;
+  check_status(exchange.response);
+  return std::move(exchange.response);
 }
 
 }  // namespace hostnet::engine

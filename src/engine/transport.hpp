@@ -3,7 +3,9 @@
 
 #include "core/deadline.hpp"
 #include "engine/client.hpp"
+#include "hostnet/error.hpp"
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -11,16 +13,37 @@
 namespace hostnet::engine {
 
 struct Response {
-  long status = 0;             ///< 200–299: everything else is thrown.
-  std::string body;            ///< At most kLargestBody bytes.
+  std::string call;            ///< What was asked, for messages: "GET /_ping on /run/docker.sock".
+  long status = 0;             ///< 200–299, or 304 for what is so already: everything else is thrown.
+  std::string body;            ///< At most kLargestBody bytes; empty where a sink took it.
   std::string api_version;     ///< The header Api-Version, "1.41"; empty where there is none.
   std::string libpod_version;  ///< The header Libpod-Api-Version, "4.3.1"; Podman alone sends it.
 };
 
+/// What `parse` makes of the body; its Error names the call.
+template <class Parser>
+auto parsed(const Response& answer, Parser parse) {
+  try {
+    return parse(answer.body);
+  } catch (const Error& error) {
+    throw error.in_context(answer.call);
+  }
+}
+
 /// An engine on a machine with thousands of networks answers with some megabytes at most.
 inline constexpr std::size_t kLargestBody = 16U << 20;
 
+/// Takes an answer's body in pieces, as they come and cut anywhere, without a limit to their sum. What it
+/// throws ends the request and comes out of it. It must make no request on the same Transport.
+using BodySink = std::function<void(std::string_view)>;
+
 /// A connection kept open between requests. Not thread-safe.
+///
+/// The path of a request is absolute; its variable parts went through path_segment() and query_value(). Each
+/// throws Error: engine_unavailable (nobody listens, hung up before a byte), not_authorised (the socket is
+/// closed to us), timed_out (the answer had not ended at the deadline), not_found (404, or a redirect: none
+/// is followed), conflict (409), engine_error (any other status, or not HTTP). The body of an error status
+/// never goes to the sink.
 class Transport {
  public:
   /// Opens nothing yet. @throws Error: invalid_argument when the path does not fit a Unix socket's address,
@@ -28,21 +51,19 @@ class Transport {
   explicit Transport(Address address);
   ~Transport();
 
-  /// GET of an absolute path whose variable parts went through path_segment().
-  /// @throws Error: engine_unavailable (nobody listens, hung up before a byte), not_authorised (the socket is
-  ///         closed to us), timed_out, not_found (404, or a redirect: none is followed), engine_error (any
-  ///         other status, or not HTTP).
-  Response get(std::string_view path, Deadline deadline);
+  Response get(std::string_view path, Deadline deadline, const BodySink& sink = {});
+  /// `json` may be empty.
+  Response post(std::string_view path, std::string_view json, Deadline deadline, const BodySink& sink = {});
+  /// The method DELETE.
+  Response remove(std::string_view path, Deadline deadline);
 
  private:
+  struct Request;
   struct Connection;
+  Response send(const Request& request, Deadline deadline, const BodySink& sink);
+
   Address address_;
   std::unique_ptr<Connection> connection_;
 };
-
-/// `name` as one segment of a path, percent-encoded so that no byte of it can end the segment or, being "..",
-/// climb out of it. @throws Error{invalid_argument} when it is empty: the path would then name another
-/// resource.
-std::string path_segment(std::string_view name);
 
 }  // namespace hostnet::engine

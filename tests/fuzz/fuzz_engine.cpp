@@ -1,5 +1,9 @@
-// Any bytes as an engine's answer: the parsers return a value or throw Error{engine_error}, and nothing else.
+// Any bytes as an engine's answer: the parsers, and the readers of streams, return a value or throw
+// Error{engine_error}, and nothing else.
+#include "engine/container_json.hpp"
 #include "engine/parse.hpp"
+#include "engine/pull.hpp"
+#include "engine/stream.hpp"
 #include "hostnet/error.hpp"
 
 #include <cstdint>
@@ -28,6 +32,32 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try_parser(parse_networks, text);
   try_parser(parse_libpod_bridges, text);
   try_parser(parse_container, text);
+  try_parser(parse_id, text);
+  try_parser(parse_container_list, text);
+  try_parser(parse_exec_state, text);
+  try_parser(parse_exit_code, text);
+  // Streams, in two pieces.
+  const auto cut = text.substr(0, size / 2);
+  const auto rest = text.substr(size / 2);
+  try_parser(
+      [&](std::string_view) {
+        Demultiplexer stream([](Stream, std::string_view) {});
+        stream.feed(cut);
+        stream.feed(rest);
+        stream.finish();
+        return 0;
+      },
+      text);
+  try_parser(
+      [&](std::string_view) {
+        const ProgressSink nobody;
+        PullReader reader("image", nobody);
+        reader.feed(cut);
+        reader.feed(rest);
+        reader.finish();
+        return 0;
+      },
+      text);
   const auto message = parse_error_message(text);
   if (message.size() > 403 || message.find('\n') != std::string::npos) std::abort();
   return 0;

@@ -13,6 +13,16 @@
 #include <cstring>
 
 namespace test {
+namespace {
+
+// The length of a request's body by its headers.
+std::size_t body_length(std::string_view head) {
+  constexpr std::string_view name = "\r\nContent-Length: ";
+  const auto at = head.find(name);
+  return at == std::string_view::npos ? 0 : std::stoul(std::string(head.substr(at + name.size())));
+}
+
+}  // namespace
 
 FakeEngine::FakeEngine(Serve serve) {
   listener_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -37,6 +47,11 @@ std::vector<std::string> FakeEngine::requests() const {
   return requests_;
 }
 
+std::vector<std::string> FakeEngine::bodies() const {
+  const std::scoped_lock lock(mutex_);
+  return bodies_;
+}
+
 int FakeEngine::connections() const {
   const std::scoped_lock lock(mutex_);
   return connections_;
@@ -58,12 +73,16 @@ void FakeEngine::talk(int connection, const Serve& serve) {
   std::string input;
   for (;;) {
     for (auto end = input.find("\r\n\r\n"); end != std::string::npos; end = input.find("\r\n\r\n")) {
-      const auto line = input.substr(0, input.find("\r\n"));
-      input.erase(0, end + 4);
+      const auto head = input.substr(0, end);
+      const auto length = body_length(head);
+      if (input.size() < end + 4 + length) break;
+      const auto line = head.substr(0, head.find("\r\n"));
       {
         const std::scoped_lock lock(mutex_);
         requests_.push_back(line);
+        bodies_.push_back(input.substr(end + 4, length));
       }
+      input.erase(0, end + 4 + length);
       if (!serve(line, connection)) return;
     }
     pollfd readable{connection, POLLIN, 0};

@@ -26,6 +26,8 @@ class FakeEngine {
   [[nodiscard]] const std::string& socket() const { return socket_; }
   /// The first lines of all requests so far.
   [[nodiscard]] std::vector<std::string> requests() const;
+  /// Their bodies, as far as Content-Length tells of one: an entry for each request, in the same order.
+  [[nodiscard]] std::vector<std::string> bodies() const;
   [[nodiscard]] int connections() const;
   /// Set while the engine is being ended: a Serve that waits must look at it.
   [[nodiscard]] bool ending() const { return thread_.get_stop_token().stop_requested(); }
@@ -39,6 +41,7 @@ class FakeEngine {
   int listener_ = -1;
   mutable std::mutex mutex_;
   std::vector<std::string> requests_;
+  std::vector<std::string> bodies_;
   int connections_ = 0;
   std::jthread thread_;
 };

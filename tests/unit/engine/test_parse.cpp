@@ -218,6 +218,59 @@ TEST_CASE("Podman's containers") {
   CHECK_FALSE(parse_container(fixture("podman-container-created.json")).running);
 }
 
+TEST_CASE("a container's image, labels, state and last exit code") {
+  auto container = json::parse(fixture("docker-container.json"));
+  const auto running = parse_container(container.dump());
+  CHECK(running.image == "alpine:3.19");
+  CHECK(running.labels.empty());
+  CHECK(running.state == "running");
+  CHECK(running.exit_code == 0);
+  container["Config"]["Labels"] = {{"a", "1"}, {"b", ""}};
+  container["State"]["Status"] = "exited";
+  container["State"]["ExitCode"] = 137;
+  const auto ended = parse_container(container.dump());
+  CHECK(ended.labels == std::map<std::string, std::string>{{"a", "1"}, {"b", ""}});
+  CHECK(ended.state == "exited");
+  CHECK(ended.exit_code == 137);
+  container["Config"]["Labels"]["b"] = 7;
+  CHECK(contains(complaint(parse_container, container.dump()), "Config.Labels.b"));
+  CHECK(parse_container(fixture("podman-container.json")).image == "localhost/alpine:3.19");
+}
+
+TEST_CASE("published ports: one for each address of the host, none for what is only exposed") {
+  auto container = json::parse(fixture("docker-container.json"));
+  auto& ports = container["NetworkSettings"]["Ports"];
+  const auto seen = [&](const json& value) {
+    ports = value;
+    return parse_container(container.dump()).ports;
+  };
+  CHECK(
+      seen({{"22/tcp", {{{"HostIp", "127.0.0.1"}, {"HostPort", "32768"}}}},
+            {"53/udp", {{{"HostIp", "0.0.0.0"}, {"HostPort", "53"}}, {{"HostIp", "::"}, {"HostPort", "53"}}}},
+            {"80/tcp", nullptr},
+            {"81", {{{"HostPort", "65535"}}}},
+            {"82/tcp", json::array()}}) == std::vector<PublishedPort>{{22, "tcp", "127.0.0.1", 32768},
+                                                                      {53, "udp", "0.0.0.0", 53},
+                                                                      {53, "udp", "::", 53},
+                                                                      {81, "tcp", "", 65535}});
+  CHECK(seen(nullptr).empty());
+  CHECK(seen(json::object()).empty());
+
+  const auto wrong = [&](const json& value) {
+    ports = value;
+    return complaint(parse_container, container.dump());
+  };
+  for (const char* port : {"", "0", "65536", "-1", "x", "1x"})
+    CHECK(
+        contains(wrong({{"22/tcp", {{{"HostPort", port}}}}}), "NetworkSettings.Ports.'22/tcp'[0].HostPort"));
+  for (const char* port : {"", "/tcp", "0/tcp", "65536/tcp", "x/tcp", "22/"})
+    CHECK(contains(wrong({{port, {{{"HostPort", "22"}}}}}), "NetworkSettings.Ports."));
+  CHECK(contains(wrong({{"22/tcp", {{{"HostPort", 22}}}}}), "HostPort is of type number"));
+  CHECK(contains(wrong({{"22/tcp", {json::object()}}}), "HostPort is missing"));
+  CHECK(wrong({{"22/tcp", 7}}) != "accepted");
+  CHECK(wrong(7) != "accepted");
+}
+
 TEST_CASE("between two restarts a container does not run; a pid of one that does not run is none") {
   auto container = json::parse(fixture("docker-container.json"));
   container["State"]["Pid"] = 0;

@@ -1,0 +1,144 @@
+// Writing requests, reading answers.
+#include "engine/container_json.hpp"
+
+#include "core/strings.hpp"
+#include "engine/json_reader.hpp"
+#include "engine/parse.hpp"
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+
+#include <climits>
+
+namespace hostnet::engine {
+namespace {
+
+using nlohmann::json;
+
+// Throws for what a caller passed on from elsewhere: the engine could not know what was meant.
+std::string dump(const json& tree) {
+  try {
+    return tree.dump();
+  } catch (const json::exception&) {
+    throw Error(Errc::invalid_argument, "a container's description has text that is not UTF-8");
+  }
+}
+
+// Empty means the engine's own choice, which absence stands for.
+template <class Value>
+void set_unless_empty(json& object, const char* key, const Value& value) {
+  if (!value.empty()) object[key] = value;
+}
+
+void set_ports(json& request, const std::vector<Publish>& ports) {
+  for (const auto& port : ports) {
+    if (port.container == 0) throw Error(Errc::invalid_argument, "a container has no port 0 to publish");
+    const auto key = fmt::format("{}/tcp", port.container);
+    request["ExposedPorts"][key] = json::object();
+    request["HostConfig"]["PortBindings"][key].push_back(
+        {{"HostIp", port.host_ip}, {"HostPort", port.host == 0 ? "" : std::to_string(port.host)}});
+  }
+}
+
+void set_network(json& request, const ContainerSpec& spec) {
+  set_unless_empty(request["HostConfig"], "NetworkMode", spec.network);
+  if (spec.network_aliases.empty()) return;
+  if (spec.network.empty())
+    throw Error(Errc::invalid_argument, "network aliases are names on a network, and none is named");
+  request["NetworkingConfig"]["EndpointsConfig"][spec.network]["Aliases"] = spec.network_aliases;
+}
+
+// A container has more than one where others on the default network are linked to it: "/other/alias".
+std::string own_name(const JsonReader& names) {
+  std::string own;
+  names.each_element([&](const JsonReader& entry) {
+    auto name = entry.string();
+    if (name.starts_with('/')) name.erase(0, 1);
+    if (own.empty() && name.find('/') == std::string::npos) own = std::move(name);
+  });
+  return own;
+}
+
+int exit_code_or_zero(const JsonReader& object, const char* key) {
+  const auto code = object.maybe(key);
+  return code ? static_cast<int>(code->integer(INT_MIN, INT_MAX)) : 0;
+}
+
+}  // namespace
+
+std::string create_request(const ContainerSpec& spec) {
+  if (spec.image.empty())
+    throw Error(Errc::invalid_argument, "a container is made from an image, and none is named");
+  json request{{"Image", spec.image}};
+  if (spec.entrypoint) request["Entrypoint"] = *spec.entrypoint;
+  if (spec.command) request["Cmd"] = *spec.command;
+  set_unless_empty(request, "Env", spec.environment);
+  set_unless_empty(request, "Labels", spec.labels);
+  if (spec.open_stdin) request["OpenStdin"] = true;
+
+  auto& host_config = request["HostConfig"] = json::object();
+  set_unless_empty(host_config, "ExtraHosts", spec.extra_hosts);
+  set_unless_empty(host_config, "CapDrop", spec.cap_drop);
+  set_unless_empty(host_config, "CapAdd", spec.cap_add);
+  if (spec.no_new_privileges) host_config["SecurityOpt"] = {"no-new-privileges"};
+  if (spec.auto_remove) host_config["AutoRemove"] = true;
+  if (spec.init) host_config["Init"] = true;
+  set_ports(request, spec.ports);
+  set_network(request, spec);
+  return dump(request);
+}
+
+std::string exec_request(const ExecSpec& spec) {
+  if (spec.command.empty())
+    throw Error(Errc::invalid_argument, "there is no command to execute in the container");
+  json request{{"Cmd", spec.command}, {"AttachStdout", true}, {"AttachStderr", true}};
+  set_unless_empty(request, "User", spec.user);
+  set_unless_empty(request, "Env", spec.environment);
+  set_unless_empty(request, "WorkingDir", spec.working_dir);
+  return dump(request);
+}
+
+std::string label_filter(const std::vector<std::string>& labels) { return dump({{"label", labels}}); }
+
+std::string parse_id(std::string_view text) {
+  const auto tree = parse_json(text);
+  const auto id = JsonReader(tree).at("Id");
+  auto name = id.string();
+  if (name.empty()) id.reject("empty", "an id");
+  return name;
+}
+
+std::vector<ContainerSummary> parse_container_list(std::string_view text) {
+  const auto tree = parse_json(text);
+  std::vector<ContainerSummary> containers;
+  JsonReader(tree).each_element([&](const JsonReader& entry) {
+    ContainerSummary container;
+    container.id = entry.at("Id").string();
+    if (const auto names = entry.maybe("Names")) container.name = own_name(*names);
+    container.image = entry.string_or_empty("Image");
+    container.state = entry.string_or_empty("State");
+    container.labels = entry.strings_or_empty("Labels");
+    containers.push_back(std::move(container));
+  });
+  return containers;
+}
+
+ExecState parse_exec_state(std::string_view text) {
+  const auto tree = parse_json(text);
+  const JsonReader exec(tree);
+  ExecState state;
+  state.running = exec.at("Running").boolean();
+  if (!state.running) state.exit_code = exit_code_or_zero(exec, "ExitCode");
+  return state;
+}
+
+int parse_exit_code(std::string_view text) {
+  const auto tree = parse_json(text);
+  const JsonReader answer(tree);
+  if (const auto error = answer.maybe("Error"))
+    if (const auto words = error->string_or_empty("Message"); !words.empty())
+      throw Error(Errc::engine_error, one_line(words, 400));
+  return static_cast<int>(answer.at("StatusCode").integer(INT_MIN, INT_MAX));
+}
+
+}  // namespace hostnet::engine

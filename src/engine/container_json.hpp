@@ -1,0 +1,38 @@
+// The JSON of the container calls: what is sent for a description, and what is taken from an answer. Pure
+// functions.
+#pragma once
+
+#include "engine/containers.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hostnet::engine {
+
+/// The body of POST /containers/create. The name is not part of it. @throws Error{invalid_argument} without
+/// an image, for a port 0, for network aliases without a network, and for text that is not UTF-8.
+std::string create_request(const ContainerSpec& spec);
+
+/// The body of POST /containers/ID/exec. @throws Error{invalid_argument} without a command, and for text that
+/// is not UTF-8.
+std::string exec_request(const ExecSpec& spec);
+
+/// The parameter `filters` for containers with all of these labels, not yet percent-encoded.
+/// @throws Error{invalid_argument} for text that is not UTF-8.
+std::string label_filter(const std::vector<std::string>& labels);
+
+/// What became of a command in a container.
+struct ExecState {
+  bool running = false;
+  int exit_code = 0;  ///< 0 while it runs.
+};
+
+/// These throw Error{engine_error} with the path of the offending field, and nothing else; parse_exit_code()
+/// also with the engine's words when it says that waiting failed.
+std::string parse_id(std::string_view json);
+std::vector<ContainerSummary> parse_container_list(std::string_view json);
+ExecState parse_exec_state(std::string_view json);
+int parse_exit_code(std::string_view json);
+
+}  // namespace hostnet::engine

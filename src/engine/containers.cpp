@@ -1,0 +1,137 @@
+// The calls: one request each, but for exec, which takes three.
+#include "engine/containers.hpp"
+
+#include "engine/container_json.hpp"
+#include "engine/pull.hpp"
+#include "engine/transport.hpp"
+#include "engine/url.hpp"
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <thread>
+
+namespace hostnet::engine {
+namespace {
+
+// How long an engine may take to notice that a command whose output has ended is over.
+constexpr std::chrono::milliseconds kExecPoll{10};
+
+}  // namespace
+
+Transport& Containers::transport() { return *client_.transport_; }
+
+std::string Containers::path(std::string_view rest, Deadline deadline) {
+  return fmt::format("{}/{}", client_.dialect(deadline).docker, rest);
+}
+
+std::string Containers::of_container(std::string_view id, std::string_view rest, Deadline deadline) {
+  return path(fmt::format("containers/{}{}", path_segment(id), rest), deadline);
+}
+
+std::string Containers::create(const ContainerSpec& spec, Deadline deadline) {
+  const auto request = create_request(spec);
+  auto where = path("containers/create", deadline);
+  if (!spec.name.empty()) where += "?name=" + query_value(spec.name);
+  return parsed(transport().post(where, request, deadline), parse_id);
+}
+
+void Containers::start(std::string_view id, Deadline deadline) {
+  transport().post(of_container(id, "/start", deadline), {}, deadline);
+}
+
+void Containers::stop(std::string_view id, std::chrono::seconds grace, Deadline deadline) {
+  // A negative number would mean: for ever.
+  const auto seconds = std::max(std::chrono::seconds{0}, grace).count();
+  transport().post(of_container(id, fmt::format("/stop?t={}", seconds), deadline), {}, deadline);
+}
+
+void Containers::kill(std::string_view id, std::string_view signal, Deadline deadline) {
+  transport().post(of_container(id, "/kill?signal=" + query_value(signal), deadline), {}, deadline);
+}
+
+bool Containers::remove(std::string_view id, Deadline deadline) {
+  try {
+    transport().remove(of_container(id, "?force=1&v=1", deadline), deadline);
+    return true;
+  } catch (const Error& error) {
+    const bool going = error.code() == Errc::conflict &&
+                       std::string_view(error.what()).find("already in progress") != std::string_view::npos;
+    if (error.code() == Errc::not_found || going) return false;
+    throw;
+  }
+}
+
+int Containers::wait(std::string_view id, Deadline deadline) {
+  return parsed(transport().post(of_container(id, "/wait", deadline), {}, deadline), parse_exit_code);
+}
+
+std::string Containers::last_output(std::string_view id, int lines, Deadline deadline) {
+  const auto query = fmt::format("/logs?stdout=1&stderr=1&tail={}", std::max(0, lines));
+  return parsed(transport().get(of_container(id, query, deadline), deadline), [](std::string_view body) {
+    std::string output;
+    Demultiplexer stream([&](Stream, std::string_view piece) { output += piece; });
+    stream.feed(body);
+    stream.finish();
+    return output;
+  });
+}
+
+void Containers::follow_output(std::string_view id, const OutputSink& sink, Deadline deadline) {
+  Demultiplexer stream(sink);
+  transport().get(of_container(id, "/logs?stdout=1&stderr=1&follow=1", deadline), deadline,
+                  [&](std::string_view piece) { stream.feed(piece); });
+  stream.finish();
+}
+
+ExecResult Containers::exec(std::string_view id, const ExecSpec& spec, Deadline deadline) {
+  const auto request = exec_request(spec);
+  const auto made = transport().post(of_container(id, "/exec", deadline), request, deadline);
+  const auto exec = path("exec/" + path_segment(parsed(made, parse_id)), deadline);
+
+  ExecResult result;
+  Demultiplexer stream([&](Stream which, std::string_view piece) {
+    if (result.out.size() + result.err.size() + piece.size() > kLargestBody)
+      throw Error(Errc::engine_error, "the output of a command in the container grew too large");
+    (which == Stream::out ? result.out : result.err) += piece;
+  });
+  transport().post(exec + "/start", R"({"Detach":false,"Tty":false})", deadline,
+                   [&](std::string_view piece) { stream.feed(piece); });
+  stream.finish();
+
+  for (;;) {
+    const auto state = parsed(transport().get(exec + "/json", deadline), parse_exec_state);
+    result.exit_code = state.exit_code;
+    if (!state.running) return result;
+    std::this_thread::sleep_for(std::min(kExecPoll, deadline.remaining()));
+  }
+}
+
+std::vector<ContainerSummary> Containers::list(const std::vector<std::string>& labels, Deadline deadline) {
+  const auto filters = query_value(label_filter(labels));
+  return parsed(transport().get(path("containers/json?all=1&filters=" + filters, deadline), deadline),
+                parse_container_list);
+}
+
+bool Containers::has_image(std::string_view reference, Deadline deadline) {
+  try {
+    transport().get(path(fmt::format("images/{}/json", path_segment(reference)), deadline), deadline);
+    return true;
+  } catch (const Error& error) {
+    if (error.code() == Errc::not_found) return false;
+    throw;
+  }
+}
+
+void Containers::pull(std::string_view reference, const ProgressSink& progress, Deadline deadline) {
+  const auto image = ImageName::parse(reference);
+  PullReader reader(std::string(reference), progress);
+  const auto where = path(
+      fmt::format("images/create?fromImage={}&tag={}", query_value(image.repository), query_value(image.tag)),
+      deadline);
+  transport().post(where, {}, deadline, [&](std::string_view piece) { reader.feed(piece); });
+  reader.finish();
+}
+
+}  // namespace hostnet::engine

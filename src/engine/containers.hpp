@@ -1,0 +1,113 @@
+// The part of the Engine API that makes and ends containers: what the sshd sidecar and `run --image` need.
+#pragma once
+
+#include "core/deadline.hpp"
+#include "engine/client.hpp"
+#include "engine/stream.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hostnet::engine {
+
+/// A container port that the engine shall publish on its host.
+struct Publish {
+  std::uint16_t container = 0;  ///< TCP.
+  std::string host_ip;          ///< "127.0.0.1"; empty: every address.
+  std::uint16_t host = 0;       ///< 0: the engine chooses.
+};
+
+/// What a container is made from. Empty fields are left to the image and to the engine's defaults.
+struct ContainerSpec {
+  std::string name;
+  std::string image;
+  std::optional<std::vector<std::string>> entrypoint;
+  std::optional<std::vector<std::string>> command;
+  std::vector<std::string> environment;  ///< "NAME=value"
+  std::map<std::string, std::string> labels;
+  std::string network;                       ///< Name or id; empty: the engine's default network.
+  std::vector<std::string> network_aliases;  ///< DNS names on a user-defined network.
+  std::vector<std::string> extra_hosts;      ///< "name:address"
+  std::vector<Publish> ports;
+  std::vector<std::string> cap_drop;
+  std::vector<std::string> cap_add;
+  bool no_new_privileges = false;
+  bool auto_remove = false;  ///< The engine removes it, and its anonymous volumes, when it ends.
+  bool init = false;         ///< An init as pid 1 that passes signals on and reaps.
+  bool open_stdin = false;
+};
+
+/// One line of the list of containers.
+struct ContainerSummary {
+  std::string id;
+  std::string name;  ///< Without the leading slash.
+  std::string image;
+  std::string state;  ///< "running", "exited", …
+  std::map<std::string, std::string> labels;
+};
+
+/// What a command inside a container gave.
+struct ExecResult {
+  int exit_code = 0;
+  std::string out;  ///< Standard output, and
+  std::string err;  ///< standard error, apart.
+};
+
+struct ExecSpec {
+  std::vector<std::string> command;
+  std::string user;  ///< Empty: the container's own. "0": root.
+  std::vector<std::string> environment;
+  std::string working_dir;
+};
+
+/// One line of a pull's progress: "3f1a…: Downloading 12 MB of 40 MB".
+using ProgressSink = std::function<void(std::string_view)>;
+
+/// The container calls of one engine. Refers to the client, which must outlive it. Not thread-safe. Throws
+/// what Client's calls throw, and conflict for a name that is taken (409).
+class Containers {
+ public:
+  explicit Containers(Client& client) : client_(client) {}
+
+  /// Returns the id. @throws Error: not_found where the image or the network does not exist (in the engine's
+  /// words), conflict.
+  std::string create(const ContainerSpec& spec, Deadline deadline);
+  void start(std::string_view id, Deadline deadline);
+  /// SIGTERM, then SIGKILL after `grace` (whole seconds). Nothing when it does not run.
+  void stop(std::string_view id, std::chrono::seconds grace, Deadline deadline);
+  /// "SIGTERM" or another name. @throws Error{conflict} when it does not run.
+  void kill(std::string_view id, std::string_view signal, Deadline deadline);
+  /// With its anonymous volumes, running or not. Returns whether it was there; one that is being removed
+  /// already counts as gone.
+  bool remove(std::string_view id, Deadline deadline);
+  /// Waits until it has ended; its exit code.
+  int wait(std::string_view id, Deadline deadline);
+  /// The last `lines` of its output, both streams as they came.
+  std::string last_output(std::string_view id, int lines, Deadline deadline);
+  /// Hands over its output from the beginning, as it comes, until it ends.
+  void follow_output(std::string_view id, const OutputSink& sink, Deadline deadline);
+  ExecResult exec(std::string_view id, const ExecSpec& spec, Deadline deadline);
+  /// All containers, running or not, that carry every one of these labels ("name" or "name=value").
+  std::vector<ContainerSummary> list(const std::vector<std::string>& labels, Deadline deadline);
+
+  bool has_image(std::string_view reference, Deadline deadline);
+  /// @throws Error{engine_error} with the engine's own words when it cannot be pulled: the answer's status is
+  /// 200 even then.
+  void pull(std::string_view reference, const ProgressSink& progress, Deadline deadline);
+
+ private:
+  Transport& transport();
+  // The path of a request, with the prefix that this engine wants.
+  std::string path(std::string_view rest, Deadline deadline);
+  std::string of_container(std::string_view id, std::string_view rest, Deadline deadline);
+
+  Client& client_;
+};
+
+}  // namespace hostnet::engine

@@ -1,0 +1,38 @@
+// Percent-encoding (RFC 3986, section 2).
+#include "engine/url.hpp"
+
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+
+namespace hostnet::engine {
+namespace {
+
+std::string encode(std::string_view text, std::string_view unreserved) {
+  std::string out;
+  for (const char c : text) {
+    if (unreserved.find(c) != std::string_view::npos) {
+      out += c;
+    } else {
+      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    }
+  }
+  return out;
+}
+
+constexpr std::string_view kUnreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~.";
+constexpr std::string_view kWithoutDot = kUnreserved.substr(0, kUnreserved.size() - 1);
+
+}  // namespace
+
+std::string path_segment(std::string_view name) {
+  if (name.empty()) throw Error(Errc::invalid_argument, "the name of a container, network or image is empty");
+  // "." and ".." are legal characters with a meaning of their own as a whole segment: spelt out, they have
+  // none here.
+  const bool dots = name.find_first_not_of('.') == std::string_view::npos;
+  return encode(name, dots ? kWithoutDot : kUnreserved);
+}
+
+std::string query_value(std::string_view text) { return encode(text, kUnreserved); }
+
+}  // namespace hostnet::engine

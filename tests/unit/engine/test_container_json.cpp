@@ -1,0 +1,152 @@
+// What is sent to make a container, and what is taken from the answers to its calls.
+#include "engine/container_json.hpp"
+#include "hostnet/error.hpp"
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include <functional>
+
+using namespace hostnet;
+using namespace hostnet::engine;
+using nlohmann::json;
+
+namespace {
+
+Errc code_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.code();
+  }
+  FAIL("no error");
+  throw std::logic_error("unreachable");
+}
+
+json created(const ContainerSpec& spec) { return json::parse(create_request(spec)); }
+
+// The message of the error that `parse` throws.
+template <class Parser>
+std::string complaint(Parser parse, std::string_view text) {
+  try {
+    static_cast<void>(parse(text));
+  } catch (const Error& error) {
+    CHECK(error.code() == Errc::engine_error);
+    return error.what();
+  }
+  return "accepted";
+}
+
+bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("an image alone leaves all else to the engine") {
+  CHECK(created({.image = "alpine"}) == json::parse(R"({"Image":"alpine","HostConfig":{}})"));
+  CHECK(created({.image = "alpine", .entrypoint = std::vector<std::string>{}})["Entrypoint"] ==
+        json::array());
+}
+
+TEST_CASE("every field of a description arrives where the engine looks for it") {
+  const ContainerSpec spec{
+      .name = "web1",
+      .image = "alpine:3.19",
+      .entrypoint = std::vector<std::string>{"sh", "-c"},
+      .command = std::vector<std::string>{"echo \"$A\""},
+      .environment = {"A=1", "B=é"},
+      .labels = {{"a", "1"}, {"b", ""}},
+      .network = "web",
+      .network_aliases = {"host.testcontainers.internal"},
+      .extra_hosts = {"x.example:1.2.3.4"},
+      .ports = {{.container = 22, .host_ip = "127.0.0.1"},
+                {.container = 80, .host_ip = "127.0.0.1", .host = 8080},
+                {.container = 80, .host_ip = "::1", .host = 8080}},
+      .cap_drop = {"ALL"},
+      .cap_add = {"SETUID"},
+      .no_new_privileges = true,
+      .auto_remove = true,
+      .init = true,
+      .open_stdin = true,
+  };
+  CHECK(created(spec) == json::parse(R"({
+    "Image": "alpine:3.19", "Entrypoint": ["sh", "-c"], "Cmd": ["echo \"$A\""], "Env": ["A=1", "B=é"],
+    "Labels": {"a": "1", "b": ""}, "OpenStdin": true, "ExposedPorts": {"22/tcp": {}, "80/tcp": {}},
+    "HostConfig": {
+      "NetworkMode": "web", "ExtraHosts": ["x.example:1.2.3.4"], "CapDrop": ["ALL"], "CapAdd": ["SETUID"],
+      "SecurityOpt": ["no-new-privileges"], "AutoRemove": true, "Init": true,
+      "PortBindings": {"22/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}],
+                       "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}, {"HostIp": "::1", "HostPort": "8080"}]}},
+    "NetworkingConfig": {"EndpointsConfig": {"web": {"Aliases": ["host.testcontainers.internal"]}}}})"));
+}
+
+TEST_CASE("what no engine could make sense of is refused before it is sent") {
+  for (const ContainerSpec& spec :
+       {ContainerSpec{}, ContainerSpec{.image = "a", .network_aliases = {"b"}},
+        ContainerSpec{.image = "a", .ports = {{.container = 0}}}, ContainerSpec{.image = "a\xff"}})
+    CHECK(code_of([&] { create_request(spec); }) == Errc::invalid_argument);
+  CHECK(code_of([] { exec_request({}); }) == Errc::invalid_argument);
+  CHECK(code_of([] { exec_request({.command = {"\xc3"}}); }) == Errc::invalid_argument);
+  CHECK(code_of([] { label_filter({"\xc3"}); }) == Errc::invalid_argument);
+}
+
+TEST_CASE("a command in a container") {
+  CHECK(json::parse(exec_request({.command = {"id"}})) ==
+        json::parse(R"({"Cmd":["id"],"AttachStdout":true,"AttachStderr":true})"));
+  const ExecSpec all{.command = {"id", "-u"}, .user = "0", .environment = {"A=1"}, .working_dir = "/tmp"};
+  CHECK(json::parse(exec_request(all)) ==
+        json::parse(R"({"Cmd":["id","-u"],"AttachStdout":true,"AttachStderr":true,"User":"0","Env":["A=1"],)"
+                    R"("WorkingDir":"/tmp"})"));
+}
+
+TEST_CASE("a filter for labels") {
+  CHECK(label_filter({"a=b", "c"}) == R"({"label":["a=b","c"]})");
+  CHECK(label_filter({}) == R"({"label":[]})");
+}
+
+TEST_CASE("an id") {
+  CHECK(parse_id(R"({"Id":"abc","Warnings":[]})") == "abc");
+  CHECK(contains(complaint(parse_id, R"({"Id":""})"), "Id is empty"));
+  for (const char* text : {"", "{}", "[]", R"({"Id":7})", R"({"Id":null})"})
+    CHECK(complaint(parse_id, text) != "accepted");
+}
+
+TEST_CASE("a list of containers") {
+  const auto list = parse_container_list(
+      R"([{"Id":"1","Names":["/other/alias","/web"],"Image":"alpine","State":"running","Labels":{"a":"1"}},)"
+      R"({"Id":"2","Names":null,"Labels":null},{"Id":"3","Names":["plain"]}])");
+  REQUIRE(list.size() == 3);
+  CHECK(list[0].id == "1");
+  CHECK(list[0].name == "web");
+  CHECK(list[0].image == "alpine");
+  CHECK(list[0].state == "running");
+  CHECK(list[0].labels == std::map<std::string, std::string>{{"a", "1"}});
+  CHECK(list[1].name.empty());
+  CHECK(list[1].labels.empty());
+  CHECK(list[2].name == "plain");
+  CHECK(parse_container_list("[]").empty());
+  CHECK(contains(complaint(parse_container_list, R"([{"Id":"1"},{}])"), "[1].Id is missing"));
+  CHECK(contains(complaint(parse_container_list, R"([{"Id":"1","Names":[7]}])"), "[0].Names[0]"));
+  CHECK(contains(complaint(parse_container_list, R"([{"Id":"1","Labels":{"a":7}}])"), "[0].Labels.a"));
+  CHECK(complaint(parse_container_list, "{}") != "accepted");
+}
+
+TEST_CASE("the end of a command in a container") {
+  CHECK(parse_exec_state(R"({"Running":true,"ExitCode":null})").running);
+  CHECK(parse_exec_state(R"({"Running":true,"ExitCode":3})").exit_code == 0);
+  CHECK_FALSE(parse_exec_state(R"({"Running":false,"ExitCode":3})").running);
+  CHECK(parse_exec_state(R"({"Running":false,"ExitCode":3})").exit_code == 3);
+  for (const char* text :
+       {"{}", "[]", R"({"Running":0})", R"({"Running":false,"ExitCode":"3"})",
+        R"({"Running":false,"ExitCode":1e99})", R"({"Running":false,"ExitCode":4294967296})"})
+    CHECK(complaint(parse_exec_state, text) != "accepted");
+}
+
+TEST_CASE("the end of a container") {
+  CHECK(parse_exit_code(R"({"StatusCode":137})") == 137);
+  CHECK(parse_exit_code(R"({"StatusCode":0,"Error":{"Message":""}})") == 0);
+  CHECK(parse_exit_code(R"({"StatusCode":0,"Error":null})") == 0);
+  CHECK(complaint(parse_exit_code, R"({"StatusCode":0,"Error":{"Message":"it\nvanished"}})") ==
+        "it vanished");
+  for (const char* text : {"{}", "0", R"({"StatusCode":"0"})", R"({"StatusCode":0,"Error":7})"})
+    CHECK(complaint(parse_exit_code, text) != "accepted");
+}

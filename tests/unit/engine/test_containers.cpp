@@ -1,0 +1,204 @@
+// The calls of Containers against a fake engine: which requests they make, and what they make of the answers.
+#include "engine/containers.hpp"
+#include "hostnet/error.hpp"
+#include "unit/engine/fake_engine.hpp"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <functional>
+
+using namespace hostnet;
+using namespace std::chrono_literals;
+using engine::Client;
+using engine::Containers;
+using engine::Stream;
+using test::FakeEngine;
+using test::http;
+using test::send_bytes;
+
+namespace {
+
+Deadline soon() { return Deadline::after(10s); }
+
+Errc code_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.code();
+  }
+  FAIL("no error");
+  throw std::logic_error("unreachable");
+}
+
+std::string frame(char stream, std::string_view payload) {
+  return std::string{stream, '\0', '\0', '\0', '\0', '\0', '\0', static_cast<char>(payload.size())}.append(
+      payload);
+}
+
+// An engine that gives each request after the ping the next of these answers, whole, and a client of it.
+struct World {
+  explicit World(std::vector<std::string> answers)
+      : engine([answers = std::move(answers), next = std::size_t{0}](const std::string& line,
+                                                                     int connection) mutable {
+          const bool ping = line.find("/_ping") != std::string::npos;
+          send_bytes(connection, ping                    ? http(200, "OK", "Api-Version: 1.41\r\n")
+                                 : next < answers.size() ? answers[next++]
+                                                         : http(500, "no more answers"));
+          return true;
+        }),
+        client({engine.socket(), "--engine"}),
+        containers(client) {}
+
+  // The first lines of the requests after the ping, without the protocol.
+  [[nodiscard]] std::vector<std::string> asked() const {
+    std::vector<std::string> lines;
+    for (const auto& line : engine.requests())
+      if (line.find("/_ping") == std::string::npos) lines.push_back(line.substr(0, line.rfind(' ')));
+    return lines;
+  }
+
+  FakeEngine engine;
+  Client client;
+  Containers containers;
+};
+
+using Lines = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("create sends the name beside the description, and gives the id") {
+  World world({http(201, R"({"Id":"abc","Warnings":[]})"), http(201, R"({"Id":"def"})")});
+  CHECK(world.containers.create({.name = "a b", .image = "alpine"}, soon()) == "abc");
+  CHECK(world.containers.create({.image = "alpine"}, soon()) == "def");
+  CHECK(world.asked() == Lines{"POST /v1.41/containers/create?name=a%20b", "POST /v1.41/containers/create"});
+  CHECK(world.engine.bodies()[1] == R"({"HostConfig":{},"Image":"alpine"})");
+}
+
+TEST_CASE("create: a missing image, a name that is taken, an answer without an id") {
+  World world({http(404, R"({"message":"No such image: alpine:9"})"),
+               http(409, R"({"message":"The name is already in use"})"), http(201, "{}")});
+  const auto create = [&] { world.containers.create({.name = "a", .image = "alpine:9"}, soon()); };
+  CHECK(code_of(create) == Errc::not_found);
+  CHECK(code_of(create) == Errc::conflict);
+  CHECK(code_of(create) == Errc::engine_error);
+}
+
+TEST_CASE("start, stop and kill; what is so already is no error") {
+  World world({http(204, ""), "HTTP/1.1 304 Not Modified\r\n\r\n", http(204, ""),
+               "HTTP/1.1 304 Not Modified\r\n\r\n", http(204, ""),
+               http(409, R"({"message":"not running"})")});
+  world.containers.start("c", soon());
+  world.containers.start("c", soon());
+  world.containers.stop("c", 3s, soon());
+  world.containers.stop("c", -1s, soon());
+  world.containers.kill("c/d", "SIGTERM", soon());
+  CHECK(code_of([&] { world.containers.kill("c", "SIG&x=1", soon()); }) == Errc::conflict);
+  CHECK(world.asked() == Lines{"POST /v1.41/containers/c/start", "POST /v1.41/containers/c/start",
+                               "POST /v1.41/containers/c/stop?t=3", "POST /v1.41/containers/c/stop?t=0",
+                               "POST /v1.41/containers/c%2Fd/kill?signal=SIGTERM",
+                               "POST /v1.41/containers/c/kill?signal=SIG%26x%3D1"});
+  CHECK(code_of([&] { world.containers.start("", soon()); }) == Errc::invalid_argument);
+}
+
+TEST_CASE("remove says whether there was anything to remove") {
+  World world({http(204, ""), http(404, R"({"message":"No such container: c"})"),
+               http(409, R"({"message":"removal of container c is already in progress"})"),
+               http(409, R"({"message":"somebody minds"})"), http(500, "{}")});
+  CHECK(world.containers.remove("c", soon()));
+  CHECK_FALSE(world.containers.remove("c", soon()));
+  CHECK_FALSE(world.containers.remove("c", soon()));
+  CHECK(code_of([&] { world.containers.remove("c", soon()); }) == Errc::conflict);
+  CHECK(code_of([&] { world.containers.remove("c", soon()); }) == Errc::engine_error);
+  CHECK(world.asked().front().starts_with("DELETE /v1.41/containers/c?force=1&v=1"));
+}
+
+TEST_CASE("wait gives the exit code, and an error names the call") {
+  World world({http(200, R"({"StatusCode":137})"), http(200, R"({"Error":{"Message":"gone"}})")});
+  CHECK(world.containers.wait("c", soon()) == 137);
+  CHECK_THROWS_WITH_AS(
+      world.containers.wait("c", soon()),
+      fmt::format("POST /v1.41/containers/c/wait on {}: gone", world.engine.socket()).c_str(), Error);
+}
+
+TEST_CASE("output: the last lines, or all of it as it comes") {
+  const auto stream = frame(1, "one\n") + frame(2, "two\n");
+  World world({http(200, stream), http(200, stream), http(200, "plain"),
+               http(200, frame(1, "x").substr(0, 5)), http(200, frame(1, "x").substr(0, 5))});
+  CHECK(world.containers.last_output("c", 20, soon()) == "one\ntwo\n");
+  std::string followed;
+  world.containers.follow_output(
+      "c",
+      [&](Stream which, std::string_view piece) {
+        followed += (which == Stream::out ? "out " : "err ") + std::string(piece);
+      },
+      soon());
+  CHECK(followed == "out one\nerr two\n");
+  CHECK(code_of([&] { world.containers.last_output("c", 1, soon()); }) == Errc::engine_error);
+  CHECK(code_of([&] { world.containers.last_output("c", 1, soon()); }) == Errc::engine_error);
+  CHECK(code_of([&] {
+          world.containers.follow_output(
+              "c", [](Stream, auto) {}, soon());
+        }) == Errc::engine_error);
+  CHECK(world.asked()[0] == "GET /v1.41/containers/c/logs?stdout=1&stderr=1&tail=20");
+  CHECK(world.asked()[1] == "GET /v1.41/containers/c/logs?stdout=1&stderr=1&follow=1");
+}
+
+TEST_CASE("exec: both outputs apart, and the exit code once the engine has it") {
+  World world({http(201, R"({"Id":"e1"})"), http(200, frame(2, "err") + frame(1, "out")),
+               http(200, R"({"Running":true,"ExitCode":null})"),
+               http(200, R"({"Running":false,"ExitCode":3})")});
+  const auto result = world.containers.exec("c", {.command = {"id"}}, soon());
+  CHECK(result.exit_code == 3);
+  CHECK(result.out == "out");
+  CHECK(result.err == "err");
+  CHECK(world.asked() == Lines{"POST /v1.41/containers/c/exec", "POST /v1.41/exec/e1/start",
+                               "GET /v1.41/exec/e1/json", "GET /v1.41/exec/e1/json"});
+  CHECK(world.engine.bodies()[2] == R"({"Detach":false,"Tty":false})");
+}
+
+TEST_CASE("exec in a container that does not run, and output without an end") {
+  World stopped({http(409, R"({"message":"container c is not running"})")});
+  CHECK(code_of([&] { stopped.containers.exec("c", {.command = {"id"}}, soon()); }) == Errc::conflict);
+
+  const std::string megabyte(1U << 20, 'x');
+  std::string endless;
+  for (int i = 0; i < 17; ++i) endless += std::string("\1\0\0\0\0\x10\0\0", 8) + megabyte;
+  World flooded({http(201, R"({"Id":"e1"})"), http(200, endless)});
+  CHECK_THROWS_WITH_AS(flooded.containers.exec("c", {.command = {"yes"}}, soon()),
+                       "the output of a command in the container grew too large", Error);
+}
+
+TEST_CASE("list asks for all containers with the labels") {
+  World world({http(200, R"([{"Id":"1","Names":["/a"]}])")});
+  const auto list = world.containers.list({"a=b"}, soon());
+  REQUIRE(list.size() == 1);
+  CHECK(list.front().name == "a");
+  CHECK(world.asked() ==
+        Lines{"GET /v1.41/containers/json?all=1&filters=%7B%22label%22%3A%5B%22a%3Db%22%5D%7D"});
+}
+
+TEST_CASE("an image is there or not; pulling it tells how that goes") {
+  World world({http(200, "{}"), http(404, R"({"message":"No such image"})"), http(500, "{}"),
+               http(200, R"({"status":"Pulling"})"
+                         "\r\n"
+                         R"({"status":"Done"})"),
+               http(200, R"({"status":"Pulling"})"
+                         "\n"
+                         R"({"error":"no route to host"})"),
+               http(500, R"({"message":"no such host"})")});
+  CHECK(world.containers.has_image("team/app:1", soon()));
+  CHECK_FALSE(world.containers.has_image("team/app:1", soon()));
+  CHECK(code_of([&] { world.containers.has_image("team/app:1", soon()); }) == Errc::engine_error);
+  Lines lines;
+  const auto pull = [&] {
+    world.containers.pull(
+        "team/app", [&](std::string_view line) { lines.emplace_back(line); }, soon());
+  };
+  pull();
+  CHECK(lines == Lines{"Pulling", "Done"});
+  CHECK(code_of(pull) == Errc::engine_error);
+  CHECK(code_of(pull) == Errc::engine_error);
+  CHECK(world.asked()[0] == "GET /v1.41/images/team%2Fapp%3A1/json");
+  CHECK(world.asked()[3] == "POST /v1.41/images/create?fromImage=team%2Fapp&tag=latest");
+}

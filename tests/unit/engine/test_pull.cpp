@@ -1,0 +1,107 @@
+// Names of images, and the report on a pull: its lines, its errors, and what makes no sense.
+#include "engine/pull.hpp"
+#include "hostnet/error.hpp"
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+using namespace hostnet;
+using engine::ImageName;
+using engine::PullReader;
+
+namespace {
+
+const std::string kReport =
+    R"({"status":"Pulling from library/alpine","id":"3.19"})"
+    "\r\n"
+    R"({"status":"Downloading","progressDetail":{"current":12345678,"total":40000000},"progress":"[=>  ]","id":"3f1a"})"
+    "\r\n"
+    R"({"status":"Extracting","progressDetail":{"current":2048},"id":"3f1a"})"
+    "\r\n\r\n"
+    R"({"status":"Pull complete","progressDetail":{},"id":"3f1a"})"
+    "\n"
+    R"({"status":"Status: Downloaded newer image"})";
+
+const std::vector<std::string> kLines{"3.19: Pulling from library/alpine", "3f1a: Downloading 12 MB of 40 MB",
+                                      "3f1a: Extracting 2 kB", "3f1a: Pull complete",
+                                      "Status: Downloaded newer image"};
+
+std::vector<std::string> lines_of(const std::vector<std::string>& pieces) {
+  std::vector<std::string> lines;
+  const engine::ProgressSink sink = [&](std::string_view line) { lines.emplace_back(line); };
+  PullReader reader("alpine:3.19", sink);
+  for (const auto& piece : pieces) reader.feed(piece);
+  reader.finish();
+  return lines;
+}
+
+std::string complaint(const std::string& text) {
+  try {
+    lines_of({text});
+  } catch (const Error& error) {
+    CHECK(error.code() == Errc::engine_error);
+    return error.what();
+  }
+  return "accepted";
+}
+
+bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("an image's name is told apart from its tag or digest") {
+  const auto parts = [](std::string_view reference) {
+    const auto name = ImageName::parse(reference);
+    return name.repository + " " + name.tag;
+  };
+  CHECK(parts("alpine") == "alpine latest");
+  CHECK(parts("alpine:3.19") == "alpine 3.19");
+  CHECK(parts("testcontainers/sshd:1.3.0") == "testcontainers/sshd 1.3.0");
+  CHECK(parts("registry.example:5000/team/app") == "registry.example:5000/team/app latest");
+  CHECK(parts("registry.example:5000/team/app:1") == "registry.example:5000/team/app 1");
+  CHECK(parts("app@sha256:abcd") == "app sha256:abcd");
+  CHECK(parts("app:1@sha256:abcd") == "app:1 sha256:abcd");
+  for (const char* wrong : {"", ":", "app:", ":1", "@sha256:abcd", "app@"}) {
+    CAPTURE(wrong);
+    CHECK_THROWS_AS(ImageName::parse(wrong), Error);
+  }
+}
+
+TEST_CASE("a report gives one line for each object, wherever it is cut") {
+  CHECK(lines_of({kReport}) == kLines);
+  for (std::size_t cut = 0; cut <= kReport.size(); ++cut)
+    REQUIRE(lines_of({kReport.substr(0, cut), kReport.substr(cut)}) == kLines);
+  CHECK(lines_of({}).empty());
+  CHECK(lines_of({"{}\n{\"stream\":\"x\"}\n"}).empty());
+}
+
+TEST_CASE("nobody needs to listen") {
+  const engine::ProgressSink nobody;
+  PullReader reader("alpine", nobody);
+  reader.feed(kReport);
+  CHECK_NOTHROW(reader.finish());
+}
+
+TEST_CASE("an object with an error is one, in the engine's words") {
+  CHECK(complaint(R"({"errorDetail":{"message":"no space left"},"error":"no space left"})") ==
+        "'alpine:3.19' cannot be pulled: no space left");
+  CHECK(contains(complaint(kReport + "\n" + R"({"error":"two\nlines"})" + "\n"), "pulled: two lines"));
+  CHECK(contains(complaint(R"({"errorDetail":{"code":1,"message":"denied"}})"), "pulled: denied"));
+  CHECK(complaint(R"({"error":")" + std::string(5000, 'x') + "\"}").size() < 500);
+}
+
+TEST_CASE("what makes no sense is refused, and an object without an end is not waited for") {
+  for (const std::string text : {"<html>", "[]", "{\"status\":7}", "{\"error\":[]}", "{\"progressDetail\":1}",
+                                 "{\"progressDetail\":{\"current\":-1}}", "{\"id\":", "\xff"})
+    CHECK(complaint(text) != "accepted");
+  CHECK(contains(complaint("{\"status\":\"" + std::string(2U << 20, 'x')), "an object without an end"));
+}
+
+TEST_CASE("a line of progress is one line, and not too long") {
+  const auto lines = lines_of({R"({"status":"a\u001b[31m\nb","id":")" + std::string(5000, 'x') + "\"}"});
+  REQUIRE(lines.size() == 1);
+  CHECK(lines.front().size() < 410);
+  CHECK(lines_of({R"({"status":"a\u001b[31m\nb"})"}) == std::vector<std::string>{"a [31m b"});
+}
