@@ -1,0 +1,225 @@
+// The loop.
+#include "ssh/pump.hpp"
+
+#include "core/log.hpp"
+#include "hostnet/error.hpp"
+#include "ssh/connection.hpp"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+namespace hostnet::ssh {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// Enough to fill a loopback or bridge for some rounds, little enough to keep latency and memory low.
+constexpr std::uint64_t kOutputLimit = 512U << 10;
+// Reads of 4 KiB each, between two looks at the services.
+constexpr int kTurnsPerRound = 64;
+// A sidecar with nothing to say is asked after that long, and is given up after three times as much.
+constexpr seconds kSilence{3};
+
+Fd make_epoll() {
+  Fd fd(::epoll_create1(EPOLL_CLOEXEC));
+  if (!fd) throw Error::from_errno("epoll_create1", errno);
+  return fd;
+}
+
+}  // namespace
+
+Policy::Policy(std::map<std::uint16_t, Service> services, std::optional<std::vector<Ipv4>> sources)
+    : services_(std::move(services)), sources_(std::move(sources)) {}
+
+void Policy::set_sources(std::optional<std::vector<Ipv4>> sources) {
+  const std::lock_guard lock(mutex_);
+  sources_ = std::move(sources);
+}
+
+const Service* Policy::admit(std::uint16_t port, std::string_view originator) const {
+  const auto found = services_.find(port);
+  if (found == services_.end()) return nullptr;
+  const std::lock_guard lock(mutex_);
+  if (sources_) {
+    const auto address = Ipv4::parse(originator);
+    if (!address || std::ranges::find(*sources_, *address) == sources_->end()) return nullptr;
+  }
+  return &found->second;
+}
+
+Pump::Pump(Session& session, const Policy& policy, Counters& counters)
+    : lib_(Libssh::get()),
+      session_(session),
+      policy_(policy),
+      counters_(counters),
+      everything_(make_epoll()),
+      essential_(make_epoll()),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      last_heard_(Clock::now()),
+      scratch_(64U << 10) {
+  if (!wake_) throw Error::from_errno("eventfd", errno);
+  session_interest_ = EPOLLIN;
+  for (const auto& epoll : {&everything_, &essential_}) {
+    epoll_event wake{.events = EPOLLIN, .data = {.ptr = &wake_}};
+    epoll_event session_event{.events = EPOLLIN, .data = {.ptr = &session_}};
+    if (::epoll_ctl(epoll->get(), EPOLL_CTL_ADD, wake_.get(), &wake) != 0 ||
+        ::epoll_ctl(epoll->get(), EPOLL_CTL_ADD, session_.fd(), &session_event) != 0)
+      throw Error::from_errno("epoll_ctl", errno);
+  }
+  lib_.ssh_set_message_callback(session_.handle(), &Pump::on_message, this);
+}
+
+Pump::~Pump() {
+  lib_.ssh_set_message_callback(session_.handle(), nullptr, nullptr);
+  for (const auto& [connection, owner] : connections_) connection->cut();
+}
+
+void Pump::stop() noexcept {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);
+}
+
+void Pump::run(milliseconds drain) {
+  std::optional<Clock::time_point> end;
+  for (;;) {
+    if (stopping_ && !end) end = Clock::now() + drain;
+    if (end && (connections_.empty() || Clock::now() >= *end)) break;
+    const auto left = end ? std::chrono::ceil<milliseconds>(*end - Clock::now()) : milliseconds{1000};
+    wait(std::clamp(left, milliseconds{0}, milliseconds{1000}));
+    turn_session();
+    retry_blocked();
+    bury();
+    update_session_interest();
+    look_for_life();
+  }
+  for (const auto& [connection, owner] : connections_) connection->cut();
+  bury();
+  // What the services sent last is still on its way out.
+  const auto flushed = Clock::now() + milliseconds{500};
+  while (session_.has_output() && Clock::now() < flushed) {
+    update_session_interest();
+    wait(milliseconds{50});
+    turn_session();
+  }
+}
+
+bool Pump::congested() const { return unflushed_ > kOutputLimit; }
+
+void Pump::wait(milliseconds limit) {
+  std::array<epoll_event, 128> events;
+  // A connection that libssh did not take all bytes of has no event of its own to wait for.
+  const int epoll = congested() ? essential_.get() : everything_.get();
+  const int count =
+      ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()), static_cast<int>(limit.count()));
+  if (count < 0 && errno != EINTR) throw Error::from_errno("epoll_wait", errno);
+  for (int i = 0; i < count; ++i) {
+    const auto& event = events[static_cast<std::size_t>(i)];
+    if (event.data.ptr == &session_) {
+      session_ready_ = true;
+    } else if (event.data.ptr == &wake_) {
+      std::uint64_t stops = 0;
+      stopping_ = ::read(wake_.get(), &stops, sizeof stops) > 0 || stopping_;
+    } else {
+      auto* const connection = static_cast<Connection*>(event.data.ptr);
+      if (!connection->ended()) connection->on_socket(event.events);
+    }
+  }
+}
+
+void Pump::turn_session() {
+  if (!session_ready_ && !session_.wants_to_write()) return;
+  if (session_ready_) {
+    last_heard_ = Clock::now();
+    pinged_ = false;
+  }
+  session_ready_ = false;
+  for (int turn = 0; turn < kTurnsPerRound && session_.turn(); ++turn) {
+  }
+  if (!session_.has_output()) unflushed_ = 0;
+}
+
+void Pump::retry_blocked() {
+  if (blocked_.empty()) return;
+  auto waiting = std::exchange(blocked_, {});
+  for (auto* const connection : waiting)
+    if (!connection->unblock()) blocked_.push_back(connection);
+  // unblock() puts a connection back by itself when libssh again takes less than it is given.
+  std::ranges::sort(blocked_);
+  const auto [first, last] = std::ranges::unique(blocked_);
+  blocked_.erase(first, last);
+}
+
+void Pump::bury() {
+  if (ended_.empty()) return;
+  for (auto* const connection : ended_) {
+    std::erase(blocked_, connection);
+    connections_.erase(connection);
+  }
+  ended_.clear();
+}
+
+void Pump::update_session_interest() {
+  const std::uint32_t wanted = EPOLLIN | (session_.wants_to_write() ? EPOLLOUT : 0U);
+  if (wanted == session_interest_) return;
+  epoll_event event{.events = wanted, .data = {.ptr = &session_}};
+  for (const auto& epoll : {&everything_, &essential_})
+    if (::epoll_ctl(epoll->get(), EPOLL_CTL_MOD, session_.fd(), &event) != 0)
+      throw Error::from_errno("epoll_ctl", errno);
+  session_interest_ = wanted;
+}
+
+// sshd speaks every two seconds when we say nothing; when it is us who do all the talking, it is asked.
+void Pump::look_for_life() {
+  const auto silence = Clock::now() - last_heard_;
+  if (silence > 3 * kSilence) throw Error(Errc::failure, "the ssh session is lost: the sidecar is silent");
+  if (silence > kSilence && !pinged_) {
+    pinged_ = true;
+    session_.ping();
+  }
+}
+
+int Pump::on_message(ssh_session, ssh_message message, void* self) {
+  auto& pump = *static_cast<Pump*>(self);
+  constexpr int refuse = 1;
+  if (pump.lib_.ssh_message_type(message) != SSH_REQUEST_CHANNEL_OPEN ||
+      pump.lib_.ssh_message_subtype(message) != SSH_CHANNEL_FORWARDED_TCPIP)
+    return refuse;
+  try {
+    return pump.open_connection(message) ? 0 : refuse;
+  } catch (const std::exception& error) {  // must not go through libssh's frames
+    log::warn("a forwarded connection is refused: {}", error.what());
+    return refuse;
+  }
+}
+
+bool Pump::open_connection(ssh_message message) {
+  if (stopping_) return false;
+  const char* const originator = lib_.ssh_message_channel_request_open_originator(message);
+  const int port = lib_.ssh_message_channel_request_open_destination_port(message);
+  const auto* const service =
+      policy_.admit(static_cast<std::uint16_t>(port), originator == nullptr ? "" : originator);
+  if (service == nullptr) {
+    ++counters_.strangers;
+    return false;
+  }
+  auto dialled = dial(*service);
+  if (dialled.outcome == Dialled::refused) {
+    ++counters_.unserved;
+    return false;
+  }
+  const auto channel = lib_.ssh_message_channel_request_open_reply_accept(message);
+  if (channel == nullptr) return false;
+  auto connection = std::make_unique<Connection>(*this, *service, std::move(dialled), channel);
+  auto* const key = connection.get();
+  connections_.emplace(key, std::move(connection));
+  ++counters_.accepted;
+  return true;
+}
+
+}  // namespace hostnet::ssh

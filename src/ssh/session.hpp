@@ -1,0 +1,75 @@
+// One authenticated SSH session with the sidecar, driven without blocking.
+#pragma once
+
+#include "core/deadline.hpp"
+#include "core/fd.hpp"
+#include "ssh/key.hpp"
+#include "ssh/libssh.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace hostnet::ssh {
+
+/// Who we are, and whom we expect.
+struct Identity {
+  const Key& client;            ///< Logs in as kUser.
+  const std::string& host_key;  ///< The one host key that is accepted, as Key::public_line().
+};
+
+/// How long each stage took.
+struct SessionTimes {
+  std::chrono::microseconds handshake{0};  ///< Key exchange and host key.
+  std::chrono::microseconds login{0};      ///< Public key authentication and the forced command.
+  std::chrono::microseconds forwards{0};   ///< All of listen().
+};
+
+/// Used by one thread at a time. After any Error the session is good for nothing but destruction.
+class Session {
+ public:
+  /// Shakes hands over a connected TCP socket, checks the host key, logs in and starts the forced command.
+  /// sshd sets TCP_NODELAY on its side of the connection only for sessions that run a command, and the
+  /// sidecar takes its owner for alive as long as that one runs.
+  /// @throws Error: timed_out, not_authorised (the key is refused), conflict (another host key: somebody else
+  ///         answers), failure; each names the stage.
+  Session(Fd connected, const Identity& identity, Deadline deadline);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  /// Ends it without waiting for what is in flight; drain first.
+  ~Session();
+
+  /// Has the sidecar listen on a port of kListenAddress. @throws Error: conflict when it refuses, timed_out,
+  /// failure.
+  void listen(std::uint16_t port, Deadline deadline);
+
+  /// One look at the socket: reads at most one buffer full, writes what it can. Channel callbacks run in
+  /// here. Returns whether anything moved. @throws Error{failure} when the session is lost.
+  bool turn();
+  /// Bytes wait to be written, or libssh wants to hear when it can write.
+  [[nodiscard]] bool wants_to_write() const;
+  /// Bytes that were to be written have not all gone to the kernel.
+  [[nodiscard]] bool has_output() const;
+  /// Asks the sidecar for a sign of life, which turn() will see. Never blocks.
+  void ping();
+
+  [[nodiscard]] int fd() const noexcept { return fd_; }
+  [[nodiscard]] ssh_session handle() const noexcept { return session_.get(); }
+  /// As negotiated: "aes128-gcm@openssh.com".
+  [[nodiscard]] std::string cipher() const;
+  [[nodiscard]] const SessionTimes& times() const noexcept { return times_; }
+
+ private:
+  template <class Call>
+  int complete(const char* stage, Deadline deadline, Call call);
+  [[nodiscard]] std::string last_error() const;
+
+  const Libssh& lib_;
+  SessionHandle session_;
+  EventHandle event_;
+  ssh_channel command_ = nullptr;
+  int fd_ = -1;
+  SessionTimes times_;
+};
+
+}  // namespace hostnet::ssh

@@ -1,0 +1,81 @@
+// The sidecar's sshd in words.
+#include "ssh/sshd.hpp"
+
+#include <fmt/format.h>
+
+namespace hostnet::ssh {
+
+std::string sshd_config(const SshdSetup& setup) {
+  // StrictModes would refuse a key below a /run that everybody may write, as a tmpfs is by default; nobody
+  // but root lives in there. ClientAlive: a client that is cut off without a word frees its ports within some
+  // ten seconds, so that it can bind them again.
+  std::string out = fmt::format(
+      "Port {}\n"
+      "AddressFamily inet\n"
+      "HostKey /run/tc-hostnet/host_key\n"
+      "AuthorizedKeysFile /run/tc-hostnet/authorized_keys\n"
+      "StrictModes no\n"
+      "AuthenticationMethods publickey\n"
+      "PasswordAuthentication no\n"
+      "KbdInteractiveAuthentication no\n"
+      "PermitRootLogin prohibit-password\n"
+      "AllowUsers {}\n"
+      "AllowTcpForwarding remote\n"
+      "GatewayPorts clientspecified\n"
+      "AllowStreamLocalForwarding no\n"
+      "AllowAgentForwarding no\n"
+      "X11Forwarding no\n"
+      "PermitTunnel no\n"
+      "PermitTTY no\n"
+      "PermitUserRC no\n"
+      "MaxSessions 1\n"
+      "LoginGraceTime 10\n"
+      "ClientAliveInterval 2\n"
+      "ClientAliveCountMax 2\n"
+      "Compression no\n"
+      "UseDNS no\n"
+      "PrintMotd no\n"
+      "PidFile none\n",
+      kPort, kUser);
+  out += "PermitListen";
+  if (setup.listen_ports.empty()) out += " none";
+  for (const auto port : setup.listen_ports) out += fmt::format(" {}:{}", kListenAddress, port);
+  out += '\n';
+  return out;
+}
+
+std::string authorized_keys(const SshdSetup& setup) {
+  return fmt::format(
+      "restrict,port-forwarding,command=\"f=/run/tc-hostnet/session.$$;:>$f;cat>/dev/null;rm -f $f\" {}\n",
+      setup.client_public_key);
+}
+
+std::vector<std::string> sshd_environment(const SshdSetup& setup) {
+  return {fmt::format("TC_HOSTNET_HOST_KEY={}", setup.host_private_key),
+          fmt::format("TC_HOSTNET_AUTHORIZED_KEYS={}", authorized_keys(setup)),
+          fmt::format("TC_HOSTNET_SSHD_CONFIG={}", sshd_config(setup))};
+}
+
+std::string sshd_command(const SshdSetup& setup) {
+  // Some images lock root's account altogether ("!"), which forbids keys as well; "*" forbids passwords only.
+  return fmt::format(
+      R"sh(umask 077; d=/run/tc-hostnet; mkdir -p $d /run/sshd /var/empty
+printf %s "$TC_HOSTNET_HOST_KEY" >$d/host_key
+printf %s "$TC_HOSTNET_AUTHORIZED_KEYS" >$d/authorized_keys
+printf %s "$TC_HOSTNET_SSHD_CONFIG" >$d/sshd_config
+unset TC_HOSTNET_HOST_KEY TC_HOSTNET_AUTHORIZED_KEYS TC_HOSTNET_SSHD_CONFIG USERNAME PASSWORD
+chmod 755 /run/sshd /var/empty; rm -f $d/session.*
+sed -i 's/^root:!/root:*/' /etc/shadow
+/usr/sbin/sshd -D -e -f $d/sshd_config & sshd=$!
+lonely=0
+while kill -0 $sshd && [ $lonely -lt {} ]; do
+  sleep 1
+  set -- $d/session.*
+  if [ -e "$1" ]; then lonely=0; else lonely=$((lonely+1)); fi
+done 2>/dev/null
+kill $sshd
+wait $sshd)sh",
+      setup.lonely_limit.count());
+}
+
+}  // namespace hostnet::ssh

@@ -1,0 +1,43 @@
+// How the sidecar's sshd is set up, as text: its configuration and the one command string that starts it.
+//
+// The image runs `sh -c` on a single command string. Ours takes three files from the environment (which an
+// `inspect` of the container shows to those who may command the engine, and nobody else; a command line would
+// be seen by every process of the host), forgets those variables, starts sshd and watches over it: when for
+// some time nobody is logged in, the sidecar ends by itself, whatever became of its owner.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace hostnet::ssh {
+
+/// The address that forwards are bound to in the sidecar: every one of its networks.
+inline constexpr const char* kListenAddress = "0.0.0.0";
+/// The only user that can log in.
+inline constexpr const char* kUser = "root";
+/// sshd's own port in the sidecar, which therefore cannot be exposed.
+inline constexpr std::uint16_t kPort = 22;
+
+struct SshdSetup {
+  std::string host_private_key;             ///< Key::private_text() of the host key.
+  std::string client_public_key;            ///< Key::public_line() of the one key that may log in.
+  std::vector<std::uint16_t> listen_ports;  ///< The only ports that may be forwarded, sorted.
+  std::chrono::seconds lonely_limit{30};    ///< Ends after that long without a session.
+};
+
+/// sshd_config(5): public key only, remote forwards of the ports named only, nothing else. Pure.
+std::string sshd_config(const SshdSetup& setup);
+
+/// authorized_keys: the key, restricted to port forwarding and one forced command, which marks the session as
+/// alive until it ends. Pure.
+std::string authorized_keys(const SshdSetup& setup);
+
+/// The container's environment, "NAME=value". Pure.
+std::vector<std::string> sshd_environment(const SshdSetup& setup);
+
+/// The container's command: the one argument of `sh -c`. Pure.
+std::string sshd_command(const SshdSetup& setup);
+
+}  // namespace hostnet::ssh

@@ -1,0 +1,198 @@
+// Lanes and their lives.
+#include "ssh/tunnel.hpp"
+
+#include "core/log.hpp"
+
+#include <algorithm>
+
+namespace hostnet::ssh {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kFirstPause{50};
+constexpr milliseconds kLongestPause{1'000};
+// One attempt to restore a session may take that long: a sidecar that starts again needs half a second.
+constexpr milliseconds kAttempt{5'000};
+
+}  // namespace
+
+const char* to_string(TunnelState state) noexcept {
+  switch (state) {
+    case TunnelState::connecting:
+      return "connecting";
+    case TunnelState::up:
+      return "up";
+    case TunnelState::reconnecting:
+      return "reconnecting";
+    case TunnelState::failed:
+      return "failed";
+  }
+  return "failed";
+}
+
+struct Tunnel::Lane {
+  std::vector<std::uint16_t> ports;
+  TunnelState state = TunnelState::connecting;  // guarded by mutex_, and so is which pump there is
+  std::unique_ptr<Session> session;
+  std::unique_ptr<Pump> pump;
+  std::thread thread;
+};
+
+Tunnel::Tunnel(TunnelSettings settings, Deadline deadline)
+    : settings_(std::move(settings)), policy_(settings_.services, settings_.sources) {
+  Libssh::get();  // a missing library is reported here and by nobody else
+  const auto count =
+      std::clamp<std::size_t>(settings_.services.size(), 1, std::max(1U, settings_.most_lanes));
+  for (std::size_t i = 0; i < count; ++i) lanes_.push_back(std::make_unique<Lane>());
+  std::size_t next = 0;
+  for (const auto& [port, service] : settings_.services) lanes_[next++ % count]->ports.push_back(port);
+  try {
+    for (const auto& lane : lanes_)
+      lane->thread = std::thread([this, &lane = *lane, deadline] { run_lane(lane, deadline); });
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] {
+      return first_error_ ||
+             std::ranges::all_of(lanes_, [](const auto& lane) { return lane->state == TunnelState::up; });
+    });
+    if (first_error_) throw Error(*first_error_);
+  } catch (...) {
+    close();
+    throw;
+  }
+}
+
+Tunnel::~Tunnel() { close(); }
+
+void Tunnel::close() noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    closing_ = true;
+    for (const auto& lane : lanes_)
+      if (lane->pump) lane->pump->stop();
+  }
+  changed_.notify_all();
+  for (const auto& lane : lanes_)
+    if (lane->thread.joinable()) lane->thread.join();
+}
+
+void Tunnel::connect_lane(Lane& lane, Deadline deadline) {
+  auto session = std::make_unique<Session>(
+      settings_.dial(deadline), Identity{.client = settings_.client, .host_key = settings_.host_key},
+      deadline);
+  for (const auto port : lane.ports) session->listen(port, deadline);
+  auto pump = std::make_unique<Pump>(*session, policy_, counters_);
+  const std::lock_guard lock(mutex_);
+  cipher_ = session->cipher();
+  times_.handshake = std::max(times_.handshake, session->times().handshake);
+  times_.login = std::max(times_.login, session->times().login);
+  times_.forwards = std::max(times_.forwards, session->times().forwards);
+  lane.session = std::move(session);
+  lane.pump = std::move(pump);
+  if (closing_) lane.pump->stop();
+}
+
+void Tunnel::run_lane(Lane& lane, Deadline deadline) {
+  try {
+    connect_lane(lane, deadline);
+  } catch (const Error& error) {
+    const std::lock_guard lock(mutex_);
+    lane.state = TunnelState::failed;
+    if (!first_error_) first_error_ = error;
+    changed_.notify_all();
+    return;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    lane.state = TunnelState::up;
+  }
+  changed_.notify_all();
+  for (;;) {
+    std::string reason;
+    try {
+      lane.pump->run(settings_.drain);
+    } catch (const std::exception& error) {
+      reason = error.what();
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      const auto pump = std::exchange(lane.pump, nullptr);
+    }
+    lane.session.reset();
+    if (reason.empty() || !restore(lane, reason)) return;
+  }
+}
+
+// Returns whether the lane is up again; otherwise it has failed or the tunnel is closing.
+bool Tunnel::restore(Lane& lane, const std::string& reason) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (closing_) return false;
+  }
+  log::warn("{}; connecting again", reason);
+  set_lane(lane, TunnelState::reconnecting, reason);
+  const auto limit = Deadline::after(settings_.give_up);
+  std::string last = reason;
+  for (auto span = kFirstPause; pause(span); span = std::min(span * 2, kLongestPause)) {
+    try {
+      connect_lane(lane, Deadline::after(std::min(kAttempt, limit.remaining())));
+      {
+        const std::lock_guard lock(mutex_);
+        ++reconnects_;
+      }
+      log::info("the ssh session is back, with the same ports");
+      set_lane(lane, TunnelState::up, {});
+      return true;
+    } catch (const Error& error) {
+      last = error.what();
+      log::debug("connecting again: {}", last);
+      if (error.code() != Errc::not_found && !limit.expired()) continue;
+    }
+    set_lane(lane, TunnelState::failed, last);
+    return false;
+  }
+  return false;
+}
+
+void Tunnel::set_lane(Lane& lane, TunnelState state, const std::string& reason) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (closing_) return;
+    lane.state = state;
+    if (!reason.empty()) reason_ = reason;
+  }
+  if (settings_.on_state) settings_.on_state(stats().state, reason);
+}
+
+// Returns false when the tunnel is closing.
+bool Tunnel::pause(milliseconds span) {
+  std::unique_lock lock(mutex_);
+  return !changed_.wait_for(lock, span, [&] { return closing_; });
+}
+
+TunnelStats Tunnel::stats() const {
+  const std::lock_guard lock(mutex_);
+  TunnelStats out{.state = TunnelState::up, .reason = reason_, .cipher = cipher_, .reconnects = reconnects_};
+  for (const auto& lane : lanes_) {
+    out.sessions += lane->state == TunnelState::up ? 1U : 0U;
+    // The worst of all, and they are declared in that order but for the first.
+    if (lane->state == TunnelState::connecting) out.state = TunnelState::connecting;
+    if (lane->state == TunnelState::reconnecting && out.state != TunnelState::failed)
+      out.state = TunnelState::reconnecting;
+    if (lane->state == TunnelState::failed) out.state = TunnelState::failed;
+  }
+  out.accepted = counters_.accepted;
+  out.strangers = counters_.strangers;
+  out.unserved = counters_.unserved;
+  out.bytes_to_host = counters_.bytes_to_host;
+  out.bytes_from_host = counters_.bytes_from_host;
+  out.open = counters_.open;
+  return out;
+}
+
+SessionTimes Tunnel::times() const {
+  const std::lock_guard lock(mutex_);
+  return times_;
+}
+
+}  // namespace hostnet::ssh
