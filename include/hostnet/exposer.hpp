@@ -2,6 +2,7 @@
 #pragma once
 
 #include "hostnet/exposure.hpp"
+#include "hostnet/path.hpp"
 #include "hostnet/port.hpp"
 #include "hostnet/target.hpp"
 
@@ -17,12 +18,6 @@ namespace hostnet {
 
 /// The fixed name under which a container reaches its host.
 inline constexpr const char* kAlias = "host.testcontainers.internal";
-
-/// The ways in which a port can be exposed; `automatic` chooses by what this machine allows.
-enum class Path { automatic, native };
-
-/// "auto" or "native", as the command's --via takes it.
-const char* to_string(Path path) noexcept;
 
 /// One lease that is asked for.
 struct ExposeRequest {

@@ -1,6 +1,7 @@
 // A lease that this process holds: as long as the object lives, the ports are reachable.
 #pragma once
 
+#include "hostnet/path.hpp"
 #include "hostnet/port.hpp"
 
 #include <memory>
@@ -11,9 +12,10 @@ namespace hostnet {
 
 /// What became of a lease.
 enum class ExposureState {
-  active,    ///< Rules, sysctl and alias are in place.
+  active,    ///< In place: rules, sysctl and alias, or sidecar, tunnel and alias.
   released,  ///< Given back, by release(), by the destructor, or by somebody's `tc-hostnet release`.
-  failed,    ///< Could not be kept (the bridge vanished, the rules could not be put back); nothing is left.
+  failed,    ///< Could not be kept (the bridge or the sidecar vanished, the rules could not be put back);
+             ///< nothing is left.
 };
 
 /// "active", "released" or "failed".
@@ -44,8 +46,10 @@ class Exposure {
   [[nodiscard]] std::vector<HostPort> ports() const;
   /// The address to which the alias resolves in the container, dotted quad.
   [[nodiscard]] std::string gateway() const;
-  /// The interface the containers hang on.
+  /// The bridge that the containers hang on; on the ssh path, the name of the network.
   [[nodiscard]] std::string interface() const;
+  /// The path that serves it; `automatic` when this object holds nothing.
+  [[nodiscard]] Path path() const;
 
   class Impl;  ///< What a path keeps of a lease; not for users.
   explicit Exposure(std::shared_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}

@@ -5,6 +5,7 @@
 #include "hostnet/exposer.hpp"
 #include "hostnet/exposure.hpp"
 #include "hostnet/log.hpp"
+#include "hostnet/path.hpp"
 #include "hostnet/port.hpp"
 #include "hostnet/target.hpp"
 #include "hostnet/version.hpp"

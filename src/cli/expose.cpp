@@ -1,11 +1,10 @@
 // `tc-hostnet expose`: makes ports reachable, and holds them until it is told to stop.
 #include "cli/command.hpp"
+#include "cli/dry_run.hpp"
 #include "cli/lease_view.hpp"
 #include "cli/output.hpp"
 #include "cli/request_options.hpp"
 #include "core/fd.hpp"
-#include "exposer/native.hpp"
-#include "exposer/transition.hpp"
 #include "hostnet/error.hpp"
 
 #include <fcntl.h>
@@ -32,49 +31,16 @@ struct Options {
   bool detach = false;
 };
 
-int dry_run(const ExposeRequest& request, const Globals& globals) {
-  const auto prepared =
-      exposer::prepare(std::span(&request, 1), globals.engine, Deadline::after(std::chrono::seconds{30}));
-  state::Holdings wanted{prepared.bridges, prepared.leases};
-  for (auto& lease : wanted.leases) lease.id = "dry-run";
-  const auto ruleset = exposer::ruleset_of(wanted);
-  const auto steps = exposer::transition({}, wanted);
-  if (globals.json) {
-    nlohmann::json rules = nlohmann::json::object();
-    for (const auto& plan : ruleset.tables) rules[to_string(plan.table)] = to_iptables_restore(plan);
-    auto list = nlohmann::json::array();
-    for (const auto& step : steps) list.push_back(exposer::describe(step));
-    print_json({{"lease", to_json(wanted.leases.front(), wanted)},
-                {"steps", std::move(list)},
-                {"rules", std::move(rules)}});
-    return 0;
-  }
-  for (const auto& step : steps) {
-    print("# " + exposer::describe(step));
-    if (const auto* const table = std::get_if<exposer::ApplyTable>(&step))
-      print(to_iptables_restore(table->plan));
-  }
-  for (const auto& alias : wanted.leases.front().aliases)
-    print(fmt::format("# write {} {} into the hosts file of container {}",
-                      wanted.leases.front().gateways.front().to_string(), kAlias,
-                      alias.container.substr(0, 12)));
-  return 0;
-}
-
 void announce(const Exposure& exposure, const ExposeRequest& request, const Globals& globals) {
   if (globals.json) {
-    auto ports = nlohmann::json::array();
-    for (const auto& port : exposure.ports())
-      ports.push_back(
-          {{"host", port.host}, {"container", port.container}, {"protocol", to_string(port.protocol)}});
     print_json({{"event", "ready"},
                 {"lease", exposure.id()},
                 {"target", request.target.to_string()},
-                {"via", "native"},
+                {"via", to_string(exposure.path())},
                 {"alias", kAlias},
                 {"gateway", exposure.gateway()},
                 {"interface", exposure.interface()},
-                {"ports", std::move(ports)}});
+                {"ports", to_json(exposure.ports())}});
     return;
   }
   print(exposure.id());
@@ -117,9 +83,10 @@ class Waiter {
   Fd signals_;
 };
 
-int hold(const ExposeRequest& request, const Globals& globals, const std::function<void()>& when_ready) {
+int hold(const ExposeRequest& request, Path path, const Globals& globals,
+         const std::function<void()>& when_ready) {
   Waiter waiter;
-  auto options = exposer_options(globals);
+  auto options = exposer_options(path, globals);
   options.on_state = waiter.on_state();
   const auto exposer = make_exposer(options);
   auto exposure = exposer->expose(request);
@@ -139,7 +106,7 @@ int hold(const ExposeRequest& request, const Globals& globals, const std::functi
 
 // The child holds the lease with nothing of the terminal left to it; the parent returns when the ports are
 // ready, or with the child's error.
-int detach(const ExposeRequest& request, const Globals& globals) {
+int detach(const ExposeRequest& request, Path path, const Globals& globals) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) throw Error::from_errno("pipe2", errno);
   Fd read_end(ends[0]);
@@ -160,7 +127,7 @@ int detach(const ExposeRequest& request, const Globals& globals) {
   }
   read_end.reset();
   ::setsid();
-  return hold(request, globals, [&write_end] {
+  return hold(request, path, globals, [&write_end] {
     const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null.get(), fd);
     [[maybe_unused]] const int moved = ::chdir("/");
@@ -171,9 +138,10 @@ int detach(const ExposeRequest& request, const Globals& globals) {
 
 int expose(const Options& options, const Globals& globals) {
   const auto request = options.request.to_request();
-  if (globals.explain) explain(options.request.path());
-  if (globals.dry_run) return dry_run(request, globals);
-  return options.detach ? detach(request, globals) : hold(request, globals, [] {});
+  const auto path = options.request.path();
+  if (globals.explain) explain(path, globals);
+  if (globals.dry_run) return dry_run(request, path, globals);
+  return options.detach ? detach(request, path, globals) : hold(request, path, globals, [] {});
 }
 
 }  // namespace

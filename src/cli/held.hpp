@@ -18,6 +18,9 @@ exposer::Ledger open_ledger(const Globals& globals);
 /// @throws Error: not_authorised when there are leases and the caller may not see them.
 state::Holdings look(exposer::Ledger& ledger);
 
+/// look(); for a caller who has something else to show, what may not be seen is a warning and nothing.
+state::Holdings look_beside(exposer::Ledger& ledger, bool has_other);
+
 /// The lease with this id or, when only one matches, this beginning of an id.
 /// @throws Error: not_found, invalid_argument when several match.
 const state::Lease& find_lease(const state::Holdings& holdings, const std::string& id);

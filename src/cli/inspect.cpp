@@ -3,6 +3,7 @@
 #include "cli/held.hpp"
 #include "cli/lease_view.hpp"
 #include "cli/output.hpp"
+#include "cli/tunnel_view.hpp"
 #include "firewall/iptables.hpp"
 
 #include <fmt/format.h>
@@ -67,6 +68,15 @@ Action define_inspect(Arguments& arguments) {
   const auto id = std::make_shared<std::string>();
   arguments.value("LEASE", *id, "the lease's id, or a beginning of it that no other has", Need::required);
   return [id](const Globals& globals) {
+    const state::TunnelStore store(globals.runtime_dir);
+    const auto tunnels = look_at_tunnels(store);
+    if (const auto* const tunnel = find_tunnel(tunnels, *id)) {
+      if (globals.json)
+        print_json(to_json(*tunnel));
+      else
+        print(table(rows_of(*tunnel)));
+      return 0;
+    }
     auto ledger = open_ledger(globals);
     const auto held = look(ledger);
     const auto& lease = find_lease(held, *id);

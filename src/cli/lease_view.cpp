@@ -1,8 +1,6 @@
 // Showing leases.
 #include "cli/lease_view.hpp"
 
-#include "cli/output.hpp"
-
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -24,11 +22,15 @@ std::string interface_of(const state::Lease& lease, const state::Holdings& holdi
 
 }  // namespace
 
-nlohmann::json to_json(const state::Lease& lease, const state::Holdings& holdings) {
-  auto ports = nlohmann::json::array();
-  for (const auto& port : lease.ports)
-    ports.push_back(
+nlohmann::json to_json(const std::vector<HostPort>& ports) {
+  auto out = nlohmann::json::array();
+  for (const auto& port : ports)
+    out.push_back(
         {{"host", port.host}, {"container", port.container}, {"protocol", to_string(port.protocol)}});
+  return out;
+}
+
+nlohmann::json to_json(const state::Lease& lease, const state::Holdings& holdings) {
   auto containers = nlohmann::json::array();
   for (const auto& alias : lease.aliases) containers.push_back(alias.container);
   return {{"id", lease.id},
@@ -40,7 +42,7 @@ nlohmann::json to_json(const state::Lease& lease, const state::Holdings& holding
           {"gateway", lease.gateways.front().to_string()},
           {"gateways", texts(lease.gateways)},
           {"sources", texts(lease.sources)},
-          {"ports", std::move(ports)},
+          {"ports", to_json(lease.ports)},
           {"alias_in", std::move(containers)},
           {"created", lease.created},
           {"expires", lease.expires ? nlohmann::json(*lease.expires) : nlohmann::json(nullptr)},
@@ -63,16 +65,16 @@ std::string span_text(std::int64_t seconds) {
   return fmt::format("{} d", seconds / 86'400);
 }
 
-std::string to_table(const state::Holdings& holdings) {
+std::vector<std::vector<std::string>> list_rows(const state::Holdings& holdings) {
   std::vector<std::vector<std::string>> rows{
-      {"LEASE", "TARGET", "PORTS", "INTERFACE", "GATEWAY", "OWNER", "AGE", "LABEL"}};
+      {"LEASE", "TARGET", "VIA", "PORTS", "INTERFACE", "GATEWAY", "OWNER", "AGE", "LABEL"}};
   const auto now = std::time(nullptr);
   for (const auto& lease : holdings.leases)
-    rows.push_back({lease.id, lease.target, ports_text(lease.ports), interface_of(lease, holdings),
+    rows.push_back({lease.id, lease.target, "native", ports_text(lease.ports), interface_of(lease, holdings),
                     lease.gateways.front().to_string(),
                     fmt::format("{} ({})", lease.owner.command, lease.owner.pid),
                     span_text(now - lease.created), lease.label});
-  return table(rows);
+  return rows;
 }
 
 }  // namespace hostnet::cli

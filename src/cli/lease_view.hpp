@@ -14,8 +14,11 @@ namespace hostnet::cli {
 /// expires, owner. Times are seconds since the epoch.
 nlohmann::json to_json(const state::Lease& lease, const state::Holdings& holdings);
 
-/// A table of leases for people; a heading alone when there are none.
-std::string to_table(const state::Holdings& holdings);
+/// The heading of `list`, and a row for each lease.
+std::vector<std::vector<std::string>> list_rows(const state::Holdings& holdings);
+
+/// Objects with host, container and protocol.
+nlohmann::json to_json(const std::vector<HostPort>& ports);
 
 /// "8088/tcp, 5432:15432/tcp"
 std::string ports_text(const std::vector<HostPort>& ports);

@@ -1,8 +1,9 @@
-// `tc-hostnet list`: the leases of this network namespace.
+// `tc-hostnet list`: the leases of this network namespace, and this user's on the ssh path.
 #include "cli/command.hpp"
 #include "cli/held.hpp"
 #include "cli/lease_view.hpp"
 #include "cli/output.hpp"
+#include "cli/tunnel_view.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -13,11 +14,16 @@ Action define_list(Arguments& arguments) {
       "Leases whose owner has died are finished first. With --json, one object a lease and line.");
   return [](const Globals& globals) {
     auto ledger = open_ledger(globals);
-    const auto held = look(ledger);
+    const state::TunnelStore store(globals.runtime_dir);
+    const auto tunnels = look_at_tunnels(store);
+    const auto held = look_beside(ledger, !tunnels.empty());
     if (globals.json) {
       for (const auto& lease : held.leases) print_json(to_json(lease, held));
+      for (const auto& tunnel : tunnels) print_json(to_json(tunnel));
     } else {
-      print(to_table(held));
+      auto rows = list_rows(held);
+      for (const auto& tunnel : tunnels) rows.push_back(row_of(tunnel));
+      print(table(rows));
     }
     return 0;
   };

@@ -2,6 +2,8 @@
 #include "cli/command.hpp"
 #include "cli/held.hpp"
 #include "cli/output.hpp"
+#include "cli/tunnel_view.hpp"
+#include "exposer/ssh_lease.hpp"
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
@@ -19,12 +21,11 @@ struct Options {
 };
 
 // The journal is unreadable, so nobody's leases can be told apart: everything of ours in the kernel goes.
-int rescue(exposer::Ledger& ledger, const Error& cause) {
+void rescue(exposer::Ledger& ledger, const Error& cause) {
   say(fmt::format("tc-hostnet: {}; taking away every rule of tc-hostnet instead", cause.what()));
   const auto bridges = ledger.rescue(ledger.lock(command_deadline()), command_deadline());
   for (const auto& bridge : bridges)
     say(fmt::format("{}: route_localnet set to 0, the kernel's default; what it was before is lost", bridge));
-  return 0;
 }
 
 std::set<std::string> chosen(const Options& options, const state::Holdings& held) {
@@ -36,13 +37,42 @@ std::set<std::string> chosen(const Options& options, const state::Holdings& held
   return ids;
 }
 
-int release(const Options& options, const Globals& globals) {
-  if (options.all != options.leases.empty())
-    throw Error(Errc::invalid_argument, options.all ? "both leases and --all are given" : "no lease is named",
-                "tc-hostnet release LEASE… or tc-hostnet release --all");
+void report(const std::string& id, const Globals& globals) {
+  if (globals.json) {
+    print_json({{"event", "released"}, {"lease", id}});
+  } else {
+    print(id);
+  }
+}
+
+// Those on the ssh path; what was named and is not among them stays in `options`.
+void release_tunnels(Options& options, const Globals& globals) {
+  const state::TunnelStore store(globals.runtime_dir);
+  const auto records = look_at_tunnels(store);
+  std::set<std::string> ids;
+  if (options.all)
+    for (const auto& record : records) ids.insert(record.id);
+  std::erase_if(options.leases, [&](const auto& id) {
+    const auto* const found = find_tunnel(records, id);
+    if (found != nullptr) ids.insert(found->id);
+    return found != nullptr;
+  });
+  for (const auto& record : records) {
+    if (!ids.contains(record.id)) continue;
+    if (globals.dry_run) {
+      print(fmt::format("remove sidecar {} of lease {}", record.sidecar.substr(0, 12), record.id));
+      continue;
+    }
+    store.remove(record.id);  // its owner sees from this that it was released, and not lost
+    exposer::clear_away(store, record, command_deadline());
+    report(record.id, globals);
+  }
+}
+
+void release_native(const Options& options, const Globals& globals) {
   auto ledger = open_ledger(globals);
   std::error_code ignored;
-  if (options.all && !std::filesystem::exists(ledger.folder(), ignored) && !ignored) return 0;
+  if (options.all && !std::filesystem::exists(ledger.folder(), ignored) && !ignored) return;
 
   const auto deadline = command_deadline();
   std::set<std::string> ids;
@@ -56,7 +86,7 @@ int release(const Options& options, const Globals& globals) {
       std::erase_if(after.leases, [&](const auto& lease) { return ids.contains(lease.id); });
       after.drop_idle_bridges();
       for (const auto& step : exposer::transition(held, after)) print(exposer::describe(step));
-      return 0;
+      return;
     }
     ledger.reap(journal, held, deadline);
     ids = chosen(options, held);
@@ -66,13 +96,15 @@ int release(const Options& options, const Globals& globals) {
     if (error.code() != Errc::state_corrupt || !options.all || globals.dry_run) throw;
     return rescue(ledger, error);
   }
-  for (const auto& id : ids) {
-    if (globals.json) {
-      print_json({{"event", "released"}, {"lease", id}});
-    } else {
-      print(id);
-    }
-  }
+  for (const auto& id : ids) report(id, globals);
+}
+
+int release(Options options, const Globals& globals) {
+  if (options.all != options.leases.empty())
+    throw Error(Errc::invalid_argument, options.all ? "both leases and --all are given" : "no lease is named",
+                "tc-hostnet release LEASE… or tc-hostnet release --all");
+  release_tunnels(options, globals);
+  if (options.all || !options.leases.empty()) release_native(options, globals);
   return 0;
 }
 
@@ -81,8 +113,9 @@ int release(const Options& options, const Globals& globals) {
 Action define_release(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
   arguments.values("LEASE", options->leases, "ids, as list shows them");
-  arguments.flag("--all", options->all,
-                 "every lease of this network namespace, and what an unreadable journal left");
+  arguments.flag(
+      "--all", options->all,
+      "every lease of this network namespace and of this user, and what an unreadable journal left");
   return [options](const Globals& globals) { return release(*options, globals); };
 }
 

@@ -20,7 +20,8 @@ void RequestOptions::define(Arguments& arguments) {
   arguments.value("--container", container, "for this running container alone");
   arguments.value("--bridge", bridge, "for everything behind this bridge interface; needs no engine");
   arguments.value("--netns", netns, "for the owner of this network namespace alone, by path");
-  arguments.choice("--via", via, {"auto", "native"}, "TC_HOSTNET_VIA", "the path: auto or native");
+  arguments.choice("--via", via, {"auto", "native", "ssh"}, "TC_HOSTNET_VIA",
+                   "the path: auto, native or ssh");
   arguments.value("--timeout", timeout, "release by itself after this long: 90, 90s, 15m, 2h");
   arguments.value("--label", label, "a note for `tc-hostnet list`");
   arguments.flag("--no-alias", no_alias, "leave the hosts files of running containers alone");
@@ -54,7 +55,9 @@ std::vector<HostPort> parse_ports(const std::vector<std::string>& words) {
   return out;
 }
 
-Path RequestOptions::path() const { return via == "native" ? Path::native : Path::automatic; }
+Path RequestOptions::path() const {
+  return via == "native" ? Path::native : via == "ssh" ? Path::ssh : Path::automatic;
+}
 
 ExposeRequest RequestOptions::to_request() const {
   std::vector<Target> targets;
@@ -77,12 +80,12 @@ ExposeRequest RequestOptions::to_request() const {
   return request;
 }
 
-ExposerOptions exposer_options(const Globals& globals) {
-  return {.path = Path::automatic, .engine = globals.engine, .runtime_dir = globals.runtime_dir};
+ExposerOptions exposer_options(Path path, const Globals& globals) {
+  return {.path = path, .engine = globals.engine, .runtime_dir = globals.runtime_dir};
 }
 
-void explain(Path wanted) {
-  const auto choice = exposer::choose(wanted, exposer::probe_paths());
+void explain(Path wanted, const Globals& globals) {
+  const auto choice = exposer::choose(wanted, exposer::probe_paths(globals.engine));
   for (const auto& reason : choice.reasons) say(reason);
   if (!choice.path) say("no path is usable here");
 }

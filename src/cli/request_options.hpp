@@ -36,9 +36,9 @@ std::chrono::seconds parse_span(std::string_view text);
 /// Ports given as words, each possibly with commas. @throws Error{invalid_argument}
 std::vector<HostPort> parse_ports(const std::vector<std::string>& words);
 
-ExposerOptions exposer_options(const Globals& globals);
+ExposerOptions exposer_options(Path path, const Globals& globals);
 
 /// Says which path is taken and why not the others, on standard error.
-void explain(Path wanted);
+void explain(Path wanted, const Globals& globals);
 
 }  // namespace hostnet::cli

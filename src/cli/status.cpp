@@ -2,6 +2,7 @@
 #include "cli/command.hpp"
 #include "cli/held.hpp"
 #include "cli/output.hpp"
+#include "cli/tunnel_view.hpp"
 #include "exposer/select.hpp"
 #include "firewall/iptables.hpp"
 #include "hostnet/version.hpp"
@@ -44,8 +45,10 @@ Action define_status(Arguments& arguments) {
   arguments.footer("Exit code 0 also when nothing is held.");
   return [](const Globals& globals) {
     auto ledger = open_ledger(globals);
-    const auto choice = exposer::choose(Path::automatic, exposer::probe_paths());
-    const auto held = look(ledger);
+    const auto choice = exposer::choose(Path::automatic, exposer::probe_paths(globals.engine));
+    const state::TunnelStore store(globals.runtime_dir);
+    const auto tunnels = look_at_tunnels(store);
+    const auto held = look_beside(ledger, !tunnels.empty());
     const auto bridges = bridges_of(ledger, held);
     const std::string path = choice.path ? to_string(*choice.path) : "none";
     if (globals.json) {
@@ -56,22 +59,27 @@ Action define_status(Arguments& arguments) {
                         {"prior_route_localnet", bridge.prior},
                         {"guarded", bridge.guarded},
                         {"leases", bridge.leases}});
+      auto tunnel_list = nlohmann::json::array();
+      for (const auto& tunnel : tunnels) tunnel_list.push_back(to_json(tunnel));
       print_json({{"version", version()},
                   {"path", path},
                   {"reasons", choice.reasons},
                   {"state", ledger.folder().string()},
-                  {"leases", held.leases.size()},
-                  {"bridges", std::move(list)}});
+                  {"leases", held.leases.size() + tunnels.size()},
+                  {"bridges", std::move(list)},
+                  {"tunnels", std::move(tunnel_list)}});
       return 0;
     }
     print(table({{"version", version()},
                  {"path", fmt::format("{} ({})", path, fmt::join(choice.reasons, "; "))},
                  {"state", ledger.folder().string()},
-                 {"leases", fmt::format("{}", held.leases.size())}}));
+                 {"leases", fmt::format("{}", held.leases.size() + tunnels.size())}}));
     for (const auto& bridge : bridges)
       print(fmt::format("  {}: {} leases, route_localnet {} (was {}), guard {}", bridge.name, bridge.leases,
                         bridge.route_localnet ? 1 : 0, bridge.prior ? 1 : 0,
                         bridge.guarded ? paint(Tone::good, "in place") : paint(Tone::bad, "missing")));
+    for (const auto& tunnel : tunnels)
+      print(fmt::format("  {} on {}: {}", tunnel.id, tunnel.network, tunnel_text(tunnel.facts)));
     return 0;
   };
 }

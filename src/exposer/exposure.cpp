@@ -52,6 +52,7 @@ std::string Exposure::reason() const { return impl_ ? impl_->reason() : std::str
 std::vector<HostPort> Exposure::ports() const { return impl_ ? impl_->ports : std::vector<HostPort>(); }
 std::string Exposure::gateway() const { return impl_ ? impl_->gateway : std::string(); }
 std::string Exposure::interface() const { return impl_ ? impl_->interface : std::string(); }
+Path Exposure::path() const { return impl_ ? impl_->via : Path::automatic; }
 
 Exposure Exposer::expose(const ExposeRequest& request) {
   return std::move(expose_all(std::span(&request, 1)).front());

@@ -18,6 +18,7 @@ class Exposure::Impl {
   [[nodiscard]] virtual std::string reason() const = 0;
 
   std::string id;
+  Path via = Path::native;
   std::vector<HostPort> ports;
   std::string gateway;
   std::string interface;

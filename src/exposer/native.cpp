@@ -1,8 +1,8 @@
 // The native path: from requests to leases, with the checks that come before anything is changed.
 #include "exposer/native.hpp"
 
-#include "core/log.hpp"
 #include "core/strings.hpp"
+#include "exposer/checks.hpp"
 #include "exposer/holder.hpp"
 #include "exposer/resolve.hpp"
 #include "firewall/input_check.hpp"
@@ -36,29 +36,6 @@ bool is_bound_to(const Listener& listener, Ipv4 address) {
   return std::ranges::any_of(std::span(listener.address).first(4), [](auto byte) { return byte != 0; });
 }
 
-// What listens where, asked once for all the requests of a call.
-class Listeners {
- public:
-  const std::vector<Listener>& on(Protocol protocol, std::uint16_t port) {
-    const auto [found, fresh] = by_protocol_.try_emplace(protocol);
-    auto& by_port = found->second;
-    if (fresh)
-      for (auto& listener : netlink::all_listeners(protocol)) by_port[listener.port].push_back(listener);
-    return by_port[port];
-  }
-
- private:
-  std::map<Protocol, std::map<std::uint16_t, std::vector<Listener>>> by_protocol_;
-};
-
-void check_label(const std::string& label) {
-  const bool printable =
-      std::ranges::none_of(label, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
-  if (label.size() > 64 || !printable)
-    throw Error(Errc::invalid_argument,
-                fmt::format("label {} is not 1 to 64 printable characters", quote(label)));
-}
-
 // The service on the gateway's own address and port would become unreachable for the containers behind our
 // back.
 void check_gateway_port(const HostPort& port, Ipv4 gateway, Listeners& listeners) {
@@ -71,16 +48,6 @@ void check_gateway_port(const HostPort& port, Ipv4 gateway, Listeners& listeners
                             listener.uid, listener.to_string(), gateway.to_string(), port.container),
                 "choose another container port (HOST:CONTAINER), or put the exposure before it with --force");
   }
-}
-
-void check_host_port(const HostPort& port, bool required, Listeners& listeners) {
-  const auto& found = listeners.on(port.protocol, port.host);
-  if (std::ranges::any_of(found, [](const Listener& l) { return l.serves(firewall::kLoopback); })) return;
-  std::string why = fmt::format("nobody listens on 127.0.0.1:{}", port.host);
-  if (!found.empty()) why += fmt::format(", only on {}", found.front().to_string());
-  if (required)
-    throw Error(Errc::not_listening, why, "start the service first, or leave out --require-listener");
-  log::warn("{}; the port is exposed all the same", why);
 }
 
 void check_firewall(const std::string& bridge) {
@@ -131,10 +98,7 @@ Prepared prepare(std::span<const ExposeRequest> requests, const std::string& eng
   Prepared prepared;
   std::map<int, state::Bridge> bridges;
   for (const auto& request : requests) {
-    check_label(request.label);
-    auto ports = normalise(request.ports);
-    if (ports.empty())
-      throw Error(Errc::invalid_argument, "no port to expose is given", "name at least one port");
+    auto ports = checked_ports(request);
     const auto resolved = resolver.resolve(request.target, request.write_alias, request.force, deadline);
     if (!request.force && !bridges.contains(resolved.bridge.ifindex)) check_firewall(resolved.bridge.name);
     for (const auto& port : ports) {

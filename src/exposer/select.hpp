@@ -23,7 +23,7 @@ struct Choice {
 /// The first usable candidate, in the order given, or the wanted one and no other. Pure.
 Choice choose(Path wanted, const std::vector<Candidate>& candidates);
 
-/// Probes this machine, in the order of preference. Changes nothing.
-std::vector<Candidate> probe_paths();
+/// Probes this machine, in the order of preference. `engine` as in ExposerOptions. Changes nothing.
+std::vector<Candidate> probe_paths(const std::string& engine);
 
 }  // namespace hostnet::exposer

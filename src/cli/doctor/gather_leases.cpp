@@ -146,8 +146,8 @@ Facts gather(const std::optional<Target>& target, const std::vector<HostPort>& p
       std::ranges::any_of(facts.bridges, [](const auto& bridge) { return bool(bridge.resolved); });
   if (target && target->kind() == Target::Kind::container && reachable)
     facts.alias = gather_alias(*target, facts.engine, facts.state, facts.bridges);
-  facts.path = exposer::choose(Path::automatic, exposer::probe_paths());
-  if (facts.path.path) facts.request = gather_request(target, ports, facts.engine, globals);
+  facts.path = exposer::choose(Path::automatic, exposer::probe_paths(globals.engine));
+  if (facts.path.path == Path::native) facts.request = gather_request(target, ports, facts.engine, globals);
   return facts;
 }
 

@@ -1,0 +1,15 @@
+// The ways in which a port can be exposed.
+#pragma once
+
+namespace hostnet {
+
+enum class Path {
+  automatic,  ///< Chosen by what this machine allows: native, else ssh.
+  native,     ///< DNAT and route_localnet on this host's own bridge; needs CAP_NET_ADMIN and CAP_NET_RAW.
+  ssh,  ///< An sshd sidecar on the container's network and a reverse tunnel; needs an engine's socket. TCP.
+};
+
+/// "auto", "native" or "ssh", as the command's --via takes it.
+const char* to_string(Path path) noexcept;
+
+}  // namespace hostnet

@@ -1,0 +1,96 @@
+// Printing plans.
+#include "cli/dry_run.hpp"
+
+#include "cli/lease_view.hpp"
+#include "cli/output.hpp"
+#include "exposer/checks.hpp"
+#include "exposer/native.hpp"
+#include "exposer/select.hpp"
+#include "exposer/sidecar_plan.hpp"
+#include "exposer/ssh_target.hpp"
+#include "exposer/transition.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace hostnet::cli {
+namespace {
+
+int dry_run_native(const ExposeRequest& request, const Globals& globals) {
+  const auto prepared =
+      exposer::prepare(std::span(&request, 1), globals.engine, Deadline::after(std::chrono::seconds{30}));
+  state::Holdings wanted{prepared.bridges, prepared.leases};
+  for (auto& lease : wanted.leases) lease.id = "dry-run";
+  const auto ruleset = exposer::ruleset_of(wanted);
+  const auto steps = exposer::transition({}, wanted);
+  if (globals.json) {
+    nlohmann::json rules = nlohmann::json::object();
+    for (const auto& plan : ruleset.tables) rules[to_string(plan.table)] = to_iptables_restore(plan);
+    auto list = nlohmann::json::array();
+    for (const auto& step : steps) list.push_back(exposer::describe(step));
+    print_json({{"lease", to_json(wanted.leases.front(), wanted)},
+                {"steps", std::move(list)},
+                {"rules", std::move(rules)}});
+    return 0;
+  }
+  for (const auto& step : steps) {
+    print("# " + exposer::describe(step));
+    if (const auto* const table = std::get_if<exposer::ApplyTable>(&step))
+      print(to_iptables_restore(table->plan));
+  }
+  for (const auto& alias : wanted.leases.front().aliases)
+    print(fmt::format("# write {} {} into the hosts file of container {}",
+                      wanted.leases.front().gateways.front().to_string(), kAlias,
+                      alias.container.substr(0, 12)));
+  return 0;
+}
+
+int dry_run_ssh(const ExposeRequest& request, const Globals& globals) {
+  const auto deadline = Deadline::after(std::chrono::seconds{30});
+  engine::Client client(engine::Address::find(globals.engine));
+  const auto ports = exposer::checked_ports(request);
+  const auto target = exposer::resolve_for_ssh(client, request.target, request.write_alias, deadline);
+  const auto image = exposer::sidecar_image(
+      &exposer::process_environment, exposer::testcontainers_properties(&exposer::process_environment));
+  std::string sources;
+  for (const auto source : target.sources.value_or(std::vector<Ipv4>{}))
+    sources += (sources.empty() ? "" : ", ") + source.to_string();
+  if (globals.json) {
+    auto list = nlohmann::json::array();
+    for (const auto& port : ports) list.push_back(port.to_string());
+    print_json({{"via", "ssh"},
+                {"image", image},
+                {"network", target.network.name},
+                {"direct", target.direct},
+                {"sources", sources},
+                {"ports", std::move(list)},
+                {"alias_in", target.alias_in},
+                {"alias_by_dns", target.alias_by_dns}});
+    return 0;
+  }
+  print(fmt::format("# create and start a container from {} on network {}{}", image, target.network.name,
+                    target.direct ? "" : ", its port 22 published on 127.0.0.1"));
+  if (target.alias_by_dns) print(fmt::format("# it answers to {} there", kAlias));
+  for (const auto& port : ports)
+    print(fmt::format("# forward its port {} to 127.0.0.1:{}, for {}", port.container, port.host,
+                      sources.empty() ? "everybody on the network" : sources));
+  for (const auto& container : target.alias_in)
+    print(fmt::format("# write its address and {} into the hosts file of container {}", kAlias,
+                      container.substr(0, 12)));
+  return 0;
+}
+
+}  // namespace
+
+// The path that expose would take decides what there is to show. Without any usable one the native rules are
+// shown: they need no privilege to be looked at.
+int dry_run(const ExposeRequest& request, Path path, const Globals& globals) {
+  const auto chosen = exposer::choose(path, exposer::probe_paths(globals.engine)).path;
+  const bool on_bridge =
+      request.target.kind() == Target::Kind::bridge || request.target.kind() == Target::Kind::netns;
+  if (path == Path::ssh || (path == Path::automatic && chosen == Path::ssh && !on_bridge))
+    return dry_run_ssh(request, globals);
+  return dry_run_native(request, globals);
+}
+
+}  // namespace hostnet::cli

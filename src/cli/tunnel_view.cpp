@@ -1,0 +1,115 @@
+// Showing leases on the ssh path.
+#include "cli/tunnel_view.hpp"
+
+#include "cli/held.hpp"
+#include "cli/lease_view.hpp"
+#include "core/strings.hpp"
+#include "exposer/ssh_lease.hpp"
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <array>
+#include <ctime>
+
+namespace hostnet::cli {
+namespace {
+
+std::string bytes_text(std::uint64_t bytes) {
+  constexpr std::array units{"B", "kB", "MB", "GB", "TB"};
+  auto amount = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  for (; amount >= 1000 && unit + 1 < units.size(); ++unit) amount /= 1000;
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", amount, units[unit]);
+}
+
+}  // namespace
+
+std::vector<state::TunnelRecord> look_at_tunnels(const state::TunnelStore& store) {
+  exposer::clear_dead_tunnels(store, command_deadline());
+  return store.load();
+}
+
+const state::TunnelRecord* find_tunnel(const std::vector<state::TunnelRecord>& records,
+                                       const std::string& id) {
+  const state::TunnelRecord* found = nullptr;
+  for (const auto& record : records) {
+    if (id.empty() || !record.id.starts_with(id)) continue;
+    if (found != nullptr)
+      throw Error(Errc::invalid_argument,
+                  fmt::format("{} is the beginning of more than one lease id", quote(id)),
+                  "see them: tc-hostnet list");
+    found = &record;
+  }
+  return found;
+}
+
+nlohmann::json to_json(const state::TunnelRecord& record) {
+  const auto& facts = record.facts;
+  return {
+      {"id", record.id},
+      {"target", record.target},
+      {"via", "ssh"},
+      {"label", record.label},
+      {"interface", record.network},
+      {"network", record.network},
+      {"gateway", record.address},
+      {"sources", record.sources},
+      {"ports", to_json(record.ports)},
+      {"alias_in", record.alias_in},
+      {"created", record.created},
+      {"expires", record.expires ? nlohmann::json(*record.expires) : nlohmann::json(nullptr)},
+      {"owner", {{"pid", record.owner.pid}, {"uid", record.owner.uid}, {"command", record.owner.command}}},
+      {"sidecar", record.sidecar},
+      {"tunnel",
+       {{"state", facts.state},
+        {"reason", facts.reason},
+        {"cipher", facts.cipher},
+        {"sessions", facts.sessions},
+        {"reconnects", facts.reconnects},
+        {"connections_open", facts.open},
+        {"connections", facts.accepted},
+        {"refused_strangers", facts.strangers},
+        {"refused_unserved", facts.unserved},
+        {"bytes_to_host", facts.bytes_to_host},
+        {"bytes_from_host", facts.bytes_from_host}}}};
+}
+
+std::vector<std::string> row_of(const state::TunnelRecord& record) {
+  return {record.id,
+          record.target,
+          "ssh",
+          ports_text(record.ports),
+          record.network,
+          record.address,
+          fmt::format("{} ({})", record.owner.command, record.owner.pid),
+          span_text(std::time(nullptr) - record.created),
+          record.label};
+}
+
+std::vector<std::vector<std::string>> rows_of(const state::TunnelRecord& record) {
+  std::string sources;
+  for (const auto& source : record.sources) sources += (sources.empty() ? "" : ", ") + source;
+  return {
+      {"lease", record.id},
+      {"target", record.target},
+      {"via", "ssh"},
+      {"ports", ports_text(record.ports)},
+      {"network", record.network},
+      {"sidecar", fmt::format("{} ({})", record.sidecar.substr(0, 12), record.address)},
+      {"sources", sources.empty() ? "everybody on the network" : sources},
+      {"alias in", fmt::format("{} containers", record.alias_in.size())},
+      {"owner", fmt::format("{} (pid {}, uid {})", record.owner.command, record.owner.pid, record.owner.uid)},
+      {"label", record.label},
+      {"tunnel", tunnel_text(record.facts)}};
+}
+
+std::string tunnel_text(const state::TunnelFacts& facts) {
+  return fmt::format("{}{}{}, {} on {} session{}, {} connections open of {}, {} to the host, {} from it",
+                     facts.state, facts.reason.empty() ? "" : ": ", facts.reason, facts.cipher,
+                     facts.sessions, facts.sessions == 1 ? "" : "s", facts.open, facts.accepted,
+                     bytes_text(facts.bytes_to_host), bytes_text(facts.bytes_from_host));
+}
+
+}  // namespace hostnet::cli

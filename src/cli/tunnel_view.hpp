@@ -1,0 +1,35 @@
+// Leases on the ssh path, as the command finds, shows and releases them.
+#pragma once
+
+#include "cli/command.hpp"
+#include "core/deadline.hpp"
+#include "state/tunnel_record.hpp"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <string>
+#include <vector>
+
+namespace hostnet::cli {
+
+/// This user's, after finishing what dead owners left.
+std::vector<state::TunnelRecord> look_at_tunnels(const state::TunnelStore& store);
+
+/// The one whose id is, or begins with, `id`; null when there is none. @throws Error{invalid_argument} when
+/// several match.
+const state::TunnelRecord* find_tunnel(const std::vector<state::TunnelRecord>& records,
+                                       const std::string& id);
+
+/// As the JSON of a native lease, with "via": "ssh", and "network", "sidecar" and "tunnel" of its own.
+nlohmann::json to_json(const state::TunnelRecord& record);
+
+/// A row of `list`.
+std::vector<std::string> row_of(const state::TunnelRecord& record);
+
+/// The rows of `inspect`.
+std::vector<std::vector<std::string>> rows_of(const state::TunnelRecord& record);
+
+/// "up, aes128-gcm@openssh.com on 2 sessions, 3 connections open of 120, 1.2 MB in, 3 kB out"
+std::string tunnel_text(const state::TunnelFacts& facts);
+
+}  // namespace hostnet::cli

@@ -1,0 +1,75 @@
+// Editing the hosts file from inside.
+#include "engine/exec_alias.hpp"
+
+#include "core/strings.hpp"
+#include "engine/hosts_file.hpp"
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+
+namespace hostnet::engine {
+namespace {
+
+std::string run_inside(Containers& containers, std::string_view id, std::vector<std::string> command,
+                       std::string_view what, Deadline deadline) {
+  const auto program = command.front();
+  auto result = containers.exec(
+      id, {.command = std::move(command), .user = "0", .environment = {}, .working_dir = {}}, deadline);
+  if (result.exit_code == 0) return std::move(result.out);
+  const auto said = trim(result.err.empty() ? result.out : result.err);
+  // The runtime's own exit codes for a program that is not there or cannot be run.
+  const bool missing = result.exit_code == 126 || result.exit_code == 127;
+  throw Error(
+      Errc::failure,
+      fmt::format("cannot {} the hosts file of container {}: {}", what, id.substr(0, 12),
+                  missing ? fmt::format("it has no {}", program) : std::string(said)),
+      fmt::format("start the container with --add-host, or use a user-defined network, and add --no-alias"));
+}
+
+std::string hosts_of_running(Containers& containers, std::string_view id, Deadline deadline) {
+  return run_inside(containers, id, {"cat", "/etc/hosts"}, "read", deadline);
+}
+
+}  // namespace
+
+std::string read_hosts_inside(Containers& containers, std::string_view id, Deadline deadline) {
+  return hosts_of_running(containers, id, deadline);
+}
+
+AliasResult write_alias_inside(Containers& containers, std::string_view id, std::string_view alias,
+                               Ipv4 address, std::string_view lease, Deadline deadline) {
+  const auto hosts = hosts_of_running(containers, id, deadline);
+  if (const auto foreign = foreign_definition(hosts, alias)) {
+    if (*foreign == address.to_string()) return AliasResult::already_there;
+    throw Error(Errc::conflict,
+                fmt::format("host port exposure {} already defined in the hosts file of container {} as {}",
+                            alias, id.substr(0, 12), quote(*foreign)),
+                "remove that entry, or use --no-alias");
+  }
+  const auto wanted = with_alias(hosts, alias, address, lease);
+  if (wanted == hosts) return AliasResult::written;
+  if (defines(hosts, alias))
+    throw Error(Errc::conflict,
+                fmt::format("host port exposure {} already defined in container {} by another lease", alias,
+                            id.substr(0, 12)),
+                "release that lease first, or ask for all the ports at once: see tc-hostnet list");
+  run_inside(containers, id,
+             {"sh", "-c", R"(printf %s "$1" >>/etc/hosts)", "sh", wanted.substr(hosts.size())}, "write",
+             deadline);
+  return AliasResult::written;
+}
+
+void remove_alias_inside(Containers& containers, std::string_view id, std::string_view lease,
+                         Deadline deadline) {
+  try {
+    const auto hosts = hosts_of_running(containers, id, deadline);
+    const auto wanted = without_alias(hosts, lease);
+    if (wanted == hosts) return;
+    run_inside(containers, id, {"sh", "-c", R"(printf %s "$1" >/etc/hosts)", "sh", wanted}, "write",
+               deadline);
+  } catch (const Error& error) {
+    if (error.code() != Errc::not_found && error.code() != Errc::conflict) throw;
+  }
+}
+
+}  // namespace hostnet::engine

@@ -1,0 +1,168 @@
+// The sidecar's life.
+#include "exposer/sidecar.hpp"
+
+#include "core/log.hpp"
+#include "core/strings.hpp"
+#include "exposer/sidecar_plan.hpp"
+#include "hostnet/error.hpp"
+#include "ssh/dial.hpp"
+#include "ssh/sshd.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace hostnet::exposer {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr seconds kRemoval{10};
+
+void pull(engine::Containers& containers, const std::string& image, Deadline deadline) {
+  log::info("pulling {}", image);
+  try {
+    containers.pull(
+        image, [](std::string_view line) { log::info("{}", line); }, deadline);
+  } catch (const Error& error) {
+    throw Error(error.code() == Errc::timed_out ? Errc::timed_out : Errc::not_found,
+                fmt::format("sidecar image: {} is not here and cannot be pulled: {}", image, error.what()),
+                "load it by hand (docker load), or name another by TESTCONTAINERS_SSHD_CONTAINER_IMAGE");
+  }
+}
+
+}  // namespace
+
+Sidecar::Sidecar(const engine::Address& engine, const engine::ContainerSpec& spec, Deadline deadline)
+    : engine_(engine), network_(spec.network), published_(!spec.ports.empty()) {
+  create(spec, deadline);
+  try {
+    engine::Client client(engine_);
+    engine::Containers containers(client);
+    try {
+      containers.start(id_, deadline);
+    } catch (const Error& error) {
+      throw error.in_context("sidecar start");
+    }
+    place_ = look(deadline);
+  } catch (...) {
+    try {
+      remove(Deadline::after(kRemoval));
+    } catch (const Error& error) {
+      log::error("sidecar {}: {}", id_.substr(0, 12), error.what());
+    }
+    throw;
+  }
+}
+
+Sidecar::~Sidecar() {
+  try {
+    remove(Deadline::after(kRemoval));
+  } catch (const Error& error) {
+    log::error("sidecar {}: {}", id_.substr(0, 12), error.what());
+  }
+}
+
+void Sidecar::create(const engine::ContainerSpec& spec, Deadline deadline) {
+  engine::Client client(engine_);
+  engine::Containers containers(client);
+  try {
+    id_ = containers.create(spec, deadline);
+  } catch (const Error& error) {
+    if (error.code() != Errc::not_found || containers.has_image(spec.image, deadline))
+      throw error.in_context("sidecar create");
+    pull(containers, spec.image, deadline);
+    try {
+      id_ = containers.create(spec, deadline);
+    } catch (const Error& again) {
+      throw again.in_context("sidecar create");
+    }
+  }
+}
+
+SidecarPlace Sidecar::look(Deadline deadline) const {
+  engine::Client client(engine_);
+  const auto container = client.container(id_, deadline);
+  if (!container.running)
+    throw Error(Errc::failure, fmt::format("sidecar start: it has ended at once: {}", last_words()));
+  SidecarPlace place;
+  // It is on one network; which name that has here differs between engines.
+  const auto endpoint =
+      std::ranges::find_if(container.endpoints, [](const auto& e) { return e.address.has_value(); });
+  if (endpoint != container.endpoints.end()) place.address = *endpoint->address;
+  place.sshd = {place.address, ssh::kPort};
+  if (published_) {
+    const auto port = std::ranges::find(container.ports, ssh::kPort, &engine::PublishedPort::container);
+    if (port == container.ports.end() || port->host == 0)
+      throw Error(Errc::engine_error, "sidecar start: the engine did not publish its port");
+    place.sshd = {Ipv4::parse("127.0.0.1").value(), port->host};
+  }
+  if (place.address.is_any())
+    throw Error(Errc::engine_error, "sidecar start: the engine gave it no IPv4 address");
+  return place;
+}
+
+SidecarPlace Sidecar::place() const {
+  const std::lock_guard lock(mutex_);
+  return place_;
+}
+
+Fd Sidecar::dial(Deadline deadline) {
+  Endpoint sshd;
+  {
+    const std::lock_guard lock(mutex_);
+    sshd = place_.sshd;
+  }
+  try {
+    return ssh::dial_sshd(sshd, deadline, [&] {
+      const auto now = look(deadline);
+      const std::lock_guard lock(mutex_);
+      const bool moved = now.sshd != sshd;
+      place_ = now;
+      if (moved) throw Error(Errc::timed_out, "the sidecar has moved to another address");
+    });
+  } catch (const Error& error) {
+    if (error.code() == Errc::not_found) throw Error(Errc::not_found, "the sidecar was removed");
+    throw;
+  }
+}
+
+std::string Sidecar::last_words() const noexcept {
+  try {
+    engine::Client client(engine_);
+    engine::Containers containers(client);
+    std::string out;
+    for (const auto line : split(containers.last_output(id_, 5, Deadline::after(seconds{2})), '\n'))
+      if (const auto text = trim(line); !text.empty())
+        out += fmt::format("{}{}", out.empty() ? "" : " | ", text);
+    return out;
+  } catch (const std::exception&) {
+    return {};
+  }
+}
+
+void Sidecar::remove(Deadline deadline) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (removed_ || id_.empty()) return;
+  }
+  engine::Client client(engine_);
+  engine::Containers(client).remove(id_, deadline);
+  const std::lock_guard lock(mutex_);
+  removed_ = true;
+}
+
+void remove_orphans(engine::Containers& containers, Deadline deadline) noexcept {
+  try {
+    for (const auto& container : containers.list({std::string(kOwnerLabel)}, deadline)) {
+      const auto owner = container.labels.find(std::string(kOwnerLabel));
+      if (owner == container.labels.end() || !owner_has_ended(owner->second)) continue;
+      log::info("removing container {}, whose owner has died", container.name);
+      containers.remove(container.id, deadline);
+    }
+  } catch (const std::exception& error) {
+    log::warn("looking for what dead owners left: {}", error.what());
+  }
+}
+
+}  // namespace hostnet::exposer

@@ -1,0 +1,61 @@
+// A running sidecar: made, found again, asked what it said, and removed.
+#pragma once
+
+#include "core/deadline.hpp"
+#include "core/fd.hpp"
+#include "core/ipv4.hpp"
+#include "engine/client.hpp"
+#include "engine/containers.hpp"
+
+#include <memory>
+#include <mutex>
+#include <string>
+
+namespace hostnet::exposer {
+
+/// Where a sidecar is reached.
+struct SidecarPlace {
+  Ipv4 address;   ///< On its network: what the alias resolves to.
+  Endpoint sshd;  ///< What we dial: that address, or the published port on 127.0.0.1.
+};
+
+/// Owns the container. Thread-safe but for its construction.
+class Sidecar {
+ public:
+  /// Creates and starts it, pulling the image when it is missing, and finds out where it is. What fails
+  /// leaves no container behind.
+  /// @throws Error: what the engine's calls throw, with the stage named; not_found with what to do about an
+  ///         image that cannot be had.
+  Sidecar(const engine::Address& engine, const engine::ContainerSpec& spec, Deadline deadline);
+  Sidecar(const Sidecar&) = delete;
+  Sidecar& operator=(const Sidecar&) = delete;
+  /// remove(), with failures in the log.
+  ~Sidecar();
+
+  [[nodiscard]] const std::string& id() const noexcept { return id_; }
+  [[nodiscard]] SidecarPlace place() const;
+  /// A connection on which its sshd's banner waits. Where it does not answer, it is looked up anew.
+  /// @throws Error: not_found when it is gone, timed_out.
+  Fd dial(Deadline deadline);
+  /// Its last words, one line; empty when it said nothing or cannot be asked.
+  [[nodiscard]] std::string last_words() const noexcept;
+  /// Removes it with its anonymous volumes. Idempotent. @throws Error.
+  void remove(Deadline deadline);
+
+ private:
+  void create(const engine::ContainerSpec& spec, Deadline deadline);
+  SidecarPlace look(Deadline deadline) const;
+
+  engine::Address engine_;
+  std::string network_;
+  bool published_;
+  std::string id_;
+  mutable std::mutex mutex_;
+  SidecarPlace place_;
+  bool removed_ = false;
+};
+
+/// Removes the sidecars of owners that have died, by their labels. Failures go to the log.
+void remove_orphans(engine::Containers& containers, Deadline deadline) noexcept;
+
+}  // namespace hostnet::exposer

@@ -1,0 +1,118 @@
+// From requests to leases on the ssh path.
+#include "exposer/ssh.hpp"
+
+#include "core/random.hpp"
+#include "exposer/checks.hpp"
+#include "exposer/ssh_lease.hpp"
+#include "exposer/ssh_target.hpp"
+#include "hostnet/error.hpp"
+#include "ssh/sshd.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+
+namespace hostnet::exposer {
+namespace {
+
+void check_port(const HostPort& port) {
+  if (port.protocol != Protocol::tcp)
+    throw Error(Errc::invalid_argument, fmt::format("{}: the ssh path carries TCP only", port.to_string()),
+                "use the native path for UDP");
+  if (port.container == ssh::kPort)
+    throw Error(Errc::invalid_argument, fmt::format("{}: SSH port is reserved", port.to_string()),
+                "choose another container port (HOST:CONTAINER)");
+}
+
+class SshExposer : public Exposer {
+ public:
+  explicit SshExposer(const ExposerOptions& options)
+      : engine_(engine::Address::find(options.engine)),
+        deadline_(options.deadline),
+        on_state_(options.on_state),
+        store_(std::make_shared<state::TunnelStore>(options.runtime_dir)),
+        session_id_(random_hex(32)) {}
+
+  [[nodiscard]] Path path() const noexcept override { return Path::ssh; }
+  [[nodiscard]] Probe probe() override { return probe_ssh(engine_.socket); }
+
+  std::vector<Exposure> expose_all(std::span<const ExposeRequest> requests) override {
+    const auto deadline = Deadline::after(deadline_);
+    struct Prepared {
+      std::vector<HostPort> ports;
+      SshTarget target;
+    };
+    std::vector<Prepared> prepared;
+    Listeners listeners;
+    engine::Client client(engine_);
+    for (const auto& request : requests) {
+      auto ports = checked_ports(request);
+      for (const auto& port : ports) check_port(port);
+      auto target = resolve_for_ssh(client, request.target, request.write_alias, deadline);
+      for (const auto& port : ports) check_host_port(port, request.require_listener, listeners);
+      prepared.push_back({std::move(ports), std::move(target)});
+    }
+    const auto settings = settings_for_leases(deadline);
+    std::vector<Exposure> out;  // those made already are released when a later one fails
+    for (std::size_t i = 0; i < requests.size(); ++i)
+      out.emplace_back(std::make_shared<SshLease>(settings, requests[i], std::move(prepared[i].ports),
+                                                  prepared[i].target, deadline));
+    return out;
+  }
+
+ private:
+  SshSettings settings_for_leases(Deadline deadline) {
+    const std::lock_guard lock(mutex_);
+    clear_dead_tunnels(*store_, deadline);
+    auto owner = owner_.lock();
+    for (int attempt = 0; !owner; ++attempt) {
+      try {
+        store_->make_folder();
+        owner = std::make_shared<state::Owner>(store_->folder());
+      } catch (const Error& error) {
+        // Another process has tidied the folder away between the two.
+        if (error.sys_errno() != ENOENT || attempt == 5) throw;
+      }
+    }
+    owner_ = owner;
+    return {.engine = engine_,
+            .store = store_,
+            .owner = std::move(owner),
+            .session_id = session_id_,
+            .release_deadline = deadline_,
+            .on_state = on_state_};
+  }
+
+  engine::Address engine_;
+  std::chrono::milliseconds deadline_;
+  StateCallback on_state_;
+  std::shared_ptr<state::TunnelStore> store_;
+  std::string session_id_;
+  std::mutex mutex_;
+  std::weak_ptr<state::Owner> owner_;  // lives as long as one of the leases
+};
+
+}  // namespace
+
+std::unique_ptr<Exposer> make_ssh(const ExposerOptions& options) {
+  return std::make_unique<SshExposer>(options);
+}
+
+Probe probe_ssh(const std::string& engine) {
+  Probe probe;
+  try {
+    const auto address = engine::Address::find(engine);
+    if (::access(address.socket.c_str(), R_OK | W_OK) != 0)
+      probe.reasons.push_back(
+          fmt::format("the engine's socket {} cannot be opened: {}", address.socket, std::strerror(errno)));
+  } catch (const Error& error) {
+    probe.reasons.emplace_back(error.what());
+  }
+  probe.usable = probe.reasons.empty();
+  return probe;
+}
+
+}  // namespace hostnet::exposer

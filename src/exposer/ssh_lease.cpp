@@ -1,0 +1,317 @@
+// Making, keeping and ending a lease on the ssh path.
+#include "exposer/ssh_lease.hpp"
+
+#include "core/log.hpp"
+#include "core/random.hpp"
+#include "core/strings.hpp"
+#include "exposer/container_alias.hpp"
+#include "exposer/sidecar_plan.hpp"
+#include "hostnet/error.hpp"
+#include "ssh/key.hpp"
+
+#include <fmt/format.h>
+
+#include <ctime>
+#include <future>
+
+namespace hostnet::exposer {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using Clock = std::chrono::steady_clock;
+
+// How often the facts are written for others, and how soon a release by another process is noticed.
+constexpr seconds kKeeperPeriod{1};
+
+std::chrono::microseconds since(Clock::time_point start) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start);
+}
+
+void check_alias_of_network(engine::Containers& containers, const SshTarget& target, Deadline deadline) {
+  if (!target.alias_by_dns) return;
+  const auto label = fmt::format("{}={}", kAliasLabel, target.network.id);
+  for (const auto& other : containers.list({label}, deadline))
+    if (other.state == "running")
+      throw Error(Errc::conflict,
+                  fmt::format("host port exposure {} already defined on network {} by lease {}", kAlias,
+                              target.network.name, other.labels.at(std::string(kLeaseLabel))),
+                  "release that lease first, or ask for all the ports at once: see tc-hostnet list");
+}
+
+template <class Step>
+void attempt(std::vector<std::string>& failures, Step step) noexcept {
+  try {
+    step();
+  } catch (const std::exception& error) {
+    failures.emplace_back(error.what());
+  }
+}
+
+}  // namespace
+
+SshLease::SshLease(SshSettings settings, const ExposeRequest& request, std::vector<HostPort> wanted,
+                   const SshTarget& target, Deadline deadline)
+    : settings_(std::move(settings)) {
+  id = random_hex(8);
+  via = Path::ssh;
+  ports = std::move(wanted);
+  interface = target.network.name;
+  record_ = {.id = id,
+             .target = request.target.to_string(),
+             .label = request.label,
+             .owner = settings_.owner->id(),
+             .engine = settings_.engine.socket,
+             .sidecar = "tc-hostnet-" + id,
+             .network = target.network.name,
+             .address = {},
+             .sources = {},
+             .ports = ports,
+             .alias_in = target.alias_in,
+             .created = std::time(nullptr),
+             .expires = std::nullopt,
+             .facts = {.state = "connecting"}};
+  if (target.sources)
+    for (const auto source : *target.sources) record_.sources.push_back(source.to_string());
+  if (request.timeout) record_.expires = record_.created + request.timeout->count();
+  try {
+    settings_.store->save(record_);
+    set_up(target, deadline);
+  } catch (const Error& error) {
+    const auto words = sidecar_ ? sidecar_->last_words() : std::string();
+    take_down(Deadline::after(settings_.release_deadline));
+    if (words.empty()) throw;
+    throw Error(error.code(), fmt::format("{}; the sidecar's last words: {}", error.what(), words),
+                error.hint(), error.sys_errno());
+  } catch (...) {
+    take_down(Deadline::after(settings_.release_deadline));
+    throw;
+  }
+  keeper_ = std::thread([this] { keep(); });
+}
+
+SshLease::~SshLease() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  join_keeper();
+  tunnel_.reset();  // its threads wake the keeper: before what that needs is gone
+  settings_.owner.reset();
+  settings_.store->tidy();
+}
+
+void SshLease::join_keeper() {
+  wake_.notify_all();
+  if (keeper_.get_id() == std::this_thread::get_id()) return;  // called back by it
+  const std::lock_guard lock(join_);
+  if (keeper_.joinable()) keeper_.join();
+}
+
+void SshLease::set_up(const SshTarget& target, Deadline deadline) {
+  auto start = Clock::now();
+  auto client_key = ssh::Key::generate();
+  const auto host_key = ssh::Key::generate();
+  ssh::SshdSetup setup{.host_private_key = host_key.private_text(),
+                       .client_public_key = client_key.public_line()};
+  std::map<std::uint16_t, ssh::Service> services;
+  for (const auto& port : ports) {
+    setup.listen_ports.push_back(port.container);
+    services.emplace(port.container, ssh::Service{.port = port.host, .path = {}});
+  }
+  {
+    engine::Client client(settings_.engine);
+    engine::Containers containers(client);
+    remove_orphans(containers, deadline);
+    check_alias_of_network(containers, target, deadline);
+  }
+  const SidecarRequest wanted{
+      .lease = id,
+      .image = sidecar_image(&process_environment, testcontainers_properties(&process_environment)),
+      .network_id = target.network.id,
+      .alias_by_dns = target.alias_by_dns,
+      .publish = !target.direct,
+      .session_id = settings_.session_id,
+      .owner = owner_label()};
+  sidecar_ = std::make_unique<Sidecar>(settings_.engine, sidecar_spec(wanted, setup), deadline);
+  const auto place = sidecar_->place();
+  gateway = place.address.to_string();
+  record_.sidecar = sidecar_->id();
+  record_.address = gateway;
+  settings_.store->save(record_);
+  stages_.sidecar = since(start);
+
+  start = Clock::now();
+  auto aliases = std::async(std::launch::async, [&] { write_aliases(place.address, deadline); });
+  ssh::TunnelSettings tunnel{
+      .dial = [sidecar = sidecar_.get()](Deadline limit) { return sidecar->dial(limit); },
+      .client = std::move(client_key),
+      .host_key = host_key.public_line(),
+      .services = std::move(services),
+      .sources = target.sources,
+      .on_state =
+          [this](ssh::TunnelState, const std::string&) {
+            {
+              const std::lock_guard lock(mutex_);
+              nudged_ = true;
+            }
+            wake_.notify_all();
+          },
+  };
+  tunnel_ = std::make_unique<ssh::Tunnel>(std::move(tunnel), deadline);
+  stages_.session = tunnel_->times();
+  aliases.get();
+  stages_.tunnel = since(start);
+  publish_facts();
+}
+
+void SshLease::write_aliases(Ipv4 address, Deadline deadline) {
+  if (record_.alias_in.empty()) return;
+  engine::Client client(settings_.engine);
+  for (const auto& container : record_.alias_in)
+    write_container_alias(client, container, address, id, deadline);
+}
+
+// Every step is tried even when one fails; returns what failed.
+std::vector<std::string> SshLease::take_down(Deadline deadline) noexcept {
+  std::vector<std::string> failures;
+  attempt(failures, [&] {
+    if (record_.alias_in.empty()) return;
+    engine::Client client(settings_.engine);
+    for (const auto& container : record_.alias_in)
+      attempt(failures, [&] { remove_container_alias(client, container, id, deadline); });
+  });
+  if (tunnel_) tunnel_->close();
+  attempt(failures, [&] {
+    if (sidecar_) sidecar_->remove(deadline);
+  });
+  if (failures.empty()) settings_.store->remove(id);
+  return failures;
+}
+
+// Whoever ends the state `active` takes everything down. False when that was somebody else.
+bool SshLease::leave_active(ExposureState state, const std::string& reason) {
+  const std::lock_guard lock(mutex_);
+  if (state_ != ExposureState::active) return false;
+  state_ = state;
+  reason_ = reason;
+  stopping_ = true;
+  return true;
+}
+
+void SshLease::release() {
+  const bool ours = leave_active(ExposureState::released, "released");
+  join_keeper();  // also to wait for the end that it may be about to bring
+  if (!ours) return;
+  const auto failures = take_down(Deadline::after(settings_.release_deadline));
+  if (!failures.empty())
+    throw Error(Errc::failure, fmt::format("lease {}: {}", id, list_of(failures)),
+                "run tc-hostnet list, which finishes what could not be removed");
+}
+
+// The lease ends without its owner's doing, in the keeper's thread.
+void SshLease::end(ExposureState state, const std::string& reason) {
+  if (!leave_active(state, reason)) return;
+  for (const auto& failure : take_down(Deadline::after(settings_.release_deadline)))
+    log::error("lease {}: {}", id, failure);
+  if (settings_.on_state) settings_.on_state(id, state, reason);
+}
+
+ExposureState SshLease::state() const {
+  const std::lock_guard lock(mutex_);
+  return state_;
+}
+
+std::string SshLease::reason() const {
+  const std::lock_guard lock(mutex_);
+  return reason_;
+}
+
+void SshLease::keep() {
+  for (;;) {
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait_for(lock, kKeeperPeriod, [&] { return stopping_ || nudged_; });
+      if (stopping_) return;
+      nudged_ = false;
+    }
+    try {
+      look_after();
+    } catch (const std::exception& error) {
+      log::warn("lease {}: {}", id, error.what());
+    }
+  }
+}
+
+void SshLease::look_after() {
+  if (!settings_.store->contains(id)) return end(ExposureState::released, "released by another process");
+  const auto stats = tunnel_->stats();
+  if (stats.state == ssh::TunnelState::failed) {
+    // Another process that releases it removes the record first, and the sidecar then.
+    if (!settings_.store->contains(id)) return end(ExposureState::released, "released by another process");
+    return end(ExposureState::failed, stats.reason);
+  }
+  if (record_.expires && std::time(nullptr) >= *record_.expires)
+    return end(ExposureState::released, "its time is over");
+  follow_sidecar();
+  publish_facts();
+}
+
+// A sidecar that was restarted may have another address: the alias follows it.
+void SshLease::follow_sidecar() {
+  const auto address = sidecar_->place().address;
+  if (address.to_string() == record_.address) return;
+  log::info("lease {}: the sidecar has moved to {}", id, address.to_string());
+  engine::Client client(settings_.engine);
+  const auto deadline = Deadline::after(settings_.release_deadline);
+  for (const auto& container : record_.alias_in) {
+    remove_container_alias(client, container, id, deadline);
+    write_container_alias(client, container, address, id, deadline);
+  }
+  record_.address = address.to_string();
+}
+
+void SshLease::publish_facts() {
+  const auto stats = tunnel_->stats();
+  state::TunnelFacts facts{.state = to_string(stats.state),
+                           .reason = stats.state == ssh::TunnelState::up ? "" : stats.reason,
+                           .cipher = stats.cipher,
+                           .sessions = stats.sessions,
+                           .reconnects = stats.reconnects,
+                           .accepted = stats.accepted,
+                           .strangers = stats.strangers,
+                           .unserved = stats.unserved,
+                           .bytes_to_host = stats.bytes_to_host,
+                           .bytes_from_host = stats.bytes_from_host,
+                           .open = stats.open};
+  if (facts == record_.facts) return;
+  record_.facts = std::move(facts);
+  settings_.store->save(record_);
+}
+
+void clear_away(const state::TunnelStore& store, const state::TunnelRecord& record, Deadline deadline) {
+  std::vector<std::string> failures;
+  engine::Client client(engine::Address{.socket = record.engine, .from = "the lease's record"});
+  for (const auto& container : record.alias_in)
+    attempt(failures, [&] { remove_container_alias(client, container, record.id, deadline); });
+  attempt(failures, [&] { engine::Containers(client).remove(record.sidecar, deadline); });
+  if (!failures.empty())
+    throw Error(Errc::failure, fmt::format("lease {}: {}", record.id, list_of(failures)));
+  store.remove(record.id);
+}
+
+void clear_dead_tunnels(const state::TunnelStore& store, Deadline deadline) {
+  for (const auto& record : store.load()) {
+    if (store.is_alive(record)) continue;
+    try {
+      clear_away(store, record, deadline);
+      store.remove_dead(record);
+      log::info("lease {}: its owner has died; its sidecar is gone", record.id);
+    } catch (const std::exception& error) {
+      log::warn("{}", error.what());
+    }
+  }
+  store.tidy();
+}
+
+}  // namespace hostnet::exposer

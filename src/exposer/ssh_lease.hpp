@@ -1,0 +1,89 @@
+// One lease on the ssh path: a sidecar, a tunnel into it, the alias, and the thread that looks after them.
+#pragma once
+
+#include "core/deadline.hpp"
+#include "engine/client.hpp"
+#include "exposer/exposure_impl.hpp"
+#include "exposer/sidecar.hpp"
+#include "exposer/ssh_target.hpp"
+#include "hostnet/exposer.hpp"
+#include "ssh/tunnel.hpp"
+#include "state/owner.hpp"
+#include "state/tunnel_record.hpp"
+
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace hostnet::exposer {
+
+/// What is common to the leases of one exposer.
+struct SshSettings {
+  engine::Address engine;
+  std::shared_ptr<state::TunnelStore> store;
+  std::shared_ptr<state::Owner> owner;
+  std::string session_id;  ///< Of this process, in the sidecars' labels.
+  std::chrono::milliseconds release_deadline{30'000};
+  StateCallback on_state;
+};
+
+/// How long each stage of making a lease took, for those who tune it.
+struct SshStages {
+  std::chrono::microseconds sidecar{0};  ///< Create, start, inspect.
+  std::chrono::microseconds tunnel{0};   ///< Banner to last forward, and the alias beside it.
+  ssh::SessionTimes session;
+};
+
+class SshLease : public Exposure::Impl {
+ public:
+  /// Sets everything up; returns when the ports are reachable. What fails leaves nothing behind.
+  /// @throws Error, with the stage named and the sidecar's last words.
+  SshLease(SshSettings settings, const ExposeRequest& request, std::vector<HostPort> ports,
+           const SshTarget& target, Deadline deadline);
+  ~SshLease() override;
+
+  void release() override;
+  [[nodiscard]] ExposureState state() const override;
+  [[nodiscard]] std::string reason() const override;
+  [[nodiscard]] const SshStages& stages() const noexcept { return stages_; }
+
+ private:
+  void set_up(const SshTarget& target, Deadline deadline);
+  void write_aliases(Ipv4 address, Deadline deadline);
+  std::vector<std::string> take_down(Deadline deadline) noexcept;
+  bool leave_active(ExposureState state, const std::string& reason);
+  void end(ExposureState state, const std::string& reason);
+  void join_keeper();
+  void keep();
+  void look_after();
+  void publish_facts();
+  void follow_sidecar();
+
+  SshSettings settings_;
+  state::TunnelRecord record_;  // the keeper's, once it runs
+  std::unique_ptr<Sidecar> sidecar_;
+  std::unique_ptr<ssh::Tunnel> tunnel_;
+  SshStages stages_;
+
+  std::mutex join_;           // for joining the keeper once; never held by the keeper
+  mutable std::mutex mutex_;  // guards what follows
+  std::condition_variable wake_;
+  bool stopping_ = false;
+  bool nudged_ = false;
+  ExposureState state_ = ExposureState::active;
+  std::string reason_;
+  std::thread keeper_;
+};
+
+/// Finishes what a dead owner left of a lease, or what somebody else is to release: alias, sidecar, record.
+/// @throws Error naming every step that failed; the record stays then.
+void clear_away(const state::TunnelStore& store, const state::TunnelRecord& record, Deadline deadline);
+
+/// clear_away() for every record whose owner has died. Failures go to the log.
+void clear_dead_tunnels(const state::TunnelStore& store, Deadline deadline);
+
+}  // namespace hostnet::exposer

@@ -1,0 +1,104 @@
+// Looking targets up for the ssh path.
+#include "exposer/ssh_target.hpp"
+
+#include "core/file.hpp"
+#include "core/strings.hpp"
+#include "exposer/resolve.hpp"
+#include "hostnet/error.hpp"
+#include "hostnet/exposer.hpp"
+#include "netlink/link.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace hostnet::exposer {
+namespace {
+
+// Engines give names on their default network no addresses.
+bool has_dns(const engine::Network& network) { return network.name != "bridge" && network.name != "podman"; }
+
+// The network's bridge is here with the gateway on it: what is on it can be dialled.
+bool is_local(const engine::Network& network) {
+  if (network.bridge.empty() || interface_name_fault(network.bridge)) return false;
+  netlink::Rtnl rtnl;
+  const auto link = rtnl.link(network.bridge);
+  if (!link || link->kind != "bridge") return false;
+  const auto addresses = rtnl.addresses(link->ifindex);
+  if (!network.gateway) return !addresses.empty();
+  return std::ranges::find(addresses, *network.gateway, &netlink::Address::address) != addresses.end();
+}
+
+SshTarget on_network(engine::Client& client, const std::string& name, Deadline deadline) {
+  SshTarget out{.network = client.network(name, deadline)};
+  const auto& driver = out.network.driver;
+  if (driver == "host" || driver == "null" || out.network.name == "none")
+    throw Error(Errc::invalid_argument,
+                fmt::format("network {} is of driver {}: no sidecar can be reached there", out.network.name,
+                            quote(driver)),
+                "use a bridge network: docker network create NAME");
+  out.direct = is_local(out.network);
+  if (!out.direct && out.network.internal)
+    throw Error(
+        Errc::no_path,
+        fmt::format("network {} is internal and its bridge is not in this network namespace: a sidecar on it "
+                    "cannot be reached",
+                    out.network.name),
+        "use a network that is not internal");
+  return out;
+}
+
+void check_alias_is_free(const engine::Container& container) {
+  for (const auto& entry : container.extra_hosts)
+    if (entry.starts_with(std::string(kAlias) + ":"))
+      throw Error(
+          Errc::conflict,
+          fmt::format("host port exposure {} already defined: container {} was started with --add-host {}",
+                      kAlias, container.name, entry),
+          "start it without that entry, or use the native path, or --no-alias");
+}
+
+SshTarget for_container(engine::Client& client, const std::string& name, bool with_alias, Deadline deadline) {
+  const auto container = client.container(name, deadline);
+  check_network_mode(container);
+  if (!container.running)
+    throw Error(Errc::not_found, fmt::format("container {} is not running", container.name),
+                fmt::format("start it: docker start {}", container.name));
+  if (with_alias) check_alias_is_free(container);
+  // Where the engine is on another machine, this pid is somebody else's: then the first network is as good.
+  const auto route = try_read_file(fmt::format("/proc/{}/net/route", container.pid)).value_or("");
+  const auto* const endpoint = primary_endpoint(container, default_gateway(route));
+  if (endpoint == nullptr)
+    throw Error(Errc::not_found,
+                fmt::format("container {} has no IPv4 address on any network", container.name),
+                "connect it to a bridge network: docker network connect NETWORK " + container.name);
+  auto out =
+      on_network(client, endpoint->network_id.empty() ? endpoint->network : endpoint->network_id, deadline);
+  out.sources = {*endpoint->address};
+  if (with_alias) out.alias_in = {container.id};
+  return out;
+}
+
+}  // namespace
+
+SshTarget resolve_for_ssh(engine::Client& client, const Target& target, bool with_alias, Deadline deadline) {
+  switch (target.kind()) {
+    case Target::Kind::network: {
+      auto out = on_network(client, target.name(), deadline);
+      out.alias_by_dns = with_alias && has_dns(out.network);
+      if (with_alias && !out.alias_by_dns) out.alias_in = out.network.containers;
+      return out;
+    }
+    case Target::Kind::container:
+      return for_container(client, target.name(), with_alias, deadline);
+    case Target::Kind::bridge:
+    case Target::Kind::netns:
+      break;
+  }
+  throw Error(
+      Errc::no_path,
+      fmt::format("the ssh path serves containers and networks of an engine, not {}", target.to_string()),
+      "run it as root for the native path, or name --container or --network");
+}
+
+}  // namespace hostnet::exposer

@@ -1,0 +1,29 @@
+// From a target's name to what the ssh path needs to know of it: the network for the sidecar, and who may use
+// it.
+#pragma once
+
+#include "core/deadline.hpp"
+#include "core/ipv4.hpp"
+#include "engine/client.hpp"
+#include "hostnet/target.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace hostnet::exposer {
+
+struct SshTarget {
+  engine::Network network;                   ///< The sidecar goes there.
+  std::optional<std::vector<Ipv4>> sources;  ///< Only from these; nullopt: everybody on the network.
+  std::vector<std::string> alias_in;  ///< Ids of the running containers whose hosts file shall get the alias.
+  bool alias_by_dns = false;          ///< The sidecar shall answer to the alias on the network.
+  bool direct = false;                ///< Its address on that network can be dialled from here.
+};
+
+/// @throws Error: no_path for what is no container and no network of an engine, invalid_argument (a network
+/// mode or driver without addresses of its own), not_found, conflict (the user has defined the alias), and
+/// all that the engine's client throws.
+SshTarget resolve_for_ssh(engine::Client& client, const Target& target, bool with_alias, Deadline deadline);
+
+}  // namespace hostnet::exposer

@@ -1,0 +1,198 @@
+// Files of records.
+#include "state/tunnel_record.hpp"
+
+#include "core/file.hpp"
+#include "core/log.hpp"
+#include "hostnet/error.hpp"
+#include "state/journal.hpp"
+#include "state/owner.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <ctime>
+
+namespace hostnet::state {
+namespace {
+
+using Json = nlohmann::json;
+constexpr int kSchema = 1;
+constexpr std::time_t kNewOwner = 10;  // seconds
+
+std::filesystem::path base_folder(const std::string& configured) {
+  if (!configured.empty() || ::geteuid() == 0 || std::getenv("TC_HOSTNET_RUNTIME_DIR") != nullptr)
+    return runtime_dir(configured);
+  const char* const session = std::getenv("XDG_RUNTIME_DIR");
+  if (session != nullptr && *session == '/') return std::filesystem::path(session) / "tc-hostnet";
+  return fmt::format("/tmp/tc-hostnet-{}", ::geteuid());
+}
+
+void make_private(const std::filesystem::path& folder) {
+  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
+    throw Error::from_errno(fmt::format("create {}", folder.string()), errno);
+  struct stat status {};
+  if (::lstat(folder.c_str(), &status) != 0) throw Error::from_errno(folder.string(), errno);
+  if (!S_ISDIR(status.st_mode) || status.st_uid != ::geteuid() || (status.st_mode & 022) != 0)
+    throw Error(Errc::not_authorised,
+                fmt::format("{} is not a folder that only this user may write", folder.string()),
+                "remove it, or set TC_HOSTNET_RUNTIME_DIR to another place");
+}
+
+}  // namespace
+
+std::string tunnel_record_to_json(const TunnelRecord& record) {
+  auto ports = Json::array();
+  for (const auto& port : record.ports) ports.push_back(port.to_string());
+  Json out{{"schema", kSchema},
+           {"id", record.id},
+           {"target", record.target},
+           {"label", record.label},
+           {"owner",
+            {{"token", record.owner.token},
+             {"pid", record.owner.pid},
+             {"start", record.owner.start},
+             {"uid", record.owner.uid},
+             {"command", record.owner.command}}},
+           {"engine", record.engine},
+           {"sidecar", record.sidecar},
+           {"network", record.network},
+           {"address", record.address},
+           {"sources", record.sources},
+           {"ports", std::move(ports)},
+           {"alias_in", record.alias_in},
+           {"created", record.created},
+           {"facts",
+            {{"state", record.facts.state},
+             {"reason", record.facts.reason},
+             {"cipher", record.facts.cipher},
+             {"sessions", record.facts.sessions},
+             {"reconnects", record.facts.reconnects},
+             {"accepted", record.facts.accepted},
+             {"strangers", record.facts.strangers},
+             {"unserved", record.facts.unserved},
+             {"bytes_to_host", record.facts.bytes_to_host},
+             {"bytes_from_host", record.facts.bytes_from_host},
+             {"open", record.facts.open}}}};
+  if (record.expires) out["expires"] = *record.expires;
+  // A label or an engine's words may hold bytes that are not UTF-8.
+  return out.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+TunnelRecord tunnel_record_from_json(std::string_view text) {
+  try {
+    const auto json = Json::parse(text);
+    if (json.at("schema").get<int>() != kSchema) throw Error(Errc::state_corrupt, "another schema");
+    const auto& owner = json.at("owner");
+    const auto& facts = json.at("facts");
+    TunnelRecord out{.id = json.at("id").get<std::string>(),
+                     .target = json.at("target").get<std::string>(),
+                     .label = json.at("label").get<std::string>(),
+                     .owner = {.token = owner.at("token").get<std::string>(),
+                               .pid = owner.at("pid").get<pid_t>(),
+                               .start = owner.at("start").get<std::uint64_t>(),
+                               .uid = owner.at("uid").get<uid_t>(),
+                               .command = owner.at("command").get<std::string>()},
+                     .engine = json.at("engine").get<std::string>(),
+                     .sidecar = json.at("sidecar").get<std::string>(),
+                     .network = json.at("network").get<std::string>(),
+                     .address = json.at("address").get<std::string>(),
+                     .sources = json.at("sources").get<std::vector<std::string>>(),
+                     .ports = {},
+                     .alias_in = json.at("alias_in").get<std::vector<std::string>>(),
+                     .created = json.at("created").get<std::int64_t>(),
+                     .expires = std::nullopt,
+                     .facts = {.state = facts.at("state").get<std::string>(),
+                               .reason = facts.at("reason").get<std::string>(),
+                               .cipher = facts.at("cipher").get<std::string>(),
+                               .sessions = facts.at("sessions").get<unsigned>(),
+                               .reconnects = facts.at("reconnects").get<std::uint64_t>(),
+                               .accepted = facts.at("accepted").get<std::uint64_t>(),
+                               .strangers = facts.at("strangers").get<std::uint64_t>(),
+                               .unserved = facts.at("unserved").get<std::uint64_t>(),
+                               .bytes_to_host = facts.at("bytes_to_host").get<std::uint64_t>(),
+                               .bytes_from_host = facts.at("bytes_from_host").get<std::uint64_t>(),
+                               .open = facts.at("open").get<std::int64_t>()}};
+    for (const auto& port : json.at("ports")) out.ports.push_back(HostPort::parse(port.get<std::string>()));
+    if (json.contains("expires")) out.expires = json.at("expires").get<std::int64_t>();
+    return out;
+  } catch (const Json::exception& error) {
+    throw Error(Errc::state_corrupt, fmt::format("not a tunnel's record: {}", error.what()));
+  } catch (const Error& error) {
+    throw Error(Errc::state_corrupt, fmt::format("not a tunnel's record: {}", error.what()));
+  }
+}
+
+TunnelStore::TunnelStore(const std::string& configured) : folder_(base_folder(configured) / "ssh") {}
+
+void TunnelStore::make_folder() const {
+  make_private(folder_.parent_path());
+  make_private(folder_);
+}
+
+void TunnelStore::save(const TunnelRecord& record) const {
+  replace_file(folder_ / (record.id + ".json"), tunnel_record_to_json(record), 0600);
+}
+
+void TunnelStore::remove(const std::string& id) const noexcept {
+  ::unlink((folder_ / (id + ".json")).c_str());
+}
+
+void TunnelStore::remove_dead(const TunnelRecord& record) const noexcept {
+  remove(record.id);
+  ::unlink((folder_ / "owners" / record.owner.token).c_str());
+}
+
+void TunnelStore::tidy() const noexcept {
+  const auto owners = folder_ / "owners";
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(owners, error), end; !error && entry != end;
+       entry.increment(error)) {
+    // An owner makes its file first and locks it then: one that is new is left alone.
+    struct stat status {};
+    const Fd file(::open(entry->path().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    if (!file || ::fstat(file.get(), &status) != 0 || std::time(nullptr) - status.st_mtime < kNewOwner)
+      continue;
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(entry->path().c_str());
+  }
+  ::rmdir(owners.c_str());
+  ::rmdir(folder_.c_str());
+}
+
+bool TunnelStore::contains(const std::string& id) const noexcept {
+  return ::access((folder_ / (id + ".json")).c_str(), F_OK) == 0;
+}
+
+std::vector<TunnelRecord> TunnelStore::load() const {
+  std::vector<TunnelRecord> out;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(folder_, error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (entry->path().extension() != ".json") continue;
+    const auto text = try_read_file(entry->path());
+    if (!text) continue;  // gone in this moment
+    try {
+      out.push_back(tunnel_record_from_json(*text));
+    } catch (const Error& bad) {
+      log::warn("{}: {}", entry->path().string(), bad.what());
+    }
+  }
+  if (error == std::errc::permission_denied)
+    throw Error::from_errno(fmt::format("look into {}", folder_.string()), error.value());
+  std::ranges::sort(out, [](const auto& a, const auto& b) {
+    return a.created != b.created ? a.created < b.created : a.id < b.id;
+  });
+  return out;
+}
+
+bool TunnelStore::is_alive(const TunnelRecord& record) const {
+  return state::is_alive(folder_, record.owner);
+}
+
+}  // namespace hostnet::state

@@ -1,0 +1,88 @@
+// Leases on the ssh path, as one file each: what `list`, `status` and `release` of another process know of
+// them, and what a dead owner's tunnel left to be cleared away.
+//
+// They are apart from the journal: no rule and no sysctl hangs on them, so nobody has to take a lock to make
+// one, and they belong to a user, not to a network namespace. The file is written before the sidecar is made
+// and removed after it is gone.
+#pragma once
+
+#include "hostnet/port.hpp"
+#include "state/lease.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace hostnet::state {
+
+/// What the tunnel's owner last said of it.
+struct TunnelFacts {
+  std::string state;  ///< "connecting", "up", "reconnecting" or "failed".
+  std::string reason;
+  std::string cipher;
+  unsigned sessions = 0;
+  std::uint64_t reconnects = 0;
+  std::uint64_t accepted = 0;
+  std::uint64_t strangers = 0;
+  std::uint64_t unserved = 0;
+  std::uint64_t bytes_to_host = 0;
+  std::uint64_t bytes_from_host = 0;
+  std::int64_t open = 0;
+
+  bool operator==(const TunnelFacts&) const = default;
+};
+
+struct TunnelRecord {
+  std::string id;      ///< Eight hexadecimal digits, unique on this host.
+  std::string target;  ///< As it was asked for: "container api".
+  std::string label;
+  OwnerId owner;
+  std::string engine;                ///< Path of the engine's socket.
+  std::string sidecar;               ///< Container id, or its name while it is being created.
+  std::string network;               ///< Name of the network that the sidecar is on.
+  std::string address;               ///< The sidecar's there; empty until it runs.
+  std::vector<std::string> sources;  ///< Who may connect; empty: everybody on the network.
+  std::vector<HostPort> ports;
+  std::vector<std::string> alias_in;  ///< Containers (ids) whose hosts file has the alias.
+  std::int64_t created = 0;           ///< Seconds since the epoch.
+  std::optional<std::int64_t> expires;
+  TunnelFacts facts;
+
+  bool operator==(const TunnelRecord&) const = default;
+};
+
+/// A folder of records. Thread-safe.
+class TunnelStore {
+ public:
+  /// `configured` as in ExposerOptions; empty: $TC_HOSTNET_RUNTIME_DIR, /run/tc-hostnet for root,
+  /// $XDG_RUNTIME_DIR/tc-hostnet, and /tmp/tc-hostnet-UID at last. Makes nothing.
+  explicit TunnelStore(const std::string& configured);
+
+  /// Where they are; owners' files are in there as well.
+  [[nodiscard]] const std::filesystem::path& folder() const noexcept { return folder_; }
+  /// Makes the folder, which nobody else may write. @throws Error{not_authorised} when somebody else has it.
+  void make_folder() const;
+  /// Writes the record, in one step. @throws Error.
+  void save(const TunnelRecord& record) const;
+  /// Nothing when it is not there.
+  void remove(const std::string& id) const noexcept;
+  /// The same for a record whose owner has died, with the owner's file.
+  void remove_dead(const TunnelRecord& record) const noexcept;
+  /// Removes the files of owners that have died, and the folder when nothing is in it any more.
+  void tidy() const noexcept;
+  [[nodiscard]] bool contains(const std::string& id) const noexcept;
+  /// All records, oldest first. A file that is none is skipped with a warning. @throws Error{not_authorised}.
+  [[nodiscard]] std::vector<TunnelRecord> load() const;
+  [[nodiscard]] bool is_alive(const TunnelRecord& record) const;
+
+ private:
+  std::filesystem::path folder_;
+};
+
+/// The file's text, and back. @throws Error{state_corrupt} for anything the other cannot have written.
+std::string tunnel_record_to_json(const TunnelRecord& record);
+TunnelRecord tunnel_record_from_json(std::string_view text);
+
+}  // namespace hostnet::state
