@@ -4,25 +4,15 @@
 //   engine_dump SOCKET ping | version | networks | host-gateway | network NAME | container NAME
 //   engine_dump SOCKET alias-write CONTAINER ADDRESS LEASE      prints the record and the result
 //   engine_dump SOCKET alias-remove CONTAINER-ID PID START HOSTS-PATH LEASE
-//
-// An Error is printed as {"error": code, "message": …, "hint": …} with exit status 1.
 #include "core/strings.hpp"
+#include "e2e/engine_tool.hpp"
 #include "engine/alias.hpp"
-#include "engine/client.hpp"
-#include "hostnet/error.hpp"
-
-#include <nlohmann/json.hpp>
-
-#include <cstdio>
-#include <map>
-#include <string>
-#include <vector>
 
 namespace {
 
 using namespace hostnet;
 using nlohmann::json;
-using Arguments = std::vector<std::string>;
+using test::Arguments;
 
 constexpr const char* kAlias = "host.testcontainers.internal";
 
@@ -45,8 +35,16 @@ json of(const engine::Container& container) {
   for (const auto& endpoint : container.endpoints)
     endpoints[endpoint.network] = {
         {"id", endpoint.network_id}, {"address", of(endpoint.address)}, {"gateway", of(endpoint.gateway)}};
+  auto ports = json::array();
+  for (const auto& port : container.ports)
+    ports.push_back({port.container, port.protocol, port.host_ip, port.host});
   return {{"id", container.id},
           {"name", container.name},
+          {"image", container.image},
+          {"state", container.state},
+          {"exit_code", container.exit_code},
+          {"labels", container.labels},
+          {"ports", ports},
           {"running", container.running},
           {"pid", container.pid},
           {"network_mode", container.network_mode},
@@ -98,16 +96,4 @@ json run(engine::Client& client, const std::string& command, const Arguments& ar
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  const Arguments arguments(argv + 1, argv + argc);
-  try {
-    engine::Client client({arguments.at(0), "--engine"});
-    const auto seen = run(client, arguments.at(1), {arguments.begin() + 2, arguments.end()});
-    std::puts(seen.dump(2).c_str());
-    return 0;
-  } catch (const Error& error) {
-    const json told{{"error", to_string(error.code())}, {"message", error.what()}, {"hint", error.hint()}};
-    std::puts(told.dump(2).c_str());
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return test::engine_tool(argc, argv, run); }

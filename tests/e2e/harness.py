@@ -74,12 +74,14 @@ class Service:
 class Engine:
     """An engine in this program's own namespaces. `command` is how its own command line is called."""
 
+    images = ("alpine",)
+
     def __init__(self, starter):
         self.starter = SUPPORT / starter
         self.dir = Path(tempfile.mkdtemp(prefix="hostnet-e2e-"))
         try:
             self.start()
-            run(SUPPORT / "images", self.dir)
+            run(SUPPORT / "images", self.dir, *self.images)
         except BaseException:
             self.close()
             raise
@@ -148,6 +150,14 @@ class Podman(Engine):
     def env(self):
         return os.environ | {"CONTAINERS_CONF": str(self.dir / "containers.conf"),
                              "CONTAINERS_STORAGE_CONF": str(self.dir / "storage.conf")}
+
+
+class DockerWithSshd(Docker):
+    images = ("alpine", "sshd")
+
+
+class PodmanWithSshd(Podman):
+    images = ("alpine", "sshd")
 
 
 def rules_of(command):

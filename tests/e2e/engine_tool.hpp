@@ -1,0 +1,39 @@
+// What the programs that show an engine::Client to the end-to-end tests have in common:
+//
+//   PROGRAM SOCKET COMMAND [ARGUMENT…]
+//
+// prints what the command gives as JSON; an Error as {"error": code, "message": …, "hint": …} with exit
+// status 1.
+#pragma once
+
+#include "engine/client.hpp"
+#include "hostnet/error.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+namespace test {
+
+using Arguments = std::vector<std::string>;
+
+/// The body of main(); `run(client, command, arguments)` gives the JSON.
+template <class Run>
+int engine_tool(int argc, char** argv, Run run) {
+  using nlohmann::json;
+  const Arguments arguments(argv + 1, argv + argc);
+  try {
+    hostnet::engine::Client client({arguments.at(0), "--engine"});
+    const json seen = run(client, arguments.at(1), Arguments(arguments.begin() + 2, arguments.end()));
+    std::puts(seen.dump().c_str());
+    return 0;
+  } catch (const hostnet::Error& error) {
+    const json told{{"error", to_string(error.code())}, {"message", error.what()}, {"hint", error.hint()}};
+    std::puts(told.dump().c_str());
+    return 1;
+  }
+}
+
+}  // namespace test

@@ -1,0 +1,158 @@
+"""What the tests of the ssh path share, whichever engine they run against."""
+import json
+import os
+import socket
+import stat
+
+from harness import ALIAS, HostCase, eventually, run
+
+HELLO = "hello from 127.0.0.1\n"
+LEASE_LABEL = "io.github.tchostnet.lease"
+NOBODY = 65534
+
+
+def free_port():
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class SshCase(HostCase):
+    """Exposes by ssh unless told otherwise; the network and the container "app" on it are there."""
+
+    def setUp(self):
+        super().setUp()
+        self.port = free_port()
+        self.service(self.port, HELLO)
+        self.network("web")
+        self.container("app", "--network", "web")
+
+    def expose_by_ssh(self, *arguments):
+        return self.expose("--via", "ssh", *arguments)
+
+    def sidecars(self):
+        return self.engine("ps", "-aq", "--no-trunc", "--filter", f"label={LEASE_LABEL}").split()
+
+    def sidecar(self):
+        (only,) = self.sidecars()
+        return only
+
+    def address_of(self, container):
+        return self.engine.inspect(container, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
+
+    def refused(self, code, words, *arguments, env=None):
+        """The command fails with that exit status and those words on one line, and nothing was made."""
+        done = self.tc_hostnet("expose", *map(str, arguments), check=False, timeout=60, **({"env": env} if env else {}))
+        self.assertEqual(done.returncode, code, done.stderr)
+        self.assertIn(words, done.stderr)
+        self.assertEqual(self.sidecars(), [])
+        return done.stderr
+
+    def nothing_is_left(self):
+        self.assertTrue(eventually(lambda: not self.sidecars()), self.sidecars())
+        self.assertFalse(self.has_alias("app"))
+        self.assertEqual(self.leases(), [])
+
+    def as_nobody(self, *arguments, check=True, **env):
+        """The command run by a user who may speak to the engine and nothing else."""
+        for folder in (self.engine.dir, self.engine.socket):
+            folder.chmod(folder.stat().st_mode | stat.S_IRWXO)
+        home = self.engine.dir / "nobody"
+        home.mkdir(exist_ok=True)
+        os.chown(home, NOBODY, NOBODY)
+        environment = self.env | {"HOME": str(home), "XDG_RUNTIME_DIR": str(home)} | env
+        environment.pop("TC_HOSTNET_RUNTIME_DIR")
+        return run("setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", self.program, *arguments,
+                   env=environment, check=check)
+
+    def status_of(self, lease):
+        return next(json.loads(line) for line in self.tc_hostnet("list", "--json").stdout.splitlines()
+                    if json.loads(line)["id"] == lease.id)
+
+
+class Reach:
+    """Mixed into a SshCase with an engine."""
+
+    def test_a_container_fetches_by_name_and_nothing_is_left(self):
+        before = self.engine.inventory()
+        hosts = self.engine.hosts("app")
+        lease = self.expose_by_ssh(self.port, "--container", "app")
+        self.assertEqual(lease.ready["via"], "ssh")
+        self.assertEqual(lease.ready["gateway"], self.address_of(self.sidecar()))
+        self.reaches("app", HELLO, port=self.port)
+        code, _, err = lease.end()
+        self.assertEqual((code, err), (0, ""))
+        self.assertEqual(self.engine.inventory(), before)
+        self.assertEqual(self.engine.hosts("app"), hosts)
+        self.reaches_nothing("app", port=self.port)
+
+    def test_another_port_number_in_the_container(self):
+        self.expose_by_ssh(f"{self.port}:15432", "--container", "app")
+        self.reaches("app", HELLO, port=15432)
+
+    def test_a_network_by_its_dns(self):
+        lease = self.expose_by_ssh(self.port, "--network", "web")
+        self.container("later", "--network", "web")
+        for name in ("app", "later"):
+            self.reaches(name, HELLO, port=self.port)
+            self.assertFalse(self.has_alias(name))
+        self.assertEqual(lease.end()[0], 0)
+        self.nothing_is_left()
+
+    def test_a_service_that_starts_later(self):
+        late = free_port()
+        self.expose_by_ssh(self.port, late, "--container", "app")
+        self.assertIsNone(self.engine.fetch("app", f"http://{ALIAS}:{late}/", timeout=5))
+        self.reaches("app", HELLO, port=self.port)
+        self.service(late, "late\n")
+        self.reaches("app", "late\n", port=late)
+
+    def test_a_neighbour_gains_nothing_by_the_sidecars_address(self):
+        self.container("neighbour", "--network", "web")
+        lease = self.expose_by_ssh(self.port, "--container", "app")
+        self.reaches_nothing("neighbour", port=self.port, name=lease.ready["gateway"])
+        self.reaches("app", HELLO, port=self.port)
+        self.assertTrue(eventually(lambda: self.status_of(lease)["tunnel"]["refused_strangers"] == 1))
+
+    def test_two_containers_with_a_lease_each(self):
+        other = free_port()
+        self.service(other, "other\n")
+        self.container("second", "--network", "web")
+        first = self.expose_by_ssh(self.port, "--container", "app")
+        second = self.expose_by_ssh(other, "--container", "second")
+        self.reaches("app", HELLO, port=self.port)
+        self.reaches("second", "other\n", port=other)
+        self.reaches_nothing("app", port=other, name=second.ready["gateway"])
+        self.reaches_nothing("second", port=self.port, name=first.ready["gateway"])
+
+    def test_an_unprivileged_user_goes_this_way_by_itself(self):
+        lease = self.as_nobody("expose", str(self.port), "--container", "app", "--detach")
+        self.addCleanup(self.as_nobody, "release", "--all")
+        self.assertIn("native: it needs CAP_NET_ADMIN", lease.stderr)
+        self.reaches("app", HELLO, port=self.port)
+        listed = json.loads(self.as_nobody("list", "--json").stdout)
+        self.assertEqual((listed["id"], listed["via"]), (lease.stdout.strip(), "ssh"))
+        self.assertEqual(self.as_nobody("release", lease.stdout.strip()).stdout, lease.stdout)
+        self.nothing_is_left()
+
+    def test_released_by_another_process(self):
+        lease = self.expose_by_ssh(self.port, "--container", "app")
+        self.tc_hostnet("release", lease.id)
+        ended = lease.read_event()
+        self.assertEqual((ended["event"], ended["state"]), ("ended", "released"))
+        self.assertEqual(lease.end(None)[0], 0)
+        self.nothing_is_left()
+
+    def test_its_time_is_up(self):
+        lease = self.expose_by_ssh(self.port, "--container", "app", "--timeout", "2s")
+        self.assertEqual(lease.read_event()["state"], "released")
+        self.assertEqual(lease.end(None)[0], 0)
+        self.nothing_is_left()
+
+    def test_a_killed_owner(self):
+        lease = self.expose_by_ssh(self.port, "--container", "app")
+        lease.end(9)
+        self.reaches_nothing("app", port=self.port)  # the session has gone with it
+        self.tc_hostnet("list")
+        self.nothing_is_left()

@@ -1,0 +1,120 @@
+#!/usr/bin/python3
+"""The ssh path against a real Docker Engine and a real sshd: reach, alias, ownership, what is refused, what is seen."""
+import json
+
+from harness import ALIAS, DockerWithSshd, eventually, main
+from ssh_cases import HELLO, Reach, SshCase, free_port
+
+
+class DockerReach(Reach, SshCase):
+    engine_type = DockerWithSshd
+
+    def test_the_default_bridge(self):
+        self.container("plain")
+        lease = self.expose_by_ssh(self.port, "--network", "bridge")
+        self.reaches("plain", HELLO, port=self.port)
+        self.assertEqual(lease.end()[0], 0)
+        self.assertFalse(self.has_alias("plain"))
+
+    def test_an_internal_network(self):
+        self.network("inside", "--internal")
+        self.container("shut", "--network", "inside")
+        self.expose_by_ssh(self.port, "--container", "shut")
+        self.reaches("shut", HELLO, port=self.port)
+
+    def test_a_container_on_two_networks(self):
+        self.network("second")
+        self.engine("network", "connect", "second", "app")
+        self.addCleanup(self.engine.attempt, "rm", "-f", "app")  # before the network goes
+        self.expose_by_ssh(self.port, "--container", "app")
+        self.reaches("app", HELLO, port=self.port)
+
+    def test_the_sidecar_lets_nobody_in(self):
+        lease = self.expose_by_ssh(self.port, "--container", "app")
+        sidecar = self.sidecar()
+        self.assertEqual(self.engine.inspect(sidecar, "{{.HostConfig.PortBindings}}"), "map[]")
+        labels = json.loads(self.engine.inspect(sidecar, "{{json .Config.Labels}}"))
+        self.assertEqual((labels["org.testcontainers"], labels["org.testcontainers.lang"]), ("true", "c++"))
+        # What the published image would let in by: root with the password root.
+        self.container("intruder", "--network", "web", image="testcontainers/sshd:1.3.0", command=("sleep 600",))
+        ssh = ["ssh", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=no",
+               "-o", "NumberOfPasswordPrompts=1", "-v", f"root@{lease.ready['gateway']}", "true"]
+        said = self.engine.attempt("exec", "intruder", *ssh)
+        self.assertNotEqual(said.returncode, 0)
+        if "not found" not in said.stderr:
+            self.assertIn("Permission denied (publickey)", said.stderr)
+
+    def test_status_shows_the_tunnel(self):
+        lease = self.expose_by_ssh(self.port, "--container", "app")
+        self.reaches("app", HELLO, port=self.port)
+        self.assertTrue(eventually(lambda: self.status_of(lease)["tunnel"]["bytes_from_host"] > len(HELLO)))
+        tunnel = self.status_of(lease)["tunnel"]
+        self.assertEqual((tunnel["state"], tunnel["connections"], tunnel["reconnects"]), ("up", 1, 0))
+        self.assertRegex(tunnel["cipher"], "gcm|chacha")
+        text = self.tc_hostnet("status").stdout
+        self.assertIn(lease.id, text)
+        self.assertIn(tunnel["cipher"], text)
+        self.assertIn("tunnel", self.tc_hostnet("inspect", lease.id).stdout)
+
+    def test_dry_run_makes_nothing(self):
+        said = self.tc_hostnet("expose", "--via", "ssh", self.port, "--container", "app", "--dry-run").stdout
+        self.assertIn("testcontainers/sshd:1.3.0", said)
+        self.assertIn(f"127.0.0.1:{self.port}", said)
+        self.assertEqual(self.sidecars(), [])
+
+
+class DockerRefuses(SshCase):
+    engine_type = DockerWithSshd
+
+    def test_ports(self):
+        app = ("--via", "ssh", "--container", "app")
+        self.refused(2, "SSH port is reserved", "22", *app)
+        self.refused(2, "SSH port is reserved", "8088:22", *app)
+        self.refused(2, "carries TCP only", "5353/udp", *app)
+        self.refused(2, "greater than zero", "0", *app)
+        self.refused(7, "nobody listens", free_port(), "--require-listener", *app)
+
+    def test_targets(self):
+        self.refused(3, "the ssh path serves containers and networks", self.port, "--via", "ssh", "--bridge", "docker0")
+        self.refused(6, "No such container", self.port, "--via", "ssh", "--container", "nosuch")
+        self.refused(6, "nosuch", self.port, "--via", "ssh", "--network", "nosuch")
+        self.refused(2, "no sidecar can be reached", self.port, "--via", "ssh", "--network", "host")
+        self.container("joined", "--network", "container:app")
+        self.refused(2, "shares the network", self.port, "--via", "ssh", "--container", "joined")
+
+    def test_an_alias_of_the_users_own(self):
+        self.container("own", "--network", "web", "--add-host", f"{ALIAS}:192.0.2.1")
+        hosts = self.engine.hosts("own")
+        self.refused(8, "already defined", self.port, "--via", "ssh", "--container", "own")
+        self.engine("exec", "app", "sh", "-c", f"echo 192.0.2.1 {ALIAS} >>/etc/hosts")
+        self.refused(8, "already defined", self.port, "--via", "ssh", "--container", "app")
+        self.assertEqual(self.engine.hosts("own"), hosts)
+        self.assertIn(f"192.0.2.1 {ALIAS}", self.engine.hosts("app"))
+        self.expose_by_ssh(self.port, "--container", "app", "--no-alias")
+
+    def test_a_second_lease_for_the_same_names(self):
+        for target in (("--container", "app"), ("--network", "web")):
+            with self.subTest(target=target):
+                lease = self.expose_by_ssh(self.port, *target)
+                done = self.tc_hostnet("expose", "--via", "ssh", "9999", *target, check=False)
+                self.assertEqual(done.returncode, 8)
+                self.assertIn("already defined", done.stderr)
+                self.assertEqual(len(self.sidecars()), 1)
+                self.reaches("app", HELLO, port=self.port)
+                self.assertEqual(lease.end()[0], 0)
+
+    def test_a_container_without_a_shell(self):
+        """Root edits the file from outside; others are told what else there is."""
+        self.container("bare", "--network", "web")
+        self.engine("exec", "bare", "rm", "-f", "/bin/sh", "/bin/cat")
+        self.expose_by_ssh(self.port, "--container", "bare").end()
+        done = self.as_nobody("expose", "--via", "ssh", str(self.port), "--container", "bare", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("it has no cat", done.stderr)
+        self.assertIn("--no-alias", done.stderr)
+        self.assertEqual(self.sidecars(), [])
+        self.assertEqual(self.as_nobody("list", "--json").stdout, "")
+
+
+if __name__ == "__main__":
+    main()
