@@ -52,8 +52,13 @@ void Containers::kill(std::string_view id, std::string_view signal, Deadline dea
 }
 
 bool Containers::remove(std::string_view id, Deadline deadline) {
+  // Podman's compatible call gives the container ten seconds to mind SIGTERM; its own, in which `v` has a
+  // longer name, can be told not to.
+  const auto& [docker, libpod] = client_.dialect(deadline);
+  const auto where = fmt::format("{}/containers/{}?force=true&v=true&volumes=true&timeout=0",
+                                 libpod.empty() ? docker : libpod, path_segment(id));
   try {
-    transport().remove(of_container(id, "?force=1&v=1", deadline), deadline);
+    transport().remove(where, deadline);
     return true;
   } catch (const Error& error) {
     const bool going = error.code() == Errc::conflict &&

@@ -70,14 +70,16 @@ struct ExecSpec {
 using ProgressSink = std::function<void(std::string_view)>;
 
 /// The container calls of one engine. Refers to the client, which must outlive it. Not thread-safe. Throws
-/// what Client's calls throw, and conflict for a name that is taken (409).
+/// what Client's calls throw, and conflict for a name that is taken or a container in the wrong state.
 class Containers {
  public:
   explicit Containers(Client& client) : client_(client) {}
 
   /// Returns the id. @throws Error: not_found where the image or the network does not exist (in the engine's
-  /// words), conflict.
+  /// words), conflict, invalid_argument for a description that cannot be sent (see create_request()).
   std::string create(const ContainerSpec& spec, Deadline deadline);
+  /// Nothing when it runs. @throws Error: not_found also for its network, whose absence Docker notices no
+  /// sooner; engine_error when a port to be published is taken.
   void start(std::string_view id, Deadline deadline);
   /// SIGTERM, then SIGKILL after `grace` (whole seconds). Nothing when it does not run.
   void stop(std::string_view id, std::chrono::seconds grace, Deadline deadline);
@@ -86,19 +88,25 @@ class Containers {
   /// With its anonymous volumes, running or not. Returns whether it was there; one that is being removed
   /// already counts as gone.
   bool remove(std::string_view id, Deadline deadline);
-  /// Waits until it has ended; its exit code.
+  /// Waits until it has ended; its exit code. @throws Error{not_found} for one that removed itself before.
   int wait(std::string_view id, Deadline deadline);
-  /// The last `lines` of its output, both streams as they came.
+  /// The last `lines` of its output, both streams as they came. @throws Error{engine_error} above 16 MiB.
   std::string last_output(std::string_view id, int lines, Deadline deadline);
-  /// Hands over its output from the beginning, as it comes, until it ends.
+  /// Hands over its output from the beginning, as it comes, until it ends. Podman 4 leaves lines out where
+  /// more than some ten thousand come in a second, as its own `podman logs -f` does.
   void follow_output(std::string_view id, const OutputSink& sink, Deadline deadline);
+  /// Runs a command in a running container, to its end. What cannot be started there gives 126 or 127 as a
+  /// shell does, and the engine's words in one of the outputs. At the deadline the command is left to itself.
+  /// @throws Error: conflict when the container does not run, engine_error for more than 16 MiB of output.
   ExecResult exec(std::string_view id, const ExecSpec& spec, Deadline deadline);
   /// All containers, running or not, that carry every one of these labels ("name" or "name=value").
   std::vector<ContainerSummary> list(const std::vector<std::string>& labels, Deadline deadline);
 
+  /// @throws Error{engine_error} where Podman finds that no image could have that name.
   bool has_image(std::string_view reference, Deadline deadline);
-  /// @throws Error{engine_error} with the engine's own words when it cannot be pulled: the answer's status is
-  /// 200 even then.
+  /// @throws Error: engine_error with the engine's own words when it cannot be pulled (the answer's status
+  /// may be 200 even then), not_found when the registry does not have it (the engine may also call that its
+  /// error).
   void pull(std::string_view reference, const ProgressSink& progress, Deadline deadline);
 
  private:

@@ -187,6 +187,15 @@ Container parse_container(std::string_view text) {
   return container;
 }
 
+std::string parse_error_cause(std::string_view body) {
+  try {
+    const auto tree = parse_json(body);
+    return JsonReader(tree).string_or_empty("cause");
+  } catch (const Error&) {
+    return {};
+  }
+}
+
 std::string one_line(std::string_view text, std::size_t limit) {
   text = trim(text);
   const bool cut = text.size() > limit;

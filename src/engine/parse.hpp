@@ -10,7 +10,7 @@
 
 namespace hostnet::engine {
 
-/// All but the last two throw Error{engine_error} with the path of the offending field, and nothing else.
+/// All but the last three throw Error{engine_error} with the path of the offending field, and nothing else.
 Version parse_version(std::string_view json);
 Network parse_network(std::string_view json);
 std::vector<Network> parse_networks(std::string_view json);
@@ -23,6 +23,10 @@ std::map<std::string, std::string> parse_libpod_bridges(std::string_view json);
 /// The "message" of an error body, or the body itself where it is not such JSON; one line, at most 400 bytes
 /// and "…".
 std::string parse_error_message(std::string_view body);
+
+/// The "cause" that Podman puts into an error body, a text of its own for each kind of failure; empty where
+/// there is none.
+std::string parse_error_cause(std::string_view body);
 
 /// An engine's or a container's words as they may be shown: trimmed, on one line, without control characters,
 /// at most `limit` bytes of UTF-8 and, where that cut them, "…".

@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
 namespace hostnet::engine {
 namespace {
@@ -23,6 +24,26 @@ std::string owning_group(const std::string& socket) {
   if (::getgrgid_r(status.st_gid, &entry, buffer.data(), buffer.size(), &found) != 0 || found == nullptr)
     return {};
   return found->gr_name;
+}
+
+// Docker answers a path that its router would write otherwise ("..", "//") by a redirect to that. Ours are so
+// only by a name with such parts, percent-encoded; nothing bears one, and where the redirect leads is another
+// resource.
+bool is_redirect(long status) { return status >= 300 && status < 400; }
+
+Errc code_of(const Response& answer) {
+  if (answer.status == 404 || is_redirect(answer.status)) return Errc::not_found;
+  if (answer.status == 409) return Errc::conflict;
+  // What Podman 4.3 calls its own failure (500), and names by these texts.
+  static constexpr std::array<std::pair<std::string_view, Errc>, 3> causes{{
+      {"container state improper", Errc::conflict},
+      {"network not found", Errc::not_found},
+      {"that name is already in use", Errc::conflict},
+  }};
+  const auto told = parse_error_cause(answer.body);
+  for (const auto& [cause, code] : causes)
+    if (cause == told) return code;
+  return Errc::engine_error;
 }
 
 }  // namespace
@@ -48,20 +69,13 @@ Error connect_error(const Address& address, int cause) {
 bool is_success(long status) { return (status >= 200 && status < 300) || status == 304; }
 
 void check_status(const Response& answer) {
-  const auto status = answer.status;
-  if (is_success(status)) return;
-  auto message = parse_error_message(answer.body);
-  // Docker answers a path that its router would write otherwise ("..", "//") by a redirect to that. Ours are
-  // so only by a name with such parts, percent-encoded; nothing bears one, and where the redirect leads is
-  // another resource.
-  if (status == 404 || (status >= 300 && status < 400))
-    throw Error(Errc::not_found, status == 404 && !message.empty()
-                                     ? message
-                                     : fmt::format("{}: there is no such thing", answer.call));
-  if (status == 409 && !message.empty()) throw Error(Errc::conflict, message);
-  throw Error(status == 409 ? Errc::conflict : Errc::engine_error,
-              message.empty() ? fmt::format("{}: HTTP status {}", answer.call, status)
-                              : fmt::format("{}: HTTP status {}: {}", answer.call, status, message));
+  if (is_success(answer.status)) return;
+  const auto code = code_of(answer);
+  const auto message = is_redirect(answer.status) ? "" : parse_error_message(answer.body);
+  if (code != Errc::engine_error && !message.empty()) throw Error(code, message);
+  if (code == Errc::not_found) throw Error(code, fmt::format("{}: there is no such thing", answer.call));
+  throw Error(code, fmt::format("{}: HTTP status {}{}{}", answer.call, answer.status,
+                                message.empty() ? "" : ": ", message));
 }
 
 }  // namespace hostnet::engine

@@ -58,6 +58,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         return 0;
       },
       text);
+  static_cast<void>(parse_error_cause(text));
   const auto message = parse_error_message(text);
   if (message.size() > 403 || message.find('\n') != std::string::npos) std::abort();
   return 0;

@@ -110,7 +110,28 @@ TEST_CASE("remove says whether there was anything to remove") {
   CHECK_FALSE(world.containers.remove("c", soon()));
   CHECK(code_of([&] { world.containers.remove("c", soon()); }) == Errc::conflict);
   CHECK(code_of([&] { world.containers.remove("c", soon()); }) == Errc::engine_error);
-  CHECK(world.asked().front().starts_with("DELETE /v1.41/containers/c?force=1&v=1"));
+  CHECK(world.asked().front() == "DELETE /v1.41/containers/c?force=true&v=true&volumes=true&timeout=0");
+}
+
+TEST_CASE("remove asks Podman by its own API") {
+  const FakeEngine engine(test::serve_paths({{"/v4.3.1/libpod/containers/c", "[]"}},
+                                            "Api-Version: 1.41\r\nLibpod-Api-Version: 4.3.1\r\n"));
+  Client client({engine.socket(), "--engine"});
+  CHECK(Containers(client).remove("c", soon()));
+}
+
+TEST_CASE("Podman's failures that are none of its own") {
+  const auto answer = [](const char* cause) {
+    return http(500, fmt::format(R"({{"cause":"{}","message":"words: {}","response":500}})", cause, cause));
+  };
+  World world({answer("container state improper"), answer("network not found"),
+               answer("that name is already in use"), answer("disk on fire"), http(500, R"({"cause":7})")});
+  const auto start = [&] { world.containers.start("c", soon()); };
+  CHECK_THROWS_WITH_AS(start(), "words: container state improper", Error);
+  CHECK(code_of(start) == Errc::not_found);
+  CHECK(code_of(start) == Errc::conflict);
+  CHECK(code_of(start) == Errc::engine_error);
+  CHECK(code_of(start) == Errc::engine_error);
 }
 
 TEST_CASE("wait gives the exit code, and an error names the call") {
