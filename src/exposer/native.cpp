@@ -110,13 +110,14 @@ Prepared prepare(std::span<const ExposeRequest> requests, const std::string& eng
                     state::Bridge{.ifindex = resolved.bridge.ifindex,
                                   .name = resolved.bridge.name,
                                   .prior_route_localnet = resolved.bridge.route_localnet});
-    state::Lease lease{.target = request.target.to_string(),
-                       .label = request.label,
-                       .ifindex = resolved.bridge.ifindex,
-                       .gateways = resolved.gateways,
-                       .sources = resolved.sources,
-                       .ports = std::move(ports),
-                       .aliases = resolved.aliases};
+    state::Lease lease;
+    lease.target = request.target.to_string();
+    lease.label = request.label;
+    lease.ifindex = resolved.bridge.ifindex;
+    lease.gateways = resolved.gateways;
+    lease.sources = resolved.sources;
+    lease.ports = std::move(ports);
+    lease.aliases = resolved.aliases;
     if (request.timeout) lease.expires = std::time(nullptr) + request.timeout->count();
     prepared.leases.push_back(std::move(lease));
   }
