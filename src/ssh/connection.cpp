@@ -10,12 +10,6 @@
 #include <cerrno>
 
 namespace hostnet::ssh {
-namespace {
-
-// RFC 4253 asks every implementation for packets of 32 KiB, and OpenSSH takes no larger ones.
-constexpr std::size_t kPacket = 32'768;
-
-}  // namespace
 
 Connection::Connection(Pump& pump, const Service& service, Dial dialled, ssh_channel channel)
     : pump_(pump),
@@ -35,9 +29,13 @@ Connection::Connection(Pump& pump, const Service& service, Dial dialled, ssh_cha
 }
 
 Connection::~Connection() {
-  --pump_.counters_.open;
+  end(true);
   pump_.lib_.ssh_remove_channel_callbacks(channel_, &callbacks_);
-  pump_.lib_.ssh_channel_free(channel_);  // closes it if it is open
+  pump_.lib_.ssh_channel_free(channel_);
+}
+
+std::span<const std::uint8_t> Connection::undelivered() const {
+  return {undelivered_.get() + undelivered_start_, undelivered_end_ - undelivered_start_};
 }
 
 int Connection::on_data(ssh_session, ssh_channel, void* data, std::uint32_t length, int, void* self) {
@@ -45,7 +43,8 @@ int Connection::on_data(ssh_session, ssh_channel, void* data, std::uint32_t leng
   if (connection.ended_) return static_cast<int>(length);
   // What is not taken here stays in libssh's buffer, and its window is not given back.
   std::size_t taken = 0;
-  if (!connection.pending_ && connection.undelivered_.empty()) taken = connection.write_service(data, length);
+  const bool waiting = (connection.interest_ & EPOLLOUT) != 0;
+  if (!waiting) taken = connection.write_service({static_cast<const std::uint8_t*>(data), length});
   if (connection.ended_) return static_cast<int>(length);
   connection.buffered_ = length - taken;
   connection.watch();
@@ -61,97 +60,107 @@ void Connection::on_eof(ssh_session, ssh_channel, void* self) {
 void Connection::on_close(ssh_session, ssh_channel, void* self) {
   auto& connection = *static_cast<Connection*>(self);
   connection.channel_closed_ = true;
-  connection.settle();
+  if (connection.told_) {
+    connection.pump_.closed_.push_back(&connection);
+  } else {
+    connection.settle();
+  }
 }
 
 void Connection::on_socket(std::uint32_t events) {
   if (pending_) return finish_dial();
-  if ((events & EPOLLOUT) != 0) deliver_buffered();
-  if (!ended_ && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && !service_eof_ && !blocked_)
+  if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0 && (interest_ & EPOLLOUT) != 0) deliver();
+  if (!ended_ && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && (interest_ & EPOLLIN) != 0)
     read_service();
 }
 
 void Connection::finish_dial() {
-  if (const int error = pending_error(socket_.get()); error != 0) return end(false);
+  if (pending_error(socket_.get()) != 0) return end(false);
   pending_ = false;
-  deliver_buffered();
+  deliver();
 }
 
 void Connection::read_service() {
   const std::size_t window = pump_.lib_.ssh_channel_window_size(channel_);
-  if (window == 0) {
-    blocked_ = true;
-    pump_.blocked_.push_back(this);
-    return watch();
-  }
-  const auto got = ::recv(socket_.get(), pump_.scratch_.data(), std::min(window, kPacket), 0);
+  if (window == 0) return block();
+  const auto wanted = std::min(window, pump_.scratch_.size());
+  const auto got = ::recv(socket_.get(), pump_.scratch_.data(), wanted, 0);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (got < 0) return end(false);  // reset by the service: the channel closes at once
   if (got == 0) {
     service_eof_ = true;
+    // When it says "again", it is libssh's buffer that has the rest.
     pump_.lib_.ssh_channel_send_eof(channel_);
     return settle();
   }
   pump_.counters_.bytes_from_host += static_cast<std::uint64_t>(got);
-  write_channel(pump_.scratch_.data(), static_cast<std::size_t>(got));
+  write_channel({pump_.scratch_.data(), static_cast<std::size_t>(got)});
 }
 
-// Returns whether libssh took it all; what it did not take is kept.
-bool Connection::write_channel(const std::uint8_t* data, std::size_t length) {
-  const int taken = pump_.lib_.ssh_channel_write(channel_, data, static_cast<std::uint32_t>(length));
-  if (taken < 0) {
-    end(true);
-    return false;
-  }
-  pump_.unflushed_ += static_cast<std::uint64_t>(taken);
-  if (static_cast<std::size_t>(taken) == length) return true;
-  unsent_.assign(reinterpret_cast<const char*>(data) + taken, length - static_cast<std::size_t>(taken));
-  if (!blocked_) {
-    blocked_ = true;
-    pump_.blocked_.push_back(this);
-  }
+// What libssh does not take is kept. Callbacks run meanwhile, also those that end this connection.
+void Connection::write_channel(std::span<const std::uint8_t> data) {
+  const int taken =
+      pump_.lib_.ssh_channel_write(channel_, data.data(), static_cast<std::uint32_t>(data.size()));
+  if (ended_) return;
+  if (taken < 0) return end(true);
+  const auto rest = data.subspan(static_cast<std::size_t>(taken));
+  if (rest.empty()) return;
+  unsent_.assign(rest.begin(), rest.end());
+  block();
+}
+
+void Connection::block() {
+  if (!blocked_) pump_.blocked_.push_back(this);
+  blocked_ = true;
   watch();
-  return false;
 }
 
 bool Connection::unblock() {
   if (ended_) return true;
   if (!unsent_.empty()) {
     const auto rest = std::exchange(unsent_, {});
-    if (!write_channel(reinterpret_cast<const std::uint8_t*>(rest.data()), rest.size())) return ended_;
+    write_channel({reinterpret_cast<const std::uint8_t*>(rest.data()), rest.size()});
+    if (ended_) return true;
   }
-  if (pump_.lib_.ssh_channel_window_size(channel_) == 0) return false;
+  if (!unsent_.empty() || pump_.lib_.ssh_channel_window_size(channel_) == 0) return false;
   blocked_ = false;
   watch();
   return true;
 }
 
 // Moves what libssh keeps for the service, by way of a buffer of our own for what the service does not take.
-void Connection::deliver_buffered() {
+// All of it at once and only when that buffer is empty: libssh credits a whole window after a read of
+// whatever size, so that reading in small steps would let the sidecar send many times what the service takes.
+void Connection::deliver() {
   for (;;) {
-    if (!undelivered_.empty()) {
-      undelivered_.erase(0, write_service(undelivered_.data(), undelivered_.size()));
+    if (!undelivered().empty()) {
+      undelivered_start_ += write_service(undelivered());
       if (ended_) return;
-      if (!undelivered_.empty()) break;
+      if (!undelivered().empty()) break;
+      undelivered_.reset();
+      undelivered_start_ = undelivered_end_ = 0;
     }
     if (buffered_ == 0) break;
-    const auto wanted = static_cast<std::uint32_t>(std::min(buffered_, kPacket));
-    const int got = pump_.lib_.ssh_channel_read_nonblocking(channel_, pump_.scratch_.data(), wanted, 0);
-    if (got <= 0) {
-      buffered_ = 0;
-      break;
-    }
-    buffered_ -= std::min(buffered_, static_cast<std::size_t>(got));
-    undelivered_.assign(reinterpret_cast<const char*>(pump_.scratch_.data()), static_cast<std::size_t>(got));
+    undelivered_ = std::make_unique_for_overwrite<std::uint8_t[]>(buffered_);
+    const int got = pump_.lib_.ssh_channel_read_nonblocking(channel_, undelivered_.get(),
+                                                            static_cast<std::uint32_t>(buffered_), 0);
+    if (got <= 0) return end(true);
+    undelivered_end_ = static_cast<std::size_t>(got);
+    buffered_ -= std::min(buffered_, undelivered_end_);
   }
   settle();
 }
 
-std::size_t Connection::write_service(const void* data, std::size_t length) {
-  const auto sent = ::send(socket_.get(), data, length, MSG_NOSIGNAL);
+// Returns how much of it was taken. A service that takes no more may still have answered: what it is sent is
+// thrown away from then on, and what it has said goes through.
+std::size_t Connection::write_service(std::span<const std::uint8_t> data) {
+  if (deaf_) return data.size();
+  const auto sent = ::send(socket_.get(), data.data(), data.size(), MSG_NOSIGNAL);
   if (sent < 0) {
-    if (errno != EAGAIN && errno != EINTR) end(false);
-    return 0;
+    if (errno == EAGAIN || errno == EINTR) return 0;
+    deaf_ = true;
+    if (service_eof_) end(false);
+    return data.size();
   }
   pump_.counters_.bytes_to_host += static_cast<std::uint64_t>(sent);
   return static_cast<std::size_t>(sent);
@@ -160,17 +169,14 @@ std::size_t Connection::write_service(const void* data, std::size_t length) {
 // Passes on the ends that have been reached, once all that came before them has been delivered.
 void Connection::settle() {
   if (ended_) return;
-  const bool delivered = buffered_ == 0 && undelivered_.empty() && !pending_;
-  if (delivered && channel_eof_ && !write_shut_) {
+  if (all_delivered() && channel_eof_ && !write_shut_) {
     write_shut_ = true;
     ::shutdown(socket_.get(), SHUT_WR);
   }
-  const bool both_have_ended = service_eof_ && channel_eof_ && unsent_.empty();
-  if (delivered && (channel_closed_ || both_have_ended)) return end(channel_closed_ && !service_eof_);
+  const bool both_have_ended = service_eof_ && (channel_eof_ || deaf_) && unsent_.empty();
+  if (all_delivered() && (channel_closed_ || both_have_ended)) return end(channel_closed_ && !service_eof_);
   watch();
 }
-
-void Connection::cut() { end(true); }
 
 void Connection::end(bool reset) {
   if (ended_) return;
@@ -180,16 +186,32 @@ void Connection::end(bool reset) {
     const linger at_once{.l_onoff = 1, .l_linger = 0};
     ::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
   }
-  socket_.reset();  // leaves the epoll sets
+  socket_.reset();  // leaves the epoll set
+  undelivered_.reset();
+  undelivered_start_ = undelivered_end_ = buffered_ = 0;
+  pump_.buffered_ -= std::exchange(reckoned_, 0);
+  --pump_.counters_.open;
   pump_.ended_.push_back(this);
+}
+
+void Connection::tell_sidecar() {
+  const bool closed_before = channel_closed_;
+  told_ = true;
+  // By itself, ssh_channel_close() would send no more than the end of file when the session's socket is full.
+  pump_.lib_.ssh_channel_send_eof(channel_);
+  pump_.lib_.ssh_channel_close(channel_);
+  if (closed_before) pump_.closed_.push_back(this);
 }
 
 // Tells epoll what is of interest now. Without any interest the socket is taken out, for epoll would go on
 // telling of a hang-up.
 void Connection::watch() {
   if (ended_) return;
+  const auto kept = buffered_ + undelivered().size();
+  pump_.buffered_ += kept - reckoned_;
+  reckoned_ = kept;
   std::uint32_t wanted = 0;
-  if (pending_ || buffered_ > 0 || !undelivered_.empty()) wanted |= EPOLLOUT;
+  if (pending_ || kept > 0) wanted |= EPOLLOUT;
   if (!pending_ && !service_eof_ && !blocked_) wanted |= EPOLLIN;
   if (wanted == interest_) return;
   epoll_event event{.events = wanted, .data = {.ptr = this}};

@@ -25,16 +25,22 @@ constexpr milliseconds kPause{5};
 // How often `still_there` is asked.
 constexpr milliseconds kCheckPeriod{250};
 
-bool wait_for(int fd, short events, Deadline deadline) {
+// Returns false at the deadline. Asks `still_there` now and then.
+bool wait_for(int fd, short events, Deadline deadline, const std::function<void()>& still_there) {
   pollfd wait{.fd = fd, .events = events, .revents = 0};
   for (;;) {
-    const int ready = ::poll(&wait, 1, deadline.poll_timeout());
-    if (ready >= 0 || errno != EINTR) return ready > 0;
+    const auto span = std::min(kCheckPeriod, deadline.remaining());
+    const int ready = ::poll(&wait, 1, static_cast<int>(span.count()));
+    if (ready > 0) return true;
+    if (ready < 0 && errno != EINTR) throw Error::from_errno("poll", errno);
+    if (deadline.expired()) return false;
+    still_there();
   }
 }
 
 // A connection with a banner waiting on it, or none and the reason.
-Fd attempt(Endpoint endpoint, Deadline deadline, std::string& reason) {
+Fd attempt(Endpoint endpoint, Deadline deadline, const std::function<void()>& still_there,
+           std::string& reason) {
   Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket) throw Error::from_errno("socket", errno);
   sockaddr_in address{};
@@ -44,7 +50,7 @@ Fd attempt(Endpoint endpoint, Deadline deadline, std::string& reason) {
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     int error = errno;
     if (error == EINPROGRESS) {
-      if (!wait_for(socket.get(), POLLOUT, deadline)) return {};
+      if (!wait_for(socket.get(), POLLOUT, deadline, still_there)) return {};
       socklen_t length = sizeof error;
       ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &length);
     }
@@ -54,8 +60,11 @@ Fd attempt(Endpoint endpoint, Deadline deadline, std::string& reason) {
     }
   }
   // The engine's proxy accepts before sshd listens, and hangs up then.
-  if (!wait_for(socket.get(), POLLIN, deadline)) {
-    reason = "it accepts the connection and sends no banner";
+  const auto began = Deadline::Clock::now();
+  if (!wait_for(socket.get(), POLLIN, deadline, still_there)) {
+    // An attempt that began just before the deadline tells nothing new.
+    if (Deadline::Clock::now() - began >= kCheckPeriod)
+      reason = "it accepts the connection and sends no banner";
     return {};
   }
   std::array<char, 4> start{};
@@ -72,7 +81,7 @@ Fd dial_sshd(Endpoint endpoint, Deadline deadline, const std::function<void()>& 
   std::string reason = "it does not answer";
   auto next_check = Deadline::after(kCheckPeriod);
   for (;;) {
-    if (auto socket = attempt(endpoint, deadline, reason)) return socket;
+    if (auto socket = attempt(endpoint, deadline, still_there, reason)) return socket;
     if (deadline.expired())
       throw Error(Errc::timed_out, fmt::format("ssh banner: the sidecar's sshd at {} does not serve: {}",
                                                endpoint.to_string(), reason));

@@ -11,7 +11,7 @@ namespace hostnet::ssh {
 
 /// Connects until an SSH banner arrives, and gives that very connection, the banner unread: a connection that
 /// is opened and closed just to look would count against us in OpenSSH 9.8 and later (PerSourcePenalties).
-/// `still_there` is asked before each further attempt and throws when there is no use in trying on.
+/// `still_there` is asked some four times a second and throws when there is no use in trying on.
 /// @throws Error: timed_out, and what `still_there` throws.
 Fd dial_sshd(Endpoint endpoint, Deadline deadline, const std::function<void()>& still_there);
 

@@ -18,16 +18,13 @@ namespace hostnet::ssh {
   X(ssh_set_blocking)                                  \
   X(ssh_connect)                                       \
   X(ssh_disconnect)                                    \
-  X(ssh_silent_disconnect)                             \
   X(ssh_is_connected)                                  \
   X(ssh_get_error)                                     \
-  X(ssh_get_fd)                                        \
-  X(ssh_get_poll_flags)                                \
   X(ssh_get_status)                                    \
   X(ssh_get_server_publickey)                          \
   X(ssh_get_cipher_out)                                \
-  X(ssh_get_kex_algo)                                  \
   X(ssh_userauth_publickey)                            \
+  X(ssh_set_counters)                                  \
   X(ssh_event_new)                                     \
   X(ssh_event_free)                                    \
   X(ssh_event_add_session)                             \
@@ -56,7 +53,6 @@ namespace hostnet::ssh {
   X(ssh_key_cmp)                                       \
   X(ssh_pki_generate)                                  \
   X(ssh_pki_import_pubkey_base64)                      \
-  X(ssh_pki_import_privkey_base64)                     \
   X(ssh_pki_export_privkey_base64)                     \
   X(ssh_pki_export_pubkey_base64)                      \
   X(ssh_string_free_char)

@@ -21,10 +21,20 @@ using std::chrono::seconds;
 
 // Enough to fill a loopback or bridge for some rounds, little enough to keep latency and memory low.
 constexpr std::uint64_t kOutputLimit = 512U << 10;
-// Reads of 4 KiB each, between two looks at the services.
+// What all services together may leave untaken before the session is read more slowly …
+constexpr std::size_t kStoreLimit = 32U << 20;
+// … which is: whenever they have taken nothing for that long.
+constexpr milliseconds kTrickle{20};
+// libssh makes packets of that size at most for a sidecar that takes 32 KiB, as OpenSSH does; of what is read
+// from a service at once, two fill up.
+constexpr std::size_t kPacket = 32'768 - 10;
+constexpr std::size_t kReadSize = 2 * kPacket;
+// Reads of the session of 4 KiB each, between two looks at the services.
 constexpr int kTurnsPerRound = 64;
 // A sidecar with nothing to say is asked after that long, and is given up after three times as much.
 constexpr seconds kSilence{3};
+// For the sidecar to deliver what it was sent, at the end.
+constexpr milliseconds kFarewell{500};
 
 Fd make_epoll() {
   Fd fd(::epoll_create1(EPOLL_CLOEXEC));
@@ -62,7 +72,7 @@ Pump::Pump(Session& session, const Policy& policy, Counters& counters)
       essential_(make_epoll()),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       last_heard_(Clock::now()),
-      scratch_(64U << 10) {
+      scratch_(kReadSize) {
   if (!wake_) throw Error::from_errno("eventfd", errno);
   session_interest_ = EPOLLIN;
   for (const auto& epoll : {&everything_, &essential_}) {
@@ -77,7 +87,7 @@ Pump::Pump(Session& session, const Policy& policy, Counters& counters)
 
 Pump::~Pump() {
   lib_.ssh_set_message_callback(session_.handle(), nullptr, nullptr);
-  for (const auto& [connection, owner] : connections_) connection->cut();
+  connections_.clear();  // while the lists that they register on are there
 }
 
 void Pump::stop() noexcept {
@@ -91,33 +101,41 @@ void Pump::run(milliseconds drain) {
     if (stopping_ && !end) end = Clock::now() + drain;
     if (end && (connections_.empty() || Clock::now() >= *end)) break;
     const auto left = end ? std::chrono::ceil<milliseconds>(*end - Clock::now()) : milliseconds{1000};
-    wait(std::clamp(left, milliseconds{0}, milliseconds{1000}));
-    turn_session();
-    retry_blocked();
-    bury();
-    update_session_interest();
-    look_for_life();
+    round(std::clamp(left, milliseconds{0}, milliseconds{1000}));
   }
   for (const auto& [connection, owner] : connections_) connection->cut();
   bury();
-  // What the services sent last is still on its way out.
-  const auto flushed = Clock::now() + milliseconds{500};
-  while (session_.has_output() && Clock::now() < flushed) {
+  const auto limit = Clock::now() + kFarewell;
+  while ((!connections_.empty() || session_.has_output()) && Clock::now() < limit) {
     update_session_interest();
-    wait(milliseconds{50});
-    turn_session();
+    round(milliseconds{50});
   }
 }
 
-bool Pump::congested() const { return unflushed_ > kOutputLimit; }
+void Pump::round(milliseconds limit) {
+  wait(looked_after_ != session_.received() && !blocked_.empty() ? milliseconds{0} : limit);
+  turn_session();
+  retry_blocked();
+  bury();
+  session_.check();
+  update_session_interest();
+  look_for_life();
+}
+
+bool Pump::overfull() const { return buffered_ > kStoreLimit; }
 
 void Pump::wait(milliseconds limit) {
   std::array<epoll_event, 128> events;
-  // A connection that libssh did not take all bytes of has no event of its own to wait for.
-  const int epoll = congested() ? essential_.get() : everything_.get();
+  // With too much output waiting, no service is read.
+  const int epoll = session_.backlog() > kOutputLimit ? essential_.get() : everything_.get();
+  if (overfull()) limit = std::min(limit, kTrickle);
   const int count =
       ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()), static_cast<int>(limit.count()));
   if (count < 0 && errno != EINTR) throw Error::from_errno("epoll_wait", errno);
+  session_ready_ = count <= 0 && overfull();
+  // Several answers go to the sidecar in as few segments as they fill.
+  const bool several = count > 2;
+  if (several) session_.hold(true);
   for (int i = 0; i < count; ++i) {
     const auto& event = events[static_cast<std::size_t>(i)];
     if (event.data.ptr == &session_) {
@@ -130,42 +148,33 @@ void Pump::wait(milliseconds limit) {
       if (!connection->ended()) connection->on_socket(event.events);
     }
   }
+  if (several) session_.hold(false);
 }
 
 void Pump::turn_session() {
-  if (!session_ready_ && !session_.wants_to_write()) return;
-  if (session_ready_) {
-    last_heard_ = Clock::now();
-    pinged_ = false;
+  if (!session_ready_) return;
+  for (int turn = 0; turn < kTurnsPerRound && session_.turn() && !overfull(); ++turn) {
   }
-  session_ready_ = false;
-  for (int turn = 0; turn < kTurnsPerRound && session_.turn(); ++turn) {
-  }
-  if (!session_.has_output()) unflushed_ = 0;
 }
 
 void Pump::retry_blocked() {
-  if (blocked_.empty()) return;
-  auto waiting = std::exchange(blocked_, {});
-  for (auto* const connection : waiting)
-    if (!connection->unblock()) blocked_.push_back(connection);
-  // unblock() puts a connection back by itself when libssh again takes less than it is given.
-  std::ranges::sort(blocked_);
-  const auto [first, last] = std::ranges::unique(blocked_);
-  blocked_.erase(first, last);
+  if (looked_after_ == session_.received()) return;
+  looked_after_ = session_.received();
+  std::erase_if(blocked_, [](Connection* connection) { return connection->unblock(); });
 }
 
 void Pump::bury() {
-  if (ended_.empty()) return;
-  for (auto* const connection : ended_) {
-    std::erase(blocked_, connection);
-    connections_.erase(connection);
+  while (!ended_.empty() || !closed_.empty()) {
+    for (auto* const connection : std::exchange(ended_, {})) {
+      std::erase(blocked_, connection);
+      connection->tell_sidecar();
+    }
+    for (auto* const connection : std::exchange(closed_, {})) connections_.erase(connection);
   }
-  ended_.clear();
 }
 
 void Pump::update_session_interest() {
-  const std::uint32_t wanted = EPOLLIN | (session_.wants_to_write() ? EPOLLOUT : 0U);
+  const std::uint32_t wanted = (overfull() ? 0U : EPOLLIN) | (session_.has_output() ? EPOLLOUT : 0U);
   if (wanted == session_interest_) return;
   epoll_event event{.events = wanted, .data = {.ptr = &session_}};
   for (const auto& epoll : {&everything_, &essential_})
@@ -174,8 +183,13 @@ void Pump::update_session_interest() {
   session_interest_ = wanted;
 }
 
-// sshd speaks every two seconds when we say nothing; when it is us who do all the talking, it is asked.
 void Pump::look_for_life() {
+  if (heard_ != session_.received()) {
+    heard_ = session_.received();
+    last_heard_ = Clock::now();
+    pinged_ = false;
+    return;
+  }
   const auto silence = Clock::now() - last_heard_;
   if (silence > 3 * kSilence) throw Error(Errc::failure, "the ssh session is lost: the sidecar is silent");
   if (silence > kSilence && !pinged_) {
@@ -215,10 +229,16 @@ bool Pump::open_connection(ssh_message message) {
   }
   const auto channel = lib_.ssh_message_channel_request_open_reply_accept(message);
   if (channel == nullptr) return false;
-  auto connection = std::make_unique<Connection>(*this, *service, std::move(dialled), channel);
-  auto* const key = connection.get();
-  connections_.emplace(key, std::move(connection));
-  ++counters_.accepted;
+  // From here on it must not be refused: the sidecar has been told otherwise.
+  try {
+    auto connection = std::make_unique<Connection>(*this, *service, std::move(dialled), channel);
+    auto* const key = connection.get();
+    connections_.emplace(key, std::move(connection));
+    ++counters_.accepted;
+  } catch (const std::exception& error) {
+    log::warn("a forwarded connection is dropped: {}", error.what());
+    lib_.ssh_channel_free(channel);
+  }
   return true;
 }
 

@@ -3,14 +3,16 @@
 // Theory of operation
 //
 // One loop, no thread per connection. A round: wait with epoll; read from the service sockets that have
-// something, at most one packet each, and write it into their channels; then turn the session until its
+// something, at most one buffer full each, and write it into their channels; then turn the session until its
 // socket has no more to give, during which libssh hands over what arrived for each channel. Fairness follows:
-// in one round nobody gets more than one packet's worth.
+// in one round nobody gets more than one buffer's worth.
 //
 // Back-pressure. Towards the host, what a service's socket does not take stays in libssh's channel buffer and
 // is not credited to the channel's window, so that sshd stops reading from that container's connection, and
-// from no other. Towards the container, a socket is not read while its channel has no window; and none is
-// read while more than kOutputLimit bytes wait for the session's own socket.
+// from no other. libssh's windows are large (1.28 MB, and a second one once the first was handed over), so
+// when all channels together hold more than kStoreLimit, the session is read only as fast as services take
+// it, or at a trickle when they take nothing. Towards the container, a socket is not read while its channel
+// has no window; and none is read while more than kOutputLimit bytes wait for the session's own socket.
 //
 // Ends. A shutdown for writing goes through in both directions as such. A reset by the service closes the
 // channel at once. A channel that is closed by the sidecar while the service still may send means that the
@@ -20,8 +22,10 @@
 // none of the lease's sources (the channel-open request names it, RFC 4254 section 7.2) or when nobody
 // listens.
 //
-// libssh calls back from within its own functions, so nothing is freed in a callback: connections that have
-// ended are put on a list and freed between two turns.
+// libssh calls back from within its own functions, and reads the session within each write to a channel. So
+// in a callback nothing is freed and nothing is sent: connections that have ended are put on a list, which is
+// worked off between two turns. And whoever waits for a window looks again after every byte that was read,
+// whoever read it.
 #pragma once
 
 #include "core/fd.hpp"
@@ -82,7 +86,8 @@ class Pump {
   Pump& operator=(const Pump&) = delete;
 
   /// Runs until stop(). Then the connections are given `drain` to end by themselves and no new ones are
-  /// accepted; afterwards, what has been read from the services is written out, and the rest is cut.
+  /// accepted; afterwards the rest is cut. Waits, but not for long, until the sidecar has delivered what was
+  /// read from the services.
   /// @throws Error{failure} when the session is lost; all connections are cut.
   void run(std::chrono::milliseconds drain);
   /// Thread-safe, and takes effect also when called before run().
@@ -93,13 +98,14 @@ class Pump {
 
   static int on_message(ssh_session session, ssh_message message, void* self);
   bool open_connection(ssh_message message);
+  void round(std::chrono::milliseconds limit);
   void wait(std::chrono::milliseconds limit);
   void turn_session();
   void retry_blocked();
   void bury();
   void update_session_interest();
   void look_for_life();
-  [[nodiscard]] bool congested() const;
+  [[nodiscard]] bool overfull() const;
 
   const Libssh& lib_;
   Session& session_;
@@ -111,12 +117,15 @@ class Pump {
   bool stopping_ = false;
   bool session_ready_ = false;
   std::uint32_t session_interest_ = 0;
-  std::uint64_t unflushed_ = 0;  // bytes given to libssh since its output was last seen empty
+  std::size_t buffered_ = 0;        // bytes for services that these have not taken yet, of all connections
+  std::uint64_t looked_after_ = 0;  // bytes read from the session when the blocked ones were last looked at
+  std::uint64_t heard_ = 0;         // … and when a sign of life was last looked for
   std::chrono::steady_clock::time_point last_heard_;
   bool pinged_ = false;
   std::unordered_map<Connection*, std::unique_ptr<Connection>> connections_;
   std::vector<Connection*> blocked_;  // no window, or bytes that libssh did not take
-  std::vector<Connection*> ended_;
+  std::vector<Connection*> ended_;    // the sidecar is to be told
+  std::vector<Connection*> closed_;   // to be freed
   std::vector<std::uint8_t> scratch_;
 };
 

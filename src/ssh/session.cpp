@@ -19,6 +19,11 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// What libssh 0.10 reads at once; a read of less has emptied the socket.
+constexpr std::uint64_t kReadSize = 4096;
+// A packet's length, padding and authentication tag: at most.
+constexpr std::uint64_t kPacketOverhead = 40;
+
 std::chrono::microseconds since(Clock::time_point start) {
   return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start);
 }
@@ -83,6 +88,11 @@ Session::Session(Fd connected, const Identity& identity, Deadline deadline)
   set_option(lib_, session, SSH_OPTIONS_COMPRESSION, "no");
   set_option(lib_, session, SSH_OPTIONS_STRICTHOSTKEYCHECK,
              &none);  // no known_hosts: the key is compared below
+  // Nothing of the user's is read, and he needs no home.
+  set_option(lib_, session, SSH_OPTIONS_SSH_DIR, "/nonexistent");
+  set_option(lib_, session, SSH_OPTIONS_KNOWNHOSTS, "/dev/null");
+  set_option(lib_, session, SSH_OPTIONS_GLOBAL_KNOWNHOSTS, "/dev/null");
+  lib_.ssh_set_counters(session, &bytes_, &packets_);
   lib_.ssh_set_blocking(session, 0);
 
   auto start = Clock::now();
@@ -140,17 +150,30 @@ void Session::listen(std::uint16_t port, Deadline deadline) {
 }
 
 bool Session::turn() {
-  const int code = lib_.ssh_event_dopoll(event_.get(), 0);
-  if (lib_.ssh_is_connected(session_.get()) == 0 || code == SSH_ERROR)
-    throw Error(Errc::failure, fmt::format("the ssh session is lost: {}", last_error()));
-  return code != SSH_AGAIN;
+  const auto before = received();
+  lib_.ssh_event_dopoll(event_.get(), 0);
+  check();
+  return received() - before >= kReadSize;
 }
 
-bool Session::wants_to_write() const {
-  return (lib_.ssh_get_poll_flags(session_.get()) & SSH_WRITE_PENDING) != 0;
+void Session::check() const {
+  if (lib_.ssh_is_connected(session_.get()) == 0 ||
+      (lib_.ssh_get_status(session_.get()) & (SSH_CLOSED | SSH_CLOSED_ERROR)) != 0)
+    throw Error(Errc::failure, fmt::format("the ssh session is lost: {}", last_error()));
 }
 
 bool Session::has_output() const { return (lib_.ssh_get_status(session_.get()) & SSH_WRITE_PENDING) != 0; }
+
+std::uint64_t Session::backlog() {
+  const auto given = packets_.out_bytes + kPacketOverhead * packets_.out_packets - bytes_.out_bytes;
+  if (!has_output()) settled_ = given;
+  return given - settled_;
+}
+
+void Session::hold(bool on) {
+  const int value = on ? 1 : 0;
+  ::setsockopt(fd_, IPPROTO_TCP, TCP_CORK, &value, sizeof value);
+}
 
 void Session::ping() { lib_.ssh_send_keepalive(session_.get()); }
 

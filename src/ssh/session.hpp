@@ -44,12 +44,18 @@ class Session {
   void listen(std::uint16_t port, Deadline deadline);
 
   /// One look at the socket: reads at most one buffer full, writes what it can. Channel callbacks run in
-  /// here. Returns whether anything moved. @throws Error{failure} when the session is lost.
+  /// here. Returns whether there may be more to read. @throws Error{failure} when the session is lost.
   bool turn();
-  /// Bytes wait to be written, or libssh wants to hear when it can write.
-  [[nodiscard]] bool wants_to_write() const;
+  /// @throws Error{failure} when the session is lost, which libssh may have noticed in any call.
+  void check() const;
   /// Bytes that were to be written have not all gone to the kernel.
   [[nodiscard]] bool has_output() const;
+  /// How many these are; up to a tenth too much.
+  [[nodiscard]] std::uint64_t backlog();
+  /// Bytes read from the socket so far.
+  [[nodiscard]] std::uint64_t received() const noexcept { return bytes_.in_bytes; }
+  /// Has the kernel keep back segments that are not full, until hold(false).
+  void hold(bool on);
   /// Asks the sidecar for a sign of life, which turn() will see. Never blocks.
   void ping();
 
@@ -65,6 +71,9 @@ class Session {
   [[nodiscard]] std::string last_error() const;
 
   const Libssh& lib_;
+  ssh_counter_struct bytes_{};    // of the socket; libssh writes here as long as the session lives
+  ssh_counter_struct packets_{};  // before encryption
+  std::uint64_t settled_ = 0;     // what packets_ had beyond bytes_ when the output was last seen empty
   SessionHandle session_;
   EventHandle event_;
   ssh_channel command_ = nullptr;

@@ -67,6 +67,7 @@ unset TC_HOSTNET_HOST_KEY TC_HOSTNET_AUTHORIZED_KEYS TC_HOSTNET_SSHD_CONFIG USER
 chmod 755 /run/sshd /var/empty; rm -f $d/session.*
 sed -i 's/^root:!/root:*/' /etc/shadow
 /usr/sbin/sshd -D -e -f $d/sshd_config & sshd=$!
+trap 'kill $sshd; exit' TERM INT
 lonely=0
 while kill -0 $sshd && [ $lonely -lt {} ]; do
   sleep 1

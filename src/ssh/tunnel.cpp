@@ -12,8 +12,10 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kFirstPause{50};
 constexpr milliseconds kLongestPause{1'000};
-// One attempt to restore a session may take that long: a sidecar that starts again needs half a second.
-constexpr milliseconds kAttempt{5'000};
+// One attempt to restore a session may take that long, and the next one more: a sidecar that starts again
+// needs half a second, but close() may have to wait for the end of an attempt.
+constexpr milliseconds kFirstAttempt{1'000};
+constexpr milliseconds kLongestAttempt{5'000};
 
 }  // namespace
 
@@ -92,10 +94,19 @@ void Tunnel::connect_lane(Lane& lane, Deadline deadline) {
   if (closing_) lane.pump->stop();
 }
 
-void Tunnel::run_lane(Lane& lane, Deadline deadline) {
+std::optional<Error> Tunnel::try_to_connect(Lane& lane, Deadline deadline) {
   try {
     connect_lane(lane, deadline);
+    return std::nullopt;
   } catch (const Error& error) {
+    return error;
+  } catch (const std::exception& error) {
+    return Error(Errc::failure, error.what());
+  }
+}
+
+void Tunnel::run_lane(Lane& lane, Deadline deadline) {
+  if (const auto error = try_to_connect(lane, deadline)) {
     const std::lock_guard lock(mutex_);
     lane.state = TunnelState::failed;
     if (!first_error_) first_error_ = error;
@@ -132,10 +143,11 @@ bool Tunnel::restore(Lane& lane, const std::string& reason) {
   log::warn("{}; connecting again", reason);
   set_lane(lane, TunnelState::reconnecting, reason);
   const auto limit = Deadline::after(settings_.give_up);
-  std::string last = reason;
+  auto attempt = kFirstAttempt;
   for (auto span = kFirstPause; pause(span); span = std::min(span * 2, kLongestPause)) {
-    try {
-      connect_lane(lane, Deadline::after(std::min(kAttempt, limit.remaining())));
+    const auto error = try_to_connect(lane, Deadline::after(std::min(attempt, limit.remaining())));
+    attempt = std::min(attempt * 2, kLongestAttempt);
+    if (!error) {
       {
         const std::lock_guard lock(mutex_);
         ++reconnects_;
@@ -143,13 +155,13 @@ bool Tunnel::restore(Lane& lane, const std::string& reason) {
       log::info("the ssh session is back, with the same ports");
       set_lane(lane, TunnelState::up, {});
       return true;
-    } catch (const Error& error) {
-      last = error.what();
-      log::debug("connecting again: {}", last);
-      if (error.code() != Errc::not_found && !limit.expired()) continue;
     }
-    set_lane(lane, TunnelState::failed, last);
-    return false;
+    log::debug("connecting again: {}", error->what());
+    if (error->code() == Errc::not_found || limit.expired()) {
+      log::error("the ssh session is lost for good: {}", error->what());
+      set_lane(lane, TunnelState::failed, error->what());
+      return false;
+    }
   }
   return false;
 }

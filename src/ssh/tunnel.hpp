@@ -91,6 +91,7 @@ class Tunnel {
 
   void run_lane(Lane& lane, Deadline deadline);
   void connect_lane(Lane& lane, Deadline deadline);
+  std::optional<Error> try_to_connect(Lane& lane, Deadline deadline);
   bool restore(Lane& lane, const std::string& reason);
   void set_lane(Lane& lane, TunnelState state, const std::string& reason);
   bool pause(std::chrono::milliseconds span);

@@ -28,7 +28,8 @@ using namespace hostnet;
 constexpr const char* kContainer = R"(set -e
 mount -t tmpfs tmpfs /run
 mkdir /run/etc
-for file in passwd group nsswitch.conf ld.so.cache; do cp "/etc/$file" /run/etc/; done
+for file in group nsswitch.conf ld.so.cache; do cp "/etc/$file" /run/etc/; done
+printf 'root:x:0:0::/:/bin/sh\nsshd:x:100:65534::/run/sshd:/bin/false\n' >/run/etc/passwd
 printf 'root:!:19000:0:99999:7:::\nsshd:!:19000::::::\n' >/run/etc/shadow
 mount --bind /run/etc /etc
 exec /bin/sh -c "$1")";
@@ -53,7 +54,8 @@ std::map<std::uint16_t, ssh::Service> ports(
   return out;
 }
 
-Sidecar::Sidecar(std::map<std::uint16_t, ssh::Service> services, std::chrono::seconds lonely_limit)
+Sidecar::Sidecar(std::map<std::uint16_t, ssh::Service> services, std::chrono::seconds lonely_limit,
+                 const std::string& more_config)
     : address(ip("198.18.50.2")),
       container_address(ip("198.18.50.3")),
       services_(std::move(services)),
@@ -72,6 +74,7 @@ Sidecar::Sidecar(std::map<std::uint16_t, ssh::Service> services, std::chrono::se
   for (const auto& [port, service] : services_) setup.listen_ports.push_back(port);
   command_ = ssh::sshd_command(setup);
   environment_ = ssh::sshd_environment(setup);
+  environment_.back() += more_config;
   environment_.emplace_back("PATH=/usr/sbin:/usr/bin:/sbin:/bin");
   std::ofstream(key_file()) << client_.private_text();
   std::filesystem::permissions(key_file(), std::filesystem::perms::owner_read);

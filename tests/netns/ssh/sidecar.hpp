@@ -31,9 +31,11 @@ std::map<std::uint16_t, hostnet::ssh::Service> ports(
 /// To be made and used in one thread, which is "the host" meanwhile.
 class Sidecar {
  public:
-  /// Starts it, for the forwards of these services only. `lonely_limit` as SshdSetup has it.
+  /// Starts it, for the forwards of these services only. `lonely_limit` as SshdSetup has it; `more_config` is
+  /// added to sshd's configuration.
   explicit Sidecar(std::map<std::uint16_t, hostnet::ssh::Service> services,
-                   std::chrono::seconds lonely_limit = std::chrono::seconds{30});
+                   std::chrono::seconds lonely_limit = std::chrono::seconds{30},
+                   const std::string& more_config = {});
   Sidecar(const Sidecar&) = delete;
   Sidecar& operator=(const Sidecar&) = delete;
   ~Sidecar();

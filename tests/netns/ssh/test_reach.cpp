@@ -1,11 +1,29 @@
-// What a container reaches through the tunnel.
+// What a container reaches through the tunnel, and what it does not.
 #include "ssh/sidecar.hpp"
 #include "support/service.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/un.h>
+
+#include <cstring>
 
 using namespace hostnet;
 using namespace test;
+using namespace std::chrono_literals;
+
+namespace {
+
+// A service on a Unix socket that greets.
+Fd listen_on_path(const std::string& path) {
+  Fd fd(check_call(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
+  sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+  std::memcpy(address.sun_path, path.data(), path.size());
+  check_call(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), "bind");
+  check_call(::listen(fd.get(), 16), "listen");
+  return fd;
+}
+
+}  // namespace
 
 TEST_CASE("ports of the list are reached, under the numbers that the container was promised") {
   Sidecar sidecar(ports({{7001, 7001}, {15432, 5432}}));
@@ -20,4 +38,78 @@ TEST_CASE("ports of the list are reached, under the numbers that the container w
   CHECK(stats.accepted == 2);
   MESSAGE("cipher ", stats.cipher, ", handshake ", tunnel.times().handshake.count(), " us, login ",
           tunnel.times().login.count(), " us, forwards ", tunnel.times().forwards.count(), " us");
+}
+
+TEST_CASE("a service may listen on ::1 only, or on a Unix socket") {
+  const TempDir dir;
+  const auto path = (dir.path() / "socket").string();
+  Sidecar sidecar({{7001, {.port = 7001}}, {7002, {.path = path}}, {7003, {.path = path + ".none"}}});
+  const Service v6(listen_on(in6addr_loopback, 7001, true), "v6"), local(listen_on_path(path), "local");
+  const ssh::Tunnel tunnel(sidecar.settings(), soon());
+  CHECK(dial(sidecar.container, sidecar.at(7001)) == "v6");
+  CHECK(dial(sidecar.container, sidecar.at(7002)) == "local");
+  CHECK(dial(sidecar.container, sidecar.at(7003)) == "(closed)");
+  const auto connection = join(sidecar.container, sidecar.at(7002));
+  CHECK(goes_on(connection));
+}
+
+TEST_CASE("a service that is absent fails fast, harms no other, and is reached once it is there") {
+  Sidecar sidecar(ports({{7001, 7001}, {7002, 7002}}));
+  const Service present(loopback(7001), "present");
+  auto settings = sidecar.settings();
+  settings.most_lanes = 1;
+  const ssh::Tunnel tunnel(std::move(settings), soon());
+  const auto connection = join(sidecar.container, sidecar.at(7001));
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < 10; ++i) CHECK(dial(sidecar.container, sidecar.at(7002)) == "(closed)");
+  CHECK(std::chrono::steady_clock::now() - start < 2s);
+  CHECK(goes_on(connection));
+  CHECK(tunnel.stats().unserved == 10);
+  {
+    const Service late(loopback(7002), "late");
+    CHECK(dial(sidecar.container, sidecar.at(7002)) == "late");
+  }
+  CHECK(dial(sidecar.container, sidecar.at(7002)) == "(closed)");
+  CHECK(goes_on(connection));
+}
+
+TEST_CASE("a stranger is refused before the service sees anything of it") {
+  Sidecar sidecar(ports({{7001, 7001}}));
+  const Service service(loopback(7001), "hello");
+  auto settings = sidecar.settings();
+  settings.sources = std::vector{sidecar.container_address};
+  ssh::Tunnel tunnel(std::move(settings), soon());
+  CHECK(dial(sidecar.neighbour, sidecar.at(7001)) == "(closed)");
+  CHECK(dial(sidecar.netns, sidecar.at(7001)) == "(closed)");
+  CHECK(service.visits() == 0);
+  CHECK(tunnel.stats().strangers == 2);
+  CHECK(dial(sidecar.container, sidecar.at(7001)) == "hello");
+  CHECK(service.visits() == 1);
+
+  tunnel.set_sources(std::vector{ip("198.18.50.4")});
+  CHECK(dial(sidecar.container, sidecar.at(7001)) == "(closed)");
+  CHECK(dial(sidecar.neighbour, sidecar.at(7001)) == "hello");
+}
+
+TEST_CASE("when the tunnel is closed nothing is reached any more") {
+  Sidecar sidecar(ports({{7001, 7001}}));
+  const Service service(loopback(7001), "hello");
+  ssh::Tunnel tunnel(sidecar.settings(), soon());
+  const auto connection = join(sidecar.container, sidecar.at(7001));
+  tunnel.close();
+  CHECK(end_of(connection, 1s) != "(alive)");
+  CHECK(eventually([&] { return dial(sidecar.container, sidecar.at(7001)) == "(refused)"; }, 2s));
+  CHECK(tunnel.stats().open == 0);
+}
+
+TEST_CASE("two hundred ports are ready soon after the session") {
+  std::map<std::uint16_t, ssh::Service> many;
+  for (std::uint16_t port = 20'000; port < 20'200; ++port) many[port] = {.port = 7001};
+  Sidecar sidecar(many);
+  const Service service(loopback(7001), "hello");
+  const ssh::Tunnel tunnel(sidecar.settings(), soon());
+  MESSAGE("200 forwards in ", tunnel.times().forwards.count(), " us");
+  CHECK(tunnel.times().forwards < 2s);
+  CHECK(dial(sidecar.container, sidecar.at(20'000)) == "hello");
+  CHECK(dial(sidecar.container, sidecar.at(20'199)) == "hello");
 }

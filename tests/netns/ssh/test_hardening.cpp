@@ -1,0 +1,141 @@
+// What the sidecar's sshd lets nobody do, and whom we do not talk to.
+#include "ssh/dial.hpp"
+#include "ssh/session.hpp"
+#include "ssh/sidecar.hpp"
+#include "ssh/sshd.hpp"
+#include "ssh/traffic.hpp"
+#include "support/expect_error.hpp"
+#include "support/service.hpp"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <array>
+
+using namespace hostnet;
+using namespace test;
+using namespace std::chrono_literals;
+
+namespace {
+
+// OpenSSH's client from the neighbour's place, with the key that the sidecar takes unless `options` say
+// otherwise.
+Outcome ssh_client(const Sidecar& sidecar, const std::string& options, const std::string& command = "true") {
+  return sidecar.neighbour.try_exec(
+      fmt::format("timeout 5 ssh -F none -i {} -o IdentitiesOnly=yes -o StrictHostKeyChecking=no -o "
+                  "UserKnownHostsFile=/dev/null "
+                  "-o BatchMode=yes -o LogLevel=VERBOSE {} root@{} '{}' </dev/null",
+                  sidecar.key_file(), options, sidecar.address.to_string(), command));
+}
+
+bool says(const Outcome& outcome, std::string_view words) {
+  INFO(outcome.output);
+  return outcome.output.find(words) != std::string::npos;
+}
+
+void wait_for_sshd(const Sidecar& sidecar) {
+  static_cast<void>(ssh::dial_sshd(sidecar.at(ssh::kPort), soon(), [] {}));
+}
+
+}  // namespace
+
+TEST_CASE("sshd takes no password, no other key and no other user") {
+  Sidecar sidecar(ports({{7001, 7001}}));
+  wait_for_sshd(sidecar);
+  CHECK(says(ssh_client(sidecar, "-o PubkeyAuthentication=no -o BatchMode=no -o NumberOfPasswordPrompts=1"),
+             "Permission denied (publickey)"));
+  CHECK(says(ssh_client(sidecar, "-i /dev/null -o PreferredAuthentications=password,keyboard-interactive"),
+             "Permission denied (publickey)"));
+  CHECK(says(ssh_client(sidecar, "-l sshd"), "Permission denied (publickey)"));
+}
+
+TEST_CASE("whoever has the key runs no command of his own and forwards nothing but the lease's ports") {
+  Sidecar sidecar(ports({{7001, 7001}}));
+  const Service service(sidecar.netns.run([] { return loopback(7005); }), "inner");
+  wait_for_sshd(sidecar);
+  const auto outcome = ssh_client(sidecar, "-tt", "echo out; echo $((40+2))");
+  CHECK_FALSE(says(outcome, "42"));
+  CHECK(says(outcome, "PTY allocation request failed"));
+  CHECK(says(ssh_client(sidecar, "-o ExitOnForwardFailure=yes -N -R 0.0.0.0:7002:127.0.0.1:1"),
+             "remote port forwarding failed"));
+  CHECK(says(ssh_client(sidecar, "-o ExitOnForwardFailure=yes -N -R 0.0.0.0:0:127.0.0.1:1"),
+             "remote port forwarding failed"));
+  CHECK(says(ssh_client(sidecar, "-o ExitOnForwardFailure=yes -N -R /tmp/socket:127.0.0.1:1"),
+             "remote port forwarding failed"));
+  CHECK(says(ssh_client(sidecar, "-W 127.0.0.1:7005"), "administratively prohibited"));
+  CHECK(says(ssh_client(sidecar, "-s", "sftp"), "subsystem request failed"));
+}
+
+TEST_CASE("a session runs one command and no second one") {
+  Sidecar sidecar(ports({{7001, 7001}}));
+  const auto settings = sidecar.settings();
+  ssh::Session session(settings.dial(soon()), {.client = settings.client, .host_key = settings.host_key},
+                       soon());
+  const auto& lib = ssh::Libssh::get();
+  const auto second = lib.ssh_channel_new(session.handle());
+  int code = SSH_AGAIN;
+  CHECK(eventually([&] { return (code = lib.ssh_channel_open_session(second)) != SSH_AGAIN; }, 2s));
+  CHECK(code == SSH_ERROR);
+  CHECK(error_of([&] { session.listen(7002, soon()); }).code() == Errc::conflict);
+  session.listen(7001, soon());
+  CHECK(error_of([&] { session.listen(7001, soon()); }).code() == Errc::conflict);
+}
+
+TEST_CASE(
+    "the private keys are in no process's command line or environment, and the files are root's alone") {
+  Sidecar sidecar(ports({{7001, 7001}}));
+  const ssh::Tunnel tunnel(sidecar.settings(), soon());
+  CHECK(sidecar.netns.exec("cat /proc/[0-9]*/cmdline | tr '\\0' '\\n'").find("PRIVATE KEY") ==
+        std::string::npos);
+}
+
+TEST_CASE("another host key is not talked to") {
+  Sidecar sidecar(ports({{7001, 7001}}));
+  auto settings = sidecar.settings();
+  settings.host_key = ssh::Key::generate().public_line();
+  const auto error = error_of([&] { const ssh::Tunnel tunnel(std::move(settings), soon()); });
+  CHECK(error.code() == Errc::conflict);
+  CHECK(std::string(error.what()).starts_with("ssh handshake: what answers has another host key"));
+}
+
+TEST_CASE("a sidecar that refuses the key is an error of the login") {
+  Sidecar sidecar(ports({{7001, 7001}}));
+  auto settings = sidecar.settings();
+  settings.client = ssh::Key::generate();
+  const auto error = error_of([&] { const ssh::Tunnel tunnel(std::move(settings), soon()); });
+  CHECK(error.code() == Errc::not_authorised);
+  CHECK(std::string(error.what()).starts_with("ssh login: the sidecar refuses the key"));
+}
+
+TEST_CASE("an sshd that never answers is an error within the deadline, which names the stage") {
+  Sidecar sidecar(ports({{7001, 7001}}));
+  const auto on = [](std::uint16_t port) { return listen_on({ip("127.0.0.1"), port}); };
+  const auto silent = on(2222);
+  const Listener hangs_up(on(2223), [](Fd) {});
+  const Listener babbles(on(2224),
+                         [](const Fd& guest) { ::send(guest.get(), "HTTP/1.1 400\r\n", 14, MSG_NOSIGNAL); });
+  const Listener stops(on(2225), [](const Fd& guest) {
+    ::send(guest.get(), "SSH-2.0-OpenSSH_9.2\r\n", 21, MSG_NOSIGNAL);
+    std::array<char, 4096> buffer;
+    while (::recv(guest.get(), buffer.data(), buffer.size(), 0) > 0) {
+    }
+  });
+  const auto settings = sidecar.settings();
+  const auto attempt = [&](std::uint16_t port) {
+    const auto start = std::chrono::steady_clock::now();
+    const auto deadline = Deadline::after(700ms);
+    const auto error = error_of([&] {
+      const ssh::Session session(ssh::dial_sshd({ip("127.0.0.1"), port}, deadline, [] {}),
+                                 {.client = settings.client, .host_key = settings.host_key}, deadline);
+    });
+    CHECK(std::chrono::steady_clock::now() - start < 1500ms);
+    CHECK(error.code() == Errc::timed_out);
+    return std::string(error.what());
+  };
+  const std::string start = "ssh banner: the sidecar's sshd at 127.0.0.1:";
+  CHECK(attempt(2221) == start + "2221 does not serve: Connection refused");
+  CHECK(attempt(2222) == start + "2222 does not serve: it accepts the connection and sends no banner");
+  CHECK(attempt(2223) == start + "2223 does not serve: it hangs up before its banner");
+  CHECK(attempt(2224) == start + "2224 does not serve: what it sends is no SSH banner");
+  CHECK(attempt(2225) == "ssh handshake: the sidecar gave no answer in time");
+}

@@ -1,0 +1,174 @@
+// Many connections at once: none refused, none held up by another, and memory within bounds.
+#include "ssh/sidecar.hpp"
+#include "ssh/traffic.hpp"
+#include "support/service.hpp"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+
+using namespace hostnet;
+using namespace test;
+using namespace std::chrono_literals;
+
+namespace {
+
+void allow_descriptors(rlim_t count) {
+  rlimit limit{};
+  check_call(::getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
+  limit.rlim_cur = std::max(limit.rlim_cur, std::min(limit.rlim_max, count));
+  check_call(::setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
+}
+
+Fd deep_listener(std::uint16_t port) {
+  auto fd = loopback(port);
+  check_call(::listen(fd.get(), 4096), "listen");
+  return fd;
+}
+
+ssh::TunnelSettings one_lane(Sidecar& sidecar) {
+  auto settings = sidecar.settings();
+  settings.most_lanes = 1;
+  return settings;
+}
+
+// Of one client that sends words and gets them back, one after the other.
+std::chrono::microseconds median_round_trip(const Fd& connection, int rounds) {
+  std::vector<std::chrono::microseconds> all;
+  std::array<char, 64> words{};
+  for (int i = 0; i < rounds; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    check_call(static_cast<int>(::send(connection.get(), words.data(), words.size(), MSG_NOSIGNAL)), "send");
+    check_call(static_cast<int>(::recv(connection.get(), words.data(), words.size(), MSG_WAITALL)), "recv");
+    all.push_back(
+        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start));
+  }
+  std::ranges::nth_element(all, all.begin() + rounds / 2);
+  return all[static_cast<std::size_t>(rounds / 2)];
+}
+
+}  // namespace
+
+TEST_CASE("512 connects at once are all served") {
+  Sidecar sidecar(ports({{7001, 7001}}));
+  allow_descriptors(4096);
+  const Service service(deep_listener(7001), "hello");
+  const ssh::Tunnel tunnel(one_lane(sidecar), soon());
+  const auto burst = sidecar.container.run([&] { return connect_all(sidecar.at(7001), 512, 20s); });
+  CHECK(burst.refused == 0);
+  CHECK(greeted(burst.connected, 20s) == 512);
+  CHECK(tunnel.stats().open == 512);
+}
+
+TEST_CASE("2,000 connections are open at once, and leave nothing when they end") {
+  Sidecar sidecar(ports({{7001, 7001}}));
+  allow_descriptors(16'384);
+  const Service service(deep_listener(7001), "hello");
+  const ssh::Tunnel tunnel(one_lane(sidecar), soon());
+  const auto descriptors = open_descriptors();
+  const auto before = resident_mib();
+  {
+    std::vector<Fd> all;
+    while (all.size() < 2000) {
+      auto burst = sidecar.container.run([&] { return connect_all(sidecar.at(7001), 100, 20s); });
+      REQUIRE(burst.refused == 0);
+      REQUIRE(greeted(burst.connected, 20s) == 100);
+      std::ranges::move(burst.connected, std::back_inserter(all));
+    }
+    CHECK(tunnel.stats().open == 2000);
+    for (const auto i : {0U, 999U, 1999U}) CHECK(goes_on(all[i]));
+    MESSAGE("resident: ", resident_mib() - before, " MiB for 2,000 connections");
+    CHECK(resident_mib() < before + (kSanitized ? 512 : 64));
+  }
+  CHECK(eventually([&] { return tunnel.stats().open == 0; }, 10s));
+  CHECK(eventually([&] { return open_descriptors() <= descriptors; }, 5s));
+}
+
+TEST_CASE("256 uploads to services slower than the tunnel take bounded memory") {
+  Sidecar sidecar(ports({{7001, 7001}}));
+  allow_descriptors(4096);
+  constexpr std::size_t kEach = kSanitized ? 64U << 10 : 1U << 20;
+  std::atomic<std::size_t> arrived = 0;
+  std::atomic<bool> go = false;
+  std::size_t peak = 0;
+  const Listener service(deep_listener(7001), [&](Fd guest) {
+    while (!go) std::this_thread::sleep_for(10ms);
+    arrived += receive_pattern(guest);
+  });
+  const ssh::Tunnel tunnel(one_lane(sidecar), soon());
+  auto burst = sidecar.container.run([&] { return connect_all(sidecar.at(7001), 256, 20s); });
+  REQUIRE(burst.connected.size() == 256);
+  const auto before = resident_mib();
+  std::vector<std::jthread> clients;
+  for (const auto& connection : burst.connected) {
+    const int flags = ::fcntl(connection.get(), F_GETFL);
+    ::fcntl(connection.get(), F_SETFL, flags & ~O_NONBLOCK);
+    clients.emplace_back([&connection] {
+      send_pattern(connection, kEach);
+      ::shutdown(connection.get(), SHUT_WR);
+    });
+  }
+  const auto start = std::chrono::steady_clock::now();
+  for (; arrived < 256 * kEach && std::chrono::steady_clock::now() - start < 30s;
+       std::this_thread::sleep_for(20ms)) {
+    peak = std::max(peak, resident_mib());
+    if (std::chrono::steady_clock::now() - start > 500ms) go = true;
+  }
+  CHECK(arrived == 256 * kEach);
+  MESSAGE("resident: ", (peak - std::min(peak, before)), " MiB more at most");
+  CHECK(peak < before + (kSanitized ? 512 : 64));
+}
+
+TEST_CASE("a reader that stalls slows nobody") {
+  Sidecar sidecar(ports({{7001, 7001}, {7002, 7002}, {7003, 7003}}));
+  const Service echo(loopback(7001), "hello");
+  const Listener source(loopback(7002), [](Fd guest) { send_pattern(guest, 64U << 20); });
+  const auto never_accepts = loopback(7003);
+  const ssh::Tunnel tunnel(one_lane(sidecar), soon());
+  const auto talk = join(sidecar.container, sidecar.at(7001));
+  const auto connect_to_port = [&](std::uint16_t port) {
+    return sidecar.container.run([&] { return connect_to(sidecar.at(port)); });
+  };
+  const auto stalled_download = connect_to_port(7002);  // nobody reads it
+  const auto stalled_upload = connect_to_port(7003);
+  std::jthread upload([&] { send_pattern(stalled_upload, 64U << 20); });
+  std::this_thread::sleep_for(500ms);
+  const auto before = cpu_time();
+  CHECK(median_round_trip(talk, 50) < (kSanitized ? 100ms : 20ms));
+  std::this_thread::sleep_for(500ms);
+  CHECK(cpu_time() - before < 200ms);
+
+  const auto download = connect_to_port(7002);
+  CHECK(receive_pattern(download) == 64U << 20);
+  ::shutdown(stalled_upload.get(), SHUT_RDWR);
+}
+
+TEST_CASE("a ping on one port is quick beside bulk on another, which has a lane of its own") {
+  Sidecar sidecar(ports({{7001, 7001}, {7002, 7002}}));
+  const Service echo(loopback(7001), "hello");
+  const Listener source(loopback(7002), [](Fd guest) { send_pattern(guest, std::size_t{4} << 30); });
+  for (const unsigned lanes : {2U}) {
+    auto settings = sidecar.settings();
+    settings.most_lanes = lanes;
+    const ssh::Tunnel tunnel(std::move(settings), soon());
+    const auto talk = join(sidecar.container, sidecar.at(7001));
+    const auto alone = median_round_trip(talk, 100);
+    const auto bulk = sidecar.container.run([&] { return connect_to(sidecar.at(7002)); });
+    std::jthread reader([&](const std::stop_token& stop) {
+      std::vector<char> buffer(1U << 20);
+      while (!stop.stop_requested() && ::recv(bulk.get(), buffer.data(), buffer.size(), 0) > 0) {
+      }
+    });
+    std::this_thread::sleep_for(200ms);
+    const auto beside = median_round_trip(talk, 100);
+    MESSAGE("p50 of a round trip: ", alone.count(), " us alone, ", beside.count(), " us beside bulk, ", lanes,
+            " lanes");
+    CHECK(beside < 50ms);
+    reader.request_stop();
+    reader.join();
+  }
+}

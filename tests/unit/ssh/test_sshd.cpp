@@ -1,0 +1,66 @@
+// What the sidecar's sshd is told, as text.
+#include "ssh/sshd.hpp"
+
+#include <doctest/doctest.h>
+
+#include <string_view>
+
+using namespace hostnet::ssh;
+
+namespace {
+
+bool has_line(const std::string& text, std::string_view line) {
+  return ("\n" + text).find("\n" + std::string(line) + "\n") != std::string::npos;
+}
+
+const SshdSetup kSetup{.host_private_key = "-----BEGIN KEY-----\nx y\n-----END KEY-----\n",
+                       .client_public_key = "ssh-ed25519 AAAA",
+                       .listen_ports = {80, 5432},
+                       .lonely_limit = std::chrono::seconds{7}};
+
+}  // namespace
+
+TEST_CASE("sshd listens for the lease's ports only") {
+  CHECK(has_line(sshd_config(kSetup), "PermitListen 0.0.0.0:80 0.0.0.0:5432"));
+  CHECK(has_line(sshd_config(kSetup), "AllowTcpForwarding remote"));
+  CHECK(has_line(sshd_config(kSetup), "GatewayPorts clientspecified"));
+  CHECK(has_line(sshd_config({}), "PermitListen none"));
+}
+
+TEST_CASE("sshd lets in by key only") {
+  const auto config = sshd_config(kSetup);
+  for (const auto* line : {"Port 22", "AuthenticationMethods publickey", "PasswordAuthentication no",
+                           "KbdInteractiveAuthentication no", "PermitRootLogin prohibit-password",
+                           "AllowUsers root", "PermitTTY no", "AllowStreamLocalForwarding no",
+                           "AllowAgentForwarding no", "X11Forwarding no", "PermitTunnel no", "MaxSessions 1"})
+    CHECK_MESSAGE(has_line(config, line), line);
+}
+
+TEST_CASE("sshd notices a client that is gone") {
+  CHECK(has_line(sshd_config(kSetup), "ClientAliveInterval 2"));
+  CHECK(has_line(sshd_config(kSetup), "ClientAliveCountMax 2"));
+}
+
+TEST_CASE("the key may forward ports and run the one command that marks its session") {
+  const auto line = authorized_keys(kSetup);
+  CHECK(line.starts_with("restrict,port-forwarding,command=\""));
+  CHECK(line.ends_with("\" ssh-ed25519 AAAA\n"));
+  CHECK(line.find('\n') == line.size() - 1);
+}
+
+TEST_CASE("the environment carries the files, one variable each") {
+  const auto environment = sshd_environment(kSetup);
+  REQUIRE(environment.size() == 3);
+  CHECK(environment[0] == "TC_HOSTNET_HOST_KEY=" + kSetup.host_private_key);
+  CHECK(environment[1] == "TC_HOSTNET_AUTHORIZED_KEYS=" + authorized_keys(kSetup));
+  CHECK(environment[2] == "TC_HOSTNET_SSHD_CONFIG=" + sshd_config(kSetup));
+}
+
+TEST_CASE("the command tells no secret, forgets the variables and watches over the sessions") {
+  const auto command = sshd_command(kSetup);
+  CHECK(command.find("KEY-----") == std::string::npos);
+  CHECK(command.find("AAAA") == std::string::npos);
+  CHECK(command.find("unset TC_HOSTNET_HOST_KEY TC_HOSTNET_AUTHORIZED_KEYS TC_HOSTNET_SSHD_CONFIG") !=
+        std::string::npos);
+  CHECK(command.find("[ $lonely -lt 7 ]") != std::string::npos);
+}
