@@ -82,6 +82,15 @@ std::optional<std::string> foreign_definition(std::string_view hosts, std::strin
   return std::nullopt;
 }
 
+std::optional<Definition> definition_by_others(std::string_view hosts, std::string_view alias,
+                                               std::string_view lease) {
+  if (auto foreign = foreign_definition(hosts, alias)) return Definition{std::move(*foreign), {}};
+  while (!hosts.empty())
+    if (const auto line = take_line(hosts); line.lease != lease && gives(line, alias))
+      return Definition{std::string(line.address), std::string(line.lease)};
+  return std::nullopt;
+}
+
 bool defines(std::string_view hosts, std::string_view alias) {
   while (!hosts.empty())
     if (gives(take_line(hosts), alias)) return true;

@@ -21,6 +21,16 @@ std::string alias_line(std::string_view alias, Ipv4 address, std::string_view le
 /// The address text of the first line that defines `alias` and is not ours; nullopt when there is none.
 std::optional<std::string> foreign_definition(std::string_view hosts, std::string_view alias);
 
+/// A line that gives a name an address.
+struct Definition {
+  std::string address;  ///< As it stands there.
+  std::string lease;    ///< Whose line of ours it is; empty for one of the user's own.
+};
+
+/// Who else than `lease` gives `alias` an address: the user, else another lease; nullopt when nobody does.
+std::optional<Definition> definition_by_others(std::string_view hosts, std::string_view alias,
+                                               std::string_view lease);
+
 /// Whether any line, ours or not, gives `alias`.
 bool defines(std::string_view hosts, std::string_view alias);
 

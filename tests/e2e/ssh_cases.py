@@ -29,6 +29,7 @@ class SshCase(HostCase):
         self.container("app", "--network", "web")
 
     def expose_by_ssh(self, *arguments):
+        self.addCleanup(self.tc_hostnet, "release", "--all")  # a sidecar keeps its network from being removed
         return self.expose("--via", "ssh", *arguments)
 
     def sidecars(self):
