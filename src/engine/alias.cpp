@@ -5,7 +5,6 @@
 #include "core/file.hpp"
 #include "core/strings.hpp"
 #include "engine/container_file.hpp"
-#include "engine/hosts_file.hpp"
 #include "hostnet/error.hpp"
 
 #include <fcntl.h>
@@ -109,6 +108,14 @@ AliasRecord alias_record(const Container& container) {
   return record;
 }
 
+Error already_defined(std::string_view alias, std::string_view container, const Definition& by) {
+  const auto what = fmt::format("host port exposure: {} is already defined in container {}, as {}", alias,
+                                container.substr(0, 12), quote(by.address));
+  if (by.lease.empty()) return {Errc::conflict, what, std::string(kByHand)};
+  return {Errc::conflict, fmt::format("{} by lease {}", what, by.lease),
+          "release that lease first, or ask for all the ports at once"};
+}
+
 AliasResult write_alias(const AliasRecord& record, std::string_view alias, Ipv4 address,
                         std::string_view lease, std::span<const Ipv4> as_good) {
   const auto file = hold_container_hosts(record.pid, record.pid_start);
@@ -120,14 +127,11 @@ AliasResult write_alias(const AliasRecord& record, std::string_view alias, Ipv4 
 
   const Fd fd = open_locked(*file, on_host, O_RDWR | O_APPEND);
   const auto before = read_all(fd.get(), kLargestHostsFile);
-  if (const auto theirs = foreign_definition(before, alias)) {
-    const auto given = Ipv4::parse(*theirs);
-    if (given == address || (given && std::ranges::find(as_good, *given) != as_good.end()))
-      return AliasResult::already_there;
-    throw Error(Errc::conflict,
-                fmt::format("host port exposure: {} is already defined in container {}, as {}", alias,
-                            short_id(record.container), quote(*theirs)),
-                std::string(kByHand));
+  if (const auto others = definition_by_others(before, alias, lease)) {
+    const auto given = Ipv4::parse(others->address);
+    const bool good = given && (*given == address || std::ranges::find(as_good, *given) != as_good.end());
+    if (!good) throw already_defined(alias, record.container, *others);
+    if (others->lease.empty()) return AliasResult::already_there;
   }
   const auto after = with_alias(before, alias, address, lease);
   write_all(fd.get(), std::string_view(after).substr(before.size()));

@@ -35,6 +35,8 @@
 
 #include "core/ipv4.hpp"
 #include "engine/client.hpp"
+#include "engine/hosts_file.hpp"
+#include "hostnet/error.hpp"
 
 #include <sys/types.h>
 
@@ -67,12 +69,16 @@ enum class AliasResult {
 
 /// Adds the alias; written, without a second line, when this lease has it there already. `as_good` are the
 /// other addresses that lead where `address` does, such as the one that the engine puts for `host-gateway`.
-/// @throws Error: conflict ("host port exposure … already defined") when the user's own entry gives another
-/// address or the container's hosts file is one that the user mounted there, not_found when the container has
-/// gone, not_authorised (CAP_SYS_PTRACE and write access are needed), timed_out when somebody holds a lock on
-/// the file for more than two seconds, failure.
+/// @throws Error: conflict (already_defined()) when the user's own entry or another lease gives another
+/// address, or the container's hosts file is one that the user mounted there, not_found when the container
+/// has gone, not_authorised (CAP_SYS_PTRACE and write access are needed), timed_out when somebody holds a
+/// lock on the file for more than two seconds, failure.
 AliasResult write_alias(const AliasRecord& record, std::string_view alias, Ipv4 address,
                         std::string_view lease, std::span<const Ipv4> as_good = {});
+
+/// What both ways of writing the alias throw when somebody else has given it another address: conflict, "host
+/// port exposure: … is already defined in container …".
+Error already_defined(std::string_view alias, std::string_view container, const Definition& by);
 
 /// Removes what write_alias() added for this lease. Nothing when the container or the line is gone. @throws
 /// Error.
