@@ -2,7 +2,6 @@
 #include "engine/exec_alias.hpp"
 
 #include "core/strings.hpp"
-#include "engine/hosts_file.hpp"
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
@@ -23,36 +22,24 @@ std::string run_inside(Containers& containers, std::string_view id, std::vector<
       Errc::failure,
       fmt::format("cannot {} the hosts file of container {}: {}", what, id.substr(0, 12),
                   missing ? fmt::format("it has no {}", program) : std::string(said)),
-      fmt::format("start the container with --add-host, or use a user-defined network, and add --no-alias"));
-}
-
-std::string hosts_of_running(Containers& containers, std::string_view id, Deadline deadline) {
-  return run_inside(containers, id, {"cat", "/etc/hosts"}, "read", deadline);
+      "expose to a user-defined network, where the name needs no hosts file: --network; or add --no-alias");
 }
 
 }  // namespace
 
 std::string read_hosts_inside(Containers& containers, std::string_view id, Deadline deadline) {
-  return hosts_of_running(containers, id, deadline);
+  return run_inside(containers, id, {"cat", "/etc/hosts"}, "read", deadline);
 }
 
 AliasResult write_alias_inside(Containers& containers, std::string_view id, std::string_view alias,
                                Ipv4 address, std::string_view lease, Deadline deadline) {
-  const auto hosts = hosts_of_running(containers, id, deadline);
-  if (const auto foreign = foreign_definition(hosts, alias)) {
-    if (*foreign == address.to_string()) return AliasResult::already_there;
-    throw Error(Errc::conflict,
-                fmt::format("host port exposure {} already defined in the hosts file of container {} as {}",
-                            alias, id.substr(0, 12), quote(*foreign)),
-                "remove that entry, or use --no-alias");
+  const auto hosts = read_hosts_inside(containers, id, deadline);
+  if (const auto others = definition_by_others(hosts, alias, lease)) {
+    if (Ipv4::parse(others->address) != address) throw already_defined(alias, id, *others);
+    if (others->lease.empty()) return AliasResult::already_there;
   }
   const auto wanted = with_alias(hosts, alias, address, lease);
   if (wanted == hosts) return AliasResult::written;
-  if (defines(hosts, alias))
-    throw Error(Errc::conflict,
-                fmt::format("host port exposure {} already defined in container {} by another lease", alias,
-                            id.substr(0, 12)),
-                "release that lease first, or ask for all the ports at once: see tc-hostnet list");
   run_inside(containers, id,
              {"sh", "-c", R"(printf %s "$1" >>/etc/hosts)", "sh", wanted.substr(hosts.size())}, "write",
              deadline);
@@ -62,7 +49,7 @@ AliasResult write_alias_inside(Containers& containers, std::string_view id, std:
 void remove_alias_inside(Containers& containers, std::string_view id, std::string_view lease,
                          Deadline deadline) {
   try {
-    const auto hosts = hosts_of_running(containers, id, deadline);
+    const auto hosts = read_hosts_inside(containers, id, deadline);
     const auto wanted = without_alias(hosts, lease);
     if (wanted == hosts) return;
     run_inside(containers, id, {"sh", "-c", R"(printf %s "$1" >/etc/hosts)", "sh", wanted}, "write",

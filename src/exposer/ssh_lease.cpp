@@ -168,8 +168,14 @@ void SshLease::set_up(const SshTarget& target, Deadline deadline) {
 void SshLease::write_aliases(Ipv4 address, Deadline deadline) {
   if (record_.alias_in.empty()) return;
   engine::Client client(settings_.engine);
-  for (const auto& container : record_.alias_in)
-    write_container_alias(client, container, address, id, deadline);
+  for (std::size_t i = 0; i < record_.alias_in.size(); ++i) {
+    try {
+      write_container_alias(client, record_.alias_in[i], address, id, deadline);
+    } catch (...) {
+      record_.alias_in.resize(i);  // nothing was written there, or after it
+      throw;
+    }
+  }
 }
 
 // Every step is tried even when one fails; returns what failed.
