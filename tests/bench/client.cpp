@@ -13,9 +13,12 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <cstdio>
 #include <cstring>
 #include <stdexcept>
 #include <string>
+#include <thread>
+#include <vector>
 
 namespace hostnet::bench {
 namespace {
@@ -24,7 +27,7 @@ using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
 
 constexpr Seconds kWarmUp{0.05};
-constexpr std::size_t kConcurrentConnects = 8;
+constexpr std::size_t kHeld = 2000;
 
 Clock::time_point after(Seconds span) {
   return Clock::now() + std::chrono::duration_cast<Clock::duration>(span);
@@ -94,6 +97,12 @@ void check_pong(const std::array<char, kPing>& ping, const std::array<char, kPin
   if (ping != pong) throw std::runtime_error("request: the echo differs from what was sent");
 }
 
+double quantile(std::vector<double>& values, double q) {
+  const auto at = values.begin() + static_cast<std::ptrdiff_t>(q * static_cast<double>(values.size() - 1));
+  std::nth_element(values.begin(), at, values.end());
+  return *at;
+}
+
 /// One connection, one request in flight; prints the rate and the latencies' quantiles.
 void request(const sockaddr_in& server, Seconds span) {
   const Fd fd = connect_to(server);
@@ -117,13 +126,9 @@ void request(const sockaddr_in& server, Seconds span) {
     before = now;
   }
   const double elapsed = seconds_since(start);
-  const auto quantile = [&micros](double q) {
-    const auto at = micros.begin() + static_cast<std::ptrdiff_t>(q * static_cast<double>(micros.size() - 1));
-    std::nth_element(micros.begin(), at, micros.end());
-    return *at;
-  };
   fmt::print("{{\"request\": {}, \"p50\": {}, \"p99\": {}, \"count\": {}}}\n",
-             static_cast<double>(micros.size()) / elapsed, quantile(0.5), quantile(0.99), micros.size());
+             static_cast<double>(micros.size()) / elapsed, quantile(micros, 0.5), quantile(micros, 0.99),
+             micros.size());
 }
 
 class Epoll {
@@ -150,17 +155,20 @@ class Epoll {
   std::array<epoll_event, 64> events_{};
 };
 
-/// Keep-alive requests/s over `connections` connections, one request in flight on each.
-double request_many(const sockaddr_in& server, Seconds span, std::size_t connections) {
+/// Keep-alive requests/s over `connections` connections, one request in flight on each; prints the rate and
+/// the latencies' quantiles.
+void request_many(const sockaddr_in& server, Seconds span, std::size_t connections) {
   struct Slot {
     Fd fd;
     std::uint64_t turn = 0;
+    Clock::time_point asked;
     std::array<char, kPing> ping{};
   };
   std::vector<Slot> slots(connections);
   Epoll epoll;
   const auto send_next = [&slots](std::size_t i) {
     slots[i].ping = ping_of(i, ++slots[i].turn);
+    slots[i].asked = Clock::now();
     send_all(slots[i].fd.get(), slots[i].ping.data(), kPing);
   };
   for (std::size_t i = 0; i < connections; ++i) {
@@ -168,10 +176,11 @@ double request_many(const sockaddr_in& server, Seconds span, std::size_t connect
     send_all(slots[i].fd.get(), "e", 1);
     epoll.set(EPOLL_CTL_ADD, slots[i].fd.get(), EPOLLIN, i);
   }
+  std::vector<double> micros;
   const auto run_for = [&](Seconds duration) {
     const auto start = Clock::now();
     const auto deadline = after(duration);
-    std::size_t answered = 0;
+    micros.clear();
     std::size_t in_flight = connections;
     for (std::size_t i = 0; i < connections; ++i) send_next(i);
     while (in_flight > 0)
@@ -179,21 +188,42 @@ double request_many(const sockaddr_in& server, Seconds span, std::size_t connect
         std::array<char, kPing> pong{};
         receive_all(slots[i].fd.get(), pong.data(), pong.size());
         check_pong(slots[i].ping, pong);
-        ++answered;
-        if (Clock::now() < deadline) return send_next(i);
+        const auto now = Clock::now();
+        micros.push_back(std::chrono::duration<double, std::micro>(now - slots[i].asked).count());
+        if (now < deadline) return send_next(i);
         --in_flight;
       });
-    return static_cast<double>(answered) / seconds_since(start);
+    return static_cast<double>(micros.size()) / seconds_since(start);
   };
   run_for(kWarmUp);
-  return run_for(span);
+  const double rate = run_for(span);
+  fmt::print("{{\"request{0}\": {1}, \"p50_{0}\": {2}, \"p99_{0}\": {3}}}\n", connections, rate,
+             quantile(micros, 0.5), quantile(micros, 0.99));
+}
+
+/// Many connections at once, each of them used, held for a while; prints how many once they are there.
+void hold(const sockaddr_in& server, Seconds span) {
+  std::vector<Fd> sockets;
+  while (sockets.size() < kHeld) {
+    const auto first = sockets.size();
+    for (int i = 0; i < 50; ++i) sockets.push_back(connect_to(server));
+    for (auto i = first; i < sockets.size(); ++i) send_all(sockets[i].get(), "p", 1);
+    for (auto i = first; i < sockets.size(); ++i) {
+      char answer = 0;
+      receive_all(sockets[i].get(), &answer, 1);
+      if (answer != 'p') throw std::runtime_error("hold: wrong answer");
+    }
+  }
+  fmt::print("{{\"hold\": {}}}\n", sockets.size());
+  std::fflush(stdout);
+  std::this_thread::sleep_for(span);
 }
 
 /// New connections/s: connect, a byte each way, close. The close is a reset, so that neither end keeps the
 /// port busy in TIME_WAIT and the next round finds all ports free.
-double connect_many(const sockaddr_in& server, Seconds span) {
-  std::array<Fd, kConcurrentConnects> sockets;
-  std::array<bool, kConcurrentConnects> asked{};
+double connect_many(const sockaddr_in& server, Seconds span, std::size_t at_once) {
+  std::vector<Fd> sockets(at_once);
+  std::vector<bool> asked(at_once);
   Epoll epoll;
   const auto start_one = [&](std::size_t i) {
     sockets[i] = start_connect(server);
@@ -203,8 +233,8 @@ double connect_many(const sockaddr_in& server, Seconds span) {
   const auto deadline = after(span);
   const auto start = Clock::now();
   std::size_t done = 0;
-  std::size_t open = kConcurrentConnects;
-  for (std::size_t i = 0; i < kConcurrentConnects; ++i) start_one(i);
+  std::size_t open = at_once;
+  for (std::size_t i = 0; i < at_once; ++i) start_one(i);
   while (open > 0)
     epoll.wait([&](std::size_t i) {
       const int fd = sockets[i].get();
@@ -261,10 +291,15 @@ void run_client(const Arguments& arguments) {
   } else if (metric == "request") {
     request(server, span);
   } else if (metric == "request32") {
-    fmt::print("{{\"request32\": {}}}\n", request_many(server, span, 32));
-  } else if (metric == "connect") {
-    connect_many(server, kWarmUp);
-    fmt::print("{{\"connect\": {}}}\n", connect_many(server, span));
+    request_many(server, span, 32);
+  } else if (metric == "request256") {
+    request_many(server, span, 256);
+  } else if (metric == "connect" || metric == "connect32") {
+    const std::size_t at_once = metric == "connect" ? 8 : 32;
+    connect_many(server, kWarmUp, at_once);
+    fmt::print("{{\"{}\": {}}}\n", metric, connect_many(server, span, at_once));
+  } else if (metric == "hold") {
+    hold(server, span);
   } else {
     throw std::invalid_argument("no such metric: " + std::string(metric));
   }

@@ -21,6 +21,7 @@ class Failed(Exception):
 class Tools:
     loadgen: Path
     command: Path  # tc-hostnet
+    tunnel: Path
 
 
 def run(command, check=True):
@@ -97,6 +98,7 @@ class Server:
             raise Failed("the server did not start")
 
 
-def background(command):
+def background(command, stderr=None):
     """A program that runs until this one ends: the process namespace takes it along."""
-    return subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    return subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                            stderr=stderr)

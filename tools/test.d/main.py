@@ -45,6 +45,8 @@ def main():
         if build.make(TSAN, report):
             programs.run(TSAN, "unit", report, only="core")
             programs.run(TSAN, "netns", report, only="exposer")
+            programs.run(TSAN, "netns", report, only="ssh")
+            programs.run(TSAN, "unit", report, only="ssh")
         fuzz.run(report)
     return report.finish()
 

@@ -1,0 +1,206 @@
+"""The ssh path against OpenSSH's `ssh -N -R` into the same sidecar: one sshd, one run, interleaved."""
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import report
+from testbed import BRIDGE, GATEWAY, TIMEOUT, Bed, Failed, Server, background, run
+
+SIDECAR = "198.18.0.9"
+REFERENCE = "ssh -R"
+OURS = "tc-hostnet ssh"
+
+# Variant → the port that the container dials for most figures, and a second one for the ping beside bulk.
+PORTS = {OURS: (7001, 7011), REFERENCE: (7002, 7012), "ssh -R, aes128-gcm": (7003, 7013)}
+CIPHER = {"ssh -R, aes128-gcm": ["-c", "aes128-gcm@openssh.com"]}
+
+# Figure → heading, unit, whether less is better, and the goal for its ratio to the reference, if there is one.
+FIGURES = {
+    "upload": ("bulk to host", "MB/s", False, 1.45),
+    "download": ("bulk from host", "MB/s", False, 1.45),
+    "connect32": ("new conns/s at 32", "/s", False, 1.0),
+    "request": ("req/s, 1 conn", "/s", False, None),
+    "request32": ("req/s, 32 conns", "/s", False, 1.0),
+    "request256": ("req/s, 256 conns", "/s", False, 1.3),
+    "p99_256": ("p99 at 256", "µs", True, 0.35),
+    "rss": ("RSS at 2,000 conns", "MiB", True, 0.25),
+}
+# These are judged as they are, not as ratios.
+ABSOLUTE = {
+    "fairness": ("slowest of 8 bulk streams to fastest", "", False, 0.6),
+    "beside": ("p50 of a ping beside bulk on another port", "µs", True, 1000),
+}
+RATES = ("upload", "download", "connect32", "request", "request32", "request256")
+
+# A /run and an /etc of its own: the start command writes to both. $1 is that command.
+CONTAINER = r"""set -e
+mount -t tmpfs tmpfs /run
+mkdir /run/etc
+cp /etc/group /etc/nsswitch.conf /etc/ld.so.cache /run/etc/
+printf 'root:x:0:0::/:/bin/sh\nsshd:x:100:65534::/run/sshd:/bin/false\n' >/run/etc/passwd
+printf 'root:*:19000:0:99999:7:::\nsshd:!:19000::::::\n' >/run/etc/shadow
+mount --bind /run/etc /etc
+exec sh -c "$1" """
+
+
+class Sidecar:
+    """Debian's sshd as a sidecar would run it, on the bed's bridge; our tunnel, and ssh's, one process each."""
+
+    def __init__(self, bed, tools, folder):
+        self.bed, self.tools = bed, tools
+        self.pids = {}
+        folder = Path(folder)
+        run(["ip", "netns", "add", "sidecar"])
+        run(["ip", "-n", bed.namespaces[0], "link", "add", "veth9", "type", "veth", "peer", "name", "eth0", "netns",
+             "sidecar"])
+        run(["ip", "-n", bed.namespaces[0], "link", "set", "veth9", "master", BRIDGE, "up"])
+        for words in (["link", "set", "lo", "up"], ["addr", "add", f"{SIDECAR}/24", "dev", "eth0"],
+                      ["link", "set", "eth0", "up"]):
+            run(["ip", "-n", "sidecar", *words])
+        words = [f"{port}={port}" for port in PORTS[OURS]]
+        words += [f"+{port}" for name in PORTS if name != OURS for port in PORTS[name]]
+        self.tunnel = subprocess.Popen([str(word) for word in bed.on_host(tools.tunnel, folder, *words)],
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if self.tunnel.stdout.readline() != "prepared\n":
+            raise Failed("the tunnel did not start")
+        environment = dict(item.split("=", 1) for item in (folder / "environment").read_text().split("\0") if item)
+        background(["ip", "netns", "exec", "sidecar", "unshare", "--mount",
+                    "--propagation", "private", "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+                    *[f"{name}={value}" for name, value in environment.items()],
+                    "sh", "-c", CONTAINER, "sh", (folder / "command").read_text()],
+                   stderr=subprocess.DEVNULL)
+        self.tunnel.stdin.write(f"{SIDECAR}\n")
+        self.tunnel.stdin.flush()
+        line = self.tunnel.stdout.readline()
+        if not line:
+            raise Failed("the tunnel did not come up")
+        self.start = json.loads(line)
+        self.pids[OURS] = self.tunnel.pid
+        for name in PORTS:
+            if name != OURS:
+                self.pids[name] = self.start_ssh(name, folder / "key").pid
+
+    def start_ssh(self, name, key):
+        forwards = [word for port in PORTS[name] for word in ("-R", f"0.0.0.0:{port}:127.0.0.1:{port}")]
+        return background(self.bed.on_host(
+            "ssh", "-F", "none", "-N", "-i", key, "-o", "IdentitiesOnly=yes", "-o",
+            "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o",
+            "ExitOnForwardFailure=yes", *CIPHER.get(name, []), *forwards, f"root@{SIDECAR}"))
+
+    def client(self, metric, port, seconds):
+        return [str(word) for word in self.bed.in_container(self.tools.loadgen, "client", metric,
+                                                            f"{SIDECAR}:{port}", seconds)]
+
+    def measure(self, metric, port, seconds):
+        return json.loads(run(self.client(metric, port, seconds))[1])
+
+    def wait_until_reached(self):
+        for name, ports in PORTS.items():
+            for port in ports:
+                for _ in range(100):
+                    if run(self.client("check", port, 1), check=False)[0] == 0:
+                        break
+                    time.sleep(0.05)
+                else:
+                    raise Failed(f"{name}: the container does not reach {SIDECAR}:{port}")
+
+    def together(self, metric, port, seconds, count):
+        """The same by several clients at once."""
+        clients = [subprocess.Popen(self.client(metric, port, seconds), stdout=subprocess.PIPE, text=True)
+                   for _ in range(count)]
+        said = [client.communicate(timeout=TIMEOUT)[0] for client in clients]
+        if any(client.returncode for client in clients):
+            raise Failed(f"{metric} by {count} clients at once failed")
+        return [json.loads(text)[metric] for text in said]
+
+    def fairness(self, name, seconds):
+        rates = self.together("download", PORTS[name][0], max(seconds, 1), 8)
+        return {"fairness": min(rates) / max(rates)}
+
+    def beside(self, name, seconds):
+        bulk = subprocess.Popen(self.client("download", PORTS[name][0], 2 * seconds + 1), stdout=subprocess.DEVNULL)
+        time.sleep(0.4)
+        try:
+            return {"beside": self.measure("request", PORTS[name][1], seconds)["p50"]}
+        finally:
+            bulk.wait(TIMEOUT)
+
+    def rss(self, name):
+        holder = subprocess.Popen(self.client("hold", PORTS[name][0], 0.5), stdout=subprocess.PIPE, text=True)
+        if not holder.stdout.readline():
+            raise Failed(f"{name}: 2,000 connections could not be held")
+        with open(f"/proc/{self.pids[name]}/status") as status:
+            resident = next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+        holder.communicate(timeout=TIMEOUT)
+        return {"rss": resident / 1024}
+
+
+def measure(sidecar, rounds, seconds):
+    """Variant → figure → one value a round; all variants of one metric right after each other, in random order."""
+    values = {name: {figure: [] for figure in (*FIGURES, *ABSOLUTE)} for name in PORTS}
+    # Memory last: an allocator does not give back what 2,000 connections took.
+    runs = [lambda name, metric=metric: sidecar.measure(metric, PORTS[name][0], seconds) for metric in RATES]
+    runs += [lambda name: sidecar.fairness(name, seconds), lambda name: sidecar.beside(name, seconds)]
+    for number in range(rounds):
+        for one in [*runs, sidecar.rss] if number + 1 == rounds else runs:
+            for name in random.sample(list(PORTS), len(PORTS)):
+                for figure, value in one(name).items():
+                    if figure in values[name]:
+                        values[name][figure].append(value)
+        if sys.stderr.isatty():
+            print(f"\rround {number + 1} of {rounds}", end="\n" if number + 1 == rounds else "", file=sys.stderr)
+    for of in values.values():
+        of["rss"] *= rounds  # measured once; the tables take one value a round
+    return values
+
+
+def verdict(facts, spread):
+    """By the median; a goal that lies between the quartiles is not decided by this run, and it says so."""
+    heading, unit, less, goal = facts
+    def met(value):
+        return value <= goal if less else value >= goal
+    word = "met" if met(spread["median"]) else "missed"
+    unsure = ", within the spread" if met(spread["q1"]) != met(spread["q3"]) else ""
+    return f"{heading} {word} ({report.plain(spread['median'])} {unit}".rstrip() + f", goal {goal}{unsure})"
+
+
+def bench(tools, quick):
+    rounds, seconds = (5, 0.3) if quick else (11, 0.7)
+    if not os.access("/usr/sbin/sshd", os.X_OK):
+        raise Failed("there is no /usr/sbin/sshd: install openssh-server")
+    # For 2,000 connections; those who are started inherit it.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    bed = Bed("ssh", tools)
+    Server(tools, {bed: [f"127.0.0.1:{port}" for ports in PORTS.values() for port in ports]})
+    with tempfile.TemporaryDirectory() as folder:
+        sidecar = Sidecar(bed, tools, folder)
+        sidecar.wait_until_reached()
+        values = measure(sidecar, rounds, seconds)
+
+    absolute = {name: {figure: report.summary(list_of) for figure, list_of in of.items()}
+                for name, of in values.items()}
+    ratio = {name: {figure: report.ratios(of[figure], values[REFERENCE][figure]) for figure in FIGURES}
+             for name, of in values.items()}
+    print(f"\nThe ssh path, {rounds} rounds of {seconds} s a cell: median ratio to `ssh -N -R` with its default cipher "
+          f"(quartiles). Rates: more is better; latencies and memory: less is.\n")
+    report.table(["path"] + [facts[0] for facts in FIGURES.values()],
+                 [[f"{REFERENCE} itself"] + [f"{report.plain(absolute[REFERENCE][figure]['median'])} {facts[1]}"
+                                             for figure, facts in FIGURES.items()]] +
+                 [[name] + [report.cell(row[figure]) for figure in FIGURES]
+                  for name, row in ratio.items() if name != REFERENCE])
+    report.table(["path"] + [facts[0] for facts in ABSOLUTE.values()],
+                 [[name] + [report.cell(of[figure]) for figure in ABSOLUTE] for name, of in absolute.items()])
+    print(f"Start of the tunnel: key exchange {sidecar.start['handshake_us'] / 1000:.1f} ms, login "
+          f"{sidecar.start['login_us'] / 1000:.1f} ms, forwards {sidecar.start['forwards_us'] / 1000:.1f} ms; cipher "
+          f"{sidecar.start['cipher']}")
+    verdicts = [verdict(facts, ratio[OURS][figure]) for figure, facts in FIGURES.items() if facts[3] is not None]
+    verdicts += [verdict(facts, absolute[OURS][figure]) for figure, facts in ABSOLUTE.items()]
+    print("Goals: " + "; ".join(verdicts), flush=True)
+    return {"rounds": rounds, "seconds": seconds, "start": sidecar.start, "absolute": absolute,
+            "ratio_to_ssh": ratio}
