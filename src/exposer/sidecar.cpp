@@ -83,8 +83,7 @@ void Sidecar::create(const engine::ContainerSpec& spec, Deadline deadline) {
 SidecarPlace Sidecar::look(Deadline deadline) const {
   engine::Client client(engine_);
   const auto container = client.container(id_, deadline);
-  if (!container.running)
-    throw Error(Errc::failure, fmt::format("sidecar start: it has ended at once: {}", last_words()));
+  if (!container.running) throw Error(Errc::failure, "sidecar start: it has ended at once");
   SidecarPlace place;
   // It is on one network; which name that has here differs between engines.
   const auto endpoint =
@@ -115,6 +114,7 @@ Fd Sidecar::dial(Deadline deadline) {
   }
   try {
     return ssh::dial_sshd(sshd, deadline, [&] {
+      listen_to_it();
       const auto now = look(deadline);
       const std::lock_guard lock(mutex_);
       const bool moved = now.sshd != sshd;
@@ -127,17 +127,24 @@ Fd Sidecar::dial(Deadline deadline) {
   }
 }
 
-std::string Sidecar::last_words() const noexcept {
+std::string Sidecar::last_words() noexcept {
+  listen_to_it();
+  const std::lock_guard lock(mutex_);
+  return words_;
+}
+
+void Sidecar::listen_to_it() noexcept {
   try {
     engine::Client client(engine_);
     engine::Containers containers(client);
-    std::string out;
+    std::string said;
     for (const auto line : split(containers.last_output(id_, 5, Deadline::after(seconds{2})), '\n'))
       if (const auto text = trim(line); !text.empty())
-        out += fmt::format("{}{}", out.empty() ? "" : " | ", text);
-    return out;
+        said += fmt::format("{}{}", said.empty() ? "" : " | ", text);
+    const std::lock_guard lock(mutex_);
+    if (!said.empty()) words_ = std::move(said);
   } catch (const std::exception&) {
-    return {};
+    // Gone, most likely: what it said before stands.
   }
 }
 

@@ -37,14 +37,16 @@ class Sidecar {
   /// A connection on which its sshd's banner waits. Where it does not answer, it is looked up anew.
   /// @throws Error: not_found when it is gone, timed_out.
   Fd dial(Deadline deadline);
-  /// Its last words, one line; empty when it said nothing or cannot be asked.
-  [[nodiscard]] std::string last_words() const noexcept;
+  /// What it said last, one line; empty when that is not known. It is asked while dial() waits for it, for
+  /// the engine forgets a container's words with the container.
+  [[nodiscard]] std::string last_words() noexcept;
   /// Removes it with its anonymous volumes. Idempotent. @throws Error.
   void remove(Deadline deadline);
 
  private:
   void create(const engine::ContainerSpec& spec, Deadline deadline);
   SidecarPlace look(Deadline deadline) const;
+  void listen_to_it() noexcept;
 
   engine::Address engine_;
   std::string network_;
@@ -52,6 +54,7 @@ class Sidecar {
   std::string id_;
   mutable std::mutex mutex_;
   SidecarPlace place_;
+  std::string words_;
   bool removed_ = false;
 };
 

@@ -68,14 +68,9 @@ class SshExposer : public Exposer {
     const std::lock_guard lock(mutex_);
     clear_dead_tunnels(*store_, deadline);
     auto owner = owner_.lock();
-    for (int attempt = 0; !owner; ++attempt) {
-      try {
-        store_->make_folder();
-        owner = std::make_shared<state::Owner>(store_->folder());
-      } catch (const Error& error) {
-        // Another process has tidied the folder away between the two.
-        if (error.sys_errno() != ENOENT || attempt == 5) throw;
-      }
+    if (!owner) {
+      const auto locked = store_->lock();
+      owner = std::make_shared<state::Owner>(store_->folder());
     }
     owner_ = owner;
     return {.engine = engine_,

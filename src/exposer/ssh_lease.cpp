@@ -311,7 +311,6 @@ void clear_dead_tunnels(const state::TunnelStore& store, Deadline deadline) {
     if (store.is_alive(record)) continue;
     try {
       clear_away(store, record, deadline);
-      store.remove_dead(record);
       log::info("lease {}: its owner has died; its sidecar is gone", record.id);
     } catch (const std::exception& error) {
       log::warn("{}", error.what());

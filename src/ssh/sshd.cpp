@@ -57,7 +57,9 @@ std::vector<std::string> sshd_environment(const SshdSetup& setup) {
 }
 
 std::string sshd_command(const SshdSetup& setup) {
-  // Some images lock root's account altogether ("!"), which forbids keys as well; "*" forbids passwords only.
+  // An sshd that ends by itself leaves two seconds to ask why, for the engine forgets a container's words
+  // with the container. Some images lock root's account altogether ("!"), which forbids keys as well; "*"
+  // forbids passwords only.
   return fmt::format(
       R"sh(umask 077; d=/run/tc-hostnet; mkdir -p $d /run/sshd /var/empty
 printf %s "$TC_HOSTNET_HOST_KEY" >$d/host_key
@@ -75,8 +77,9 @@ while kill -0 $sshd && [ $lonely -lt {} ]; do
   if [ -e "$1" ]; then lonely=0; else lonely=$((lonely+1)); fi
 done 2>/dev/null
 kill $sshd
-wait $sshd)sh",
-      setup.lonely_limit.count());
+wait $sshd
+[ $lonely -ge {} ] || sleep 2)sh",
+      setup.lonely_limit.count(), setup.lonely_limit.count());
 }
 
 }  // namespace hostnet::ssh

@@ -17,14 +17,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
-#include <ctime>
 
 namespace hostnet::state {
 namespace {
 
 using Json = nlohmann::json;
 constexpr int kSchema = 1;
-constexpr std::time_t kNewOwner = 10;  // seconds
 
 std::filesystem::path base_folder(const std::string& configured) {
   if (!configured.empty() || ::geteuid() == 0 || std::getenv("TC_HOSTNET_RUNTIME_DIR") != nullptr)
@@ -34,15 +32,20 @@ std::filesystem::path base_folder(const std::string& configured) {
   return fmt::format("/tmp/tc-hostnet-{}", ::geteuid());
 }
 
-void make_private(const std::filesystem::path& folder) {
+// @return false when it was tidied away by another process in this moment.
+bool make_private(const std::filesystem::path& folder) {
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
     throw Error::from_errno(fmt::format("create {}", folder.string()), errno);
   struct stat status {};
-  if (::lstat(folder.c_str(), &status) != 0) throw Error::from_errno(folder.string(), errno);
+  if (::lstat(folder.c_str(), &status) != 0) {
+    if (errno == ENOENT) return false;
+    throw Error::from_errno(folder.string(), errno);
+  }
   if (!S_ISDIR(status.st_mode) || status.st_uid != ::geteuid() || (status.st_mode & 022) != 0)
     throw Error(Errc::not_authorised,
                 fmt::format("{} is not a folder that only this user may write", folder.string()),
                 "remove it, or set TC_HOSTNET_RUNTIME_DIR to another place");
+  return true;
 }
 
 }  // namespace
@@ -131,12 +134,25 @@ TunnelRecord tunnel_record_from_json(std::string_view text) {
 
 TunnelStore::TunnelStore(const std::string& configured) : folder_(base_folder(configured) / "ssh") {}
 
-void TunnelStore::make_folder() const {
-  make_private(folder_.parent_path());
-  make_private(folder_);
+Fd TunnelStore::lock() const {
+  for (;;) {
+    make_private(folder_.parent_path());
+    if (!make_private(folder_)) continue;
+    Fd folder(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!folder && errno == ENOENT) continue;
+    if (!folder) throw Error::from_errno(fmt::format("open {}", folder_.string()), errno);
+    lock_file(folder.get(), Deadline::never());
+    struct stat held {};
+    struct stat there {};
+    if (::fstat(folder.get(), &held) == 0 && ::stat(folder_.c_str(), &there) == 0 &&
+        held.st_ino == there.st_ino)
+      return folder;
+    // It was tidied away while we waited.
+  }
 }
 
 void TunnelStore::save(const TunnelRecord& record) const {
+  const auto locked = lock();
   replace_file(folder_ / (record.id + ".json"), tunnel_record_to_json(record), 0600);
 }
 
@@ -144,23 +160,19 @@ void TunnelStore::remove(const std::string& id) const noexcept {
   ::unlink((folder_ / (id + ".json")).c_str());
 }
 
-void TunnelStore::remove_dead(const TunnelRecord& record) const noexcept {
-  remove(record.id);
-  ::unlink((folder_ / "owners" / record.owner.token).c_str());
-}
-
 void TunnelStore::tidy() const noexcept {
+  const Fd locked(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!locked || ::flock(locked.get(), LOCK_EX) != 0) return;
   const auto owners = folder_ / "owners";
   std::error_code error;
   for (std::filesystem::directory_iterator entry(owners, error), end; !error && entry != end;
        entry.increment(error)) {
-    // An owner makes its file first and locks it then: one that is new is left alone.
-    struct stat status {};
     const Fd file(::open(entry->path().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-    if (!file || ::fstat(file.get(), &status) != 0 || std::time(nullptr) - status.st_mtime < kNewOwner)
-      continue;
-    if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(entry->path().c_str());
+    if (file && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(entry->path().c_str());
   }
+  for (std::filesystem::directory_iterator entry(folder_, error), end; !error && entry != end;
+       entry.increment(error))
+    if (entry->path().extension() == ".new") ::unlink(entry->path().c_str());
   ::rmdir(owners.c_str());
   ::rmdir(folder_.c_str());
 }

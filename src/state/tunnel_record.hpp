@@ -6,6 +6,7 @@
 // and removed after it is gone.
 #pragma once
 
+#include "core/fd.hpp"
 #include "hostnet/port.hpp"
 #include "state/lease.hpp"
 
@@ -62,15 +63,15 @@ class TunnelStore {
 
   /// Where they are; owners' files are in there as well.
   [[nodiscard]] const std::filesystem::path& folder() const noexcept { return folder_; }
-  /// Makes the folder, which nobody else may write. @throws Error{not_authorised} when somebody else has it.
-  void make_folder() const;
+  /// Makes the folder, which nobody else may write, and keeps tidy() of any process away as long as the
+  /// descriptor is open. @throws Error{not_authorised} when somebody else has it.
+  [[nodiscard]] Fd lock() const;
   /// Writes the record, in one step. @throws Error.
   void save(const TunnelRecord& record) const;
   /// Nothing when it is not there.
   void remove(const std::string& id) const noexcept;
-  /// The same for a record whose owner has died, with the owner's file.
-  void remove_dead(const TunnelRecord& record) const noexcept;
-  /// Removes the files of owners that have died, and the folder when nothing is in it any more.
+  /// Removes the files of owners that have died and of writes that were not finished, and the folder when
+  /// nothing is in it any more.
   void tidy() const noexcept;
   [[nodiscard]] bool contains(const std::string& id) const noexcept;
   /// All records, oldest first. A file that is none is skipped with a warning. @throws Error{not_authorised}.

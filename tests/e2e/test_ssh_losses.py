@@ -28,7 +28,7 @@ class Sidecars(SshCase):
                                env=self.with_image("alpine:3.19"))
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertLess(time.monotonic() - begin, 20)
-        self.assertIn("sshd: not found", done.stderr)
+        self.assertRegex(done.stderr, "last words: .*sshd: not found")
         self.nothing_is_left()
 
     def test_a_killed_sidecar_ends_the_lease_loudly(self):
