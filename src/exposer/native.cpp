@@ -117,6 +117,7 @@ Prepared prepare(std::span<const ExposeRequest> requests, const std::string& eng
     lease.gateways = resolved.gateways;
     lease.sources = resolved.sources;
     lease.ports = std::move(ports);
+    lease.served = resolved.served;
     lease.aliases = resolved.aliases;
     if (request.timeout) lease.expires = std::time(nullptr) + request.timeout->count();
     prepared.leases.push_back(std::move(lease));

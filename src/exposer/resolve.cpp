@@ -125,7 +125,7 @@ Resolved Resolver::bridge(const std::string& name, bool force) {
                     link->kind.empty() ? "a physical or loopback interface" : "of kind " + link->kind),
         "see the bridges: ip link show type bridge");
   check_ports_of(*link, force);
-  Resolved out{.bridge = std::move(*link), .gateways = {}, .sources = {}, .aliases = {}};
+  Resolved out{.bridge = std::move(*link)};
   for (const auto& address : rtnl_.addresses(out.bridge.ifindex)) push_unique(out.gateways, address.address);
   if (out.gateways.empty())
     throw Error(Errc::not_found,
@@ -134,9 +134,17 @@ Resolved Resolver::bridge(const std::string& name, bool force) {
   return out;
 }
 
-netlink::Link Resolver::local_bridge(const std::string& name, const std::string& whose) {
+netlink::Link Resolver::local_bridge(const std::string& name, const std::string& whose, Deadline deadline) {
   auto link = rtnl_.link(name);
   if (link && link->kind == "bridge") return std::move(*link);
+  if (!link && client().version(deadline).is_podman())
+    throw Error(
+        Errc::no_path,
+        fmt::format(
+            "bridge {} of {} is not in this network namespace: Podman makes it with the first container, "
+            "or runs rootless or in a VM",
+            quote(name), whose),
+        "start a container on the network first");
   throw Error(
       Errc::no_path,
       fmt::format(
@@ -182,7 +190,7 @@ Resolved Resolver::network(const std::string& name, bool with_alias, bool force,
     throw Error(Errc::invalid_argument,
                 fmt::format("{} is of driver {}, not a bridge network", whose, quote(network.driver)),
                 "use a bridge network: docker network create NAME");
-  Resolved out{.bridge = local_bridge(network.bridge, whose), .gateways = {}, .sources = {}, .aliases = {}};
+  Resolved out{.bridge = local_bridge(network.bridge, whose, deadline)};
   check_ports_of(out.bridge, force);
   out.gateways = gateways_of(out.bridge, network.gateway, whose, deadline);
   if (!with_alias) return out;
@@ -213,6 +221,9 @@ Resolved Resolver::container(const std::string& name, bool with_alias, bool forc
                      deadline);
   out.sources = {*endpoint->address};
   if (with_alias) out.aliases = {engine::alias_record(container)};
+  // Its bridge is here, so its processes are this machine's, unless pids are hidden from us.
+  if (const auto start = process_start_time(container.pid))
+    out.served = state::ProcessId{.pid = container.pid, .start = *start};
   return out;
 }
 

@@ -7,6 +7,7 @@
 #include "engine/client.hpp"
 #include "hostnet/target.hpp"
 #include "netlink/link.hpp"
+#include "state/lease.hpp"
 
 #include <optional>
 #include <string>
@@ -20,6 +21,7 @@ struct Resolved {
   std::vector<Ipv4> gateways;  ///< By which the target may dial the host; the first is the alias's.
   std::vector<Ipv4> sources;   ///< The target's own addresses; empty when everybody on the bridge is meant.
   std::vector<engine::AliasRecord> aliases;  ///< The running containers that shall get the alias.
+  std::optional<state::ProcessId> served;    ///< The first process of the container, where one is meant.
 };
 
 /// Looks targets up, asking the engine only where a container or a network is named. Not thread-safe.
@@ -41,7 +43,7 @@ class Resolver {
   Resolved netns(const std::string& path, bool force);
 
   engine::Client& client();
-  netlink::Link local_bridge(const std::string& name, const std::string& whose);
+  netlink::Link local_bridge(const std::string& name, const std::string& whose, Deadline deadline);
   std::vector<Ipv4> gateways_of(const netlink::Link& bridge, std::optional<Ipv4> configured,
                                 const std::string& whose, Deadline deadline);
   void check_ports_of(const netlink::Link& bridge, bool force);

@@ -35,9 +35,8 @@ void drain(int fd) {
 std::set<std::string> of_stopped_containers(const state::Holdings& held, const std::set<std::string>& mine) {
   std::set<std::string> stopped;
   for (const auto& lease : held.leases) {
-    if (!mine.contains(lease.id) || lease.sources.empty() || lease.aliases.empty()) continue;
-    const auto& container = lease.aliases.front();
-    if (process_start_time(container.pid) != container.pid_start) stopped.insert(lease.id);
+    if (!mine.contains(lease.id) || !lease.served) continue;
+    if (process_start_time(lease.served->pid) != lease.served->start) stopped.insert(lease.id);
   }
   return stopped;
 }

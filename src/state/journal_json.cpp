@@ -45,6 +45,7 @@ Json to_json(const Lease& lease) {
            {"created", lease.created},
            {"releasing", lease.releasing}};
   if (lease.expires) out["expires"] = *lease.expires;
+  if (lease.served) out["served"] = {{"pid", lease.served->pid}, {"start", lease.served->start}};
   return out;
 }
 
@@ -130,6 +131,10 @@ Lease lease_from(const Json& json) {
                              .hosts_path = text(alias, "hosts_path")});
   lease.created = number<std::int64_t>(json, "created");
   if (json.contains("expires")) lease.expires = number<std::int64_t>(json, "expires");
+  if (json.contains("served")) {
+    const auto& served = field(json, "served");
+    lease.served = {.pid = number<pid_t>(served, "pid"), .start = number<std::uint64_t>(served, "start")};
+  }
   lease.releasing = flag(json, "releasing");
   return lease;
 }

@@ -26,6 +26,14 @@ struct OwnerId {
   bool operator==(const OwnerId&) const = default;
 };
 
+/// A process, told from a later one with its pid by when it started (proc(5)).
+struct ProcessId {
+  pid_t pid = 0;
+  std::uint64_t start = 0;
+
+  bool operator==(const ProcessId&) const = default;
+};
+
 /// One lease: who may reach which ports of 127.0.0.1 through which bridge.
 struct Lease {
   std::string id;      ///< Eight hexadecimal digits, unique on this host.
@@ -36,6 +44,7 @@ struct Lease {
   std::vector<Ipv4> gateways;  ///< Addresses the target may dial; the first is what the alias resolves to.
   std::vector<Ipv4> sources;   ///< Only from these; empty: from anybody on the bridge.
   std::vector<HostPort> ports;
+  std::optional<ProcessId> served;           ///< The first process of the one container that it is for.
   std::vector<engine::AliasRecord> aliases;  ///< Containers into whose hosts file the alias was written.
   std::int64_t created = 0;                  ///< Seconds since the epoch.
   std::optional<std::int64_t> expires;       ///< Likewise; nullopt: never.

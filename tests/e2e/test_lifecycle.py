@@ -162,11 +162,14 @@ class Engine(LifecycleCase):
 
     def test_the_container_stops(self):
         """Its address may go to another container, which the lease is not for."""
-        self.container("brief", "--network", "web")
-        lease = self.expose(8088, "--container", "brief")
-        self.engine("kill", "brief")
-        self.assertEqual(self.ended(lease), "its container has stopped")
-        self.nothing_is_left()
+        for options in ((), ("--no-alias",)):
+            with self.subTest(options=options):
+                self.container("brief", "--network", "web")
+                lease = self.expose(8088, "--container", "brief", *options)
+                self.engine("kill", "brief")
+                self.assertEqual(self.ended(lease), "its container has stopped")
+                self.nothing_is_left()
+                self.engine("rm", "-f", "brief")
 
     def test_the_container_is_removed(self):
         self.container("brief", "--network", "web")
