@@ -137,8 +137,9 @@ void Sidecar::listen_to_it() noexcept {
   try {
     engine::Client client(engine_);
     engine::Containers containers(client);
+    const auto output = containers.last_output(id_, 5, Deadline::after(seconds{2}));
     std::string said;
-    for (const auto line : split(containers.last_output(id_, 5, Deadline::after(seconds{2})), '\n'))
+    for (const auto line : split(output, '\n'))
       if (const auto text = trim(line); !text.empty())
         said += fmt::format("{}{}", said.empty() ? "" : " | ", text);
     const std::lock_guard lock(mutex_);

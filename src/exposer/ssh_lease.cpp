@@ -158,7 +158,12 @@ void SshLease::set_up(const SshTarget& target, Deadline deadline) {
             wake_.notify_all();
           },
   };
-  tunnel_ = std::make_unique<ssh::Tunnel>(std::move(tunnel), deadline);
+  try {
+    tunnel_ = std::make_unique<ssh::Tunnel>(std::move(tunnel), deadline);
+  } catch (const Error& error) {
+    if (error.code() != Errc::not_found) throw;
+    throw Error(Errc::failure, "sidecar start: it has ended before its sshd served");
+  }
   stages_.session = tunnel_->times();
   aliases.get();
   stages_.tunnel = since(start);
