@@ -24,11 +24,11 @@ std::string gateways_text(const std::vector<Ipv4>& list) {
 Check judge_bridge(const BridgeFacts& facts, const EngineFacts& engine) {
   Check check{.name = "bridge"};
   if (facts.resolved) {
-    const auto& [bridge, gateways, sources, aliases] = *facts.resolved;
+    const auto& bridge = facts.resolved->bridge;
     const auto named = facts.whose == "bridge " + bridge.name
                            ? facts.whose
                            : fmt::format("{}: bridge {}", facts.whose, bridge.name);
-    check.finding = fmt::format("{}, {}", named, gateways_text(gateways));
+    check.finding = fmt::format("{}, {}", named, gateways_text(facts.resolved->gateways));
     if (bridge.up) return check;
     check.status = facts.asked ? Status::fail : Status::warn;
     check.finding += ", but it is down";
