@@ -17,7 +17,6 @@ namespace hostnet::ssh {
   X(ssh_options_set)                                   \
   X(ssh_set_blocking)                                  \
   X(ssh_connect)                                       \
-  X(ssh_disconnect)                                    \
   X(ssh_is_connected)                                  \
   X(ssh_get_error)                                     \
   X(ssh_get_status)                                    \

@@ -134,8 +134,8 @@ Session::Session(Fd connected, const Identity& identity, Deadline deadline)
 Session::~Session() {
   if (event_) lib_.ssh_event_remove_session(event_.get(), session_.get());
   event_.reset();
-  if (lib_.ssh_is_connected(session_.get()) != 0) lib_.ssh_disconnect(session_.get());
-  // The command's channel belongs to the session and goes with it.
+  // ssh_free() closes the socket, and the command's channel goes with the session. ssh_disconnect() would
+  // leave the socket open, for it was given; to sshd, the end of the connection says the same.
 }
 
 void Session::listen(std::uint16_t port, Deadline deadline) {

@@ -1,5 +1,6 @@
 // What a container reaches through the tunnel, and what it does not.
 #include "ssh/sidecar.hpp"
+#include "ssh/traffic.hpp"
 #include "support/service.hpp"
 
 #include <doctest/doctest.h>
@@ -91,15 +92,18 @@ TEST_CASE("a stranger is refused before the service sees anything of it") {
   CHECK(dial(sidecar.neighbour, sidecar.at(7001)) == "hello");
 }
 
-TEST_CASE("when the tunnel is closed nothing is reached any more") {
+TEST_CASE("when the tunnel is closed nothing is reached any more and no descriptor is left") {
   Sidecar sidecar(ports({{7001, 7001}}));
   const Service service(loopback(7001), "hello");
+  static_cast<void>(ssh::Libssh::get());
+  const auto descriptors = open_descriptors();
   ssh::Tunnel tunnel(sidecar.settings(), soon());
   const auto connection = join(sidecar.container, sidecar.at(7001));
   tunnel.close();
   CHECK(end_of(connection, 1s) != "(alive)");
   CHECK(eventually([&] { return dial(sidecar.container, sidecar.at(7001)) == "(refused)"; }, 2s));
   CHECK(tunnel.stats().open == 0);
+  CHECK(eventually([&] { return open_descriptors() == descriptors + 1; }, 1s));  // the connection
 }
 
 TEST_CASE("two hundred ports are ready soon after the session") {
