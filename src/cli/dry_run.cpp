@@ -72,7 +72,7 @@ int dry_run_ssh(const ExposeRequest& request, const Globals& globals) {
                     target.direct ? "" : ", its port 22 published on 127.0.0.1"));
   if (target.alias_by_dns) print(fmt::format("# it answers to {} there", kAlias));
   for (const auto& port : ports)
-    print(fmt::format("# forward its port {} to 127.0.0.1:{}, for {}", port.container, port.host,
+    print(fmt::format("# forward its port {} to {}, for {}", port.container, port.service(),
                       sources.empty() ? "everybody on the network" : sources));
   for (const auto& container : target.alias_in)
     print(fmt::format("# write its address and {} into the hosts file of container {}", kAlias,

@@ -46,8 +46,8 @@ void announce(const Exposure& exposure, const ExposeRequest& request, const Glob
   print(exposure.id());
   const auto ports = exposure.ports();
   for (std::size_t i = 0; i < ports.size() && i < 10; ++i)
-    say(fmt::format("{}:{} ({}) → 127.0.0.1:{}, for {}", kAlias, ports[i].container, exposure.gateway(),
-                    ports[i].host, request.target.to_string()));
+    say(fmt::format("{}:{} ({}) → {}, for {}", kAlias, ports[i].container, exposure.gateway(),
+                    ports[i].service(), request.target.to_string()));
   if (ports.size() > 10) say(fmt::format("… and {} more ports", ports.size() - 10));
 }
 

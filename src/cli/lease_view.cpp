@@ -24,9 +24,11 @@ std::string interface_of(const state::Lease& lease, const state::Holdings& holdi
 
 nlohmann::json to_json(const std::vector<HostPort>& ports) {
   auto out = nlohmann::json::array();
-  for (const auto& port : ports)
+  for (const auto& port : ports) {
     out.push_back(
         {{"host", port.host}, {"container", port.container}, {"protocol", to_string(port.protocol)}});
+    if (!port.socket.empty()) out.back()["socket"] = port.socket;
+  }
   return out;
 }
 

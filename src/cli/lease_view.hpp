@@ -17,7 +17,7 @@ nlohmann::json to_json(const state::Lease& lease, const state::Holdings& holding
 /// The heading of `list`, and a row for each lease.
 std::vector<std::vector<std::string>> list_rows(const state::Holdings& holdings);
 
-/// Objects with host, container and protocol.
+/// Objects with host, container, protocol and, for a Unix socket, socket.
 nlohmann::json to_json(const std::vector<HostPort>& ports);
 
 /// "8088/tcp, 5432:15432/tcp"

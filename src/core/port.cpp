@@ -12,6 +12,9 @@ namespace hostnet {
 namespace {
 
 constexpr const char* kForm = "give PORT or PORT:CPORT, each 1 to 65535, for example 8088 or 5432:15432";
+constexpr const char* kSocketForm = "give PATH:CPORT, for example /run/db.sock:5432";
+// sockaddr_un holds 108 bytes, the last of them zero.
+constexpr std::size_t kLongestSocket = 107;
 
 std::uint16_t parse_port(std::string_view part, std::string_view whole) {
   const auto number = parse_number(part, UINT64_MAX);
@@ -31,11 +34,40 @@ std::uint16_t parse_port(std::string_view part, std::string_view whole) {
   return static_cast<std::uint16_t>(*number);
 }
 
+// "/run/db.sock:5432" or "/run/db.sock:5432/tcp"
+HostPort parse_socket(std::string_view text) {
+  const auto colon = text.rfind(':');
+  if (colon == std::string_view::npos)
+    throw Error(Errc::invalid_argument,
+                fmt::format("socket {}: the container's port is missing", quote(text)), kSocketForm);
+  auto number = text.substr(colon + 1);
+  if (number.ends_with("/tcp")) number.remove_suffix(4);
+  HostPort port;
+  port.socket = text.substr(0, colon);
+  port.container = parse_port(number, text);
+  return port;
+}
+
+void check_service(const HostPort& port) {
+  if (port.container == 0 || (port.host == 0 && port.socket.empty()))
+    throw Error(Errc::invalid_argument, "a port to expose must be greater than zero", kForm);
+  if (port.socket.empty()) return;
+  const bool printable = std::ranges::none_of(
+      port.socket, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+  if (port.host != 0 || port.protocol != Protocol::tcp || port.socket.front() != '/' || !printable ||
+      port.socket.size() > kLongestSocket)
+    throw Error(Errc::invalid_argument,
+                fmt::format("{} is not the absolute path of a Unix socket, at most {} bytes long, alone",
+                            quote(port.socket), kLongestSocket),
+                kSocketForm);
+}
+
 }  // namespace
 
 const char* to_string(Protocol protocol) noexcept { return protocol == Protocol::udp ? "udp" : "tcp"; }
 
 HostPort HostPort::parse(std::string_view text) {
+  if (text.starts_with('/')) return parse_socket(text);
   HostPort port;
   auto numbers = text;
   if (const auto slash = text.find('/'); slash != std::string_view::npos) {
@@ -59,14 +91,15 @@ HostPort HostPort::parse(std::string_view text) {
 
 std::string HostPort::to_string() const {
   const char* const suffix = hostnet::to_string(protocol);
+  if (!socket.empty()) return fmt::format("{}:{}/{}", socket, container, suffix);
   return host == container ? fmt::format("{}/{}", host, suffix)
                            : fmt::format("{}:{}/{}", host, container, suffix);
 }
 
+std::string HostPort::service() const { return socket.empty() ? fmt::format("127.0.0.1:{}", host) : socket; }
+
 std::vector<HostPort> normalise(std::vector<HostPort> ports) {
-  for (const auto& port : ports)
-    if (port.host == 0 || port.container == 0)
-      throw Error(Errc::invalid_argument, "a port to expose must be greater than zero", kForm);
+  for (const auto& port : ports) check_service(port);
   std::ranges::sort(ports);
   ports.erase(std::unique(ports.begin(), ports.end()), ports.end());
 
@@ -76,9 +109,9 @@ std::vector<HostPort> normalise(std::vector<HostPort> ports) {
   const auto twice = std::ranges::adjacent_find(by_container, {}, door);
   if (twice != by_container.end())
     throw Error(Errc::conflict,
-                fmt::format("container port {} is asked to lead to host port {} and to host port {}",
-                            twice->container, twice->host, std::next(twice)->host),
-                "give each host port a container port of its own, HOST:CONTAINER");
+                fmt::format("container port {} is asked to lead to {} and to {}", twice->container,
+                            twice->service(), std::next(twice)->service()),
+                "give each of them a container port of its own, HOST:CONTAINER");
   return ports;
 }
 

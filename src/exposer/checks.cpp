@@ -7,6 +7,7 @@
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 
@@ -40,6 +41,14 @@ std::vector<HostPort> checked_ports(const ExposeRequest& request) {
 }
 
 void check_host_port(const HostPort& port, bool required, Listeners& listeners) {
+  if (!port.socket.empty()) {
+    struct stat status {};
+    if (::stat(port.socket.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) return;
+    const auto why = fmt::format("there is no Unix socket {}", quote(port.socket));
+    if (required)
+      throw Error(Errc::not_listening, why, "start the service first, or leave out --require-listener");
+    return log::warn("{}; it is exposed all the same", why);
+  }
   const auto& found = listeners.on(port.protocol, port.host);
   if (std::ranges::any_of(found, [](const auto& listener) { return listener.serves(firewall::kLoopback); }))
     return;

@@ -99,6 +99,10 @@ Prepared prepare(std::span<const ExposeRequest> requests, const std::string& eng
   std::map<int, state::Bridge> bridges;
   for (const auto& request : requests) {
     auto ports = checked_ports(request);
+    for (const auto& port : ports)
+      if (!port.socket.empty())
+        throw Error(Errc::no_path, fmt::format("{}: the native path leads to ports only", port.to_string()),
+                    "a Unix socket takes the ssh path: --via ssh");
     const auto resolved = resolver.resolve(request.target, request.write_alias, request.force, deadline);
     if (!request.force && !bridges.contains(resolved.bridge.ifindex)) check_firewall(resolved.bridge.name);
     for (const auto& port : ports) {

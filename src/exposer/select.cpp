@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 
 namespace hostnet {
@@ -28,36 +29,49 @@ const char* to_string(Path path) noexcept {
 namespace exposer {
 namespace {
 
-// Native where it works; where the target turns out not to be on a bridge of this host, ssh.
+// Whether the ssh path could serve it at all.
+bool names_a_bridge(const ExposeRequest& request) {
+  return request.target.kind() == Target::Kind::bridge || request.target.kind() == Target::Kind::netns;
+}
+
+// Native where it works; where it does not, or the target turns out not to be on a bridge of this host, ssh.
 class Automatic : public Exposer {
  public:
-  Automatic(std::unique_ptr<Exposer> native, std::unique_ptr<Exposer> ssh)
-      : native_(std::move(native)), ssh_(std::move(ssh)) {}
+  /// Without `native`, `why_not` is the reason against it.
+  Automatic(std::unique_ptr<Exposer> native, std::unique_ptr<Exposer> ssh, std::string why_not)
+      : native_(std::move(native)), ssh_(std::move(ssh)), why_not_(std::move(why_not)) {}
 
-  [[nodiscard]] Path path() const noexcept override { return native_->path(); }
-  [[nodiscard]] Probe probe() override { return native_->probe(); }
+  [[nodiscard]] Path path() const noexcept override { return native_ ? native_->path() : ssh_->path(); }
+  [[nodiscard]] Probe probe() override { return native_ ? native_->probe() : ssh_->probe(); }
 
   std::vector<Exposure> expose_all(std::span<const ExposeRequest> requests) override {
-    try {
-      return native_->expose_all(requests);
-    } catch (const Error& error) {
-      if (error.code() != Errc::no_path) throw;
-      if (!told_.exchange(true)) log::warn("native: {}; going by ssh instead", error.what());
+    const auto bridge = std::ranges::find_if(requests, names_a_bridge);
+    auto why = why_not_;
+    if (native_) {
+      try {
+        return native_->expose_all(requests);
+      } catch (const Error& error) {
+        if (error.code() != Errc::no_path || bridge != requests.end()) throw;
+        why = error.what();
+      }
     }
+    if (bridge != requests.end())
+      throw Error(
+          Errc::no_path,
+          fmt::format(
+              "no usable path: native: {}; ssh: it serves containers and networks of an engine, not {}", why,
+              bridge->target.to_string()),
+          "run it as root: sudo tc-hostnet …");
+    if (!told_.exchange(true)) log::warn("native: {}; going by ssh instead", why);
     return ssh_->expose_all(requests);
   }
 
  private:
   std::unique_ptr<Exposer> native_;
   std::unique_ptr<Exposer> ssh_;
+  std::string why_not_;
   std::atomic<bool> told_ = false;
 };
-
-bool is_usable(const std::vector<Candidate>& candidates, Path path) {
-  for (const auto& candidate : candidates)
-    if (candidate.path == path) return candidate.probe.usable;
-  return false;
-}
 
 }  // namespace
 
@@ -93,13 +107,13 @@ std::unique_ptr<Exposer> make_exposer(ExposerOptions options) {
                 options.path == Path::ssh ? "start a container engine, or name its socket with --engine"
                                           : "run it as root: sudo tc-hostnet …");
   }
-  if (choice.path == Path::ssh) {
-    if (options.path == Path::automatic) log::warn("{}", fmt::join(choice.reasons, "; "));
-    return exposer::make_ssh(options);
-  }
-  auto native = exposer::make_native(options);
-  if (options.path != Path::automatic || !exposer::is_usable(candidates, Path::ssh)) return native;
-  return std::make_unique<exposer::Automatic>(std::move(native), exposer::make_ssh(options));
+  if (options.path == Path::ssh) return exposer::make_ssh(options);
+  if (options.path == Path::native) return exposer::make_native(options);
+  const auto& native = candidates.front().probe;
+  const auto& ssh = candidates.back().probe;
+  if (!ssh.usable) return exposer::make_native(options);
+  return std::make_unique<exposer::Automatic>(native.usable ? exposer::make_native(options) : nullptr,
+                                              exposer::make_ssh(options), list_of(native.reasons));
 }
 
 }  // namespace hostnet

@@ -169,7 +169,7 @@ void remove_orphans(engine::Containers& containers, Deadline deadline) noexcept 
       containers.remove(container.id, deadline);
     }
   } catch (const std::exception& error) {
-    log::warn("looking for what dead owners left: {}", error.what());
+    log::debug("looking for what dead owners left: {}", error.what());
   }
 }
 

@@ -117,7 +117,7 @@ void SshLease::set_up(const SshTarget& target, Deadline deadline) {
   std::map<std::uint16_t, ssh::Service> services;
   for (const auto& port : ports) {
     setup.listen_ports.push_back(port.container);
-    services.emplace(port.container, ssh::Service{.port = port.host, .path = {}});
+    services.emplace(port.container, ssh::Service{.port = port.host, .path = port.socket});
   }
   {
     engine::Client client(settings_.engine);

@@ -221,7 +221,7 @@ class BadEngines(ErrorCase):
                        "Options": {"com.docker.network.bridge.name": bridge}}
             with self.subTest(bridge=bridge[:20]):
                 env = self.fake(lambda to, body=json.dumps(network): to.sendall(http(body)))
-                done = run(self.program, "expose", "8088", "--network", "web", env=env, check=False)
+                done = run(self.program, "expose", "8088", "--network", "web", "--via", "native", env=env, check=False)
                 self.assertIn(done.returncode, (1, 2, 3, 6), done.stderr)
                 self.assertRegex(done.stderr, r"\Atc-hostnet: [^\n]+\n\Z")
 

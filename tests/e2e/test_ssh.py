@@ -3,7 +3,7 @@
 import json
 
 from harness import ALIAS, DockerWithSshd, eventually, main, run
-from ssh_cases import HELLO, Reach, SshCase, free_port
+from ssh_cases import HELLO, Reach, SshCase, UnixService, free_port
 
 
 class DockerReach(Reach, SshCase):
@@ -28,6 +28,16 @@ class DockerReach(Reach, SshCase):
         self.addCleanup(self.engine.attempt, "rm", "-f", "app")  # before the network goes
         self.expose_by_ssh(self.port, "--container", "app")
         self.reaches("app", HELLO, port=self.port)
+
+    def test_a_unix_socket_of_the_host(self):
+        path = self.engine.dir / "service.sock"
+        service = UnixService(path, HELLO)
+        self.addCleanup(service.close)
+        # No --via: the native path leads to ports only, and says so.
+        self.addCleanup(self.tc_hostnet, "release", "--all")
+        done = self.tc_hostnet("expose", f"{path}:8080", "--container", "app", "--detach")
+        self.assertIn("the native path leads to ports only", done.stderr)
+        self.reaches("app", HELLO, port=8080)
 
     def test_the_sidecar_lets_nobody_in(self):
         lease = self.expose_by_ssh(self.port, "--container", "app")

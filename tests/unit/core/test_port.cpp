@@ -93,7 +93,29 @@ TEST_CASE("normalise refuses zero and a container port with two meanings") {
   } catch (const Error& error) {
     CHECK(error.code() == Errc::conflict);
     CHECK(std::string(error.what()) ==
-          "container port 80 is asked to lead to host port 81 and to host port 82");
+          "container port 80 is asked to lead to 127.0.0.1:81 and to 127.0.0.1:82");
   }
   CHECK(hostnet::normalise({HostPort{81, 80}, HostPort{82, 80, Protocol::udp}}).size() == 2);
+}
+
+TEST_CASE("a Unix socket and the port that leads to it") {
+  const auto port = HostPort::parse("/run/db.sock:5432");
+  CHECK(port == HostPort{0, 5432, Protocol::tcp, "/run/db.sock"});
+  CHECK(port.to_string() == "/run/db.sock:5432/tcp");
+  CHECK(HostPort::parse(port.to_string()) == port);
+  CHECK(port.service() == "/run/db.sock");
+  CHECK(HostPort::parse("/a:b:80").socket == "/a:b");
+  CHECK(hostnet::normalise({port, HostPort::same(80), port}).size() == 2);
+}
+
+TEST_CASE("what cannot be a Unix socket") {
+  for (const char* text : {"/run/db.sock", "/run/db.sock:", "/run/db.sock:0", "/run/db.sock:80/udp"})
+    CHECK_THROWS_AS(HostPort::parse(text), Error);
+  const auto refused = [](HostPort port) { CHECK_THROWS_AS(hostnet::normalise({port}), Error); };
+  refused({0, 80, Protocol::tcp, "relative.sock"});
+  refused({0, 80, Protocol::udp, "/run/db.sock"});
+  refused({81, 80, Protocol::tcp, "/run/db.sock"});
+  refused({0, 80, Protocol::tcp, "/run/a\nb"});
+  refused({0, 80, Protocol::tcp, "/" + std::string(107, 'x')});
+  CHECK(hostnet::normalise({HostPort{0, 80, Protocol::tcp, "/" + std::string(106, 'x')}}).size() == 1);
 }

@@ -104,3 +104,17 @@ TEST_CASE("whatever the file, adding then removing gives it back") {
     CHECK(without_alias(added, "L1") == (whole ? text : text + "\n"));
   }
 }
+
+TEST_CASE("who else has defined the name") {
+  const auto others = [](const char* hosts) {
+    return hostnet::engine::definition_by_others(hosts, "host.example", "mine");
+  };
+  CHECK_FALSE(others(""));
+  CHECK_FALSE(others("10.0.0.1\thost.example # tc-hostnet mine\n"));
+  const auto lease = others("10.0.0.1\thost.example # tc-hostnet other\n");
+  REQUIRE(lease);
+  CHECK((lease->address == "10.0.0.1" && lease->lease == "other"));
+  const auto user = others("10.0.0.1\thost.example # tc-hostnet other\n10.0.0.2 host.example\n");
+  REQUIRE(user);
+  CHECK((user->address == "10.0.0.2" && user->lease.empty()));
+}
