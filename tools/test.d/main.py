@@ -7,47 +7,58 @@ import fuzz
 import programs
 from report import Report
 
-SUITES = ("unit", "netns", "e2e")
-
 RELEASE = build.Build("release", {"buildtype": "release", "werror": "true"})
 ASAN = build.Build("asan", {"optimization": "1", "debug": "true", "b_sanitize": "address,undefined", "b_lundef": "false"},
                    sanitizer=True)
-# Only what runs threads: the event loop, and the exposer with its watcher and two processes at once.
+# Only what runs threads: the event loop, the exposer with its watcher and two processes at once, and the tunnel's lanes.
 TSAN = build.Build("tsan", {"optimization": "1", "debug": "true", "b_sanitize": "thread", "b_lundef": "false"},
-                   targets=("src/cli/tc-hostnet", "tests/unit/unit_core", "tests/netns/netns_exposer"), sanitizer=True)
+                   targets=("src/cli/tc-hostnet", "tests/unit/unit_core", "tests/netns/netns_exposer",
+                            "tests/netns/netns_ssh"), sanitizer=True)
+
+
+def asan(report):
+    if build.make(ASAN, report):
+        programs.run(ASAN, "unit", report)
+        programs.run(ASAN, "netns", report)
+
+
+def tsan(report):
+    if build.make(TSAN, report):
+        programs.run(TSAN, "unit", report, only=("core",))
+        programs.run(TSAN, "netns", report, only=("exposer", "ssh"))
+
+
+# In the order in which they run. The first five are about the release build.
+STAGES = {
+    "unit": lambda report: programs.run(RELEASE, "unit", report),
+    "netns": lambda report: programs.run(RELEASE, "netns", report),
+    "e2e": lambda report: programs.run(RELEASE, "e2e", report),
+    "demo": programs.run_demo,
+    "format": programs.check_format,
+    "asan": asan,
+    "tsan": tsan,
+    "fuzz": fuzz.run,
+}
+OF_RELEASE = {"unit", "netns", "e2e"}
 
 
 def arguments():
     parser = argparse.ArgumentParser(prog="tools/test")
-    parser.add_argument("suites", nargs="*", metavar="unit|netns|e2e",
-                        help="only these suites, of the release build alone")
-    parser.add_argument("--all", action="store_true", help="the sanitizer builds and the fuzz targets as well")
+    parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"only these, of {', '.join(STAGES)}; all unless told")
     options = parser.parse_args()
-    for suite in options.suites:
-        if suite not in SUITES:
-            parser.error(f"there is no suite {suite!r}: {', '.join(SUITES)}")
+    for stage in options.stages:
+        if stage not in STAGES:
+            parser.error(f"there is no stage {stage!r}: {', '.join(STAGES)}")
     return options
 
 
 def main():
-    options = arguments()
+    wanted = set(arguments().stages or STAGES)
     report = Report()
-    if build.make(RELEASE, report):
-        for suite in options.suites or SUITES:
-            programs.run(RELEASE, suite, report)
-        if not options.suites:
-            programs.run_demo(report)
-            programs.check_format(report)
-    if options.all:
-        if build.make(ASAN, report):
-            programs.run(ASAN, "unit", report)
-            programs.run(ASAN, "netns", report)
-        if build.make(TSAN, report):
-            programs.run(TSAN, "unit", report, only="core")
-            programs.run(TSAN, "netns", report, only="exposer")
-            programs.run(TSAN, "netns", report, only="ssh")
-            programs.run(TSAN, "unit", report, only="ssh")
-        fuzz.run(report)
+    built = not wanted & OF_RELEASE or build.make(RELEASE, report)
+    for name, stage in STAGES.items():
+        if name in wanted and (built or name not in OF_RELEASE):
+            stage(report)
     return report.finish()
 
 
