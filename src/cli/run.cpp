@@ -3,6 +3,7 @@
 #include "cli/command.hpp"
 #include "cli/output.hpp"
 #include "cli/request_options.hpp"
+#include "cli/run_image.hpp"
 #include "core/fd.hpp"
 #include "core/strings.hpp"
 #include "exposer/holder.hpp"
@@ -32,6 +33,9 @@ constexpr std::array kPassedOn{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR
 struct Options {
   std::vector<std::string> ports;
   std::vector<std::string> command;
+  std::string image;
+  std::string network;
+  std::string via = "auto";
 };
 
 state::Lease lease_for(const Sandbox& sandbox, const netlink::Link& link, const Options& options,
@@ -54,6 +58,20 @@ int see_to_its_end(pid_t child, int signals) {
     const int signal = static_cast<int>(info.ssi_signo);
     // What the terminal sent, it sent to the child as well.
     if (signal != SIGCHLD && info.ssi_code != SI_KERNEL) ::kill(child, signal);
+  }
+}
+
+void check(const Options& options) {
+  const auto refuse = [](const char* what, const char* hint) {
+    throw Error(Errc::invalid_argument, what, hint);
+  };
+  if (options.image.empty()) {
+    if (options.command.empty()) refuse("no command is given", "tc-hostnet run -p PORT -- COMMAND");
+    if (!options.network.empty())
+      refuse("--network is for a container, and there is no --image", "add --image");
+    if (options.via == "ssh") refuse("without a container there is no network for a sidecar", "add --image");
+  } else if (options.via == "native") {
+    refuse("a container of run goes by ssh", "start it with docker run, and expose to it");
   }
 }
 
@@ -95,15 +113,32 @@ Action define_run(Arguments& arguments) {
   arguments.values("-p,--port", options->ports,
                    "PORT or PORT:CPORT of 127.0.0.1 that the command shall reach; repeatable",
                    Need::required);
-  arguments.values("COMMAND", options->command, "the command and its arguments, after --", Need::required);
+  arguments.values("COMMAND", options->command, "the command and its arguments, after --");
+  arguments.value("--image", options->image,
+                  "run it in a new container of this image, by the engine and by ssh");
+  arguments.value("--network", options->network,
+                  "the network of that container; the engine's default unless given");
+  arguments.choice("--via", options->via, {"auto", "native", "ssh"}, "TC_HOSTNET_VIA",
+                   "the path: native without --image, ssh with it");
   arguments.footer(
       R"(The command runs as the caller in a fresh network namespace: it has loopback of its own, and reaches the ports
 as host.testcontainers.internal, and nothing else. The lease ends with the command, whose exit code is given;
 125 is a failure of tc-hostnet itself, 126 and 127 that the command cannot be run or does not exist.
 
-  sudo tc-hostnet run -p 8088 -- curl -s http://host.testcontainers.internal:8088/)");
+With --image the command (or the image's own) runs in a new container instead, which is removed when it has ended.
+That needs no privilege but the engine's socket.
+
+  sudo tc-hostnet run -p 8088 -- curl -s http://host.testcontainers.internal:8088/
+  tc-hostnet run -p 8088 --image alpine:3.19 -- wget -qO- http://host.testcontainers.internal:8088/)");
   return [options](const Globals& globals) {
     try {
+      check(*options);
+      if (!options->image.empty())
+        return run_image({.image = options->image,
+                          .network = options->network,
+                          .ports = parse_ports(options->ports),
+                          .command = options->command},
+                         globals);
       return run(*options, globals);
     } catch (const Error& error) {
       print_error(error);

@@ -63,6 +63,22 @@ class SshExposer : public Exposer {
     return out;
   }
 
+  SshLeaseAhead expose_ahead(const std::string& network, std::vector<HostPort> wanted) {
+    const auto deadline = Deadline::after(deadline_);
+    const ExposeRequest request{
+        .target = Target::network(network), .ports = std::move(wanted), .write_alias = false};
+    auto ports = checked_ports(request);
+    for (const auto& port : ports) check_port(port);
+    engine::Client client(engine_);
+    auto target = resolve_for_ssh(client, request.target, false, deadline);
+    target.sources.emplace();  // nobody yet
+    Listeners listeners;
+    for (const auto& port : ports) check_host_port(port, false, listeners);
+    auto lease = std::make_shared<SshLease>(settings_for_leases(deadline), request, std::move(ports), target,
+                                            deadline);
+    return {.exposure = Exposure(lease), .serve = [lease](Ipv4 source) { lease->serve(source); }};
+  }
+
  private:
   SshSettings settings_for_leases(Deadline deadline) {
     const std::lock_guard lock(mutex_);
@@ -91,6 +107,11 @@ class SshExposer : public Exposer {
 };
 
 }  // namespace
+
+SshLeaseAhead expose_ahead(const ExposerOptions& options, const std::string& network,
+                           std::vector<HostPort> ports) {
+  return SshExposer(options).expose_ahead(network, std::move(ports));
+}
 
 std::unique_ptr<Exposer> make_ssh(const ExposerOptions& options) {
   return std::make_unique<SshExposer>(options);

@@ -1,11 +1,25 @@
 // The ssh path: an sshd sidecar on the target's network, and a reverse tunnel into it.
 #pragma once
 
+#include "core/ipv4.hpp"
 #include "hostnet/exposer.hpp"
 
+#include <functional>
 #include <memory>
+#include <string>
+#include <vector>
 
 namespace hostnet::exposer {
+
+/// A lease for one container that is about to be started: its ports are ready before it starts.
+struct SshLeaseAhead {
+  Exposure exposure;                ///< gateway() is what the alias shall resolve to in the container.
+  std::function<void(Ipv4)> serve;  ///< To be told the container's address; until then nobody is served.
+};
+
+/// @throws Error as expose_all().
+SshLeaseAhead expose_ahead(const ExposerOptions& options, const std::string& network,
+                           std::vector<HostPort> ports);
 
 /// Makes the ssh exposer. Asks nobody anything yet. @throws Error as engine::Address::find().
 std::unique_ptr<Exposer> make_ssh(const ExposerOptions& options);

@@ -50,6 +50,8 @@ class SshLease : public Exposure::Impl {
   [[nodiscard]] ExposureState state() const override;
   [[nodiscard]] std::string reason() const override;
   [[nodiscard]] const SshStages& stages() const noexcept { return stages_; }
+  /// For a lease whose target had an empty list of sources: whom it is for.
+  void serve(Ipv4 source) { tunnel_->set_sources(std::vector<Ipv4>{source}); }
 
  private:
   void set_up(const SshTarget& target, Deadline deadline);

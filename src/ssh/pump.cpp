@@ -48,14 +48,18 @@ Policy::Policy(std::map<std::uint16_t, Service> services, std::optional<std::vec
     : services_(std::move(services)), sources_(std::move(sources)) {}
 
 void Policy::set_sources(std::optional<std::vector<Ipv4>> sources) {
-  const std::lock_guard lock(mutex_);
-  sources_ = std::move(sources);
+  {
+    const std::lock_guard lock(mutex_);
+    sources_ = std::move(sources);
+  }
+  known_.notify_all();
 }
 
 const Service* Policy::admit(std::uint16_t port, std::string_view originator) const {
   const auto found = services_.find(port);
   if (found == services_.end()) return nullptr;
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
+  known_.wait_for(lock, kPatience, [&] { return !sources_ || !sources_->empty(); });
   if (sources_) {
     const auto address = Ipv4::parse(originator);
     if (!address || std::ranges::find(*sources_, *address) == sources_->end()) return nullptr;

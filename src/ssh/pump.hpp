@@ -35,6 +35,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -51,18 +52,23 @@ class Connection;
 /// Who may connect to which service; shared by all sessions of a lease. Thread-safe.
 class Policy {
  public:
-  /// `services` by the port that the container dials. No sources: everybody on the sidecar's networks.
+  /// `services` by the port that the container dials. Without sources it is for everybody on the sidecar's
+  /// networks; with an empty list it is not known yet for whom, and who comes is kept waiting for a moment.
   Policy(std::map<std::uint16_t, Service> services, std::optional<std::vector<Ipv4>> sources);
 
   /// Replaces the sources. Connections that are open stay.
   void set_sources(std::optional<std::vector<Ipv4>> sources);
-  /// The service for a connection, or null when it shall be refused.
+  /// The service for a connection, or null when it shall be refused. Blocks for at most kPatience while the
+  /// sources are not known: only the container that is about to become the source can have come by then.
   [[nodiscard]] const Service* admit(std::uint16_t port, std::string_view originator) const;
   [[nodiscard]] const std::map<std::uint16_t, Service>& services() const noexcept { return services_; }
 
  private:
+  static constexpr std::chrono::seconds kPatience{5};
+
   const std::map<std::uint16_t, Service> services_;
   mutable std::mutex mutex_;
+  mutable std::condition_variable known_;
   std::optional<std::vector<Ipv4>> sources_;
 };
 

@@ -3,9 +3,10 @@ import json
 import os
 import socket
 import stat
+import subprocess
 import threading
 
-from harness import ALIAS, HostCase, eventually, run
+from harness import ALIAS, IMAGE, HostCase, eventually, run
 
 HELLO = "hello from 127.0.0.1\n"
 LEASE_LABEL = "io.github.tchostnet.lease"
@@ -161,6 +162,29 @@ class Reach:
         listed = json.loads(self.as_nobody("list", "--json").stdout)
         self.assertEqual((listed["id"], listed["via"]), (lease.stdout.strip(), "ssh"))
         self.assertEqual(self.as_nobody("release", lease.stdout.strip()).stdout, lease.stdout)
+        self.nothing_is_left()
+
+    def test_a_command_in_a_new_container(self):
+        url = f"http://{ALIAS}:{self.port}/"
+        run_it = ("run", "-p", self.port, "--network", "web", "--image", IMAGE, "--")
+        done = self.tc_hostnet(*run_it, "wget", "-qO-", url)
+        self.assertEqual((done.stdout, done.stderr), (HELLO, ""))
+        done = self.tc_hostnet(*run_it, "sh", "-c", "echo out; echo err >&2; exit 7", check=False)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (7, "out\n", "err\n"))
+        done = self.tc_hostnet(*run_it, "nosuch", check=False)
+        self.assertEqual(done.returncode, 127)
+        self.assertEqual(self.engine("ps", "-aq").split(), [self.engine("ps", "-aq", "--filter", "name=app")])
+
+    def test_a_signal_goes_on_to_the_new_container(self):
+        process = subprocess.Popen([self.program, "run", "-p", str(self.port), "--network", "web", "--image", IMAGE, "--",
+                                    "sh", "-c", "trap 'exit 9' TERM; echo ready; while :; do sleep 0.1; done"],
+                                   env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        self.assertEqual(process.stdout.readline(), "ready\n")
+        sidecar = self.address_of(self.sidecar())
+        self.reaches_nothing("app", port=self.port, name=sidecar)
+        process.terminate()
+        self.assertEqual(process.wait(20), 9)
+        process.stdout.close()
         self.nothing_is_left()
 
     def test_released_by_another_process(self):

@@ -1,0 +1,191 @@
+// A container for one command.
+#include "cli/run_image.hpp"
+
+#include "cli/output.hpp"
+#include "cli/request_options.hpp"
+#include "core/fd.hpp"
+#include "core/file.hpp"
+#include "core/log.hpp"
+#include "engine/containers.hpp"
+#include "exposer/sidecar_plan.hpp"
+#include "exposer/ssh.hpp"
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <thread>
+
+namespace hostnet::cli {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr std::array kPassedOn{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+constexpr seconds kSetUp{60};
+constexpr seconds kRemoval{10};
+
+// The container, removed with the object.
+class OwnContainer {
+ public:
+  OwnContainer(engine::Containers& containers, const engine::ContainerSpec& spec)
+      : containers_(containers), id_(create(containers, spec)) {}
+  OwnContainer(const OwnContainer&) = delete;
+  OwnContainer& operator=(const OwnContainer&) = delete;
+  ~OwnContainer() {
+    try {
+      containers_.remove(id_, Deadline::after(kRemoval));
+    } catch (const std::exception& error) {
+      log::error("container {}: {}", id_.substr(0, 12), error.what());
+    }
+  }
+  [[nodiscard]] const std::string& id() const noexcept { return id_; }
+
+ private:
+  static std::string create(engine::Containers& containers, const engine::ContainerSpec& spec) {
+    try {
+      return containers.create(spec, Deadline::after(kSetUp));
+    } catch (const Error& error) {
+      if (error.code() != Errc::not_found || containers.has_image(spec.image, Deadline::after(kSetUp))) throw;
+    }
+    containers.pull(
+        spec.image, [](std::string_view line) { log::info("{}", line); }, Deadline::after(10 * kSetUp));
+    return containers.create(spec, Deadline::after(kSetUp));
+  }
+
+  engine::Containers& containers_;
+  std::string id_;
+};
+
+Fd watch_signals() {
+  sigset_t watched;
+  ::sigemptyset(&watched);
+  for (const int signal : kPassedOn) ::sigaddset(&watched, signal);
+  ::sigprocmask(SIG_BLOCK, &watched, nullptr);  // before any thread starts
+  Fd signals(::signalfd(-1, &watched, SFD_CLOEXEC));
+  if (!signals) throw Error::from_errno("signalfd", errno);
+  return signals;
+}
+
+// Its output, and then its exit code, fetched by a thread with an engine's connection of its own.
+class Follower {
+ public:
+  Follower(engine::Address engine, const std::string& id)
+      : ended_(::eventfd(0, EFD_CLOEXEC)),
+        thread_([this, engine = std::move(engine), id] { follow(engine, id); }) {}
+  Follower(const Follower&) = delete;
+  Follower& operator=(const Follower&) = delete;
+  ~Follower() {
+    if (thread_.joinable()) thread_.join();
+  }
+  /// Readable when it has ended.
+  [[nodiscard]] int fd() const noexcept { return ended_.get(); }
+  int exit_code() {
+    thread_.join();
+    if (error_) throw Error(*error_);
+    return exit_code_;
+  }
+
+ private:
+  void follow(const engine::Address& engine, const std::string& id) {
+    try {
+      engine::Client client(engine);
+      engine::Containers containers(client);
+      containers.follow_output(
+          id,
+          [](engine::Stream stream, std::string_view piece) {
+            write_all(stream == engine::Stream::out ? STDOUT_FILENO : STDERR_FILENO, piece);
+          },
+          Deadline::never());
+      exit_code_ = containers.wait(id, Deadline::never());
+    } catch (const Error& error) {
+      error_ = error;
+    }
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = ::write(ended_.get(), &one, sizeof one);
+  }
+
+  Fd ended_;
+  int exit_code_ = 0;
+  std::optional<Error> error_;
+  std::thread thread_;
+};
+
+void pass_signals_on(const Fd& signals, const Follower& follower, engine::Containers& containers,
+                     const std::string& id) {
+  for (;;) {
+    std::array<pollfd, 2> fds{{{follower.fd(), POLLIN, 0}, {signals.get(), POLLIN, 0}}};
+    if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) throw Error::from_errno("poll", errno);
+    if ((fds[0].revents & POLLIN) != 0) return;
+    if ((fds[1].revents & POLLIN) == 0) continue;
+    signalfd_siginfo info{};
+    if (::read(signals.get(), &info, sizeof info) != sizeof info) continue;
+    try {
+      containers.kill(id, fmt::format("SIG{}", ::sigabbrev_np(static_cast<int>(info.ssi_signo))),
+                      Deadline::after(kRemoval));
+    } catch (const Error& error) {
+      if (error.code() != Errc::conflict && error.code() != Errc::not_found) throw;  // it has just ended
+    }
+  }
+}
+
+// The runtime's words for a command that is not there, or may not be run; nullopt for anything else.
+std::optional<int> exit_code_of(const Error& start_failure) {
+  const std::string_view words = start_failure.what();
+  const auto says = [&](std::string_view part) { return words.find(part) != std::string_view::npos; };
+  if (says("executable file not found") || says("no such file or directory")) return 127;
+  if (says("permission denied")) return 126;
+  return std::nullopt;
+}
+
+}  // namespace
+
+int run_image(const ImageRun& wanted, const Globals& globals) {
+  const auto signals = watch_signals();
+  const auto address = engine::Address::find(globals.engine);
+  engine::Client client(address);
+  engine::Containers containers(client);
+  const auto network = !wanted.network.empty()                               ? wanted.network
+                       : client.version(Deadline::after(kSetUp)).is_podman() ? "podman"
+                                                                             : "bridge";
+  auto lease = exposer::expose_ahead(exposer_options(Path::ssh, globals), network, wanted.ports);
+  engine::ContainerSpec spec;
+  spec.image = wanted.image;
+  spec.network = network;
+  spec.extra_hosts = {fmt::format("{}:{}", kAlias, lease.exposure.gateway())};
+  spec.labels = {{"org.testcontainers", "true"},
+                 {"org.testcontainers.lang", "c++"},
+                 {std::string(exposer::kOwnerLabel), exposer::owner_label()}};
+  if (!wanted.command.empty()) spec.command = wanted.command;
+  int code = 0;
+  {
+    const OwnContainer container(containers, spec);
+    try {
+      containers.start(container.id(), Deadline::after(kSetUp));
+    } catch (const Error& error) {
+      const auto known = exit_code_of(error);
+      if (!known) throw;
+      print_error(error);
+      return *known;
+    }
+    for (const auto& endpoint : client.container(container.id(), Deadline::after(kSetUp)).endpoints)
+      if (endpoint.address) lease.serve(*endpoint.address);
+    Follower follower(address, container.id());
+    pass_signals_on(signals, follower, containers, container.id());
+    code = follower.exit_code();
+  }
+  try {
+    lease.exposure.release();
+  } catch (const Error& error) {
+    print_error(error);  // the command's own exit code counts more
+  }
+  return code;
+}
+
+}  // namespace hostnet::cli
