@@ -35,8 +35,11 @@ void pull(engine::Containers& containers, const std::string& image, Deadline dea
 
 Sidecar::Sidecar(const engine::Address& engine, const engine::ContainerSpec& spec, Deadline deadline)
     : engine_(engine), network_(spec.network), published_(!spec.ports.empty()) {
+  auto begin = Deadline::Clock::now();
   create(spec, deadline);
+  times_.create = elapsed_since(begin);
   try {
+    begin = Deadline::Clock::now();
     engine::Client client(engine_);
     engine::Containers containers(client);
     try {
@@ -44,7 +47,10 @@ Sidecar::Sidecar(const engine::Address& engine, const engine::ContainerSpec& spe
     } catch (const Error& error) {
       throw error.in_context("sidecar start");
     }
+    times_.start = elapsed_since(begin);
+    begin = Deadline::Clock::now();
     place_ = look(deadline);
+    times_.look = elapsed_since(begin);
   } catch (...) {
     try {
       remove(Deadline::after(kRemoval));

@@ -7,6 +7,7 @@
 #include "engine/client.hpp"
 #include "engine/containers.hpp"
 
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -17,6 +18,18 @@ namespace hostnet::exposer {
 struct SidecarPlace {
   Ipv4 address;   ///< On its network: what the alias resolves to.
   Endpoint sshd;  ///< What we dial: that address, or the published port on 127.0.0.1.
+};
+
+/// The time since `start`, for those who tune.
+inline std::chrono::microseconds elapsed_since(Deadline::Clock::time_point start) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(Deadline::Clock::now() - start);
+}
+
+/// How long the engine took for each call.
+struct SidecarTimes {
+  std::chrono::microseconds create{0};  ///< Pulling included, where that was needed.
+  std::chrono::microseconds start{0};
+  std::chrono::microseconds look{0};  ///< Finding out its address.
 };
 
 /// Owns the container. Thread-safe but for its construction.
@@ -34,6 +47,7 @@ class Sidecar {
 
   [[nodiscard]] const std::string& id() const noexcept { return id_; }
   [[nodiscard]] SidecarPlace place() const;
+  [[nodiscard]] const SidecarTimes& times() const noexcept { return times_; }
   /// A connection on which its sshd's banner waits. Where it does not answer, it is looked up anew.
   /// @throws Error: not_found when it is gone, timed_out.
   Fd dial(Deadline deadline);
@@ -52,6 +66,7 @@ class Sidecar {
   std::string network_;
   bool published_;
   std::string id_;
+  SidecarTimes times_;
   mutable std::mutex mutex_;
   SidecarPlace place_;
   std::string words_;

@@ -19,14 +19,9 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using Clock = std::chrono::steady_clock;
 
 // How often the facts are written for others, and how soon a release by another process is noticed.
 constexpr seconds kKeeperPeriod{1};
-
-std::chrono::microseconds since(Clock::time_point start) {
-  return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start);
-}
 
 void check_alias_of_network(engine::Containers& containers, const SshTarget& target, Deadline deadline) {
   if (!target.alias_by_dns) return;
@@ -109,7 +104,6 @@ void SshLease::join_keeper() {
 }
 
 void SshLease::set_up(const SshTarget& target, Deadline deadline) {
-  auto start = Clock::now();
   auto client_key = ssh::Key::generate();
   const auto host_key = ssh::Key::generate();
   ssh::SshdSetup setup{.host_private_key = host_key.private_text(),
@@ -139,9 +133,8 @@ void SshLease::set_up(const SshTarget& target, Deadline deadline) {
   record_.sidecar = sidecar_->id();
   record_.address = gateway;
   settings_.store->save(record_);
-  stages_.sidecar = since(start);
 
-  start = Clock::now();
+  const auto start = Deadline::Clock::now();
   auto aliases = std::async(std::launch::async, [&] { write_aliases(place.address, deadline); });
   ssh::TunnelSettings tunnel{
       .dial = [sidecar = sidecar_.get()](Deadline limit) { return sidecar->dial(limit); },
@@ -164,9 +157,20 @@ void SshLease::set_up(const SshTarget& target, Deadline deadline) {
     if (error.code() != Errc::not_found) throw;
     throw Error(Errc::failure, "sidecar start: it has ended before its sshd served");
   }
-  stages_.session = tunnel_->times();
+  const auto tunnel_time = elapsed_since(start);
   aliases.get();
-  stages_.tunnel = since(start);
+  const auto& engine_times = sidecar_->times();
+  const auto ssh_times = tunnel_->times();
+  const auto milliseconds = [](std::chrono::microseconds span) {
+    return static_cast<double>(span.count()) / 1000;
+  };
+  log::debug(
+      "lease {}: create {:.1f} ms, start {:.1f} ms, inspect {:.1f} ms, tunnel {:.1f} ms (handshake {:.1f}, "
+      "login "
+      "{:.1f}, forwards {:.1f}), alias after {:.1f} ms",
+      id, milliseconds(engine_times.create), milliseconds(engine_times.start),
+      milliseconds(engine_times.look), milliseconds(tunnel_time), milliseconds(ssh_times.handshake),
+      milliseconds(ssh_times.login), milliseconds(ssh_times.forwards), milliseconds(elapsed_since(start)));
   publish_facts();
 }
 

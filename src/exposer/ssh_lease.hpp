@@ -31,13 +31,6 @@ struct SshSettings {
   StateCallback on_state;
 };
 
-/// How long each stage of making a lease took, for those who tune it.
-struct SshStages {
-  std::chrono::microseconds sidecar{0};  ///< Create, start, inspect.
-  std::chrono::microseconds tunnel{0};   ///< Banner to last forward, and the alias beside it.
-  ssh::SessionTimes session;
-};
-
 class SshLease : public Exposure::Impl {
  public:
   /// Sets everything up; returns when the ports are reachable. What fails leaves nothing behind.
@@ -49,7 +42,6 @@ class SshLease : public Exposure::Impl {
   void release() override;
   [[nodiscard]] ExposureState state() const override;
   [[nodiscard]] std::string reason() const override;
-  [[nodiscard]] const SshStages& stages() const noexcept { return stages_; }
   /// For a lease whose target had an empty list of sources: whom it is for.
   void serve(Ipv4 source) { tunnel_->set_sources(std::vector<Ipv4>{source}); }
 
@@ -69,7 +61,6 @@ class SshLease : public Exposure::Impl {
   state::TunnelRecord record_;  // the keeper's, once it runs
   std::unique_ptr<Sidecar> sidecar_;
   std::unique_ptr<ssh::Tunnel> tunnel_;
-  SshStages stages_;
 
   std::mutex join_;           // for joining the keeper once; never held by the keeper
   mutable std::mutex mutex_;  // guards what follows
