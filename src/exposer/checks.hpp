@@ -23,7 +23,8 @@ class Listeners {
 /// The request's ports, normalised. @throws Error: invalid_argument (none, port 0, a bad label), conflict.
 std::vector<HostPort> checked_ports(const ExposeRequest& request);
 
-/// Whether somebody listens on the loopback's port, or the Unix socket is there. Nobody is a warning in the log, unless `required`.
+/// Whether somebody listens on the loopback's port, or the Unix socket is there. Nobody is a warning in the
+/// log, unless `required`.
 /// @throws Error{not_listening}
 void check_host_port(const HostPort& port, bool required, Listeners& listeners);
 
