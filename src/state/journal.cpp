@@ -5,6 +5,7 @@
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
 #include "netlink/link.hpp"
+#include "state/private_folder.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -22,23 +23,6 @@ namespace {
 constexpr const char* kFile = "journal.json";
 
 std::string boot_id() { return std::string(trim(read_file("/proc/sys/kernel/random/boot_id"))); }
-
-// @return false when it was tidied away by another process in this moment.
-bool make_private_folder(const std::filesystem::path& folder) {
-  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
-    throw Error::from_errno(fmt::format("create {}", folder.string()), errno);
-  struct stat status {};
-  if (::lstat(folder.c_str(), &status) != 0) {
-    if (errno == ENOENT) return false;
-    throw Error::from_errno(folder.string(), errno);
-  }
-  // Whoever can write here can make us restore settings of their choosing.
-  if (!S_ISDIR(status.st_mode) || status.st_uid != ::geteuid() || (status.st_mode & 022) != 0)
-    throw Error(Errc::not_authorised,
-                fmt::format("{} is not a folder that only this user may write", folder.string()),
-                "remove it, or set TC_HOSTNET_RUNTIME_DIR to another place");
-  return true;
-}
 
 }  // namespace
 

@@ -6,6 +6,7 @@
 #include "hostnet/error.hpp"
 #include "state/journal.hpp"
 #include "state/owner.hpp"
+#include "state/private_folder.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -30,22 +31,6 @@ std::filesystem::path base_folder(const std::string& configured) {
   const char* const session = std::getenv("XDG_RUNTIME_DIR");
   if (session != nullptr && *session == '/') return std::filesystem::path(session) / "tc-hostnet";
   return fmt::format("/tmp/tc-hostnet-{}", ::geteuid());
-}
-
-// @return false when it was tidied away by another process in this moment.
-bool make_private(const std::filesystem::path& folder) {
-  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
-    throw Error::from_errno(fmt::format("create {}", folder.string()), errno);
-  struct stat status {};
-  if (::lstat(folder.c_str(), &status) != 0) {
-    if (errno == ENOENT) return false;
-    throw Error::from_errno(folder.string(), errno);
-  }
-  if (!S_ISDIR(status.st_mode) || status.st_uid != ::geteuid() || (status.st_mode & 022) != 0)
-    throw Error(Errc::not_authorised,
-                fmt::format("{} is not a folder that only this user may write", folder.string()),
-                "remove it, or set TC_HOSTNET_RUNTIME_DIR to another place");
-  return true;
 }
 
 }  // namespace
@@ -136,8 +121,8 @@ TunnelStore::TunnelStore(const std::string& configured) : folder_(base_folder(co
 
 Fd TunnelStore::lock() const {
   for (;;) {
-    make_private(folder_.parent_path());
-    if (!make_private(folder_)) continue;
+    make_private_folder(folder_.parent_path());
+    if (!make_private_folder(folder_)) continue;
     Fd folder(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!folder && errno == ENOENT) continue;
     if (!folder) throw Error::from_errno(fmt::format("open {}", folder_.string()), errno);

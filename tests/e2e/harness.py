@@ -139,6 +139,10 @@ class Docker(Engine):
 class Podman(Engine):
     def __init__(self):
         super().__init__("own-podman")
+        # netavark makes its chains for the first container with a published port, and leaves them.
+        self("network", "create", "first")
+        self("run", "--rm", "--network", "first", "-p", "18080:80", IMAGE, "true")
+        self("network", "rm", "first")
 
     @property
     def socket(self):

@@ -1,20 +1,12 @@
 #!/usr/bin/python3
 """The same for rootful Podman, whose bridges netavark makes, by its API for Docker's clients."""
-from harness import ALIAS, IMAGE, HostCase, Podman, main
+from harness import ALIAS, HostCase, Podman, main
 
 HELLO = "hello from 127.0.0.1\n"
 
 
 class PodmanCase(HostCase):
     engine_type = Podman
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        # netavark makes its chains for the first container with a published port, and leaves them.
-        cls.engine("network", "create", "first")
-        cls.engine("run", "--rm", "--network", "first", "-p", "18080:80", IMAGE, "true")
-        cls.engine("network", "rm", "first")
 
     def setUp(self):
         super().setUp()
