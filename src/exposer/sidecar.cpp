@@ -19,18 +19,6 @@ using std::chrono::seconds;
 
 constexpr seconds kRemoval{10};
 
-void pull(engine::Containers& containers, const std::string& image, Deadline deadline) {
-  log::info("pulling {}", image);
-  try {
-    containers.pull(
-        image, [](std::string_view line) { log::info("{}", line); }, deadline);
-  } catch (const Error& error) {
-    throw Error(error.code() == Errc::timed_out ? Errc::timed_out : Errc::not_found,
-                fmt::format("sidecar image: {} is not here and cannot be pulled: {}", image, error.what()),
-                "load it by hand (docker load), or name another by TESTCONTAINERS_SSHD_CONTAINER_IMAGE");
-  }
-}
-
 }  // namespace
 
 Sidecar::Sidecar(const engine::Address& engine, const engine::ContainerSpec& spec, Deadline deadline)
@@ -71,18 +59,10 @@ Sidecar::~Sidecar() {
 
 void Sidecar::create(const engine::ContainerSpec& spec, Deadline deadline) {
   engine::Client client(engine_);
-  engine::Containers containers(client);
   try {
-    id_ = containers.create(spec, deadline);
+    id_ = engine::Containers(client).create(spec, deadline);
   } catch (const Error& error) {
-    if (error.code() != Errc::not_found || containers.has_image(spec.image, deadline))
-      throw error.in_context("sidecar create");
-    pull(containers, spec.image, deadline);
-    try {
-      id_ = containers.create(spec, deadline);
-    } catch (const Error& again) {
-      throw again.in_context("sidecar create");
-    }
+    throw error.in_context("sidecar create");
   }
 }
 
@@ -164,6 +144,19 @@ void Sidecar::remove(Deadline deadline) {
   engine::Containers(client).remove(id_, deadline);
   const std::lock_guard lock(mutex_);
   removed_ = true;
+}
+
+void fetch_image(engine::Containers& containers, const std::string& image, Deadline deadline) {
+  // A warning, so that nobody wonders why nothing happens.
+  log::warn("image {} is not here: pulling it", image);
+  try {
+    containers.pull(
+        image, [](std::string_view line) { log::info("{}", line); }, deadline);
+  } catch (const Error& error) {
+    throw Error(error.code() == Errc::timed_out ? Errc::timed_out : Errc::not_found,
+                fmt::format("sidecar image: {} is not here and cannot be pulled: {}", image, error.what()),
+                "load it by hand (docker load), or name another by TESTCONTAINERS_SSHD_CONTAINER_IMAGE");
+  }
 }
 
 void remove_orphans(engine::Containers& containers, Deadline deadline) noexcept {

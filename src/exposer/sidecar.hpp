@@ -27,7 +27,7 @@ inline std::chrono::microseconds elapsed_since(Deadline::Clock::time_point start
 
 /// How long the engine took for each call.
 struct SidecarTimes {
-  std::chrono::microseconds create{0};  ///< Pulling included, where that was needed.
+  std::chrono::microseconds create{0};
   std::chrono::microseconds start{0};
   std::chrono::microseconds look{0};  ///< Finding out its address.
 };
@@ -35,10 +35,8 @@ struct SidecarTimes {
 /// Owns the container. Thread-safe but for its construction.
 class Sidecar {
  public:
-  /// Creates and starts it, pulling the image when it is missing, and finds out where it is. What fails
-  /// leaves no container behind.
-  /// @throws Error: what the engine's calls throw, with the stage named; not_found with what to do about an
-  ///         image that cannot be had.
+  /// Creates and starts it, and finds out where it is. What fails leaves no container behind.
+  /// @throws Error: what the engine's calls throw, with the stage named.
   Sidecar(const engine::Address& engine, const engine::ContainerSpec& spec, Deadline deadline);
   Sidecar(const Sidecar&) = delete;
   Sidecar& operator=(const Sidecar&) = delete;
@@ -72,6 +70,10 @@ class Sidecar {
   std::string words_;
   bool removed_ = false;
 };
+
+/// Pulls an image that the engine lacks; its progress goes to the log. @throws Error: not_found with what to
+/// do about an image that cannot be had, timed_out.
+void fetch_image(engine::Containers& containers, const std::string& image, Deadline deadline);
 
 /// Removes the sidecars of owners that have died, by their labels. Failures go to the log.
 void remove_orphans(engine::Containers& containers, Deadline deadline) noexcept;

@@ -3,6 +3,7 @@
 
 #include "core/random.hpp"
 #include "exposer/checks.hpp"
+#include "exposer/sidecar_plan.hpp"
 #include "exposer/ssh_lease.hpp"
 #include "exposer/ssh_target.hpp"
 #include "hostnet/error.hpp"
@@ -17,6 +18,8 @@
 
 namespace hostnet::exposer {
 namespace {
+
+constexpr std::chrono::minutes kPullLimit{5};
 
 void check_port(const HostPort& port) {
   if (port.protocol != Protocol::tcp)
@@ -40,7 +43,7 @@ class SshExposer : public Exposer {
   [[nodiscard]] Probe probe() override { return probe_ssh(engine_.socket); }
 
   std::vector<Exposure> expose_all(std::span<const ExposeRequest> requests) override {
-    const auto deadline = Deadline::after(deadline_);
+    auto deadline = Deadline::after(deadline_);
     struct Prepared {
       std::vector<HostPort> ports;
       SshTarget target;
@@ -55,6 +58,7 @@ class SshExposer : public Exposer {
       for (const auto& port : ports) check_host_port(port, request.require_listener, listeners);
       prepared.push_back({std::move(ports), std::move(target)});
     }
+    if (fetch_missing_image(client, deadline)) deadline = Deadline::after(deadline_);
     const auto settings = settings_for_leases(deadline);
     std::vector<Exposure> out;  // those made already are released when a later one fails
     for (std::size_t i = 0; i < requests.size(); ++i)
@@ -64,7 +68,7 @@ class SshExposer : public Exposer {
   }
 
   SshLeaseAhead expose_ahead(const std::string& network, std::vector<HostPort> wanted) {
-    const auto deadline = Deadline::after(deadline_);
+    auto deadline = Deadline::after(deadline_);
     const ExposeRequest request{
         .target = Target::network(network), .ports = std::move(wanted), .write_alias = false};
     auto ports = checked_ports(request);
@@ -74,12 +78,22 @@ class SshExposer : public Exposer {
     target.sources.emplace();  // nobody yet
     Listeners listeners;
     for (const auto& port : ports) check_host_port(port, false, listeners);
+    if (fetch_missing_image(client, deadline)) deadline = Deadline::after(deadline_);
     auto lease = std::make_shared<SshLease>(settings_for_leases(deadline), request, std::move(ports), target,
                                             deadline);
     return {.exposure = Exposure(lease), .serve = [lease](Ipv4 source) { lease->serve(source); }};
   }
 
  private:
+  // How long a pull takes says nothing of a lease: it has a limit of its own. Returns whether one was needed.
+  static bool fetch_missing_image(engine::Client& client, Deadline deadline) {
+    engine::Containers containers(client);
+    const auto image = sidecar_image(&process_environment, testcontainers_properties(&process_environment));
+    if (containers.has_image(image, deadline)) return false;
+    fetch_image(containers, image, Deadline::after(kPullLimit));
+    return true;
+  }
+
   SshSettings settings_for_leases(Deadline deadline) {
     const std::lock_guard lock(mutex_);
     clear_dead_tunnels(*store_, deadline);
