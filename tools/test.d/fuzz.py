@@ -10,7 +10,8 @@ import build
 
 NAMES = sorted(source.stem for source in (build.ROOT / "tests" / "fuzz").glob("fuzz_*.cpp"))
 # b_lundef: what clang's sanitizers need of their run-time library is found at the end of the link.
-FUZZ = build.Build("fuzz", {"optimization": "1", "debug": "true", "fuzz": "true", "werror": "true", "b_lundef": "false"},
+FUZZ = build.Build("fuzz", {"optimization": "0", "debug": "false", "cpp_args": "-g1", "fuzz": "true", "werror": "true",
+                            "b_lundef": "false"},
                    targets=tuple(f"tests/fuzz/{name}" for name in NAMES), compiler="clang++", sanitizer=True)
 SEEDS = {"fuzz_engine": build.ROOT / "tests" / "unit" / "engine" / "data"}
 SECONDS = 15
