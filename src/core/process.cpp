@@ -25,8 +25,8 @@ namespace {
 std::string find_program(const std::string& name) {
   if (name.find('/') != std::string::npos) return name;
   const char* const path = std::getenv("PATH");
-  for (const auto folder :
-       split(std::string(path != nullptr ? path : "") + ":/usr/sbin:/sbin:/usr/bin:/bin", ':')) {
+  const auto folders = std::string(path != nullptr ? path : "") + ":/usr/sbin:/sbin:/usr/bin:/bin";
+  for (const auto folder : split(folders, ':')) {
     if (folder.empty()) continue;
     const auto candidate = fmt::format("{}/{}", folder, name);
     if (::access(candidate.c_str(), X_OK) == 0) return candidate;

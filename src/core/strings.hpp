@@ -1,6 +1,7 @@
 // Small text helpers: strict numbers, safe display of what a user or another program sent.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -12,8 +13,11 @@ namespace hostnet {
 /// A decimal number of digits alone (no sign, no space), at most `max`; nullopt for anything else.
 std::optional<std::uint64_t> parse_number(std::string_view text, std::uint64_t max);
 
-/// Splits at every `separator`; "a,,b" gives three parts, "" gives one empty part.
+/// Splits at every `separator`; "a,,b" gives three parts, "" gives one empty part. The parts are views into
+/// `text`: one that is about to be destroyed is refused.
 std::vector<std::string_view> split(std::string_view text, char separator);
+template <std::same_as<std::string> Temporary>
+std::vector<std::string_view> split(Temporary&& text, char separator) = delete;
 
 /// Without leading and trailing blanks, tabs and line ends.
 std::string_view trim(std::string_view text);

@@ -156,10 +156,10 @@ TEST_CASE("a tear-down whose sysctl step fails keeps the guard, and the next try
   const auto journal = ledger.lock(soon());
   state::Holdings held;
   ledger.reap(journal, held, soon());
+  bool failed = false;  // the hook outlives the block below
   {
     const auto ready = make_ready(ledger, std::span(&request, 1));
     ledger.add(journal, held, ready.prepared.leases, ready.prepared.bridges, soon());
-    bool failed = false;
     ledger.executor().set_hook([&](const exposer::Step& step) {
       if (!failed && std::holds_alternative<exposer::SetRouteLocalnet>(step)) {
         failed = true;
