@@ -1,7 +1,7 @@
 // Any bytes as what a user gives (a port, a name) and as a container's hosts file; what the functions promise
 // must hold.
 #include "engine/hosts_file.hpp"
-#include "engine/transport.hpp"
+#include "engine/url.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/port.hpp"
 
