@@ -20,7 +20,7 @@ void require(bool promise) {
 void port(std::string_view text) {
   try {
     const auto port = HostPort::parse(text);
-    require(port.host != 0 && port.container != 0);
+    require((port.host != 0) == port.socket.empty() && port.container != 0);
     require(HostPort::parse(port.to_string()) == port);
   } catch (const Error& error) {
     require(error.code() == Errc::invalid_argument);
