@@ -58,9 +58,9 @@ TEST_CASE("512 connects at once are all served") {
   allow_descriptors(4096);
   const Service service(deep_listener(7001), "hello");
   const ssh::Tunnel tunnel(one_lane(sidecar), soon());
-  const auto burst = sidecar.container.run([&] { return connect_all(sidecar.at(7001), 512, 20s); });
+  const auto burst = sidecar.container.run([&] { return connect_all(sidecar.at(7001), 512, 60s); });
   CHECK(burst.refused == 0);
-  CHECK(greeted(burst.connected, 20s) == 512);
+  CHECK(greeted(burst.connected, 60s) == 512);
   CHECK(tunnel.stats().open == 512);
 }
 
