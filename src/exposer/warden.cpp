@@ -145,13 +145,21 @@ void Holder::check() {
   const auto journal = ledger_.lock(deadline);
   state::Holdings held;
   const auto mine = active();
-  for (const auto& ended : ledger_.reap(journal, held, deadline))
-    if (mine.contains(ended.lease)) end(ended.lease, ended.state, ended.reason);
-  const auto stopped = of_stopped_containers(held, mine);
-  ledger_.remove(journal, held, stopped, deadline);
-  for (const auto& lease : stopped) end(lease, ExposureState::released, "its container has stopped");
-  if (ledger_.repair(held, deadline))
-    log::warn("the rules or settings of a lease had been changed; they are put back");
+  for (int left = 3;; --left) {
+    for (const auto& ended : ledger_.reap(journal, held, deadline))
+      if (mine.contains(ended.lease)) end(ended.lease, ended.state, ended.reason);
+    const auto stopped = of_stopped_containers(held, mine);
+    ledger_.remove(journal, held, stopped, deadline);
+    for (const auto& lease : stopped) end(lease, ExposureState::released, "its container has stopped");
+    try {
+      if (ledger_.repair(held, deadline))
+        log::warn("the rules or settings of a lease had been changed; they are put back");
+      break;
+    } catch (const Error& error) {
+      // A bridge has gone since reap() looked: another look ends its leases, and those of other bridges stay.
+      if (error.code() != Errc::not_found || left == 0) throw;
+    }
+  }
   drop_owner_if_idle(journal, held);
 }
 
