@@ -199,7 +199,7 @@ def bench(tools, quick):
     print(f"Start of the tunnel: key exchange {sidecar.start['handshake_us'] / 1000:.1f} ms, login "
           f"{sidecar.start['login_us'] / 1000:.1f} ms, forwards {sidecar.start['forwards_us'] / 1000:.1f} ms; cipher "
           f"{sidecar.start['cipher']}")
-    verdicts = [verdict(facts, ratio[OURS][figure]) for figure, facts in FIGURES.items() if facts[3] is not None]
+    verdicts = [verdict((facts[0], "", *facts[2:]), ratio[OURS][figure]) for figure, facts in FIGURES.items() if facts[3] is not None]
     verdicts += [verdict(facts, absolute[OURS][figure]) for figure, facts in ABSOLUTE.items()]
     print("Goals: " + "; ".join(verdicts), flush=True)
     return {"rounds": rounds, "seconds": seconds, "start": sidecar.start, "absolute": absolute,
