@@ -94,10 +94,14 @@ TEST_CASE("1,000 leases go in one call and one change of each table") {
 
 TEST_CASE("10,000 leases go in one call, and all at once") {
   Testbed bed;
+#ifdef __SANITIZE_THREAD__
+  const unsigned count = 2'000;  // it slows a release of 10,000 beyond the deadlines of those who wait for it
+#else
   const unsigned count = 10'000;
+#endif
   const Service first(loopback(20'000), "here");
-  const Service middle(loopback(23'333), "here");
-  const Service last(loopback(29'999), "here");
+  const Service middle(loopback(static_cast<std::uint16_t>(20'000 + count / 3)), "here");
+  const Service last(loopback(static_cast<std::uint16_t>(20'000 + count - 1)), "here");
   const auto exposer = bed.exposer();
   const auto requests = many(count);
   auto exposures = timed("expose_all() of 10,000", [&] { return exposer->expose_all(requests); });
