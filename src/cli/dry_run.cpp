@@ -50,8 +50,7 @@ int dry_run_ssh(const ExposeRequest& request, const Globals& globals) {
   engine::Client client(engine::Address::find(globals.engine));
   const auto ports = exposer::checked_ports(request);
   const auto target = exposer::resolve_for_ssh(client, request.target, request.write_alias, deadline);
-  const auto image = exposer::sidecar_image(
-      &exposer::process_environment, exposer::testcontainers_properties(&exposer::process_environment));
+  const auto image = exposer::sidecar_image();
   std::string sources;
   for (const auto source : target.sources.value_or(std::vector<Ipv4>{}))
     sources += (sources.empty() ? "" : ", ") + source.to_string();

@@ -64,6 +64,16 @@ std::optional<Ipv4> default_gateway(std::string_view proc_net_route) {
   return std::nullopt;
 }
 
+const engine::Endpoint& endpoint_of(const engine::Container& container) {
+  const auto route = try_read_file(fmt::format("/proc/{}/net/route", container.pid)).value_or("");
+  const auto* const endpoint = primary_endpoint(container, default_gateway(route));
+  if (endpoint == nullptr)
+    throw Error(Errc::not_found,
+                fmt::format("container {} has no IPv4 address on any network", container.name),
+                "connect it to a bridge network: docker network connect NETWORK " + container.name);
+  return *endpoint;
+}
+
 void check_network_mode(const engine::Container& container) {
   const auto refuse = [&](std::string_view why, std::string_view hint) {
     throw Error(Errc::invalid_argument, fmt::format("container {} {}", container.name, why),
@@ -211,15 +221,10 @@ Resolved Resolver::container(const std::string& name, bool with_alias, bool forc
   if (!container.running || container.pid <= 0)
     throw Error(Errc::not_found, fmt::format("container {} is not running", container.name),
                 fmt::format("start it: docker start {}", container.name));
-  const auto route = try_read_file(fmt::format("/proc/{}/net/route", container.pid)).value_or("");
-  const auto* const endpoint = primary_endpoint(container, default_gateway(route));
-  if (endpoint == nullptr)
-    throw Error(Errc::not_found,
-                fmt::format("container {} has no IPv4 address on any network", container.name),
-                "connect it to a bridge network: docker network connect NETWORK " + container.name);
-  auto out = network(endpoint->network_id.empty() ? endpoint->network : endpoint->network_id, false, force,
-                     deadline);
-  out.sources = {*endpoint->address};
+  const auto& endpoint = endpoint_of(container);
+  auto out =
+      network(endpoint.network_id.empty() ? endpoint.network : endpoint.network_id, false, force, deadline);
+  out.sources = {*endpoint.address};
   if (with_alias) out.aliases = {engine::alias_record(container)};
   // Its bridge is here, so its processes are this machine's, unless pids are hidden from us.
   if (const auto start = process_start_time(container.pid))

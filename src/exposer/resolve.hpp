@@ -62,6 +62,10 @@ std::optional<std::string> interface_name_fault(std::string_view name);
 const engine::Endpoint* primary_endpoint(const engine::Container& container,
                                          std::optional<Ipv4> default_gateway);
 
+/// primary_endpoint() of a running container, by its default route where its processes are this machine's.
+/// @throws Error{not_found} when it has no IPv4 address.
+const engine::Endpoint& endpoint_of(const engine::Container& container);
+
 /// The gateway of the default route in the text of /proc/PID/net/route (proc(5)); nullopt when there is none.
 std::optional<Ipv4> default_gateway(std::string_view proc_net_route);
 

@@ -22,7 +22,7 @@ constexpr seconds kRemoval{10};
 }  // namespace
 
 Sidecar::Sidecar(const engine::Address& engine, const engine::ContainerSpec& spec, Deadline deadline)
-    : engine_(engine), network_(spec.network), published_(!spec.ports.empty()) {
+    : engine_(engine), published_(!spec.ports.empty()) {
   auto begin = Deadline::Clock::now();
   create(spec, deadline);
   times_.create = elapsed_since(begin);
@@ -40,20 +40,18 @@ Sidecar::Sidecar(const engine::Address& engine, const engine::ContainerSpec& spe
     place_ = look(deadline);
     times_.look = elapsed_since(begin);
   } catch (...) {
-    try {
-      remove(Deadline::after(kRemoval));
-    } catch (const Error& error) {
-      log::error("sidecar {}: {}", id_.substr(0, 12), error.what());
-    }
+    remove_or_log();
     throw;
   }
 }
 
-Sidecar::~Sidecar() {
+Sidecar::~Sidecar() { remove_or_log(); }
+
+void Sidecar::remove_or_log() noexcept {
   try {
     remove(Deadline::after(kRemoval));
-  } catch (const Error& error) {
-    log::error("sidecar {}: {}", id_.substr(0, 12), error.what());
+  } catch (const std::exception& error) {
+    log::error("sidecar {}: {}", id_, error.what());
   }
 }
 

@@ -59,9 +59,9 @@ class Sidecar {
   void create(const engine::ContainerSpec& spec, Deadline deadline);
   SidecarPlace look(Deadline deadline) const;
   void listen_to_it() noexcept;
+  void remove_or_log() noexcept;
 
   engine::Address engine_;
-  std::string network_;
   bool published_;
   std::string id_;
   SidecarTimes times_;

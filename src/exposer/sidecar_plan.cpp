@@ -66,6 +66,10 @@ std::string sidecar_image(const Environment& environment, std::string_view prope
   return fmt::format("{}{}{}", *prefix, prefix->ends_with('/') ? "" : "/", *image);
 }
 
+std::string sidecar_image() {
+  return sidecar_image(&process_environment, testcontainers_properties(&process_environment));
+}
+
 std::string owner_label() {
   const auto pid = ::getpid();
   return fmt::format("{}/{}/{}/{}", boot_id(), pid_namespace(), pid, process_start_time(pid).value_or(0));

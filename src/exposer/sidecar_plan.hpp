@@ -34,6 +34,9 @@ std::optional<std::string> process_environment(const char* name);
 /// `hub.image.name.prefix`) before it when it names no registry. Pure.
 std::string sidecar_image(const Environment& environment, std::string_view properties);
 
+/// The same for this process and its user.
+std::string sidecar_image();
+
 /// The text of ~/.testcontainers.properties; empty when there is none.
 std::string testcontainers_properties(const Environment& environment);
 

@@ -37,6 +37,7 @@ class SshExposer : public Exposer {
         deadline_(options.deadline),
         on_state_(options.on_state),
         store_(std::make_shared<state::TunnelStore>(options.runtime_dir)),
+        image_(sidecar_image()),
         session_id_(random_hex(32)) {}
 
   [[nodiscard]] Path path() const noexcept override { return Path::ssh; }
@@ -86,11 +87,10 @@ class SshExposer : public Exposer {
 
  private:
   // How long a pull takes says nothing of a lease: it has a limit of its own. Returns whether one was needed.
-  static bool fetch_missing_image(engine::Client& client, Deadline deadline) {
+  bool fetch_missing_image(engine::Client& client, Deadline deadline) const {
     engine::Containers containers(client);
-    const auto image = sidecar_image(&process_environment, testcontainers_properties(&process_environment));
-    if (containers.has_image(image, deadline)) return false;
-    fetch_image(containers, image, Deadline::after(kPullLimit));
+    if (containers.has_image(image_, deadline)) return false;
+    fetch_image(containers, image_, Deadline::after(kPullLimit));
     return true;
   }
 
@@ -106,6 +106,7 @@ class SshExposer : public Exposer {
     return {.engine = engine_,
             .store = store_,
             .owner = std::move(owner),
+            .image = image_,
             .session_id = session_id_,
             .release_deadline = deadline_,
             .on_state = on_state_};
@@ -115,6 +116,7 @@ class SshExposer : public Exposer {
   std::chrono::milliseconds deadline_;
   StateCallback on_state_;
   std::shared_ptr<state::TunnelStore> store_;
+  std::string image_;
   std::string session_id_;
   std::mutex mutex_;
   std::weak_ptr<state::Owner> owner_;  // lives as long as one of the leases

@@ -17,7 +17,6 @@
 namespace hostnet::exposer {
 namespace {
 
-using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // How often the facts are written for others, and how soon a release by another process is noticed.
@@ -119,14 +118,13 @@ void SshLease::set_up(const SshTarget& target, Deadline deadline) {
     remove_orphans(containers, deadline);
     check_alias_of_network(containers, target, deadline);
   }
-  const SidecarRequest wanted{
-      .lease = id,
-      .image = sidecar_image(&process_environment, testcontainers_properties(&process_environment)),
-      .network_id = target.network.id,
-      .alias_by_dns = target.alias_by_dns,
-      .publish = !target.direct,
-      .session_id = settings_.session_id,
-      .owner = owner_label()};
+  const SidecarRequest wanted{.lease = id,
+                              .image = settings_.image,
+                              .network_id = target.network.id,
+                              .alias_by_dns = target.alias_by_dns,
+                              .publish = !target.direct,
+                              .session_id = settings_.session_id,
+                              .owner = owner_label()};
   sidecar_ = std::make_unique<Sidecar>(settings_.engine, sidecar_spec(wanted, setup), deadline);
   const auto place = sidecar_->place();
   gateway = place.address.to_string();
@@ -166,8 +164,7 @@ void SshLease::set_up(const SshTarget& target, Deadline deadline) {
   };
   log::debug(
       "lease {}: create {:.1f} ms, start {:.1f} ms, inspect {:.1f} ms, tunnel {:.1f} ms (handshake {:.1f}, "
-      "login "
-      "{:.1f}, forwards {:.1f}), alias after {:.1f} ms",
+      "login {:.1f}, forwards {:.1f}), alias after {:.1f} ms",
       id, milliseconds(engine_times.create), milliseconds(engine_times.start),
       milliseconds(engine_times.look), milliseconds(tunnel_time), milliseconds(ssh_times.handshake),
       milliseconds(ssh_times.login), milliseconds(ssh_times.forwards), milliseconds(elapsed_since(start)));

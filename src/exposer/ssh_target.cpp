@@ -1,7 +1,6 @@
 // Looking targets up for the ssh path.
 #include "exposer/ssh_target.hpp"
 
-#include "core/file.hpp"
 #include "core/strings.hpp"
 #include "exposer/resolve.hpp"
 #include "hostnet/error.hpp"
@@ -65,16 +64,11 @@ SshTarget for_container(engine::Client& client, const std::string& name, bool wi
     throw Error(Errc::not_found, fmt::format("container {} is not running", container.name),
                 fmt::format("start it: docker start {}", container.name));
   if (with_alias) check_alias_is_free(container);
-  // Where the engine is on another machine, this pid is somebody else's: then the first network is as good.
-  const auto route = try_read_file(fmt::format("/proc/{}/net/route", container.pid)).value_or("");
-  const auto* const endpoint = primary_endpoint(container, default_gateway(route));
-  if (endpoint == nullptr)
-    throw Error(Errc::not_found,
-                fmt::format("container {} has no IPv4 address on any network", container.name),
-                "connect it to a bridge network: docker network connect NETWORK " + container.name);
+  // Where the engine is on another machine, the pid is somebody else's: then the first network is as good.
+  const auto& endpoint = endpoint_of(container);
   auto out =
-      on_network(client, endpoint->network_id.empty() ? endpoint->network : endpoint->network_id, deadline);
-  out.sources = {*endpoint->address};
+      on_network(client, endpoint.network_id.empty() ? endpoint.network : endpoint.network_id, deadline);
+  out.sources = {*endpoint.address};
   if (with_alias) out.alias_in = {container.id};
   return out;
 }
