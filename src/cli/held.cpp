@@ -39,16 +39,13 @@ state::Holdings look_beside(exposer::Ledger& ledger, bool has_other) {
   }
 }
 
+void throw_ambiguous(const std::string& id) {
+  throw Error(Errc::invalid_argument, fmt::format("{} is the beginning of more than one lease id", quote(id)),
+              "see them: tc-hostnet list");
+}
+
 const state::Lease& find_lease(const state::Holdings& holdings, const std::string& id) {
-  const state::Lease* found = nullptr;
-  for (const auto& lease : holdings.leases) {
-    if (id.empty() || !lease.id.starts_with(id)) continue;
-    if (found != nullptr)
-      throw Error(Errc::invalid_argument,
-                  fmt::format("{} is the beginning of more than one lease id", quote(id)),
-                  "see them: tc-hostnet list");
-    found = &lease;
-  }
+  const auto* const found = find_by_id(holdings.leases, id);
   if (found == nullptr)
     throw Error(Errc::not_found, fmt::format("there is no lease {}", quote(id)), "see them: tc-hostnet list");
   return *found;

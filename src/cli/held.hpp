@@ -5,6 +5,7 @@
 #include "exposer/ledger.hpp"
 
 #include <string>
+#include <vector>
 
 namespace hostnet::cli {
 
@@ -20,6 +21,21 @@ state::Holdings look(exposer::Ledger& ledger);
 
 /// look(); for a caller who has something else to show, what may not be seen is a warning and nothing.
 state::Holdings look_beside(exposer::Ledger& ledger, bool has_other);
+
+[[noreturn]] void throw_ambiguous(const std::string& id);
+
+/// The one whose id is, or begins with, `id`; null when there is none. @throws Error{invalid_argument} when
+/// several match.
+template <class Record>
+const Record* find_by_id(const std::vector<Record>& records, const std::string& id) {
+  const Record* found = nullptr;
+  for (const auto& record : records) {
+    if (id.empty() || !record.id.starts_with(id)) continue;
+    if (found != nullptr) throw_ambiguous(id);
+    found = &record;
+  }
+  return found;
+}
 
 /// The lease with this id or, when only one matches, this beginning of an id.
 /// @throws Error: not_found, invalid_argument when several match.

@@ -70,7 +70,7 @@ Action define_inspect(Arguments& arguments) {
   return [id](const Globals& globals) {
     const state::TunnelStore store(globals.runtime_dir);
     const auto tunnels = look_at_tunnels(store);
-    if (const auto* const tunnel = find_tunnel(tunnels, *id)) {
+    if (const auto* const tunnel = find_by_id(tunnels, *id)) {
       if (globals.json)
         print_json(to_json(*tunnel));
       else

@@ -53,7 +53,7 @@ void release_tunnels(Options& options, const Globals& globals) {
   if (options.all)
     for (const auto& record : records) ids.insert(record.id);
   std::erase_if(options.leases, [&](const auto& id) {
-    const auto* const found = find_tunnel(records, id);
+    const auto* const found = find_by_id(records, id);
     if (found != nullptr) ids.insert(found->id);
     return found != nullptr;
   });

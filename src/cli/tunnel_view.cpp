@@ -3,9 +3,7 @@
 
 #include "cli/held.hpp"
 #include "cli/lease_view.hpp"
-#include "core/strings.hpp"
 #include "exposer/ssh_lease.hpp"
-#include "hostnet/error.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -29,20 +27,6 @@ std::string bytes_text(std::uint64_t bytes) {
 std::vector<state::TunnelRecord> look_at_tunnels(const state::TunnelStore& store) {
   exposer::clear_dead_tunnels(store, command_deadline());
   return store.load();
-}
-
-const state::TunnelRecord* find_tunnel(const std::vector<state::TunnelRecord>& records,
-                                       const std::string& id) {
-  const state::TunnelRecord* found = nullptr;
-  for (const auto& record : records) {
-    if (id.empty() || !record.id.starts_with(id)) continue;
-    if (found != nullptr)
-      throw Error(Errc::invalid_argument,
-                  fmt::format("{} is the beginning of more than one lease id", quote(id)),
-                  "see them: tc-hostnet list");
-    found = &record;
-  }
-  return found;
 }
 
 nlohmann::json to_json(const state::TunnelRecord& record) {

@@ -15,11 +15,6 @@ namespace hostnet::cli {
 /// This user's, after finishing what dead owners left.
 std::vector<state::TunnelRecord> look_at_tunnels(const state::TunnelStore& store);
 
-/// The one whose id is, or begins with, `id`; null when there is none. @throws Error{invalid_argument} when
-/// several match.
-const state::TunnelRecord* find_tunnel(const std::vector<state::TunnelRecord>& records,
-                                       const std::string& id);
-
 /// As the JSON of a native lease, with "via": "ssh", and "network", "sidecar" and "tunnel" of its own.
 nlohmann::json to_json(const state::TunnelRecord& record);
 
