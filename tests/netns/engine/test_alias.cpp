@@ -4,6 +4,7 @@
 #include "core/file.hpp"
 #include "engine/alias.hpp"
 #include "hostnet/error.hpp"
+#include "support/expect_error.hpp"
 #include "support/temp_dir.hpp"
 
 #include <doctest/doctest.h>
@@ -116,15 +117,7 @@ ino_t inode(const fs::path& path) {
   return status.st_ino;
 }
 
-Errc code_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.code();
-  }
-  FAIL("no error");
-  throw std::logic_error("unreachable");
-}
+Errc code_of(const std::function<void()>& call) { return test::error_of(call).code(); }
 
 }  // namespace
 

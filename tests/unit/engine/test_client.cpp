@@ -2,6 +2,7 @@
 // them.
 #include "engine/client.hpp"
 #include "hostnet/error.hpp"
+#include "support/expect_error.hpp"
 #include "unit/engine/fake_engine.hpp"
 
 #include <doctest/doctest.h>
@@ -20,15 +21,7 @@ Deadline soon() { return Deadline::after(10s); }
 
 const std::string kPodmanPing = "Api-Version: 1.41\r\nLibpod-Api-Version: 4.3.1\r\n";
 
-Errc code_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.code();
-  }
-  FAIL("no error");
-  throw std::logic_error("unreachable");
-}
+Errc code_of(const std::function<void()>& call) { return test::error_of(call).code(); }
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 // What is sent to make a container, and what is taken from the answers to its calls.
 #include "engine/container_json.hpp"
 #include "hostnet/error.hpp"
+#include "support/expect_error.hpp"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -13,15 +14,7 @@ using nlohmann::json;
 
 namespace {
 
-Errc code_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.code();
-  }
-  FAIL("no error");
-  throw std::logic_error("unreachable");
-}
+Errc code_of(const std::function<void()>& call) { return test::error_of(call).code(); }
 
 json created(const ContainerSpec& spec) { return json::parse(create_request(spec)); }
 

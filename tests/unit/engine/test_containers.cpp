@@ -1,6 +1,7 @@
 // The calls of Containers against a fake engine: which requests they make, and what they make of the answers.
 #include "engine/containers.hpp"
 #include "hostnet/error.hpp"
+#include "support/expect_error.hpp"
 #include "unit/engine/fake_engine.hpp"
 
 #include <doctest/doctest.h>
@@ -21,15 +22,7 @@ namespace {
 
 Deadline soon() { return Deadline::after(10s); }
 
-Errc code_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.code();
-  }
-  FAIL("no error");
-  throw std::logic_error("unreachable");
-}
+Errc code_of(const std::function<void()>& call) { return test::error_of(call).code(); }
 
 std::string frame(char stream, std::string_view payload) {
   return std::string{stream, '\0', '\0', '\0', '\0', '\0', '\0', static_cast<char>(payload.size())}.append(
