@@ -68,13 +68,19 @@ bool Executor::apply(const CutFlows& step, Deadline deadline) {
 }
 
 bool Executor::apply(const SetRouteLocalnet& step, Deadline) {
-  const auto link = rtnl_.link(step.ifindex);
-  if (!link) {
-    if (!step.on) return false;  // gone, and its setting with it
-    throw Error(Errc::not_found, fmt::format("bridge {} is gone", step.bridge));
+  if (step.on) {
+    const auto link = rtnl_.link(step.ifindex);
+    if (!link) throw Error(Errc::not_found, fmt::format("bridge {} is gone", step.bridge));
+    if (link->route_localnet) return false;
   }
-  if (link->route_localnet == step.on) return false;
-  rtnl_.set_route_localnet(step.ifindex, step.on);
+  try {
+    rtnl_.set_route_localnet(step.ifindex, step.on);
+  } catch (const Error& error) {
+    // It may go at any moment, and then its setting has gone with it. So there is no look before switching
+    // off.
+    if (!step.on && error.code() == Errc::not_found) return false;
+    throw;
+  }
   return true;
 }
 

@@ -15,6 +15,7 @@
 #include <linux/ip.h>
 #include <linux/rtnetlink.h>
 
+#include <cerrno>
 #include <new>
 
 namespace hostnet::netlink {
@@ -58,7 +59,9 @@ void change_link(Rtnl& rtnl, nl_sock* socket, int ifindex, const RtnlLink& chang
   const int built_error = rtnl_link_build_change_request(target.get(), changes.get(), 0, &built);
   const auto request = checked(built_error, built, operation);
   if (const int error = transact(socket, request.get()); error != 0) {
-    throw Error::from_errno(describe(rtnl, operation, ifindex), error);
+    const auto what = describe(rtnl, operation, ifindex);
+    if (error == ENODEV) throw Error(Errc::not_found, fmt::format("{}: it is gone", what), {}, error);
+    throw Error::from_errno(what, error);
   }
 }
 

@@ -152,6 +152,18 @@ TEST_CASE("route_localnet is set and cleared on that interface only, with /proc/
   });
 }
 
+TEST_CASE("a change to an interface that is gone says so") {
+  const NetNs host;
+  Rtnl rtnl = Rtnl::in_namespace(host.fd());
+  const int bridge = rtnl.add_bridge("br0");
+  rtnl.remove(bridge);
+  for (const bool on : {true, false}) {
+    const auto error = test::error_of([&] { rtnl.set_route_localnet(bridge, on); });
+    CHECK(error.code() == Errc::not_found);
+    CHECK(std::string(error.what()).ends_with("it is gone"));
+  }
+}
+
 TEST_CASE("addresses, of one interface and of all") {
   const NetNs host;
   Rtnl rtnl = Rtnl::in_namespace(host.fd());
@@ -222,7 +234,7 @@ TEST_CASE("failures name the operation and the interface") {
   CHECK(address.what() ==
         fmt::format("add address 198.18.5.1/24 to br0 (interface {}): File exists", bridge));
   const auto gone = test::error_of([&] { rtnl.set_route_localnet(9999, true); });
-  CHECK(gone.what() == std::string("set route_localnet of interface 9999: No such device"));
+  CHECK(gone.what() == std::string("set route_localnet of interface 9999: it is gone"));
   CHECK(gone.sys_errno() == ENODEV);
   CHECK(test::error_of([&] { rtnl.set_up(9999); }).sys_errno() == ENODEV);
   CHECK(test::error_of([&] { rtnl.set_master(9999, bridge); }).sys_errno() == ENODEV);
