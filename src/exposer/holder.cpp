@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ctime>
 
 namespace hostnet::exposer {
@@ -41,11 +42,13 @@ std::vector<Exposure> Holder::hold(std::vector<state::Lease> leases,
   const std::scoped_lock work(work_);
   const auto journal = ledger_.lock(deadline);
   state::Holdings held;
-  for (const auto& ended : ledger_.reap(journal, held, deadline)) end(ended.lease, ended.state, ended.reason);
-  if (!owner_) owner_.emplace(ledger_.folder());
+  for (auto& ended : ledger_.reap(journal, held, deadline)) end(std::move(ended));
   for (auto& lease : leases) {
     lease.id = random_hex(8);
-    lease.owner = owner_->id();
+    if (lease.owner.token.empty()) {
+      if (!owner_) owner_.emplace(ledger_.folder());
+      lease.owner = owner_->id();
+    }
     lease.created = std::time(nullptr);
   }
   try {
@@ -64,18 +67,39 @@ std::vector<Exposure> Holder::hold(std::vector<state::Lease> leases,
     throw;
   }
   std::vector<Exposure> out;
-  for (const auto& lease : leases) {
-    auto impl = std::make_shared<HeldExposure>(shared_from_this());
-    impl->id = lease.id;
-    impl->ports = lease.ports;
-    impl->gateway = lease.gateways.front().to_string();
-    impl->interface = held.bridge(lease.ifindex)->name;
-    const std::scoped_lock lock(mutex_);
-    held_[lease.id] = {
-        .state = ExposureState::active, .reason = {}, .expires = lease.expires, .ifindex = lease.ifindex};
-    out.emplace_back(std::move(impl));
-  }
+  for (const auto& lease : leases) out.push_back(handle_of(lease, held.bridge(lease.ifindex)->name));
   return out;
+}
+
+Holder::Adopted Holder::adopt(Deadline deadline) {
+  const std::scoped_lock work(work_);
+  const auto journal = ledger_.lock(deadline);
+  state::Holdings held;
+  ledger_.reap(journal, held, deadline);
+  const auto outlives_us = [](const state::Lease& lease) {
+    return lease.owner.lifetime == state::Lifetime::descriptor ||
+           lease.owner.lifetime == state::Lifetime::persistent;
+  };
+  if (std::ranges::any_of(held.leases, outlives_us)) start_watching();
+  Adopted adopted;
+  for (const auto& lease : held.leases)
+    if (outlives_us(lease)) adopted.emplace_back(lease, handle_of(lease, held.bridge(lease.ifindex)->name));
+  drop_owner_if_idle(journal, held);
+  return adopted;
+}
+
+// What every held lease has: the handle, a place in held_, and an eye on its descriptor.
+Exposure Holder::handle_of(const state::Lease& lease, const std::string& bridge) {
+  auto impl = std::make_shared<HeldExposure>(shared_from_this());
+  impl->id = lease.id;
+  impl->ports = lease.ports;
+  impl->gateway = lease.gateways.front().to_string();
+  impl->interface = bridge;
+  const std::scoped_lock lock(mutex_);
+  held_[lease.id] = {
+      .state = ExposureState::active, .reason = {}, .expires = lease.expires, .ifindex = lease.ifindex};
+  if (lease.owner.lifetime == state::Lifetime::descriptor) keepalives_->add(lease.id, lease.owner.token);
+  return Exposure(std::move(impl));
 }
 
 void Holder::release(const std::string& lease) {
@@ -89,6 +113,7 @@ void Holder::release(const std::string& lease) {
     const std::scoped_lock lock(mutex_);
     held_[lease] = {.state = ExposureState::released, .reason = "released", .expires = {}};
   }
+  if (keepalives_) keepalives_->remove(lease);
   drop_owner_if_idle(journal, held);
 }
 
@@ -117,12 +142,13 @@ std::set<std::string> Holder::active() const {
   return ids;
 }
 
-void Holder::end(const std::string& lease, ExposureState state, const std::string& reason) {
+void Holder::end(Ended ended) {
+  if (keepalives_) keepalives_->remove(ended.lease);
   const std::scoped_lock lock(mutex_);
-  const auto found = held_.find(lease);
+  const auto found = held_.find(ended.lease);
   if (found == held_.end() || found->second.state != ExposureState::active) return;
-  found->second = {.state = state, .reason = reason, .expires = {}};
-  notices_.push_back({lease, state, reason});
+  found->second = {.state = ended.state(), .reason = ended.reason, .expires = {}};
+  notices_.push_back(std::move(ended));
 }
 
 void Holder::drop_owner_if_idle(const state::Journal& journal, const state::Holdings& held) {

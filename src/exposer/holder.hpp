@@ -2,14 +2,15 @@
 //
 // A lease must not outlive what it stands on, nor stand unguarded because somebody flushed the firewall.
 // While the process holds leases, a thread listens for interfaces that go or change their name
-// (RTNLGRP_LINK), for changes to nf_tables, and for changes of the journal (somebody released a lease of
-// ours), and four times a second compares the size of the legacy tables and looks at the sysctl, the kernel
-// having no notification for those. Whatever is amiss is put back; if that fails, the lease is closed: the
-// sysctl goes off, and the owner is told.
+// (RTNLGRP_LINK), for changes to nf_tables, for changes of the journal (somebody released a lease of ours),
+// and for descriptors that a lease is bound to, and four times a second compares the size of the legacy
+// tables and looks at the sysctl, the kernel having no notification for those. Whatever is amiss is put back;
+// if that fails, the lease is closed: the sysctl goes off, and the owner is told.
 #pragma once
 
 #include "core/deadline.hpp"
 #include "core/event_loop.hpp"
+#include "exposer/keepalive_watch.hpp"
 #include "exposer/ledger.hpp"
 #include "firewall/iptables.hpp"
 #include "hostnet/exposer.hpp"
@@ -36,7 +37,8 @@ class Holder : public std::enable_shared_from_this<Holder> {
   struct Settings {
     std::filesystem::path runtime_dir;
     std::chrono::milliseconds release_deadline{30'000};
-    StateCallback on_state;
+    /// Called from a thread of the holder, with no lock held; must not throw.
+    std::function<void(const Ended&)> on_end = {};
   };
 
   explicit Holder(Settings settings);
@@ -45,11 +47,17 @@ class Holder : public std::enable_shared_from_this<Holder> {
   /// Stops the thread. All leases have been released by then: each handle keeps the holder alive.
   ~Holder();
 
-  /// Puts leases into effect, all or none, and holds them for this process; their ids and owner are filled in
-  /// here.
+  /// Puts leases into effect, all or none, and holds them; their ids are filled in here, and this process as
+  /// the owner of those that have none.
   /// @throws Error as Ledger::add().
   std::vector<Exposure> hold(std::vector<state::Lease> leases, const std::vector<state::Bridge>& bridges,
                              Deadline deadline);
+
+  /// Leases that outlived the process that looked after them, each with its handle.
+  using Adopted = std::vector<std::pair<state::Lease, Exposure>>;
+  /// Looks after the leases whose life is bound to a descriptor or to nothing, from now on. For the one
+  /// process of this namespace that makes such leases. @throws Error.
+  Adopted adopt(Deadline deadline);
 
   /// As Exposure::release().
   void release(const std::string& lease);
@@ -67,15 +75,11 @@ class Holder : public std::enable_shared_from_this<Holder> {
     std::optional<std::int64_t> expires;
     int ifindex = 0;
   };
-  struct Notice {
-    std::string lease;
-    ExposureState state;
-    std::string reason;
-  };
   struct Monitors;
 
   std::set<std::string> active() const;
-  void end(const std::string& lease, ExposureState state, const std::string& reason);
+  void end(Ended ended);  // with work_ taken
+  Exposure handle_of(const state::Lease& lease, const std::string& bridge);
   void drop_owner_if_idle(const state::Journal& journal, const state::Holdings& held);
   void start_watching();
   void subscribe();
@@ -85,16 +89,19 @@ class Holder : public std::enable_shared_from_this<Holder> {
   void check_or_fail_closed();
   void notice_foreign_release();
   void release_expired();
+  void release_closed();
+  void release(const std::set<std::string>& leases, Cause cause, const std::string& reason);
   void deliver_notices();
 
   Settings settings_;
   mutable std::mutex mutex_;  // guards what follows; the ledger's own work happens under work_
   std::map<std::string, Held> held_;
-  std::vector<Notice> notices_;  // for settings_.on_state, which is called with no lock held
+  std::vector<Ended> notices_;  // for settings_.on_end, which is called with no lock held
 
   std::mutex work_;  // one change of the kernel at a time from this process; taken before mutex_
   Ledger ledger_;
   std::optional<state::Owner> owner_;
+  std::optional<KeepaliveWatch> keepalives_;  // made when the first lease needs it; guarded by work_
 
   EventLoop loop_;
   std::shared_ptr<Monitors> monitors_;

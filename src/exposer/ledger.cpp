@@ -9,6 +9,7 @@
 #include "state/owner.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -32,7 +33,7 @@ std::vector<Ended> without_bridge(const Holdings& holdings, netlink::Rtnl& rtnl)
     if (rtnl.link(bridge.ifindex)) continue;
     for (const auto& lease : holdings.leases)
       if (lease.ifindex == bridge.ifindex)
-        ended.push_back({lease.id, ExposureState::failed, fmt::format("bridge {} is gone", bridge.name)});
+        ended.push_back({lease.id, Cause::bridge_gone, fmt::format("bridge {} is gone", bridge.name)});
   }
   return ended;
 }
@@ -45,11 +46,11 @@ std::vector<Ended> without_owner(const Holdings& holdings, const std::filesystem
     const auto [entry, fresh] = alive.try_emplace(lease.owner.token, false);
     if (fresh) entry->second = state::is_alive(folder, lease.owner);
     if (lease.releasing) {
-      ended.push_back({lease.id, ExposureState::released, "its release was interrupted"});
+      ended.push_back({lease.id, Cause::interrupted, "its release was interrupted"});
     } else if (!entry->second) {
-      ended.push_back({lease.id, ExposureState::released, "its owner is gone"});
+      ended.push_back({lease.id, Cause::owner_gone, "its owner is gone"});
     } else if (lease.expires && *lease.expires <= time) {
-      ended.push_back({lease.id, ExposureState::released, "its time is up"});
+      ended.push_back({lease.id, Cause::expired, "its time is up"});
     }
   }
   return ended;
@@ -188,6 +189,10 @@ void Ledger::remove(const state::Journal& journal, Holdings& held, const std::se
                 "mend the cause, then: tc-hostnet release --all");
   }
   journal.save(wanted);
+  // Whoever has the descriptor may keep it for long; the file is not to stay for that.
+  for (const auto& lease : marked.leases)
+    if (lease.releasing && lease.owner.lifetime != state::Lifetime::process)
+      ::unlink(state::owner_file(folder_, lease.owner.token).c_str());
   held = std::move(wanted);
 }
 

@@ -19,11 +19,28 @@
 
 namespace hostnet::exposer {
 
+/// Why a lease ended without its owner's doing.
+enum class Cause {
+  owner_gone,         ///< The process died, or the last duplicate of the descriptor was closed.
+  interrupted,        ///< Somebody was killed while releasing it.
+  expired,            ///< Its time was up.
+  bridge_gone,        ///< The interface was removed.
+  container_stopped,  ///< The one container that it was for.
+  revoked,            ///< Another process released it.
+  not_kept,           ///< What others had undone could not be put back.
+};
+
 /// A lease that ended without its owner's doing.
 struct Ended {
   std::string lease;
-  ExposureState state;  ///< `failed` when it could not be kept, else `released`.
-  std::string reason;   ///< "its owner is gone", "its time is up", "bridge br0 is gone"
+  Cause cause;
+  std::string reason;  ///< "its owner is gone", "its time is up", "bridge br0 is gone"
+
+  /// `failed` when it could not be kept, else `released`.
+  [[nodiscard]] ExposureState state() const {
+    return cause == Cause::bridge_gone || cause == Cause::not_kept ? ExposureState::failed
+                                                                   : ExposureState::released;
+  }
 };
 
 /// In the network namespace of the thread that made it. Not thread-safe; any number of ledgers, in one

@@ -68,10 +68,12 @@ class NativeExposer : public Exposer {
   explicit NativeExposer(const ExposerOptions& options)
       : engine_(options.engine),
         deadline_(options.deadline),
-        holder_(
-            std::make_shared<Holder>(Holder::Settings{.runtime_dir = state::runtime_dir(options.runtime_dir),
-                                                      .release_deadline = options.deadline,
-                                                      .on_state = options.on_state})) {}
+        holder_(std::make_shared<Holder>(
+            Holder::Settings{.runtime_dir = state::runtime_dir(options.runtime_dir),
+                             .release_deadline = options.deadline,
+                             .on_end = [tell = options.on_state](const Ended& ended) {
+                               if (tell) tell(ended.lease, ended.state(), ended.reason);
+                             }})) {}
 
   [[nodiscard]] Path path() const noexcept override { return Path::native; }
   [[nodiscard]] Probe probe() override { return probe_native(); }

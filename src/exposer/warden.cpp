@@ -66,6 +66,15 @@ struct Holder::Monitors {
 // missed.
 void Holder::start_watching() {
   if (!monitors_) subscribe();
+  const auto owners = ledger_.folder() / "owners";
+  if (!keepalives_) {
+    keepalives_.emplace();
+    loop_.add(keepalives_->fd(), EPOLLIN, [this](std::uint32_t) {
+      release_closed();
+      deliver_notices();
+    });
+  }
+  keepalives_->watch(owners);
   // Each time, for the folder is another one after all had been released and it was tidied away.
   if (::inotify_add_watch(monitors_->journal.get(), ledger_.folder().c_str(), IN_MOVED_TO | IN_DELETE) < 0)
     throw Error::from_errno(fmt::format("watch {}", ledger_.folder().string()), errno);
@@ -146,11 +155,11 @@ void Holder::check() {
   state::Holdings held;
   const auto mine = active();
   for (int left = 3;; --left) {
-    for (const auto& ended : ledger_.reap(journal, held, deadline))
-      if (mine.contains(ended.lease)) end(ended.lease, ended.state, ended.reason);
+    for (auto& ended : ledger_.reap(journal, held, deadline))
+      if (mine.contains(ended.lease)) end(std::move(ended));
     const auto stopped = of_stopped_containers(held, mine);
     ledger_.remove(journal, held, stopped, deadline);
-    for (const auto& lease : stopped) end(lease, ExposureState::released, "its container has stopped");
+    for (const auto& lease : stopped) end({lease, Cause::container_stopped, "its container has stopped"});
     try {
       if (ledger_.repair(held, deadline))
         log::warn("the rules or settings of a lease had been changed; they are put back");
@@ -177,7 +186,7 @@ void Holder::check_or_fail_closed() {
       const auto journal = ledger_.lock(deadline);
       auto held = ledger_.load(journal);
       ledger_.remove(journal, held, mine, deadline);
-      for (const auto& lease : mine) end(lease, ExposureState::failed, reason);
+      for (const auto& lease : mine) end({lease, Cause::not_kept, reason});
       drop_owner_if_idle(journal, held);
     } catch (const Error& error) {
       // They stay active here, so that the next look tries again.
@@ -196,7 +205,7 @@ void Holder::notice_foreign_release() {
   std::set<std::string> there;
   for (const auto& lease : seen.leases) there.insert(lease.id);
   for (const auto& lease : mine)
-    if (!there.contains(lease)) end(lease, ExposureState::released, "released by another process");
+    if (!there.contains(lease)) end({lease, Cause::revoked, "released by another process"});
   if (!active().empty()) return;
   const auto journal = ledger_.lock(Deadline::after(kRepairDeadline));
   drop_owner_if_idle(journal, ledger_.load(journal));
@@ -212,23 +221,35 @@ void Holder::release_expired() {
   }
   if (due.empty()) return;
   const std::scoped_lock work(work_);
+  release(due, Cause::expired, "its time is up");
+}
+
+void Holder::release_closed() {
+  const std::scoped_lock work(work_);
+  auto closed = keepalives_->read();
+  const auto mine = active();
+  std::erase_if(closed, [&](const auto& lease) { return !mine.contains(lease); });
+  if (!closed.empty()) release(closed, Cause::owner_gone, "its owner is gone");
+}
+
+void Holder::release(const std::set<std::string>& leases, Cause cause, const std::string& reason) {
   const auto deadline = Deadline::after(kRepairDeadline);
   const auto journal = ledger_.lock(deadline);
   auto held = ledger_.load(journal);
-  ledger_.remove(journal, held, due, deadline);
-  for (const auto& lease : due) end(lease, ExposureState::released, "its time is up");
+  ledger_.remove(journal, held, leases, deadline);
+  for (const auto& lease : leases) end({lease, cause, reason});
   drop_owner_if_idle(journal, held);
 }
 
 void Holder::deliver_notices() {
-  std::vector<Notice> notices;
+  std::vector<Ended> notices;
   {
     const std::scoped_lock lock(mutex_);
     notices.swap(notices_);
   }
   for (const auto& notice : notices) {
-    log::warn("lease {} {}: {}", notice.lease, to_string(notice.state), notice.reason);
-    if (settings_.on_state) settings_.on_state(notice.lease, notice.state, notice.reason);
+    log::warn("lease {} {}: {}", notice.lease, to_string(notice.state()), notice.reason);
+    if (settings_.on_end) settings_.on_end(notice);
   }
 }
 

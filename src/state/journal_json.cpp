@@ -36,7 +36,8 @@ Json to_json(const Lease& lease) {
              {"pid", lease.owner.pid},
              {"start", lease.owner.start},
              {"uid", lease.owner.uid},
-             {"command", lease.owner.command}}},
+             {"command", lease.owner.command},
+             {"lifetime", to_string(lease.owner.lifetime)}}},
            {"ifindex", lease.ifindex},
            {"gateways", to_json(lease.gateways)},
            {"sources", to_json(lease.sources)},
@@ -103,6 +104,12 @@ bool is_token(std::string_view token) {
   return !token.empty() && token.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
+Lifetime lifetime(const Json& owner) {
+  const auto lifetime = parse_lifetime(text(owner, "lifetime"));
+  if (!lifetime) corrupt("a lifetime that is not known");
+  return *lifetime;
+}
+
 Lease lease_from(const Json& json) {
   Lease lease;
   lease.id = text(json, "id");
@@ -113,7 +120,8 @@ Lease lease_from(const Json& json) {
                  .pid = number<pid_t>(owner, "pid"),
                  .start = number<std::uint64_t>(owner, "start"),
                  .uid = number<uid_t>(owner, "uid"),
-                 .command = text(owner, "command")};
+                 .command = text(owner, "command"),
+                 .lifetime = lifetime(owner)};
   // Both become part of a path or of a rule.
   if (!is_token(lease.id) || !is_token(lease.owner.token)) corrupt("an id is not hexadecimal");
   lease.ifindex = number<int>(json, "ifindex");

@@ -14,6 +14,27 @@ auto* find_in(List& list, Projection projection, const Key& key) {
 
 }  // namespace
 
+const char* to_string(Lifetime lifetime) noexcept {
+  switch (lifetime) {
+    case Lifetime::process:
+      return "process";
+    case Lifetime::descriptor:
+      return "fd";
+    case Lifetime::connection:
+      return "connection";
+    case Lifetime::persistent:
+      return "persistent";
+  }
+  return "process";
+}
+
+std::optional<Lifetime> parse_lifetime(std::string_view text) noexcept {
+  for (const auto lifetime :
+       {Lifetime::process, Lifetime::descriptor, Lifetime::connection, Lifetime::persistent})
+    if (text == to_string(lifetime)) return lifetime;
+  return std::nullopt;
+}
+
 const Bridge* Holdings::bridge(int ifindex) const { return find_in(bridges, &Bridge::ifindex, ifindex); }
 Bridge* Holdings::bridge(int ifindex) { return find_in(bridges, &Bridge::ifindex, ifindex); }
 const Lease* Holdings::lease(const std::string& id) const { return find_in(leases, &Lease::id, id); }

@@ -11,9 +11,22 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace hostnet::state {
+
+/// What a lease's life is bound to.
+enum class Lifetime : std::uint8_t {
+  process,     ///< The process that made it.
+  descriptor,  ///< A descriptor that the owner was given: the last duplicate closed ends the lease.
+  connection,  ///< A connection to the message bus; the helper holds the lock on its behalf.
+  persistent,  ///< Nothing: until it is released, or the machine is shut down.
+};
+
+/// "process", "fd", "connection", "persistent".
+const char* to_string(Lifetime lifetime) noexcept;
+std::optional<Lifetime> parse_lifetime(std::string_view text) noexcept;
 
 /// Whose life a lease is bound to. See owner.hpp for how it is told whether that life goes on.
 struct OwnerId {
@@ -22,6 +35,7 @@ struct OwnerId {
   std::uint64_t start = 0;  ///< Its start time (proc(5)); tells it from a later process with that pid.
   uid_t uid = 0;
   std::string command;  ///< Its name (/proc/PID/comm), for people.
+  Lifetime lifetime = Lifetime::process;
 
   bool operator==(const OwnerId&) const = default;
 };

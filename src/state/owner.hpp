@@ -31,6 +31,21 @@ class Owner {
   OwnerId id_;
 };
 
+/// A lock that ends with the last duplicate of one descriptor, which may be given to another process: the
+/// life of a lease that is bound to it. Read-only, and of mode 0400, so that who has it can neither write the
+/// file nor open it anew.
+struct Keepalive {
+  std::string token;
+  Fd fd;
+};
+
+/// Makes and locks a file in `folder`/owners, making the folders. Journal::tidy() removes it when nobody
+/// holds it any more. @throws Error.
+Keepalive make_keepalive(const std::filesystem::path& folder);
+
+/// The file under owners/ to which a token belongs.
+std::filesystem::path owner_file(const std::filesystem::path& folder, const std::string& token);
+
 /// Whether the owner of a journalled lease lives. Unreadable facts count as alive: a lease must not be taken
 /// from somebody who may still need it.
 bool is_alive(const std::filesystem::path& folder, const OwnerId& owner);

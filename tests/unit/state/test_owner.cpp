@@ -3,11 +3,13 @@
 #include "support/temp_dir.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <memory>
+#include <string>
 
 using namespace hostnet::state;
 
@@ -96,4 +98,41 @@ TEST_CASE(
 TEST_CASE("an owner whose file is gone is dead") {
   const test::TempDir dir;
   CHECK_FALSE(is_alive(dir.path(), {.token = "0123456789abcdef"}));
+}
+
+TEST_CASE("a keepalive lives as long as any duplicate of its descriptor, in whatever process") {
+  const test::TempDir dir;
+  auto keepalive = make_keepalive(dir.path());
+  OwnerId owner;
+  owner.token = keepalive.token;
+  owner.lifetime = Lifetime::descriptor;
+  CHECK(is_alive(dir.path(), owner));
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::sleep(20);
+    ::_exit(0);
+  }
+  keepalive.fd.reset();
+  CHECK(is_alive(dir.path(), owner));
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  CHECK_FALSE(is_alive(dir.path(), owner));
+}
+
+TEST_CASE("who has a keepalive can neither write its file nor, without privilege, open it anew") {
+  const test::TempDir dir;
+  const auto keepalive = make_keepalive(dir.path());
+  CHECK(::write(keepalive.fd.get(), "x", 1) == -1);
+  const auto path = "/proc/self/fd/" + std::to_string(keepalive.fd.get());
+  struct stat status {};
+  REQUIRE(::stat(path.c_str(), &status) == 0);
+  CHECK((status.st_mode & 07777) == 0400);
+}
+
+TEST_CASE("a persistent lease needs nobody") {
+  const test::TempDir dir;
+  OwnerId owner;
+  owner.token = "0123456789abcdef";
+  owner.lifetime = Lifetime::persistent;
+  CHECK(is_alive(dir.path(), owner));
 }

@@ -1,0 +1,75 @@
+// inotify on the folder of the locks.
+#include "exposer/keepalive_watch.hpp"
+
+#include "hostnet/error.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+
+namespace hostnet::exposer {
+namespace {
+
+// The file's last link is gone when somebody tidied it away; then nobody had the lock.
+bool is_held(const Fd& file) { return ::flock(file.get(), LOCK_SH | LOCK_NB) != 0; }
+
+}  // namespace
+
+KeepaliveWatch::KeepaliveWatch() : inotify_(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
+  if (!inotify_) throw Error::from_errno("inotify_init1", errno);
+}
+
+void KeepaliveWatch::watch(const std::filesystem::path& owners) {
+  std::error_code error;
+  std::filesystem::create_directories(owners, error);
+  if (error) throw Error::from_errno(fmt::format("create {}", owners.string()), error.value());
+  if (::inotify_add_watch(inotify_.get(), owners.c_str(), IN_CLOSE | IN_ONLYDIR) < 0)
+    throw Error::from_errno(fmt::format("watch {}", owners.string()), errno);
+  owners_ = owners;
+}
+
+void KeepaliveWatch::add(const std::string& lease, const std::string& token) {
+  const auto path = owners_ / token;
+  Fd file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (!file) throw Error::from_errno(fmt::format("open {}", path.string()), errno);
+  by_token_[token] = {lease, std::move(file)};
+}
+
+void KeepaliveWatch::remove(const std::string& lease) {
+  std::erase_if(by_token_, [&](const auto& entry) { return entry.second.lease == lease; });
+}
+
+std::set<std::string> KeepaliveWatch::read() {
+  std::set<std::string> closed;
+  const auto look = [&](auto found) {
+    if (found == by_token_.end() || is_held(found->second.file)) return;
+    closed.insert(found->second.lease);
+    by_token_.erase(found);
+  };
+  alignas(inotify_event) std::array<char, 16 * (sizeof(inotify_event) + NAME_MAX + 1)> buffer;
+  for (;;) {
+    const auto size = ::read(inotify_.get(), buffer.data(), buffer.size());
+    if (size <= 0) break;
+    for (std::size_t at = 0; at < static_cast<std::size_t>(size);) {
+      inotify_event event;
+      std::memcpy(&event, buffer.data() + at, sizeof event);
+      const char* const name = buffer.data() + at + sizeof event;
+      at += sizeof event + event.len;
+      if ((event.mask & IN_Q_OVERFLOW) != 0) {
+        for (auto next = by_token_.begin(); next != by_token_.end();) look(next++);
+      } else if (event.len > 0) {
+        look(by_token_.find(name));
+      }
+    }
+  }
+  return closed;
+}
+
+}  // namespace hostnet::exposer
