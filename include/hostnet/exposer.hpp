@@ -70,6 +70,8 @@ struct ExposerOptions {
       runtime_dir;  ///< Where leases are journalled; empty: $TC_HOSTNET_RUNTIME_DIR, else /run/tc-hostnet.
   std::chrono::milliseconds deadline{30'000};  ///< For one expose call or one release.
   StateCallback on_state;
+  bool interactive = true;  ///< Whether the helper may have the user asked for a password. The wait for that
+                            ///< comes on top of the deadline, ten minutes at most.
 };
 
 /// Makes the exposer for a path; `automatic` chooses.

@@ -4,12 +4,13 @@
 namespace hostnet {
 
 enum class Path {
-  automatic,  ///< Chosen by what this machine allows: native, else ssh.
+  automatic,  ///< Chosen by what this machine allows: native, else helper, else ssh.
   native,     ///< DNAT and route_localnet on this host's own bridge; needs CAP_NET_ADMIN and CAP_NET_RAW.
+  helper,     ///< The same, made by tc-hostnetd for a caller whom polkit authorises.
   ssh,  ///< An sshd sidecar on the container's network and a reverse tunnel; needs an engine's socket. TCP.
 };
 
-/// "auto", "native" or "ssh", as the command's --via takes it.
+/// "auto", "native", "helper" or "ssh", as the command's --via takes it.
 const char* to_string(Path path) noexcept;
 
 }  // namespace hostnet

@@ -14,6 +14,7 @@ struct Globals {
   int verbose = 0;
   bool dry_run = false;
   bool explain = false;
+  bool no_ask_password = false;
   std::string color = "auto";
   std::string engine;
   std::string runtime_dir;

@@ -1,6 +1,7 @@
 // `tc-hostnet inspect`: one lease in full, with its rules, and whether the kernel has them.
 #include "cli/command.hpp"
 #include "cli/held.hpp"
+#include "cli/helper_view.hpp"
 #include "cli/lease_view.hpp"
 #include "cli/output.hpp"
 #include "cli/tunnel_view.hpp"
@@ -75,6 +76,14 @@ Action define_inspect(Arguments& arguments) {
         print_json(to_json(*tunnel));
       else
         print(table(rows_of(*tunnel)));
+      return 0;
+    }
+    const auto helped = look_at_helper();
+    if (const auto* const lease = find_by_id(helped, *id)) {
+      if (globals.json)
+        print_json(to_json(*lease));
+      else
+        print(table(rows_of(*lease)));
       return 0;
     }
     auto ledger = open_ledger(globals);

@@ -1,6 +1,8 @@
 // Showing leases.
 #include "cli/lease_view.hpp"
 
+#include "hostnet/path.hpp"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -13,6 +15,11 @@ nlohmann::json texts(const std::vector<Ipv4>& addresses) {
   auto out = nlohmann::json::array();
   for (const auto address : addresses) out.push_back(address.to_string());
   return out;
+}
+
+// Only leases that the helper made live by something else than a process.
+const char* path_of(const state::Lease& lease) {
+  return to_string(lease.owner.lifetime == state::Lifetime::process ? Path::native : Path::helper);
 }
 
 std::string interface_of(const state::Lease& lease, const state::Holdings& holdings) {
@@ -37,7 +44,7 @@ nlohmann::json to_json(const state::Lease& lease, const state::Holdings& holding
   for (const auto& alias : lease.aliases) containers.push_back(alias.container);
   return {{"id", lease.id},
           {"target", lease.target},
-          {"via", "native"},
+          {"via", path_of(lease)},
           {"label", lease.label},
           {"interface", interface_of(lease, holdings)},
           {"ifindex", lease.ifindex},
@@ -72,8 +79,8 @@ std::vector<std::vector<std::string>> list_rows(const state::Holdings& holdings)
       {"LEASE", "TARGET", "VIA", "PORTS", "INTERFACE", "GATEWAY", "OWNER", "AGE", "LABEL"}};
   const auto now = std::time(nullptr);
   for (const auto& lease : holdings.leases)
-    rows.push_back({lease.id, lease.target, "native", ports_text(lease.ports), interface_of(lease, holdings),
-                    lease.gateways.front().to_string(),
+    rows.push_back({lease.id, lease.target, path_of(lease), ports_text(lease.ports),
+                    interface_of(lease, holdings), lease.gateways.front().to_string(),
                     fmt::format("{} ({})", lease.owner.command, lease.owner.pid),
                     span_text(now - lease.created), lease.label});
   return rows;

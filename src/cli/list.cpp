@@ -1,6 +1,7 @@
-// `tc-hostnet list`: the leases of this network namespace, and this user's on the ssh path.
+// `tc-hostnet list`: the leases of this network namespace, the helper's, and this user's on the ssh path.
 #include "cli/command.hpp"
 #include "cli/held.hpp"
+#include "cli/helper_view.hpp"
 #include "cli/lease_view.hpp"
 #include "cli/output.hpp"
 #include "cli/tunnel_view.hpp"
@@ -16,12 +17,15 @@ Action define_list(Arguments& arguments) {
     auto ledger = open_ledger(globals);
     const state::TunnelStore store(globals.runtime_dir);
     const auto tunnels = look_at_tunnels(store);
-    const auto held = look_beside(ledger, !tunnels.empty());
+    const auto helped = look_at_helper();
+    const auto held = look_beside(ledger, !tunnels.empty() || !helped.empty());
     if (globals.json) {
       for (const auto& lease : held.leases) print_json(to_json(lease, held));
+      for (const auto& lease : helped) print_json(to_json(lease));
       for (const auto& tunnel : tunnels) print_json(to_json(tunnel));
     } else {
       auto rows = list_rows(held);
+      for (const auto& lease : helped) rows.push_back(row_of(lease));
       for (const auto& tunnel : tunnels) rows.push_back(row_of(tunnel));
       print(table(rows));
     }

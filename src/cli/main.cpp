@@ -63,6 +63,7 @@ void add_globals(CLI::App& app, Globals& globals) {
   app.add_flag("-v,--verbose", globals.verbose, "say what is done, step by step");
   app.add_flag("--dry-run", globals.dry_run, "print what would be done and change nothing");
   app.add_flag("--explain", globals.explain, "say which path is taken, and why not the others");
+  app.add_flag("--no-ask-password", globals.no_ask_password, "never have the helper ask for a password");
   app.add_option("--color", globals.color, "colour the output: auto, always or never")
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->envname("TC_HOSTNET_COLOR");

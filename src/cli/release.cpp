@@ -1,6 +1,7 @@
 // `tc-hostnet release`: takes leases away, whoever holds them.
 #include "cli/command.hpp"
 #include "cli/held.hpp"
+#include "cli/helper_view.hpp"
 #include "cli/output.hpp"
 #include "cli/tunnel_view.hpp"
 #include "exposer/ssh_lease.hpp"
@@ -8,6 +9,7 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 #include <filesystem>
 #include <memory>
@@ -69,6 +71,29 @@ void release_tunnels(Options& options, const Globals& globals) {
   }
 }
 
+// Those that the helper holds: with --all this user's own, by name anybody's. What was named and is not among
+// them stays in `options`.
+void release_helped(Options& options, const Globals& globals) {
+  const auto leases = look_at_helper();
+  std::set<std::string> paths;
+  for (const auto& lease : leases)
+    if (options.all && lease.uid == ::geteuid()) paths.insert(lease.path);
+  std::erase_if(options.leases, [&](const auto& id) {
+    const auto* const found = find_by_id(leases, id);
+    if (found != nullptr) paths.insert(found->path);
+    return found != nullptr;
+  });
+  for (const auto& lease : leases) {
+    if (!paths.contains(lease.path)) continue;
+    if (globals.dry_run) {
+      print(fmt::format("have the helper release lease {}", lease.id));
+      continue;
+    }
+    dbus::Client().release(lease.path, !globals.no_ask_password, command_deadline());
+    report(lease.id, globals);
+  }
+}
+
 void release_native(const Options& options, const Globals& globals) {
   auto ledger = open_ledger(globals);
   std::error_code ignored;
@@ -104,6 +129,7 @@ int release(Options options, const Globals& globals) {
     throw Error(Errc::invalid_argument, options.all ? "both leases and --all are given" : "no lease is named",
                 "tc-hostnet release LEASE… or tc-hostnet release --all");
   release_tunnels(options, globals);
+  release_helped(options, globals);
   if (options.all || !options.leases.empty()) release_native(options, globals);
   return 0;
 }

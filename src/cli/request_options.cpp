@@ -20,8 +20,8 @@ void RequestOptions::define(Arguments& arguments) {
   arguments.value("--container", container, "for this running container alone");
   arguments.value("--bridge", bridge, "for everything behind this bridge interface; needs no engine");
   arguments.value("--netns", netns, "for the owner of this network namespace alone, by path");
-  arguments.choice("--via", via, {"auto", "native", "ssh"}, "TC_HOSTNET_VIA",
-                   "the path: auto, native or ssh");
+  arguments.choice("--via", via, {"auto", "native", "helper", "ssh"}, "TC_HOSTNET_VIA",
+                   "the path: auto, native, helper or ssh");
   arguments.value("--timeout", timeout, "release by itself after this long: 90, 90s, 15m, 2h");
   arguments.value("--label", label, "a note for `tc-hostnet list`");
   arguments.flag("--no-alias", no_alias, "leave the hosts files of running containers alone");
@@ -56,7 +56,9 @@ std::vector<HostPort> parse_ports(const std::vector<std::string>& words) {
 }
 
 Path RequestOptions::path() const {
-  return via == "native" ? Path::native : via == "ssh" ? Path::ssh : Path::automatic;
+  for (const auto path : {Path::native, Path::helper, Path::ssh})
+    if (via == to_string(path)) return path;
+  return Path::automatic;
 }
 
 ExposeRequest RequestOptions::to_request() const {
@@ -81,11 +83,16 @@ ExposeRequest RequestOptions::to_request() const {
 }
 
 ExposerOptions exposer_options(Path path, const Globals& globals) {
-  return {.path = path, .engine = globals.engine, .runtime_dir = globals.runtime_dir};
+  ExposerOptions options;
+  options.path = path;
+  options.engine = globals.engine;
+  options.runtime_dir = globals.runtime_dir;
+  options.interactive = !globals.no_ask_password;
+  return options;
 }
 
 void explain(Path wanted, const Globals& globals) {
-  const auto choice = exposer::choose(wanted, exposer::probe_paths(globals.engine));
+  const auto choice = exposer::choose(wanted, exposer::probe_paths(globals.engine, wanted));
   for (const auto& reason : choice.reasons) say(reason);
   if (!choice.path) say("no path is usable here");
 }

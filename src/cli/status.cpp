@@ -1,6 +1,7 @@
 // `tc-hostnet status`: what is in effect on this host, at a glance.
 #include "cli/command.hpp"
 #include "cli/held.hpp"
+#include "cli/helper_view.hpp"
 #include "cli/output.hpp"
 #include "cli/tunnel_view.hpp"
 #include "exposer/select.hpp"
@@ -48,7 +49,9 @@ Action define_status(Arguments& arguments) {
     const auto choice = exposer::choose(Path::automatic, exposer::probe_paths(globals.engine));
     const state::TunnelStore store(globals.runtime_dir);
     const auto tunnels = look_at_tunnels(store);
-    const auto held = look_beside(ledger, !tunnels.empty());
+    const auto helped = look_at_helper();
+    const auto held = look_beside(ledger, !tunnels.empty() || !helped.empty());
+    const auto leases = held.leases.size() + helped.size() + tunnels.size();
     const auto bridges = bridges_of(ledger, held);
     const std::string path = choice.path ? to_string(*choice.path) : "none";
     if (globals.json) {
@@ -59,25 +62,30 @@ Action define_status(Arguments& arguments) {
                         {"prior_route_localnet", bridge.prior},
                         {"guarded", bridge.guarded},
                         {"leases", bridge.leases}});
+      auto helper_list = nlohmann::json::array();
+      for (const auto& lease : helped) helper_list.push_back(to_json(lease));
       auto tunnel_list = nlohmann::json::array();
       for (const auto& tunnel : tunnels) tunnel_list.push_back(to_json(tunnel));
       print_json({{"version", version()},
                   {"path", path},
                   {"reasons", choice.reasons},
                   {"state", ledger.folder().string()},
-                  {"leases", held.leases.size() + tunnels.size()},
+                  {"leases", leases},
                   {"bridges", std::move(list)},
+                  {"helper", std::move(helper_list)},
                   {"tunnels", std::move(tunnel_list)}});
       return 0;
     }
     print(table({{"version", version()},
                  {"path", fmt::format("{} ({})", path, fmt::join(choice.reasons, "; "))},
                  {"state", ledger.folder().string()},
-                 {"leases", fmt::format("{}", held.leases.size() + tunnels.size())}}));
+                 {"leases", fmt::format("{}", leases)}}));
     for (const auto& bridge : bridges)
       print(fmt::format("  {}: {} leases, route_localnet {} (was {}), guard {}", bridge.name, bridge.leases,
                         bridge.route_localnet ? 1 : 0, bridge.prior ? 1 : 0,
                         bridge.guarded ? paint(Tone::good, "in place") : paint(Tone::bad, "missing")));
+    for (const auto& lease : helped)
+      print(fmt::format("  {} on {}: {}, by the helper", lease.id, lease.interface, lease.state));
     for (const auto& tunnel : tunnels)
       print(fmt::format("  {} on {}: {}", tunnel.id, tunnel.network, tunnel_text(tunnel.facts)));
     return 0;

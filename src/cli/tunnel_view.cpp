@@ -26,7 +26,9 @@ std::string bytes_text(std::uint64_t bytes) {
 
 std::vector<state::TunnelRecord> look_at_tunnels(const state::TunnelStore& store) {
   exposer::clear_dead_tunnels(store, command_deadline());
-  return store.load();
+  auto records = store.load();
+  std::erase_if(records, [](const auto& record) { return record.via != Path::ssh; });
+  return records;
 }
 
 nlohmann::json to_json(const state::TunnelRecord& record) {

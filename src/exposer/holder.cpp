@@ -129,6 +129,13 @@ std::string Holder::reason(const std::string& lease) const {
   return found == held_.end() ? std::string() : found->second.reason;
 }
 
+void Holder::let_go(const std::string& lease) {
+  const std::scoped_lock work(work_);
+  if (keepalives_) keepalives_->remove(lease);
+  const std::scoped_lock lock(mutex_);
+  held_.erase(lease);
+}
+
 void Holder::forget(const std::string& lease) {
   const std::scoped_lock lock(mutex_);
   held_.erase(lease);

@@ -63,6 +63,8 @@ class Holder : public std::enable_shared_from_this<Holder> {
   void release(const std::string& lease);
   [[nodiscard]] ExposureState state(const std::string& lease) const;
   [[nodiscard]] std::string reason(const std::string& lease) const;
+  /// Leaves a lease in place without looking after it any more, for another process to adopt.
+  void let_go(const std::string& lease);
   /// The handle is gone: nobody asks about this lease any more.
   void forget(const std::string& lease);
 

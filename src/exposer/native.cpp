@@ -6,6 +6,7 @@
 #include "exposer/holder.hpp"
 #include "exposer/resolve.hpp"
 #include "firewall/input_check.hpp"
+#include "firewall/traffic.hpp"
 #include "hostnet/error.hpp"
 #include "netlink/sock_diag.hpp"
 
@@ -130,6 +131,33 @@ Prepared prepare(std::span<const ExposeRequest> requests, const std::string& eng
   }
   for (auto& [ifindex, bridge] : bridges) prepared.bridges.push_back(std::move(bridge));
   return prepared;
+}
+
+void check_way(const state::Lease& lease, const std::string& bridge, bool require_listener) {
+  check_firewall(bridge);
+  Listeners listeners;
+  for (const auto& port : lease.ports) {
+    for (const auto gateway : lease.gateways) check_gateway_port(port, gateway, listeners);
+    check_host_port(port, require_listener, listeners);
+  }
+}
+
+std::vector<PortTraffic> traffic_of(const state::Lease& lease, const std::string& bridge) {
+  const auto is_among = [](const auto& list, Ipv4 address) {
+    return std::ranges::find(list, address) != list.end();
+  };
+  std::vector<PortTraffic> out(lease.ports.size());
+  for (const auto& [door, packets, bytes] : firewall::read_traffic()) {
+    if (door.bridge != bridge || !is_among(lease.gateways, door.gateway)) continue;
+    if (door.source ? !is_among(lease.sources, *door.source) : !lease.sources.empty()) continue;
+    for (std::size_t i = 0; i < lease.ports.size(); ++i) {
+      const auto& port = lease.ports[i];
+      if (port.protocol != door.protocol || port.container != door.listen || port.host != door.host) continue;
+      out[i].packets += packets;
+      out[i].bytes += bytes;
+    }
+  }
+  return out;
 }
 
 Probe probe_native() {

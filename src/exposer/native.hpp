@@ -5,6 +5,7 @@
 #include "hostnet/exposer.hpp"
 #include "state/lease.hpp"
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -21,6 +22,20 @@ struct Prepared {
 /// Everything of expose_all() that comes before the first change. Changes nothing itself.
 /// @throws Error as Exposer::expose_all().
 Prepared prepare(std::span<const ExposeRequest> requests, const std::string& engine, Deadline deadline);
+
+/// Looks for what would keep a lease from working or make it take traffic from another service: a chain of
+/// the host's firewall that drops, somebody who listens on gateway:port, nobody who listens on the loopback.
+/// Changes nothing.
+/// @throws Error: firewall_blocked, conflict, not_listening when a listener is `required`.
+void check_way(const state::Lease& lease, const std::string& bridge, bool require_listener);
+
+/// How many packets and bytes each port of a lease has let in, in the order of its ports; doors that it
+/// shares with other leases are counted whole. @throws Error.
+struct PortTraffic {
+  std::uint64_t packets = 0;
+  std::uint64_t bytes = 0;
+};
+std::vector<PortTraffic> traffic_of(const state::Lease& lease, const std::string& bridge);
 
 /// Makes the native exposer, for the network namespace of the calling thread. @throws nothing that probe()
 /// would say.

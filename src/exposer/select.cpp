@@ -3,6 +3,7 @@
 
 #include "core/log.hpp"
 #include "core/strings.hpp"
+#include "exposer/helper.hpp"
 #include "exposer/native.hpp"
 #include "exposer/ssh.hpp"
 #include "hostnet/error.hpp"
@@ -20,6 +21,8 @@ const char* to_string(Path path) noexcept {
       return "auto";
     case Path::native:
       return "native";
+    case Path::helper:
+      return "helper";
     case Path::ssh:
       return "ssh";
   }
@@ -34,44 +37,56 @@ bool names_a_bridge(const ExposeRequest& request) {
   return request.target.kind() == Target::Kind::bridge || request.target.kind() == Target::Kind::netns;
 }
 
-// Native where it works; where it does not, or the target turns out not to be on a bridge of this host, ssh.
+// The first path that works; where it turns out not to work for the target or not to be allowed, the ssh
+// path, which needs neither a bridge of this host nor a privilege.
 class Automatic : public Exposer {
  public:
-  /// Without `native`, `why_not` is the reason against it.
-  Automatic(std::unique_ptr<Exposer> native, std::unique_ptr<Exposer> ssh, std::string why_not)
-      : native_(std::move(native)), ssh_(std::move(ssh)), why_not_(std::move(why_not)) {}
+  /// Without `first`, `why_not` is what speaks against the paths before ssh.
+  Automatic(std::unique_ptr<Exposer> first, std::unique_ptr<Exposer> ssh, std::string why_not)
+      : first_(std::move(first)), ssh_(std::move(ssh)), why_not_(std::move(why_not)) {}
 
-  [[nodiscard]] Path path() const noexcept override { return native_ ? native_->path() : ssh_->path(); }
-  [[nodiscard]] Probe probe() override { return native_ ? native_->probe() : ssh_->probe(); }
+  [[nodiscard]] Path path() const noexcept override { return first_ ? first_->path() : ssh_->path(); }
+  [[nodiscard]] Probe probe() override { return first_ ? first_->probe() : ssh_->probe(); }
 
   std::vector<Exposure> expose_all(std::span<const ExposeRequest> requests) override {
     const auto bridge = std::ranges::find_if(requests, names_a_bridge);
     auto why = why_not_;
-    if (native_) {
+    if (first_) {
       try {
-        return native_->expose_all(requests);
+        return first_->expose_all(requests);
       } catch (const Error& error) {
-        if (error.code() != Errc::no_path || bridge != requests.end()) throw;
-        why = error.what();
+        if (!leaves_ssh(error.code()) || bridge != requests.end()) throw;
+        why = fmt::format("{}: {}", to_string(first_->path()), error.what());
       }
     }
     if (bridge != requests.end())
       throw Error(
           Errc::no_path,
-          fmt::format(
-              "no usable path: native: {}; ssh: it serves containers and networks of an engine, not {}", why,
-              bridge->target.to_string()),
+          fmt::format("no usable path: {}; ssh: it serves containers and networks of an engine, not {}", why,
+                      bridge->target.to_string()),
           "run it as root: sudo tc-hostnet …");
-    if (!told_.exchange(true)) log::warn("native: {}; going by ssh instead", why);
+    if (!told_.exchange(true)) log::warn("{}; going by ssh instead", why);
     return ssh_->expose_all(requests);
   }
 
  private:
-  std::unique_ptr<Exposer> native_;
+  [[nodiscard]] bool leaves_ssh(Errc code) const {
+    if (code == Errc::no_path) return true;
+    return first_->path() == Path::helper &&
+           (code == Errc::not_authorised || code == Errc::interaction_required);
+  }
+
+  std::unique_ptr<Exposer> first_;
   std::unique_ptr<Exposer> ssh_;
   std::string why_not_;
   std::atomic<bool> told_ = false;
 };
+
+std::unique_ptr<Exposer> make(Path path, const ExposerOptions& options) {
+  if (path == Path::native) return make_native(options);
+  if (path == Path::helper) return make_helper(options);
+  return make_ssh(options);
+}
 
 }  // namespace
 
@@ -91,29 +106,39 @@ Choice choose(Path wanted, const std::vector<Candidate>& candidates) {
   return choice;
 }
 
-std::vector<Candidate> probe_paths(const std::string& engine) {
-  return {{Path::native, probe_native()}, {Path::ssh, probe_ssh(engine)}};
+std::vector<Candidate> probe_paths(const std::string& engine, Path wanted) {
+  std::vector<Candidate> candidates{{Path::native, probe_native()}};
+  // Whoever needs no helper need not wait for the bus.
+  if (wanted == Path::helper || !candidates.front().probe.usable)
+    candidates.push_back({Path::helper, probe_helper()});
+  candidates.push_back({Path::ssh, probe_ssh(engine)});
+  return candidates;
 }
 
 }  // namespace exposer
 
 std::unique_ptr<Exposer> make_exposer(ExposerOptions options) {
-  const auto candidates = exposer::probe_paths(options.engine);
+  const auto candidates = exposer::probe_paths(options.engine, options.path);
   const auto choice = exposer::choose(options.path, candidates);
   if (!choice.path) {
     const bool privilege = options.path == Path::native;
     throw Error(privilege ? Errc::not_authorised : Errc::no_path,
                 fmt::format("no usable path: {}", list_of(choice.reasons)),
-                options.path == Path::ssh ? "start a container engine, or name its socket with --engine"
-                                          : "run it as root: sudo tc-hostnet …");
+                options.path == Path::ssh      ? "start a container engine, or name its socket with --engine"
+                : options.path == Path::helper ? "install tc-hostnetd, or run it as root: sudo tc-hostnet …"
+                                               : "run it as root: sudo tc-hostnet …");
   }
-  if (options.path == Path::ssh) return exposer::make_ssh(options);
-  if (options.path == Path::native) return exposer::make_native(options);
-  const auto& native = candidates.front().probe;
-  const auto& ssh = candidates.back().probe;
-  if (!ssh.usable) return exposer::make_native(options);
-  return std::make_unique<exposer::Automatic>(native.usable ? exposer::make_native(options) : nullptr,
-                                              exposer::make_ssh(options), list_of(native.reasons));
+  const bool ssh_usable = candidates.back().probe.usable;
+  if (options.path != Path::automatic || (choice.path != Path::ssh && !ssh_usable))
+    return exposer::make(*choice.path, options);
+  std::vector<std::string> against;
+  for (const auto& [path, probe] : candidates)
+    if (path != Path::ssh)
+      for (const auto& reason : probe.reasons)
+        against.push_back(fmt::format("{}: {}", to_string(path), reason));
+  return std::make_unique<exposer::Automatic>(
+      choice.path == Path::ssh ? nullptr : exposer::make(*choice.path, options), exposer::make_ssh(options),
+      list_of(against));
 }
 
 }  // namespace hostnet

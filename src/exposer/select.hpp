@@ -23,7 +23,8 @@ struct Choice {
 /// The first usable candidate, in the order given, or the wanted one and no other. Pure.
 Choice choose(Path wanted, const std::vector<Candidate>& candidates);
 
-/// Probes this machine, in the order of preference. `engine` as in ExposerOptions. Changes nothing.
-std::vector<Candidate> probe_paths(const std::string& engine);
+/// Probes this machine, in the order of preference; the helper only where it is `wanted` or the native path
+/// is not usable. `engine` as in ExposerOptions. Changes nothing.
+std::vector<Candidate> probe_paths(const std::string& engine, Path wanted = Path::automatic);
 
 }  // namespace hostnet::exposer

@@ -306,7 +306,8 @@ void clear_away(const state::TunnelStore& store, const state::TunnelRecord& reco
   engine::Client client(engine::Address{.socket = record.engine, .from = "the lease's record"});
   for (const auto& container : record.alias_in)
     attempt(failures, [&] { remove_container_alias(client, container, record.id, deadline); });
-  attempt(failures, [&] { engine::Containers(client).remove(record.sidecar, deadline); });
+  if (record.via == Path::ssh)
+    attempt(failures, [&] { engine::Containers(client).remove(record.sidecar, deadline); });
   if (!failures.empty())
     throw Error(Errc::failure, fmt::format("lease {}: {}", record.id, list_of(failures)));
   store.remove(record.id);
@@ -317,7 +318,7 @@ void clear_dead_tunnels(const state::TunnelStore& store, Deadline deadline) {
     if (store.is_alive(record)) continue;
     try {
       clear_away(store, record, deadline);
-      log::info("lease {}: its owner has died; its sidecar is gone", record.id);
+      log::info("lease {}: its owner has died; what it left is cleared away", record.id);
     } catch (const std::exception& error) {
       log::warn("{}", error.what());
     }

@@ -1,5 +1,5 @@
-// Leases on the ssh path, as one file each: what `list`, `status` and `release` of another process know of
-// them, and what a dead owner's tunnel left to be cleared away.
+// Leases on the ssh path (and, for their aliases, the helper's), as one file each: what `list`, `status` and
+// `release` of another process know of them, and what a dead owner's tunnel left to be cleared away.
 //
 // They are apart from the journal: no rule and no sysctl hangs on them, so nobody has to take a lock to make
 // one, and they belong to a user, not to a network namespace. The file is written before the sidecar is made
@@ -7,6 +7,7 @@
 #pragma once
 
 #include "core/fd.hpp"
+#include "hostnet/path.hpp"
 #include "hostnet/port.hpp"
 #include "state/lease.hpp"
 
@@ -36,8 +37,9 @@ struct TunnelFacts {
 };
 
 struct TunnelRecord {
-  std::string id;      ///< Eight hexadecimal digits, unique on this host.
-  std::string target;  ///< As it was asked for: "container api".
+  Path via = Path::ssh;  ///< By the helper, there is no sidecar, and the record is kept for the alias alone.
+  std::string id;        ///< Eight hexadecimal digits, unique on this host.
+  std::string target;    ///< As it was asked for: "container api".
   std::string label;
   OwnerId owner;
   std::string engine;                ///< Path of the engine's socket.

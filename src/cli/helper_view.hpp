@@ -1,0 +1,27 @@
+// Leases that the helper holds, as the command finds, shows and releases them for somebody who is not root.
+#pragma once
+
+#include "cli/command.hpp"
+#include "dbus/client.hpp"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <string>
+#include <vector>
+
+namespace hostnet::cli {
+
+/// All that the helper holds, for whomever. Empty for root, who has them from the journal, and where there is
+/// no helper running.
+std::vector<dbus::LeaseFacts> look_at_helper();
+
+/// As the JSON of a native lease, with "via": "helper".
+nlohmann::json to_json(const dbus::LeaseFacts& lease);
+
+/// A row of `list`.
+std::vector<std::string> row_of(const dbus::LeaseFacts& lease);
+
+/// The rows of `inspect`.
+std::vector<std::vector<std::string>> rows_of(const dbus::LeaseFacts& lease);
+
+}  // namespace hostnet::cli

@@ -1,0 +1,82 @@
+// Who may do what: the one place of the helper where that is decided.
+//
+// Nothing is allowed that is not in decide(). It is pure: from facts that the daemon found out itself to
+// "yes" or to the polkit action that has to say yes. The two actions for exposing are apart because polkit's
+// auth_admin_keep remembers an action and not its details: what was granted for a harmless request must not
+// carry a riskier one.
+#pragma once
+
+#include "daemon/request.hpp"
+#include "netlink/sock_diag.hpp"
+
+#include <sdbus-c++/IConnection.h>
+#include <sdbus-c++/IProxy.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace hostnet::daemon {
+
+/// A caller as the bus vouches for it.
+struct Caller {
+  std::string name;  ///< Unique bus name.
+  uid_t uid = 0;     ///< Effective.
+  pid_t pid = 0;     ///< For people; it may be another process's by now.
+};
+
+enum class Action : std::uint8_t { expose_own, expose_foreign, release_any };
+
+/// "io.github.tchostnet.hostnet1.expose-own" and so on.
+const char* id_of(Action action) noexcept;
+
+/// Whether `granted` covers what has since turned out to need `needed`. Pure.
+bool covers(Action granted, Action needed) noexcept;
+
+/// Who listens on one of the ports asked for: the uids of all sockets that a connection to 127.0.0.1 may
+/// reach.
+using ListenerUids = std::vector<std::vector<uid_t>>;
+ListenerUids listeners_of(const std::vector<HostPort>& ports);
+
+/// The action that must be granted, or nullopt when the caller may without asking. Pure.
+std::optional<Action> decide(const Caller& caller, const Request& request, const ListenerUids& listeners);
+/// The same for the release of a lease of `owner`.
+std::optional<Action> decide_release(const Caller& caller, uid_t owner);
+
+/// What the prompt may show, in polkit's form. All of it is the daemon's own wording of numbers and of
+/// interface names that were checked: a prompt shows it as markup.
+using Details = std::map<std::string, std::string>;
+Details details_of(const Request& request, const std::string& interface);
+
+enum class Answer : std::uint8_t {
+  yes,
+  no,        ///< Denied, or the prompt was dismissed.
+  must_ask,  ///< It would take a prompt, and none may be shown, or the caller's session has no agent to show
+             ///< it.
+  unavailable,  ///< polkit does not answer.
+};
+
+/// Asks polkitd, without waiting. Not thread-safe; lives on one connection's loop.
+class Bouncer {
+ public:
+  explicit Bouncer(sdbus::IConnection& connection);
+
+  using Reply = std::function<void(Answer)>;
+  /// Calls back once, from the loop, unless cancelled. The number names the question.
+  std::uint64_t ask(Action action, const Caller& caller, const Details& details, bool interactive,
+                    Reply reply);
+  /// The prompt goes away and nobody is called back.
+  void cancel(std::uint64_t question);
+
+ private:
+  std::unique_ptr<sdbus::IProxy> polkit_;
+  std::map<std::uint64_t, Reply> open_;
+  std::uint64_t last_ = 0;
+};
+
+}  // namespace hostnet::daemon

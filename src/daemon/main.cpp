@@ -1,0 +1,119 @@
+// tc-hostnetd: the helper for people who are not root. Reads its configuration and serves the system bus.
+#include "core/log.hpp"
+#include "daemon/loop.hpp"
+#include "exposer/ledger.hpp"
+#include "hostnet/error.hpp"
+#include "hostnet/log.hpp"
+#include "hostnet/version.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <syslog.h>
+#include <systemd/sd-journal.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace hostnet::daemon {
+namespace {
+
+int priority_of(LogLevel level) {
+  switch (level) {
+    case LogLevel::debug:
+      return LOG_DEBUG;
+    case LogLevel::info:
+      return LOG_INFO;
+    case LogLevel::warning:
+      return LOG_WARNING;
+    case LogLevel::error:
+      return LOG_ERR;
+  }
+  return LOG_ERR;
+}
+
+// To the journal where standard error leads there anyway, else to standard error.
+void set_up_log(bool verbose) {
+  const bool to_journal = std::getenv("JOURNAL_STREAM") != nullptr;
+  set_log_sink([=](LogLevel level, std::string_view line) {
+    if (level == LogLevel::debug && !verbose) return;
+    if (to_journal) {
+      ::sd_journal_send("MESSAGE=%.*s", static_cast<int>(line.size()), line.data(), "PRIORITY=%d",
+                        priority_of(level), nullptr);
+    } else {
+      fmt::print(stderr, "tc-hostnetd: {}\n", line);
+    }
+  });
+}
+
+// What the unit runs after the daemon has ended, in whatever way: leases that nobody holds are finished.
+void flush_stale(const Config& config) {
+  exposer::Ledger ledger(state::runtime_dir(config.runtime_dir));
+  const auto deadline = Deadline::after(std::chrono::seconds{30});
+  const auto journal = ledger.lock(deadline);
+  state::Holdings held;
+  ledger.reap(journal, held, deadline);
+  journal.tidy(held);
+}
+
+int run(int argc, char** argv) {
+  Config config;
+  bool verbose = false;
+  bool flush = false;
+  std::int64_t idle = config.idle_timeout.count();
+  CLI::App app(
+      "Exposes ports of 127.0.0.1 to containers for users that polkit authorises, by D-Bus: "
+      "io.github.tchostnet.HostNet1",
+      "tc-hostnetd");
+  app.set_version_flag("--version", version());
+  app.set_config("--config", "/etc/tc-hostnet/hostnetd.conf", "options, one a line: idle-timeout=30");
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  app.add_option("--allow-interface", config.allow_interface,
+                 "patterns of the bridges that may be exposed to")
+      ->capture_default_str();
+  app.add_option("--leases-per-user", config.limits.leases_per_uid, "leases that one user may hold")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  app.add_option("--ports-per-user", config.limits.ports_per_uid, "ports that one user may hold")
+      ->check(CLI::Range(1, 65535))
+      ->capture_default_str();
+  app.add_option("--leases", config.limits.leases, "leases that all users together may hold")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
+  app.add_option("--prompts-per-user", config.limits.prompts_per_uid,
+                 "requests of one user that may wait for an answer")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  app.add_option("--idle-timeout", idle, "seconds without a lease after which it ends; 0: never")
+      ->check(CLI::Range(0, 86400))
+      ->capture_default_str();
+  app.add_option("--runtime-dir", config.runtime_dir, "where leases are kept (default /run/tc-hostnet)");
+  app.add_flag("--flush-stale", flush, "finish what dead owners left, and end");
+  app.add_flag("-v,--verbose", verbose, "say what is done, step by step");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    return app.exit(success);
+  } catch (const CLI::ParseError& error) {
+    fmt::print(stderr, "tc-hostnetd: {}; see tc-hostnetd --help\n", error.what());
+    return 2;
+  }
+  config.idle_timeout = std::chrono::seconds{idle};
+  set_up_log(verbose);
+  if (flush)
+    flush_stale(config);
+  else
+    serve(config);
+  return 0;
+}
+
+}  // namespace
+}  // namespace hostnet::daemon
+
+int main(int argc, char** argv) {
+  try {
+    return hostnet::daemon::run(argc, argv);
+  } catch (const std::exception& error) {
+    hostnet::log::error("{}", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,151 @@
+// Reading Expose()'s arguments: whatever is not understood is refused, never ignored.
+#include "daemon/request.hpp"
+
+#include "core/strings.hpp"
+#include "exposer/checks.hpp"
+#include "exposer/resolve.hpp"
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+#include <sdbus-c++/Error.h>
+
+#include <array>
+
+namespace hostnet::daemon {
+namespace {
+
+constexpr std::size_t kMaxPorts = 1024;
+constexpr std::size_t kMaxSources = 64;
+constexpr std::uint64_t kMaxTimeout = 366UL * 24 * 3600;  // seconds
+
+[[noreturn]] void refuse(const std::string& why) { throw Error(Errc::invalid_argument, why); }
+
+template <class T>
+T value_of(const std::string& key, const sdbus::Variant& variant, const char* type) {
+  if (!variant.containsValueOfType<T>())
+    refuse(fmt::format("option {} must be of D-Bus type {}", quote(key), type));
+  return variant.get<T>();
+}
+
+Ipv4 address_of(const std::string& key, const std::string& text) {
+  const auto address = Ipv4::parse(text);
+  if (!address) refuse(fmt::format("option {}: {} is not an IPv4 address", quote(key), quote(text)));
+  return *address;
+}
+
+struct Option {
+  const char* key;
+  void (*read)(Request& request, const std::string& key, const sdbus::Variant& value);
+};
+
+// What a caller may say beside interface and ports.
+constexpr std::array kOptions{
+    Option{"interactive",
+           [](Request& request, const std::string& key, const sdbus::Variant& value) {
+             request.interactive = value_of<bool>(key, value, "b");
+           }},
+    Option{"ifname",
+           [](Request& request, const std::string& key, const sdbus::Variant& value) {
+             request.ifname = value_of<std::string>(key, value, "s");
+             if (const auto fault = exposer::interface_name_fault(request.ifname))
+               refuse(fmt::format("option {}: not an interface's name: {}", quote(key), *fault));
+           }},
+    Option{"gateway",
+           [](Request& request, const std::string& key, const sdbus::Variant& value) {
+             request.gateway = address_of(key, value_of<std::string>(key, value, "s"));
+           }},
+    Option{"host-gateway",
+           [](Request& request, const std::string& key, const sdbus::Variant& value) {
+             request.host_gateway = address_of(key, value_of<std::string>(key, value, "s"));
+           }},
+    Option{"sources",
+           [](Request& request, const std::string& key, const sdbus::Variant& value) {
+             const auto texts = value_of<std::vector<std::string>>(key, value, "as");
+             // None given would mean everybody; who names none has made a mistake.
+             if (texts.empty())
+               refuse(fmt::format("option {} is empty: leave it out to mean everybody", quote(key)));
+             if (texts.size() > kMaxSources)
+               refuse(fmt::format("option {} has more than {} addresses", quote(key), kMaxSources));
+             for (const auto& text : texts) request.sources.push_back(address_of(key, text));
+           }},
+    Option{"lifetime",
+           [](Request& request, const std::string& key, const sdbus::Variant& value) {
+             const auto text = value_of<std::string>(key, value, "s");
+             const auto lifetime = state::parse_lifetime(text);
+             if (!lifetime || *lifetime == state::Lifetime::process)
+               refuse(fmt::format("option {}: {} is none of fd, connection, persistent", quote(key),
+                                  quote(text)));
+             request.lifetime = *lifetime;
+           }},
+    Option{"timeout",
+           [](Request& request, const std::string& key, const sdbus::Variant& value) {
+             const auto seconds = value_of<std::uint64_t>(key, value, "t");
+             if (seconds == 0 || seconds > kMaxTimeout)
+               refuse(fmt::format("option {} must be 1 to {} seconds", quote(key), kMaxTimeout));
+             request.timeout = std::chrono::seconds{seconds};
+           }},
+    Option{"label",
+           [](Request& request, const std::string& key, const sdbus::Variant& value) {
+             request.label = value_of<std::string>(key, value, "s");
+           }},
+    Option{"require-listener",
+           [](Request& request, const std::string& key, const sdbus::Variant& value) {
+             request.require_listener = value_of<bool>(key, value, "b");
+           }},
+    Option{"watch-listener",
+           [](Request& request, const std::string& key, const sdbus::Variant& value) {
+             request.watch_listener = value_of<bool>(key, value, "b");
+           }},
+};
+
+Protocol protocol_of(const std::string& text) {
+  for (const auto protocol : {Protocol::tcp, Protocol::udp})
+    if (text == to_string(protocol)) return protocol;
+  refuse(fmt::format("protocol {} is neither tcp nor udp", quote(text)));
+}
+
+}  // namespace
+
+std::vector<std::string> option_keys() {
+  std::vector<std::string> keys;
+  for (const auto& option : kOptions) keys.emplace_back(option.key);
+  return keys;
+}
+
+Request read_request(std::int32_t ifindex, const PortList& ports, const Options& options) {
+  if (ifindex <= 0) refuse(fmt::format("ifindex {} is not an interface", ifindex));
+  if (ports.size() > kMaxPorts) refuse(fmt::format("{} ports are too many for one lease", ports.size()));
+  Request request;
+  request.ifindex = ifindex;
+  for (const auto& [key, value] : options) {
+    const auto* const option =
+        std::ranges::find_if(kOptions, [&](const Option& one) { return key == one.key; });
+    if (option == kOptions.end())
+      refuse(fmt::format("option {} is not known; known are {}", quote(key), list_of(option_keys())));
+    option->read(request, key, value);
+  }
+  ExposeRequest common{.target = Target::bridge(request.ifname)};
+  common.label = request.label;
+  for (const auto& port : ports) {
+    HostPort one;
+    one.protocol = protocol_of(port.get<0>());
+    one.container = port.get<1>();
+    one.host = port.get<2>();
+    common.ports.push_back(std::move(one));
+  }
+  try {
+    request.ports = exposer::checked_ports(common);
+  } catch (const Error& error) {
+    throw Error(Errc::invalid_argument,
+                error.what());  // here, a port that leads to two is the caller's mistake
+  }
+  return request;
+}
+
+PortList to_ports(const std::vector<HostPort>& ports) {
+  PortList out;
+  for (const auto& port : ports) out.emplace_back(to_string(port.protocol), port.container, port.host);
+  return out;
+}
+
+}  // namespace hostnet::daemon

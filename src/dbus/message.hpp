@@ -1,0 +1,103 @@
+// Writing and reading sd-bus messages without a thought for return codes.
+#pragma once
+
+#include "dbus/sd_bus.hpp"
+#include "hostnet/error.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hostnet::dbus {
+
+/// Throws for a negative return code of sd-bus. @throws Error{failure}
+int checked(int code, std::string_view what);
+
+/// Appends to a method call. Containers are closed by what follows them, as sd_bus_message_open_container(3)
+/// says.
+class Writer {
+ public:
+  explicit Writer(sd_bus_message* message) : message_(message) {}
+
+  void text(const std::string& value) { basic('s', value.c_str()); }
+  void int32(std::int32_t value) { basic('i', &value); }
+  void uint16(std::uint16_t value) { basic('q', &value); }
+  void uint64(std::uint64_t value) { basic('t', &value); }
+  void boolean(bool value) {
+    const int as_int = value ? 1 : 0;
+    basic('b', &as_int);
+  }
+  template <class Inside>
+  void container(char type, const char* contents, Inside&& inside) {
+    checked(api_.sd_bus_message_open_container(message_, type, contents), "write a message");
+    inside();
+    checked(api_.sd_bus_message_close_container(message_), "write a message");
+  }
+  /// One entry of an a{sv}.
+  template <class Inside>
+  void entry(const char* key, const char* type, Inside&& inside) {
+    container('e', "sv", [&] {
+      text(key);
+      container('v', type, inside);
+    });
+  }
+
+ private:
+  void basic(char type, const void* value) {
+    checked(api_.sd_bus_message_append_basic(message_, type, value), "write a message");
+  }
+
+  const SdBus& api_ = SdBus::get();
+  sd_bus_message* message_;
+};
+
+/// Reads a reply. What is not there in the type asked for is an error: the other side is not the helper we
+/// know.
+class Reader {
+ public:
+  explicit Reader(sd_bus_message* message) : message_(message) {}
+
+  std::string text(char type = 's') {
+    const char* value = nullptr;
+    basic(type, &value);
+    return value;
+  }
+  template <class Number>
+  Number number(char type) {
+    Number value{};
+    basic(type, &value);
+    return value;
+  }
+  bool boolean() { return number<int>('b') != 0; }
+  /// Of an array: `each` is called for every element. Of a struct, a dictionary entry or a variant: once.
+  template <class Each>
+  void array(const char* contents, Each&& each) {
+    enter('a', contents);
+    while (checked(api_.sd_bus_message_at_end(message_, 0), "read a message") == 0) each();
+    leave();
+  }
+  template <class Inside>
+  void container(char type, const char* contents, Inside&& inside) {
+    enter(type, contents);
+    inside();
+    leave();
+  }
+  void skip(const char* types) { checked(api_.sd_bus_message_skip(message_, types), "read a message"); }
+
+ private:
+  void basic(char type, void* into) {
+    if (checked(api_.sd_bus_message_read_basic(message_, type, into), "read a message") == 0)
+      throw Error(Errc::failure, "read a message: it ends too soon");
+  }
+  void enter(char type, const char* contents) {
+    if (checked(api_.sd_bus_message_enter_container(message_, type, contents), "read a message") == 0)
+      throw Error(Errc::failure, "read a message: it ends too soon");
+  }
+  void leave() { checked(api_.sd_bus_message_exit_container(message_), "read a message"); }
+
+  const SdBus& api_ = SdBus::get();
+  sd_bus_message* message_;
+};
+
+}  // namespace hostnet::dbus

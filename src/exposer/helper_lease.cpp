@@ -1,0 +1,222 @@
+// Holding on to the helper's leases.
+#include "exposer/helper_lease.hpp"
+
+#include "core/log.hpp"
+#include "core/strings.hpp"
+#include "dbus/names.hpp"
+#include "engine/client.hpp"
+#include "exposer/container_alias.hpp"
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+#include <sys/epoll.h>
+
+#include <csignal>
+#include <set>
+
+namespace hostnet::exposer {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kCallDeadline = 5s;
+constexpr auto kTryAgain = 1s;
+
+bool is_failure(const std::string& reason) { return reason == "interface-gone" || reason == "failed"; }
+
+}  // namespace
+
+HelperWatch::~HelperWatch() {
+  if (!thread_.joinable()) return;
+  loop_.stop();
+  thread_.join();
+}
+
+void HelperWatch::start() {
+  const std::scoped_lock lock(mutex_);
+  if (thread_.joinable()) return;
+  bus_.emplace();
+  bus_->watch();
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);  // the program's signals are for the program's own threads
+  thread_ = std::thread([this] { run(); });
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void HelperWatch::add(const std::string& path, std::weak_ptr<HelperLease> lease) {
+  const std::scoped_lock lock(mutex_);
+  leases_[path] = std::move(lease);
+}
+
+void HelperWatch::remove(const std::string& path) {
+  const std::scoped_lock lock(mutex_);
+  leases_.erase(path);
+}
+
+// Also after the bus has gone: the leases stand without it, and it may come back.
+void HelperWatch::run() {
+  for (;;) {
+    try {
+      if (bus_) listen();
+      loop_.run();
+      return;
+    } catch (const std::exception& error) {
+      log::warn("listening to the helper: {}", error.what());
+      if (bus_) loop_.remove(bus_->fd());
+      bus_.reset();
+      loop_.after(kTryAgain, [this] {
+        bus_.emplace();
+        bus_->watch();
+        listen();
+        take_stock();
+      });
+    }
+  }
+}
+
+void HelperWatch::listen() {
+  loop_.add(bus_->fd(), EPOLLIN, [this](std::uint32_t) { read_events(); });
+  read_events();  // what came before is in sd-bus's queue, not in the descriptor
+}
+
+void HelperWatch::read_events() {
+  while (const auto event = bus_->next_event()) {
+    if (event->released) {
+      const auto& [path, reason] = *event->released;
+      end(path, is_failure(reason) ? ExposureState::failed : ExposureState::released, reason);
+    }
+    // It stopped or it crashed. In the first case it has said goodbye to each lease.
+    if (event->helper_gone) take_stock();
+  }
+}
+
+void HelperWatch::end(const std::string& path, ExposureState state, const std::string& reason) {
+  std::shared_ptr<HelperLease> lease;
+  {
+    const std::scoped_lock lock(mutex_);
+    const auto found = leases_.find(path);
+    if (found == leases_.end()) return;
+    lease = found->second.lock();
+    leases_.erase(found);
+  }
+  if (lease) lease->end(state, reason);
+}
+
+// Which of our leases are still there. Starts the helper if it is not, so that somebody looks after them.
+void HelperWatch::take_stock() {
+  std::set<std::string> ours;
+  {
+    const std::scoped_lock lock(mutex_);
+    for (const auto& [path, lease] : leases_) ours.insert(path);
+  }
+  if (ours.empty()) return;
+  std::string why = "the helper has lost it";
+  try {
+    dbus::Client client;
+    const auto deadline = Deadline::after(kCallDeadline);
+    client.probe(0, deadline);
+    for (const auto& lease : client.leases(deadline)) ours.erase(lease.path);
+  } catch (const Error& error) {
+    why = fmt::format("the helper has gone and does not come back: {}", error.what());
+  }
+  for (const auto& path : ours) end(path, ExposureState::failed, why);
+}
+
+HelperLease::HelperLease(Settings settings, dbus::Granted granted)
+    : settings_(std::move(settings)), granted_(std::move(granted)) {
+  via = Path::helper;
+  id = granted_.lease.substr(granted_.lease.rfind('/') + 1);
+}
+
+HelperLease::~HelperLease() { settings_.watch->remove(granted_.lease); }
+
+void HelperLease::write_alias(const std::vector<std::string>& containers, bool required,
+                              state::TunnelRecord record, Deadline deadline) {
+  const auto address = Ipv4::parse(record.address);
+  if (!address)
+    throw Error(Errc::failure, fmt::format("the gateway {} is no address", quote(record.address)));
+  record.alias_in = containers;
+  record_ = std::move(record);
+  settings_.store->save(*record_);
+  engine::Client client(engine::Address{.socket = settings_.engine, .from = "the lease"});
+  for (const auto& container : containers) {
+    try {
+      write_container_alias(client, container, *address, id, deadline);
+    } catch (const Error& error) {
+      if (!required) {
+        log::warn("{} is not written into container {}: {}", kAlias, container.substr(0, 12), error.what());
+        continue;
+      }
+      throw Error(
+          error.code(),
+          fmt::format("{} cannot be written into container {}: {}", kAlias, container.substr(0, 12),
+                      error.what()),
+          fmt::format("start it with --add-host {}:host-gateway, and expose with --no-alias", kAlias));
+    }
+  }
+}
+
+void HelperLease::remove_alias(Deadline deadline, std::vector<std::string>& failures) {
+  if (!record_) return;
+  const auto before = failures.size();
+  engine::Client client(engine::Address{.socket = settings_.engine, .from = "the lease"});
+  for (const auto& container : record_->alias_in) {
+    try {
+      remove_container_alias(client, container, id, deadline);
+    } catch (const Error& error) {
+      failures.emplace_back(error.what());
+    }
+  }
+  if (failures.size() == before) settings_.store->remove(id);
+}
+
+void HelperLease::release() {
+  settings_.watch->remove(granted_.lease);
+  {
+    const std::scoped_lock lock(mutex_);
+    if (state_ != ExposureState::active) return;
+    state_ = ExposureState::released;
+    reason_ = "released";
+  }
+  const auto deadline = Deadline::after(settings_.release_deadline);
+  std::vector<std::string> failures;
+  remove_alias(deadline, failures);
+  try {
+    dbus::Client().release(granted_.lease, false, deadline);
+  } catch (const Error& error) {
+    // That it has ended is what we want; a helper that is gone finds the descriptor closed when it comes
+    // back.
+    if (error.code() != Errc::not_found && error.code() != Errc::no_path) failures.emplace_back(error.what());
+  }
+  granted_.keepalive.reset();
+  if (!failures.empty()) throw Error(Errc::failure, fmt::format("release: {}", list_of(failures)));
+}
+
+void HelperLease::end(ExposureState state, const std::string& reason) {
+  {
+    const std::scoped_lock lock(mutex_);
+    if (state_ != ExposureState::active) return;
+    state_ = state;
+    reason_ = reason;
+  }
+  log::warn("lease {} {}: {}", id, to_string(state), reason);
+  std::vector<std::string> failures;
+  remove_alias(Deadline::after(kCallDeadline), failures);
+  for (const auto& failure : failures) log::warn("lease {}: {}", id, failure);
+  granted_.keepalive.reset();
+  if (settings_.on_state) settings_.on_state(id, state, reason);
+}
+
+ExposureState HelperLease::state() const {
+  const std::scoped_lock lock(mutex_);
+  return state_;
+}
+
+std::string HelperLease::reason() const {
+  const std::scoped_lock lock(mutex_);
+  return state_ == ExposureState::active ? std::string() : reason_;
+}
+
+}  // namespace hostnet::exposer

@@ -1,0 +1,90 @@
+// Leases that the helper holds for this process, and the thread that hears when one of them ends.
+#pragma once
+
+#include "core/deadline.hpp"
+#include "core/event_loop.hpp"
+#include "dbus/client.hpp"
+#include "exposer/exposure_impl.hpp"
+#include "hostnet/exposer.hpp"
+#include "state/owner.hpp"
+#include "state/tunnel_record.hpp"
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+namespace hostnet::exposer {
+
+class HelperLease;
+
+/// Listens to the bus while there are leases. Thread-safe.
+class HelperWatch {
+ public:
+  HelperWatch() = default;
+  HelperWatch(const HelperWatch&) = delete;
+  HelperWatch& operator=(const HelperWatch&) = delete;
+  ~HelperWatch();
+
+  /// Before the lease is asked for, so that its end cannot be missed. @throws Error.
+  void start();
+  void add(const std::string& path, std::weak_ptr<HelperLease> lease);
+  void remove(const std::string& path);
+
+ private:
+  void run();
+  void listen();
+  void read_events();
+  void end(const std::string& path, ExposureState state, const std::string& reason);
+  void take_stock();
+
+  std::mutex mutex_;  // guards what follows
+  std::map<std::string, std::weak_ptr<HelperLease>> leases_;
+  std::thread thread_;
+
+  EventLoop loop_;
+  std::optional<dbus::Client> bus_;  // the thread's, once it runs
+};
+
+/// One lease. Its life on the helper's side is bound to the descriptor that is in here.
+class HelperLease : public Exposure::Impl, public std::enable_shared_from_this<HelperLease> {
+ public:
+  struct Settings {
+    std::shared_ptr<HelperWatch> watch;
+    std::shared_ptr<state::TunnelStore> store;
+    std::shared_ptr<state::Owner> owner;  ///< Where an alias was written; else null.
+    std::string engine;                   ///< Socket, likewise.
+    std::chrono::milliseconds release_deadline{30'000};
+    StateCallback on_state;
+  };
+
+  HelperLease(Settings settings, dbus::Granted granted);
+  ~HelperLease() override;
+
+  void release() override;
+  [[nodiscard]] ExposureState state() const override;
+  [[nodiscard]] std::string reason() const override;
+
+  [[nodiscard]] const std::string& path() const noexcept { return granted_.lease; }
+  /// Writes the alias into these containers, and down that it is there. @throws Error.
+  void write_alias(const std::vector<std::string>& containers, bool required, state::TunnelRecord record,
+                   Deadline deadline);
+  /// The helper says that it has ended.
+  void end(ExposureState state, const std::string& reason);
+
+ private:
+  void remove_alias(Deadline deadline, std::vector<std::string>& failures);
+
+  Settings settings_;
+  dbus::Granted granted_;
+  std::optional<state::TunnelRecord> record_;
+
+  mutable std::mutex mutex_;  // guards what follows
+  ExposureState state_ = ExposureState::active;
+  std::string reason_;
+};
+
+}  // namespace hostnet::exposer
