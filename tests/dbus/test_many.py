@@ -1,0 +1,58 @@
+"""Many users with many leases: quotas, speed, and how small the helper stays."""
+import statistics
+import time
+import unittest
+from pathlib import Path
+
+from harness import ERROR, BusError, Helped, eventually, firewall, helper_pid, run
+from test_hostile import memory_of
+
+USERS = 32
+
+
+class Many(Helped):
+    def test_a_thousand_leases_of_32_users(self):
+        callers = [self.caller(f"crowd{number}") for number in range(USERS)]
+        root = self.caller("root")
+        root.probe(ifindex=self.bridge)
+        pid = helper_pid()
+        small = memory_of(pid)
+        print(f"idle, without a lease: {small:.1f} MiB resident")
+        self.assertLess(small, 12)
+        times = []
+        for round_ in range(USERS):
+            for number, caller in enumerate(callers):
+                start = time.monotonic()
+                caller.expose(self.bridge, ("tcp", 2000 + number * 40 + round_, 2000 + number))
+                times.append(time.monotonic() - start)
+        self.assertEqual(len(root.leases()), 1024)
+        # Each has as many as it may, and all together, too.
+        message = self.refused(ERROR + "QuotaExceeded", callers[0].expose, self.bridge, 9999)
+        self.assertIn("1024 leases of all", message)
+        callers[0].release(path=next(path for path, facts in root.leases().items()
+                                     if facts["io.github.tchostnet.HostNet1.Lease"]["OwnerUid"] == 20100))
+        callers[0].expose(self.bridge, 9999)
+        root_start = time.monotonic()
+        callers[1].quit()
+        self.assertTrue(eventually(lambda: len(root.leases()) == 992))
+        print(f"the 32 leases of a user who left were gone after {time.monotonic() - root_start:.2f} s")
+        message = self.refused(ERROR + "QuotaExceeded", callers[0].expose, self.bridge, 9998)
+        self.assertIn("32 leases of one user", message)
+        print(f"expose, polkit and Python included: first 100 {statistics.median(times[:100]) * 1000:.1f} ms, "
+              f"last 100 {statistics.median(times[-100:]) * 1000:.1f} ms (medians)")
+        print(f"with 992 leases: {memory_of(pid):.1f} MiB resident")
+        self.assertLess(memory_of(pid), 64)
+        start = time.monotonic()
+        for caller in callers[:1] + callers[2:]:
+            caller.kill()
+        self.assertTrue(eventually(lambda: not root.leases(), 60))
+        print(f"992 leases whose owners were killed were gone after {time.monotonic() - start:.2f} s")
+
+    def test_ports_of_one_user(self):
+        caller = self.caller("crowd0")
+        caller.expose(self.bridge, *range(3000, 3128))
+        self.assertIn("128 ports", self.refused(ERROR + "QuotaExceeded", caller.expose, self.bridge, 3200))
+
+
+if __name__ == "__main__":
+    unittest.main()
