@@ -1,6 +1,8 @@
 // The one exception type of the library: a stable code, a sentence that says what and why, and the next step.
 #pragma once
 
+#include "hostnet/export.hpp"
+
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -26,13 +28,13 @@ enum class Errc {
 };
 
 /// The stable lower-case name of a code, e.g. "not_found". Never null.
-const char* to_string(Errc code) noexcept;
+HOSTNET_EXPORT const char* to_string(Errc code) noexcept;
 
 /// Thrown by everything in hostnet that fails. Copyable; safe to pass between threads.
 ///
 /// what() is one line without a trailing full stop: what was attempted, and why it failed. hint() is the next
 /// step for a person, or empty.
-class Error : public std::runtime_error {
+class HOSTNET_EXPORT Error : public std::runtime_error {
  public:
   Error(Errc code, const std::string& message, std::string hint = {}, int sys_errno = 0)
       : std::runtime_error(message), code_(code), hint_(std::move(hint)), sys_errno_(sys_errno) {}

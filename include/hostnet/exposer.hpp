@@ -1,6 +1,7 @@
 // The one interface behind which the paths stand.
 #pragma once
 
+#include "hostnet/export.hpp"
 #include "hostnet/exposure.hpp"
 #include "hostnet/path.hpp"
 #include "hostnet/port.hpp"
@@ -41,7 +42,7 @@ struct Probe {
 using StateCallback = std::function<void(const std::string& lease, ExposureState, const std::string& reason)>;
 
 /// A path. Thread-safe. Exposures may outlive the Exposer that made them.
-class Exposer {
+class HOSTNET_EXPORT Exposer {
  public:
   virtual ~Exposer() = default;
 
@@ -76,6 +77,6 @@ struct ExposerOptions {
 
 /// Makes the exposer for a path; `automatic` chooses.
 /// @throws Error{no_path} with the reason against each path.
-std::unique_ptr<Exposer> make_exposer(ExposerOptions options = {});
+HOSTNET_EXPORT std::unique_ptr<Exposer> make_exposer(ExposerOptions options = {});
 
 }  // namespace hostnet

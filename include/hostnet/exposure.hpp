@@ -1,6 +1,7 @@
 // A lease that this process holds: as long as the object lives, the ports are reachable.
 #pragma once
 
+#include "hostnet/export.hpp"
 #include "hostnet/path.hpp"
 #include "hostnet/port.hpp"
 
@@ -19,10 +20,10 @@ enum class ExposureState {
 };
 
 /// "active", "released" or "failed".
-const char* to_string(ExposureState state) noexcept;
+HOSTNET_EXPORT const char* to_string(ExposureState state) noexcept;
 
 /// Move-only owner of one lease. Thread-safe: any thread may ask or release; moving is as for any object.
-class Exposure {
+class HOSTNET_EXPORT Exposure {
  public:
   Exposure() noexcept = default;  ///< Holds nothing.
   Exposure(Exposure&&) noexcept = default;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "hostnet/error.hpp"
+#include "hostnet/export.hpp"
 #include "hostnet/exposer.hpp"
 #include "hostnet/exposure.hpp"
 #include "hostnet/log.hpp"

@@ -1,6 +1,8 @@
 // Where the library's messages go. The library itself never prints.
 #pragma once
 
+#include "hostnet/export.hpp"
+
 #include <functional>
 #include <string_view>
 
@@ -13,6 +15,6 @@ enum class LogLevel { debug, info, warning, error };
 using LogSink = std::function<void(LogLevel, std::string_view)>;
 
 /// Replaces the process-wide sink; an empty one discards everything, which is the default. Thread-safe.
-void set_log_sink(LogSink sink);
+HOSTNET_EXPORT void set_log_sink(LogSink sink);
 
 }  // namespace hostnet

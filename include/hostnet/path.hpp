@@ -1,6 +1,8 @@
 // The ways in which a port can be exposed.
 #pragma once
 
+#include "hostnet/export.hpp"
+
 namespace hostnet {
 
 enum class Path {
@@ -11,6 +13,6 @@ enum class Path {
 };
 
 /// "auto", "native", "helper" or "ssh", as the command's --via takes it.
-const char* to_string(Path path) noexcept;
+HOSTNET_EXPORT const char* to_string(Path path) noexcept;
 
 }  // namespace hostnet

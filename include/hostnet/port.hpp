@@ -1,6 +1,8 @@
 // Which service of the host is reachable in the container, and under which port number.
 #pragma once
 
+#include "hostnet/export.hpp"
+
 #include <compare>
 #include <cstdint>
 #include <string>
@@ -12,11 +14,11 @@ namespace hostnet {
 enum class Protocol : std::uint8_t { tcp = 6, udp = 17 };  ///< IP protocol numbers (IANA).
 
 /// "tcp" or "udp".
-const char* to_string(Protocol protocol) noexcept;
+HOSTNET_EXPORT const char* to_string(Protocol protocol) noexcept;
 
 /// One exposed service: 127.0.0.1:`host`, or the Unix socket `socket`, on the host is reachable as
 /// <alias>:`container` in the container.
-struct HostPort {
+struct HOSTNET_EXPORT HostPort {
   std::uint16_t host = 0;       ///< Port of the service on the host's loopback, 1–65535; 0 with a socket.
   std::uint16_t container = 0;  ///< Port the container dials, 1–65535.
   Protocol protocol = Protocol::tcp;
@@ -43,6 +45,6 @@ struct HostPort {
 /// Error{conflict} when one container port
 /// is
 ///         asked to lead to two host ports.
-std::vector<HostPort> normalise(std::vector<HostPort> ports);
+HOSTNET_EXPORT std::vector<HostPort> normalise(std::vector<HostPort> ports);
 
 }  // namespace hostnet

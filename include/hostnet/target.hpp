@@ -1,12 +1,14 @@
 // Who shall reach the host: one container, every container of a network, a bridge, or a network namespace.
 #pragma once
 
+#include "hostnet/export.hpp"
+
 #include <string>
 
 namespace hostnet {
 
 /// Names the side that shall reach the host's loopback. A plain value; nothing is looked up before expose().
-class Target {
+class HOSTNET_EXPORT Target {
  public:
   enum class Kind { container, network, bridge, netns };
 
