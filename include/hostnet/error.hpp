@@ -36,6 +36,7 @@ HOSTNET_EXPORT const char* to_string(Errc code) noexcept;
 /// step for a person, or empty.
 class HOSTNET_EXPORT Error : public std::runtime_error {
  public:
+  /// `sys_errno`: errno of the call that failed, 0 when there is none.
   Error(Errc code, const std::string& message, std::string hint = {}, int sys_errno = 0)
       : std::runtime_error(message), code_(code), hint_(std::move(hint)), sys_errno_(sys_errno) {}
 
@@ -45,7 +46,9 @@ class HOSTNET_EXPORT Error : public std::runtime_error {
   /// The same error with "<frame>: " before its message; the code, hint and errno are kept.
   [[nodiscard]] Error in_context(std::string_view frame) const;
 
+  /// What kind of failure it is, for a program to decide by.
   [[nodiscard]] Errc code() const noexcept { return code_; }
+  /// One line for a person: what to do next. Empty where nothing is known to help.
   [[nodiscard]] const std::string& hint() const noexcept { return hint_; }
   /// errno at the failing call, 0 where there was none.
   [[nodiscard]] int sys_errno() const noexcept { return sys_errno_; }

@@ -22,7 +22,7 @@ inline constexpr const char* kAlias = "host.testcontainers.internal";
 
 /// One lease that is asked for.
 struct ExposeRequest {
-  Target target;
+  Target target;                  ///< Who shall reach the ports.
   std::vector<HostPort> ports;    ///< Normalised by expose(); must not be empty after that.
   bool write_alias = true;        ///< Write the alias into running containers of the target.
   bool require_listener = false;  ///< Fail with not_listening when nobody listens on a host port.
@@ -33,7 +33,7 @@ struct ExposeRequest {
 
 /// Whether a path can serve a target here, and every reason against.
 struct Probe {
-  bool usable = false;
+  bool usable = false;               ///< Whether expose() can be tried.
   std::vector<std::string> reasons;  ///< One line each; empty when usable.
 };
 
@@ -46,6 +46,7 @@ class HOSTNET_EXPORT Exposer {
  public:
   virtual ~Exposer() = default;
 
+  /// The path by which this one goes: never `automatic`.
   [[nodiscard]] virtual Path path() const noexcept = 0;
 
   /// Looks, changes nothing. @throws nothing for "cannot be used here": that is data.
@@ -65,12 +66,12 @@ class HOSTNET_EXPORT Exposer {
 
 /// What an exposer is made with.
 struct ExposerOptions {
-  Path path = Path::automatic;
-  std::string engine;  ///< Engine socket ("unix:///run/docker.sock"); empty: from the environment.
+  Path path = Path::automatic;  ///< `automatic`: the best that this machine allows.
+  std::string engine;           ///< Engine socket ("unix:///run/docker.sock"); empty: from the environment.
   std::string
       runtime_dir;  ///< Where leases are journalled; empty: $TC_HOSTNET_RUNTIME_DIR, else /run/tc-hostnet.
   std::chrono::milliseconds deadline{30'000};  ///< For one expose call or one release.
-  StateCallback on_state;
+  StateCallback on_state;                      ///< May be empty.
   bool interactive = true;  ///< Whether the helper may have the user asked for a password. The wait for that
                             ///< comes on top of the deadline, ten minutes at most.
 };

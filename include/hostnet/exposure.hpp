@@ -25,8 +25,9 @@ HOSTNET_EXPORT const char* to_string(ExposureState state) noexcept;
 /// Move-only owner of one lease. Thread-safe: any thread may ask or release; moving is as for any object.
 class HOSTNET_EXPORT Exposure {
  public:
-  Exposure() noexcept = default;  ///< Holds nothing.
-  Exposure(Exposure&&) noexcept = default;
+  Exposure() noexcept = default;            ///< Holds nothing.
+  Exposure(Exposure&&) noexcept = default;  ///< The other holds nothing afterwards.
+  /// Releases what this object held, as the destructor does.
   Exposure& operator=(Exposure&& other) noexcept;
   Exposure(const Exposure&) = delete;
   Exposure& operator=(const Exposure&) = delete;
@@ -40,6 +41,7 @@ class HOSTNET_EXPORT Exposure {
 
   /// The lease id, as `tc-hostnet list` shows it; empty when this object holds nothing.
   [[nodiscard]] std::string id() const;
+  /// `released` when this object holds nothing.
   [[nodiscard]] ExposureState state() const;
   /// Why it is released or failed, one line; empty while active.
   [[nodiscard]] std::string reason() const;

@@ -10,3 +10,10 @@
 #include "hostnet/port.hpp"
 #include "hostnet/target.hpp"
 #include "hostnet/version.hpp"
+
+/// Lets containers reach services that listen on the 127.0.0.1 of their host.
+///
+/// make_exposer() chooses a path, Exposer::expose() makes a lease, and the Exposure is that lease: with its
+/// destructor everything is as before. Whatever fails throws Error. The library prints nothing
+/// (set_log_sink()) and changes neither signal handlers nor the environment.
+namespace hostnet {}

@@ -8,6 +8,7 @@
 
 namespace hostnet {
 
+/// How much a message matters, the least first.
 enum class LogLevel { debug, info, warning, error };
 
 /// Receives one line without a newline. Called from any thread, one call at a time; must not throw and must

@@ -5,6 +5,7 @@
 
 namespace hostnet {
 
+/// Which way the bytes go; a value to choose by, and to be told.
 enum class Path {
   automatic,  ///< Chosen by what this machine allows: native, else helper, else ssh.
   native,     ///< DNAT and route_localnet on this host's own bridge; needs CAP_NET_ADMIN and CAP_NET_RAW.

@@ -11,17 +11,18 @@
 
 namespace hostnet {
 
-enum class Protocol : std::uint8_t { tcp = 6, udp = 17 };  ///< IP protocol numbers (IANA).
+/// With the IP protocol numbers of the IANA.
+enum class Protocol : std::uint8_t { tcp = 6, udp = 17 };
 
 /// "tcp" or "udp".
 HOSTNET_EXPORT const char* to_string(Protocol protocol) noexcept;
 
 /// One exposed service: 127.0.0.1:`host`, or the Unix socket `socket`, on the host is reachable as
-/// <alias>:`container` in the container.
+/// #kAlias:`container` in the container.
 struct HOSTNET_EXPORT HostPort {
   std::uint16_t host = 0;       ///< Port of the service on the host's loopback, 1–65535; 0 with a socket.
   std::uint16_t container = 0;  ///< Port the container dials, 1–65535.
-  Protocol protocol = Protocol::tcp;
+  Protocol protocol = Protocol::tcp;  ///< On both sides.
   std::string socket = {};  ///< Absolute path of a stream socket (unix(7)), 107 bytes at most. ssh path only.
 
   /// Parses "8088", "5432:15432" (host:container), "/run/db.sock:5432" (socket:container), each optionally
@@ -37,14 +38,13 @@ struct HOSTNET_EXPORT HostPort {
   /// Where the service is on the host: "127.0.0.1:8088" or "/run/db.sock".
   [[nodiscard]] std::string service() const;
 
+  /// By `host`, then `container`, `protocol` and `socket`.
   auto operator<=>(const HostPort&) const = default;
 };
 
 /// Sorts, removes duplicates, and checks every port. An empty list stays empty.
 /// @throws Error{invalid_argument} for port 0 ("greater than zero") and for a socket that cannot be one,
-/// Error{conflict} when one container port
-/// is
-///         asked to lead to two host ports.
+///         Error{conflict} when one container port is asked to lead to two host ports.
 HOSTNET_EXPORT std::vector<HostPort> normalise(std::vector<HostPort> ports);
 
 }  // namespace hostnet

@@ -10,6 +10,7 @@ namespace hostnet {
 /// Names the side that shall reach the host's loopback. A plain value; nothing is looked up before expose().
 class HOSTNET_EXPORT Target {
  public:
+  /// What the name names.
   enum class Kind { container, network, bridge, netns };
 
   /// One running container, by name or id (prefix). Only its own addresses may use the lease.
@@ -22,11 +23,14 @@ class HOSTNET_EXPORT Target {
   /// bridge of this namespace by a veth pair. Only its own addresses may use the lease.
   static Target netns(std::string path) { return {Kind::netns, std::move(path)}; }
 
+  /// What name() names.
   [[nodiscard]] Kind kind() const noexcept { return kind_; }
+  /// The name, id or path as it was given.
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   /// "container api", "network web", "bridge br0", "netns /run/netns/blue".
   [[nodiscard]] std::string to_string() const;
 
+  /// The same kind and the same text; two names of one container are not equal.
   bool operator==(const Target&) const = default;
 
  private:

@@ -1,0 +1,29 @@
+"""An installed tree in a scratch folder, which is not the prefix that the build was configured for."""
+import os
+import subprocess
+import sys
+import tempfile
+import shutil
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ["BUILD_ROOT"])
+sys.path.insert(0, str(ROOT / "tests" / "e2e"))  # harness.py
+
+
+class Tree:
+    def __init__(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="hostnet-install-"))
+        self.folder.chmod(0o755)
+        subprocess.run(["/usr/bin/meson", "install", "-C", BUILD, "--no-rebuild", "--quiet", "--destdir", self.folder],
+                       check=True, timeout=60, stdout=subprocess.DEVNULL)
+        (self.prefix,) = (path.parent for path in self.folder.rglob("include") if (path / "hostnet").is_dir())
+        (self.library,) = self.prefix.rglob("libhostnet.so.0")
+        self.env = os.environ | {"PKG_CONFIG_PATH": str(self.library.parent / "pkgconfig"),
+                                 "CMAKE_PREFIX_PATH": str(self.prefix)}
+        # Meson would take flags of the build that runs this for the consumers' own.
+        for name in ("CFLAGS", "CXXFLAGS", "LDFLAGS", "DESTDIR"):
+            self.env.pop(name, None)
+
+    def remove(self):
+        shutil.rmtree(self.folder)
