@@ -1,9 +1,9 @@
 """An installed tree in a scratch folder, which is not the prefix that the build was configured for."""
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
-import shutil
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -101,7 +101,7 @@ class Consumer(HostCase):
         self.assertRegex(fails(program, "br1", "8088"), r"\Anot_found: .*br1")
         self.assertRegex(fails(program, "br0", "8089"), r"\Anot_listening: .*8089.*\nstart the service first")
         nobody = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
-        self.assertRegex(fails(*nobody, program, "br0", "8088"), r"\Anot_authorised: no usable path: .*\nrun it as root")
+        self.assertRegex(fails(*nobody, program, "br0", "8088"), r"\Anot_authorised: no usable path.*\nrun it as root")
 
 
 class Shared(Consumer):
@@ -130,7 +130,7 @@ class Shared(Consumer):
 
 class Static(Consumer):
     def is_static(self, program):
-        self.assertEqual({name for name in self.needs(program) if re.search("hostnet|fmt", name)}, set())
+        self.assertEqual([name for name in self.needs(program) if "hostnet" in name], [])
 
     def test_pkg_config(self):
         program = self.build(self.doc["Static library"]["sh"])
@@ -153,19 +153,22 @@ class Static(Consumer):
 class Subproject(Consumer):
     """Compiled along with the program; nothing is installed."""
 
-    def build_it(self, script):
+    def build_it(self, *options):
+        # Neither optimised nor with debug information, which would have the compiler's cache tell folders apart.
+        options = ("--buildtype=plain", *options)
+        script = self.doc["Meson subproject"]["sh"].replace("meson setup", f"meson setup {' '.join(options)}")
         (self.project / "subprojects").mkdir()
         (self.project / "subprojects" / "hostnet").symlink_to(ROOT)
         env = {name: value for name, value in self.tree.env.items() if name != "PKG_CONFIG_PATH"}
         return self.build(script, "build/expose", env, meson=self.doc["Meson"]["meson"])
 
     def test_shared(self):
-        program = self.build_it(self.doc["Meson subproject"]["sh"])
+        program = self.build_it()
         self.assertIn("libhostnet.so.0", self.needs(program))
         self.works(program)
 
     def test_static(self):
-        program = self.build_it(self.doc["Meson subproject"]["sh"].replace("setup ", "setup -Ddefault_library=static "))
+        program = self.build_it("-Ddefault_library=static")
         self.assertNotIn("libhostnet.so.0", self.needs(program))
         self.works(program)
 

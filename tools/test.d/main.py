@@ -29,18 +29,19 @@ def tsan(report):
         programs.run(TSAN, "netns", report, only=("exposer", "ssh"))
 
 
-# In the order in which they run. The first five are about the release build.
+# In the order in which they run. The first six are about the release build.
 STAGES = {
     "unit": lambda report: programs.run(RELEASE, "unit", report),
     "netns": lambda report: programs.run(RELEASE, "netns", report),
     "e2e": lambda report: programs.run(RELEASE, "e2e", report),
+    "install": lambda report: programs.run(RELEASE, "install", report),
     "demo": programs.run_demo,
     "format": programs.check_format,
     "asan": asan,
     "tsan": tsan,
     "fuzz": fuzz.run,
 }
-OF_RELEASE = {"unit", "netns", "e2e"}
+OF_RELEASE = {"unit", "netns", "e2e", "install"}
 
 
 def arguments():

@@ -70,7 +70,7 @@ def run_demo(report):
 
 def check_format(report):
     """The sources are as .clang-format has them."""
-    sources = [path for folder in ("src", "include", "tests") for suffix in ("cpp", "hpp")
+    sources = [path for folder in ("src", "include", "tests", "examples") for suffix in ("cpp", "hpp")
                for path in sorted((ROOT / folder).rglob(f"*.{suffix}"))]
     check(report, "clang-format", ["clang-format", "--dry-run", "-Werror", *sources])
 
