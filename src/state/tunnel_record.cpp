@@ -80,36 +80,34 @@ TunnelRecord tunnel_record_from_json(std::string_view text) {
     if (json.at("schema").get<int>() != kSchema) throw Error(Errc::state_corrupt, "another schema");
     const auto& owner = json.at("owner");
     const auto& facts = json.at("facts");
-    TunnelRecord out{
-        .via = json.at("via").get<std::string>() == to_string(Path::helper) ? Path::helper : Path::ssh,
-        .id = json.at("id").get<std::string>(),
-        .target = json.at("target").get<std::string>(),
-        .label = json.at("label").get<std::string>(),
-        .owner = {.token = owner.at("token").get<std::string>(),
-                  .pid = owner.at("pid").get<pid_t>(),
-                  .start = owner.at("start").get<std::uint64_t>(),
-                  .uid = owner.at("uid").get<uid_t>(),
-                  .command = owner.at("command").get<std::string>()},
-        .engine = json.at("engine").get<std::string>(),
-        .sidecar = json.at("sidecar").get<std::string>(),
-        .network = json.at("network").get<std::string>(),
-        .address = json.at("address").get<std::string>(),
-        .sources = json.at("sources").get<std::vector<std::string>>(),
-        .ports = {},
-        .alias_in = json.at("alias_in").get<std::vector<std::string>>(),
-        .created = json.at("created").get<std::int64_t>(),
-        .expires = std::nullopt,
-        .facts = {.state = facts.at("state").get<std::string>(),
-                  .reason = facts.at("reason").get<std::string>(),
-                  .cipher = facts.at("cipher").get<std::string>(),
-                  .sessions = facts.at("sessions").get<unsigned>(),
-                  .reconnects = facts.at("reconnects").get<std::uint64_t>(),
-                  .accepted = facts.at("accepted").get<std::uint64_t>(),
-                  .strangers = facts.at("strangers").get<std::uint64_t>(),
-                  .unserved = facts.at("unserved").get<std::uint64_t>(),
-                  .bytes_to_host = facts.at("bytes_to_host").get<std::uint64_t>(),
-                  .bytes_from_host = facts.at("bytes_from_host").get<std::uint64_t>(),
-                  .open = facts.at("open").get<std::int64_t>()}};
+    TunnelRecord out;
+    out.via = json.at("via").get<std::string>() == to_string(Path::helper) ? Path::helper : Path::ssh;
+    out.id = json.at("id").get<std::string>();
+    out.target = json.at("target").get<std::string>();
+    out.label = json.at("label").get<std::string>();
+    out.owner.token = owner.at("token").get<std::string>();
+    out.owner.pid = owner.at("pid").get<pid_t>();
+    out.owner.start = owner.at("start").get<std::uint64_t>();
+    out.owner.uid = owner.at("uid").get<uid_t>();
+    out.owner.command = owner.at("command").get<std::string>();
+    out.engine = json.at("engine").get<std::string>();
+    out.sidecar = json.at("sidecar").get<std::string>();
+    out.network = json.at("network").get<std::string>();
+    out.address = json.at("address").get<std::string>();
+    out.sources = json.at("sources").get<std::vector<std::string>>();
+    out.alias_in = json.at("alias_in").get<std::vector<std::string>>();
+    out.created = json.at("created").get<std::int64_t>();
+    out.facts.state = facts.at("state").get<std::string>();
+    out.facts.reason = facts.at("reason").get<std::string>();
+    out.facts.cipher = facts.at("cipher").get<std::string>();
+    out.facts.sessions = facts.at("sessions").get<unsigned>();
+    out.facts.reconnects = facts.at("reconnects").get<std::uint64_t>();
+    out.facts.accepted = facts.at("accepted").get<std::uint64_t>();
+    out.facts.strangers = facts.at("strangers").get<std::uint64_t>();
+    out.facts.unserved = facts.at("unserved").get<std::uint64_t>();
+    out.facts.bytes_to_host = facts.at("bytes_to_host").get<std::uint64_t>();
+    out.facts.bytes_from_host = facts.at("bytes_from_host").get<std::uint64_t>();
+    out.facts.open = facts.at("open").get<std::int64_t>();
     for (const auto& port : json.at("ports")) out.ports.push_back(HostPort::parse(port.get<std::string>()));
     if (json.contains("expires")) out.expires = json.at("expires").get<std::int64_t>();
     return out;
