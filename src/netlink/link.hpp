@@ -37,8 +37,8 @@ struct Route {
   bool local = false;   ///< In the local table (the host's own addresses).
 };
 
-/// One NETLINK_ROUTE socket. Not thread-safe. Every call throws Error (not_authorised for EPERM, not_found for a
-/// change to an interface that is gone, else failure) and names the interface and the operation.
+/// One NETLINK_ROUTE socket. Not thread-safe. Every call throws Error (not_authorised for EPERM, not_found
+/// for a change to an interface that is gone, else failure) and names the interface and the operation.
 class Rtnl {
  public:
   /// In the calling thread's network namespace.
