@@ -1,7 +1,6 @@
 """A world for callers of the helper: a bridge with a container behind it, a service of alice's on 127.0.0.1, and
 questions to bus and kernel. Runs inside tests/support/in_namespaces and with_system_bus."""
 import json
-import os
 import re
 import subprocess
 import time

@@ -8,9 +8,8 @@ import subprocess
 import threading
 import unittest
 
-import dbus
-
-from examples_bed import BRIDGE, GATEWAY, NAME, PATH, PORT, ROOT, TEXT, Bed, as_user, eventually, helper_pid, leases, run
+from examples_bed import (BRIDGE, GATEWAY, NAME, PATH, PORT, ROOT, TEXT, Bed, as_user, eventually, helper_pid, leases,
+                          run)
 
 EXAMPLES = ROOT / "docs/examples"
 TOLD = (ROOT / "docs/dbus.md").read_text()
@@ -65,12 +64,12 @@ class Leases(Bed):
     """What docs/dbus.md says of descriptors, lifetimes, reasons and errors."""
 
     CLIENT = f"""
-import dbus, os, socket, sys, time
-import dbus.mainloop.glib
+import dbus, os, socket, time
 bus = dbus.SystemBus()
 manager = dbus.Interface(bus.get_object('{NAME}', '{PATH}'), '{NAME}.Manager')
 def expose(**options):
-    return manager.Expose(socket.if_nametoindex('{BRIDGE}'), [('tcp', {PORT}, {PORT})], options, signature='ia(sqq)a{{sv}}')
+    ports = [('tcp', {PORT}, {PORT})]
+    return manager.Expose(socket.if_nametoindex('{BRIDGE}'), ports, options, signature='ia(sqq)a{{sv}}')
 """
 
     def client(self, code, user="alice"):
@@ -125,8 +124,11 @@ if os.fork() == 0:
 lease, keepalive = expose()
 fd = keepalive.take()
 print('held', flush=True)
-sys.stdin.readline()
-""".replace("sys.stdin.readline()", "time.sleep(0.5); os.close(fd); print('closed', flush=True); time.sleep(60)"))
+time.sleep(0.5)
+os.close(fd)
+print('closed', flush=True)
+time.sleep(60)
+""")
         self.assertEqual(client.stdout.readline(), "held\n")
         self.one_lease()
         self.assertEqual(client.stdout.readline(), "closed\n")
@@ -186,16 +188,15 @@ sys.stdin.readline()
         self.assertEqual(said("expose(lifetime='persistent')"), "InteractiveAuthorizationRequired")
         self.assertEqual(said("expose()", "bob"), "InteractiveAuthorizationRequired")
         self.assertEqual(said("expose()", "mallory"), "AccessDenied")
-        one = "[('tcp', {0}, {0})]"
-        ask = f"manager.Expose(socket.if_nametoindex('{BRIDGE}'), {one}, {{1}}, signature='ia(sqq)a{{{{sv}}}}')"
-        many = f"[('tcp', p, {PORT}) for p in range(20000, 20129)]"
-        self.assertEqual(said(ask.format(0, "{}")), "InvalidArgs")
-        self.assertEqual(said(ask.format(8099, "{'require-listener': True}"), "root"), "PortNotListening")
-        self.assertEqual(said(ask.format(8099, "{}").replace(one.format(8099), many)), "QuotaExceeded")
-        self.assertEqual(said(f"manager.Expose(socket.if_nametoindex('{BRIDGE}'), [('tcp', {PORT}, {PORT}), ('tcp', {PORT}, 9)], "
-                              "{}, signature='ia(sqq)a{sv}')"), "InvalidArgs")
-        self.assertEqual(said("manager.Expose(socket.if_nametoindex('lo'), [('tcp', 8088, 8088)], {}, "
-                              "signature='ia(sqq)a{sv}')"), "NetworkInvalid")
+
+        def ask(ports, options="{}", interface=BRIDGE):
+            return f"manager.Expose(socket.if_nametoindex('{interface}'), {ports}, {options}, signature='ia(sqq)a{{sv}}')"
+
+        self.assertEqual(said(ask("[('tcp', 0, 0)]")), "InvalidArgs")
+        self.assertEqual(said(ask(f"[('tcp', {PORT}, {PORT}), ('tcp', {PORT}, 9)]")), "InvalidArgs")
+        self.assertEqual(said(ask("[('tcp', 8099, 8099)]", "{'require-listener': True}"), "root"), "PortNotListening")
+        self.assertEqual(said(ask(f"[('tcp', p, {PORT}) for p in range(20000, 20129)]")), "QuotaExceeded")
+        self.assertEqual(said(ask("[('tcp', 8088, 8088)]", interface="lo")), "NetworkInvalid")
         self.assertEqual(said(f"dbus.Interface(bus.get_object('{NAME}', '{PATH}/lease/00000000', introspect=False), "
                               f"'{NAME}.Lease').Release()"), "UnknownObject")
 

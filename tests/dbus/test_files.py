@@ -21,6 +21,7 @@ from examples_bed import (BRIDGE, NAME, PATH, PORT, ROOT, TEXT, Bed, as_user, ev
                           system_bus)
 
 DATA = ROOT / "src/daemon/data"
+SANDBOX = Path(__file__).with_name("unit_sandbox")
 INTERFACE = ROOT / "src/dbus/io.github.tchostnet.HostNet1.xml"
 ACTIONS = {  # what DESIGN promises: any, inactive, active
     "expose-own": ("auth_admin", "auth_admin", "auth_admin_keep"),
@@ -218,15 +219,15 @@ class Introspection(unittest.TestCase):
 class Sandbox(Bed):
     """The daemon under the limits of its unit. First what the limits must stop, so that they are known to be on."""
 
-    def start(self, *flags):
+    def start(self):
         pid = helper_pid(self.bus)
         if pid:
             os.kill(pid, signal.SIGTERM)
             self.assertTrue(eventually(lambda: helper_pid(self.bus) is None))
         self.log = tempfile.TemporaryFile("w+")
         self.addCleanup(self.log.close)
-        daemon = subprocess.Popen([Path(__file__).with_name("unit_sandbox"), build / "src/daemon/tc-hostnetd.service",
-                                   os.environ["HELPER_PROGRAM"], "--idle-timeout=0", *flags], stderr=self.log)
+        daemon = subprocess.Popen([SANDBOX, build / "src/daemon/tc-hostnetd.service", os.environ["HELPER_PROGRAM"],
+                                   "--idle-timeout=0"], stderr=self.log)
         self.addCleanup(daemon.wait)
         self.addCleanup(daemon.kill)
         self.assertTrue(eventually(lambda: helper_pid(self.bus) == daemon.pid), "the daemon does not come up")
@@ -238,7 +239,7 @@ class Sandbox(Bed):
 
     def limited(self, *command):
         """A command under the same limits."""
-        return run(Path(__file__).with_name("unit_sandbox"), build / "src/daemon/tc-hostnetd.service", *command, check=False)
+        return run(SANDBOX, build / "src/daemon/tc-hostnetd.service", *command, check=False)
 
     def test_the_limits_are_on(self):
         status = self.limited("/usr/bin/cat", "/proc/self/status").stdout
@@ -257,7 +258,8 @@ class Sandbox(Bed):
         }.items():
             done = self.limited("/usr/bin/python3", "-c", f"import ctypes, mmap, os, socket; {attempt}")
             self.assertNotEqual(done.returncode, 0, what)
-        done = self.limited("/usr/bin/python3", "-c", "import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 255)")
+        done = self.limited("/usr/bin/python3", "-c",
+                            "import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 255)")
         self.assertEqual(done.returncode, 0, done.stderr)
 
     def expose_and_fetch(self):
@@ -280,9 +282,17 @@ class Sandbox(Bed):
     def test_connections_are_cut(self):
         self.start()
         client = self.expose_and_fetch()
-        held = subprocess.Popen(["ip", "netns", "exec", "container", "/usr/bin/python3", "-c",
-                                 f"import socket; s = socket.create_connection(('198.18.0.1', {PORT})); print('on', flush=True);"
-                                 "\ntry: s.recv(1); print('ended')\nexcept ConnectionResetError: print('reset')"],
+        code = f"""
+import socket
+connection = socket.create_connection(('198.18.0.1', {PORT}))
+print('on', flush=True)
+try:
+    connection.recv(1)
+    print('ended')
+except ConnectionResetError:
+    print('reset')
+"""
+        held = subprocess.Popen(["ip", "netns", "exec", "container", "/usr/bin/python3", "-c", code],
                                 stdout=subprocess.PIPE, text=True)
         self.assertEqual(held.stdout.readline(), "on\n")
         client.kill()
