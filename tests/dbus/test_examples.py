@@ -172,6 +172,27 @@ time.sleep(60)
         self.assertTrue(eventually(lambda: seen == [(lease, "revoked")]), seen)
         client.kill()
 
+    def test_the_gateway_of_another_bridge(self):
+        run("ip", "link", "add", "br-default", "type", "bridge")
+        self.addCleanup(run, "ip", "link", "del", "br-default")
+        run("ip", "address", "add", "198.19.0.1/24", "dev", "br-default")
+        run("ip", "link", "set", "br-default", "up")
+        run("ip", "-n", "container", "route", "add", "default", "via", GATEWAY)
+        self.addCleanup(run, "ip", "-n", "container", "route", "del", "default")
+        fetch = [word.replace(GATEWAY, "198.19.0.1") for word in self.fetch_command()]
+        client = self.client("lease, keepalive = expose()\nfd = keepalive.take()\ntime.sleep(60)\n")
+        self.one_lease()
+        self.assertNotEqual(run(*fetch, check=False).returncode, 0)
+        client.kill()
+        self.assertTrue(eventually(lambda: not leases(self.bus)))
+        client = self.client("lease, keepalive = expose(**{'host-gateway': '198.19.0.1'})\nfd = keepalive.take()\n"
+                             "time.sleep(60)\n")
+        self.one_lease()
+        self.assertEqual(run(*fetch).stdout, TEXT)
+        self.assertEqual(self.fetch(), TEXT)
+        client.kill()
+        self.assertTrue(eventually(lambda: not leases(self.bus)))
+
     def test_errors(self):
         def said(code, user="alice"):
             out = self.client(f"try: {code}\nexcept dbus.DBusException as error: print(error.get_dbus_name())\n",
