@@ -23,7 +23,7 @@ from examples_bed import (BRIDGE, NAME, PATH, PORT, ROOT, TEXT, Bed, as_user, ev
 DATA = ROOT / "src/daemon/data"
 SANDBOX = Path(__file__).with_name("unit_sandbox")
 INTERFACE = ROOT / "src/dbus/io.github.tchostnet.HostNet1.xml"
-ACTIONS = {  # what DESIGN promises: any, inactive, active
+ACTIONS = {  # any, inactive, active: as in docs/security.md
     "expose-own": ("auth_admin", "auth_admin", "auth_admin_keep"),
     "expose-foreign": ("auth_admin", "auth_admin", "auth_admin"),
     "release-any": ("auth_admin", "auth_admin", "auth_admin_keep"),
