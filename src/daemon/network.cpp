@@ -2,6 +2,7 @@
 #include "daemon/network.hpp"
 
 #include "core/strings.hpp"
+#include "exposer/resolve.hpp"
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
@@ -46,6 +47,9 @@ NetworkFacts look_at(netlink::Rtnl& rtnl, int ifindex) {
 Network judge(const NetworkFacts& facts, const Request& request, const std::vector<std::string>& allowed) {
   if (!facts.link) refuse(fmt::format("there is no interface {}", request.ifindex));
   const auto& link = *facts.link;
+  // The kernel allows names that a prompt would show as markup.
+  if (const auto fault = exposer::interface_name_fault(link.name))
+    refuse(fmt::format("interface {} has a name that is not accepted: {}", request.ifindex, *fault));
   if (!request.ifname.empty() && link.name != request.ifname)
     refuse(fmt::format("interface {} is {}, not {}: the caller may be in another network namespace",
                        request.ifindex, link.name, request.ifname));

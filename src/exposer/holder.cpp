@@ -42,7 +42,8 @@ std::vector<Exposure> Holder::hold(std::vector<state::Lease> leases,
   const std::scoped_lock work(work_);
   const auto journal = ledger_.lock(deadline);
   state::Holdings held;
-  for (auto& ended : ledger_.reap(journal, held, deadline)) end(std::move(ended));
+  // Of the leases that we hold ourselves, we hear by the descriptor when they end.
+  for (auto& ended : ledger_.reap(journal, held, deadline, active())) end(std::move(ended));
   for (auto& lease : leases) {
     lease.id = random_hex(8);
     if (lease.owner.token.empty()) {

@@ -38,13 +38,14 @@ std::vector<Ended> without_bridge(const Holdings& holdings, netlink::Rtnl& rtnl)
   return ended;
 }
 
-std::vector<Ended> without_owner(const Holdings& holdings, const std::filesystem::path& folder) {
+std::vector<Ended> without_owner(const Holdings& holdings, const std::filesystem::path& folder,
+                                 const std::set<std::string>& watched) {
   std::vector<Ended> ended;
   std::map<std::string, bool> alive;  // many leases share one owner
   const auto time = now();
   for (const auto& lease : holdings.leases) {
-    const auto [entry, fresh] = alive.try_emplace(lease.owner.token, false);
-    if (fresh) entry->second = state::is_alive(folder, lease.owner);
+    const auto [entry, fresh] = alive.try_emplace(lease.owner.token, true);
+    if (fresh && !watched.contains(lease.id)) entry->second = state::is_alive(folder, lease.owner);
     if (lease.releasing) {
       ended.push_back({lease.id, Cause::interrupted, "its release was interrupted"});
     } else if (!entry->second) {
@@ -81,7 +82,9 @@ std::optional<Clash> find_clash(const std::vector<firewall::Door>& standing,
 
 Ledger::Ledger(const std::filesystem::path& runtime_dir) : folder_(state::namespace_dir(runtime_dir)) {}
 
-state::Journal Ledger::lock(Deadline deadline) const { return {folder_, deadline}; }
+state::Journal Ledger::lock(Deadline deadline) { return {folder_, deadline, &memory_}; }
+
+Holdings Ledger::peek() { return state::peek(folder_, memory_); }
 
 Holdings Ledger::load(const state::Journal& journal) {
   auto holdings = journal.load();
@@ -91,10 +94,11 @@ Holdings Ledger::load(const state::Journal& journal) {
   return holdings;
 }
 
-std::vector<Ended> Ledger::reap(const state::Journal& journal, Holdings& left, Deadline deadline) {
+std::vector<Ended> Ledger::reap(const state::Journal& journal, Holdings& left, Deadline deadline,
+                                const std::set<std::string>& watched) {
   left = load(journal);
   auto ended = without_bridge(left, executor_.rtnl());
-  auto orphans = without_owner(left, folder_);
+  auto orphans = without_owner(left, folder_, watched);
   ended.insert(ended.end(), std::make_move_iterator(orphans.begin()), std::make_move_iterator(orphans.end()));
   if (ended.empty()) return ended;
   for (const auto& one : ended) log::info("lease {} ends: {}", one.lease, one.reason);

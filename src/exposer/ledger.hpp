@@ -50,16 +50,22 @@ class Ledger {
   explicit Ledger(const std::filesystem::path& runtime_dir);
 
   /// The lock over one or more operations below.
-  [[nodiscard]] state::Journal lock(Deadline deadline) const;
+  [[nodiscard]] state::Journal lock(Deadline deadline);
+
+  /// What is held, without the lock, and with the names that the bridges had when it was written. @throws
+  /// Error.
+  state::Holdings peek();
 
   /// What the journal says is held, with the bridges' present names. @throws Error.
   state::Holdings load(const state::Journal& journal);
 
   /// Finishes the leases that nobody holds any more. Returns them; `left` becomes what is still held.
+  /// `watched` are leases whose owners' end the caller hears of by itself, so that nobody need look for it.
   /// @throws Error: state_corrupt; failure with all that went wrong, when the leases stay in the journal to
   /// be tried
   ///         again.
-  std::vector<Ended> reap(const state::Journal& journal, state::Holdings& left, Deadline deadline);
+  std::vector<Ended> reap(const state::Journal& journal, state::Holdings& left, Deadline deadline,
+                          const std::set<std::string>& watched = {});
 
   /// Adds leases whose bridges are `bridges` (prior settings included; those held already keep their record)
   /// and puts them into effect, writing the aliases too. `held` is what reap() left and becomes what is held.
@@ -89,6 +95,7 @@ class Ledger {
 
   std::filesystem::path folder_;
   Executor executor_;
+  state::JournalMemory memory_;
 };
 
 /// A container port of one lease that leads to another host port by an older lease.

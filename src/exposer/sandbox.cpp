@@ -144,7 +144,7 @@ Sandbox::~Sandbox() {
   ::waitpid(pid_, nullptr, 0);
 }
 
-netlink::Link Sandbox::connect(const Ledger& ledger, Deadline deadline) {
+netlink::Link Sandbox::connect(Ledger& ledger, Deadline deadline) {
   const auto netns_path = fmt::format("/proc/{}/ns/net", pid_);
   netns_.reset(::open(netns_path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!netns_) throw Error::from_errno(fmt::format("open {}", netns_path), errno);

@@ -45,7 +45,7 @@ class Sandbox {
 
   /// Joins it to the host. The ledger's lock is held meanwhile, so that two sandboxes never choose the same
   /// addresses. Returns the host's end. @throws Error.
-  netlink::Link connect(const Ledger& ledger, Deadline deadline);
+  netlink::Link connect(Ledger& ledger, Deadline deadline);
 
   /// Gives the child its hosts file and the command. From now on the child is the caller's to wait for.
   /// The child exits with 127 when there is no such program, 126 when it cannot be run, 125 on any other

@@ -201,7 +201,7 @@ void Holder::notice_foreign_release() {
   const std::scoped_lock work(work_);
   const auto mine = active();
   if (mine.empty()) return;
-  const auto seen = state::peek(ledger_.folder());
+  const auto seen = ledger_.peek();
   std::set<std::string> there;
   for (const auto& lease : seen.leases) there.insert(lease.id);
   for (const auto& lease : mine)

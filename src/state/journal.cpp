@@ -36,7 +36,8 @@ std::filesystem::path namespace_dir(const std::filesystem::path& runtime_dir) {
   return runtime_dir / fmt::format("netns-{}", netlink::namespace_cookie());
 }
 
-Journal::Journal(std::filesystem::path folder, Deadline deadline) : folder_(std::move(folder)) {
+Journal::Journal(std::filesystem::path folder, Deadline deadline, JournalMemory* memory)
+    : folder_(std::move(folder)), memory_(memory) {
   const auto path = folder_ / "lock";
   for (;;) {
     if (!make_private_folder(folder_.parent_path()) || !make_private_folder(folder_)) continue;
@@ -54,15 +55,18 @@ Journal::Journal(std::filesystem::path folder, Deadline deadline) : folder_(std:
   }
 }
 
-Holdings Journal::load() const { return peek(folder_); }
+Holdings Journal::load() const { return memory_ != nullptr ? peek(folder_, *memory_) : peek(folder_); }
 
 void Journal::save(const Holdings& holdings) const {
   const auto path = folder_ / kFile;
   if (!holdings.leases.empty()) {
-    replace_file(path, to_json(holdings, boot_id()), 0600);
+    replace_file(path,
+                 memory_ != nullptr ? memory_->text_of(holdings, boot_id()) : to_json(holdings, boot_id()),
+                 0600);
   } else if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
     throw Error::from_errno(fmt::format("remove {}", path.string()), errno);
   }
+  if (memory_ != nullptr) memory_->saved(path, holdings);
 }
 
 void Journal::set_aside() const {
@@ -95,17 +99,12 @@ void Journal::tidy(const Holdings& holdings) const noexcept {
 }
 
 Holdings peek(const std::filesystem::path& folder) {
-  const auto path = folder / kFile;
-  const Fd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (!fd) {
-    if (errno == ENOENT) return {};
-    throw Error::from_errno(fmt::format("open {}", path.string()), errno);
-  }
-  try {
-    return from_json(read_all(fd.get(), 256U << 20), boot_id());
-  } catch (const Error& error) {
-    throw error.in_context(path.string());
-  }
+  JournalMemory memory;
+  return peek(folder, memory);
+}
+
+Holdings peek(const std::filesystem::path& folder, JournalMemory& memory) {
+  return memory.load(folder / kFile, boot_id());
 }
 
 }  // namespace hostnet::state

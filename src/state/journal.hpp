@@ -9,9 +9,11 @@
 
 #include "core/deadline.hpp"
 #include "core/fd.hpp"
+#include "state/journal_memory.hpp"
 #include "state/lease.hpp"
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -28,7 +30,8 @@ class Journal {
  public:
   /// Makes the folder (mode 0700) if need be and waits for the lock.
   /// @throws Error: not_authorised, timed_out, failure; also when the folder belongs to somebody else.
-  Journal(std::filesystem::path folder, Deadline deadline);
+  /// `memory`, of this journal and for as long as the object, saves reading and writing.
+  Journal(std::filesystem::path folder, Deadline deadline, JournalMemory* memory = nullptr);
 
   /// What is held. An absent file, and one from before this boot, is nothing.
   /// @throws Error{state_corrupt} when the file is not a journal; failure.
@@ -46,16 +49,22 @@ class Journal {
 
  private:
   std::filesystem::path folder_;
+  JournalMemory* memory_;
   Fd lock_;
 };
 
 /// What is held, without taking the lock and without creating anything: for looking only.
 /// @throws Error: state_corrupt, not_authorised.
 Holdings peek(const std::filesystem::path& folder);
+Holdings peek(const std::filesystem::path& folder, JournalMemory& memory);
 
 /// The file's text, and back. from_json() throws Error{state_corrupt} for anything to_json() cannot have
 /// written.
 std::string to_json(const Holdings& holdings, std::string_view boot_id);
+/// The same, of the texts of its leases.
+std::string to_json(std::span<const Bridge> bridges, std::span<const std::string> leases,
+                    std::string_view boot_id);
+std::string to_json(const Lease& lease);
 Holdings from_json(std::string_view text, std::string_view boot_id);
 
 }  // namespace hostnet::state

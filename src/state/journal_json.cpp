@@ -19,7 +19,7 @@ Json to_json(const std::vector<Ipv4>& addresses) {
   return out;
 }
 
-Json to_json(const Lease& lease) {
+Json json_of(const Lease& lease) {
   auto ports = Json::array();
   for (const auto& port : lease.ports) ports.push_back(port.to_string());
   auto aliases = Json::array();
@@ -155,20 +155,27 @@ Bridge bridge_from(const Json& json) {
 
 }  // namespace
 
-std::string to_json(const Holdings& holdings, std::string_view boot_id) {
-  auto bridges = Json::array();
-  for (const auto& bridge : holdings.bridges)
-    bridges.push_back({{"ifindex", bridge.ifindex},
-                       {"name", bridge.name},
-                       {"prior_route_localnet", bridge.prior_route_localnet}});
-  auto leases = Json::array();
-  for (const auto& lease : holdings.leases) leases.push_back(to_json(lease));
-  const Json json{{"schema", kSchema},
-                  {"boot_id", boot_id},
-                  {"bridges", std::move(bridges)},
-                  {"leases", std::move(leases)}};
+std::string to_json(const Lease& lease) {
   // Names that are not UTF-8 are possible (a process may call itself anything) and must not make saving fail.
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return json_of(lease).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string to_json(std::span<const Bridge> bridges, std::span<const std::string> leases,
+                    std::string_view boot_id) {
+  auto list = Json::array();
+  for (const auto& bridge : bridges)
+    list.push_back({{"ifindex", bridge.ifindex},
+                    {"name", bridge.name},
+                    {"prior_route_localnet", bridge.prior_route_localnet}});
+  return fmt::format(R"({{"schema":{},"boot_id":{},"bridges":{},"leases":[{}]}})", kSchema,
+                     Json(boot_id).dump(), list.dump(-1, ' ', false, Json::error_handler_t::replace),
+                     fmt::join(leases, ","));
+}
+
+std::string to_json(const Holdings& holdings, std::string_view boot_id) {
+  std::vector<std::string> leases;
+  for (const auto& lease : holdings.leases) leases.push_back(to_json(lease));
+  return to_json(holdings.bridges, leases, boot_id);
 }
 
 Holdings from_json(std::string_view text, std::string_view boot_id) {

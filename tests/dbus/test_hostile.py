@@ -103,11 +103,14 @@ class Hostile(Helped):
         bare = add_bridge("br-bare", "198.18.24.1")
         self.addCleanup(run, "ip", "link", "del", "br-bare")
         run("ip", "address", "flush", "dev", "br-bare")
+        markup = add_bridge("br-<i>x", "198.18.25.1")
+        self.addCleanup(run, "ip", "link", "del", "br-<i>x")
         invalid = ERROR + "NetworkInvalid"
         for why, ifindex, options, word in (
                 ("loopback", ifindex_of("lo"), {}, "not a bridge"), ("the uplink", ifindex_of("uplink"), {}, "not a bridge"),
                 ("a bridge with a physical port", lan, {}, "nic"), ("the default route", way_out, {}, "default route"),
                 ("not in the list", unlisted, {}, "not among"), ("no address", bare, {}, "no IPv4 address"),
+                ("a name that is markup", markup, {}, "not accepted"),
                 ("nothing", 99999, {}, "no interface"),
                 ("the number of another namespace", self.bridge, {"ifname": "br-elsewhere"}, "another network namespace"),
                 ("another's gateway", self.bridge, {"gateway": "198.18.21.1"}, "not an address of br-test"),

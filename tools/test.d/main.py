@@ -11,28 +11,33 @@ RELEASE = build.Build("release", {"buildtype": "release", "werror": "true"})
 # Unoptimised, and with line numbers for debug information: sanitized code takes four times as long to compile otherwise.
 SANITIZED = {"optimization": "0", "debug": "false", "cpp_args": "-g1", "b_lundef": "false"}
 ASAN = build.Build("asan", SANITIZED | {"b_sanitize": "address,undefined"}, sanitizer=True)
-# Only what runs threads: the event loop, the exposer with its watcher and two processes at once, and the tunnel's lanes.
+# Only what runs threads: the event loop, the exposer with its watcher and two processes at once, the tunnel's lanes, and
+# the helper and its callers.
 TSAN = build.Build("tsan", SANITIZED | {"b_sanitize": "thread"},
-                   targets=("src/cli/tc-hostnet", "tests/unit/unit_core", "tests/netns/netns_exposer",
-                            "tests/netns/netns_ssh"), sanitizer=True)
+                   targets=("src/cli/tc-hostnet", "src/daemon/tc-hostnetd", "tests/unit/unit_core",
+                            "tests/netns/netns_exposer", "tests/netns/netns_ssh"), sanitizer=True)
+HELPER = ("test_authorisation.py", "test_prompt.py", "test_leases.py", "test_hostile.py")
 
 
 def asan(report):
     if build.make(ASAN, report):
         programs.run(ASAN, "unit", report)
         programs.run(ASAN, "netns", report)
+        programs.run(ASAN, "dbus", report, only=HELPER)
 
 
 def tsan(report):
     if build.make(TSAN, report):
         programs.run(TSAN, "unit", report, only=("core",))
         programs.run(TSAN, "netns", report, only=("exposer", "ssh"))
+        programs.run(TSAN, "dbus", report, only=HELPER)
 
 
-# In the order in which they run. The first six are about the release build.
+# In the order in which they run. The first seven are about the release build.
 STAGES = {
     "unit": lambda report: programs.run(RELEASE, "unit", report),
     "netns": lambda report: programs.run(RELEASE, "netns", report),
+    "dbus": lambda report: programs.run(RELEASE, "dbus", report),
     "e2e": lambda report: programs.run(RELEASE, "e2e", report),
     "install": lambda report: programs.run(RELEASE, "install", report),
     "demo": programs.run_demo,
@@ -41,7 +46,8 @@ STAGES = {
     "tsan": tsan,
     "fuzz": fuzz.run,
 }
-OF_RELEASE = {"unit", "netns", "e2e", "install"}
+OF_RELEASE = {"unit", "netns", "dbus", "e2e", "install"}
+BUILDS = {"asan": ASAN, "tsan": TSAN, "fuzz": fuzz.FUZZ}
 
 
 def arguments():
@@ -58,7 +64,10 @@ def main():
     wanted = set(arguments().stages or STAGES)
     report = Report()
     built = not wanted & OF_RELEASE or build.make(RELEASE, report)
+    ahead = build.Ahead([build for name, build in BUILDS.items() if name in wanted])
     for name, stage in STAGES.items():
+        if name in wanted and name in BUILDS:
+            ahead.wait_for(BUILDS[name])
         if name in wanted and (built or name not in OF_RELEASE):
             stage(report)
     return report.finish()
