@@ -162,6 +162,10 @@ Container parse_container(std::string_view text) {
   if (const auto code = state.maybe("ExitCode"))
     container.exit_code = static_cast<int>(code->integer(INT_MIN, INT_MAX));
 
+  // Podman says "" and Docker "none" where nothing checks it.
+  if (const auto health = state.maybe("Health")) container.health = health->string_or_empty("Status");
+  if (container.health == "none") container.health.clear();
+
   if (const auto config = json.maybe("Config")) {
     container.image = config->string_or_empty("Image");
     container.labels = config->strings_or_empty("Labels");
@@ -182,7 +186,8 @@ Container parse_container(std::string_view text) {
   if (const auto networks = network_settings.maybe("Networks"))
     networks->each_member([&](const std::string& name, const JsonReader& endpoint) {
       container.endpoints.push_back({name, endpoint.string_or_empty("NetworkID"),
-                                     ipv4_or_none(endpoint, "IPAddress"), ipv4_or_none(endpoint, "Gateway")});
+                                     ipv4_or_none(endpoint, "IPAddress"), ipv4_or_none(endpoint, "Gateway"),
+                                     endpoint.string_or_empty("MacAddress")});
     });
   return container;
 }
