@@ -84,6 +84,10 @@ std::string Client::container_json(std::string_view name_or_id, Deadline deadlin
   return transport_->get(path, deadline).body;
 }
 
+bool Client::is_rootless(Deadline deadline) {
+  return fetch(dialect(deadline).docker + "/info", deadline, parse_is_rootless);
+}
+
 std::optional<Ipv4> Client::host_gateway(Deadline deadline) {
   const char* const default_network = dialect(deadline).libpod.empty() ? "bridge" : "podman";
   try {

@@ -94,6 +94,7 @@ struct Container {
   std::vector<PublishedPort> ports;      ///< One for each address of the host; empty unless it runs (Podman
                                          ///< knows them before).
   std::map<std::string, std::string> labels;
+  std::string stop_signal;  ///< "SIGQUIT", "3"; empty: SIGTERM.
 };
 
 /// One engine. Not thread-safe. Each call is bounded by the deadline given, and throws Error:
@@ -121,6 +122,8 @@ class Client {
   std::string container_json(std::string_view name_or_id, Deadline deadline);
   /// Whether it is Podman, as its answers' headers tell.
   bool is_podman(Deadline deadline) { return !dialect(deadline).libpod.empty(); }
+  /// Whether it runs without root's privileges, its networks hence in a namespace of its own.
+  bool is_rootless(Deadline deadline);
   /// The gateway of the default bridge network, to which Docker resolves `host-gateway` in --add-host (unless
   /// its daemon was started with --host-gateway-ip, which no call tells); nullopt where there is no default
   /// bridge.

@@ -117,6 +117,14 @@ Version parse_version(std::string_view text) {
   return version;
 }
 
+bool parse_is_rootless(std::string_view text) {
+  const auto tree = parse_json(text);
+  bool rootless = false;
+  if (const auto options = JsonReader(tree).maybe("SecurityOptions"))
+    options->each_element([&](const JsonReader& option) { rootless |= option.string() == "name=rootless"; });
+  return rootless;
+}
+
 Network parse_network(std::string_view text) {
   const auto tree = parse_json(text);
   return read_network(JsonReader(tree));
@@ -169,6 +177,7 @@ Container parse_container(std::string_view text) {
   if (const auto config = json.maybe("Config")) {
     container.image = config->string_or_empty("Image");
     container.labels = config->strings_or_empty("Labels");
+    container.stop_signal = config->string_or_empty("StopSignal");
   }
 
   const auto host_config = json.at("HostConfig");
