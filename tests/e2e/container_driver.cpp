@@ -36,17 +36,19 @@ ContainerPort port_of(const std::string& text) {
   return text.ends_with("/udp") ? udp(number) : tcp(number);
 }
 
+template <class Value>
+Value optional_at(const json& list, std::size_t at, Value otherwise) {
+  return list.size() > at ? list.at(at).get<Value>() : otherwise;
+}
+
 WaitFor wait_for_of(const json& from) {
   const auto kind = from.at(0).get<std::string>();
-  if (kind == "stdout")
-    return WaitFor::message_on_stdout(from.at(1), from.value(json::json_pointer("/2"), 1U));
-  if (kind == "stderr")
-    return WaitFor::message_on_stderr(from.at(1), from.value(json::json_pointer("/2"), 1U));
+  if (kind == "stdout") return WaitFor::message_on_stdout(from.at(1), optional_at(from, 2, 1U));
+  if (kind == "stderr") return WaitFor::message_on_stderr(from.at(1), optional_at(from, 2, 1U));
   if (kind == "seconds") return WaitFor::seconds(from.at(1));
   if (kind == "exit") return from.size() > 1 ? WaitFor::exit(from.at(1).get<int>()) : WaitFor::exit();
   if (kind == "healthy") return WaitFor::healthy();
-  if (kind == "http")
-    return WaitFor::http(from.at(1), port_of(from.at(2)), from.value(json::json_pointer("/3"), 200));
+  if (kind == "http") return WaitFor::http(from.at(1), port_of(from.at(2)), optional_at(from, 3, 200));
   if (kind == "listening") return WaitFor::listening(port_of(from.at(1)));
   throw std::runtime_error("no such condition: " + kind);
 }
