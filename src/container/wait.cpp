@@ -141,7 +141,13 @@ class Waiting {
     }
     engine::ExecSpec command;
     command.command = {"cat", "/proc/net/tcp", "/proc/net/tcp6"};
-    auto result = containers_.exec(container_.id, command, deadline_);
+    engine::ExecResult result;
+    try {
+      result = containers_.exec(container_.id, command, deadline_);
+    } catch (const Error& error) {
+      if (error.code() == Errc::conflict) return {};  // it has just ended, as the next look will show
+      throw;
+    }
     if (result.exit_code == 126 || result.exit_code == 127)
       throw Error(Errc::failure, "its listeners cannot be seen: it has no cat",
                   "wait for a message, or for an HTTP status");

@@ -66,17 +66,22 @@ class Conversation {
     std::array<char, 16384> buffer;
     const auto got = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (got > 0) in.append(buffer.data(), static_cast<std::size_t>(got));
+    // How an engine ends a stream whose input was not all read.
+    if (got < 0 && errno == ECONNRESET && answered_) return false;
     if (got < 0 && errno != EAGAIN && errno != EINTR)
       throw Error(Errc::engine_error, fmt::format("{}: {}", call_, std::strerror(errno)));
     return got != 0;
   }
 
+  // From now on a reset is an end as any other.
+  void answered() { answered_ = true; }
   void end_output() { ::shutdown(fd_.get(), SHUT_WR); }
 
  private:
   Fd fd_;
   std::string call_;
   Deadline deadline_;
+  bool answered_ = false;
 };
 
 }  // namespace
@@ -108,6 +113,7 @@ void converse(const Address& address, const std::string& path, std::string_view 
     answer.body = in;
     check_status(answer);
   }
+  conversation.answered();
   out = input;
   if (out.empty()) conversation.end_output();
   for (;;) {
