@@ -554,7 +554,7 @@ class Crashes:
         self.assertTrue(eventually(lambda: snapshot(self.engine) == self.before, timeout=5))
 
     def test_the_reaper_leaves_others_alone(self):
-        kept = self.start(network="fresh")
+        kept = self.start(network="kept")
         driver = Driver(self.env)
         self.addCleanup(driver.close)
         driver("start", **{"as": "a", "cmd": ["sleep", "600"], "network": "fresh"})
