@@ -2,6 +2,7 @@
 #include "exposer/native_ahead.hpp"
 
 #include "core/file.hpp"
+#include "core/log.hpp"
 #include "core/strings.hpp"
 #include "exposer/checks.hpp"
 #include "exposer/holder.hpp"
@@ -13,11 +14,14 @@
 
 #include <fmt/format.h>
 
+#include <future>
 #include <map>
 #include <mutex>
 
 namespace hostnet::exposer {
 namespace {
+
+constexpr std::chrono::seconds kNarrowing{10};
 
 // One for all the containers of a process: a thread, an owner and a look at the tables are enough for them.
 std::shared_ptr<Holder> shared_holder(const ExposerOptions& options) {
@@ -48,6 +52,22 @@ Holder::Served served_by(const engine::Container& container) {
   return served;
 }
 
+void narrow_or_close(Holder& holder, const std::string& lease, const Holder::Served& served) noexcept {
+  try {
+    holder.narrow(lease, served, Deadline::after(kNarrowing));
+  } catch (const Error& error) {
+    if (error.code() == Errc::not_found) return;  // it has ended meanwhile
+    log::error("lease {} could not be narrowed to {}, and is closed: {}", lease, served.target, error.what());
+    try {
+      holder.release(lease);
+    } catch (const std::exception& failure) {
+      log::error("lease {}: {}", lease, failure.what());
+    }
+  } catch (const std::exception& error) {
+    log::error("lease {}: {}", lease, error.what());
+  }
+}
+
 class NativeAhead : public AheadLease {
  public:
   NativeAhead(const ExposerOptions& options, const AheadRequest& request)
@@ -61,14 +81,13 @@ class NativeAhead : public AheadLease {
       throw Error(Errc::no_path,
                   fmt::format("the engine gave container {} another Ethernet address than asked for",
                               container.name));
-    try {
-      holder_->narrow(exposure.id(), served, deadline);
-    } catch (const Error& error) {
-      if (error.code() != Errc::not_found) throw;
-      // Podman takes a bridge away with its last container and makes another for the next: ours.
-      hold(served.target, {served.source}, deadline);
-      holder_->narrow(exposure.id(), served, deadline);
-    }
+    // Podman takes a bridge away with its last container and makes another for the next: ours.
+    if (exposure.state() != ExposureState::active) hold(served.target, {served.source}, deadline);
+    // The ports are reachable by now. To narrow the door takes a walk through all of conntrack, some 25 ms,
+    // for which nobody needs to wait.
+    narrowing_ = std::async(std::launch::async, [holder = holder_, id = exposure.id(), served] {
+      narrow_or_close(*holder, id, served);
+    });
   }
 
  protected:
@@ -85,6 +104,9 @@ class NativeAhead : public AheadLease {
   std::string engine_;
   std::shared_ptr<Holder> holder_;
   ExposeRequest wanted_;
+
+ private:
+  std::future<void> narrowing_;  // waited for by its destructor
 };
 
 // The door stands before the container is created.

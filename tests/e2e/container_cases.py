@@ -231,6 +231,26 @@ class Workflows:
         two = self.start(host_ports=[f"{second}:8088"], path="native", network="shared")
         self.assertEqual((self.fetch(one, 8088), self.fetch(two, 8088)), ("first\n", "second\n"))
 
+    def test_the_door_is_for_one_container(self):
+        port = self.hello()
+        for network in (self.default_network, "fresh"):
+            with self.subTest(network=network):
+                name = self.start(host_ports=[str(port)], path="native", network=network)
+                address = self.driver("address", of=name)
+                self.assertTrue(eventually(lambda: self.leases()[0]["sources"] == [address]), self.leases())
+                (lease,) = self.leases()
+                self.assertEqual(lease["target"], "container " + self.started["name"])
+                if lease["mac"]:
+                    self.assertIn(lease["mac"], self.exec(name, "ip", "link")["out"])
+                    rules = self.tc_hostnet("inspect", lease["id"]).stdout
+                    self.assertIn(f"-m mac --mac-source {lease['mac']}", rules)
+                    self.assertIn(f"-s {address}/32", rules)
+                # Nobody else, whoever he is.
+                other = self.start(network=network)
+                self.assertIsNone(self.fetch(other, port, name=lease["gateway"], timeout=2))
+                for one in (name, other):
+                    self.driver("drop", of=one)
+
     def test_its_last_words_reach_the_host(self):
         for path in ("native", "ssh"):
             for end in ("stop", "remove", "drop"):
