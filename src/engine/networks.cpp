@@ -23,10 +23,10 @@ std::vector<NetworkSummary> parse_list(std::string_view text) {
 }
 
 bool is_in_use(const Error& error) {
-  // Docker answers 403, Podman 500 (and 409 by its own API), each with words of its own.
+  // Docker answers 403, Podman 409 or 500, each with words of its own.
   const std::string_view words = error.what();
   return words.find("active endpoints") != std::string_view::npos ||
-         words.find("being used") != std::string_view::npos;
+         words.find("associated containers") != std::string_view::npos;
 }
 
 }  // namespace

@@ -573,6 +573,18 @@ class Crashes:
         self.driver("drop", of=self.start(host_ports=[port]))
         self.assertTrue(eventually(lambda: snapshot(self.engine) == self.before, timeout=5))
 
+    def test_a_network_stays_for_another_process(self):
+        # The one that made it goes first; the other removes it.
+        maker = Driver(self.env)
+        self.addCleanup(maker.close)
+        maker("start", **{"as": "a", "cmd": ["sleep", "600"], "network": "common"})
+        name = self.start(network="common")
+        maker("drop", of="a")
+        self.assertIn("common", " ".join(self.engine.inventory()["networks"]))
+        self.assertNotIn("error", maker.said())
+        self.driver("drop", of=name)
+        self.assertNotIn("common", " ".join(self.engine.inventory()["networks"]))
+
     def test_the_reaper_leaves_others_alone(self):
         kept = self.start(network="kept")
         driver = Driver(self.env)
