@@ -1,6 +1,7 @@
 // A running container that this program has started.
 #pragma once
 
+#include "hostnet/export.hpp"
 #include "hostnet/exposure.hpp"
 #include "hostnet/image.hpp"
 #include "hostnet/port.hpp"
@@ -20,15 +21,16 @@ namespace hostnet {
 
 /// A command to be run in a container.
 struct ExecCommand {
-  std::vector<std::string> words;
+  std::vector<std::string> words;  ///< The program and its arguments; no shell reads them.
   std::optional<std::string> input =
       std::nullopt;  ///< Its standard input, which ends after it; none unless told.
-  std::map<std::string, std::string> environment = {};
-  std::string working_dir = {};  ///< Empty: the image's.
-  std::string user = {};         ///< Empty: the container's.
-  std::chrono::milliseconds timeout{60'000};
+  std::map<std::string, std::string> environment = {};  ///< Added to the container's.
+  std::string working_dir = {};                         ///< Empty: the image's.
+  std::string user = {};                                ///< Empty: the container's.
+  std::chrono::milliseconds timeout{60'000};            ///< For all of it.
 };
 
+/// What a command in a container gave.
 struct ExecResult {
   int exit_code = 0;  ///< 126 or 127 when it could not be run, as a shell gives it.
   std::string out;    ///< Standard output, and
@@ -37,8 +39,8 @@ struct ExecResult {
 
 /// What a container has written so far.
 struct Logs {
-  std::string out;
-  std::string err;
+  std::string out;  ///< Standard output, and
+  std::string err;  ///< standard error, apart.
 };
 
 /// Takes a piece of output, cut anywhere; returns whether it wants more.
@@ -48,9 +50,11 @@ using LogConsumer = std::function<bool(OutputStream, std::string_view)>;
 /// its network goes if this was the last user of it. Thread-safe; moving is as for any object. A moved-from
 /// one may only be destroyed and assigned to. Every call throws Error: not_found when the container is gone,
 /// and what the engine's failures are: engine_unavailable, engine_error, timed_out.
-class Container {
+class HOSTNET_EXPORT Container {
  public:
+  /// The other is left without a container.
   Container(Container&&) noexcept;
+  /// The container that was held is removed first.
   Container& operator=(Container&&) noexcept;
   Container(const Container&) = delete;
   Container& operator=(const Container&) = delete;
@@ -104,13 +108,15 @@ class Container {
   /// host ports: its tunnel's ports, and where its alias leads, are settled at the start.
   /// @throws Error as Exposer::expose(); conflict when that port leads elsewhere already.
   void expose_host_port(std::uint16_t port);
+  /// The same with another number in the container, UDP, or a Unix socket of the host.
   void expose_host_port(const HostPort& port);
   /// The host's services that it reaches. Sorted.
   [[nodiscard]] std::vector<HostPort> exposed_host_ports() const;
   /// How; `automatic` where nothing is exposed.
   [[nodiscard]] Path exposed_via() const;
 
-  class Impl;  ///< Not for users.
+  class Impl;  ///< What stands behind it; not for users.
+  /// @private
   explicit Container(std::unique_ptr<Impl> impl) noexcept;
 
  private:

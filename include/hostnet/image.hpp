@@ -1,6 +1,7 @@
 // What a container is made from, told step by step.
 #pragma once
 
+#include "hostnet/export.hpp"
 #include "hostnet/exposer.hpp"
 #include "hostnet/path.hpp"
 #include "hostnet/port.hpp"
@@ -27,6 +28,7 @@ class Container;
 /// One line of a pull's progress; called from the thread that called start().
 using PullProgress = std::function<void(std::string_view line)>;
 
+/// When an image is pulled.
 enum class PullPolicy : std::uint8_t {
   missing,  ///< Pull what the engine does not have.
   always,   ///< Ask the registry each time.
@@ -35,46 +37,49 @@ enum class PullPolicy : std::uint8_t {
 
 /// Everything that a GenericImage was told. A plain value.
 struct ContainerRequest {
+  /// with_mapped_port().
   struct Mapping {
-    std::uint16_t host = 0;
-    ContainerPort container;
+    std::uint16_t host = 0;   ///< 0: the engine chooses.
+    ContainerPort container;  ///< Where it leads.
   };
+  /// with_copy_to(), with_copy_file_to().
   struct Copy {
     std::variant<std::string, std::filesystem::path> content;  ///< A text, or a file of this machine.
     std::string target;                                        ///< Absolute path in the container.
     unsigned mode = 0644;                                      ///< Permission bits.
   };
+  /// with_health_check().
   struct HealthCheck {
-    std::vector<std::string> command;
-    std::chrono::milliseconds interval{1000};
+    std::vector<std::string> command;          ///< Exit code 0 is health.
+    std::chrono::milliseconds interval{1000};  ///< Between two runs of it.
   };
 
-  std::string image;
-  std::vector<ContainerPort> exposed;
-  std::vector<Mapping> mapped;
-  std::vector<HostPort> host_ports;
-  std::optional<std::vector<std::string>> entrypoint;
-  std::optional<std::vector<std::string>> command;
-  std::map<std::string, std::string> environment;
-  std::string network;
+  std::string image;                                       ///< With its tag or digest.
+  std::vector<ContainerPort> exposed;                      ///< with_exposed_port()
+  std::vector<Mapping> mapped;                             ///< with_mapped_port()
+  std::vector<HostPort> host_ports;                        ///< with_exposed_host_port()
+  std::optional<std::vector<std::string>> entrypoint;      ///< nullopt: the image's.
+  std::optional<std::vector<std::string>> command;         ///< nullopt: the image's.
+  std::map<std::string, std::string> environment;          ///< Added to the image's.
+  std::string network;                                     ///< Empty: the engine's default one.
   std::vector<std::pair<std::string, std::string>> hosts;  ///< Name, address.
-  std::string name;
-  std::map<std::string, std::string> labels;
-  std::vector<Copy> copies;
-  std::optional<HealthCheck> health_check;
-  std::vector<WaitFor> wait_for;
-  std::chrono::milliseconds startup_timeout{60'000};
-  ExposerOptions exposer;
-  PullPolicy pull_policy = PullPolicy::missing;
-  PullProgress pull_progress;
-  bool reuse = false;
+  std::string name;                                        ///< Empty: the engine chooses.
+  std::map<std::string, std::string> labels;               ///< with_label()
+  std::vector<Copy> copies;                                ///< In the order they are written.
+  std::optional<HealthCheck> health_check;                 ///< nullopt: the image's, if it has one.
+  std::vector<WaitFor> wait_for;                           ///< All of them, in this order.
+  std::chrono::milliseconds startup_timeout{60'000};       ///< For everything together.
+  ExposerOptions exposer;                                  ///< with_exposer()
+  PullPolicy pull_policy = PullPolicy::missing;            ///< with_pull_policy()
+  PullProgress pull_progress;                              ///< May be empty.
+  bool reuse = false;                                      ///< with_reuse()
 };
 
 /// An image and how to run it. Copyable, and each copy may be started any number of times; nothing is checked
 /// or looked up before start(). Chains on an object and on a temporary:
 ///
 ///     auto container = GenericImage("nginx", "1.25").with_exposed_port(tcp(80)).start();
-class GenericImage {
+class HOSTNET_EXPORT GenericImage {
  public:
   /// "nginx", "registry.example:5000/team/app"; the tag may be a digest ("sha256:…").
   explicit GenericImage(const std::string& name, const std::string& tag = "latest");
@@ -88,10 +93,15 @@ class GenericImage {
   GenericImage& with_exposed_host_port(std::uint16_t port) &;
   /// The same, with another number in the container, UDP, or a Unix socket of the host.
   GenericImage& with_exposed_host_port(HostPort port) &;
+  /// Each as with_exposed_host_port(): `{8080, 5432}`.
   GenericImage& with_exposed_host_ports(std::initializer_list<std::uint16_t> ports) &;
+  /// The same from a list that is made at run time.
   GenericImage& with_exposed_host_ports(std::span<const std::uint16_t> ports) &;
+  /// The same with other numbers in the container: `{HostPort{8080, 80}, HostPort{5432, 15432}}`.
   GenericImage& with_exposed_host_ports(const std::vector<HostPort>& ports) &;
+  /// Replaces the image's entrypoint.
   GenericImage& with_entrypoint(std::vector<std::string> words) &;
+  /// Replaces the image's command; without an entrypoint its first word is the program.
   GenericImage& with_cmd(std::vector<std::string> words) &;
   /// Replaces an earlier value of that name.
   GenericImage& with_env_var(const std::string& name, std::string value) &;
@@ -101,6 +111,7 @@ class GenericImage {
   GenericImage& with_network(std::string name) &;
   /// An entry for the container's hosts file. "host-gateway" is an address, too.
   GenericImage& with_host(std::string name, std::string address) &;
+  /// A name that no other container of the engine has. Default: the engine chooses one.
   GenericImage& with_container_name(std::string name) &;
   /// Labels that begin with "org.testcontainers" are the library's own.
   GenericImage& with_label(const std::string& name, std::string value) &;
@@ -124,7 +135,7 @@ class GenericImage {
   /// it again. Nothing removes it but a person. Not with exposed host ports.
   GenericImage& with_reuse(bool reuse = true) &;
 
-  // The same on a temporary.
+  /// @cond The same on a temporary.
   GenericImage&& with_exposed_port(ContainerPort port) && { return std::move(with_exposed_port(port)); }
   GenericImage&& with_mapped_port(std::uint16_t host, ContainerPort port) && {
     return std::move(with_mapped_port(host, port));
@@ -186,6 +197,8 @@ class GenericImage {
   }
   GenericImage&& with_reuse(bool reuse = true) && { return std::move(with_reuse(reuse)); }
 
+  /// @endcond
+
   /// Makes a container, starts it, and returns when every condition is met. What fails leaves nothing behind.
   /// A request that cannot be is refused before anything is made. Thread-safe, on one object too.
   /// @throws Error: invalid_argument, conflict (the name or a port is taken, the user has defined the alias),
@@ -193,6 +206,7 @@ class GenericImage {
   /// container said last), no_path, not_authorised, engine_unavailable, engine_error.
   [[nodiscard]] Container start() const;
 
+  /// All that it was told.
   [[nodiscard]] const ContainerRequest& request() const noexcept { return request_; }
 
  private:

@@ -1,6 +1,7 @@
 // When a container counts as started.
 #pragma once
 
+#include "hostnet/export.hpp"
 #include "hostnet/port.hpp"
 
 #include <chrono>
@@ -14,11 +15,12 @@ namespace hostnet {
 
 /// A port of a container, as its own programs number it.
 struct ContainerPort {
-  std::uint16_t number = 0;  ///< 1–65535.
-  Protocol protocol = Protocol::tcp;
+  std::uint16_t number = 0;           ///< 1–65535.
+  Protocol protocol = Protocol::tcp;  ///< Not part of the number: 53/tcp and 53/udp are two ports.
 
   /// "8080/tcp".
-  [[nodiscard]] std::string to_string() const;
+  [[nodiscard]] HOSTNET_EXPORT std::string to_string() const;
+  /// By number, then by protocol.
   auto operator<=>(const ContainerPort&) const = default;
 };
 
@@ -34,26 +36,33 @@ enum class OutputStream : std::uint8_t { out, err };
 /// soon as the container has ended without meeting it, and at the deadline of start().
 class WaitFor {
  public:
+  /// message_on_stdout(), message_on_stderr().
   struct Message {
-    OutputStream stream = OutputStream::out;
-    std::string text;
-    unsigned times = 1;
+    OutputStream stream = OutputStream::out;  ///< Where it is looked for.
+    std::string text;                         ///< Not empty.
+    unsigned times = 1;                       ///< At least once; occurrences do not overlap.
   };
+  /// duration().
   struct Duration {
-    std::chrono::milliseconds span{0};
+    std::chrono::milliseconds span{0};  ///< From when the container was started.
   };
+  /// exit().
   struct Exit {
-    std::optional<int> code;
+    std::optional<int> code;  ///< nullopt: any.
   };
+  /// healthy().
   struct Healthy {};
+  /// http().
   struct Http {
-    std::string path;
-    ContainerPort port;
-    int status = 200;
+    std::string path;    ///< Begins with a slash.
+    ContainerPort port;  ///< TCP.
+    int status = 200;    ///< The one that is waited for; no redirect is followed.
   };
+  /// listening().
   struct Listening {
-    ContainerPort port;
+    ContainerPort port;  ///< TCP.
   };
+  /// Which of them it is.
   using Condition = std::variant<Duration, Message, Exit, Healthy, Http, Listening>;
 
   /// `text` has been written to standard output, on one line or across, `times` times.
@@ -66,6 +75,7 @@ class WaitFor {
   }
   /// So much time has passed. The container may have ended by then.
   static WaitFor duration(std::chrono::milliseconds span) { return WaitFor(Duration{span}); }
+  /// duration() in whole seconds.
   static WaitFor seconds(unsigned count) { return duration(std::chrono::seconds{count}); }
   /// It has ended; with `code`, where one is given.
   static WaitFor exit(std::optional<int> code = std::nullopt) { return WaitFor(Exit{code}); }
@@ -80,9 +90,10 @@ class WaitFor {
   /// TCP. From another machine or user namespace than the engine's, the image must have `cat`.
   static WaitFor listening(ContainerPort port) { return WaitFor(Listening{port}); }
 
+  /// What it was made from.
   [[nodiscard]] const Condition& condition() const noexcept { return condition_; }
   /// "message 'ready' on stdout", "HTTP status 200 of / on 8080/tcp": for messages.
-  [[nodiscard]] std::string to_string() const;
+  [[nodiscard]] HOSTNET_EXPORT std::string to_string() const;
 
  private:
   explicit WaitFor(Condition condition) : condition_(std::move(condition)) {}

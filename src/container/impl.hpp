@@ -19,8 +19,9 @@
 
 namespace hostnet {
 
+/// Hidden, or it would be exported along with Container.
 /// Thread-safe but for its public members, which start() sets before anybody else has it.
-class Container::Impl {
+class __attribute__((visibility("hidden"))) Container::Impl {
  public:
   explicit Impl(engine::Address address) : engine(std::move(address)) {}
   Impl(const Impl&) = delete;

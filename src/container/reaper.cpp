@@ -8,6 +8,7 @@
 #include "exposer/session.hpp"
 #include "hostnet/error.hpp"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <spawn.h>
@@ -20,6 +21,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <map>
 #include <mutex>
 
@@ -119,8 +121,21 @@ class Guard {
 }  // namespace
 
 std::string reaper_program() {
-  const char* const chosen = std::getenv("TC_HOSTNET_REAPER");
-  return chosen != nullptr && *chosen != '\0' ? chosen : HOSTNET_LIBEXECDIR "/tc-hostnet-reaper";
+  if (const char* const chosen = std::getenv("TC_HOSTNET_REAPER"); chosen != nullptr && *chosen != '\0')
+    return chosen;
+  std::string installed = HOSTNET_LIBEXECDIR "/tc-hostnet-reaper";
+  if (::access(installed.c_str(), X_OK) == 0) return installed;
+  // The installed tree may have been moved: from lib or lib/TRIPLET there, libexec is a cousin.
+  Dl_info here{};
+  if (::dladdr(reinterpret_cast<const void*>(&reaper_program), &here) == 0) return installed;
+  std::error_code error;
+  auto folder = std::filesystem::canonical(here.dli_fname, error).parent_path();
+  for (int up = 0; up < 2 && !error && folder.has_relative_path(); ++up) {
+    folder = folder.parent_path();
+    if (auto moved = (folder / "libexec" / "tc-hostnet-reaper").string(); ::access(moved.c_str(), X_OK) == 0)
+      return moved;
+  }
+  return installed;
 }
 
 void guard_session(const engine::Address& engine, const std::string& runtime_dir) noexcept {

@@ -23,7 +23,8 @@ namespace hostnet::container {
 /// a warning in the log. $TESTCONTAINERS_RYUK_DISABLED=true switches it off. Thread-safe.
 void guard_session(const engine::Address& engine, const std::string& runtime_dir) noexcept;
 
-/// Where it is: $TC_HOSTNET_REAPER, else the place of installation.
+/// Where it is: $TC_HOSTNET_REAPER, else the place of installation, also where that was moved along with the
+/// library.
 std::string reaper_program();
 
 }  // namespace hostnet::container

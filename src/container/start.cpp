@@ -65,7 +65,7 @@ class Start {
         try {
           return attempt(paths[i]);
         } catch (const Error& error) {
-          if (error.code() != Errc::no_path) throw;
+          if (!leaves_another(paths[i], error.code())) throw;
           log::warn("{}; going by {} instead", error.what(), to_string(paths[i + 1]));
         }
       }
@@ -76,6 +76,12 @@ class Start {
   }
 
  private:
+  // As the automatic exposer has it: who is refused by the helper may go by ssh still.
+  static bool leaves_another(Path path, Errc code) {
+    if (code == Errc::no_path) return true;
+    return path == Path::helper && (code == Errc::not_authorised || code == Errc::interaction_required);
+  }
+
   // All that can be known to be wrong before anything is asked or made. Returns the paths for host ports.
   std::vector<Path> check_request() {
     std::vector<Path> paths;

@@ -62,7 +62,7 @@ class JustAfter : public AheadLease {
 
 std::vector<Path> paths_to_try(const ExposerOptions& options) {
   std::vector<Path> paths;
-  for (const auto& [path, probe] : probe_paths(options.engine))
+  for (const auto& [path, probe] : probe_paths(options.engine, options.path))
     if (probe.usable && (options.path == Path::automatic || options.path == path)) paths.push_back(path);
   if (paths.empty()) {
     make_exposer(options);  // says why

@@ -28,14 +28,20 @@ std::shared_ptr<Holder> shared_holder(const ExposerOptions& options) {
   static std::mutex mutex;
   static std::map<std::string, std::weak_ptr<Holder>> holders;
   const auto folder = state::runtime_dir(options.runtime_dir);
-  if (options.on_state)
-    return std::make_shared<Holder>(Holder::Settings{.runtime_dir = folder, .on_state = options.on_state});
+  Holder::Settings settings;
+  settings.runtime_dir = folder;
+  if (options.on_state) {
+    settings.on_end = [tell = options.on_state](const Ended& ended) {
+      tell(ended.lease, ended.state(), ended.reason);
+    };
+    return std::make_shared<Holder>(std::move(settings));
+  }
   // A holder belongs to a network namespace.
   const auto key = state::namespace_dir(folder).string();
   const std::scoped_lock lock(mutex);
   auto holder = holders[key].lock();
   if (!holder) {
-    holder = std::make_shared<Holder>(Holder::Settings{.runtime_dir = folder, .on_state = {}});
+    holder = std::make_shared<Holder>(std::move(settings));
     holders[key] = holder;
   }
   return holder;
