@@ -4,7 +4,6 @@ import http.server
 import json
 import os
 import selectors
-import socket
 import subprocess
 import tempfile
 import threading
@@ -70,7 +69,10 @@ class Driver:
         if not self.process.stdin.closed:
             with contextlib.suppress(OSError):
                 self.process.stdin.close()
+        said = self.said()
         self.log.close()
+        if self.process.returncode not in (0, -9):  # the latter is a test's own doing; what sanitizers find is not
+            raise AssertionError(f"exit status {self.process.returncode}: {said}")
 
 
 class Recorder:
