@@ -25,6 +25,7 @@ enum class Errc {
   firewall_blocked,      ///< A host firewall that is not ours to override drops the traffic.
   timed_out,             ///< The deadline passed.
   state_corrupt,         ///< The journal of leases cannot be read.
+  port_not_exposed,      ///< A container port was asked for that is not published on the host.
 };
 
 /// The stable lower-case name of a code, e.g. "not_found". Never null.

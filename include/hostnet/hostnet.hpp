@@ -1,15 +1,18 @@
 // Everything, for `#include <hostnet/hostnet.hpp>`.
 #pragma once
 
+#include "hostnet/container.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/export.hpp"
 #include "hostnet/exposer.hpp"
 #include "hostnet/exposure.hpp"
+#include "hostnet/image.hpp"
 #include "hostnet/log.hpp"
 #include "hostnet/path.hpp"
 #include "hostnet/port.hpp"
 #include "hostnet/target.hpp"
 #include "hostnet/version.hpp"
+#include "hostnet/wait_for.hpp"
 
 /// Lets containers reach services that listen on the 127.0.0.1 of their host.
 ///

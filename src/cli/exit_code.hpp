@@ -20,6 +20,7 @@ constexpr int exit_code(Errc code) {
     case Errc::interaction_required:
       return 5;
     case Errc::not_found:
+    case Errc::port_not_exposed:
       return 6;
     case Errc::not_listening:
       return 7;

@@ -45,6 +45,7 @@ void print_text(const state::Lease& lease, const state::Holdings& held,
   const auto json = to_json(lease, held);
   std::string sources;
   for (const auto source : lease.sources) sources += (sources.empty() ? "" : ", ") + source.to_string();
+  if (lease.mac) sources += (sources.empty() ? "" : ", ") + lease.mac->to_string();
   std::string gateways;
   for (const auto gateway : lease.gateways) gateways += (gateways.empty() ? "" : ", ") + gateway.to_string();
   std::vector<std::vector<std::string>> rows{

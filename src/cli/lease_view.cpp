@@ -51,6 +51,7 @@ nlohmann::json to_json(const state::Lease& lease, const state::Holdings& holding
           {"gateway", lease.gateways.front().to_string()},
           {"gateways", texts(lease.gateways)},
           {"sources", texts(lease.sources)},
+          {"mac", lease.mac ? nlohmann::json(lease.mac->to_string()) : nlohmann::json(nullptr)},
           {"ports", to_json(lease.ports)},
           {"alias_in", std::move(containers)},
           {"created", lease.created},

@@ -36,6 +36,8 @@ const char* to_string(Errc code) noexcept {
       return "timed_out";
     case Errc::state_corrupt:
       return "state_corrupt";
+    case Errc::port_not_exposed:
+      return "port_not_exposed";
   }
   return "failure";
 }

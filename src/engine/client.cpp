@@ -79,6 +79,15 @@ Container Client::container(std::string_view name_or_id, Deadline deadline) {
   return fetch(path, deadline, parse_container);
 }
 
+std::string Client::container_json(std::string_view name_or_id, Deadline deadline) {
+  const auto path = fmt::format("{}/containers/{}/json", dialect(deadline).docker, path_segment(name_or_id));
+  return transport_->get(path, deadline).body;
+}
+
+bool Client::is_rootless(Deadline deadline) {
+  return fetch(dialect(deadline).docker + "/info", deadline, parse_is_rootless);
+}
+
 std::optional<Ipv4> Client::host_gateway(Deadline deadline) {
   const char* const default_network = dialect(deadline).libpod.empty() ? "bridge" : "podman";
   try {

@@ -61,6 +61,7 @@ struct Endpoint {
   std::string network_id;  ///< Podman before 5 repeats the name.
   std::optional<Ipv4> address;  ///< None unless the container runs.
   std::optional<Ipv4> gateway;
+  std::string mac;  ///< "02:42:c6:12:00:02"; empty unless the container runs.
 };
 
 /// A container's port that the engine made reachable on its host.
@@ -80,6 +81,7 @@ struct Container {
   std::string state;  ///< "created", "running", "restarting", "exited", …
   int exit_code = 0;  ///< Of its last run; 0 before and during the first.
   bool running = false;  ///< Has a process now: false also between two restarts.
+  std::string health;    ///< "starting", "healthy" or "unhealthy"; empty where nothing checks it.
   pid_t pid = 0;         ///< On the engine's host; 0 unless running.
   /// HostConfig.NetworkMode: "bridge", "host", "none", "container:<id>", a name, … Podman says "bridge" for
   /// every bridge network, so that names come from `endpoints`.
@@ -92,6 +94,7 @@ struct Container {
   std::vector<PublishedPort> ports;      ///< One for each address of the host; empty unless it runs (Podman
                                          ///< knows them before).
   std::map<std::string, std::string> labels;
+  std::string stop_signal;  ///< "SIGQUIT", "3"; empty: SIGTERM.
 };
 
 /// One engine. Not thread-safe. Each call is bounded by the deadline given, and throws Error:
@@ -115,13 +118,21 @@ class Client {
   Network network(std::string_view name_or_id, Deadline deadline);
   std::vector<Network> networks(Deadline deadline);
   Container container(std::string_view name_or_id, Deadline deadline);
+  /// What the engine says of it, whole: JSON.
+  std::string container_json(std::string_view name_or_id, Deadline deadline);
+  /// Whether it is Podman, as its answers' headers tell.
+  bool is_podman(Deadline deadline) { return !dialect(deadline).libpod.empty(); }
+  /// Whether it runs without root's privileges, its networks hence in a namespace of its own.
+  bool is_rootless(Deadline deadline);
   /// The gateway of the default bridge network, to which Docker resolves `host-gateway` in --add-host (unless
   /// its daemon was started with --host-gateway-ip, which no call tells); nullopt where there is no default
   /// bridge.
   std::optional<Ipv4> host_gateway(Deadline deadline);
 
  private:
-  friend class Containers;  // Its calls go over the same connection, in the same dialect.
+  // Their calls go over the same connection, in the same dialect.
+  friend class Containers;
+  friend class Networks;
 
   // What the engine speaks, learnt from the headers of its first answer.
   struct Dialect {

@@ -33,7 +33,7 @@ void set_unless_empty(json& object, const char* key, const Value& value) {
 void set_ports(json& request, const std::vector<Publish>& ports) {
   for (const auto& port : ports) {
     if (port.container == 0) throw Error(Errc::invalid_argument, "a container has no port 0 to publish");
-    const auto key = fmt::format("{}/tcp", port.container);
+    const auto key = fmt::format("{}/{}", port.container, to_string(port.protocol));
     request["ExposedPorts"][key] = json::object();
     request["HostConfig"]["PortBindings"][key].push_back(
         {{"HostIp", port.host_ip}, {"HostPort", port.host == 0 ? "" : std::to_string(port.host)}});
@@ -42,10 +42,26 @@ void set_ports(json& request, const std::vector<Publish>& ports) {
 
 void set_network(json& request, const ContainerSpec& spec) {
   set_unless_empty(request["HostConfig"], "NetworkMode", spec.network);
-  if (spec.network_aliases.empty()) return;
+  if (spec.network_aliases.empty() && spec.mac.empty()) return;
   if (spec.network.empty())
     throw Error(Errc::invalid_argument, "network aliases are names on a network, and none is named");
-  request["NetworkingConfig"]["EndpointsConfig"][spec.network]["Aliases"] = spec.network_aliases;
+  auto& endpoint = request["NetworkingConfig"]["EndpointsConfig"][spec.network];
+  set_unless_empty(endpoint, "Aliases", spec.network_aliases);
+  // Docker before API 1.44 reads the second alone, Podman the first, and who reads both wants them to agree.
+  set_unless_empty(endpoint, "MacAddress", spec.mac);
+  set_unless_empty(request, "MacAddress", spec.mac);
+}
+
+json health_check(const HealthCheck& check) {
+  json test{"CMD"};
+  for (const auto& word : check.command) test.push_back(word);
+  const auto nanoseconds = [](std::chrono::milliseconds span) {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(span).count();
+  };
+  return {{"Test", std::move(test)},
+          {"Interval", nanoseconds(check.interval)},
+          {"Timeout", nanoseconds(check.timeout)},
+          {"Retries", check.retries}};
 }
 
 // A container has more than one where others on the default network are linked to it: "/other/alias".
@@ -75,6 +91,7 @@ std::string create_request(const ContainerSpec& spec) {
   set_unless_empty(request, "Env", spec.environment);
   set_unless_empty(request, "Labels", spec.labels);
   if (spec.open_stdin) request["OpenStdin"] = true;
+  if (spec.health_check) request["Healthcheck"] = health_check(*spec.health_check);
 
   auto& host_config = request["HostConfig"] = json::object();
   set_unless_empty(host_config, "ExtraHosts", spec.extra_hosts);
@@ -95,10 +112,17 @@ std::string exec_request(const ExecSpec& spec) {
   set_unless_empty(request, "User", spec.user);
   set_unless_empty(request, "Env", spec.environment);
   set_unless_empty(request, "WorkingDir", spec.working_dir);
+  if (spec.input) request["AttachStdin"] = true;
   return dump(request);
 }
 
 std::string label_filter(const std::vector<std::string>& labels) { return dump({{"label", labels}}); }
+
+std::string network_request(const std::string& name, const std::map<std::string, std::string>& labels) {
+  if (name.empty()) throw Error(Errc::invalid_argument, "a network needs a name");
+  // Without the third, Docker would make a second one of that name.
+  return dump({{"Name", name}, {"Driver", "bridge"}, {"CheckDuplicate", true}, {"Labels", labels}});
+}
 
 std::string parse_id(std::string_view text) {
   const auto tree = parse_json(text);

@@ -22,6 +22,10 @@ std::string exec_request(const ExecSpec& spec);
 /// @throws Error{invalid_argument} for text that is not UTF-8.
 std::string label_filter(const std::vector<std::string>& labels);
 
+/// The body of POST /networks/create for a bridge network. @throws Error{invalid_argument} without a name,
+/// and for text that is not UTF-8.
+std::string network_request(const std::string& name, const std::map<std::string, std::string>& labels);
+
 /// What became of a command in a container.
 struct ExecState {
   bool running = false;

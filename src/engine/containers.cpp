@@ -2,6 +2,7 @@
 #include "engine/containers.hpp"
 
 #include "engine/container_json.hpp"
+#include "engine/conversation.hpp"
 #include "engine/pull.hpp"
 #include "engine/transport.hpp"
 #include "engine/url.hpp"
@@ -35,6 +36,12 @@ std::string Containers::create(const ContainerSpec& spec, Deadline deadline) {
   auto where = path("containers/create", deadline);
   if (!spec.name.empty()) where += "?name=" + query_value(spec.name);
   return parsed(transport().post(where, request, deadline), parse_id);
+}
+
+void Containers::init(std::string_view id, Deadline deadline) {
+  const auto& libpod = client_.dialect(deadline).libpod;
+  if (libpod.empty()) throw Error(Errc::engine_error, "this engine starts a container in one step only");
+  transport().post(fmt::format("{}/containers/{}/init", libpod, path_segment(id)), {}, deadline);
 }
 
 void Containers::start(std::string_view id, Deadline deadline) {
@@ -72,6 +79,25 @@ int Containers::wait(std::string_view id, Deadline deadline) {
   return parsed(transport().post(of_container(id, "/wait", deadline), {}, deadline), parse_exit_code);
 }
 
+void Containers::unpack(std::string_view id, std::string_view folder, std::string_view archive,
+                        Deadline deadline) {
+  transport().put(of_container(id, "/archive?path=" + query_value(folder), deadline), "application/x-tar",
+                  archive, deadline);
+}
+
+Output Containers::output(std::string_view id, Deadline deadline) {
+  Output output;
+  Demultiplexer stream([&](Stream which, std::string_view piece) {
+    if (output.out.size() + output.err.size() + piece.size() > kLargestBody)
+      throw Error(Errc::engine_error, "the output of the container grew too large");
+    (which == Stream::out ? output.out : output.err) += piece;
+  });
+  transport().get(of_container(id, "/logs?stdout=1&stderr=1", deadline), deadline,
+                  [&](std::string_view piece) { stream.feed(piece); });
+  stream.finish();
+  return output;
+}
+
 std::string Containers::last_output(std::string_view id, int lines, Deadline deadline) {
   const auto query = fmt::format("/logs?stdout=1&stderr=1&tail={}", std::max(0, lines));
   return parsed(transport().get(of_container(id, query, deadline), deadline), [](std::string_view body) {
@@ -101,10 +127,17 @@ ExecResult Containers::exec(std::string_view id, const ExecSpec& spec, Deadline 
       throw Error(Errc::engine_error, "the output of a command in the container grew too large");
     (which == Stream::out ? result.out : result.err) += piece;
   });
-  transport().post(exec + "/start", R"({"Detach":false,"Tty":false})", deadline,
-                   [&](std::string_view piece) { stream.feed(piece); });
+  const auto take = [&](std::string_view piece) { stream.feed(piece); };
+  constexpr std::string_view start = R"({"Detach":false,"Tty":false})";
+  if (spec.input)
+    converse(client_.address(), exec + "/start", start, *spec.input, deadline, take);
+  else
+    transport().post(exec + "/start", start, deadline, take);
   stream.finish();
+  return finish_exec(exec, std::move(result), deadline);
+}
 
+ExecResult Containers::finish_exec(const std::string& exec, ExecResult result, Deadline deadline) {
   for (;;) {
     const auto state = parsed(transport().get(exec + "/json", deadline), parse_exec_state);
     result.exit_code = state.exit_code;

@@ -4,6 +4,7 @@
 #include "core/deadline.hpp"
 #include "engine/client.hpp"
 #include "engine/stream.hpp"
+#include "hostnet/port.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -18,9 +19,18 @@ namespace hostnet::engine {
 
 /// A container port that the engine shall publish on its host.
 struct Publish {
-  std::uint16_t container = 0;  ///< TCP.
-  std::string host_ip;          ///< "127.0.0.1"; empty: every address.
-  std::uint16_t host = 0;       ///< 0: the engine chooses.
+  std::uint16_t container = 0;
+  std::string host_ip;     ///< "127.0.0.1"; empty: every address.
+  std::uint16_t host = 0;  ///< 0: the engine chooses.
+  Protocol protocol = Protocol::tcp;
+};
+
+/// A command that tells the container's health.
+struct HealthCheck {
+  std::vector<std::string> command;
+  std::chrono::milliseconds interval{1000};
+  std::chrono::milliseconds timeout{1000};
+  int retries = 3;  ///< So many failures in a row mean "unhealthy".
 };
 
 /// What a container is made from. Empty fields are left to the image and to the engine's defaults.
@@ -33,8 +43,10 @@ struct ContainerSpec {
   std::map<std::string, std::string> labels;
   std::string network;                       ///< Name or id; empty: the engine's default network.
   std::vector<std::string> network_aliases;  ///< DNS names on a user-defined network.
+  std::string mac;                           ///< Its Ethernet address there; needs `network`. Empty: any.
   std::vector<std::string> extra_hosts;      ///< "name:address"
   std::vector<Publish> ports;
+  std::optional<HealthCheck> health_check;
   std::vector<std::string> cap_drop;
   std::vector<std::string> cap_add;
   bool no_new_privileges = false;
@@ -59,11 +71,19 @@ struct ExecResult {
   std::string err;  ///< standard error, apart.
 };
 
+/// What a container has written.
+struct Output {
+  std::string out;
+  std::string err;
+};
+
 struct ExecSpec {
   std::vector<std::string> command;
   std::string user;  ///< Empty: the container's own. "0": root.
   std::vector<std::string> environment;
   std::string working_dir;
+  /// Given to its standard input, which ends after it; nullopt: it has none.
+  std::optional<std::string> input = std::nullopt;
 };
 
 /// One line of a pull's progress: "3f1a…: Downloading 12 MB of 40 MB".
@@ -78,6 +98,9 @@ class Containers {
   /// Returns the id. @throws Error: not_found where the image or the network does not exist (in the engine's
   /// words), conflict, invalid_argument for a description that cannot be sent (see create_request()).
   std::string create(const ContainerSpec& spec, Deadline deadline);
+  /// Does everything that start() does but for starting the program: the container has an address then.
+  /// Podman alone has such a call. @throws Error{engine_error} from Docker.
+  void init(std::string_view id, Deadline deadline);
   /// Nothing when it runs. @throws Error: not_found also for its network, whose absence Docker notices no
   /// sooner; engine_error when a port to be published is taken.
   void start(std::string_view id, Deadline deadline);
@@ -90,6 +113,11 @@ class Containers {
   bool remove(std::string_view id, Deadline deadline);
   /// Waits until it has ended; its exit code. @throws Error{not_found} for one that removed itself before.
   int wait(std::string_view id, Deadline deadline);
+  /// Unpacks a tar archive at a folder of the container, running or not. @throws Error{not_found} when there
+  /// is no such folder.
+  void unpack(std::string_view id, std::string_view folder, std::string_view archive, Deadline deadline);
+  /// All of its output so far. @throws Error{engine_error} above 16 MiB.
+  Output output(std::string_view id, Deadline deadline);
   /// The last `lines` of its output, both streams as they came. @throws Error{engine_error} above 16 MiB.
   std::string last_output(std::string_view id, int lines, Deadline deadline);
   /// Hands over its output from the beginning, as it comes, until it ends. Podman 4 leaves lines out where
@@ -110,6 +138,7 @@ class Containers {
   void pull(std::string_view reference, const ProgressSink& progress, Deadline deadline);
 
  private:
+  ExecResult finish_exec(const std::string& exec, ExecResult result, Deadline deadline);
   Transport& transport();
   // The path of a request, with the prefix that this engine wants.
   std::string path(std::string_view rest, Deadline deadline);

@@ -117,6 +117,14 @@ Version parse_version(std::string_view text) {
   return version;
 }
 
+bool parse_is_rootless(std::string_view text) {
+  const auto tree = parse_json(text);
+  bool rootless = false;
+  if (const auto options = JsonReader(tree).maybe("SecurityOptions"))
+    options->each_element([&](const JsonReader& option) { rootless |= option.string() == "name=rootless"; });
+  return rootless;
+}
+
 Network parse_network(std::string_view text) {
   const auto tree = parse_json(text);
   return read_network(JsonReader(tree));
@@ -162,9 +170,14 @@ Container parse_container(std::string_view text) {
   if (const auto code = state.maybe("ExitCode"))
     container.exit_code = static_cast<int>(code->integer(INT_MIN, INT_MAX));
 
+  // Podman says "" and Docker "none" where nothing checks it.
+  if (const auto health = state.maybe("Health")) container.health = health->string_or_empty("Status");
+  if (container.health == "none") container.health.clear();
+
   if (const auto config = json.maybe("Config")) {
     container.image = config->string_or_empty("Image");
     container.labels = config->strings_or_empty("Labels");
+    container.stop_signal = config->string_or_empty("StopSignal");
   }
 
   const auto host_config = json.at("HostConfig");
@@ -182,7 +195,8 @@ Container parse_container(std::string_view text) {
   if (const auto networks = network_settings.maybe("Networks"))
     networks->each_member([&](const std::string& name, const JsonReader& endpoint) {
       container.endpoints.push_back({name, endpoint.string_or_empty("NetworkID"),
-                                     ipv4_or_none(endpoint, "IPAddress"), ipv4_or_none(endpoint, "Gateway")});
+                                     ipv4_or_none(endpoint, "IPAddress"), ipv4_or_none(endpoint, "Gateway"),
+                                     endpoint.string_or_empty("MacAddress")});
     });
   return container;
 }

@@ -10,11 +10,15 @@
 
 namespace hostnet::engine {
 
-/// All but the last three throw Error{engine_error} with the path of the offending field, and nothing else.
+/// All but the last three throw Error{engine_error} with the path of the offending field, and
+/// nothing else.
 Version parse_version(std::string_view json);
 Network parse_network(std::string_view json);
 std::vector<Network> parse_networks(std::string_view json);
 Container parse_container(std::string_view json);
+
+/// From GET /info, whose security options have "name=rootless" then.
+bool parse_is_rootless(std::string_view json);
 
 /// Network id → interface name, from one network or the list of them as Podman's own ("libpod") API describes
 /// them.

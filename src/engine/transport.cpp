@@ -95,13 +95,15 @@ Error timed_out(const Exchange& exchange) {
 struct Transport::Request {
   std::string method;
   std::string_view path;
-  std::string_view json;
+  std::string_view body;
+  const char* type = nullptr;  // of the body; JSON unless told
 };
 
 struct Transport::Connection {
   const Curl& curl = Curl::get();
   EasyHandle handle{curl.easy_init()};
   // Without the second, libcurl would let a large body wait for a "100 Continue".
+  List own_headers;
   List json_headers = make_list({"Content-Type: application/json", "Expect:"});
 
   template <class Value>
@@ -112,18 +114,22 @@ struct Transport::Connection {
                   "install a libcurl built with Unix socket support");
   }
 
-  // The options of one request; the connection stays open. libcurl copies strings, but not the JSON.
+  // The options of one request; the connection stays open. libcurl copies strings, but not the body.
   void prepare(const std::string& socket, const Request& request, Deadline deadline, Exchange& exchange) {
     curl.easy_reset(handle.get());
     set(CURLOPT_UNIX_SOCKET_PATH, socket.c_str());
     set(CURLOPT_URL, fmt::format("http://engine{}", request.path).c_str());
-    if (request.method == "POST") {
-      set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.json.size()));
-      set(CURLOPT_POSTFIELDS, request.json.empty() ? "" : request.json.data());
-      set(CURLOPT_HTTPHEADER, json_headers.get());
-    } else {
-      set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
+    if (request.method == "POST" || request.method == "PUT") {
+      set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+      set(CURLOPT_POSTFIELDS, request.body.empty() ? "" : request.body.data());
+      if (request.type != nullptr) {
+        own_headers = make_list({fmt::format("Content-Type: {}", request.type).c_str(), "Expect:"});
+        set(CURLOPT_HTTPHEADER, own_headers.get());
+      } else {
+        set(CURLOPT_HTTPHEADER, json_headers.get());
+      }
     }
+    if (request.method != "POST") set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
     set(CURLOPT_PATH_AS_IS, 1L);
     set(CURLOPT_PROXY, "");  // http_proxy in the environment is not meant for a Unix socket
     set(CURLOPT_FOLLOWLOCATION, 0L);
@@ -163,12 +169,16 @@ Response Transport::post(std::string_view path, std::string_view json, Deadline 
   return send({"POST", path, json}, deadline, sink);
 }
 
+Response Transport::put(std::string_view path, const char* type, std::string_view body, Deadline deadline) {
+  return send({"PUT", path, body, type}, deadline, {});
+}
+
 Response Transport::remove(std::string_view path, Deadline deadline) {
   return send({"DELETE", path, {}}, deadline, {});
 }
 
 Response Transport::send(const Request& request, Deadline deadline, const BodySink& sink) {
-  auto& [curl, handle, headers] = *connection_;
+  auto& [curl, handle, own_headers, json_headers] = *connection_;
   Exchange exchange{.curl = curl, .handle = handle.get(), .sink = sink};
   // Without the query, which is long and percent-encoded.
   exchange.response.call = fmt::format("{} {} on {}", request.method,

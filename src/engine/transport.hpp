@@ -54,6 +54,8 @@ class Transport {
   Response get(std::string_view path, Deadline deadline, const BodySink& sink = {});
   /// `json` may be empty.
   Response post(std::string_view path, std::string_view json, Deadline deadline, const BodySink& sink = {});
+  /// The method PUT, with a body of any type.
+  Response put(std::string_view path, const char* type, std::string_view body, Deadline deadline);
   /// The method DELETE.
   Response remove(std::string_view path, Deadline deadline);
 

@@ -103,6 +103,19 @@ Exposure Holder::handle_of(const state::Lease& lease, const std::string& bridge)
   return Exposure(std::move(impl));
 }
 
+void Holder::narrow(const std::string& lease, const Served& served, Deadline deadline) {
+  const std::scoped_lock work(work_);
+  const auto journal = ledger_.lock(deadline);
+  auto held = ledger_.load(journal);
+  const auto* const present = held.lease(lease);
+  if (present == nullptr) throw Error(Errc::not_found, fmt::format("lease {} is held no more", lease));
+  auto narrowed = *present;
+  narrowed.target = served.target;
+  narrowed.sources = {served.source};
+  narrowed.served = served.process;
+  ledger_.amend(journal, held, narrowed, deadline);
+}
+
 void Holder::release(const std::string& lease) {
   const std::scoped_lock work(work_);
   if (state(lease) != ExposureState::active) return;

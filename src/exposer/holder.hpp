@@ -59,6 +59,16 @@ class Holder : public std::enable_shared_from_this<Holder> {
   /// process of this namespace that makes such leases. @throws Error.
   Adopted adopt(Deadline deadline);
 
+  /// For whom alone a lease is from now on.
+  struct Served {
+    std::string target;  ///< As Lease::target has it.
+    Ipv4 source;
+    std::optional<state::ProcessId> process;  ///< The lease ends with it.
+  };
+  /// Narrows a lease of this process down to one container, whose address was not known before.
+  /// @throws Error as Ledger::amend().
+  void narrow(const std::string& lease, const Served& served, Deadline deadline);
+
   /// As Exposure::release().
   void release(const std::string& lease);
   [[nodiscard]] ExposureState state(const std::string& lease) const;

@@ -68,7 +68,7 @@ std::set<std::string> ids_of(const std::vector<Ended>& ended) {
 std::optional<Clash> find_clash(const std::vector<firewall::Door>& standing,
                                 const std::vector<firewall::Door>& added) {
   const auto key = [](const firewall::Door& door) {
-    return std::tuple(door.bridge, door.gateway, door.source, door.protocol, door.listen);
+    return std::tuple(door.bridge, door.gateway, door.source, door.mac, door.protocol, door.listen);
   };
   std::map<decltype(key(firewall::Door{})), const firewall::Door*> by_key;
   for (const auto& door : standing) by_key.emplace(key(door), &door);
@@ -159,6 +159,17 @@ void Ledger::write_aliases(const std::vector<Lease>& leases) {
                   error.what());
       }
     }
+}
+
+void Ledger::amend(const state::Journal& journal, Holdings& held, const Lease& lease, Deadline deadline) {
+  Holdings wanted = held;
+  auto* const present = wanted.lease(lease.id);
+  if (present == nullptr || present->releasing)
+    throw Error(Errc::not_found, fmt::format("lease {} is held no more", lease.id));
+  *present = lease;
+  journal.save(wanted);
+  executor_.run(transition(held, wanted), deadline);
+  held = std::move(wanted);
 }
 
 void Ledger::remove(const state::Journal& journal, Holdings& held, const std::set<std::string>& leases,

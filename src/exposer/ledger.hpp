@@ -74,6 +74,12 @@ class Ledger {
   void add(const state::Journal& journal, state::Holdings& held, std::vector<state::Lease> leases,
            std::span<const state::Bridge> bridges, Deadline deadline);
 
+  /// Puts a lease into the place of the one with its id; connections that it does not let in any more are
+  /// cut.
+  /// @throws Error: not_found when that one is held no more; whatever failed, with the change half done.
+  void amend(const state::Journal& journal, state::Holdings& held, const state::Lease& lease,
+             Deadline deadline);
+
   /// Takes leases away. Unknown ids are ignored. @throws Error naming every step that failed; those leases
   /// stay in the journal as `releasing`.
   void remove(const state::Journal& journal, state::Holdings& held, const std::set<std::string>& leases,

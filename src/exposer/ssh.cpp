@@ -1,8 +1,8 @@
 // From requests to leases on the ssh path.
 #include "exposer/ssh.hpp"
 
-#include "core/random.hpp"
 #include "exposer/checks.hpp"
+#include "exposer/session.hpp"
 #include "exposer/sidecar_plan.hpp"
 #include "exposer/ssh_lease.hpp"
 #include "exposer/ssh_target.hpp"
@@ -38,7 +38,7 @@ class SshExposer : public Exposer {
         on_state_(options.on_state),
         store_(std::make_shared<state::TunnelStore>(options.runtime_dir)),
         image_(sidecar_image()),
-        session_id_(random_hex(32)) {}
+        session_id_(exposer::session_id()) {}
 
   [[nodiscard]] Path path() const noexcept override { return Path::ssh; }
   [[nodiscard]] Probe probe() override { return probe_ssh(engine_.socket); }

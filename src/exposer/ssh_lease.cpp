@@ -21,6 +21,8 @@ using std::chrono::seconds;
 
 // How often the facts are written for others, and how soon a release by another process is noticed.
 constexpr seconds kKeeperPeriod{1};
+// For taking back what was set up: the deadline may be what failed, and must not cut that short.
+constexpr seconds kUndo{30};
 
 void check_alias_of_network(engine::Containers& containers, const SshTarget& target, Deadline deadline) {
   if (!target.alias_by_dns) return;
@@ -73,15 +75,23 @@ SshLease::SshLease(SshSettings settings, const ExposeRequest& request, std::vect
     set_up(target, deadline);
   } catch (const Error& error) {
     const auto words = sidecar_ ? sidecar_->last_words() : std::string();
-    take_down(Deadline::after(settings_.release_deadline));
+    undo();
     if (words.empty()) throw;
     throw Error(error.code(), fmt::format("{}; the sidecar's last words: {}", error.what(), words),
                 error.hint(), error.sys_errno());
   } catch (...) {
-    take_down(Deadline::after(settings_.release_deadline));
+    undo();
     throw;
   }
   keeper_ = std::thread([this] { keep(); });
+}
+
+// No destructor runs after a constructor that has thrown.
+void SshLease::undo() noexcept {
+  for (const auto& failure : take_down(Deadline::after(kUndo))) log::error("lease {}: {}", id, failure);
+  tunnel_.reset();
+  settings_.owner.reset();
+  settings_.store->tidy();
 }
 
 SshLease::~SshLease() {

@@ -48,6 +48,7 @@ class SshLease : public Exposure::Impl {
 
  private:
   void set_up(const SshTarget& target, Deadline deadline);
+  void undo() noexcept;
   void write_aliases(Ipv4 address, Deadline deadline);
   std::vector<std::string> take_down(Deadline deadline) noexcept;
   bool leave_active(ExposureState state, const std::string& reason);

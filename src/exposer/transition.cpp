@@ -17,7 +17,7 @@ using state::Bridge;
 using state::Holdings;
 
 auto key_of(const Door& door) {
-  return std::tuple(door.bridge, door.gateway, door.source, door.protocol, door.listen, door.host);
+  return std::tuple(door.bridge, door.gateway, door.source, door.mac, door.protocol, door.listen, door.host);
 }
 
 std::vector<Door> closed_doors(const std::vector<Door>& before, const std::vector<Door>& after) {
@@ -82,7 +82,8 @@ std::vector<Door> doors_of(const Holdings& holdings) {
     if (bridge == nullptr) continue;
     const auto add = [&](Ipv4 gateway, std::optional<Ipv4> source) {
       for (const auto& port : lease.ports)
-        doors.push_back({bridge->name, gateway, source, port.protocol, port.container, port.host, lease.id});
+        doors.push_back(
+            {bridge->name, gateway, source, port.protocol, port.container, port.host, lease.id, lease.mac});
     };
     for (const auto gateway : lease.gateways) {
       if (lease.sources.empty()) add(gateway, std::nullopt);

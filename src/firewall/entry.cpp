@@ -14,6 +14,7 @@
 #include <linux/netfilter/x_tables.h>
 #include <linux/netfilter/xt_comment.h>
 #include <linux/netfilter/xt_conntrack.h>
+#include <linux/netfilter/xt_mac.h>
 #include <linux/netfilter/xt_tcpudp.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
 
@@ -98,6 +99,13 @@ ipt_ip address_part(const Rule& rule) {
   return ip;
 }
 
+void add_mac_match(Blob& blob, const Mac& mac) {
+  xt_mac_info match{};
+  static_assert(sizeof match.srcaddr == sizeof mac.bytes);
+  std::memcpy(match.srcaddr, mac.bytes.data(), sizeof match.srcaddr);
+  blob.add_match("mac", 0, match);
+}
+
 void add_port_match(Blob& blob, Protocol protocol, std::uint16_t port) {
   if (protocol == Protocol::tcp) {
     const xt_tcp match{.spts = {0, 0xffff}, .dpts = {port, port}};
@@ -151,6 +159,7 @@ void add_verdict(Blob& blob, const Verdict& verdict) {
 Entry encode(const Rule& rule) {
   const ipt_ip ip = address_part(rule);
   Blob blob;
+  if (rule.source_mac) add_mac_match(blob, *rule.source_mac);
   if (rule.protocol) add_port_match(blob, *rule.protocol, rule.destination_port);
   if (rule.dnat_state) add_dnat_state(blob, *rule.dnat_state);
   if (!rule.comment.empty()) add_comment(blob, rule.comment);

@@ -67,7 +67,7 @@ TablePlan dnat_doors(std::span<const Guard> guards, std::span<const Door> doors)
                             .verdict = jump(plan.chain)});
 
   const auto key = [](const Door& door) {
-    return std::tie(door.bridge, door.gateway, door.source, door.protocol, door.listen);
+    return std::tie(door.bridge, door.gateway, door.source, door.mac, door.protocol, door.listen);
   };
   const auto less = [&key](const Door* a, const Door* b) { return key(*a) < key(*b); };
   std::set<const Door*, decltype(less)> seen(less);
@@ -76,15 +76,17 @@ TablePlan dnat_doors(std::span<const Guard> guards, std::span<const Door> doors)
     plan.rules.push_back({.in = door.bridge,
                           .source = door.source ? std::optional(Prefix{*door.source, 32}) : std::nullopt,
                           .destination = Prefix{door.gateway, 32},
+                          .source_mac = door.mac,
                           .protocol = door.protocol,
                           .destination_port = door.listen,
                           .comment = "tc-hostnet:" + door.lease,
                           .verdict = {Verdict::Kind::dnat, {}, {kLoopback, door.host}}});
   };
+  const auto is_for_one = [](const Door& door) { return door.source || door.mac; };
   for (const auto& door : doors)
-    if (door.source) add(door);
+    if (is_for_one(door)) add(door);
   for (const auto& door : doors)
-    if (!door.source) add(door);
+    if (!is_for_one(door)) add(door);
   return plan;
 }
 
@@ -119,6 +121,7 @@ std::string to_iptables(const Rule& rule) {
   if (rule.destination) add("-d {}", with_length(*rule.destination));
   if (!rule.in.empty()) add("-i {}", rule.in);
   if (!rule.out.empty()) add("-o {}", rule.out);
+  if (rule.source_mac) add("-m mac --mac-source {}", rule.source_mac->to_string());
   if (rule.protocol) {
     const char* const name = to_string(*rule.protocol);
     add("-p {} -m {} --dport {}", name, name, rule.destination_port);

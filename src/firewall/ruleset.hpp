@@ -13,6 +13,7 @@
 #pragma once
 
 #include "core/ipv4.hpp"
+#include "core/mac.hpp"
 #include "hostnet/port.hpp"
 
 #include <array>
@@ -39,7 +40,8 @@ struct Door {
   Protocol protocol = Protocol::tcp;
   std::uint16_t listen = 0;
   std::uint16_t host = 0;
-  std::string lease;  ///< Named in the rule's comment.
+  std::string lease;       ///< Named in the rule's comment.
+  std::optional<Mac> mac;  ///< Only from this Ethernet address.
 };
 
 struct Prefix {
@@ -72,6 +74,7 @@ struct Rule {
   std::string out;
   std::optional<Prefix> source;
   std::optional<Prefix> destination;
+  std::optional<Mac> source_mac;
   std::optional<Protocol> protocol;
   std::uint16_t destination_port = 0;  ///< With `protocol` only.
   std::optional<DnatState> dnat_state;
@@ -105,9 +108,9 @@ struct Ruleset {
 };
 
 /// The rules for these guards and doors. Equal doors of several leases give one rule, commented with the
-/// first lease's id; a door for one source comes before a door for everybody on the same port. Guards without
-/// doors are allowed: that is what set-up and tear-down pass through. Equal input in any order of guards
-/// gives equal output.
+/// first lease's id; a door for one source or Ethernet address comes before a door for everybody on the same
+/// port. Guards without doors are allowed: that is what set-up and tear-down pass through. Equal input in any
+/// order of guards gives equal output.
 Ruleset plan(std::span<const Guard> guards, std::span<const Door> doors);
 
 /// The rule's arguments as an iptables command takes them after `-A CHAIN`.

@@ -45,6 +45,7 @@ Json json_of(const Lease& lease) {
            {"aliases", std::move(aliases)},
            {"created", lease.created},
            {"releasing", lease.releasing}};
+  if (lease.mac) out["mac"] = lease.mac->to_string();
   if (lease.expires) out["expires"] = *lease.expires;
   if (lease.served) out["served"] = {{"pid", lease.served->pid}, {"start", lease.served->start}};
   return out;
@@ -127,6 +128,10 @@ Lease lease_from(const Json& json) {
   lease.ifindex = number<int>(json, "ifindex");
   lease.gateways = addresses(json, "gateways");
   lease.sources = addresses(json, "sources");
+  if (json.contains("mac")) {
+    lease.mac = Mac::parse(text(json, "mac"));
+    if (!lease.mac) corrupt("mac is not an Ethernet address");
+  }
   for (const auto& port : list(json, "ports")) {
     if (!port.is_string()) corrupt("ports holds what is no text");
     lease.ports.push_back(HostPort::parse(port.get<std::string>()));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/ipv4.hpp"
+#include "core/mac.hpp"
 #include "engine/alias.hpp"
 #include "hostnet/port.hpp"
 
@@ -57,6 +58,7 @@ struct Lease {
   int ifindex = 0;             ///< The bridge.
   std::vector<Ipv4> gateways;  ///< Addresses the target may dial; the first is what the alias resolves to.
   std::vector<Ipv4> sources;   ///< Only from these; empty: from anybody on the bridge.
+  std::optional<Mac> mac;      ///< Only from this Ethernet address, which the one container was given.
   std::vector<HostPort> ports;
   std::optional<ProcessId> served;           ///< The first process of the one container that it is for.
   std::vector<engine::AliasRecord> aliases;  ///< Containers into whose hosts file the alias was written.

@@ -1,5 +1,7 @@
-"""From the call to the first connection that could be made, on the ssh path with a real Docker Engine, by stage."""
+"""How long until a connection could be made, with a real Docker Engine: a lease on the ssh path by stage, and the start
+of a container by the library with and without exposed ports."""
 import os
+import random
 import re
 import subprocess
 import tempfile
@@ -14,6 +16,9 @@ STAGES = re.compile(r"create ([\d.]+) ms, start ([\d.]+) ms, inspect ([\d.]+) ms
                     r"login ([\d.]+), forwards ([\d.]+)\), alias after ([\d.]+) ms")
 NAMES = ("create", "start", "inspect", "tunnel", "handshake", "login", "forwards", "alias")
 GOAL = 400  # ms, in all
+WAYS = ("none", "native", "ssh")
+GOAL_NATIVE = (0.05, 20)  # of start() without, or ms
+GOAL_SSH = 500  # ms more than without
 GOAL_SESSION = 40  # ms, handshake to forwards
 
 
@@ -37,13 +42,60 @@ def once(tools):
     return {"total": total, **{name: float(text) for name, text in zip(NAMES, stages.groups())}}
 
 
-def plain_start(docker):
-    """What the engine alone takes to run a container of the sidecar's image on that network, detached."""
+def plain_start(docker, *words):
+    """What the engine's own command takes to run a container on that network, detached."""
     start = time.monotonic()
-    container = run([*docker, "run", "-d", "--network", "web", "testcontainers/sshd:1.3.0", "exec sleep 60"])[1].strip()
+    container = run([*docker, "run", "-d", "--network", "web", *words])[1].strip()
     took = (time.monotonic() - start) * 1000
     run([*docker, "rm", "-f", container])
     return took
+
+
+def container_starts(tools, docker, rounds):
+    """Way → milliseconds, one value a round; the ways right after each other, in random order."""
+    starter = subprocess.Popen([tools.startup], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                               env=os.environ | {"TC_HOSTNET_REAPER": str(tools.reaper)})
+
+    def start(way):
+        starter.stdin.write(way + "\n")
+        starter.stdin.flush()
+        took = starter.stdout.readline()
+        if not took:
+            raise Failed(f"a container could not be started with {way}")
+        return float(took)
+
+    figures = {name: [] for name in ("docker run", *WAYS)}
+    try:
+        for way in WAYS:
+            start(way)  # what the first use costs is not asked here
+        for _ in range(rounds):
+            for name in random.sample(list(figures), len(figures)):
+                figures[name].append(start(name) if name in WAYS
+                                     else plain_start(docker, "alpine:3.19", "sleep", "600"))
+    finally:
+        starter.stdin.close()
+        starter.wait(TIMEOUT)
+        starter.stdout.close()
+    return figures
+
+
+def tell_containers(figures, rounds):
+    more = {way: report.summary([value - base for value, base in zip(figures[way], figures["none"], strict=True)])
+            for way in WAYS}
+    summaries = {name: report.summary(values) for name, values in figures.items()}
+    print(f"\nThe start of a container on a network that is there, image present, {rounds} rounds: median milliseconds "
+          f"(quartiles).\n")
+    names = {"docker run": "docker run -d", "none": "start()", "native": "start(), a host port by native",
+             "ssh": "start(), a host port by ssh"}
+    report.table(["what", "ms", "more than start()"],
+                 [[names[name], report.cell(summaries[name], 1), report.cell(more[name], 1) if name in more else ""]
+                  for name in figures])
+    share, floor = GOAL_NATIVE
+    limits = {"native": max(floor, share * summaries["none"]["median"]), "ssh": GOAL_SSH}
+    for way, limit in limits.items():
+        median = more[way]["median"]
+        print(f"Goal: {way} adds at most {limit:.0f} ms: {'met' if median <= limit else 'missed'} ({median:.1f} ms)")
+    return {"starts": summaries, "more": more}
 
 
 def bench(tools, quick):
@@ -62,7 +114,8 @@ def bench(tools, quick):
             for _ in range(rounds):
                 for name, value in once(tools).items():
                     figures[name].append(value)
-                engine.append(plain_start(docker))
+                engine.append(plain_start(docker, "testcontainers/sshd:1.3.0", "exec sleep 60"))
+            containers = container_starts(tools, docker, rounds)
         finally:
             run([SUPPORT / "own-dockerd", "--stop", folder])
     summaries = {name: report.summary(values) for name, values in figures.items()}
@@ -76,4 +129,5 @@ def bench(tools, quick):
     for what, limit, median in (("in all", GOAL, summaries["total"]["median"]),
                                 ("handshake to forwards", GOAL_SESSION, report.summary(session)["median"])):
         print(f"Goal: {what} at most {limit} ms: {'met' if median <= limit else 'missed'} ({median:.0f} ms)")
-    return {"stages": summaries, "engine": report.summary(engine), "ratio": ratio}
+    return {"stages": summaries, "engine": report.summary(engine), "ratio": ratio,
+            "container": tell_containers(containers, rounds)}

@@ -22,6 +22,8 @@ class Tools:
     loadgen: Path
     command: Path  # tc-hostnet
     tunnel: Path
+    startup: Path
+    reaper: Path  # tc-hostnet-reaper
 
 
 def run(command, check=True):

@@ -143,3 +143,32 @@ TEST_CASE("the end of a container") {
   for (const char* text : {"{}", "0", R"({"StatusCode":"0"})", R"({"StatusCode":0,"Error":7})"})
     CHECK(complaint(parse_exit_code, text) != "accepted");
 }
+
+TEST_CASE("an Ethernet address is told in both places where engines look") {
+  ContainerSpec spec{.image = "alpine"};
+  spec.network = "web";
+  spec.mac = "02:00:00:00:00:07";
+  const auto request = created(spec);
+  CHECK(request["MacAddress"] == spec.mac);
+  CHECK(request["NetworkingConfig"]["EndpointsConfig"]["web"]["MacAddress"] == spec.mac);
+  spec.network.clear();
+  CHECK(code_of([&] { create_request(spec); }) == Errc::invalid_argument);
+}
+
+TEST_CASE("a port of UDP, and a check of health") {
+  ContainerSpec spec{.image = "alpine"};
+  spec.ports = {{.container = 53, .host_ip = "", .host = 0, .protocol = Protocol::udp}};
+  spec.health_check =
+      HealthCheck{.command = {"test", "-e", "/x"}, .interval = std::chrono::milliseconds{200}};
+  const auto request = created(spec);
+  CHECK(request["ExposedPorts"].contains("53/udp"));
+  CHECK(request["Healthcheck"]["Test"] == json::parse(R"(["CMD","test","-e","/x"])"));
+  CHECK(request["Healthcheck"]["Interval"] == 200'000'000);
+}
+
+TEST_CASE("a command's standard input is asked for only where there is some") {
+  ExecSpec spec{.command = {"cat"}, .user = {}, .environment = {}, .working_dir = {}};
+  CHECK_FALSE(json::parse(exec_request(spec)).contains("AttachStdin"));
+  spec.input = "";
+  CHECK(json::parse(exec_request(spec))["AttachStdin"] == true);
+}

@@ -216,3 +216,24 @@ TEST_CASE("an image is there or not; pulling it tells how that goes") {
   CHECK(world.asked()[0] == "GET /v1.41/images/team%2Fapp%3A1/json");
   CHECK(world.asked()[3] == "POST /v1.41/images/create?fromImage=team%2Fapp&tag=latest");
 }
+
+TEST_CASE("files are unpacked by PUT, with the archive as it is") {
+  World world({http(200, "")});
+  world.containers.unpack("0a", "/a b", std::string("tar\0tar", 7), soon());
+  CHECK(world.asked() == Lines{"PUT /v1.41/containers/0a/archive?path=%2Fa%20b"});
+  CHECK(world.engine.bodies().back() == std::string("tar\0tar", 7));
+  World gone({http(404, R"({"message":"no such folder"})")});
+  CHECK(code_of([&] { gone.containers.unpack("0a", "/x", "", soon()); }) == Errc::not_found);
+}
+
+TEST_CASE("output so far, both streams apart") {
+  World world({http(200, frame('\1', "one\n") + frame('\2', "two\n") + frame('\1', "three\n"))});
+  const auto output = world.containers.output("0a", soon());
+  CHECK(output.out == "one\nthree\n");
+  CHECK(output.err == "two\n");
+}
+
+TEST_CASE("only Podman starts in two steps") {
+  World world({});
+  CHECK(code_of([&] { world.containers.init("0a", soon()); }) == Errc::engine_error);
+}

@@ -433,3 +433,10 @@ TEST_CASE("an error's message is the engine's own, on one line, not too long") {
   CHECK(parse_error_message("a" + accents) == fmt::format("a{}…", accents.substr(0, 398)));
   CHECK(parse_error_message(std::string(100'000, '[')).size() == 403);
 }
+
+TEST_CASE("whether an engine is rootless") {
+  CHECK(parse_is_rootless(R"({"SecurityOptions":["name=seccomp,profile=default","name=rootless"]})"));
+  CHECK_FALSE(parse_is_rootless(R"({"SecurityOptions":["name=seccomp,profile=default"]})"));
+  CHECK_FALSE(parse_is_rootless(R"({"SecurityOptions":null})"));
+  CHECK_THROWS_AS(parse_is_rootless("[]"), Error);
+}

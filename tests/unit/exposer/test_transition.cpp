@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <set>
 
 using namespace hostnet;
@@ -175,4 +176,28 @@ TEST_CASE("flows through a closed door are cut, others are not") {
       flow(Ipv4{8}, 80, 8080, Protocol::udp)  // another protocol
   };
   CHECK(flows_to_cut(flows, cut) == std::vector{flows[0]});
+}
+
+TEST_CASE("a lease that is narrowed keeps its connections and cuts those of others") {
+  auto wide = lease("a", 1, 8088);
+  wide.mac = Mac::parse("02:00:00:00:00:07");
+  auto narrow = wide;
+  narrow.sources = {Ipv4{0x0a000105}};
+  const Holdings before{{bridge(1)}, {wide}};
+  const Holdings after{{bridge(1)}, {narrow}};
+  const auto steps = transition(before, after);
+  const auto cut =
+      std::ranges::find_if(steps, [](const Step& step) { return std::holds_alternative<CutFlows>(step); });
+  REQUIRE(cut != steps.end());
+  const auto flow = [&](std::uint32_t source) {
+    netlink::Flow out{};
+    out.protocol = Protocol::tcp;
+    out.source = {Ipv4{source}, 40000};
+    out.destination = {wide.gateways.front(), 8088};
+    out.reply_source = {firewall::kLoopback, 8088};
+    return out;
+  };
+  const auto gone = flows_to_cut({flow(0x0a000105), flow(0x0a000106)}, std::get<CutFlows>(*cut));
+  REQUIRE(gone.size() == 1);
+  CHECK(gone.front().source.address == Ipv4{0x0a000106});
 }

@@ -99,3 +99,14 @@ TEST_CASE("the verdict in a standard target does not count, its name does") {
   const auto entry = encode({.verdict = {Verdict::Kind::drop, {}, {}}});
   CHECK(signature(*entry.get(), "DROP") != signature(*entry.get(), "ACCEPT"));
 }
+
+TEST_CASE("an Ethernet address is part of a rule's signature") {
+  auto one = dnat(80);
+  one.source_mac = Mac::parse("02:00:00:00:00:07");
+  auto two = one;
+  two.source_mac = Mac::parse("02:00:00:00:00:08");
+  const auto of = [](const Rule& rule) { return signature(*encode(rule).get(), "DNAT"); };
+  CHECK(of(one) == of(one));
+  CHECK(of(one) != of(two));
+  CHECK(of(one) != of(dnat(80)));
+}

@@ -138,3 +138,16 @@ TEST_CASE("whatever is planned, no rule accepts or rewrites without its bridge a
     }
   }
 }
+
+TEST_CASE("a door for one Ethernet address comes before a door for everybody") {
+  const std::vector<Guard> guards{{"br0", {ip("10.0.0.1")}}};
+  auto by_mac = door("0b", 8088, 9099);
+  by_mac.mac = Mac::parse("02:00:00:00:00:07");
+  const std::vector<Door> doors{door("0a", 8088, 8088), by_mac};
+  const auto rules = plan(guards, doors).of(Table::nat).rules;
+  REQUIRE(rules.size() == 2);
+  CHECK(to_iptables(rules[0]) ==
+        "-d 10.0.0.1/32 -i br0 -m mac --mac-source 02:00:00:00:00:07 -p tcp -m tcp --dport 8088 -m comment "
+        "--comment \"tc-hostnet:0b\" -j DNAT --to-destination 127.0.0.1:9099");
+  CHECK_FALSE(rules[1].source_mac);
+}

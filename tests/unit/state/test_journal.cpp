@@ -30,6 +30,7 @@ Lease lease(const char* id) {
           .ifindex = 5,
           .gateways = {*Ipv4::parse("10.0.0.1"), *Ipv4::parse("172.17.0.1")},
           .sources = {*Ipv4::parse("10.0.0.2")},
+          .mac = Mac::parse("02:42:0a:00:00:02"),
           .ports = {HostPort::same(80), {5432, 15432, Protocol::udp}},
           .served = ProcessId{.pid = 7, .start = 8},
           .aliases = {{.container = "abc", .pid = 7, .pid_start = 8, .hosts_path = "/x/hosts"}},

@@ -1,0 +1,134 @@
+// GenericImage: it collects, and decides nothing.
+#include "hostnet/image.hpp"
+
+#include "container/impl.hpp"
+#include "container/start.hpp"
+#include "hostnet/container.hpp"
+
+namespace hostnet {
+
+GenericImage::GenericImage(const std::string& name, const std::string& tag) {
+  // A digest is joined by another sign than a tag.
+  const char* const sign = tag.find(':') == std::string::npos ? ":" : "@";
+  request_.image = name + sign + tag;
+}
+
+GenericImage& GenericImage::with_exposed_port(ContainerPort port) & {
+  request_.exposed.push_back(port);
+  return *this;
+}
+
+GenericImage& GenericImage::with_mapped_port(std::uint16_t host, ContainerPort port) & {
+  request_.mapped.push_back({host, port});
+  return *this;
+}
+
+GenericImage& GenericImage::with_exposed_host_port(std::uint16_t port) & {
+  return with_exposed_host_port(HostPort::same(port));
+}
+
+GenericImage& GenericImage::with_exposed_host_port(HostPort port) & {
+  request_.host_ports.push_back(std::move(port));
+  return *this;
+}
+
+GenericImage& GenericImage::with_exposed_host_ports(std::initializer_list<std::uint16_t> ports) & {
+  return with_exposed_host_ports(std::span(ports.begin(), ports.size()));
+}
+
+GenericImage& GenericImage::with_exposed_host_ports(std::span<const std::uint16_t> ports) & {
+  for (const auto port : ports) with_exposed_host_port(port);
+  return *this;
+}
+
+GenericImage& GenericImage::with_exposed_host_ports(const std::vector<HostPort>& ports) & {
+  for (const auto& port : ports) with_exposed_host_port(port);
+  return *this;
+}
+
+GenericImage& GenericImage::with_entrypoint(std::vector<std::string> words) & {
+  request_.entrypoint = std::move(words);
+  return *this;
+}
+
+GenericImage& GenericImage::with_cmd(std::vector<std::string> words) & {
+  request_.command = std::move(words);
+  return *this;
+}
+
+GenericImage& GenericImage::with_env_var(const std::string& name, std::string value) & {
+  request_.environment[name] = std::move(value);
+  return *this;
+}
+
+GenericImage& GenericImage::with_network(std::string name) & {
+  request_.network = std::move(name);
+  return *this;
+}
+
+GenericImage& GenericImage::with_host(std::string name, std::string address) & {
+  request_.hosts.emplace_back(std::move(name), std::move(address));
+  return *this;
+}
+
+GenericImage& GenericImage::with_container_name(std::string name) & {
+  request_.name = std::move(name);
+  return *this;
+}
+
+GenericImage& GenericImage::with_label(const std::string& name, std::string value) & {
+  request_.labels[name] = std::move(value);
+  return *this;
+}
+
+GenericImage& GenericImage::with_copy_to(std::string target, std::string content, unsigned mode) & {
+  request_.copies.push_back({std::move(content), std::move(target), mode});
+  return *this;
+}
+
+GenericImage& GenericImage::with_copy_file_to(std::string target, std::filesystem::path source,
+                                              unsigned mode) & {
+  request_.copies.push_back({std::move(source), std::move(target), mode});
+  return *this;
+}
+
+GenericImage& GenericImage::with_health_check(std::vector<std::string> command,
+                                              std::chrono::milliseconds interval) & {
+  request_.health_check = {std::move(command), interval};
+  return *this;
+}
+
+GenericImage& GenericImage::with_wait_for(WaitFor condition) & {
+  request_.wait_for.push_back(std::move(condition));
+  return *this;
+}
+
+GenericImage& GenericImage::with_startup_timeout(std::chrono::milliseconds timeout) & {
+  request_.startup_timeout = timeout;
+  return *this;
+}
+
+GenericImage& GenericImage::with_exposer(Path path) & {
+  request_.exposer.path = path;
+  return *this;
+}
+
+GenericImage& GenericImage::with_exposer(ExposerOptions options) & {
+  request_.exposer = std::move(options);
+  return *this;
+}
+
+GenericImage& GenericImage::with_pull_policy(PullPolicy policy, PullProgress progress) & {
+  request_.pull_policy = policy;
+  request_.pull_progress = std::move(progress);
+  return *this;
+}
+
+GenericImage& GenericImage::with_reuse(bool reuse) & {
+  request_.reuse = reuse;
+  return *this;
+}
+
+Container GenericImage::start() const { return Container(container::start(request_)); }
+
+}  // namespace hostnet

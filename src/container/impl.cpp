@@ -1,0 +1,165 @@
+// The end of a container.
+#include "container/impl.hpp"
+
+#include "core/file.hpp"
+#include "core/log.hpp"
+#include "core/strings.hpp"
+#include "engine/parse.hpp"
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <csignal>
+
+namespace hostnet {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr seconds kCall{30};  // for one call that stops or removes, beyond the grace
+constexpr seconds kWords{2};
+constexpr int kLastLines = 5;
+
+template <class Step>
+void attempt(std::vector<std::string>& failures, Step step) noexcept {
+  try {
+    step();
+  } catch (const std::exception& error) {
+    failures.emplace_back(error.what());
+  }
+}
+
+// Whether a process catches SIGTERM; true where that cannot be told.
+bool minds_sigterm(pid_t pid) {
+  const auto status = try_read_file(fmt::format("/proc/{}/status", pid));
+  constexpr std::string_view field = "SigCgt:";
+  const auto at = status ? status->find(field) : std::string::npos;
+  if (at == std::string::npos) return true;
+  const auto digits = trim(std::string_view(*status).substr(at + field.size(), 20));
+  std::uint64_t caught = 0;
+  if (std::from_chars(digits.data(), digits.data() + digits.size(), caught, 16).ec != std::errc{})
+    return true;
+  return (caught >> (SIGTERM - 1) & 1) != 0;
+}
+
+// The first process of a pid namespace does not get signals that it does not catch. To wait for the end of
+// one that would not hear is time lost.
+seconds useful_grace(const engine::Container& container, seconds wanted) {
+  const bool by_sigterm =
+      container.stop_signal.empty() || container.stop_signal == "SIGTERM" || container.stop_signal == "15";
+  return by_sigterm && !minds_sigterm(container.pid) ? seconds{0} : wanted;
+}
+
+void report(const std::string& name, const std::vector<std::string>& failures) {
+  if (!failures.empty())
+    throw Error(Errc::failure, fmt::format("container {}: {}", name, fmt::join(failures, "; ")));
+}
+
+// Returns false when it is gone.
+bool stop_container(const engine::Address& engine, const std::string& id, seconds grace) {
+  engine::Client client(engine);
+  engine::Containers containers(client);
+  try {
+    const auto now = client.container(id, Deadline::after(kCall));
+    if (!now.running) return true;
+    const auto limit = useful_grace(now, grace);
+    containers.stop(id, limit, Deadline::after(limit + kCall));
+    return true;
+  } catch (const Error& error) {
+    if (error.code() != Errc::not_found) throw;
+    return false;
+  }
+}
+
+}  // namespace
+
+Container::Impl::~Impl() {
+  try {
+    tear_down(seconds{10});
+  } catch (const std::exception& error) {
+    log::error("{}", error.what());
+  }
+}
+
+std::string Container::Impl::last_words() const noexcept {
+  try {
+    if (id.empty()) return {};
+    engine::Client client(engine);
+    const auto output = engine::Containers(client).last_output(id, kLastLines, Deadline::after(kWords));
+    std::string words;
+    for (const auto line : split(output, '\n'))
+      if (const auto text = engine::one_line(line, 200); !text.empty())
+        words += fmt::format("{}{}", words.empty() ? "" : " | ", text);
+    return words;
+  } catch (const std::exception&) {
+    return {};
+  }
+}
+
+void Container::Impl::end_exposures(std::vector<std::string>& failures) {
+  const std::scoped_lock lock(mutex_);
+  for (auto& exposure : later_) attempt(failures, [&] { exposure.release(); });
+  later_.clear();
+  if (lease) attempt(failures, [&] { lease->exposure.release(); });
+}
+
+void Container::Impl::stop(std::chrono::seconds grace) {
+  std::vector<std::string> failures;
+  attempt(failures, [&] { stop_container(engine, id, grace); });
+  // It may still be running, and there is somebody to see to that.
+  if (failures.empty()) end_exposures(failures);
+  report(name, failures);
+}
+
+void Container::Impl::tear_down(std::chrono::seconds grace) {
+  {
+    const std::scoped_lock lock(mutex_);
+    if (removed_) return;
+    removed_ = true;
+  }
+  if (keep) return;
+  std::vector<std::string> failures;
+  if (!id.empty()) {
+    attempt(failures, [&] { stop_container(engine, id, grace); });
+    attempt(failures, [&] {
+      engine::Client client(engine);
+      engine::Containers(client).remove(id, Deadline::after(kCall));
+    });
+  }
+  end_exposures(failures);
+  network.reset();
+  report(name, failures);
+}
+
+void Container::Impl::expose(const HostPort& port) {
+  const std::scoped_lock lock(mutex_);
+  auto all = lease ? lease->exposure.ports() : std::vector<HostPort>{};
+  for (const auto& exposure : later_) {
+    const auto ports = exposure.ports();
+    all.insert(all.end(), ports.begin(), ports.end());
+  }
+  all.push_back(port);
+  normalise(std::move(all));  // for what it refuses
+  auto options = exposer;
+  if (lease) options.path = lease->exposure.path();
+  later_.push_back(make_exposer(options)->expose(Target::container(id), {port}));
+}
+
+std::vector<HostPort> Container::Impl::host_ports() const {
+  const std::scoped_lock lock(mutex_);
+  auto all = lease ? lease->exposure.ports() : std::vector<HostPort>{};
+  for (const auto& exposure : later_) {
+    const auto ports = exposure.ports();
+    all.insert(all.end(), ports.begin(), ports.end());
+  }
+  return normalise(std::move(all));
+}
+
+Path Container::Impl::via() const {
+  const std::scoped_lock lock(mutex_);
+  if (lease) return lease->exposure.path();
+  return later_.empty() ? Path::automatic : later_.front().path();
+}
+
+}  // namespace hostnet

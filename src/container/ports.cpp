@@ -1,0 +1,45 @@
+// Looking a published port up.
+#include "container/ports.hpp"
+
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+
+namespace hostnet::container {
+namespace {
+
+// An address left out stands for all of them.
+bool serves(const engine::PublishedPort& published, Family family) {
+  const bool is_ipv6 = published.host_ip.find(':') != std::string::npos;
+  return published.host_ip.empty() || is_ipv6 == (family == Family::ipv6);
+}
+
+}  // namespace
+
+std::uint16_t host_port(const engine::Container& container, ContainerPort port, Family family) {
+  bool published = false;
+  for (const auto& candidate : container.ports) {
+    if (candidate.container != port.number || candidate.protocol != to_string(port.protocol)) continue;
+    published = true;
+    if (!serves(candidate, family)) continue;
+    if (candidate.host == 0)
+      throw Error(Errc::engine_error,
+                  fmt::format("the engine says that port {} of container {} is port 0 of the host",
+                              port.to_string(), container.name));
+    return candidate.host;
+  }
+  if (published)
+    throw Error(Errc::port_not_exposed,
+                fmt::format("port {} of container {} is not exposed on {}", port.to_string(), container.name,
+                            family == Family::ipv4 ? "IPv4" : "IPv6"),
+                family == Family::ipv4 ? "use get_host_port_ipv6()" : "use get_host_port_ipv4()");
+  if (!container.running && container.ports.empty())
+    throw Error(Errc::port_not_exposed,
+                fmt::format("port {} of container {} is not exposed: the container does not run",
+                            port.to_string(), container.name));
+  throw Error(Errc::port_not_exposed,
+              fmt::format("port {} of container {} is not exposed", port.to_string(), container.name),
+              "add with_exposed_port() or with_mapped_port() before start()");
+}
+
+}  // namespace hostnet::container

@@ -1,0 +1,82 @@
+// By label: no list has to be kept, and nothing is missed that was made just before the end.
+#include "container/reap.hpp"
+
+#include "core/log.hpp"
+#include "engine/containers.hpp"
+#include "engine/networks.hpp"
+#include "exposer/ledger.hpp"
+#include "exposer/native.hpp"
+#include "exposer/session.hpp"
+#include "exposer/sidecar.hpp"
+#include "exposer/sidecar_plan.hpp"
+#include "exposer/ssh_lease.hpp"
+#include "hostnet/error.hpp"
+#include "state/tunnel_record.hpp"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <vector>
+
+namespace hostnet::container {
+
+std::size_t reap_session(const engine::Address& engine, const std::string& session, Deadline deadline) {
+  engine::Client client(engine);
+  engine::Containers containers(client);
+  engine::Networks networks(client);
+  const auto label = fmt::format("{}={}", exposer::kSessionLabel, session);
+  std::size_t removed = 0;
+  std::vector<std::string> failures;
+  const auto attempt = [&](const std::string& what, auto remove) {
+    try {
+      if (remove()) ++removed;
+    } catch (const Error& error) {
+      failures.push_back(fmt::format("{}: {}", what, error.what()));
+    }
+  };
+  for (const auto& container : containers.list({label}, deadline))
+    attempt(container.name, [&] { return containers.remove(container.id, deadline); });
+  for (const auto& network : networks.list({label}, deadline))
+    attempt(network.name, [&] { return networks.remove(network.id, deadline); });
+  if (!failures.empty()) throw Error(Errc::failure, fmt::format("{}", fmt::join(failures, "; ")));
+  return removed;
+}
+
+void reap_leases(const std::string& runtime_dir, Deadline deadline) noexcept {
+  try {
+    const auto folder = state::namespace_dir(state::runtime_dir(runtime_dir));
+    if (exposer::probe_native().usable && std::filesystem::exists(folder)) {
+      exposer::Ledger ledger(state::runtime_dir(runtime_dir));
+      const auto journal = ledger.lock(deadline);
+      state::Holdings left;
+      ledger.reap(journal, left, deadline);
+      journal.tidy(left);
+    }
+  } catch (const std::exception& error) {
+    log::error("leases of dead owners: {}", error.what());
+  }
+  try {
+    exposer::clear_dead_tunnels(state::TunnelStore(runtime_dir), deadline);
+  } catch (const std::exception& error) {
+    log::error("tunnels of dead owners: {}", error.what());
+  }
+}
+
+void reap_dead_sessions(const engine::Address& engine, Deadline deadline) noexcept {
+  try {
+    engine::Client client(engine);
+    engine::Containers containers(client);
+    exposer::remove_orphans(containers, deadline);
+    engine::Networks networks(client);
+    const std::string owner(exposer::kOwnerLabel);
+    for (const auto& network : networks.list({owner}, deadline)) {
+      const auto label = network.labels.find(owner);
+      if (label != network.labels.end() && exposer::owner_has_ended(label->second))
+        networks.remove(network.id, deadline);
+    }
+  } catch (const std::exception& error) {
+    log::debug("looking for what dead processes left: {}", error.what());
+  }
+}
+
+}  // namespace hostnet::container

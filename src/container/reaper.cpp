@@ -1,0 +1,150 @@
+// Starting it. src/reaper/main.cpp is the other end.
+#include "container/reaper.hpp"
+
+#include "container/reap.hpp"
+#include "core/fd.hpp"
+#include "core/file.hpp"
+#include "core/log.hpp"
+#include "exposer/session.hpp"
+#include "hostnet/error.hpp"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <mutex>
+
+extern char** environ;
+
+namespace hostnet::container {
+namespace {
+
+constexpr std::chrono::seconds kLookAround{5};
+
+bool is_switched_off() {
+  const char* const value = std::getenv("TESTCONTAINERS_RYUK_DISABLED");
+  return value != nullptr && (std::strcmp(value, "true") == 0 || std::strcmp(value, "1") == 0);
+}
+
+struct SpawnSettings {
+  SpawnSettings() {
+    ::posix_spawn_file_actions_init(&actions);
+    ::posix_spawnattr_init(&attributes);
+  }
+  SpawnSettings(const SpawnSettings&) = delete;
+  SpawnSettings& operator=(const SpawnSettings&) = delete;
+  ~SpawnSettings() {
+    ::posix_spawn_file_actions_destroy(&actions);
+    ::posix_spawnattr_destroy(&attributes);
+  }
+  posix_spawn_file_actions_t actions{};
+  posix_spawnattr_t attributes{};
+};
+
+// Starts it; what is returned is this process's end of its standard input, to be kept open.
+Fd start_reaper(const engine::Address& engine, const std::string& runtime_dir) {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+    throw Error::from_errno("socketpair", errno);
+  Fd ours(ends[0]);
+  const Fd theirs(ends[1]);
+  SpawnSettings spawn;
+  ::posix_spawn_file_actions_adddup2(&spawn.actions, theirs.get(), STDIN_FILENO);
+  ::posix_spawn_file_actions_addopen(&spawn.actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  ::posix_spawn_file_actions_addopen(&spawn.actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::posix_spawnattr_setsigmask(&spawn.attributes, &none);
+  ::posix_spawnattr_setflags(&spawn.attributes, POSIX_SPAWN_SETSIGMASK);
+
+  std::array<std::string, 6> words{reaper_program(),
+                                   exposer::session_id(),
+                                   std::to_string(::getpid()),
+                                   std::to_string(process_start_time(::getpid()).value_or(0)),
+                                   engine.socket,
+                                   runtime_dir};
+  std::array<char*, words.size() + 1> arguments{};
+  for (std::size_t i = 0; i < words.size(); ++i) arguments[i] = words[i].data();
+  pid_t pid = 0;
+  if (const int failed = ::posix_spawn(&pid, words.front().c_str(), &spawn.actions, &spawn.attributes,
+                                       arguments.data(), environ);
+      failed != 0)
+    throw Error::from_errno(words.front(), failed);
+  // It leaves the work to a child of its own at once, which is then nobody's.
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
+    throw Error(Errc::failure,
+                fmt::format("{} ended with exit status {}", words.front(), WEXITSTATUS(status)));
+  return ours;
+}
+
+class Guard {
+ public:
+  ~Guard() {
+    // An end in order: nothing can be in the making any more. The descriptor itself closes with the process.
+    for (const auto& [engine, line] : lines_)
+      [[maybe_unused]] const auto said = ::send(line.get(), "q", 1, MSG_NOSIGNAL);
+  }
+
+  void watch(const engine::Address& engine, const std::string& runtime_dir) {
+    const std::scoped_lock lock(mutex_);
+    if (lines_.contains(engine.socket)) return;
+    auto& line = lines_[engine.socket];
+    reap_dead_sessions(engine, Deadline::after(kLookAround));
+    if (is_switched_off()) return;
+    try {
+      line = start_reaper(engine, runtime_dir);
+    } catch (const std::exception& error) {
+      log::warn("nothing will clear away after this process should it be killed, but the next one: {}",
+                error.what());
+    }
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, Fd> lines_;  // by the engine's socket
+};
+
+}  // namespace
+
+std::string reaper_program() {
+  if (const char* const chosen = std::getenv("TC_HOSTNET_REAPER"); chosen != nullptr && *chosen != '\0')
+    return chosen;
+  std::string installed = HOSTNET_LIBEXECDIR "/tc-hostnet-reaper";
+  if (::access(installed.c_str(), X_OK) == 0) return installed;
+  // The installed tree may have been moved: from lib or lib/TRIPLET there, libexec is a cousin.
+  Dl_info here{};
+  if (::dladdr(reinterpret_cast<const void*>(&reaper_program), &here) == 0) return installed;
+  std::error_code error;
+  auto folder = std::filesystem::canonical(here.dli_fname, error).parent_path();
+  for (int up = 0; up < 2 && !error && folder.has_relative_path(); ++up) {
+    folder = folder.parent_path();
+    if (auto moved = (folder / "libexec" / "tc-hostnet-reaper").string(); ::access(moved.c_str(), X_OK) == 0)
+      return moved;
+  }
+  return installed;
+}
+
+void guard_session(const engine::Address& engine, const std::string& runtime_dir) noexcept {
+  static Guard guard;
+  try {
+    guard.watch(engine, runtime_dir);
+  } catch (const std::exception& error) {
+    log::warn("{}", error.what());
+  }
+}
+
+}  // namespace hostnet::container

@@ -1,0 +1,231 @@
+// The stages, under one deadline. Each has a name, and what fails in it carries that; what has been made by
+// then is undone by Container::Impl.
+#include "container/start.hpp"
+
+#include "container/impl.hpp"
+#include "container/plan.hpp"
+#include "container/reaper.hpp"
+#include "container/reuse.hpp"
+#include "container/tar.hpp"
+#include "container/wait.hpp"
+#include "core/file.hpp"
+#include "core/log.hpp"
+#include "core/strings.hpp"
+#include "exposer/session.hpp"
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+
+namespace hostnet::container {
+namespace {
+
+class Start {
+ public:
+  explicit Start(const ContainerRequest& request)
+      : request_(request), deadline_(Deadline::after(request.startup_timeout)) {}
+
+ private:
+  template <class Act>
+  auto stage(const std::string& name, Act act) {
+    const auto begin = Deadline::Clock::now();
+    try {
+      if (deadline_.expired()) throw Error(Errc::timed_out, "there is no time left for it");
+      if constexpr (std::is_void_v<decltype(act())>) {
+        act();
+        log_time(name, begin);
+      } else {
+        auto result = act();
+        log_time(name, begin);
+        return result;
+      }
+    } catch (const Error& error) {
+      throw error.in_context(name);
+    }
+  }
+
+  static void log_time(const std::string& name, Deadline::Clock::time_point begin) {
+    const std::chrono::duration<double, std::milli> took = Deadline::Clock::now() - begin;
+    log::debug("start: {} {:.1f} ms", name, took.count());
+  }
+
+ public:
+  std::unique_ptr<Container::Impl> run() {
+    try {
+      auto paths = stage("check", [&] { return check_request(); });
+      address_ = stage("engine", [&] { return engine::Address::find(request_.exposer.engine); });
+      client_.emplace(address_);
+      containers_.emplace(*client_);
+      is_podman_ = stage("engine", [&] { return client_->is_podman(deadline_); });
+      stage("image", [&] { provide_image(); });
+      if (request_.reuse)
+        if (auto found = stage("reuse", [&] { return find_again(); })) return found;
+      guard_session(address_, request_.exposer.runtime_dir);
+      if (paths.empty()) return attempt(Path::automatic);
+      for (std::size_t i = 0; i + 1 < paths.size(); ++i) {
+        try {
+          return attempt(paths[i]);
+        } catch (const Error& error) {
+          if (!leaves_another(paths[i], error.code())) throw;
+          log::warn("{}; going by {} instead", error.what(), to_string(paths[i + 1]));
+        }
+      }
+      return attempt(paths.back());
+    } catch (const Error& error) {
+      throw error.in_context(fmt::format("start of {}", request_.image));
+    }
+  }
+
+ private:
+  // As the automatic exposer has it: who is refused by the helper may go by ssh still.
+  static bool leaves_another(Path path, Errc code) {
+    if (code == Errc::no_path) return true;
+    return path == Path::helper && (code == Errc::not_authorised || code == Errc::interaction_required);
+  }
+
+  // All that can be known to be wrong before anything is asked or made. Returns the paths for host ports.
+  std::vector<Path> check_request() {
+    std::vector<Path> paths;
+    std::optional<Error> no_path;
+    if (!request_.host_ports.empty()) {
+      try {
+        paths = exposer::paths_to_try(request_.exposer);
+      } catch (const Error& error) {
+        no_path = error;  // said after what is wrong with the request itself
+      }
+    }
+    check(request_, paths.empty() ? request_.exposer.path : paths.front());
+    if (no_path) throw Error(*no_path);
+    std::vector<TarFile> files;
+    for (const auto& copy : request_.copies) {
+      const auto* const text = std::get_if<std::string>(&copy.content);
+      files.push_back(
+          {copy.target, text != nullptr ? *text : read_file(std::get<1>(copy.content)), copy.mode});
+    }
+    if (!files.empty()) archive_ = make_tar(files);
+    return paths;
+  }
+
+  void provide_image() {
+    const bool always = request_.pull_policy == PullPolicy::always;
+    if (!always && containers_->has_image(request_.image, deadline_)) return;
+    if (request_.pull_policy == PullPolicy::never)
+      throw Error(Errc::not_found, fmt::format("image {} is not here, and may not be pulled", request_.image),
+                  "load it (docker load), or allow it: with_pull_policy()");
+    try {
+      containers_->pull(
+          request_.image,
+          [this](std::string_view line) {
+            log::info("{}", line);
+            if (request_.pull_progress) request_.pull_progress(line);
+          },
+          deadline_);
+    } catch (const Error& error) {
+      if (error.code() == Errc::timed_out || error.code() == Errc::invalid_argument) throw;
+      throw Error(Errc::not_found, fmt::format("image {} cannot be had: {}", request_.image, error.what()));
+    }
+  }
+
+  Surroundings reuse_surroundings(const std::string& network) const {
+    Surroundings around;
+    around.network = network;
+    around.labels = {{"org.testcontainers", "true"}, {"org.testcontainers.lang", "c++"}};
+    return around;
+  }
+
+  std::unique_ptr<Container::Impl> find_again() {
+    const auto network = network_name(request_.network, is_podman_, false);
+    reuse_hash_ = hash_of(spec_of(request_, reuse_surroundings(network)));
+    const auto found = find_reusable(*containers_, reuse_hash_, deadline_);
+    if (!found) return nullptr;
+    auto made = new_impl();
+    made->id = found->id;
+    made->name = found->name;
+    wait_until_ready(*made);
+    return made;
+  }
+
+  std::unique_ptr<Container::Impl> new_impl() const {
+    auto made = std::make_unique<Container::Impl>(address_);
+    made->keep = request_.reuse;
+    made->exposer = request_.exposer;
+    made->exposer.engine = address_.socket;
+    made->name = request_.name.empty() ? request_.image : request_.name;
+    return made;
+  }
+
+  std::unique_ptr<Container::Impl> attempt(Path path) {
+    auto made = new_impl();
+    made->keep = false;  // until it is as it shall be
+    try {
+      const auto network = network_name(request_.network, is_podman_, !request_.host_ports.empty());
+      if (is_user_network(network, is_podman_))
+        stage("network", [&] { made->network = std::make_unique<NetworkUse>(address_, network, deadline_); });
+      if (!request_.host_ports.empty())
+        stage(fmt::format("host ports by {}", to_string(path)), [&] {
+          made->lease = exposer::lease_ahead(path, made->exposer, {network, request_.host_ports}, deadline_);
+        });
+      create(*made, network);
+      launch(*made);
+      wait_until_ready(*made);
+    } catch (const Error& error) {
+      const auto words = made->last_words();
+      if (words.empty()) throw;
+      throw Error(error.code(), fmt::format("{}; the container's last words: {}", error.what(), words),
+                  error.hint(), error.sys_errno());
+    }
+    made->keep = request_.reuse;
+    return made;
+  }
+
+  void create(Container::Impl& made, const std::string& network) {
+    auto around = request_.reuse ? reuse_surroundings(network) : Surroundings{};
+    if (request_.reuse) {
+      around.labels[kHashLabel] = reuse_hash_;
+    } else {
+      around.network = network;
+      around.labels = exposer::session_labels();
+    }
+    if (made.lease) {
+      around.alias_address = made.lease->gateway;
+      if (made.lease->mac) around.mac = made.lease->mac->to_string();
+    }
+    stage("create", [&] { made.id = containers_->create(spec_of(request_, around), deadline_); });
+    if (!archive_.empty()) stage("copy", [&] { containers_->unpack(made.id, "/", archive_, deadline_); });
+  }
+
+  void launch(Container::Impl& made) {
+    auto* const lease = made.lease.get();
+    if (lease != nullptr && lease->wants_init) {
+      stage("init", [&] { containers_->init(made.id, deadline_); });
+      stage("host ports", [&] { lease->initialised(client_->container(made.id, deadline_), deadline_); });
+    }
+    stage("start", [&] { containers_->start(made.id, deadline_); });
+    const auto now = stage("inspect", [&] { return client_->container(made.id, deadline_); });
+    made.name = now.name;
+    if (lease == nullptr) return;
+    // One that has ended by now has had its ports while it ran.
+    if (now.running) stage("host ports", [&] { lease->started(now, deadline_); });
+  }
+
+  void wait_until_ready(const Container::Impl& made) {
+    for (const auto& condition : request_.wait_for)
+      stage(fmt::format("wait for {}", condition.to_string()), [&] {
+        wait_for({address_, made.id}, condition, deadline_);
+      });
+  }
+
+  const ContainerRequest& request_;
+  Deadline deadline_;
+  engine::Address address_;
+  std::optional<engine::Client> client_;
+  std::optional<engine::Containers> containers_;
+  bool is_podman_ = false;
+  std::string archive_;
+  std::string reuse_hash_;
+};
+
+}  // namespace
+
+std::unique_ptr<Container::Impl> start(const ContainerRequest& request) { return Start(request).run(); }
+
+}  // namespace hostnet::container

@@ -1,0 +1,77 @@
+// The format: for each file a head of 512 bytes and its content, padded to 512; two blocks of zeros at the
+// end.
+#include "container/tar.hpp"
+
+#include "core/strings.hpp"
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+
+namespace hostnet::container {
+namespace {
+
+constexpr std::size_t kBlock = 512;
+
+struct Entry {
+  std::string_view path;  // relative
+  unsigned mode = 0644;
+  std::size_t size = 0;
+};
+
+// Where a path of more than 100 bytes is cut into prefix and name.
+std::size_t cut_of(std::string_view path) {
+  if (path.size() <= 100) return 0;
+  const auto cut = path.find('/', path.size() - 101);
+  if (cut == std::string_view::npos || cut > 155 || cut + 1 == path.size())
+    throw Error(Errc::invalid_argument, fmt::format("the path {} is too long to be copied", quote(path)));
+  return cut;
+}
+
+void add_head(std::string& tar, const Entry& entry) {
+  std::array<char, kBlock> head{};
+  const auto put = [&head](std::size_t at, std::string_view text) {
+    text.copy(head.data() + at, text.size());
+  };
+  const auto cut = cut_of(entry.path);
+  put(0, cut == 0 ? entry.path : entry.path.substr(cut + 1));
+  put(100, fmt::format("{:07o}", entry.mode & 07777U));
+  put(108, "0000000");  // owner and
+  put(116, "0000000");  // group: root
+  put(124, fmt::format("{:011o}", entry.size));
+  put(136, "00000000000");  // modified at the beginning of time
+  head[156] = '0';          // a file
+  put(257, std::string_view("ustar\0"
+                            "00",
+                            8));
+  if (cut != 0) put(345, entry.path.substr(0, cut));
+  put(148, "        ");  // the sum counts its own field as blanks
+  unsigned sum = 0;
+  for (const char byte : head) sum += static_cast<unsigned char>(byte);
+  put(148, fmt::format("{:06o}", sum));
+  head[154] = '\0';
+  tar.append(head.data(), head.size());
+}
+
+void check_path(const std::string& path) {
+  for (const auto part : split(path, '/'))
+    if (part == "..") throw Error(Errc::invalid_argument, fmt::format("{} leads upwards", quote(path)));
+}
+
+}  // namespace
+
+std::string make_tar(const std::vector<TarFile>& files) {
+  std::string tar;
+  for (const auto& file : files) {
+    check_path(file.path);
+    const std::string path = file.path.substr(file.path.find_first_not_of('/'));
+    add_head(tar, {.path = path, .mode = file.mode, .size = file.content.size()});
+    tar += file.content;
+    tar.append((kBlock - file.content.size() % kBlock) % kBlock, '\0');
+  }
+  tar.append(2 * kBlock, '\0');
+  return tar;
+}
+
+}  // namespace hostnet::container

@@ -1,0 +1,209 @@
+// Each condition's way of being found out.
+#include "container/wait.hpp"
+
+#include "container/ports.hpp"
+#include "core/file.hpp"
+#include "core/strings.hpp"
+#include "engine/alias.hpp"
+#include "engine/containers.hpp"
+#include "engine/http_probe.hpp"
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <thread>
+
+namespace hostnet::container {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kShortestPause{10};
+constexpr milliseconds kLongestPause{200};
+constexpr milliseconds kOneTry{2000};
+
+[[noreturn]] void time_is_up() { throw Error(Errc::timed_out, "it was not so in time"); }
+
+[[noreturn]] void has_ended(const engine::Container& container) {
+  throw Error(Errc::failure, fmt::format("the container has ended, exit code {}", container.exit_code));
+}
+
+// Looks again and again, ever less often, until `is_met` says yes.
+template <class IsMet>
+void poll(Deadline deadline, IsMet is_met) {
+  for (auto pause = kShortestPause;; pause = std::min(kLongestPause, pause * 3 / 2)) {
+    if (is_met()) return;
+    if (deadline.expired()) time_is_up();
+    std::this_thread::sleep_for(std::min(pause, deadline.remaining()));
+  }
+}
+
+struct Found {};
+
+class Waiting {
+ public:
+  Waiting(const Awaited& container, Deadline deadline)
+      : container_(container), deadline_(deadline), client_(container.engine), containers_(client_) {}
+
+  void operator()(const WaitFor::Duration& duration) {
+    if (duration.span > deadline_.remaining()) {
+      std::this_thread::sleep_for(deadline_.remaining());
+      time_is_up();
+    }
+    std::this_thread::sleep_for(duration.span);
+  }
+
+  void operator()(const WaitFor::Message& message) {
+    Finder finder(message.text, message.times);
+    const auto wanted = message.stream == OutputStream::out ? engine::Stream::out : engine::Stream::err;
+    try {
+      containers_.follow_output(
+          container_.id,
+          [&](engine::Stream stream, std::string_view piece) {
+            if (stream == wanted && finder.feed(piece)) throw Found{};
+          },
+          deadline_);
+    } catch (const Found&) {
+      return;
+    } catch (const Error& error) {
+      if (error.code() == Errc::timed_out) time_is_up();
+      throw;
+    }
+    // The output has ended; the engine may take a moment longer to notice that the container has.
+    poll(deadline_, [&] { return !look().running; });
+    has_ended(look());
+  }
+
+  void operator()(const WaitFor::Exit& exit) {
+    const int code = [&] {
+      try {
+        return containers_.wait(container_.id, deadline_);
+      } catch (const Error& error) {
+        if (error.code() == Errc::timed_out) time_is_up();
+        throw;
+      }
+    }();
+    if (exit.code && code != *exit.code)
+      throw Error(Errc::failure, fmt::format("the container has ended, exit code {}", code));
+  }
+
+  void operator()(const WaitFor::Healthy&) {
+    poll(deadline_, [&] {
+      const auto now = running();
+      if (now.health.empty())
+        throw Error(Errc::failure, "nothing checks its health",
+                    "give it a check: with_health_check(), or HEALTHCHECK in its image");
+      if (now.health == "unhealthy") throw Error(Errc::failure, "the engine finds it unhealthy");
+      return now.health == "healthy";
+    });
+  }
+
+  void operator()(const WaitFor::Http& http) {
+    poll(deadline_, [&] {
+      const auto port = host_port(running(), http.port, Family::ipv4);
+      const auto limit = Deadline::after(std::min(kOneTry, deadline_.remaining()));
+      return engine::http_status(fmt::format("http://127.0.0.1:{}{}", port, http.path), limit) == http.status;
+    });
+  }
+
+  void operator()(const WaitFor::Listening& listening) {
+    poll(deadline_, [&] { return has_listener(listeners(running()), listening.port.number); });
+  }
+
+ private:
+  engine::Container look() {
+    try {
+      return client_.container(container_.id, deadline_);
+    } catch (const Error& error) {
+      if (error.code() == Errc::timed_out) time_is_up();
+      throw;
+    }
+  }
+
+  engine::Container running() {
+    auto now = look();
+    if (!now.running) has_ended(now);
+    return now;
+  }
+
+  // From outside where its processes are this machine's, which is known by the same evidence as for its hosts
+  // file; else by a command inside.
+  std::string listeners(const engine::Container& now) {
+    try {
+      engine::alias_record(now);
+      const auto tcp = try_read_file(fmt::format("/proc/{}/net/tcp", now.pid));
+      const auto tcp6 = try_read_file(fmt::format("/proc/{}/net/tcp6", now.pid));
+      if (tcp) return *tcp + tcp6.value_or("");
+    } catch (const Error&) {
+      // Not to be told from here.
+    }
+    engine::ExecSpec command;
+    command.command = {"cat", "/proc/net/tcp", "/proc/net/tcp6"};
+    engine::ExecResult result;
+    try {
+      result = containers_.exec(container_.id, command, deadline_);
+    } catch (const Error& error) {
+      if (error.code() == Errc::conflict) return {};  // it has just ended, as the next look will show
+      throw;
+    }
+    if (result.exit_code == 126 || result.exit_code == 127)
+      throw Error(Errc::failure, "its listeners cannot be seen: it has no cat",
+                  "wait for a message, or for an HTTP status");
+    return std::move(result.out);
+  }
+
+  const Awaited& container_;
+  Deadline deadline_;
+  engine::Client client_;
+  engine::Containers containers_;
+};
+
+bool is_loopback(std::string_view address) {
+  std::uint32_t last = 0;
+  const auto word = address.substr(address.size() - 8);
+  if (std::from_chars(word.data(), word.data() + word.size(), last, 16).ec != std::errc{}) return false;
+  if (address.size() == 8) return Ipv4::from_network(last).is_loopback();
+  // ::1, and IPv4's loopback mapped into IPv6.
+  const auto rest = address.substr(0, 24);
+  if (rest == "000000000000000000000000") return Ipv4::from_network(last) == Ipv4{1};
+  return rest.ends_with("FFFF0000") && Ipv4::from_network(last).is_loopback();
+}
+
+}  // namespace
+
+void wait_for(const Awaited& container, const WaitFor& condition, Deadline deadline) {
+  std::visit(Waiting(container, deadline), condition.condition());
+}
+
+bool has_listener(std::string_view table, std::uint16_t port) {
+  const auto wanted = fmt::format("{:04X}", port);
+  for (const auto line : split(table, '\n')) {
+    std::vector<std::string_view> fields;
+    for (const auto field : split(line, ' '))
+      if (!field.empty()) fields.push_back(field);
+    // "0: 00000000:1F90 00000000:0000 0A …"; 0A is TCP_LISTEN.
+    if (fields.size() < 4 || fields[3] != "0A") continue;
+    const auto colon = fields[1].find(':');
+    if (colon != 8 && colon != 32) continue;
+    if (fields[1].substr(colon + 1) == wanted && !is_loopback(fields[1].substr(0, colon))) return true;
+  }
+  return false;
+}
+
+bool Finder::feed(std::string_view piece) {
+  kept_ += piece;
+  std::size_t at = 0;
+  while (left_ > 0) {
+    const auto found = kept_.find(text_, at);
+    if (found == std::string::npos) break;
+    at = found + text_.size();
+    --left_;
+  }
+  const auto keep = std::min(text_.size() - 1, kept_.size() - at);
+  kept_.erase(0, kept_.size() - keep);
+  return left_ == 0;
+}
+
+}  // namespace hostnet::container

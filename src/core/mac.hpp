@@ -1,0 +1,29 @@
+// Ethernet addresses as values.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace hostnet {
+
+/// An IEEE 802 MAC address.
+struct Mac {
+  std::array<std::uint8_t, 6> bytes{};
+
+  /// "02:00:5e:10:00:ff", either case; nullopt for anything else.
+  static std::optional<Mac> parse(std::string_view text);
+  /// A unicast address of those that everybody may give out (the "locally administered" bit is set), with 46
+  /// bits from the kernel's random source. @throws Error.
+  static Mac random();
+
+  /// In lower case.
+  [[nodiscard]] std::string to_string() const;
+
+  auto operator<=>(const Mac&) const = default;
+};
+
+}  // namespace hostnet

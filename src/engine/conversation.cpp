@@ -1,0 +1,127 @@
+// The request, its answer's head, and the stream after it.
+#include "engine/conversation.hpp"
+
+#include "core/fd.hpp"
+#include "core/strings.hpp"
+#include "engine/transport_error.hpp"
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+namespace hostnet::engine {
+namespace {
+
+constexpr std::size_t kLargestHead = 64U << 10;
+
+Fd connect_to(const Address& address) {
+  sockaddr_un where{};
+  where.sun_family = AF_UNIX;
+  if (address.socket.size() >= sizeof where.sun_path)
+    throw Error(Errc::invalid_argument, fmt::format("the path {} is too long", quote(address.socket)));
+  address.socket.copy(where.sun_path, sizeof where.sun_path - 1);
+  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) throw Error::from_errno("socket", errno);
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0)
+    throw connect_error(address, errno);
+  return fd;
+}
+
+// The status of "HTTP/1.1 101 UPGRADED"; 0 for what is no such line.
+long status_of(std::string_view head) {
+  const auto words = split(head.substr(0, head.find("\r\n")), ' ');
+  if (words.size() < 2 || !words[0].starts_with("HTTP/1.")) return 0;
+  return static_cast<long>(parse_number(words[1], 999).value_or(0));
+}
+
+class Conversation {
+ public:
+  Conversation(const Address& address, std::string call, Deadline deadline)
+      : fd_(connect_to(address)), call_(std::move(call)), deadline_(deadline) {}
+
+  // Sends what there is to be sent while taking what comes: either end may wait for the other. Returns false
+  // at the end of what comes.
+  bool turn(std::string_view& out, bool end_after, std::string& in) {
+    pollfd poll{fd_.get(), POLLIN, 0};
+    if (!out.empty()) poll.events |= POLLOUT;
+    const int ready = ::poll(&poll, 1, deadline_.poll_timeout());
+    if (ready < 0 && errno != EINTR) throw Error::from_errno("poll", errno);
+    if (ready == 0) throw Error(Errc::timed_out, fmt::format("{}: the answer had not ended in time", call_));
+    if ((poll.revents & POLLOUT) != 0) {
+      const auto sent = ::send(fd_.get(), out.data(), out.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (sent > 0) {
+        out.remove_prefix(static_cast<std::size_t>(sent));
+        if (out.empty() && end_after) ::shutdown(fd_.get(), SHUT_WR);
+      } else if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+        out = {};  // it does not want the rest; what it says of that comes still
+      }
+    }
+    if ((poll.revents & (POLLIN | POLLHUP | POLLERR)) == 0) return true;
+    std::array<char, 16384> buffer;
+    const auto got = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (got > 0) in.append(buffer.data(), static_cast<std::size_t>(got));
+    // How an engine ends a stream whose input was not all read.
+    if (got < 0 && errno == ECONNRESET && answered_) return false;
+    if (got < 0 && errno != EAGAIN && errno != EINTR)
+      throw Error(Errc::engine_error, fmt::format("{}: {}", call_, std::strerror(errno)));
+    return got != 0;
+  }
+
+  // From now on a reset is an end as any other.
+  void answered() { answered_ = true; }
+  void end_output() { ::shutdown(fd_.get(), SHUT_WR); }
+
+ private:
+  Fd fd_;
+  std::string call_;
+  Deadline deadline_;
+  bool answered_ = false;
+};
+
+}  // namespace
+
+void converse(const Address& address, const std::string& path, std::string_view json, std::string_view input,
+              Deadline deadline, const BodySink& sink) {
+  const auto call = fmt::format("POST {} on {}", path, address.socket);
+  Conversation conversation(address, call, deadline);
+  const auto request = fmt::format(
+      "POST {} HTTP/1.1\r\nHost: engine\r\nContent-Type: application/json\r\nContent-Length: {}\r\n"
+      "Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n{}",
+      path, json.size(), json);
+  std::string_view out = request;
+  std::string in;
+  std::size_t head = std::string::npos;
+  bool more = true;
+  while (more && head == std::string::npos) {
+    more = conversation.turn(out, false, in);
+    head = in.find("\r\n\r\n");
+    if (in.size() > kLargestHead && head == std::string::npos)
+      throw Error(Errc::engine_error, fmt::format("{}: the answer's headers grew too large", call));
+  }
+  if (head == std::string::npos)
+    throw Error(Errc::engine_error, fmt::format("{}: the answer ends in its headers", call));
+  Response answer{.call = call, .status = status_of(in)};
+  in.erase(0, head + 4);
+  // Docker says 101, Podman 4 says 101 or, as Docker of old, 200 and goes on all the same.
+  if (answer.status != 101) {
+    answer.body = in;
+    check_status(answer);
+  }
+  conversation.answered();
+  out = input;
+  if (out.empty()) conversation.end_output();
+  for (;;) {
+    if (!in.empty()) sink(in);
+    in.clear();
+    if (!more) return;
+    more = conversation.turn(out, true, in);
+  }
+}
+
+}  // namespace hostnet::engine

@@ -1,0 +1,59 @@
+// One request each.
+#include "engine/networks.hpp"
+
+#include "engine/container_json.hpp"
+#include "engine/json_reader.hpp"
+#include "engine/transport.hpp"
+#include "engine/url.hpp"
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+
+namespace hostnet::engine {
+namespace {
+
+std::vector<NetworkSummary> parse_list(std::string_view text) {
+  const auto tree = parse_json(text);
+  std::vector<NetworkSummary> networks;
+  JsonReader(tree).each_element([&](const JsonReader& entry) {
+    networks.push_back(
+        {entry.at("Id").string(), entry.at("Name").string(), entry.strings_or_empty("Labels")});
+  });
+  return networks;
+}
+
+bool is_in_use(const Error& error) {
+  // Docker answers 403, Podman 409 or 500, each with words of its own.
+  const std::string_view words = error.what();
+  return words.find("active endpoints") != std::string_view::npos ||
+         words.find("associated containers") != std::string_view::npos;
+}
+
+}  // namespace
+
+std::string Networks::create(const std::string& name, const std::map<std::string, std::string>& labels,
+                             Deadline deadline) {
+  auto& transport = *client_.transport_;
+  const auto path = client_.dialect(deadline).docker + "/networks/create";
+  return parsed(transport.post(path, network_request(name, labels), deadline), parse_id);
+}
+
+bool Networks::remove(std::string_view id, Deadline deadline) {
+  const auto path = fmt::format("{}/networks/{}", client_.dialect(deadline).docker, path_segment(id));
+  try {
+    client_.transport_->remove(path, deadline);
+    return true;
+  } catch (const Error& error) {
+    if (error.code() == Errc::not_found) return true;
+    if (is_in_use(error)) return false;
+    throw;
+  }
+}
+
+std::vector<NetworkSummary> Networks::list(const std::vector<std::string>& labels, Deadline deadline) {
+  const auto path = fmt::format("{}/networks?filters={}", client_.dialect(deadline).docker,
+                                query_value(label_filter(labels)));
+  return parsed(client_.transport_->get(path, deadline), parse_list);
+}
+
+}  // namespace hostnet::engine

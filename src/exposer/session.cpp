@@ -1,0 +1,23 @@
+// One session a process.
+#include "exposer/session.hpp"
+
+#include "core/random.hpp"
+#include "exposer/sidecar_plan.hpp"
+#include "hostnet/version.hpp"
+
+namespace hostnet::exposer {
+
+const std::string& session_id() {
+  static const std::string id = random_hex(32);
+  return id;
+}
+
+std::map<std::string, std::string> session_labels() {
+  return {{"org.testcontainers", "true"},
+          {"org.testcontainers.lang", "c++"},
+          {"org.testcontainers.version", version()},
+          {std::string(kSessionLabel), session_id()},
+          {std::string(kOwnerLabel), owner_label()}};
+}
+
+}  // namespace hostnet::exposer

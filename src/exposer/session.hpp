@@ -1,0 +1,20 @@
+// What names this process in the labels of everything that it makes, as the other testcontainers libraries do
+// it.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace hostnet::exposer {
+
+/// The value of kSessionLabel: random, the same for the whole of this process. Thread-safe. @throws Error.
+const std::string& session_id();
+
+inline constexpr std::string_view kSessionLabel = "org.testcontainers.sessionId";
+
+/// The labels of everything that is to be gone when this process is: those of the other libraries, and the
+/// owner.
+std::map<std::string, std::string> session_labels();
+
+}  // namespace hostnet::exposer

@@ -1,0 +1,96 @@
+// tc-hostnet-reaper SESSION PID START ENGINE-SOCKET RUNTIME-DIR
+//
+// Waits until process PID, which started at START, has ended or closed the other end of standard input, and
+// then removes whatever containers, networks, rules and tunnels it left. src/container/reaper.hpp tells why
+// it exists; it is started from there, and not by people.
+#include "container/reap.hpp"
+#include "core/deadline.hpp"
+#include "core/fd.hpp"
+#include "core/file.hpp"
+#include "core/strings.hpp"
+#include "hostnet/error.hpp"
+
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <string>
+#include <thread>
+
+namespace {
+
+using namespace hostnet;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr seconds kPatience{30};    // for an engine that does not answer, or a network still in use
+constexpr seconds kStillComing{3};  // what was asked for just before the end may appear that much later
+constexpr milliseconds kPause{300};
+
+// As a number of its own: glibc before 2.36 has no function for it.
+Fd open_process(pid_t pid) { return Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0U))); }
+
+// Returns whether the process ended in order.
+bool wait_for_end(pid_t pid, std::uint64_t start) {
+  const Fd process = open_process(pid);
+  if (process_start_time(pid) != start) return false;
+  bool in_order = false;
+  for (;;) {
+    std::array<pollfd, 2> fds{{{STDIN_FILENO, POLLIN, 0}, {process.get(), POLLIN, 0}}};
+    if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) return false;
+    if (fds[0].revents != 0) {
+      char said = 0;
+      if (::read(STDIN_FILENO, &said, 1) <= 0) return in_order;
+      in_order = true;
+    } else if (fds[1].revents != 0) {
+      return in_order;
+    }
+  }
+}
+
+void clear_away(const std::string& session, const engine::Address& engine, const std::string& runtime_dir,
+                bool in_order) {
+  const auto limit = Deadline::after(kPatience);
+  const auto quiet = Deadline::after(in_order ? milliseconds{0} : kStillComing);
+  // The containers first: what they were given is not taken from under them. Then once more, for what was
+  // still being made.
+  for (bool leases_are_done = false;;) {
+    bool all_is_gone = false;
+    try {
+      all_is_gone = container::reap_session(engine, session, limit) == 0;
+    } catch (const Error&) {
+      // The engine is busy or gone: again, as long as there is time.
+    }
+    if (!leases_are_done) container::reap_leases(runtime_dir, limit);
+    leases_are_done = true;
+    if (limit.expired() || (all_is_gone && quiet.expired())) return;
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 6) return 2;
+  const std::string session = argv[1];
+  const auto pid = parse_number(argv[2], 1U << 22);
+  const auto start = parse_number(argv[3], UINT64_MAX);
+  const engine::Address engine{argv[4], "its owner"};
+  const std::string runtime_dir = argv[5];
+  if (session.empty() || !pid || !start) return 2;
+  ::closefrom(STDERR_FILENO + 1);
+  const pid_t child = ::fork();
+  if (child < 0) return 1;
+  if (child > 0) ::_exit(0);
+  ::setsid();
+  if (::chdir("/") != 0) return 1;
+  for (const int ignored : {SIGHUP, SIGINT, SIGQUIT, SIGPIPE}) ::signal(ignored, SIG_IGN);
+  const bool in_order = wait_for_end(static_cast<pid_t>(*pid), *start);
+  clear_away(session, engine, runtime_dir, in_order);
+  return 0;
+}

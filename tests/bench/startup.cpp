@@ -1,0 +1,30 @@
+// For tools/bench start: how long GenericImage::start() takes. For each word on standard input, "none",
+// "native" or "ssh", it starts a container that exposes a port of the host in that way, prints the
+// milliseconds, and removes it.
+#include "hostnet/container.hpp"
+
+#include <chrono>
+#include <cstdio>
+#include <iostream>
+#include <string>
+
+int main() {
+  using namespace hostnet;
+  for (std::string word; std::cin >> word;) {
+    GenericImage image("alpine", "3.19");
+    image.with_cmd({"sleep", "600"}).with_network("web");
+    if (word != "none")
+      image.with_exposed_host_port(8088).with_exposer(word == "native" ? Path::native : Path::ssh);
+    try {
+      const auto begin = std::chrono::steady_clock::now();
+      const auto container = image.start();
+      const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begin;
+      std::printf("%.3f\n", took.count());
+      std::fflush(stdout);
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "%s\n", error.what());
+      return 1;
+    }
+  }
+  return 0;
+}

@@ -1,0 +1,56 @@
+#!/usr/bin/python3
+"""The library's container API against a real Docker Engine."""
+import contextlib
+import socket
+
+from container_cases import ContainerCase, Containers, Crashes, Errors, Many, Workflows, get
+from harness import DockerWithSshd, main
+
+
+class DockerContainerCase(ContainerCase):
+    engine_type = DockerWithSshd
+
+
+class DockerWorkflows(Workflows, DockerContainerCase):
+    pass
+
+
+class DockerContainers(Containers, DockerContainerCase):
+    def test_ipv4_and_ipv6_ports_that_differ(self):
+        # What the engine would choose next for both is taken on IPv6, so that it must choose two. It tries ten times.
+        with contextlib.ExitStack() as taken:
+            first = self.web(exposed=["8080"])
+            port = self.driver("port4", of=first, port="8080")
+            for ahead in range(port + 1, port + 6):
+                blocker = taken.enter_context(socket.socket(socket.AF_INET6))
+                blocker.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                blocker.bind(("::", ahead))
+                blocker.listen()
+            second = self.web(exposed=["8080"], wait_for=[["listening", "8080"]])
+            four = self.driver("port4", of=second, port="8080")
+            six = self.driver("port6", of=second, port="8080")
+            self.assertNotEqual(four, six)
+            self.assertEqual(get(four), "web\n")
+            self.assertEqual(get(six, host="[::1]"), "web\n")
+
+    def test_health(self):
+        healthy = {"health": ["test", "-e", "/tmp/ready"], "wait_for": [["healthy"]]}
+        self.start(cmd=["sh", "-c", "sleep 0.5; touch /tmp/ready; exec sleep 600"], **healthy)
+        self.assertGreater(self.started["ms"], 500)
+        self.refused("failure", "wait for health: the engine finds it unhealthy", **healthy)
+
+
+class DockerErrors(Errors, DockerContainerCase):
+    pass
+
+
+class DockerCrashes(Crashes, DockerContainerCase):
+    pass
+
+
+class DockerMany(Many, DockerContainerCase):
+    pass
+
+
+if __name__ == "__main__":
+    main()

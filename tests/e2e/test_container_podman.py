@@ -1,0 +1,33 @@
+#!/usr/bin/python3
+"""The library's container API against a real Podman."""
+from container_cases import ContainerCase, Containers, Crashes, Errors, Many, Workflows
+from harness import PodmanWithSshd, main
+
+
+class PodmanContainerCase(ContainerCase):
+    engine_type = PodmanWithSshd
+    default_network = "podman"
+
+
+class PodmanWorkflows(Workflows, PodmanContainerCase):
+    pass
+
+
+class PodmanContainers(Containers, PodmanContainerCase):
+    pass
+
+
+class PodmanErrors(Errors, PodmanContainerCase):
+    pass
+
+
+class PodmanCrashes(Crashes, PodmanContainerCase):
+    pass
+
+
+class PodmanMany(Many, PodmanContainerCase):
+    pass
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+// Looking published ports up in what engines answer, also when that makes no sense.
+#include "container/ports.hpp"
+#include "engine/parse.hpp"
+#include "hostnet/error.hpp"
+#include "support/expect_error.hpp"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+using namespace hostnet;
+using container::Family;
+using container::host_port;
+
+namespace {
+
+// An engine's answer with these ports.
+std::string answer(const std::string& ports) {
+  return R"({"Id":"0a","Name":"/web","State":{"Running":true,"Pid":7},"HostConfig":{"NetworkMode":"bridge"},)"
+         R"("NetworkSettings":{"Ports":)" +
+         ports + "}}";
+}
+
+engine::Container with(const std::string& ports) { return engine::parse_container(answer(ports)); }
+
+Errc code_of(const std::string& ports, ContainerPort port, Family family = Family::ipv4) {
+  return test::error_of([&] { host_port(with(ports), port, family); }).code();
+}
+
+}  // namespace
+
+TEST_CASE("a port for each family, which may differ") {
+  const auto both = with(
+      R"({"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"49153"},{"HostIp":"::","HostPort":"49160"}],"443/tcp":null})");
+  CHECK(host_port(both, tcp(80), Family::ipv4) == 49153);
+  CHECK(host_port(both, tcp(80), Family::ipv6) == 49160);
+  CHECK(host_port(with(R"({"80/tcp":[{"HostIp":"::","HostPort":"2"},{"HostIp":"0.0.0.0","HostPort":"1"}]})"),
+                  tcp(80), Family::ipv4) == 1);
+  // Podman leaves the address out.
+  CHECK(host_port(with(R"({"80/tcp":[{"HostIp":"","HostPort":"8080"}]})"), tcp(80), Family::ipv6) == 8080);
+}
+
+TEST_CASE("a port that is not there has a code of its own") {
+  const std::string four = R"({"80/tcp":[{"HostIp":"127.0.0.1","HostPort":"49153"}],"443/tcp":null})";
+  CHECK(code_of(four, tcp(81)) == Errc::port_not_exposed);
+  CHECK(code_of(four, udp(80)) == Errc::port_not_exposed);
+  CHECK(code_of(four, tcp(443)) == Errc::port_not_exposed);
+  CHECK(code_of(four, tcp(80), Family::ipv6) == Errc::port_not_exposed);
+  CHECK(code_of("null", tcp(80)) == Errc::port_not_exposed);
+  CHECK(code_of("{}", tcp(80)) == Errc::port_not_exposed);
+  const auto error = test::error_of([&] { host_port(with(four), tcp(81), Family::ipv4); });
+  CHECK(std::string(error.what()) == "port 81/tcp of container web is not exposed");
+}
+
+TEST_CASE("an answer that makes no sense is an error, never 0") {
+  for (const char* port :
+       {R"("0")", R"("")", R"("65536")", R"("-1")", R"("80x")", R"(" 80")", "80", "null", "{}"}) {
+    const auto ports = fmt::format(R"({{"80/tcp":[{{"HostIp":"0.0.0.0","HostPort":{}}}]}})", port);
+    CAPTURE(ports);
+    CHECK(code_of(ports, tcp(80)) == Errc::engine_error);
+  }
+  for (const char* ports : {"[]", "7", R"({"80/tcp":7})", R"({"80/tcp":[7]})", R"({"80/tcp":[{}]})",
+                            R"({"x/tcp":[{"HostPort":"1"}]})", R"({"0/tcp":[{"HostPort":"1"}]})"}) {
+    CAPTURE(ports);
+    CHECK(code_of(ports, tcp(80)) == Errc::engine_error);
+  }
+  // Nor where it comes by another way than the parser.
+  engine::Container container;
+  container.running = true;
+  container.ports = {{80, "tcp", "0.0.0.0", 0}};
+  CHECK(test::error_of([&] { host_port(container, tcp(80), Family::ipv4); }).code() == Errc::engine_error);
+}

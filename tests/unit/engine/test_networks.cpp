@@ -1,0 +1,73 @@
+// The calls of Networks against a fake engine.
+#include "engine/networks.hpp"
+#include "hostnet/error.hpp"
+#include "support/expect_error.hpp"
+#include "unit/engine/fake_engine.hpp"
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+using namespace hostnet;
+using engine::Client;
+using engine::Networks;
+using test::FakeEngine;
+using test::http;
+using test::send_bytes;
+
+namespace {
+
+Deadline soon() { return Deadline::after(std::chrono::seconds{10}); }
+
+// Gives every request after the ping the same answer.
+struct World {
+  explicit World(std::string answer)
+      : engine([answer = std::move(answer)](const std::string& line, int connection) {
+          const bool ping = line.find("/_ping") != std::string::npos;
+          send_bytes(connection, ping ? http(200, "OK", "Api-Version: 1.41\r\n") : answer);
+          return true;
+        }),
+        client({engine.socket(), "--engine"}),
+        networks(client) {}
+
+  FakeEngine engine;
+  Client client;
+  Networks networks;
+};
+
+}  // namespace
+
+TEST_CASE("a network is made with its labels, and not twice under one name") {
+  World world(http(201, R"({"Id":"0a"})"));
+  CHECK(world.networks.create("web", {{"a", "1"}}, soon()) == "0a");
+  CHECK(world.engine.requests().at(1) == "POST /v1.41/networks/create HTTP/1.1");
+  CHECK(
+      nlohmann::json::parse(world.engine.bodies().at(1)) ==
+      nlohmann::json::parse(R"({"Name":"web","Driver":"bridge","CheckDuplicate":true,"Labels":{"a":"1"}})"));
+  CHECK(test::error_of([&] { world.networks.create("", {}, soon()); }).code() == Errc::invalid_argument);
+}
+
+TEST_CASE("one that is in use stays, and one that is gone is gone") {
+  CHECK(World(http(204, "")).networks.remove("web", soon()));
+  CHECK(World(http(404, R"({"message":"network web not found"})")).networks.remove("web", soon()));
+  CHECK_FALSE(
+      World(
+          http(403, R"({"message":"error while removing network: network web id 0a has active endpoints"})"))
+          .networks.remove("web", soon()));
+  CHECK_FALSE(
+      World(http(500, R"({"cause":"network is being used","message":"\"web\" has associated containers"})"))
+          .networks.remove("web", soon()));
+  World broken(http(500, R"({"message":"disk full"})"));
+  CHECK(test::error_of([&] { broken.networks.remove("web", soon()); }).code() == Errc::engine_error);
+}
+
+TEST_CASE("networks by label") {
+  World world(
+      http(200, R"([{"Id":"0a","Name":"web","Labels":{"a":"1"}},{"Id":"0b","Name":"x","Labels":null}])"));
+  const auto seen = world.networks.list({"a"}, soon());
+  REQUIRE(seen.size() == 2);
+  CHECK(seen[0].name == "web");
+  CHECK(seen[0].labels.at("a") == "1");
+  CHECK(seen[1].labels.empty());
+  World nonsense(http(200, R"([{"Name":"web"}])"));
+  CHECK(test::error_of([&] { nonsense.networks.list({}, soon()); }).code() == Errc::engine_error);
+}
