@@ -17,6 +17,8 @@
 namespace hostnet::exposer {
 namespace {
 
+constexpr int kLooks = 3;
+
 // The file's last link is gone when somebody tidied it away; then nobody had the lock.
 bool is_held(const Fd& file) { return ::flock(file.get(), LOCK_SH | LOCK_NB) != 0; }
 
@@ -47,12 +49,6 @@ void KeepaliveWatch::remove(const std::string& lease) {
 }
 
 std::set<std::string> KeepaliveWatch::read() {
-  std::set<std::string> closed;
-  const auto look = [&](auto found) {
-    if (found == by_token_.end() || is_held(found->second.file)) return;
-    closed.insert(found->second.lease);
-    by_token_.erase(found);
-  };
   alignas(inotify_event) std::array<char, 16 * (sizeof(inotify_event) + NAME_MAX + 1)> buffer;
   for (;;) {
     const auto size = ::read(inotify_.get(), buffer.data(), buffer.size());
@@ -63,11 +59,22 @@ std::set<std::string> KeepaliveWatch::read() {
       const char* const name = buffer.data() + at + sizeof event;
       at += sizeof event + event.len;
       if ((event.mask & IN_Q_OVERFLOW) != 0) {
-        for (auto next = by_token_.begin(); next != by_token_.end();) look(next++);
-      } else if (event.len > 0) {
-        look(by_token_.find(name));
+        for (const auto& [token, watched] : by_token_) suspects_[token] = kLooks;
+      } else if (event.len > 0 && by_token_.contains(name)) {
+        suspects_[name] = kLooks;
       }
     }
+  }
+  std::set<std::string> closed;
+  for (auto next = suspects_.begin(); next != suspects_.end();) {
+    auto& [token, looks] = *next;
+    const auto found = by_token_.find(token);
+    const bool gone = found != by_token_.end() && !is_held(found->second.file);
+    if (gone) {
+      closed.insert(found->second.lease);
+      by_token_.erase(found);
+    }
+    next = gone || found == by_token_.end() || --looks == 0 ? suspects_.erase(next) : std::next(next);
   }
   return closed;
 }

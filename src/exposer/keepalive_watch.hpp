@@ -32,6 +32,9 @@ class KeepaliveWatch {
   void remove(const std::string& lease);
   /// Reads what has happened; returns the leases whose lock is gone, once each.
   std::set<std::string> read();
+  /// The kernel tells of the end of an open file a moment before it lets go of its lock, and of the end of
+  /// others' looks at the lock as well: whether to read() again soon, without waiting for fd().
+  [[nodiscard]] bool has_suspects() const noexcept { return !suspects_.empty(); }
 
  private:
   struct Watched {
@@ -42,6 +45,7 @@ class KeepaliveWatch {
   Fd inotify_;
   std::filesystem::path owners_;
   std::map<std::string, Watched> by_token_;
+  std::map<std::string, int> suspects_;  // tokens, and how often they are still to be looked at
 };
 
 }  // namespace hostnet::exposer

@@ -22,6 +22,7 @@ using namespace std::chrono_literals;
 constexpr auto kLookPeriod = 250ms;  // the cheap comparison of the legacy tables' sizes, and the sysctl
 constexpr auto kCheckPeriod = 5s;    // the full one, for changes that leave the sizes as they were
 constexpr auto kSettle = 50ms;       // others' changes come in bursts
+constexpr auto kLookAgain = 5ms;     // at a descriptor that may be closed, see KeepaliveWatch
 constexpr auto kRepairDeadline = 5s;
 
 void drain(int fd) {
@@ -229,6 +230,11 @@ void Holder::release_closed() {
   auto closed = keepalives_->read();
   const auto mine = active();
   std::erase_if(closed, [&](const auto& lease) { return !mine.contains(lease); });
+  if (keepalives_->has_suspects())
+    loop_.after(kLookAgain, [this] {
+      release_closed();
+      deliver_notices();
+    });
   if (!closed.empty()) release(closed, Cause::owner_gone, "its owner is gone");
 }
 
