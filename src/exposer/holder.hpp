@@ -102,6 +102,7 @@ class Holder : public std::enable_shared_from_this<Holder> {
   void notice_foreign_release();
   void release_expired();
   void release_closed();
+  void release_closed_soon();
   void release(const std::set<std::string>& leases, Cause cause, const std::string& reason);
   void deliver_notices();
 
@@ -114,6 +115,7 @@ class Holder : public std::enable_shared_from_this<Holder> {
   Ledger ledger_;
   std::optional<state::Owner> owner_;
   std::optional<KeepaliveWatch> keepalives_;  // made when the first lease needs it; guarded by work_
+  bool look_is_due_ = false;                  // likewise
 
   EventLoop loop_;
   std::shared_ptr<Monitors> monitors_;

@@ -48,7 +48,7 @@ void KeepaliveWatch::remove(const std::string& lease) {
   std::erase_if(by_token_, [&](const auto& entry) { return entry.second.lease == lease; });
 }
 
-std::set<std::string> KeepaliveWatch::read() {
+bool KeepaliveWatch::read() {
   alignas(inotify_event) std::array<char, 16 * (sizeof(inotify_event) + NAME_MAX + 1)> buffer;
   for (;;) {
     const auto size = ::read(inotify_.get(), buffer.data(), buffer.size());
@@ -65,6 +65,10 @@ std::set<std::string> KeepaliveWatch::read() {
       }
     }
   }
+  return has_suspects();
+}
+
+std::set<std::string> KeepaliveWatch::look() {
   std::set<std::string> closed;
   for (auto next = suspects_.begin(); next != suspects_.end();) {
     auto& [token, looks] = *next;

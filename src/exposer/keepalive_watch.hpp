@@ -30,10 +30,13 @@ class KeepaliveWatch {
   void add(const std::string& lease, const std::string& token);
   /// Nothing when it is not watched.
   void remove(const std::string& lease);
-  /// Reads what has happened; returns the leases whose lock is gone, once each.
-  std::set<std::string> read();
-  /// The kernel tells of the end of an open file a moment before it lets go of its lock, and of the end of
-  /// others' looks at the lock as well: whether to read() again soon, without waiting for fd().
+  /// Reads which may have been closed, and judges none of them yet: the kernel tells of the end of an open
+  /// file a moment before it lets go of its lock, of the end of others' looks at the lock as well, and a
+  /// process that ends closes many. Returns whether to look() in a moment.
+  bool read();
+  /// The leases whose lock is gone, once each.
+  std::set<std::string> look();
+  /// Whether to look() again in a moment.
   [[nodiscard]] bool has_suspects() const noexcept { return !suspects_.empty(); }
 
  private:

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <csignal>
 #include <ctime>
+#include <utility>
 
 namespace hostnet::exposer {
 namespace {
@@ -22,7 +23,7 @@ using namespace std::chrono_literals;
 constexpr auto kLookPeriod = 250ms;  // the cheap comparison of the legacy tables' sizes, and the sysctl
 constexpr auto kCheckPeriod = 5s;    // the full one, for changes that leave the sizes as they were
 constexpr auto kSettle = 50ms;       // others' changes come in bursts
-constexpr auto kLookAgain = 5ms;     // at a descriptor that may be closed, see KeepaliveWatch
+constexpr auto kMoment = 5ms;        // for descriptors that may be closed, see KeepaliveWatch
 constexpr auto kRepairDeadline = 5s;
 
 void drain(int fd) {
@@ -71,8 +72,8 @@ void Holder::start_watching() {
   if (!keepalives_) {
     keepalives_.emplace();
     loop_.add(keepalives_->fd(), EPOLLIN, [this](std::uint32_t) {
-      release_closed();
-      deliver_notices();
+      const std::scoped_lock work(work_);
+      if (keepalives_->read()) release_closed_soon();
     });
   }
   keepalives_->watch(owners);
@@ -225,16 +226,21 @@ void Holder::release_expired() {
   release(due, Cause::expired, "its time is up");
 }
 
+void Holder::release_closed_soon() {
+  if (std::exchange(look_is_due_, true)) return;
+  loop_.after(kMoment, [this] {
+    release_closed();
+    deliver_notices();
+  });
+}
+
 void Holder::release_closed() {
   const std::scoped_lock work(work_);
-  auto closed = keepalives_->read();
+  look_is_due_ = false;
+  auto closed = keepalives_->look();
+  if (keepalives_->has_suspects()) release_closed_soon();
   const auto mine = active();
   std::erase_if(closed, [&](const auto& lease) { return !mine.contains(lease); });
-  if (keepalives_->has_suspects())
-    loop_.after(kLookAgain, [this] {
-      release_closed();
-      deliver_notices();
-    });
   if (!closed.empty()) release(closed, Cause::owner_gone, "its owner is gone");
 }
 

@@ -241,7 +241,8 @@ class Leases(Helped):
         self.assertEqual(counters[9088][0], 3)
         self.assertGreater(counters[9088][1], 100)
         alice.release(path=path)
-        heard = [(at, member) for at, _, member, _ in self.listener.signals()]
+        heard = []
+        eventually(lambda: heard.extend((at, member) for at, _, member, _ in self.listener.signals()) or len(heard) >= 4)
         manager = "/io/github/tchostnet/HostNet1"
         self.assertEqual(heard, [(manager, "InterfacesAdded"), (path, "PropertiesChanged"), (manager, "LeaseReleased"),
                                  (manager, "InterfacesRemoved")])

@@ -21,8 +21,9 @@ std::set<std::string> closed_within(exposer::KeepaliveWatch& watch, std::chrono:
   const auto end = std::chrono::steady_clock::now() + patience;
   while (std::chrono::steady_clock::now() < end) {
     pollfd ready{.fd = watch.fd(), .events = POLLIN, .revents = 0};
-    if (::poll(&ready, 1, watch.has_suspects() ? 5 : 20) == 0 && !watch.has_suspects()) continue;
-    auto closed = watch.read();
+    ::poll(&ready, 1, watch.has_suspects() ? 1 : 20);
+    if (!watch.read()) continue;
+    auto closed = watch.look();
     if (!closed.empty()) return closed;
   }
   return {};
