@@ -1,0 +1,121 @@
+#!/usr/bin/python3
+"""A user who is not root, the helper on a real bus with a real polkitd, and containers of a real Docker Engine."""
+import importlib.util
+import os
+import subprocess
+from pathlib import Path
+
+from harness import ALIAS, DockerWithSshd, HostCase, Lease, eventually, main, run
+
+# The suite of the helper has a module of this name, too.
+spec = importlib.util.spec_from_file_location("bus_harness", Path(__file__).resolve().parents[1] / "dbus" / "harness.py")
+bus_harness = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(bus_harness)
+
+PORT = 8088
+
+
+class Helper(HostCase):
+    engine_type = DockerWithSshd
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        # As Debian's docker.io has it for group docker; here for all, since who may command the engine is not the point.
+        os.chmod(cls.engine.socket, 0o666)
+        os.chmod(cls.engine.dir, 0o755)
+
+    def setUp(self):
+        super().setUp()
+        service = bus_harness.Service("alice", PORT)
+        self.addCleanup(service.stop)
+        self.network("web")
+        self.container("app", "--network", "web")
+        self.container("other", "--network", "web")
+
+    def as_user(self, user, *arguments):
+        return [*bus_harness.as_user(user), str(self.program), *map(str, arguments)]
+
+    @property
+    def user_env(self):
+        return bus_harness.user_environment() | {"DOCKER_HOST": f"unix://{self.engine.socket}"}
+
+    def expose_as(self, user, *arguments):
+        lease = Lease(self.as_user(user, "--json", "expose", *arguments), self.user_env)
+        self.addCleanup(lease.close)
+        return lease
+
+    def says(self, container):
+        return self.engine.attempt("exec", container, "sh", "-c", f"nc -w 2 {ALIAS} {PORT} </dev/null").stdout
+
+    def test_a_container(self):
+        before = self.engine.hosts("app")
+        lease = self.expose_as("alice", PORT, "--container", "app")
+        self.assertEqual((lease.ready["via"], lease.ready["gateway"]), ("helper", self.gateway("web")))
+        self.assertEqual(self.says("app"), "alice")
+        # The name is written there alone, and the port is open to it alone.
+        self.assertFalse(self.has_alias("other"))
+        refused = self.engine.attempt("exec", "other", "nc", "-w", "2", self.gateway("web"), str(PORT))
+        self.assertEqual(refused.stdout, "")
+        self.assertEqual(lease.end()[0], 0)
+        self.assertEqual(self.engine.hosts("app"), before)
+        self.assertEqual(self.says("app"), "")
+
+    def test_a_network(self):
+        lease = self.expose_as("alice", PORT, "--network", "web")
+        for container in ("app", "other"):
+            self.assertEqual(self.says(container), "alice", container)
+        self.assertEqual(lease.end()[0], 0)
+        self.assertFalse(self.has_alias("app"))
+
+    def test_by_the_address_of_host_gateway(self):
+        """Which is docker0's, whatever network the container is on."""
+        self.container("late", "--network", "web", "--add-host", f"{ALIAS}:host-gateway")
+        self.expose_as("alice", PORT, "--network", "web", "--no-alias")
+        self.assertEqual(self.says("late"), "alice")
+
+    def test_killed(self):
+        lease = self.expose_as("alice", PORT, "--container", "app")
+        self.assertEqual(self.says("app"), "alice")
+        lease.process.kill()
+        self.assertTrue(eventually(lambda: self.says("app") == "", 5))
+        # The name stays until the next use, as on the ssh path.
+        self.assertTrue(self.has_alias("app"))
+        run(*self.as_user("alice", "list"), env=self.user_env)
+        self.assertFalse(self.has_alias("app"))
+
+    def test_whom_the_helper_refuses_goes_by_ssh(self):
+        for user in ("bob", "mallory"):
+            with self.subTest(user):
+                process = subprocess.Popen(self.as_user(user, "--no-ask-password", "--json", "expose", PORT, "--container",
+                                                        "app"), env=self.user_env, stdout=subprocess.PIPE,
+                                           stderr=subprocess.PIPE, text=True)
+                try:
+                    self.assertIn('"via":"ssh"', process.stdout.readline())
+                    self.assertEqual(self.says("app"), "alice")
+                finally:
+                    process.terminate()
+                    _, said = process.communicate(timeout=30)
+                self.assertIn("going by ssh instead", said)
+                self.assertIn("expose-foreign", said)
+                self.assertEqual(process.returncode, 0, said)
+
+    def test_who_insists_on_the_helper_is_told(self):
+        for user, code in (("bob", 5), ("mallory", 4)):
+            with self.subTest(user):
+                done = run(*self.as_user(user, "--no-ask-password", "expose", PORT, "--container", "app", "--via", "helper"),
+                           env=self.user_env, check=False)
+                self.assertEqual(done.returncode, code, done.stderr)
+                self.assertFalse(self.has_alias("app"))
+
+    def test_without_a_shell_in_the_image_the_error_says_what_to_do(self):
+        self.engine("exec", "app", "rm", "/bin/sh")
+        done = run(*self.as_user("alice", "expose", PORT, "--container", "app", "--via", "helper"), env=self.user_env,
+                   check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn(f"--add-host {ALIAS}:host-gateway", done.stderr)
+        self.assertEqual(run(*self.as_user("alice", "list", "--json"), env=self.user_env).stdout, "")
+
+
+if __name__ == "__main__":
+    main()
