@@ -97,6 +97,7 @@ std::string create_request(const ContainerSpec& spec) {
   set_unless_empty(host_config, "ExtraHosts", spec.extra_hosts);
   set_unless_empty(host_config, "CapDrop", spec.cap_drop);
   set_unless_empty(host_config, "CapAdd", spec.cap_add);
+  set_unless_empty(host_config, "Sysctls", spec.sysctls);
   if (spec.no_new_privileges) host_config["SecurityOpt"] = {"no-new-privileges"};
   if (spec.auto_remove) host_config["AutoRemove"] = true;
   if (spec.init) host_config["Init"] = true;

@@ -49,6 +49,7 @@ struct ContainerSpec {
   std::optional<HealthCheck> health_check;
   std::vector<std::string> cap_drop;
   std::vector<std::string> cap_add;
+  std::map<std::string, std::string> sysctls;  ///< Of its own namespaces: {"net.ipv4.tcp_syncookies", "0"}.
   bool no_new_privileges = false;
   bool auto_remove = false;  ///< The engine removes it, and its anonymous volumes, when it ends.
   bool init = false;         ///< An init as pid 1 that passes signals on and reaps.

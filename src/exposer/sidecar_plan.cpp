@@ -102,6 +102,7 @@ engine::ContainerSpec sidecar_spec(const SidecarRequest& request, const ssh::Ssh
       // What sshd's separation of privileges needs, and a port below 1024.
       .cap_drop = {"ALL"},
       .cap_add = {"CHOWN", "DAC_OVERRIDE", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID", "SYS_CHROOT"},
+      .sysctls = ssh::sshd_sysctls(),
       .no_new_privileges = true,
       .auto_remove = true,
   };

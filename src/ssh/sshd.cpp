@@ -56,6 +56,8 @@ std::vector<std::string> sshd_environment(const SshdSetup& setup) {
           fmt::format("TC_HOSTNET_SSHD_CONFIG={}", sshd_config(setup))};
 }
 
+std::map<std::string, std::string> sshd_sysctls() { return {{"net.ipv4.tcp_syncookies", "0"}}; }
+
 std::string sshd_command(const SshdSetup& setup) {
   // An sshd that ends by itself leaves two seconds to ask why, for the engine forgets a container's words
   // with the container. Some images lock root's account altogether ("!"), which forbids keys as well; "*"

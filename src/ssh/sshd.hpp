@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -39,5 +40,11 @@ std::vector<std::string> sshd_environment(const SshdSetup& setup);
 
 /// The container's command: the one argument of `sh -c`. Pure.
 std::string sshd_command(const SshdSetup& setup);
+
+/// Kernel parameters of the container's network namespace. SYN cookies are off: sshd's queue is short (128),
+/// a burst of connects fills it, and a connection that a cookie stands for is forgotten when its ACK finds
+/// the queue full. The client then believes to be connected and waits for ever for a service that speaks
+/// first. Without cookies its SYN goes unanswered, and is sent again a second later. (ip-sysctl.rst.) Pure.
+std::map<std::string, std::string> sshd_sysctls();
 
 }  // namespace hostnet::ssh

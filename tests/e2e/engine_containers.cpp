@@ -34,6 +34,7 @@ engine::ContainerSpec container_spec(const json& from) {
     spec.ports.push_back({port.at(0), port.at(1), port.at(2)});
   spec.cap_drop = from.value("cap_drop", Strings{});
   spec.cap_add = from.value("cap_add", Strings{});
+  spec.sysctls = from.value("sysctls", std::map<std::string, std::string>{});
   spec.no_new_privileges = from.value("no_new_privileges", false);
   spec.auto_remove = from.value("auto_remove", false);
   spec.init = from.value("init", false);

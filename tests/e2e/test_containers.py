@@ -134,12 +134,14 @@ class ContainersTests:
     def test_every_part_of_a_description(self):
         identity = self.started("sleep 600", entrypoint=["sh", "-c"], environment=["COLOUR=blue"], network="web",
                                 network_aliases=["other"], extra_hosts=["x.example:1.2.3.4"], cap_drop=["ALL"],
-                                cap_add=["CHOWN"], no_new_privileges=True)
-        script = "cat /etc/hosts /proc/self/status; echo $COLOUR; nslookup other"
+                                cap_add=["CHOWN"], no_new_privileges=True,
+                                sysctls={"net.ipv4.tcp_syncookies": "0"})
+        script = "cat /etc/hosts /proc/self/status; sysctl net.ipv4.tcp_syncookies; echo $COLOUR; nslookup other"
         said = self.call("exec", id=identity, command=["sh", "-c", script])["out"]
         self.assertRegex(said, r"1\.2\.3\.4\s+x\.example")
         self.assertRegex(said, r"CapBnd:\s+0+1\n")
         self.assertRegex(said, r"NoNewPrivs:\s+1")
+        self.assertRegex(said, r"tcp_syncookies = 0\n")
         self.assertIn("blue\n", said)
         seen = self.inspect(identity)
         self.assertEqual(list(seen["endpoints"]), ["web"])

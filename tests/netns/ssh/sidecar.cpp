@@ -72,6 +72,8 @@ Sidecar::Sidecar(std::map<std::uint16_t, ssh::Service> services, std::chrono::se
                        .client_public_key = client_.public_line(),
                        .lonely_limit = lonely_limit};
   for (const auto& [port, service] : services_) setup.listen_ports.push_back(port);
+  for (const auto& [name, value] : ssh::sshd_sysctls())
+    netns.exec(fmt::format("sysctl -qw {}={}", name, value));
   command_ = ssh::sshd_command(setup);
   environment_ = ssh::sshd_environment(setup);
   environment_.back() += more_config;

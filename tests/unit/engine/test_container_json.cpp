@@ -56,6 +56,7 @@ TEST_CASE("every field of a description arrives where the engine looks for it") 
                 {.container = 80, .host_ip = "::1", .host = 8080}},
       .cap_drop = {"ALL"},
       .cap_add = {"SETUID"},
+      .sysctls = {{"net.ipv4.tcp_syncookies", "0"}},
       .no_new_privileges = true,
       .auto_remove = true,
       .init = true,
@@ -66,6 +67,7 @@ TEST_CASE("every field of a description arrives where the engine looks for it") 
     "Labels": {"a": "1", "b": ""}, "OpenStdin": true, "ExposedPorts": {"22/tcp": {}, "80/tcp": {}},
     "HostConfig": {
       "NetworkMode": "web", "ExtraHosts": ["x.example:1.2.3.4"], "CapDrop": ["ALL"], "CapAdd": ["SETUID"],
+      "Sysctls": {"net.ipv4.tcp_syncookies": "0"},
       "SecurityOpt": ["no-new-privileges"], "AutoRemove": true, "Init": true,
       "PortBindings": {"22/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}],
                        "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}, {"HostIp": "::1", "HostPort": "8080"}]}},

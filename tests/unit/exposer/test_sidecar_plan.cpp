@@ -67,6 +67,7 @@ TEST_CASE("the container: labels as the other languages set them, no privilege t
   CHECK(plain.network == "abc");
   CHECK(plain.auto_remove);
   CHECK(plain.no_new_privileges);
+  CHECK(plain.sysctls.at("net.ipv4.tcp_syncookies") == "0");
   CHECK(plain.cap_drop == std::vector<std::string>{"ALL"});
   CHECK(std::ranges::find(plain.cap_add, "SYS_ADMIN") == plain.cap_add.end());
   CHECK(plain.labels.at("org.testcontainers") == "true");
