@@ -1,5 +1,6 @@
 // tc-hostnetd: the helper for people who are not root. Reads its configuration and serves the system bus.
 #include "core/log.hpp"
+#include "daemon/bus_address.hpp"
 #include "daemon/loop.hpp"
 #include "exposer/ledger.hpp"
 #include "hostnet/error.hpp"
@@ -99,6 +100,7 @@ int run(int argc, char** argv) {
   }
   config.idle_timeout = std::chrono::seconds{idle};
   set_up_log(verbose);
+  forget_bus_guid();
   if (flush)
     flush_stale(config);
   else

@@ -1,6 +1,7 @@
 // Holding on to the helper's leases.
 #include "exposer/helper_lease.hpp"
 
+#include "core/event_loop.hpp"
 #include "core/log.hpp"
 #include "core/strings.hpp"
 #include "dbus/names.hpp"
@@ -12,6 +13,7 @@
 #include <sys/epoll.h>
 
 #include <csignal>
+#include <map>
 #include <set>
 
 namespace hostnet::exposer {
@@ -26,62 +28,111 @@ bool is_failure(const std::string& reason) { return reason == "interface-gone" |
 
 }  // namespace
 
+// What the thread works with. It is the thread's as well as the watch's: the last to let go of the watch may
+// be the thread itself, when it has told a lease of its end that nobody else holds any more.
+class HelperWatch::Listener {
+ public:
+  void open();
+  void run();
+  void stop() noexcept { loop_.stop(); }
+  void add(const std::string& path, std::weak_ptr<HelperLease> lease);
+  void remove(const std::string& path);
+
+ private:
+  void listen();
+  void hang_up();
+  void read_events();
+  void end(const std::string& path, ExposureState state, const std::string& reason);
+  void take_stock();
+
+  std::mutex mutex_;  // guards what follows
+  std::map<std::string, std::weak_ptr<HelperLease>> leases_;
+
+  EventLoop loop_;
+  std::optional<dbus::Client> bus_;  // the thread's, once it runs
+  int bus_fd_ = -1;                  // what the loop listens to, which is the bus's
+};
+
+HelperWatch::HelperWatch() : listener_(std::make_shared<Listener>()) {}
+
 HelperWatch::~HelperWatch() {
   if (!thread_.joinable()) return;
-  loop_.stop();
-  thread_.join();
+  listener_->stop();
+  if (thread_.get_id() == std::this_thread::get_id())
+    thread_.detach();
+  else
+    thread_.join();
 }
 
 void HelperWatch::start() {
   const std::scoped_lock lock(mutex_);
   if (thread_.joinable()) return;
-  bus_.emplace();
-  bus_->watch();
+  listener_->open();
   sigset_t all;
   sigset_t before;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);  // the program's signals are for the program's own threads
-  thread_ = std::thread([this] { run(); });
+  thread_ = std::thread([listener = listener_] { listener->run(); });
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 void HelperWatch::add(const std::string& path, std::weak_ptr<HelperLease> lease) {
+  listener_->add(path, std::move(lease));
+}
+
+void HelperWatch::remove(const std::string& path) { listener_->remove(path); }
+
+void HelperWatch::Listener::open() {
+  bus_.emplace();
+  bus_->watch();
+}
+
+void HelperWatch::Listener::add(const std::string& path, std::weak_ptr<HelperLease> lease) {
   const std::scoped_lock lock(mutex_);
   leases_[path] = std::move(lease);
 }
 
-void HelperWatch::remove(const std::string& path) {
+void HelperWatch::Listener::remove(const std::string& path) {
   const std::scoped_lock lock(mutex_);
   leases_.erase(path);
 }
 
 // Also after the bus has gone: the leases stand without it, and it may come back.
-void HelperWatch::run() {
-  for (;;) {
+void HelperWatch::Listener::run() {
+  for (bool lost = false;;) {
     try {
       if (bus_) listen();
       loop_.run();
       return;
     } catch (const std::exception& error) {
-      log::warn("listening to the helper: {}", error.what());
-      if (bus_) loop_.remove(bus_->fd());
-      bus_.reset();
-      loop_.after(kTryAgain, [this] {
-        bus_.emplace();
-        bus_->watch();
+      if (!lost) log::warn("listening to the helper: {}; trying again", error.what());
+      lost = true;
+      hang_up();
+      loop_.after(kTryAgain, [this, &lost] {
+        open();
         listen();
         take_stock();
+        lost = false;
       });
     }
   }
 }
 
-void HelperWatch::listen() {
-  loop_.add(bus_->fd(), EPOLLIN, [this](std::uint32_t) { read_events(); });
+// A bus that is gone does not tell its descriptor any more.
+void HelperWatch::Listener::hang_up() {
+  if (bus_fd_ >= 0) loop_.remove(bus_fd_);
+  bus_fd_ = -1;
+  bus_.reset();
+}
+
+void HelperWatch::Listener::listen() {
+  const int fd = bus_->fd();
+  loop_.add(fd, EPOLLIN, [this](std::uint32_t) { read_events(); });
+  bus_fd_ = fd;
   read_events();  // what came before is in sd-bus's queue, not in the descriptor
 }
 
-void HelperWatch::read_events() {
+void HelperWatch::Listener::read_events() {
   while (const auto event = bus_->next_event()) {
     if (event->released) {
       const auto& [path, reason] = *event->released;
@@ -92,7 +143,7 @@ void HelperWatch::read_events() {
   }
 }
 
-void HelperWatch::end(const std::string& path, ExposureState state, const std::string& reason) {
+void HelperWatch::Listener::end(const std::string& path, ExposureState state, const std::string& reason) {
   std::shared_ptr<HelperLease> lease;
   {
     const std::scoped_lock lock(mutex_);
@@ -105,7 +156,7 @@ void HelperWatch::end(const std::string& path, ExposureState state, const std::s
 }
 
 // Which of our leases are still there. Starts the helper if it is not, so that somebody looks after them.
-void HelperWatch::take_stock() {
+void HelperWatch::Listener::take_stock() {
   std::set<std::string> ours;
   {
     const std::scoped_lock lock(mutex_);

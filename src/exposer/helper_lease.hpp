@@ -2,7 +2,6 @@
 #pragma once
 
 #include "core/deadline.hpp"
-#include "core/event_loop.hpp"
 #include "dbus/client.hpp"
 #include "exposer/exposure_impl.hpp"
 #include "hostnet/exposer.hpp"
@@ -10,7 +9,6 @@
 #include "state/tunnel_record.hpp"
 
 #include <chrono>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -24,7 +22,7 @@ class HelperLease;
 /// Listens to the bus while there are leases. Thread-safe.
 class HelperWatch {
  public:
-  HelperWatch() = default;
+  HelperWatch();
   HelperWatch(const HelperWatch&) = delete;
   HelperWatch& operator=(const HelperWatch&) = delete;
   ~HelperWatch();
@@ -35,18 +33,11 @@ class HelperWatch {
   void remove(const std::string& path);
 
  private:
-  void run();
-  void listen();
-  void read_events();
-  void end(const std::string& path, ExposureState state, const std::string& reason);
-  void take_stock();
+  class Listener;
 
+  std::shared_ptr<Listener> listener_;
   std::mutex mutex_;  // guards what follows
-  std::map<std::string, std::weak_ptr<HelperLease>> leases_;
   std::thread thread_;
-
-  EventLoop loop_;
-  std::optional<dbus::Client> bus_;  // the thread's, once it runs
 };
 
 /// One lease. Its life on the helper's side is bound to the descriptor that is in here.
