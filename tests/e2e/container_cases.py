@@ -57,7 +57,9 @@ class Driver:
         return self.log.read()
 
     def close(self):
-        """An end in order: it removes what it has."""
+        """An end in order: it removes what it has. Idempotent."""
+        if self.log.closed:
+            return
         if self.process.poll() is None:
             self.process.stdin.close()
             try:

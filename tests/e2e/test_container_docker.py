@@ -3,7 +3,7 @@
 import contextlib
 import socket
 
-from container_cases import ContainerCase, Containers, Crashes, Errors, Many, Workflows, get
+from container_cases import ContainerCase, Containers, Crashes, Errors, Workflows, get
 from harness import DockerWithSshd, main
 
 
@@ -45,10 +45,6 @@ class DockerErrors(Errors, DockerContainerCase):
 
 
 class DockerCrashes(Crashes, DockerContainerCase):
-    pass
-
-
-class DockerMany(Many, DockerContainerCase):
     pass
 
 

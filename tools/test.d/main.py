@@ -11,12 +11,13 @@ RELEASE = build.Build("release", {"buildtype": "release", "werror": "true"})
 # Unoptimised, and with line numbers for debug information: sanitized code takes four times as long to compile otherwise.
 SANITIZED = {"optimization": "0", "debug": "false", "cpp_args": "-g1", "b_lundef": "false"}
 ASAN = build.Build("asan", SANITIZED | {"b_sanitize": "address,undefined"}, sanitizer=True)
-# Only what runs threads: the event loop, the exposer with its watcher and two processes at once, the tunnel's lanes, and
-# the helper and its callers.
+# Only what runs threads: the event loop, the exposer with its watcher and two processes at once, the tunnel's lanes, the
+# helper and its callers, and a program that starts containers from many threads.
 TSAN = build.Build("tsan", SANITIZED | {"b_sanitize": "thread"},
-                   targets=("src/cli/tc-hostnet", "src/daemon/tc-hostnetd", "tests/unit/unit_core",
-                            "tests/netns/netns_exposer", "tests/netns/netns_ssh"), sanitizer=True)
-HELPER = ("test_authorisation.py", "test_prompt.py", "test_leases.py", "test_hostile.py")
+                   targets=("src/cli/tc-hostnet", "src/daemon/tc-hostnetd", "src/reaper/tc-hostnet-reaper",
+                            "tests/unit/unit_core", "tests/netns/netns_exposer", "tests/netns/netns_ssh",
+                            "tests/e2e/container_driver"), sanitizer=True)
+HELPER = ("test_authorisation.py", "test_bus_restart.py", "test_prompt.py", "test_leases.py", "test_hostile.py")
 
 
 def asan(report):
@@ -31,6 +32,7 @@ def tsan(report):
         programs.run(TSAN, "unit", report, only=("core",))
         programs.run(TSAN, "netns", report, only=("exposer", "ssh"))
         programs.run(TSAN, "dbus", report, only=HELPER)
+        programs.run(TSAN, "e2e", report, only=("test_container_many.py",))
 
 
 # In the order in which they run. The first seven are about the release build.

@@ -1,0 +1,12 @@
+#!/usr/bin/python3
+"""The library's container API from many threads of one program; on its own, for it also runs under a thread sanitizer."""
+from container_cases import ContainerCase, Many
+from harness import DockerWithSshd, main
+
+
+class DockerMany(Many, ContainerCase):
+    engine_type = DockerWithSshd
+
+
+if __name__ == "__main__":
+    main()
