@@ -20,6 +20,9 @@ struct Mac {
   /// bits from the kernel's random source. @throws Error.
   static Mac random();
 
+  /// Whether it is a multicast or the broadcast address, which nobody sends from.
+  [[nodiscard]] bool is_group() const noexcept { return (bytes[0] & 1U) != 0; }
+
   /// In lower case.
   [[nodiscard]] std::string to_string() const;
 

@@ -34,6 +34,7 @@ void LeaseObject::Release(sdbus::Result<>&& result) {
 std::vector<std::string> LeaseObject::Sources() {
   std::vector<std::string> sources;
   for (const auto source : tenure_.lease.sources) sources.push_back(source.to_string());
+  if (tenure_.lease.mac) sources.push_back(tenure_.lease.mac->to_string());
   return sources;
 }
 

@@ -227,6 +227,7 @@ void Manager::hold(Waiting& waiting) {
   lease.ifindex = waiting.network.ifindex;
   lease.gateways = waiting.network.gateways;
   lease.sources = request.sources;
+  lease.mac = request.mac;
   lease.ports = request.ports;
   if (request.timeout) lease.expires = std::time(nullptr) + request.timeout->count();
 

@@ -33,6 +33,20 @@ Ipv4 address_of(const std::string& key, const std::string& text) {
   return *address;
 }
 
+// A container that does not run yet has no IP address, but may have been promised an Ethernet address.
+void add_source(Request& request, const std::string& key, const std::string& text) {
+  if (const auto address = Ipv4::parse(text)) {
+    request.sources.push_back(*address);
+  } else if (const auto mac = Mac::parse(text)) {
+    if (mac->is_group())
+      refuse(fmt::format("option {}: {} is the address of a group", quote(key), mac->to_string()));
+    if (request.mac) refuse(fmt::format("option {} has more than one Ethernet address", quote(key)));
+    request.mac = *mac;
+  } else {
+    refuse(fmt::format("option {}: {} is neither an IPv4 nor an Ethernet address", quote(key), quote(text)));
+  }
+}
+
 struct Option {
   const char* key;
   void (*read)(Request& request, const std::string& key, const sdbus::Variant& value);
@@ -66,7 +80,7 @@ constexpr std::array kOptions{
                refuse(fmt::format("option {} is empty: leave it out to mean everybody", quote(key)));
              if (texts.size() > kMaxSources)
                refuse(fmt::format("option {} has more than {} addresses", quote(key), kMaxSources));
-             for (const auto& text : texts) request.sources.push_back(address_of(key, text));
+             for (const auto& text : texts) add_source(request, key, text);
            }},
     Option{"lifetime",
            [](Request& request, const std::string& key, const sdbus::Variant& value) {

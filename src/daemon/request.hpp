@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/ipv4.hpp"
+#include "core/mac.hpp"
 #include "hostnet/port.hpp"
 #include "state/lease.hpp"
 
@@ -28,6 +29,7 @@ struct Request {
   std::optional<Ipv4> gateway;
   std::optional<Ipv4> host_gateway;
   std::vector<Ipv4> sources;
+  std::optional<Mac> mac;  ///< Only from this Ethernet address; with sources, from both.
   state::Lifetime lifetime = state::Lifetime::descriptor;
   std::optional<std::chrono::seconds> timeout;
   std::string label;

@@ -1,6 +1,7 @@
 // Each path's way.
 #include "exposer/ahead.hpp"
 
+#include "exposer/helper.hpp"
 #include "exposer/native_ahead.hpp"
 #include "exposer/resolve.hpp"
 #include "exposer/select.hpp"
@@ -8,6 +9,8 @@
 #include "exposer/sidecar_plan.hpp"
 #include "exposer/ssh.hpp"
 #include "hostnet/error.hpp"
+
+#include <fmt/format.h>
 
 #include <utility>
 
@@ -42,6 +45,20 @@ class BySsh : public AheadLease {
   std::function<void(Ipv4)> serve_;
 };
 
+// By the container's Ethernet address, and by it alone: to narrow the door would take another authorisation.
+class ByHelper : public AheadLease {
+ public:
+  ByHelper(const ExposerOptions& options, const AheadRequest& request) {
+    mac = Mac::random();
+    const ExposeRequest wanted{
+        .target = Target::network(request.network), .ports = request.ports, .write_alias = false};
+    exposure = expose_to_mac(options, wanted, *mac);
+    gateway = exposure.gateway();
+  }
+
+  void started(const engine::Container& container, Deadline) override { check_mac(container); }
+};
+
 // For the exposers that know running containers only.
 class JustAfter : public AheadLease {
  public:
@@ -59,6 +76,13 @@ class JustAfter : public AheadLease {
 };
 
 }  // namespace
+
+void AheadLease::check_mac(const engine::Container& container) const {
+  if (mac && Mac::parse(endpoint_of(container).mac) != mac)
+    throw Error(
+        Errc::no_path,
+        fmt::format("the engine gave container {} another Ethernet address than asked for", container.name));
+}
 
 std::vector<Path> paths_to_try(const ExposerOptions& options) {
   std::vector<Path> paths;
@@ -79,8 +103,13 @@ std::unique_ptr<AheadLease> lease_ahead(Path path, const ExposerOptions& options
     case Path::ssh:
       return std::make_unique<BySsh>(options, request, deadline);
     default:
-      return std::make_unique<JustAfter>(with_deadline(options, path, deadline), request);
+      break;
   }
+  const auto by_path = with_deadline(options, path, deadline);
+  engine::Client client(engine::Address::find(options.engine));
+  if (bridge_will_come(client, client.network(request.network, deadline), deadline))
+    return std::make_unique<JustAfter>(by_path, request);
+  return std::make_unique<ByHelper>(by_path, request);
 }
 
 }  // namespace hostnet::exposer

@@ -7,8 +7,8 @@
 // and the door is for that one; once the container runs, the door is for its IP address as well, as any lease
 // for a container is. Podman makes the bridge of a network with its first container only, so that there may
 // be no interface yet on which a door could stand; but Podman starts a container in two steps, and between
-// them there are bridge and address: then the door is made. Whoever has no such way exposes when the
-// container has just been started.
+// them there are bridge and address: then the door is made. The helper makes a door for an Ethernet address
+// as well, and leaves it so. Whoever has no such way exposes when the container has just been started.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -43,6 +43,10 @@ class AheadLease {
   bool wants_init =
       false;          ///< Between create and start the engine's init is to be called, and initialised().
   Exposure exposure;  ///< Holds something once the path is ready.
+
+ protected:
+  /// @throws Error: no_path when the engine did not give the container the address that was asked for.
+  void check_mac(const engine::Container& container) const;
 };
 
 struct AheadRequest {

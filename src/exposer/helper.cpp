@@ -39,12 +39,11 @@ class HelperExposer : public Exposer {
     const auto deadline = Deadline::after(options_.deadline);
     clear_dead_tunnels(*store_, deadline);
     std::vector<Exposure> out;  // those made already are released when a later one fails
-    for (const auto& request : requests) out.push_back(expose_one(request, deadline));
+    for (const auto& request : requests) out.push_back(expose_one(request, std::nullopt, deadline));
     return out;
   }
 
- private:
-  Exposure expose_one(const ExposeRequest& request, Deadline deadline) {
+  Exposure expose_one(const ExposeRequest& request, std::optional<Mac> mac, Deadline deadline) {
     dbus::ExposeCall call;
     call.ports = checked_ports(request);
     for (const auto& port : call.ports)
@@ -62,6 +61,7 @@ class HelperExposer : public Exposer {
     call.gateway = resolved.gateways.front().to_string();
     if (resolved.gateways.size() > 1) call.host_gateway = resolved.gateways[1].to_string();
     for (const auto source : resolved.sources) call.sources.push_back(source.to_string());
+    if (mac) call.sources.push_back(mac->to_string());
     call.label = request.label;
     call.timeout = request.timeout;
     call.require_listener = request.require_listener;
@@ -93,6 +93,7 @@ class HelperExposer : public Exposer {
     return exposure;
   }
 
+ private:
   static state::TunnelRecord record_of(const ExposeRequest& request, const HelperLease& lease,
                                        const HelperLease::Settings& settings) {
     state::TunnelRecord record;
@@ -131,6 +132,10 @@ class HelperExposer : public Exposer {
 
 std::unique_ptr<Exposer> make_helper(const ExposerOptions& options) {
   return std::make_unique<HelperExposer>(options);
+}
+
+Exposure expose_to_mac(const ExposerOptions& options, const ExposeRequest& request, Mac mac) {
+  return HelperExposer(options).expose_one(request, mac, Deadline::after(options.deadline));
 }
 
 Probe probe_helper() {

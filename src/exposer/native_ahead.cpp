@@ -83,10 +83,7 @@ class NativeAhead : public AheadLease {
 
   void started(const engine::Container& container, Deadline deadline) override {
     const auto served = served_by(container);
-    if (mac && Mac::parse(endpoint_of(container).mac) != mac)
-      throw Error(Errc::no_path,
-                  fmt::format("the engine gave container {} another Ethernet address than asked for",
-                              container.name));
+    check_mac(container);
     // Podman takes a bridge away with its last container and makes another for the next: ours.
     if (exposure.state() != ExposureState::active) hold(served.target, {served.source}, deadline);
     // The ports are reachable by now. To narrow the door takes a walk through all of conntrack, some 25 ms,
@@ -152,15 +149,14 @@ class BetweenInitAndStart : public NativeAhead {
   }
 };
 
-// Podman's network of which there is no bridge, and of which one can be expected here.
+}  // namespace
+
 bool bridge_will_come(engine::Client& client, const engine::Network& network, Deadline deadline) {
   if (network.driver != "bridge" || network.bridge.empty() || interface_name_fault(network.bridge))
     return false;
   if (netlink::Rtnl().link(network.bridge)) return false;
   return client.is_podman(deadline) && !client.is_rootless(deadline);
 }
-
-}  // namespace
 
 std::unique_ptr<AheadLease> native_ahead(const ExposerOptions& options, const AheadRequest& request,
                                          Deadline deadline) {

@@ -1,4 +1,5 @@
 """Who may do what: real polkitd, real rules, users told apart by the bus."""
+import json
 import os
 import signal
 import time
@@ -25,6 +26,15 @@ class Authorisation(Helped):
         self.assertEqual(fetch(8088), "alice")
         self.assertIsNone(fetch(8088, "neighbour", seconds=0.5))
         self.assertEqual(alice.get(path=path, name="Sources"), ["198.18.0.2"])
+
+    def test_a_lease_for_one_ethernet_address_serves_no_other(self):
+        self.service("alice", 8088)
+        mac = json.loads(run("ip", "-n", "container", "-j", "link", "show", "eth0").stdout)[0]["address"]
+        alice = self.caller("alice")
+        path = alice.expose(self.bridge, 8088, sources=[mac])
+        self.assertEqual(fetch(8088), "alice")
+        self.assertIsNone(fetch(8088, "neighbour", seconds=0.5))
+        self.assertEqual(alice.get(path=path, name="Sources"), [mac])
 
     def test_without_a_rule_somebody_would_have_to_be_asked(self):
         self.service("bob", 8088)

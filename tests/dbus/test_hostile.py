@@ -55,6 +55,7 @@ class Hostile(Helped):
                 ("sources' type", self.bridge, (8088,), {"sources": "198.18.0.2"}, "type"),
                 ("no source", self.bridge, (8088,), {"sources": []}, "empty"),
                 ("many sources", self.bridge, (8088,), {"sources": ["198.18.0.2"] * 65}, "64"),
+                ("everybody's Ethernet address", self.bridge, (8088,), {"sources": ["ff:ff:ff:ff:ff:ff"]}, "group"),
                 ("source", self.bridge, (8088,), {"sources": ["198.18.0.2/0"]}, "IPv4"),
                 ("gateway", self.bridge, (8088,), {"gateway": "::1"}, "IPv4"),
                 ("lifetime", self.bridge, (8088,), {"lifetime": "process"}, "process"),

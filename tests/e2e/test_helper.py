@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 from harness import ALIAS, DockerWithSshd, HostCase, Lease, eventually, main, run
@@ -107,6 +108,16 @@ class Helper(HostCase):
                            env=self.user_env, check=False)
                 self.assertEqual(done.returncode, code, done.stderr)
                 self.assertFalse(self.has_alias("app"))
+
+    def test_the_library_s_containers(self):
+        programs = Path(tempfile.mkdtemp(prefix="hostnet-bin-"))
+        self.addCleanup(run, "rm", "-rf", programs)
+        programs.chmod(0o755)
+        for variable in ("GUIDE_HOST", "TC_HOSTNET_REAPER"):
+            run("cp", os.environ[variable], programs)
+        environment = self.user_env | {"TC_HOSTNET_REAPER": str(programs / "tc-hostnet-reaper")}
+        done = run(*bus_harness.as_user("alice"), programs / "guide_host", env=environment)
+        self.assertEqual(done.stdout, "helper: hello from 127.0.0.1\n")
 
     def test_without_a_shell_in_the_image_the_error_says_what_to_do(self):
         self.engine("exec", "app", "rm", "/bin/sh")

@@ -58,6 +58,24 @@ TEST_CASE("every option") {
   CHECK(request.watch_listener);
 }
 
+TEST_CASE("an Ethernet address among the sources") {
+  const auto sources = [](std::vector<std::string> texts) {
+    return Options{{"sources", sdbus::Variant(std::move(texts))}};
+  };
+  const auto alone = read_request(7, ports({1}), sources({"02:00:5E:10:00:ff"}));
+  CHECK(alone.mac == Mac::parse("02:00:5e:10:00:ff"));
+  CHECK(alone.sources.empty());
+  const auto both = read_request(7, ports({1}), sources({"10.0.0.2", "02:00:5e:10:00:ff"}));
+  CHECK(both.mac);
+  CHECK(both.sources.size() == 1);
+  const auto said = [&](std::vector<std::string> texts) {
+    return refusal(7, ports({1}), sources(std::move(texts)));
+  };
+  CHECK(said({"02:00:5e:10:00:ff", "02:00:5e:10:00:fe"}).find("more than one") != std::string::npos);
+  CHECK(said({"ff:ff:ff:ff:ff:ff"}).find("group") != std::string::npos);
+  CHECK(said({"02:00:5e:10:00"}).find("neither") != std::string::npos);
+}
+
 TEST_CASE("what is not understood is refused, by name") {
   for (const auto& key : option_keys())
     CHECK(refusal(7, ports({1}), {{key, sdbus::Variant(3.5)}}).find(key) != std::string::npos);
