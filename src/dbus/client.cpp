@@ -23,7 +23,7 @@ constexpr const char* kBusPath = "/org/freedesktop/DBus";
 constexpr std::chrono::minutes kPatience{10};
 
 struct CallError {
-  sd_bus_error error = SD_BUS_ERROR_NULL;
+  sd_bus_error error{};
   CallError() = default;
   CallError(const CallError&) = delete;
   CallError& operator=(const CallError&) = delete;

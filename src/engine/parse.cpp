@@ -119,8 +119,11 @@ Version parse_version(std::string_view text) {
 
 bool parse_is_rootless(std::string_view text) {
   const auto tree = parse_json(text);
-  bool rootless = false;
-  if (const auto options = JsonReader(tree).maybe("SecurityOptions"))
+  const JsonReader json(tree);
+  // Docker says it among the options, Podman by a field of its own.
+  const auto said = json.maybe("Rootless");
+  bool rootless = said && said->boolean();
+  if (const auto options = json.maybe("SecurityOptions"))
     options->each_element([&](const JsonReader& option) { rootless |= option.string() == "name=rootless"; });
   return rootless;
 }

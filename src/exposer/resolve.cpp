@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <net/if.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -86,6 +87,13 @@ void check_network_mode(const engine::Container& container) {
     refuse(fmt::format("shares the network of container {}",
                        quote(container.network_mode.substr(std::string_view("container:").size()))),
            "expose to that container instead");
+  for (const std::string_view user_mode : {"slirp4netns", "pasta"})
+    if (container.network_mode.starts_with(user_mode))
+      refuse(
+          fmt::format("is on {}, as rootless containers are by default: there is no bridge, and nobody else "
+                      "can be on that network",
+                      user_mode),
+          "start it on a bridge network: podman network create web && podman run --network web …");
 }
 
 Resolved Resolver::resolve(const Target& target, bool with_alias, bool force, Deadline deadline) {
@@ -144,7 +152,22 @@ Resolved Resolver::bridge(const std::string& name, bool force) {
   return out;
 }
 
+// A rootless engine has its bridges in a namespace of its own, under names that may be taken here by those of
+// another engine. Only one that somebody else started can be rootless, which spares the others the question.
+void Resolver::refuse_rootless(const std::string& whose, Deadline deadline) {
+  struct stat socket {};
+  if (::stat(client().address().socket.c_str(), &socket) != 0 || socket.st_uid == 0) return;
+  if (client().is_rootless(deadline))
+    throw Error(
+        Errc::no_path,
+        fmt::format("{} is of an engine that runs rootless: its bridges are in a network namespace of "
+                    "its own",
+                    whose),
+        "take the ssh path: --via ssh");
+}
+
 netlink::Link Resolver::local_bridge(const std::string& name, const std::string& whose, Deadline deadline) {
+  refuse_rootless(whose, deadline);
   auto link = rtnl_.link(name);
   if (link && link->kind == "bridge") return std::move(*link);
   if (!link && client().version(deadline).is_podman())
@@ -152,14 +175,13 @@ netlink::Link Resolver::local_bridge(const std::string& name, const std::string&
         Errc::no_path,
         fmt::format(
             "bridge {} of {} is not in this network namespace: Podman makes it with the first container, "
-            "or runs rootless or in a VM",
+            "or runs in a VM",
             quote(name), whose),
         "start a container on the network first");
   throw Error(
       Errc::no_path,
       fmt::format(
-          "bridge {} of {} is not in this network namespace: the engine runs rootless, in a VM or in a "
-          "container",
+          "bridge {} of {} is not in this network namespace: the engine runs in a VM or in a container",
           quote(name), whose),
       "run tc-hostnet where the engine's bridges are");
 }

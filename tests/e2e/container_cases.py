@@ -401,12 +401,12 @@ class Containers:
         first = Driver(self.env)
         self.addCleanup(first.close)
         one = first("start", **{"as": "r", "cmd": ["sleep", "600"], "reuse": True, "env": {"A": "1"}})
-        self.addCleanup(self.engine.attempt, "rm", "-f", one["id"])
+        self.addCleanup(self.engine.attempt, *self.engine.rm, one["id"])
         first.close()
         self.start(reuse=True, env={"A": "1"})
         self.assertEqual(self.started["id"], one["id"])
         self.start(reuse=True, env={"A": "2"})
-        self.addCleanup(self.engine.attempt, "rm", "-f", self.started["id"])
+        self.addCleanup(self.engine.attempt, *self.engine.rm, self.started["id"])
         self.assertNotEqual(self.started["id"], one["id"])
 
     def test_after_it_is_gone(self):
@@ -478,7 +478,7 @@ class Errors:
 
     def test_what_the_engine_refuses(self):
         self.engine("run", "-d", "--name", "taken", IMAGE, "sleep", "600")
-        self.addCleanup(self.engine.attempt, "rm", "-f", "taken")
+        self.addCleanup(self.engine.attempt, *self.engine.rm, "taken")
         port = str(self.hello())
         for path in ("native", "ssh"):
             self.refused("conflict", "create: ", name="taken", host_ports=[port], path=path, network="fresh")

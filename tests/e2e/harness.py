@@ -77,6 +77,8 @@ class Engine:
     """An engine in this program's own namespaces. `command` is how its own command line is called."""
 
     images = ("alpine",)
+    # What ends and removes a container at once.
+    rm = ("rm", "-f")
 
     def __init__(self, starter):
         self.starter = SUPPORT / starter
@@ -139,6 +141,8 @@ class Docker(Engine):
 
 
 class Podman(Engine):
+    rm = ("rm", "-f", "-t", "0")
+
     def __init__(self):
         super().__init__("own-podman")
         # netavark makes its chains for the first container with a published port, and leaves them.
@@ -156,6 +160,28 @@ class Podman(Engine):
     def env(self):
         return os.environ | {"CONTAINERS_CONF": str(self.dir / "containers.conf"),
                              "CONTAINERS_STORAGE_CONF": str(self.dir / "storage.conf")}
+
+
+class RootlessPodmanWithSshd(Engine):
+    """Of user alice, who is not root."""
+
+    images = ("alpine", "sshd")
+    rm = Podman.rm
+
+    def __init__(self):
+        super().__init__("own-rootless-podman")
+
+    @property
+    def socket(self):
+        return self.dir / "podman.sock"
+
+    @property
+    def command(self):
+        return [self.dir / "bin/podman"]
+
+    @property
+    def env(self):
+        return dict(os.environ)
 
 
 class DockerWithSshd(Docker):
@@ -320,7 +346,7 @@ class HostCase(unittest.TestCase):
         return self.engine("network", "inspect", "-f", "{{(index .IPAM.Config 0).Gateway}}", network)
 
     def container(self, name, *options, image=IMAGE, command=("sleep", "600")):
-        self.addCleanup(self.engine.attempt, "rm", "-f", name)
+        self.addCleanup(self.engine.attempt, *self.engine.rm, name)
         self.engine("run", "-d", "--name", name, *options, image, *command)
         return name
 

@@ -55,7 +55,7 @@ class ContainersTests:
         if command:
             arguments["command"] = command
         identity = self.call("create", **arguments)
-        self.addCleanup(self.engine.attempt, "rm", "-f", "-v", identity)
+        self.addCleanup(self.engine.attempt, *self.engine.rm, "-v", identity)
         return identity
 
     def started(self, *command, **spec):
@@ -110,7 +110,7 @@ class ContainersTests:
 
     def test_remove_ends_what_runs_at_once_and_takes_its_volumes(self):
         identity = self.engine("run", "-d", "-v", "/data", harness.IMAGE, "sleep", "600").splitlines()[-1]
-        self.addCleanup(self.engine.attempt, "rm", "-f", identity)
+        self.addCleanup(self.engine.attempt, *self.engine.rm, identity)
         self.assertEqual(len(self.engine("volume", "ls", "-q").splitlines()), 1)
         begun = time.monotonic()
         self.assertTrue(self.call("remove", id=identity))

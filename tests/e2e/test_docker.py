@@ -298,7 +298,7 @@ class Alias(DockerCase):
                 self.expose_or_refuse("--network", "web")
                 self.assertEqual(victim.read_text(), "mine\n")
                 self.assertEqual(self.leases(), [])
-                self.engine("rm", "-f", name)
+                self.engine(*self.engine.rm, name)
 
     def expose_or_refuse(self, *target):
         """Whichever it does, it does in a sound way; what it wrote is for the caller to see."""

@@ -169,12 +169,12 @@ class Engine(LifecycleCase):
                 self.engine("kill", "brief")
                 self.assertEqual(self.ended(lease), "its container has stopped")
                 self.nothing_is_left()
-                self.engine("rm", "-f", "brief")
+                self.engine(*self.engine.rm, "brief")
 
     def test_the_container_is_removed(self):
         self.container("brief", "--network", "web")
         self.detach(8088, "--container", "brief")
-        self.engine("rm", "-f", "brief")
+        self.engine(*self.engine.rm, "brief")
         self.assertTrue(eventually(lambda: not self.leases(), timeout=15), "the lease did not end")
         self.nothing_is_left()
 
@@ -182,14 +182,14 @@ class Engine(LifecycleCase):
         self.container("brief", "--network", "web")
         self.detach(8088, "--container", "brief")
         os.kill(self.leases()[0]["owner"]["pid"], signal.SIGKILL)
-        self.engine("rm", "-f", "brief")
+        self.engine(*self.engine.rm, "brief")
         self.tc_hostnet("list")
         self.nothing_is_left()
 
     def test_a_container_of_an_exposed_network_stops(self):
         self.container("brief", "--network", "web")
         self.expose(8088, "--network", "web")
-        self.engine("rm", "-f", "brief")
+        self.engine(*self.engine.rm, "brief")
         time.sleep(1)
         self.reaches("app", HELLO)
         self.assertEqual(len(self.leases()), 1)

@@ -25,7 +25,7 @@ class DockerReach(Reach, SshCase):
     def test_a_container_on_two_networks(self):
         self.network("second")
         self.engine("network", "connect", "second", "app")
-        self.addCleanup(self.engine.attempt, "rm", "-f", "app")  # before the network goes
+        self.addCleanup(self.engine.attempt, *self.engine.rm, "app")  # before the network goes
         self.expose_by_ssh(self.port, "--container", "app")
         self.reaches("app", HELLO, port=self.port)
 

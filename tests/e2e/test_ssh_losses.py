@@ -74,7 +74,7 @@ class Sidecars(SshCase):
         self.assertNotIn(orphan, self.sidecars())
         self.assertEqual(len(self.sidecars()), 1)
         # The line in the hosts file was known to the record alone.
-        self.engine("rm", "-f", "app")
+        self.engine(*self.engine.rm, "app")
 
     def test_killed_at_any_moment_of_setting_up(self):
         for delay in range(0, 1000, 125):

@@ -74,6 +74,7 @@ struct EngineFacts {
   Seen<engine::Address> address;
   Seen<bool> answers;             ///< To a ping; tried only where there is an address.
   Seen<engine::Version> version;  ///< Asked only of one that answers. Podman's can take seconds to tell.
+  bool rootless = false;          ///< It says so itself.
 };
 
 /// One bridge by which containers may reach the host.

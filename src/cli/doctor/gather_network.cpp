@@ -71,8 +71,11 @@ EngineFacts gather_engine(const std::optional<Target>& target, const std::string
     engine::Client(*facts.address).ping(engine_deadline());
     return true;
   });
-  if (facts.answers)
-    facts.version = see([&] { return engine::Client(*facts.address).version(engine_deadline()); });
+  if (!facts.answers) return facts;
+  facts.version = see([&] { return engine::Client(*facts.address).version(engine_deadline()); });
+  facts.rootless = see([&] {
+                     return engine::Client(*facts.address).is_rootless(engine_deadline());
+                   }).value.value_or(false);
   return facts;
 }
 

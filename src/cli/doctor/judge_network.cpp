@@ -11,8 +11,6 @@
 namespace hostnet::cli::doctor {
 namespace {
 
-bool is_rootless(const engine::Address& address) { return address.socket.starts_with("/run/user/"); }
-
 bool is_podman(const EngineFacts& engine) { return engine.version && engine.version->is_podman(); }
 
 std::string gateways_text(const std::vector<Ipv4>& list) {
@@ -36,7 +34,7 @@ Check judge_bridge(const BridgeFacts& facts, const EngineFacts& engine) {
     return check;
   }
   const auto& error = *facts.resolved.error;
-  if (!facts.asked && !facts.here && is_podman(engine) && !is_rootless(*engine.address)) {
+  if (!facts.asked && !facts.here && is_podman(engine) && !engine.rootless) {
     check.finding =
         fmt::format("{}: bridge {} is not there; Podman makes it for the network's first container",
                     facts.whose, facts.interface);
@@ -76,10 +74,12 @@ Check judge_engine(const EngineFacts& facts) {
             "see whether it is overloaded: docker version"};
   const auto what = fmt::format("{} {} at {} ({})", facts.version->product, facts.version->version,
                                 facts.address->socket, facts.address->from);
-  if (!is_rootless(*facts.address)) return {.name = "engine", .finding = what};
+  if (!facts.rootless) return {.name = "engine", .finding = what};
   return {"engine", Status::warn,
-          what + " looks rootless: its bridges are in a network namespace of its own, out of reach from here",
-          "use the system's engine: DOCKER_HOST=unix:///run/docker.sock"};
+          what +
+              " runs rootless: its bridges are in a network namespace of its own, so only the ssh path leads "
+              "there",
+          "for the native path, use the system's engine: DOCKER_HOST=unix:///run/docker.sock"};
 }
 
 std::vector<Check> judge_bridges(const std::vector<BridgeFacts>& facts, const EngineFacts& engine) {

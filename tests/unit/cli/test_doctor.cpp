@@ -189,7 +189,7 @@ TEST_CASE("xtables lock") {
 TEST_CASE("engine: there, rootless, absent; and absent where the target needs one") {
   CHECK(judge_engine(docker()).finding == "Docker Engine 20.10.24 at /run/docker.sock (default)");
   auto rootless = docker();
-  rootless.address.value->socket = "/run/user/1000/docker.sock";
+  rootless.rootless = true;
   CHECK(judge_engine(rootless).status == Status::warn);
   CHECK(says(judge_engine(rootless), "rootless"));
   check_form(judge_engine(rootless));
@@ -249,7 +249,7 @@ TEST_CASE("a network of Podman's has no bridge before its first container, and t
   facts.asked = true;
   CHECK(judge_bridges({facts}, podman).front().status == Status::fail);
   facts.asked = false;
-  podman.address.value->socket = "/run/user/1000/podman/podman.sock";
+  podman.rootless = true;
   CHECK(judge_bridges({facts}, podman).front().status == Status::warn);
 }
 

@@ -438,5 +438,7 @@ TEST_CASE("whether an engine is rootless") {
   CHECK(parse_is_rootless(R"({"SecurityOptions":["name=seccomp,profile=default","name=rootless"]})"));
   CHECK_FALSE(parse_is_rootless(R"({"SecurityOptions":["name=seccomp,profile=default"]})"));
   CHECK_FALSE(parse_is_rootless(R"({"SecurityOptions":null})"));
+  CHECK(parse_is_rootless(R"({"SecurityOptions":["name=seccomp,profile=default"],"Rootless":true})"));
+  CHECK_FALSE(parse_is_rootless(R"({"Rootless":false})"));
   CHECK_THROWS_AS(parse_is_rootless("[]"), Error);
 }
