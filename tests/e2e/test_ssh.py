@@ -1,9 +1,33 @@
 #!/usr/bin/python3
 """The ssh path against a real Docker Engine and a real sshd: reach, alias, ownership, what is refused, what is seen."""
 import json
+import subprocess
 
 from harness import ALIAS, DockerWithSshd, eventually, main, run
 from ssh_cases import HELLO, Reach, SshCase, UnixService, free_port
+
+
+SIDECAR = "testcontainers/sshd:1.3.0"
+
+
+class Registry:
+    """A registry of images on a port of 127.0.0.1, which Docker speaks HTTP to."""
+
+    def __init__(self, folder):
+        self.address = f"127.0.0.1:{free_port()}"
+        folder.mkdir()
+        config = folder / "config.yml"
+        config.write_text(json.dumps({"version": 0.1, "storage": {"filesystem": {"rootdirectory": str(folder)}},
+                                      "http": {"addr": self.address}}))
+        self.process = subprocess.Popen(["docker-registry", "serve", config], stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+        if not eventually(lambda: run("curl", "-sf", "-m", "1", f"http://{self.address}/v2/", check=False).returncode == 0):
+            self.close()
+            raise AssertionError("the registry does not answer")
+
+    def close(self):
+        self.process.kill()
+        self.process.wait(10)
 
 
 class DockerReach(Reach, SshCase):
@@ -38,6 +62,22 @@ class DockerReach(Reach, SshCase):
         done = self.tc_hostnet("expose", f"{path}:8080", "--container", "app", "--detach")
         self.assertIn("the native path leads to ports only", done.stderr)
         self.reaches("app", HELLO, port=8080)
+
+    def test_an_image_that_is_not_here_is_pulled(self):
+        registry = Registry(self.engine.dir / "registry")
+        self.addCleanup(registry.close)
+        image = f"{registry.address}/{SIDECAR}"
+        self.engine("tag", SIDECAR, image)
+        self.addCleanup(self.engine.attempt, "rmi", image)
+        self.engine("push", image)
+        self.engine("rmi", image)
+        environment = self.env | {"TESTCONTAINERS_HUB_IMAGE_NAME_PREFIX": registry.address}
+        begun = ["expose", str(self.port), "--container", "app", "--via", "ssh", "--detach"]
+        done = self.tc_hostnet(*begun, env=environment)
+        self.addCleanup(self.tc_hostnet, "release", "--all")
+        self.assertIn(image, done.stderr)
+        self.assertEqual(self.engine.inspect(self.sidecar(), "{{.Config.Image}}"), image)
+        self.reaches("app", HELLO, port=self.port)
 
     def test_the_sidecar_lets_nobody_in(self):
         lease = self.expose_by_ssh(self.port, "--container", "app")
