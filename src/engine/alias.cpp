@@ -148,4 +148,13 @@ void remove_alias(const AliasRecord& record, std::string_view lease) {
   }
 }
 
+bool may_remove_alias(const AliasRecord& record) {
+  try {
+    hold_container_hosts(record.pid, record.pid_start);
+  } catch (const Error& error) {
+    return error.code() != Errc::not_authorised;
+  }
+  return true;
+}
+
 }  // namespace hostnet::engine

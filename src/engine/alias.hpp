@@ -84,4 +84,8 @@ Error already_defined(std::string_view alias, std::string_view container, const 
 /// Error.
 void remove_alias(const AliasRecord& record, std::string_view lease);
 
+/// Whether this process is allowed to: the daemon, for one, may not look into containers. True as well when
+/// there is nothing to remove any more.
+bool may_remove_alias(const AliasRecord& record);
+
 }  // namespace hostnet::engine

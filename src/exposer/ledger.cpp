@@ -100,6 +100,11 @@ std::vector<Ended> Ledger::reap(const state::Journal& journal, Holdings& left, D
   auto ended = without_bridge(left, executor_.rtnl());
   auto orphans = without_owner(left, folder_, watched);
   ended.insert(ended.end(), std::make_move_iterator(orphans.begin()), std::make_move_iterator(orphans.end()));
+  // Whoever cannot tidy the containers' hosts files leaves the whole lease to somebody who can.
+  std::erase_if(ended, [&](const Ended& one) {
+    const auto* const lease = left.lease(one.lease);
+    return lease != nullptr && !std::ranges::all_of(lease->aliases, engine::may_remove_alias);
+  });
   if (ended.empty()) return ended;
   for (const auto& one : ended) log::info("lease {} ends: {}", one.lease, one.reason);
   remove(journal, left, ids_of(ended), deadline);

@@ -50,6 +50,17 @@ class Owner(LifecycleCase):
         self.nothing_is_left()
         self.reaches_nothing("app", name=self.gateway("web"))
 
+    def test_what_somebody_cannot_finish_is_left_to_who_can(self):
+        lease = self.expose(8088, "--container", "app")
+        lease.end(signal.SIGKILL)
+        # With the capabilities of the helper's daemon, which may not look into containers.
+        run("setpriv", "--bounding-set=-all,+net_admin,+net_raw", "--inh-caps=-all", "--no-new-privs", self.program, "list",
+            env=self.env)
+        self.assertTrue(self.has_alias("app"))
+        self.assertEqual([one["id"] for one in self.leases()], [])  # by looking, we have finished it
+        self.nothing_is_left()
+        self.assertFalse(self.has_alias("app"))
+
     def test_killed_in_the_background(self):
         self.detach(8088, "--network", "web")
         os.kill(self.leases()[0]["owner"]["pid"], signal.SIGKILL)
