@@ -1,0 +1,176 @@
+#!/usr/bin/python3
+"""The firewalls that people have, run for real: ufw, firewalld, and rules restored from a file. An exposure works through
+whatever they do, and leaves their rules as they were."""
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from harness import HostCase, eventually, main, output, run, snapshot
+
+GATEWAY = "198.18.0.1"
+HELLO = "hello from 127.0.0.1\n"
+BUS = """<busconfig><type>system</type><auth>EXTERNAL</auth><listen>unix:path={}</listen><policy context="default">
+<allow user="*"/><allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/></policy></busconfig>"""
+
+
+def own_copy(folder):
+    """What is changed below this folder is changed for this test alone: the mount namespace is its own."""
+    copy = Path(tempfile.mkdtemp(prefix="hostnet-etc-"))
+    shutil.copytree(folder, copy, dirs_exist_ok=True, symlinks=True)
+    run("mount", "--bind", copy, folder)
+    return copy
+
+
+class FirewallCase(HostCase):
+    """One bridge with one container, both of them made by hand. A firewall that was there and has ended leaves its own
+    chains; what counts is that it looks the same before an exposure and after."""
+
+    def leaves_all_as_it_was(self, before):
+        pass
+
+    @contextlib.contextmanager
+    def exposed(self):
+        before = snapshot()
+        lease = self.expose(8088, "--bridge", "br-test")
+        self.assertEqual(self.fetch(), HELLO)
+        yield
+        self.assertEqual(lease.end()[0], 0)
+        self.assertIsNone(self.fetch(0.5))
+        self.assertEqual(snapshot(), before)
+
+    def setUp(self):
+        super().setUp()
+        run("ip", "link", "add", "br-test", "type", "bridge")
+        self.addCleanup(run, "ip", "link", "del", "br-test")
+        run("ip", "address", "add", f"{GATEWAY}/24", "dev", "br-test")
+        run("ip", "link", "set", "br-test", "up")
+        run("ip", "netns", "add", "container")
+        self.addCleanup(run, "ip", "netns", "del", "container")
+        run("ip", "link", "add", "v-container", "type", "veth", "peer", "name", "eth0", "netns", "container")
+        run("ip", "link", "set", "v-container", "master", "br-test", "up")
+        for command in (["address", "add", "198.18.0.2/24", "dev", "eth0"], ["link", "set", "eth0", "up"],
+                        ["route", "add", "default", "via", GATEWAY]):
+            run("ip", "-n", "container", *command)
+        self.service(8088, HELLO)
+
+    def fetch(self, seconds=2):
+        done = run("ip", "netns", "exec", "container", "curl", "-s", "-m", seconds, f"http://{GATEWAY}:8088/", check=False)
+        return done.stdout if done.returncode == 0 else None
+
+    def serves(self):
+        """Now, or within the second that putting rules back may take."""
+        self.assertTrue(eventually(lambda: self.fetch(0.5) == HELLO, 2), "nothing is served")
+
+
+class Ufw(FirewallCase):
+    def setUp(self):
+        super().setUp()
+        for folder in ("/etc/ufw", "/etc/default"):
+            copy = own_copy(folder)
+            self.addCleanup(shutil.rmtree, copy)
+            self.addCleanup(run, "umount", folder)
+        defaults = Path("/etc/default/ufw")
+        defaults.write_text(defaults.read_text().replace("IPV6=yes", "IPV6=no"))
+        self.addCleanup(run, "ufw", "disable")
+        run("ufw", "--force", "enable")
+        self.assertIn("deny (incoming)", output("ufw", "status", "verbose"))
+
+    def test_deny_incoming(self):
+        self.assertIsNone(self.fetch(0.5))
+        with self.exposed():
+            run("ufw", "reload")
+            self.serves()
+            run("ufw", "disable")
+            self.serves()
+            run("ufw", "--force", "enable")
+            self.serves()
+
+    def test_its_own_rules_still_hold(self):
+        self.service(9099, "another\n", address=GATEWAY)
+        with self.exposed():
+            done = run("ip", "netns", "exec", "container", "curl", "-s", "-m", "0.5", f"http://{GATEWAY}:9099/", check=False)
+            self.assertNotEqual(done.returncode, 0)
+
+
+class Firewalld(FirewallCase):
+    def setUp(self):
+        super().setUp()
+        copy = own_copy("/etc/firewalld")
+        self.addCleanup(shutil.rmtree, copy)
+        self.addCleanup(run, "umount", "/etc/firewalld")
+        folder = Path(tempfile.mkdtemp(prefix="hostnet-firewalld-"))
+        self.addCleanup(shutil.rmtree, folder)
+        (folder / "bus.conf").write_text(BUS.format(folder / "bus"))
+        self.bus_env = os.environ | {"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={folder / 'bus'}"}
+        self.background("dbus-daemon", f"--config-file={folder / 'bus.conf'}", "--nofork", "--nopidfile")
+        self.assertTrue(eventually((folder / "bus").exists))
+        self.firewalld = self.start_firewalld()
+
+    def background(self, *command):
+        process = subprocess.Popen(command, env=self.bus_env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+
+        def end():
+            process.terminate()
+            process.wait(20)
+        self.addCleanup(end)
+        return process
+
+    def start_firewalld(self):
+        process = self.background("firewalld", "--nofork", "--nopid", "--system-config", "/etc/firewalld")
+        self.assertTrue(eventually(lambda: self.command("--state", check=False).stdout == "running\n", 20))
+        return process
+
+    def command(self, *arguments, **options):
+        return run("firewall-cmd", *arguments, env=self.bus_env, **options)
+
+    def test_reload_panic_and_restart(self):
+        self.assertIsNone(self.fetch(0.5))
+        with self.exposed():
+            self.command("--reload")
+            self.serves()
+            self.command("--panic-on")
+            self.assertIsNone(self.fetch(0.5))
+            self.command("--panic-off")
+            self.serves()
+            self.firewalld.terminate()
+            self.firewalld.wait(20)
+            self.serves()
+            self.start_firewalld()
+            self.serves()
+
+
+class Restored(FirewallCase):
+    """As netfilter-persistent and many an own script do it."""
+
+    def test_rules_of_before_are_restored(self):
+        for kind in ("legacy", "nft"):
+            with self.subTest(kind):
+                run(f"iptables-{kind}", "-A", "INPUT", "-p", "tcp", "--dport", "22", "-j", "ACCEPT")
+                self.addCleanup(run, f"iptables-{kind}", "-D", "INPUT", "-p", "tcp", "--dport", "22", "-j", "ACCEPT")
+                saved = output(f"iptables-{kind}-save") + "\n"
+                run(f"iptables-{kind}-restore", stdin=saved)  # which makes chains of its own when it is first used
+                with self.exposed():
+                    run(f"iptables-{kind}-restore", stdin=saved)
+                    self.serves()
+
+    def test_our_own_rules_are_restored_after_our_end(self):
+        before = snapshot()
+        lease = self.expose(8088, "--bridge", "br-test")
+        saved = {kind: output(f"iptables-{kind}-save") + "\n" for kind in ("legacy", "nft")}
+        self.assertEqual(lease.end()[0], 0)
+        for kind, rules in saved.items():
+            run(f"iptables-{kind}-restore", stdin=rules)
+        # They lead nowhere, as route_localnet is off; and they go with the next use.
+        self.assertIsNone(self.fetch(0.5))
+        lease = self.expose(8088, "--bridge", "br-test")
+        self.assertEqual(self.fetch(), HELLO)
+        self.assertEqual(lease.end()[0], 0)
+        self.assertEqual(snapshot(), before)
+
+
+if __name__ == "__main__":
+    main()
