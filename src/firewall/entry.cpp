@@ -129,6 +129,13 @@ void add_dnat_state(Blob& blob, const DnatState& state) {
   blob.add_match("conntrack", 3, match);
 }
 
+void add_reply(Blob& blob) {
+  xt_conntrack_mtinfo3 match{};
+  match.match_flags = XT_CONNTRACK_DIRECTION;
+  match.invert_flags = XT_CONNTRACK_DIRECTION;  // the direction of the flag alone is the original one
+  blob.add_match("conntrack", 3, match);
+}
+
 void add_comment(Blob& blob, const std::string& comment) {
   xt_comment_info match{};
   if (comment.size() >= sizeof match.comment)
@@ -149,6 +156,7 @@ void add_verdict(Blob& blob, const Verdict& verdict) {
   }
   const char* const name = verdict.kind == Verdict::Kind::drop     ? "DROP"
                            : verdict.kind == Verdict::Kind::accept ? "ACCEPT"
+                           : verdict.kind == Verdict::Kind::leave  ? "RETURN"
                                                                    : verdict.chain.c_str();
   const int standard_verdict = 0;  // libiptc puts the real one here, by the name
   blob.add_target(name, 0, standard_verdict);
@@ -162,6 +170,7 @@ Entry encode(const Rule& rule) {
   if (rule.source_mac) add_mac_match(blob, *rule.source_mac);
   if (rule.protocol) add_port_match(blob, *rule.protocol, rule.destination_port);
   if (rule.dnat_state) add_dnat_state(blob, *rule.dnat_state);
+  if (rule.reply) add_reply(blob);
   if (!rule.comment.empty()) add_comment(blob, rule.comment);
   add_verdict(blob, rule.verdict);
   return Entry(blob.finish(ip));

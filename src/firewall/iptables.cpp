@@ -109,6 +109,7 @@ class Edit {
     const char* const target = rule.verdict.kind == Verdict::Kind::dnat     ? "DNAT"
                                : rule.verdict.kind == Verdict::Kind::drop   ? "DROP"
                                : rule.verdict.kind == Verdict::Kind::accept ? "ACCEPT"
+                               : rule.verdict.kind == Verdict::Kind::leave  ? "RETURN"
                                                                             : rule.verdict.chain.c_str();
     return signature(*entry.get(), target);
   }

@@ -52,7 +52,10 @@ TablePlan input_guard(std::span<const Guard> guards) {
                             .comment = bridge_comment(guard.bridge),
                             .verdict = {Verdict::Kind::accept, {}, {}}});
   }
-  if (!guards.empty()) plan.rules.push_back({.comment = "tc-hostnet:guard", .verdict = drop()});
+  if (guards.empty()) return plan;
+  plan.rules.push_back(
+      {.reply = true, .comment = "tc-hostnet:guard", .verdict = {Verdict::Kind::leave, {}, {}}});
+  plan.rules.push_back({.comment = "tc-hostnet:guard", .verdict = drop()});
   return plan;
 }
 
@@ -131,6 +134,7 @@ std::string to_iptables(const Rule& rule) {
     if (const auto original = rule.dnat_state->original_destination)
       add("--ctorigdst {}", original->to_string());
   }
+  if (rule.reply) add("-m conntrack --ctdir REPLY");
   if (!rule.comment.empty()) add("-m comment --comment \"{}\"", rule.comment);
   switch (rule.verdict.kind) {
     case Verdict::Kind::drop:
@@ -138,6 +142,9 @@ std::string to_iptables(const Rule& rule) {
       break;
     case Verdict::Kind::accept:
       add("-j ACCEPT");
+      break;
+    case Verdict::Kind::leave:
+      add("-j RETURN");
       break;
     case Verdict::Kind::jump:
       add("-j {}", rule.verdict.chain);

@@ -3,10 +3,11 @@
 // route_localnet on a bridge turns every service on 127.0.0.0/8 into one that the bridge's containers can
 // reach. The plan therefore has two halves. The *guard* of a bridge drops whatever comes from it for, or with
 // a source in, 127.0.0.0/8 before routing (raw), drops on INPUT what reached loopback by any way other than a
-// DNAT of a gateway address (filter), and keeps frames with a loopback source off the bridge (mangle). The
-// *doors* are the exceptions: DNAT of gateway:port to 127.0.0.1:port (nat), for one source or for all of the
-// bridge. A packet passes the guard only through a door, because only a door rewrites its destination after
-// the raw drop.
+// DNAT of a gateway address (filter; answers to what this host itself has asked pass, as those from the ports
+// that dockerd publishes on 127.0.0.1 without a proxy), and keeps frames with a loopback source off the
+// bridge (mangle). The *doors* are the exceptions: DNAT of gateway:port to 127.0.0.1:port (nat), for one
+// source or for all of the bridge. A packet passes the guard only through a door, because only a door
+// rewrites its destination after the raw drop.
 //
 // Whoever applies a plan must put the guard in before the doors, and the sysctl last; and the reverse way
 // out. exposer/transition.hpp has that order.
@@ -61,10 +62,10 @@ struct DnatState {
 };
 
 struct Verdict {
-  enum class Kind { drop, accept, jump, dnat };
-  Kind kind = Kind::drop;
-  std::string chain;  ///< For jump.
-  Endpoint to;        ///< For dnat.
+  enum class Kind { drop, accept, jump, dnat, leave };
+  Kind kind = Kind::drop;  ///< `leave` is back to the chain that jumped here: RETURN.
+  std::string chain;       ///< For jump.
+  Endpoint to;             ///< For dnat.
   bool operator==(const Verdict&) const = default;
 };
 
@@ -78,6 +79,7 @@ struct Rule {
   std::optional<Protocol> protocol;
   std::uint16_t destination_port = 0;  ///< With `protocol` only.
   std::optional<DnatState> dnat_state;
+  bool reply = false;   ///< Only what answers the first packet of its connection: `--ctdir REPLY`.
   std::string comment;  ///< At most 255 bytes, as the kernel's xt_comment allows.
   Verdict verdict;
   bool operator==(const Rule&) const = default;

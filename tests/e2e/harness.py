@@ -90,8 +90,10 @@ class Engine:
             self.close()
             raise
 
+    options = ()  # for the engine
+
     def start(self):
-        run(self.starter, self.dir)
+        run(self.starter, self.dir, *self.options)
 
     def stop(self):
         run(self.starter, "--stop", self.dir)

@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from harness import ALIAS, Docker, HostCase, eventually, main, run
+from harness import ALIAS, Docker, HostCase, eventually, main, route_localnet, run
 
 HELLO = "hello from 127.0.0.1\n"
 
@@ -62,6 +62,16 @@ class Networks(DockerCase):
         self.container("app", "--network", "web")
         self.assertEqual(self.expose(8088, "--network", "web").ready["interface"], "br-mine")
         self.reaches("app", HELLO)
+
+    def test_a_network_whose_containers_may_not_talk_to_each_other(self):
+        self.network("apart", "-o", "com.docker.network.bridge.enable_icc=false")
+        self.container("app", "--network", "apart")
+        self.container("other", "--network", "apart")
+        lease = self.expose(8088, "--container", "app")
+        self.reaches("app", HELLO)
+        self.reaches_nothing("other", name=self.gateway("apart"))
+        self.assertEqual(lease.end()[0], 0)
+        self.reaches_nothing("app", name=self.gateway("apart"))
 
     def test_an_internal_network(self):
         self.network("inner", "--internal")
@@ -311,6 +321,37 @@ class Alias(DockerCase):
 
 def lease_ended(lease):
     return f'{{"event":"ended","lease":"{lease.id}","reason":"released","schema":1,"state":"released"}}\n'
+
+
+class DockerWithoutProxy(Docker):
+    options = ("--userland-proxy=false",)
+
+
+class WithoutProxy(HostCase):
+    """dockerd then sets route_localnet itself, on the bridges whose containers publish ports, and needs it."""
+
+    engine_type = DockerWithoutProxy
+
+    def setUp(self):
+        super().setUp()
+        self.service(8088, HELLO)
+        self.network("web")
+        self.container("app", "--network", "web", "-p", "127.0.0.1:18080:80",
+                       command=("sh", "-c", "mkdir /www; echo inside >/www/index.html; exec httpd -f -p 80 -h /www"))
+
+    def test_its_setting_stays_and_so_do_its_ports(self):
+        bridge = "br-" + self.engine("network", "inspect", "-f", "{{.Id}}", "web")[:12]
+        inside = lambda: run("curl", "-s", "-m", "3", "http://127.0.0.1:18080/", check=False).stdout
+        self.assertEqual(route_localnet()[bridge], "1")
+        self.assertTrue(eventually(lambda: inside() == "inside\n"))
+        # On its bridges everything local is open without us, but for the exposed port's guard.
+        lease = self.expose(8088, "--network", "web")
+        self.reaches("app", HELLO)
+        self.assertEqual(inside(), "inside\n")
+        self.assertEqual(lease.end()[0], 0)
+        self.assertEqual(route_localnet()[bridge], "1")
+        self.assertEqual(inside(), "inside\n")
+        self.reaches_nothing("app", name=self.gateway("web"))
 
 
 if __name__ == "__main__":

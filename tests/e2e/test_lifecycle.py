@@ -189,6 +189,19 @@ class Engine(LifecycleCase):
         self.assertTrue(eventually(lambda: not self.leases(), timeout=15), "the lease did not end")
         self.nothing_is_left()
 
+    def test_the_container_is_restarted(self):
+        """A lease for the container ends, for it may come back with another address; a lease for its network goes on, and
+        the name is there again."""
+        self.container("brief", "--network", "web")
+        mine = self.expose(8088, "--container", "brief")
+        self.engine("restart", "-t", "0", "brief")
+        self.assertEqual(self.ended(mine), "its container has stopped")
+        self.expose(8088, "--network", "web")
+        self.reaches("brief", HELLO)
+        self.engine("restart", "-t", "0", "brief")
+        self.reaches("brief", HELLO, name=self.gateway("web"))
+        self.assertEqual(len(self.leases()), 1)
+
     def test_the_container_stopped_while_nobody_looked(self):
         self.container("brief", "--network", "web")
         self.detach(8088, "--container", "brief")

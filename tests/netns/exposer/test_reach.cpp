@@ -29,6 +29,26 @@ TEST_CASE("a service on 127.0.0.1:8088 is fetched from the container at the gate
   CHECK(bed.changes() == "");
 }
 
+// As dockerd without its proxy publishes a container's port on 127.0.0.1.
+TEST_CASE("what the host asks of a container from 127.0.0.1 is answered, with a lease as without") {
+  Testbed bed;
+  exec("sysctl -qw net.ipv4.conf.br0.route_localnet=1");
+  exec("iptables-legacy -t nat -A OUTPUT -d 127.0.0.1 -p tcp --dport 18080 -j DNAT --to 198.18.0.2:80");
+  exec("iptables-legacy -t nat -A POSTROUTING -o br0 -s 127.0.0.0/8 -j MASQUERADE");
+  bed.remember();
+  const Service inside(bed.container.run([] { return listen_on({ip("198.18.0.2"), 80}); }), "inside");
+  const Service web(loopback(8088), "web");
+  const auto host = NetNs::current();
+  CHECK(dial(host, {ip("127.0.0.1"), 18080}) == "inside");
+  {
+    const auto exposure = bed.exposer()->expose(Target::bridge("br0"), {HostPort::same(8088)});
+    CHECK(dial(bed.container, {bed.gateway, 8088}) == "web");
+    CHECK(dial(host, {ip("127.0.0.1"), 18080}) == "inside");
+  }
+  CHECK(dial(host, {ip("127.0.0.1"), 18080}) == "inside");
+  CHECK(bed.changes() == "");
+}
+
 TEST_CASE("a port can have another number in the container, and several go in one lease") {
   Testbed bed;
   const Service database(loopback(5432), "database");

@@ -85,7 +85,7 @@ TEST_CASE("set-up: guard, DNAT, sysctl") {
   const Holdings after{{bridge(5)}, {lease("0a", 5, 80)}};
   CHECK(words(transition({}, after)) ==
         std::vector<std::string>{"apply 3 rules in table raw", "apply 2 rules in table mangle",
-                                 "apply 3 rules in table filter", "apply 2 rules in table nat",
+                                 "apply 4 rules in table filter", "apply 2 rules in table nat",
                                  "set route_localnet=1 on br5"});
 }
 

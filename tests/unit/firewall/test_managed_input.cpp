@@ -19,7 +19,8 @@ constexpr const char* kJump =
 constexpr const char* kRules =
     "-A TCHN-IN -i br0 -m conntrack --ctstate DNAT --ctorigdst 10.0.0.1 -m comment --comment "
     "\"tc-hostnet:br0\" -j "
-    "ACCEPT\n-A TCHN-IN -m comment --comment \"tc-hostnet:guard\" -j DROP\n";
+    "ACCEPT\n-A TCHN-IN -m conntrack --ctdir REPLY -m comment --comment \"tc-hostnet:guard\" -j RETURN\n"
+    "-A TCHN-IN -m comment --comment \"tc-hostnet:guard\" -j DROP\n";
 
 }  // namespace
 

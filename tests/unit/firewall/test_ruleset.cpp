@@ -43,6 +43,7 @@ TEST_CASE("one door on one bridge: the rules as they were tried in the kernel") 
         "-A TCHN-IN -i br0 -m conntrack --ctstate DNAT --ctorigdst 10.0.0.1 -m comment --comment "
         "\"tc-hostnet:br0\" "
         "-j ACCEPT\n"
+        "-A TCHN-IN -m conntrack --ctdir REPLY -m comment --comment \"tc-hostnet:guard\" -j RETURN\n"
         "-A TCHN-IN -m comment --comment \"tc-hostnet:guard\" -j DROP\n"
         "COMMIT\n");
   CHECK(to_iptables_restore(ruleset.of(Table::nat)) ==
@@ -66,7 +67,7 @@ TEST_CASE("every gateway of a bridge is a way in, and no other address is") {
     REQUIRE(rule.destination);
     CHECK(rule.destination->length == 32);
   }
-  CHECK(ruleset.of(Table::filter).rules.size() == 3);  // an accept each, and the drop
+  CHECK(ruleset.of(Table::filter).rules.size() == 4);  // an accept each, answers, and the drop
 }
 
 TEST_CASE("a door for one source comes before the door for everybody on that port") {
@@ -120,6 +121,10 @@ TEST_CASE("whatever is planned, no rule accepts or rewrites without its bridge a
     for (const auto& table : plan(guards, doors).tables) {
       for (const auto& rule : table.rules) {
         if (rule.verdict.kind == Verdict::Kind::drop) continue;
+        if (rule.verdict.kind == Verdict::Kind::leave) {
+          CHECK(rule.reply);
+          continue;
+        }
         CHECK_FALSE(rule.in.empty());
         if (rule.verdict.kind == Verdict::Kind::accept) {
           REQUIRE(rule.dnat_state);
