@@ -48,7 +48,7 @@ class EngineTests:
 
     def delete(self, name):
         self.engine("kill", name) if self.dump("container", name)["running"] else None
-        self.engine(*self.engine.rm, name)
+        self.engine("rm", "-f", name)
 
     def temporary(self, name, *options):
         self.addCleanup(self.delete, name)
