@@ -53,13 +53,6 @@ std::string mark(Status status) {
   return {};
 }
 
-// One line, whatever an engine or a name put into it.
-std::string one_line(std::string text) {
-  std::ranges::replace_if(
-      text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
-  return text;
-}
-
 void print_text(const std::vector<Check>& checks) {
   for (const auto& check : checks) {
     print(fmt::format("{} {}: {}", mark(check.status), check.name, one_line(check.finding)));
