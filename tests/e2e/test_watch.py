@@ -1,11 +1,14 @@
 #!/usr/bin/python3
 """`tc-hostnet watch`: labelled containers get their ports when they start and lose them when they stop, whatever becomes
 of the engine, of the containers and of the watcher."""
+import contextlib
 import json
 import os
 import select
 import signal
+import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -14,7 +17,8 @@ from harness import ALIAS, DockerWithSshd, HostCase, Lease, Podman, Service, eve
 HELLO = "hello from 127.0.0.1\n"
 PORTS = "io.github.tchostnet.ports"
 VIA = "io.github.tchostnet.via"
-EXAMPLE = Path(__file__).resolve().parents[2] / "docs/examples/watch-compose.yml"
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "docs/examples/watch-compose.yml"
 
 
 class Watch(Lease):
@@ -47,6 +51,48 @@ class Watch(Lease):
         event = self.read_event()
         assert event["event"] == kind and facts.items() <= event.items(), (kind, facts, event)
         return event
+
+
+class Gate:
+    """Another socket of the engine, which can be closed with all that goes through it."""
+
+    def __init__(self, engine):
+        self.engine = str(engine)
+        self.path = Path(engine).with_name("gate.sock")
+        self.open()
+
+    def open(self):
+        self.ends = []
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(self.path))
+        self.listener.listen()
+        threading.Thread(target=self.serve, args=(self.listener,), daemon=True).start()
+
+    def serve(self, listener):
+        with contextlib.suppress(OSError):
+            while True:
+                inside, _ = listener.accept()
+                outside = socket.socket(socket.AF_UNIX)
+                outside.connect(self.engine)
+                self.ends += [inside, outside]
+                for pair in ((inside, outside), (outside, inside)):
+                    threading.Thread(target=self.pass_on, args=pair, daemon=True).start()
+
+    @staticmethod
+    def pass_on(source, sink):
+        with contextlib.suppress(OSError):
+            while piece := source.recv(65536):
+                sink.sendall(piece)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        self.path.unlink(missing_ok=True)
+        for end in (self.listener, *self.ends):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
 
 
 class WatchCase(HostCase):
@@ -283,29 +329,28 @@ class Engines(WatchCase):
         self.reaches("app", HELLO)
         self.ends_clean(watch)
 
-    def test_the_engine_is_killed_and_the_containers_live_on(self):
-        self.engine.stop()
-        run(self.engine.starter, self.engine.dir, "--live-restore")
-        self.addCleanup(self.restart_as_before)
+    def test_the_engine_is_away_and_the_containers_live_on(self):
+        gate = Gate(self.engine.socket)
+        self.addCleanup(gate.close)
         self.labelled("app")
-        watch = self.watch()
+        watch = self.watch("--engine", f"unix://{gate.path}")
         lease = watch.ready["lease"]
         watch.next("watching")
-        os.kill(int((self.engine.dir / "docker.pid").read_text()), signal.SIGKILL)
-        watch.next("engine-lost")
-        run("rm", "-f", self.engine.dir / "docker.pid")
-        self.assertEqual([held["id"] for held in self.leases()], [lease])
-        run(self.engine.starter, self.engine.dir, "--live-restore")
-        watch.next("engine-back")
+        self.labelled("brief")
+        watch.next("exposed", container="brief")
+        gate.close()
+        watch.next("engine-lost", engine=str(gate.path))
+        self.engine("rm", "-f", "brief")
+        watch.next("released", container="brief")
+        self.labelled("later")
         self.reaches("app", HELLO)
         self.assertEqual([held["id"] for held in self.leases()], [lease])
-        self.labelled("later")
+        gate.open()
+        watch.next("engine-back", engine=str(gate.path))
         watch.next("exposed", container="later")
+        self.reaches("later", HELLO)
+        self.assertIn(lease, [held["id"] for held in self.leases()])
         self.ends_clean(watch)
-
-    def restart_as_before(self):
-        self.engine.stop()
-        self.engine.start()
 
     def test_the_engine_is_not_there_yet(self):
         self.engine.stop()
@@ -335,6 +380,26 @@ class Engines(WatchCase):
         watch.next("released", container="app")
         self.assertEqual(self.leases(), [])
         self.ends_clean(watch)
+
+
+class AsService(WatchCase):
+    def test_under_the_limits_of_its_unit(self):
+        sandbox, unit = ROOT / "tests/dbus/unit_sandbox", ROOT / "src/cli/data/tc-hostnet-watch.service.in"
+        self.labelled("app")
+        watch = Watch([sandbox, unit, self.program, "--json", "watch"], self.env)
+        self.addCleanup(watch.close)
+        self.assertEqual((watch.ready["event"], watch.ready.get("via")), ("exposed", "native"), watch.ready)
+        watch.next("watching")
+        self.reaches("app", HELLO)
+        self.engine("restart", "-t", "0", "app")
+        watch.next("released")
+        watch.next("exposed")
+        self.reaches("app", HELLO)
+        status = Path(f"/proc/{watch.process.pid}/status").read_text()
+        self.assertIn("CapBnd:\t0000000000083002", status)
+        self.assertIn("Seccomp:\t2", status)
+        self.ends_clean(watch)
+        self.assertFalse(self.has_alias("app"))
 
 
 class Compose(WatchCase):
