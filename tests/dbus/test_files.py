@@ -200,7 +200,7 @@ class WatchUnits(unittest.TestCase):
 
     def test_what_the_systems_leaves_exposed(self):
         unit = build / "src/cli/tc-hostnet-watch.service"
-        run("systemd-analyze", "security", "--offline=true", "--threshold=35", unit)
+        run("systemd-analyze", "security", "--offline=true", "--threshold=28", unit)
 
 
 class Introspection(unittest.TestCase):
