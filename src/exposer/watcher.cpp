@@ -173,7 +173,7 @@ void Watcher::connect() {
     lost(error);
     return;
   }
-  if (std::exchange(told_watching_, true)) return;
+  if (!client_ || std::exchange(told_watching_, true)) return;
   event.kind = Kind::watching;
   settings_.on_event(event);
 }
