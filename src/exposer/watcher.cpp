@@ -29,6 +29,7 @@ constexpr auto kFirstRetry = 2s;
 constexpr auto kLongestRetry = 60s;
 constexpr auto kFirstReconnect = 200ms;
 constexpr auto kLongestReconnect = 10s;
+constexpr auto kSteady = 30s;
 // A container's id, as engines show it to people and take it back.
 constexpr std::size_t kShortId = 12;
 
@@ -124,7 +125,7 @@ void Watcher::start() {
   connect();
   loop_.every(settings_.list_period, [this] {
     try {
-      if (client_) take_on_all();
+      if (client_) take_on_all(labelled());
     } catch (const Error& error) {
       lost(error);
     }
@@ -148,31 +149,27 @@ std::vector<Wanted> Watcher::survey() {
 }
 
 void Watcher::connect() {
-  const bool again = attempts_ > 0;
+  std::set<std::string> ids;
   try {
     client_.emplace(address_);
     // What happens between this call and the list is in both.
     stream_.emplace(client_->events(std::time(nullptr), engine_deadline()));
     loop_.add(stream_->fd(), EPOLLIN, [this](std::uint32_t) { on_events(); });
+    ids = labelled();
   } catch (const Error& error) {
     const bool for_good = error.code() == Errc::not_authorised || error.code() == Errc::invalid_argument;
-    if (for_good && !again && !told_watching_) throw;
+    if (for_good && !away_ && !told_watching_) throw;
     lost(error);
     return;
   }
-  attempts_ = 0;
+  reached_ = WatchClock::now();
   WatchEvent event;
   event.engine = address_.socket;
-  if (again) {
+  if (std::exchange(away_, false)) {
     event.kind = Kind::engine_back;
     settings_.on_event(event);
   }
-  try {
-    take_on_all();
-  } catch (const Error& error) {
-    lost(error);
-    return;
-  }
+  take_on_all(std::move(ids));
   if (!client_ || std::exchange(told_watching_, true)) return;
   event.kind = Kind::watching;
   settings_.on_event(event);
@@ -182,7 +179,9 @@ void Watcher::lost(const Error& error) {
   if (stream_) loop_.remove(stream_->fd());
   stream_.reset();
   client_.reset();
-  if (attempts_++ == 0) {
+  // An engine that answers and goes away again, over and over, is asked more and more rarely, too.
+  losses_ = !away_ && WatchClock::now() - reached_ > kSteady ? 1 : losses_ + 1;
+  if (!std::exchange(away_, true)) {
     WatchEvent event;
     event.kind = Kind::engine_lost;
     event.engine = address_.socket;
@@ -190,7 +189,7 @@ void Watcher::lost(const Error& error) {
     event.hint = error.hint();
     settings_.on_event(event);
   }
-  loop_.after(backoff(attempts_, kFirstReconnect, kLongestReconnect), [this] {
+  loop_.after(backoff(losses_, kFirstReconnect, kLongestReconnect), [this] {
     if (!client_) connect();
   });
 }
@@ -212,11 +211,15 @@ void Watcher::on_events() {
   }
 }
 
-// Throws what means that the engine is away.
-void Watcher::take_on_all() {
+std::set<std::string> Watcher::labelled() {
   std::set<std::string> ids;
   for (const auto& container : engine::Containers(*client_).list({kPortsLabel}, engine_deadline()))
     ids.insert(container.id);
+  return ids;
+}
+
+// These, and all that were dealt with before.
+void Watcher::take_on_all(std::set<std::string> ids) {
   for (const auto& [id, entry] : entries_) ids.insert(id);
   for (const auto& id : ids) {
     if (!client_) return;

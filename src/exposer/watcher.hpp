@@ -18,6 +18,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -86,7 +87,8 @@ class Watcher {
   void connect();
   void lost(const Error& error);
   void on_events();
-  void take_on_all();
+  std::set<std::string> labelled();
+  void take_on_all(std::set<std::string> ids);
   void look_at(const std::string& id);
   std::optional<Wanted> ask_for(const std::string& id);
   void deal(const std::string& id, const std::optional<Wanted>& wanted);
@@ -107,7 +109,9 @@ class Watcher {
 
   std::optional<engine::Client> client_;  // None while the engine is away.
   std::optional<engine::EventStream> stream_;
-  unsigned attempts_ = 0;  // To reach the engine, since it was lost.
+  bool away_ = false;    // It has been told that the engine is lost.
+  unsigned losses_ = 0;  // In a row, each soon after the one before.
+  WatchClock::time_point reached_ = {};
   bool told_watching_ = false;
 };
 

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -383,6 +384,31 @@ class Engines(WatchCase):
 
 
 class AsService(WatchCase):
+    def test_a_user_without_root(self):
+        """Who may use the engine needs nothing else: it goes by ssh, and asks for no password."""
+        self.engine.dir.chmod(0o755)
+        self.engine.socket.chmod(0o666)
+        state = self.engine.dir / "nobody"
+        state.mkdir()
+        self.addCleanup(shutil.rmtree, state)
+        os.chown(state, 65534, 65534)
+        before = rules_of("iptables-legacy-save")
+        watch = Watch(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", self.program, "--json",
+                       "watch"], self.env | {"TC_HOSTNET_RUNTIME_DIR": str(state)})
+        self.addCleanup(watch.close)
+        self.assertEqual(watch.ready["event"], "watching")
+        for name in ("one", "two"):
+            self.labelled(name)
+            watch.next("exposed", container=name, via="ssh")
+            self.reaches(name, HELLO)
+        self.assertEqual(rules_of("iptables-legacy-save"), before)
+        self.engine("rm", "-f", "one")
+        watch.next("released", container="one")
+        self.reaches("two", HELLO)
+        code, out, err = watch.end()
+        self.assertEqual((code, json.loads(out)["event"]), (0, "released"), err)
+        self.assertNotIn("sshd", self.engine("ps", "-a", "--format", "{{.Image}}"))
+
     def test_under_the_limits_of_its_unit(self):
         sandbox, unit = ROOT / "tests/dbus/unit_sandbox", ROOT / "src/cli/data/tc-hostnet-watch.service.in"
         self.labelled("app")

@@ -77,8 +77,7 @@ Check judge_privilege(const PrivilegeFacts& facts, const exposer::Choice& path) 
     check.status = path.path ? Status::warn : Status::fail;
     check.finding = path.path ? fmt::format("{}: expose goes by {}, not native", lacks, to_string(*path.path))
                               : fmt::format("{}: nothing can be exposed", lacks);
-    check.mend = path.path ? "for the native path, and for doctor to see all, run it as root: sudo tc-hostnet …"
-                           : kAsRoot;
+    check.mend = path.path ? "for the native path, and to see all: sudo tc-hostnet doctor" : kAsRoot;
   } else if (facts.uid != 0) {
     check.status = Status::warn;
     check.finding = fmt::format(
