@@ -60,5 +60,6 @@ Action define_list(Arguments& arguments);
 Action define_inspect(Arguments& arguments);
 Action define_status(Arguments& arguments);
 Action define_doctor(Arguments& arguments);
+Action define_watch(Arguments& arguments);
 
 }  // namespace hostnet::cli

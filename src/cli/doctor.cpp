@@ -2,6 +2,7 @@
 #include "cli/command.hpp"
 #include "cli/doctor/gather.hpp"
 #include "cli/doctor/judge.hpp"
+#include "cli/doctor/walk.hpp"
 #include "cli/output.hpp"
 #include "cli/request_options.hpp"
 #include "core/strings.hpp"
@@ -24,6 +25,7 @@ struct Options {
   std::string network;
   std::string container;
   std::string bridge;
+  std::string port;
 };
 
 std::optional<Target> target_of(const Options& options) {
@@ -53,13 +55,6 @@ std::string mark(Status status) {
   return {};
 }
 
-// One line, whatever an engine or a name put into it.
-std::string one_line(std::string text) {
-  std::ranges::replace_if(
-      text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
-  return text;
-}
-
 void print_text(const std::vector<Check>& checks) {
   for (const auto& check : checks) {
     print(fmt::format("{} {}: {}", mark(check.status), check.name, one_line(check.finding)));
@@ -70,22 +65,50 @@ void print_text(const std::vector<Check>& checks) {
                   count(Status::fail)));
 }
 
-void print_object(const std::vector<Check>& checks, bool ok) {
+nlohmann::json to_json(const std::vector<Check>& checks) {
   auto list = nlohmann::json::array();
   for (const auto& check : checks)
     list.push_back({{"name", check.name},
                     {"status", to_string(check.status)},
                     {"finding", check.finding},
                     {"mend", check.mend.empty() ? nlohmann::json(nullptr) : nlohmann::json(check.mend)}});
-  print_json({{"checks", std::move(list)}, {"ok", ok}});
+  return list;
+}
+
+// The port that the container dials.
+HostPort dialled_port(const Options& options) {
+  const auto port = HostPort::parse(options.port);
+  const bool alone = options.ports.empty() && options.network.empty() && options.bridge.empty();
+  if (options.container.empty() || !alone || !port.socket.empty())
+    throw Error(Errc::invalid_argument, "--port follows one port from inside one container",
+                "give it as: tc-hostnet doctor --container NAME --port PORT");
+  return port;
+}
+
+int walk(const Options& options, const Globals& globals) {
+  const auto facts = doctor::gather_walk(options.container, dialled_port(options), globals);
+  const auto steps = doctor::judge_walk(facts);
+  const auto stop = doctor::stops_at(steps);
+  if (globals.json) {
+    print_json({{"container", options.container},
+                {"port", facts.port.container},
+                {"protocol", to_string(facts.port.protocol)},
+                {"steps", to_json(steps)},
+                {"stops_at", stop.empty() ? nlohmann::json(nullptr) : nlohmann::json(stop)},
+                {"ok", stop.empty()}});
+  } else {
+    for (const auto& line : doctor::draw_walk(facts, steps)) print(line);
+  }
+  return stop.empty() ? 0 : 1;
 }
 
 int examine(const Options& options, const Globals& globals) {
+  if (!options.port.empty()) return walk(options, globals);
   const auto target = target_of(options);
   const auto checks = doctor::judge(doctor::gather(target, normalise(parse_ports(options.ports)), globals));
   const bool ok = std::ranges::find(checks, Status::fail, &Check::status) == checks.end();
   if (globals.json) {
-    print_object(checks, ok);
+    print_json({{"checks", to_json(checks)}, {"ok", ok}});
   } else {
     print_text(checks);
   }
@@ -99,13 +122,16 @@ Action define_doctor(Arguments& arguments) {
   arguments.values("PORT", options->ports, "look at who listens on these host ports, too");
   arguments.value("--network", options->network, "look at this network of the engine, instead of all");
   arguments.value("--container", options->container, "look at this container's network and hosts file");
+  arguments.value("--port", options->port,
+                  "follow a packet from inside --container to this port, and say where it stops");
   arguments.value("--bridge", options->bridge, "look at this bridge interface; needs no engine");
   arguments.footer(
       R"(Changes nothing, and works without privilege as far as that can see. Exit code 0 when nothing failed, 1 when
 something did; a warning (!) is not a failure.
 
   sudo tc-hostnet doctor
-  sudo tc-hostnet doctor 8088 --network web)");
+  sudo tc-hostnet doctor 8088 --network web
+  sudo tc-hostnet doctor --container api --port 8088)");
   return [options](const Globals& globals) { return examine(*options, globals); };
 }
 

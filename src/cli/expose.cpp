@@ -12,7 +12,6 @@
 #include <nlohmann/json.hpp>
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -84,17 +83,9 @@ class Waiter {
   Fd signals_;
 };
 
-// On the ssh path each connection takes a descriptor, and the usual soft limit is 1,024.
-void allow_many_connections() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 int hold(const ExposeRequest& request, Path path, const Globals& globals,
          const std::function<void()>& when_ready) {
-  allow_many_connections();
+  allow_many_descriptors();
   Waiter waiter;
   auto options = exposer_options(path, globals);
   options.on_state = waiter.on_state();

@@ -19,6 +19,7 @@ namespace {
 constexpr std::array kCommands{
     Command{"expose", "make ports of 127.0.0.1 reachable from containers", define_expose},
     Command{"run", "run a command in a network namespace of its own that reaches the ports", define_run},
+    Command{"watch", "expose to containers what their labels ask for, while they run", define_watch},
     Command{"list", "show the leases", define_list},
     Command{"inspect", "show all about one lease, and whether the kernel agrees", define_inspect},
     Command{"release", "take leases away, with everything that belongs to them", define_release},

@@ -19,6 +19,7 @@ struct State {
   bool quiet = false;
   bool colour_out = false;
   bool colour_err = false;
+  bool (*is_detail)(std::string_view) = nullptr;
 };
 State state;
 
@@ -56,7 +57,8 @@ void set_up_output(const Globals& globals) {
                      : globals.verbose > 0 ? LogLevel::debug
                                            : LogLevel::warning;
   set_log_sink([least](LogLevel level, std::string_view line) {
-    if (level < least) return;
+    const bool demoted = level == LogLevel::warning && state.is_detail != nullptr && state.is_detail(line);
+    if ((demoted ? LogLevel::debug : level) < least) return;
     const char* const word = level == LogLevel::error     ? "error: "
                              : level == LogLevel::warning ? "warning: "
                                                           : "";
@@ -64,13 +66,12 @@ void set_up_output(const Globals& globals) {
   });
 }
 
+void demote_warnings(bool (*detail)(std::string_view line)) { state.is_detail = detail; }
+
 void print_error(const Error& error) {
   std::string line = fmt::format("tc-hostnet: {}", error.what());
   if (!error.hint().empty()) line += fmt::format("; {}", error.hint());
-  // One line, whatever an engine or a name put into it.
-  std::ranges::replace_if(
-      line, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
-  write_line(stderr, line);
+  write_line(stderr, one_line(std::move(line)));
 }
 
 void say(const std::string& line) {
@@ -82,6 +83,12 @@ void print(const std::string& line) { write_line(stdout, line); }
 void print_json(nlohmann::json object) {
   object["schema"] = 1;
   print(object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
+std::string one_line(std::string text) {
+  std::ranges::replace_if(
+      text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
+  return text;
 }
 
 std::string table(const std::vector<std::vector<std::string>>& rows) {

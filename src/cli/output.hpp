@@ -8,12 +8,17 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace hostnet::cli {
 
 /// Sets verbosity and colour, and connects the library's log sink to standard error.
 void set_up_output(const Globals& globals);
+
+/// From now on, the library's warnings for which `detail` holds are shown with --verbose alone: for a command
+/// that tells the same in its own words.
+void demote_warnings(bool (*detail)(std::string_view line));
 
 /// "tc-hostnet: what: why; next step" on standard error.
 void print_error(const Error& error);
@@ -27,6 +32,9 @@ void print(const std::string& line);
 
 /// print() of one JSON object with "schema": 1 in it.
 void print_json(nlohmann::json object);
+
+/// One line, whatever an engine or a name put into it: control characters become blanks.
+std::string one_line(std::string text);
 
 /// Columns padded to the widest cell; the first row is the heading.
 std::string table(const std::vector<std::vector<std::string>>& rows);

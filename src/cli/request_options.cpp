@@ -7,6 +7,7 @@
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 
@@ -20,8 +21,7 @@ void RequestOptions::define(Arguments& arguments) {
   arguments.value("--container", container, "for this running container alone");
   arguments.value("--bridge", bridge, "for everything behind this bridge interface; needs no engine");
   arguments.value("--netns", netns, "for the owner of this network namespace alone, by path");
-  arguments.choice("--via", via, {"auto", "native", "helper", "ssh"}, "TC_HOSTNET_VIA",
-                   "the path: auto, native, helper or ssh");
+  define_via(arguments);
   arguments.value("--timeout", timeout, "release by itself after this long: 90, 90s, 15m, 2h");
   arguments.value("--label", label, "a note for `tc-hostnet list`");
   arguments.flag("--no-alias", no_alias, "leave the hosts files of running containers alone");
@@ -30,6 +30,11 @@ void RequestOptions::define(Arguments& arguments) {
   arguments.flag(
       "--force", force,
       "go on over a service on gateway:port, a firewall that drops, or a bridge to other machines");
+}
+
+void RequestOptions::define_via(Arguments& arguments) {
+  arguments.choice("--via", via, {"auto", "native", "helper", "ssh"}, "TC_HOSTNET_VIA",
+                   "the path: auto, native, helper or ssh");
 }
 
 std::chrono::seconds parse_span(std::string_view text) {
@@ -80,6 +85,13 @@ ExposeRequest RequestOptions::to_request() const {
                         .timeout = std::nullopt};
   if (!timeout.empty()) request.timeout = parse_span(timeout);
   return request;
+}
+
+void allow_many_descriptors() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 ExposerOptions exposer_options(Path path, const Globals& globals) {

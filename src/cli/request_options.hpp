@@ -25,6 +25,8 @@ struct RequestOptions {
   bool force = false;
 
   void define(Arguments& arguments);
+  /// The option --via alone.
+  void define_via(Arguments& arguments);
   /// @throws Error{invalid_argument}
   [[nodiscard]] ExposeRequest to_request() const;
   [[nodiscard]] Path path() const;
@@ -35,6 +37,10 @@ std::chrono::seconds parse_span(std::string_view text);
 
 /// Ports given as words, each possibly with commas. @throws Error{invalid_argument}
 std::vector<HostPort> parse_ports(const std::vector<std::string>& words);
+
+/// Raises the soft limit of open files to the hard one: on the ssh path each connection takes a descriptor,
+/// and the usual soft limit is 1,024.
+void allow_many_descriptors();
 
 ExposerOptions exposer_options(Path path, const Globals& globals);
 

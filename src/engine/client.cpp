@@ -7,6 +7,7 @@
 // parsers notice should that change.
 #include "engine/client.hpp"
 
+#include "engine/events.hpp"
 #include "engine/parse.hpp"
 #include "engine/transport.hpp"
 #include "engine/url.hpp"
@@ -82,6 +83,15 @@ Container Client::container(std::string_view name_or_id, Deadline deadline) {
 std::string Client::container_json(std::string_view name_or_id, Deadline deadline) {
   const auto path = fmt::format("{}/containers/{}/json", dialect(deadline).docker, path_segment(name_or_id));
   return transport_->get(path, deadline).body;
+}
+
+EventStream Client::events(std::int64_t since, Deadline deadline) {
+  return {address_, dialect(deadline).docker, since, deadline};
+}
+
+std::map<std::string, std::string> Client::image_labels(std::string_view name_or_id, Deadline deadline) {
+  const auto path = fmt::format("{}/images/{}/json", dialect(deadline).docker, path_segment(name_or_id));
+  return fetch(path, deadline, parse_image_labels);
 }
 
 bool Client::is_rootless(Deadline deadline) {

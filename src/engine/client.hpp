@@ -16,6 +16,7 @@
 
 namespace hostnet::engine {
 
+class EventStream;
 class Transport;
 
 /// Where an engine listens.
@@ -95,6 +96,7 @@ struct Container {
                                          ///< knows them before).
   std::map<std::string, std::string> labels;
   std::string stop_signal;  ///< "SIGQUIT", "3"; empty: SIGTERM.
+  std::string image_id;     ///< Of the very image it was made from, whatever `image` names by now.
 };
 
 /// One engine. Not thread-safe. Each call is bounded by the deadline given, and throws Error:
@@ -120,6 +122,10 @@ class Client {
   Container container(std::string_view name_or_id, Deadline deadline);
   /// What the engine says of it, whole: JSON.
   std::string container_json(std::string_view name_or_id, Deadline deadline);
+  /// All that happens to containers from `since` on, in seconds since the epoch.
+  EventStream events(std::int64_t since, Deadline deadline);
+  /// The labels that an image gives to the containers made from it.
+  std::map<std::string, std::string> image_labels(std::string_view name_or_id, Deadline deadline);
   /// Whether it is Podman, as its answers' headers tell.
   bool is_podman(Deadline deadline) { return !dialect(deadline).libpod.empty(); }
   /// Whether it runs without root's privileges, its networks hence in a namespace of its own.

@@ -2,14 +2,13 @@
 #include "engine/conversation.hpp"
 
 #include "core/fd.hpp"
-#include "core/strings.hpp"
+#include "engine/raw_http.hpp"
 #include "engine/transport_error.hpp"
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <array>
 #include <cerrno>
@@ -17,28 +16,6 @@
 
 namespace hostnet::engine {
 namespace {
-
-constexpr std::size_t kLargestHead = 64U << 10;
-
-Fd connect_to(const Address& address) {
-  sockaddr_un where{};
-  where.sun_family = AF_UNIX;
-  if (address.socket.size() >= sizeof where.sun_path)
-    throw Error(Errc::invalid_argument, fmt::format("the path {} is too long", quote(address.socket)));
-  address.socket.copy(where.sun_path, sizeof where.sun_path - 1);
-  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd) throw Error::from_errno("socket", errno);
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0)
-    throw connect_error(address, errno);
-  return fd;
-}
-
-// The status of "HTTP/1.1 101 UPGRADED"; 0 for what is no such line.
-long status_of(std::string_view head) {
-  const auto words = split(head.substr(0, head.find("\r\n")), ' ');
-  if (words.size() < 2 || !words[0].starts_with("HTTP/1.")) return 0;
-  return static_cast<long>(parse_number(words[1], 999).value_or(0));
-}
 
 class Conversation {
  public:

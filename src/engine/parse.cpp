@@ -188,6 +188,7 @@ Container parse_container(std::string_view text) {
   if (const auto hosts = host_config.maybe("ExtraHosts"))
     hosts->each_element([&](const JsonReader& entry) { container.extra_hosts.push_back(entry.string()); });
   container.hosts_path = json.string_or_empty("HostsPath");
+  container.image_id = json.string_or_empty("Image");
   if (const auto mounts = json.maybe("Mounts"))
     mounts->each_element([&](const JsonReader& mount) {
       if (mount.string_or_empty("Destination") == "/etc/hosts") container.hosts_mounted = true;
@@ -202,6 +203,12 @@ Container parse_container(std::string_view text) {
                                      endpoint.string_or_empty("MacAddress")});
     });
   return container;
+}
+
+std::map<std::string, std::string> parse_image_labels(std::string_view text) {
+  const auto tree = parse_json(text);
+  const auto config = JsonReader(tree).maybe("Config");
+  return config ? config->strings_or_empty("Labels") : std::map<std::string, std::string>{};
 }
 
 std::string parse_error_cause(std::string_view body) {

@@ -16,6 +16,8 @@ Version parse_version(std::string_view json);
 Network parse_network(std::string_view json);
 std::vector<Network> parse_networks(std::string_view json);
 Container parse_container(std::string_view json);
+/// The labels of an image, from GET /images/ID/json.
+std::map<std::string, std::string> parse_image_labels(std::string_view json);
 
 /// From GET /info, whose security options have "name=rootless" then.
 bool parse_is_rootless(std::string_view json);

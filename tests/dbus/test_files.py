@@ -35,6 +35,9 @@ PLACES = {
     "io.github.tchostnet.HostNet1.xml": "/usr/share/dbus-1/interfaces/io.github.tchostnet.HostNet1.xml",
     "io.github.tchostnet.hostnet1.policy": "/usr/share/polkit-1/actions/io.github.tchostnet.hostnet1.policy",
     "tc-hostnetd.service": "/usr/lib/systemd/system/tc-hostnetd.service",
+    "tc-hostnet-watch.service": "/usr/lib/systemd/system/tc-hostnet-watch.service",
+    "tc-hostnet-watch.user.service": "/usr/lib/systemd/user/tc-hostnet-watch.service",
+    "watch-compose.yml": "/usr/share/doc/tc-hostnet/examples/watch-compose.yml",
     "tc-hostnet.tmpfiles": "/usr/lib/tmpfiles.d/tc-hostnet.conf",
     "hostnetd.conf": "/etc/tc-hostnet/hostnetd.conf",
     "tc-hostnet.1": "/usr/share/man/man1/tc-hostnet.1",
@@ -171,6 +174,33 @@ class Unit(unittest.TestCase):
         level = float(re.search(r"exposure level for \S+: ([\d.]+)", told).group(1))
         self.assertLessEqual(level, 2.1)
         run("systemd-analyze", "security", "--offline=true", "--threshold=21", self.unit)
+
+
+class WatchUnits(unittest.TestCase):
+    """The units of `tc-hostnet watch`; what the system's does under its limits, tests/e2e/test_watch.py tells."""
+
+    def units(self):
+        for name in ("tc-hostnet-watch.service", "tc-hostnet-watch.user.service"):
+            yield build / "src/cli" / name
+
+    def test_systemd_understands_them(self):
+        for unit, manager in zip(self.units(), ("--system", "--user")):
+            with self.subTest(unit=unit.name), tempfile.TemporaryDirectory() as folder:
+                runnable = Path(folder, "tc-hostnet-watch.service")
+                runnable.write_text(unit.read_text().replace("/usr/sbin/tc-hostnet", os.environ["TC_HOSTNET"]))
+                done = run("systemd-analyze", manager, "verify", "--man=no", runnable,
+                           env=os.environ | {"XDG_RUNTIME_DIR": folder})
+                self.assertEqual(done.stderr, "")
+
+    def test_they_start_what_is_installed(self):
+        for unit in self.units():
+            service = settings_of(unit)["Service"]
+            self.assertRegex(service["ExecStart"][0], r"\A/usr/sbin/tc-hostnet (--no-ask-password )?watch\Z")
+            self.assertEqual(service["ExecStopPost"], ["-/usr/sbin/tc-hostnet --json list"])
+
+    def test_what_the_systems_leaves_exposed(self):
+        unit = build / "src/cli/tc-hostnet-watch.service"
+        run("systemd-analyze", "security", "--offline=true", "--threshold=28", unit)
 
 
 class Introspection(unittest.TestCase):

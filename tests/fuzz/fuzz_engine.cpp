@@ -1,6 +1,7 @@
 // Any bytes as an engine's answer: the parsers, and the readers of streams, return a value or throw
 // Error{engine_error}, and nothing else.
 #include "engine/container_json.hpp"
+#include "engine/events.hpp"
 #include "engine/parse.hpp"
 #include "engine/pull.hpp"
 #include "engine/stream.hpp"
@@ -36,6 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try_parser(parse_container_list, text);
   try_parser(parse_exec_state, text);
   try_parser(parse_exit_code, text);
+  try_parser(parse_image_labels, text);
   // Streams, in two pieces.
   const auto cut = text.substr(0, size / 2);
   const auto rest = text.substr(size / 2);
@@ -55,6 +57,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         reader.feed(cut);
         reader.feed(rest);
         reader.finish();
+        return 0;
+      },
+      text);
+  try_parser(
+      [&](std::string_view) {
+        EventReader reader;
+        reader.feed(cut, [](const Event&) {});
+        reader.feed(rest, [](const Event&) {});
         return 0;
       },
       text);

@@ -13,7 +13,8 @@ std::vector<Check> judge(const Facts& facts);
 
 // System:
 Check judge_kernel(const KernelFacts& facts);
-Check judge_privilege(const PrivilegeFacts& facts);
+/// `path`: what `expose` would take; without root another path may serve.
+Check judge_privilege(const PrivilegeFacts& facts, const exposer::Choice& path);
 Check judge_backend(const BackendFacts& facts);
 Check judge_lock(const LockFacts& facts);
 Check judge_path(const exposer::Choice& facts);

@@ -67,15 +67,17 @@ Check judge_kernel(const KernelFacts& facts) {
   return check;
 }
 
-Check judge_privilege(const PrivilegeFacts& facts) {
+Check judge_privilege(const PrivilegeFacts& facts, const exposer::Choice& path) {
   Check check{.name = "capabilities"};
   std::vector<std::string> lacking;
   if (!facts.net_admin) lacking.emplace_back("CAP_NET_ADMIN");
   if (!facts.net_raw) lacking.emplace_back("CAP_NET_RAW");
   if (!lacking.empty()) {
-    check.status = Status::fail;
-    check.finding = fmt::format("uid {} without {}: nothing can be exposed", facts.uid, list_of(lacking));
-    check.mend = kAsRoot;
+    const auto lacks = fmt::format("uid {} without {}", facts.uid, list_of(lacking));
+    check.status = path.path ? Status::warn : Status::fail;
+    check.finding = path.path ? fmt::format("{}: expose goes by {}, not native", lacks, to_string(*path.path))
+                              : fmt::format("{}: nothing can be exposed", lacks);
+    check.mend = path.path ? "for the native path, and to see all: sudo tc-hostnet doctor" : kAsRoot;
   } else if (facts.uid != 0) {
     check.status = Status::warn;
     check.finding = fmt::format(
@@ -116,7 +118,7 @@ Check judge_path(const exposer::Choice& facts) {
 }
 
 std::vector<Check> judge(const Facts& facts) {
-  std::vector<Check> checks{judge_kernel(facts.kernel), judge_privilege(facts.privilege),
+  std::vector<Check> checks{judge_kernel(facts.kernel), judge_privilege(facts.privilege, facts.path),
                             judge_backend(facts.backend), judge_lock(facts.lock), judge_engine(facts.engine)};
   append(checks, judge_bridges(facts.bridges, facts.engine));
   append(checks, judge_input(facts.input));

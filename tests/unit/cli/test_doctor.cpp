@@ -4,6 +4,7 @@
 #include "support/expect_error.hpp"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <sys/sysmacros.h>
 
 #include <linux/capability.h>
@@ -160,10 +161,22 @@ TEST_CASE("kernel") {
 }
 
 TEST_CASE("capabilities") {
-  CHECK(judge_privilege({0, true, true}).status == Status::ok);
-  CHECK(judge_privilege({1000, true, true}).status == Status::warn);
-  CHECK(judge_privilege({0, true, false}).finding == "uid 0 without CAP_NET_RAW: nothing can be exposed");
-  CHECK(judge_privilege({1000, false, false}).status == Status::fail);
+  const exposer::Choice none{std::nullopt, {"native: it needs CAP_NET_ADMIN (run it as root)"}};
+  CHECK(judge_privilege({0, true, true}, {Path::native, {}}).status == Status::ok);
+  CHECK(judge_privilege({1000, true, true}, {Path::native, {}}).status == Status::warn);
+  CHECK(judge_privilege({0, true, false}, none).finding ==
+        "uid 0 without CAP_NET_RAW: nothing can be exposed");
+  CHECK(judge_privilege({1000, false, false}, none).status == Status::fail);
+}
+
+TEST_CASE("without root, a path that works is no failure") {
+  for (const auto path : {Path::helper, Path::ssh}) {
+    const auto check = judge_privilege({1000, false, false}, {path, {}});
+    check_form(check);
+    CHECK(check.status == Status::warn);
+    CHECK(says(check, fmt::format("expose goes by {}", to_string(path))));
+    CHECK(check.mend.find("sudo tc-hostnet doctor") != std::string::npos);
+  }
 }
 
 TEST_CASE("backend") {

@@ -105,6 +105,14 @@ const std::vector<json>& strange_values() {
 
 }  // namespace
 
+TEST_CASE("the labels of an image, as far as it has any") {
+  CHECK(engine::parse_image_labels(R"({"Id":"sha256:0","Config":{"Labels":{"a":"1"}}})") ==
+        std::map<std::string, std::string>{{"a", "1"}});
+  for (const char* none : {R"({"Config":{"Labels":null}})", R"({"Config":{}})", R"({"Config":null})", "{}"})
+    CHECK(engine::parse_image_labels(none).empty());
+  CHECK(test::error_of([] { engine::parse_image_labels("[]"); }).code() == Errc::engine_error);
+}
+
 TEST_CASE("versions of Docker and Podman") {
   const auto docker = parse_version(fixture("docker-version.json"));
   CHECK(docker.product == "Docker Engine");

@@ -1,0 +1,167 @@
+// `tc-hostnet watch`: exposures that come and go with labelled containers.
+#include "cli/command.hpp"
+#include "cli/lease_view.hpp"
+#include "cli/output.hpp"
+#include "cli/request_options.hpp"
+#include "core/event_loop.hpp"
+#include "core/fd.hpp"
+#include "exposer/watcher.hpp"
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <exception>
+#include <memory>
+
+namespace hostnet::cli {
+namespace {
+
+using exposer::Wanted;
+using exposer::Watcher;
+using exposer::WatchEvent;
+using Kind = WatchEvent::Kind;
+
+struct Options {
+  RequestOptions request;  // Only its path is used.
+  bool trust_images = false;
+};
+
+nlohmann::json object_of(const WatchEvent& event) {
+  nlohmann::json object{{"event", to_string(event.kind)}};
+  if (!event.engine.empty()) object["engine"] = event.engine;
+  if (!event.id.empty()) {
+    object["container"] = event.name;
+    object["id"] = event.id;
+    object["ports"] = to_json(event.ports);
+  }
+  if (!event.lease.empty()) {
+    object["lease"] = event.lease;
+    object["via"] = to_string(event.via);
+    object["alias"] = kAlias;
+    object["gateway"] = event.gateway;
+    object["interface"] = event.interface;
+  }
+  if (!event.reason.empty()) object["reason"] = event.reason;
+  if (!event.hint.empty()) object["hint"] = event.hint;
+  return object;
+}
+
+std::string to_line(const WatchEvent& event) {
+  const auto why = event.hint.empty() ? event.reason : fmt::format("{}; {}", event.reason, event.hint);
+  switch (event.kind) {
+    case Kind::watching:
+      return fmt::format("watching the containers of {}", event.engine);
+    case Kind::exposed:
+      return fmt::format("{}: exposed {} as {} ({}), lease {} by {}", event.name, ports_text(event.ports),
+                         kAlias, event.gateway, event.lease, to_string(event.via));
+    case Kind::released:
+      return fmt::format("{}: released lease {}: {}", event.name, event.lease, why);
+    case Kind::failed:
+      return fmt::format("{}: failed: {}", event.name, why);
+    case Kind::engine_lost:
+      return fmt::format("engine lost: {}", why);
+    case Kind::engine_back:
+      return fmt::format("engine back: {}", event.engine);
+  }
+  return {};
+}
+
+void tell(const WatchEvent& event, const Globals& globals) {
+  if (globals.json) {
+    print_json(object_of(event));
+  } else {
+    print(one_line(to_line(event)));
+  }
+}
+
+// The signals that end it, as a descriptor. They are blocked before any thread starts, so that all inherit
+// it.
+Fd stop_signals() {
+  sigset_t stop;
+  ::sigemptyset(&stop);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&stop, signal);
+  ::sigprocmask(SIG_BLOCK, &stop, nullptr);
+  // A reader of ours that goes away shall not take the clean end with it.
+  std::signal(SIGPIPE, SIG_IGN);
+  Fd fd(::signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd) throw Error::from_errno("signalfd", errno);
+  return fd;
+}
+
+// "lease 1a2b3c4d released: its container has stopped", which is an event of its own here.
+bool tells_of_an_end(std::string_view line) {
+  return line.starts_with("lease ") && (line.find(" released: ") != std::string_view::npos ||
+                                        line.find(" failed: ") != std::string_view::npos);
+}
+
+int dry_run(Watcher& watcher, const Globals& globals) {
+  for (const auto& wanted : watcher.survey()) {
+    if (globals.json) {
+      nlohmann::json object{{"event", wanted.fault ? "failed" : "would-expose"},
+                            {"container", wanted.name},
+                            {"id", wanted.id.substr(0, 12)},
+                            {"ports", to_json(wanted.ports)}};
+      if (wanted.fault) object["reason"] = wanted.fault->what();
+      print_json(std::move(object));
+    } else {
+      print(one_line(wanted.fault ? fmt::format("{}: {}", wanted.name, wanted.fault->what())
+                                  : fmt::format("{}: would expose {} by {}", wanted.name,
+                                                ports_text(wanted.ports), to_string(wanted.via))));
+    }
+  }
+  return 0;
+}
+
+int watch(const Options& options, const Globals& globals) {
+  const auto path = options.request.path();
+  if (globals.explain) explain(path, globals);
+  demote_warnings(tells_of_an_end);
+  allow_many_descriptors();
+  const auto signals = stop_signals();
+  EventLoop loop;
+  std::exception_ptr unheard;
+  Watcher::Settings settings;
+  settings.exposer = exposer_options(path, globals);
+  settings.trust_images = options.trust_images;
+  settings.on_event = [&](const WatchEvent& event) {
+    try {
+      tell(event, globals);
+    } catch (const Error&) {
+      unheard = std::current_exception();
+      loop.stop();
+    }
+  };
+  Watcher watcher(loop, std::move(settings));
+  if (globals.dry_run) return dry_run(watcher, globals);
+  loop.add(signals.get(), EPOLLIN, [&](std::uint32_t) { loop.stop(); });
+  watcher.start();
+  loop.run();
+  const auto failures = watcher.finish();
+  if (unheard) std::rethrow_exception(unheard);
+  return failures == 0 ? 0 : 1;
+}
+
+}  // namespace
+
+Action define_watch(Arguments& arguments) {
+  const auto options = std::make_shared<Options>();
+  options->request.define_via(arguments);
+  arguments.flag("--trust-images", options->trust_images,
+                 "follow labels that a container has from its image, too");
+  arguments.footer(
+      R"(Containers that are labelled io.github.tchostnet.ports=8080,5432:15432 (ports as for `expose`) reach these ports
+while they run; those that run already are taken on. The label io.github.tchostnet.via=PATH chooses a path for one
+container. Prints one line an event, with --json one object: exposed, released, failed, engine-lost, engine-back.
+Ends at Ctrl-C or SIGTERM, with everything released.
+
+  sudo tc-hostnet watch
+  docker run -d --label io.github.tchostnet.ports=8080 IMAGE)");
+  return [options](const Globals& globals) { return watch(*options, globals); };
+}
+
+}  // namespace hostnet::cli

@@ -1,0 +1,137 @@
+// Lines into events, and the connection they come by.
+#include "engine/events.hpp"
+
+#include "core/strings.hpp"
+#include "engine/json_reader.hpp"
+#include "engine/raw_http.hpp"
+#include "engine/transport_error.hpp"
+#include "engine/url.hpp"
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace hostnet::engine {
+namespace {
+
+// An event carries all labels of its container; compose files with long ones reach some tens of kilobytes.
+constexpr std::size_t kLongestLine = 1U << 20;
+constexpr std::size_t kLongestRefusal = 64U << 10;
+// So much in one read() at most, so that whoever has a burst of events to deal with gets to his timers, too.
+constexpr int kReadsAtOnce = 64;
+
+void send_all(int fd, std::string_view text, const std::string& call, Deadline deadline) {
+  while (!text.empty()) {
+    const auto sent = ::send(fd, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent > 0) {
+      text.remove_prefix(static_cast<std::size_t>(sent));
+      continue;
+    }
+    if (errno != EAGAIN && errno != EINTR)
+      throw Error(Errc::engine_error, fmt::format("{}: {}", call, std::strerror(errno)));
+    pollfd poll{fd, POLLOUT, 0};
+    if (::poll(&poll, 1, deadline.poll_timeout()) == 0)
+      throw Error(Errc::timed_out, fmt::format("{}: the engine takes no request", call));
+  }
+}
+
+}  // namespace
+
+bool Event::is_end() const {
+  static constexpr std::array<std::string_view, 5> ends{"die", "died", "destroy", "remove", "cleanup"};
+  return std::ranges::find(ends, action) != ends.end();
+}
+
+std::optional<Event> parse_event(std::string_view line) {
+  const auto tree = parse_json(line);
+  const JsonReader json(tree);
+  if (json.at("Type").string() != "container") return std::nullopt;
+  Event event;
+  event.action = json.at("Action").string();
+  if (const auto colon = event.action.find(':'); colon != std::string::npos) event.action.resize(colon);
+  const auto actor = json.at("Actor");
+  event.container = actor.at("ID").string();
+  event.attributes = actor.strings_or_empty("Attributes");
+  if (const auto name = event.attributes.find("name"); name != event.attributes.end())
+    event.name = name->second;
+  return event;
+}
+
+void EventReader::feed(std::string_view piece, const EventSink& sink) {
+  while (!piece.empty()) {
+    const auto end = std::min(piece.find('\n'), piece.size());
+    if (line_.size() + end > kLongestLine)
+      throw Error(Errc::engine_error, "the engine's events make no sense: one without an end");
+    line_ += piece.substr(0, end);
+    if (end == piece.size()) return;
+    piece.remove_prefix(end + 1);
+    const auto line = std::exchange(line_, {});
+    if (trim(line).empty()) continue;
+    if (const auto event = parse_event(line)) sink(*event);
+  }
+}
+
+EventStream::EventStream(const Address& address, std::string_view path_prefix, std::int64_t since,
+                         Deadline deadline)
+    : call_(fmt::format("GET {}/events on {}", path_prefix, address.socket)), fd_(connect_to(address)) {
+  send_all(fd_.get(),
+           fmt::format("GET {}/events?since={}&filters={} HTTP/1.0\r\nHost: engine\r\n\r\n", path_prefix,
+                       since, query_value(R"({"type":["container"]})")),
+           call_, deadline);
+}
+
+bool EventStream::read(const EventSink& sink) {
+  std::array<char, 16384> buffer;
+  for (int reads = 0; reads < kReadsAtOnce; ++reads) {
+    const auto got = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (got > 0) {
+      take({buffer.data(), static_cast<std::size_t>(got)}, sink);
+      continue;
+    }
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) return true;
+    if (got < 0 && errno != ECONNRESET)
+      throw Error(Errc::engine_error, fmt::format("{}: {}", call_, std::strerror(errno)));
+    if (refusal_ != 0) check_status({.call = call_, .status = refusal_, .body = head_});
+    if (!head_is_over_)
+      throw Error(Errc::engine_error, fmt::format("{}: the answer ends in its headers", call_));
+    return false;
+  }
+  return true;
+}
+
+void EventStream::take(std::string_view piece, const EventSink& sink) {
+  if (head_is_over_ && refusal_ == 0) {
+    reader_.feed(piece, sink);
+    return;
+  }
+  head_ += piece;
+  if (refusal_ != 0) {
+    head_.resize(std::min(head_.size(), kLongestRefusal));
+    return;
+  }
+  const auto end = head_.find("\r\n\r\n");
+  if (end == std::string::npos) {
+    if (head_.size() > kLargestHead)
+      throw Error(Errc::engine_error, fmt::format("{}: the answer's headers grew too large", call_));
+    return;
+  }
+  head_is_over_ = true;
+  const auto status = status_of(head_);
+  head_.erase(0, end + 4);
+  if (!is_success(status)) {
+    refusal_ = status;
+    if (status == 0) throw Error(Errc::engine_error, fmt::format("{}: what answers speaks no HTTP", call_));
+    return;
+  }
+  reader_.feed(std::exchange(head_, {}), sink);
+}
+
+}  // namespace hostnet::engine

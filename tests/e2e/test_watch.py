@@ -1,0 +1,475 @@
+#!/usr/bin/python3
+"""`tc-hostnet watch`: labelled containers get their ports when they start and lose them when they stop, whatever becomes
+of the engine, of the containers and of the watcher."""
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+from harness import ALIAS, DockerWithSshd, HostCase, Lease, Podman, Service, eventually, main, rules_of, run
+
+HELLO = "hello from 127.0.0.1\n"
+PORTS = "io.github.tchostnet.ports"
+VIA = "io.github.tchostnet.via"
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "docs/examples/watch-compose.yml"
+
+
+class Watch(Lease):
+    """A watcher in the foreground; `ready` is its first event. Several may come at once, so what has been read is kept
+    here and not by Python, where nobody could see that it is there."""
+
+    def __init__(self, argv, env):
+        self.read = b""
+        super().__init__(argv, env)
+
+    def read_event(self, timeout=30):
+        until = time.monotonic() + timeout
+        out = self.process.stdout.fileno()
+        while b"\n" not in self.read:
+            if not select.select([out], [], [], max(0, until - time.monotonic()))[0]:
+                raise AssertionError(f"tc-hostnet printed nothing for {timeout} s")
+            piece = os.read(out, 65536)
+            if not piece:
+                raise AssertionError(f"tc-hostnet ended: {self.process.wait(10)}: {self.process.stderr.read()}")
+            self.read += piece
+        line, _, self.read = self.read.partition(b"\n")
+        return json.loads(line)
+
+    def end(self, number=signal.SIGTERM, timeout=20):
+        code, out, err = super().end(number, timeout)
+        return code, self.read.decode() + out, err
+
+    def next(self, kind, **facts):
+        """The next event, which must be that."""
+        event = self.read_event()
+        assert event["event"] == kind and facts.items() <= event.items(), (kind, facts, event)
+        return event
+
+
+class Gate:
+    """Another socket of the engine, which can be closed with all that goes through it."""
+
+    def __init__(self, engine):
+        self.engine = str(engine)
+        self.path = Path(engine).with_name("gate.sock")
+        self.open()
+
+    def open(self):
+        self.ends = []
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(self.path))
+        self.listener.listen()
+        threading.Thread(target=self.serve, args=(self.listener,), daemon=True).start()
+
+    def serve(self, listener):
+        with contextlib.suppress(OSError):
+            while True:
+                inside, _ = listener.accept()
+                outside = socket.socket(socket.AF_UNIX)
+                outside.connect(self.engine)
+                self.ends += [inside, outside]
+                for pair in ((inside, outside), (outside, inside)):
+                    threading.Thread(target=self.pass_on, args=pair, daemon=True).start()
+
+    @staticmethod
+    def pass_on(source, sink):
+        with contextlib.suppress(OSError):
+            while piece := source.recv(65536):
+                sink.sendall(piece)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        self.path.unlink(missing_ok=True)
+        for end in (self.listener, *self.ends):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+
+class WatchCase(HostCase):
+    engine_type = DockerWithSshd
+
+    def setUp(self):
+        super().setUp()
+        self.service(8088, HELLO)
+        self.network("web")
+
+    def watch(self, *options):
+        watch = Watch([self.program, "--json", "watch", *options], self.env)
+        self.addCleanup(watch.close)
+        return watch
+
+    def watching(self, *options):
+        """One that has nothing to take on."""
+        watch = self.watch(*options)
+        self.assertEqual(watch.ready, {"event": "watching", "engine": str(self.engine.socket), "schema": 1})
+        return watch
+
+    def labelled(self, name, ports=8088, *options):
+        return self.container(name, "--network", "web", "--label", f"{PORTS}={ports}", *options)
+
+    def no_rule_is_left(self):
+        self.assertEqual(self.leases(), [])
+        self.assertNotIn("DNAT", str(rules_of("iptables-legacy-save")["nat"].get("TCHN-PRE")))
+
+    def ends_clean(self, watch):
+        code, _, err = watch.end()
+        self.assertEqual((code, err), (0, ""))
+        self.no_rule_is_left()
+
+
+class Containers(WatchCase):
+    def test_start_serve_stop(self):
+        watch = self.watching()
+        self.container("neighbour", "--network", "web")
+        self.labelled("app", "8088,8088:18088")
+        event = watch.next("exposed", container="app", via="native", alias=ALIAS, gateway=self.gateway("web"))
+        self.assertEqual(event["ports"], [{"host": 8088, "container": 8088, "protocol": "tcp"},
+                                          {"host": 8088, "container": 18088, "protocol": "tcp"}])
+        self.assertEqual([lease["id"] for lease in self.leases()], [event["lease"]])
+        self.assertEqual(self.leases()[0]["label"], "watch: app")
+        self.reaches("app", HELLO)
+        self.reaches("app", HELLO, port=18088)
+        self.assertFalse(self.has_alias("neighbour"))
+        self.reaches_nothing("neighbour", name=self.gateway("web"))
+
+        self.engine("kill", "app")
+        gone = watch.next("released", container="app", lease=event["lease"])
+        self.assertEqual(gone["reason"], "its container has stopped")
+        self.no_rule_is_left()
+
+        self.engine("start", "app")
+        again = watch.next("exposed", container="app")
+        self.assertNotEqual(again["lease"], event["lease"])
+        self.reaches("app", HELLO)
+        self.engine("restart", "-t", "0", "app")
+        watch.next("released", container="app", lease=again["lease"])
+        watch.next("exposed", container="app")
+        self.reaches("app", HELLO)
+        self.ends_clean(watch)
+        self.assertFalse(self.has_alias("app"))
+
+    def test_those_that_run_already(self):
+        for name in ("one", "two"):
+            self.labelled(name)
+        self.container("plain", "--network", "web")
+        watch = self.watch()
+        events = [watch.ready, watch.next("exposed")]
+        self.assertEqual({event["container"] for event in events}, {"one", "two"})
+        watch.next("watching")
+        self.reaches("one", HELLO)
+        self.reaches("two", HELLO)
+        self.ends_clean(watch)
+
+    def test_many_at_once(self):
+        watch = self.watching()
+        names = [f"app{number}" for number in range(10)]
+        for name in names:
+            self.addCleanup(self.engine.attempt, "rm", "-f", name)
+        shells = [subprocess.Popen([*self.engine.command, "run", "-d", "--name", name, "--network", "web", "--label",
+                                    f"{PORTS}=8088", "alpine:3.19", "sleep", "600"], stdout=subprocess.DEVNULL)
+                  for name in names]
+        for shell in shells:
+            self.assertEqual(shell.wait(60), 0)
+        self.assertEqual(sorted(watch.next("exposed")["container"] for _ in names), sorted(names))
+        self.engine("rm", "-f", *names)
+        self.assertEqual(sorted(watch.next("released")["container"] for _ in names), sorted(names))
+        self.ends_clean(watch)
+
+    def test_one_that_is_over_at_once(self):
+        watch = self.watching()
+        for _ in range(5):
+            self.engine("run", "--rm", "--network", "web", "--label", f"{PORTS}=8088", "alpine:3.19", "true")
+        time.sleep(1)
+        self.no_rule_is_left()
+        code, out, err = watch.end()
+        self.assertEqual((code, err), (0, ""))
+        kinds = [json.loads(line)["event"] for line in out.splitlines()]
+        self.assertEqual(kinds.count("exposed"), kinds.count("released"))
+        self.assertNotIn("failed", kinds)
+
+    def test_labels_that_cannot_be_followed(self):
+        watch = self.watching()
+        self.labelled("wrong", "80x")
+        failed = watch.next("failed", container="wrong")
+        self.assertRegex(failed["reason"], "label io.github.tchostnet.ports='80x': .*is not a port number")
+        self.container("pigeon", "--label", f"{PORTS}=8088", "--label", f"{VIA}=pigeon")
+        self.assertIn("'pigeon' is no path", watch.next("failed", container="pigeon")["reason"])
+        self.container("hostly", "--network", "host", "--label", f"{PORTS}=8088")
+        self.assertIn("host", watch.next("failed", container="hostly")["reason"])
+        self.labelled("right")
+        watch.next("exposed", container="right")
+        self.reaches("right", HELLO)
+        self.ends_clean(watch)
+
+    def test_an_image_opens_no_port(self):
+        run("docker", "-H", f"unix://{self.engine.socket}", "build", "-qt", "theirs", "-",
+            stdin=f"FROM alpine:3.19\nLABEL {PORTS}=8088\n")
+        self.addCleanup(self.engine.attempt, "rmi", "-f", "theirs")
+        watch = self.watching()
+        self.container("app", "--network", "web", image="theirs")
+        self.assertIn("comes from its image", watch.next("failed", container="app")["reason"])
+        self.no_rule_is_left()
+        self.ends_clean(watch)
+        watch = self.watch("--trust-images")
+        self.assertEqual((watch.ready["event"], watch.ready["container"]), ("exposed", "app"))
+        watch.next("watching")
+        self.reaches("app", HELLO)
+        self.ends_clean(watch)
+
+    def test_what_fails_is_tried_again(self):
+        blocker = Service(8088, "theirs", address=self.gateway("web"))
+        self.addCleanup(blocker.close)
+        watch = self.watching()
+        self.labelled("app", "9099:8088")
+        failed = watch.next("failed", container="app")
+        self.assertIn("a service of uid 0 listens on", failed["reason"])
+        self.assertIn("HOST:CONTAINER", failed["hint"])
+        blocker.close()
+        watch.next("exposed", container="app")
+        # Nobody listens on 9099: told by the library's own warning.
+        code, _, err = watch.end()
+        self.assertEqual(code, 0)
+        self.assertIn("9099", err)
+        self.no_rule_is_left()
+
+    def test_readable_lines(self):
+        self.labelled("app")
+        watch = subprocess.Popen([self.program, "watch"], env=self.env, stdin=subprocess.DEVNULL, text=True,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(watch.kill)
+        self.assertRegex(watch.stdout.readline(), rf"\Aapp: exposed 8088/tcp as {ALIAS} \([\d.]+\), lease \w+ by native\n")
+        self.assertEqual(watch.stdout.readline(), f"watching the containers of {self.engine.socket}\n")
+        watch.send_signal(signal.SIGINT)
+        out, err = watch.communicate(timeout=20)
+        self.assertRegex(out, r"\Aapp: released lease \w+: watch ends\n\Z")
+        self.assertEqual((watch.returncode, err), (0, ""))
+
+    def test_a_dry_run_changes_nothing(self):
+        self.labelled("app")
+        self.labelled("wrong", "80x")
+        lines = self.tc_hostnet("--dry-run", "--json", "watch").stdout.splitlines()
+        events = {event["container"]: event["event"] for event in map(json.loads, lines)}
+        self.assertEqual(events, {"app": "would-expose", "wrong": "failed"})
+        self.no_rule_is_left()
+
+
+class Owners(WatchCase):
+    """What becomes of the leases when the watcher ends, and when somebody else ends them."""
+
+    def test_every_signal_to_stop(self):
+        self.labelled("app")
+        before = self.engine.hosts("app")
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with self.subTest(signal=number.name):
+                watch = self.watch()
+                watch.next("watching")
+                self.assertNotEqual(self.engine.hosts("app"), before)
+                code, out, err = watch.end(number)
+                self.assertEqual((code, err), (0, ""))
+                self.assertEqual([json.loads(line)["event"] for line in out.splitlines()], ["released"])
+                self.assertEqual(self.engine.hosts("app"), before)
+                self.no_rule_is_left()
+
+    def test_killed(self):
+        self.labelled("app")
+        before = self.engine.hosts("app")
+        watch = self.watch()
+        watch.next("watching")
+        watch.end(signal.SIGKILL)
+        self.reaches("app", HELLO)
+        self.tc_hostnet("list")
+        self.no_rule_is_left()
+        self.assertEqual(self.engine.hosts("app"), before)
+
+    def test_its_reader_goes_away(self):
+        self.labelled("app")
+        watch = self.watch()
+        watch.next("watching")
+        watch.process.stdout.close()
+        self.engine("restart", "-t", "0", "app")
+        self.assertEqual(watch.process.wait(20), 1)
+        self.no_rule_is_left()
+
+    def test_released_by_hand_stays_released_until_the_next_start(self):
+        self.labelled("app")
+        watch = self.watch()
+        watch.next("watching")
+        self.tc_hostnet("release", watch.ready["lease"])
+        self.assertEqual(watch.next("released", container="app")["reason"], "released by another process")
+        time.sleep(1)
+        self.no_rule_is_left()
+        self.engine("restart", "-t", "0", "app")
+        watch.next("exposed", container="app")
+        self.ends_clean(watch)
+
+
+class Engines(WatchCase):
+    def test_the_engine_is_restarted(self):
+        self.labelled("app")
+        watch = self.watch()
+        watch.next("watching")
+        self.engine.stop()
+        told = {watch.read_event()["event"] for _ in range(2)}  # the containers die with it
+        self.assertEqual(told, {"released", "engine-lost"})
+        self.no_rule_is_left()
+        self.engine.start()
+        watch.next("engine-back", engine=str(self.engine.socket))
+        self.engine("start", "app")
+        watch.next("exposed", container="app")
+        self.reaches("app", HELLO)
+        self.ends_clean(watch)
+
+    def test_the_engine_is_away_and_the_containers_live_on(self):
+        gate = Gate(self.engine.socket)
+        self.addCleanup(gate.close)
+        self.labelled("app")
+        watch = self.watch("--engine", f"unix://{gate.path}")
+        lease = watch.ready["lease"]
+        watch.next("watching")
+        self.labelled("brief")
+        watch.next("exposed", container="brief")
+        gate.close()
+        watch.next("engine-lost", engine=str(gate.path))
+        self.engine("rm", "-f", "brief")
+        watch.next("released", container="brief")
+        self.labelled("later")
+        self.reaches("app", HELLO)
+        self.assertEqual([held["id"] for held in self.leases()], [lease])
+        gate.open()
+        watch.next("engine-back", engine=str(gate.path))
+        watch.next("exposed", container="later")
+        self.reaches("later", HELLO)
+        self.assertIn(lease, [held["id"] for held in self.leases()])
+        self.ends_clean(watch)
+
+    def test_the_engine_is_not_there_yet(self):
+        self.engine.stop()
+        try:
+            watch = self.watch()
+            self.assertEqual(watch.ready["event"], "engine-lost")
+            self.assertIn("start the engine", watch.ready["hint"])
+        finally:
+            self.engine.start()
+        watch.next("engine-back")
+        watch.next("watching")
+        self.labelled("app")
+        watch.next("exposed", container="app")
+        self.ends_clean(watch)
+
+    def test_what_no_waiting_mends(self):
+        refused = self.tc_hostnet("--engine", "unix://relative", "watch", check=False)
+        self.assertEqual((refused.returncode, refused.stdout, refused.stderr.count("\n")), (2, "", 1))
+
+    def test_a_container_that_asks_for_ssh(self):
+        watch = self.watching()
+        self.labelled("app", 8088, "--label", f"{VIA}=ssh")
+        watch.next("exposed", container="app", via="ssh")
+        self.reaches("app", HELLO)
+        self.assertNotIn("TCHN-PRE", rules_of("iptables-legacy-save")["nat"])
+        self.engine("rm", "-f", "app")
+        watch.next("released", container="app")
+        self.assertEqual(self.leases(), [])
+        self.ends_clean(watch)
+
+
+class AsService(WatchCase):
+    def test_a_user_without_root(self):
+        """Who may use the engine needs nothing else: it goes by ssh, and asks for no password."""
+        self.engine.dir.chmod(0o755)
+        self.engine.socket.chmod(0o666)
+        state = self.engine.dir / "nobody"
+        state.mkdir()
+        self.addCleanup(shutil.rmtree, state)
+        os.chown(state, 65534, 65534)
+        before = rules_of("iptables-legacy-save")
+        watch = Watch(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", self.program, "--json",
+                       "watch"], self.env | {"TC_HOSTNET_RUNTIME_DIR": str(state)})
+        self.addCleanup(watch.close)
+        self.assertEqual(watch.ready["event"], "watching")
+        for name in ("one", "two"):
+            self.labelled(name)
+            watch.next("exposed", container=name, via="ssh")
+            self.reaches(name, HELLO)
+        self.assertEqual(rules_of("iptables-legacy-save"), before)
+        self.engine("rm", "-f", "one")
+        watch.next("released", container="one")
+        self.reaches("two", HELLO)
+        code, out, err = watch.end()
+        self.assertEqual((code, json.loads(out)["event"]), (0, "released"), err)
+        self.assertNotIn("sshd", self.engine("ps", "-a", "--format", "{{.Image}}"))
+
+    def test_under_the_limits_of_its_unit(self):
+        sandbox, unit = ROOT / "tests/dbus/unit_sandbox", ROOT / "src/cli/data/tc-hostnet-watch.service.in"
+        self.labelled("app")
+        watch = Watch([sandbox, unit, self.program, "--json", "watch"], self.env)
+        self.addCleanup(watch.close)
+        self.assertEqual((watch.ready["event"], watch.ready.get("via")), ("exposed", "native"), watch.ready)
+        watch.next("watching")
+        self.reaches("app", HELLO)
+        self.engine("restart", "-t", "0", "app")
+        watch.next("released")
+        watch.next("exposed")
+        self.reaches("app", HELLO)
+        status = Path(f"/proc/{watch.process.pid}/status").read_text()
+        self.assertIn("CapBnd:\t0000000000083002", status)
+        self.assertIn("Seccomp:\t2", status)
+        self.ends_clean(watch)
+        self.assertFalse(self.has_alias("app"))
+
+
+class Compose(WatchCase):
+    def test_the_example(self):
+        self.service(8080, HELLO)
+        self.service(5432, "from the database\n")
+        compose = ["docker-compose", "-p", "shop", "-f", str(EXAMPLE)]
+        self.addCleanup(run, *compose, "down", "-t", "0", env=self.env, check=False)
+        watch = self.watching()
+        run(*compose, "up", "-d", env=self.env)
+        exposed = watch.next("exposed")
+        app = exposed["container"]
+        self.assertIn(app, ("shop_app_1", "shop-app-1"))
+        self.assertTrue(eventually(lambda: HELLO.strip() in self.engine("logs", app)))
+        self.reaches(app, "from the database\n", port=15432)
+        run(*compose, "down", "-t", "0", env=self.env)
+        watch.next("released", container=app)
+        self.ends_clean(watch)
+
+
+class WithPodman(WatchCase):
+    engine_type = Podman
+
+    def gateway(self, network):
+        return self.engine("network", "inspect", "-f", "{{range .Subnets}}{{.Gateway}}{{end}}", network)
+
+    def test_start_serve_stop(self):
+        self.labelled("early")
+        watch = self.watch()
+        self.assertEqual((watch.ready["event"], watch.ready["container"]), ("exposed", "early"))
+        watch.next("watching")
+        self.labelled("app", "8088:18088")
+        watch.next("exposed", container="app", gateway=self.gateway("web"))
+        self.reaches("early", HELLO)
+        self.reaches("app", HELLO, port=18088)
+        self.engine("kill", "app")
+        watch.next("released", container="app")
+        self.engine("start", "app")
+        watch.next("exposed", container="app")
+        self.reaches("app", HELLO, port=18088)
+        self.labelled("wrong", "80x")
+        watch.next("failed", container="wrong")
+        self.ends_clean(watch)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,283 @@
+// Where the way from a container to a service stops, by what was found on it.
+#include "cli/doctor/walk.hpp"
+#include "hostnet/error.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <string>
+
+using namespace hostnet;
+using namespace hostnet::cli::doctor;
+
+namespace {
+
+template <class T>
+Seen<T> seen(T value) {
+  return {std::move(value), std::nullopt};
+}
+
+template <class T>
+Seen<T> denied() {
+  return {std::nullopt, Error::from_errno("look", EACCES)};
+}
+
+Ipv4 ip(std::string_view text) { return Ipv4::parse(text).value(); }
+
+Opening native_lease() {
+  Opening opening;
+  opening.lease = "1a2b3c4d";
+  opening.target = "container app";
+  opening.interface = "br-web";
+  opening.addresses = {"198.19.0.1"};
+  opening.sources = {"198.19.0.2"};
+  opening.ports = {{5432, 15432}};
+  return opening;
+}
+
+Opening tunnel() {
+  auto opening = native_lease();
+  opening.via = Path::ssh;
+  opening.interface.clear();
+  opening.network = "web";
+  opening.addresses = {"198.19.0.9"};
+  return opening;
+}
+
+netlink::Listener on_loopback(std::uint16_t port) {
+  netlink::Listener listener{.port = port, .uid = 1000};
+  listener.address = {127, 0, 0, 1};
+  return listener;
+}
+
+Seen<Inside> dialled(Dialled::Outcome outcome) {
+  return seen(Inside{true, Dialled{outcome, std::chrono::microseconds{1500}, "No route to host"}});
+}
+
+// The container app dials 15432, and all is well.
+WalkFacts open_way() {
+  WalkFacts facts;
+  facts.port = {15432, 15432};
+  facts.engine = {.address = seen(engine::Address{"/run/docker.sock", "default"}), .answers = seen(true)};
+  engine::Container app;
+  app.id = "abc";
+  app.name = "app";
+  app.running = true;
+  app.pid = 4711;
+  app.endpoints = {{"web", "id", ip("198.19.0.2"), ip("198.19.0.1"), ""}};
+  facts.container = seen(app);
+  exposer::Resolved way;
+  way.bridge.name = "br-web";
+  way.bridge.up = true;
+  way.gateways = {ip("198.19.0.1")};
+  facts.bridge.resolved = seen(way);
+  facts.alias.container = "app";
+  facts.alias.hosts = seen(
+      std::string("127.0.0.1 localhost\n198.19.0.1 host.testcontainers.internal # tc-hostnet 1a2b3c4d\n"));
+  facts.openings = {native_lease()};
+  facts.input.chains = seen(std::vector<netlink::NftChain>{});
+  facts.listener = {{5432, 15432}, seen(std::vector{on_loopback(5432)})};
+  facts.address = "198.19.0.1";
+  facts.inside = dialled(Dialled::Outcome::connected);
+  return facts;
+}
+
+Check step(const WalkFacts& facts, std::string_view name) {
+  const auto steps = judge_walk(facts);
+  for (const auto& check : steps) {
+    CAPTURE(check.name);
+    CAPTURE(check.finding);
+    CHECK_FALSE(check.finding.empty());
+    CHECK(check.mend.empty() == (check.status == Status::ok));
+  }
+  const auto found = std::ranges::find(steps, name, &Check::name);
+  REQUIRE(found != steps.end());
+  return *found;
+}
+
+bool says(const Check& check, std::string_view words) {
+  return check.finding.find(words) != std::string::npos;
+}
+
+// The step that it stops at, whose finding has these words.
+void stops(const WalkFacts& facts, std::string_view at, std::string_view words) {
+  CHECK(stops_at(judge_walk(facts)) == at);
+  const auto check = step(facts, at);
+  CAPTURE(check.finding);
+  CHECK(says(check, words));
+}
+
+}  // namespace
+
+TEST_CASE("an open way") {
+  const auto facts = open_way();
+  const auto steps = judge_walk(facts);
+  CHECK(stops_at(steps).empty());
+  CHECK(std::ranges::all_of(steps, [](const Check& check) { return check.status == Status::ok; }));
+  CHECK(says(step(facts, "door"), "lease 1a2b3c4d (native) leads 15432/tcp to 127.0.0.1:5432"));
+  CHECK(says(step(facts, "alias"), "by lease 1a2b3c4d"));
+  CHECK(says(step(facts, "connect"), "in 1.5 ms"));
+  CHECK(alias_address(facts) == "198.19.0.1");
+}
+
+TEST_CASE("each step broken once") {
+  auto facts = open_way();
+  SUBCASE("no engine") {
+    facts.engine.answers = {std::nullopt, Error(Errc::engine_unavailable, "nobody answers")};
+    stops(facts, "container", "nobody answers");
+    CHECK(judge_walk(facts).size() == 1);
+  }
+  SUBCASE("no container") {
+    facts.container = {std::nullopt, Error(Errc::not_found, "No such container: app")};
+    stops(facts, "container", "No such container");
+  }
+  SUBCASE("it does not run") {
+    facts.container.value->running = false;
+    stops(facts, "container", "does not run");
+  }
+  SUBCASE("it is on the host's network") {
+    facts.container.value->endpoints.clear();
+    facts.container.value->network_mode = "host";
+    stops(facts, "container", "network mode host");
+  }
+  SUBCASE("no alias, and the gateway answers all the same") {
+    facts.alias.hosts = seen(std::string("127.0.0.1 localhost\n"));
+    stops(facts, "alias", "is not in its hosts file");
+    CHECK(step(facts, "alias").mend == "tc-hostnet expose 15432 --container app");
+  }
+  SUBCASE("the alias leads elsewhere") {
+    facts.alias.hosts = seen(std::string("192.0.2.1 host.testcontainers.internal\n"));
+    facts.address = alias_address(facts);
+    stops(facts, "gateway", "192.0.2.1 is not this host's address on its network, br-web 198.19.0.1 is");
+  }
+  SUBCASE("no bridge here") {
+    facts.bridge.resolved = {std::nullopt, Error(Errc::no_path, "bridge br-web is not here", "use ssh")};
+    stops(facts, "gateway", "br-web is not here");
+  }
+  SUBCASE("the bridge is down") {
+    facts.bridge.resolved.value->bridge.up = false;
+    stops(facts, "gateway", "which is down");
+  }
+  SUBCASE("no route inside") {
+    facts.inside.value->route = false;
+    stops(facts, "gateway", "no route inside leads there");
+    CHECK(step(facts, "gateway").mend.find("nsenter -t 4711") != std::string::npos);
+  }
+  SUBCASE("a firewall that drops") {
+    facts.input.blocked = {{"br-web", {"inet fence input", "nft insert rule …"}}};
+    facts.inside = dialled(Dialled::Outcome::timed_out);
+    stops(facts, "firewall", "inet fence input");
+    CHECK(says(step(facts, "connect"), "a firewall drops it"));
+    CHECK(step(facts, "connect").mend == "mend what is named above");
+    facts.inside = dialled(Dialled::Outcome::connected);
+    CHECK(stops_at(judge_walk(facts)).empty());
+    CHECK(says(step(facts, "firewall"), "this connection passed"));
+  }
+  SUBCASE("no listener") {
+    facts.listener.listeners = seen(std::vector<netlink::Listener>{});
+    facts.inside = dialled(Dialled::Outcome::refused);
+    stops(facts, "listener", "nobody listens on 127.0.0.1:5432/tcp");
+  }
+  SUBCASE("all is right and yet") {
+    for (const auto& [outcome, words] : {std::pair{Dialled::Outcome::refused, "refuses"},
+                                         {Dialled::Outcome::timed_out, "does not answer"},
+                                         {Dialled::Outcome::failed, "No route to host"}}) {
+      facts.inside = dialled(outcome);
+      stops(facts, "connect", words);
+      CHECK(step(facts, "connect").mend != "mend what is named above");
+    }
+  }
+}
+
+TEST_CASE("doors: whose, where, and what there is instead") {
+  auto facts = open_way();
+  auto& lease = facts.openings.front();
+  facts.inside = dialled(Dialled::Outcome::refused);
+  SUBCASE("none at all") {
+    facts.openings.clear();
+    stops(facts, "door", "no lease lets it in on 15432/tcp");
+    CHECK(step(facts, "door").mend == "tc-hostnet expose 15432 --container app");
+    facts.inside = dialled(Dialled::Outcome::connected);
+    stops(facts, "door", "what answers on 198.19.0.1:15432 is something else");
+  }
+  SUBCASE("another container's") {
+    lease.sources = {"198.19.0.3"};
+    lease.target = "container other";
+    stops(facts, "door", "lease 1a2b3c4d has that port for container other");
+  }
+  SUBCASE("another network's") {
+    lease.interface = "br-other";
+    stops(facts, "door", "has that port for");
+  }
+  SUBCASE("another port, another protocol") {
+    lease.ports = {{8088, 8088}, {15432, 15432, Protocol::udp}};
+    stops(facts, "door", "lease 1a2b3c4d gives it other ports");
+  }
+  SUBCASE("everybody's on the bridge") {
+    lease.sources.clear();
+    CHECK(step(facts, "door").status == Status::ok);
+  }
+  SUBCASE("a dead holder, beside a living one") {
+    lease.dead = true;
+    stops(facts, "door", "nobody holds it any more");
+    auto living = native_lease();
+    living.lease = "5e6f7a8b";
+    facts.openings.push_back(living);
+    CHECK(find_opening(facts)->lease == "5e6f7a8b");
+  }
+  SUBCASE("rules that are gone") {
+    facts.amiss = {"table nat lacks rules of it"};
+    stops(facts, "door", "but table nat lacks rules of it");
+  }
+}
+
+TEST_CASE("by a tunnel the name is the sidecar's, and no firewall of the host is passed") {
+  auto facts = open_way();
+  facts.openings = {tunnel()};
+  facts.alias.hosts = seen(std::string("127.0.0.1 localhost\n"));
+  facts.input.blocked = {{"br-web", {"inet fence input", "nft insert rule …"}}};
+  CHECK(alias_address(facts) == "198.19.0.9");
+  facts.address = alias_address(facts);
+  CHECK(stops_at(judge_walk(facts)).empty());
+  CHECK(says(step(facts, "alias"), "198.19.0.9, by the network's DNS"));
+  CHECK(says(step(facts, "gateway"), "is the sidecar of lease 1a2b3c4d on web"));
+  CHECK(says(step(facts, "firewall"), "not passed"));
+  // The default network has no DNS.
+  facts.openings.front().network = "bridge";
+  facts.container.value->endpoints.front().network = "bridge";
+  CHECK(alias_address(facts).empty());
+  // A Unix socket needs no listener of a port.
+  facts.openings = {tunnel()};
+  facts.openings.front().ports = {{0, 15432, Protocol::tcp, "/run/db.sock"}};
+  facts.container.value->endpoints.front().network = "web";
+  CHECK(says(step(facts, "listener"), "the Unix socket /run/db.sock"));
+}
+
+TEST_CASE("without root nothing fails that could only not be seen") {
+  auto facts = open_way();
+  facts.alias.hosts = denied<std::string>();
+  facts.openings.clear();
+  facts.unseen_openings = Error::from_errno("look", EACCES);
+  facts.input.chains = denied<std::vector<netlink::NftChain>>();
+  facts.inside = denied<Inside>();
+  CHECK(stops_at(judge_walk(facts)).empty());
+  for (const char* name : {"alias", "door", "firewall", "connect"}) {
+    const auto check = step(facts, name);
+    CHECK(check.status == Status::warn);
+    CHECK(check.mend.find("sudo tc-hostnet doctor") != std::string::npos);
+  }
+  CHECK(step(facts, "gateway").status == Status::ok);
+}
+
+TEST_CASE("the picture") {
+  auto facts = open_way();
+  facts.openings.clear();
+  facts.inside = dialled(Dialled::Outcome::refused);
+  const auto lines = draw_walk(facts, judge_walk(facts));
+  CHECK(lines.front() == "app → host.testcontainers.internal:15432");
+  CHECK(lines.at(1).starts_with(" │ ✓ container  app runs"));
+  CHECK(lines.at(4).starts_with(" ╳ ✗ door       no lease"));
+  CHECK(lines.at(5) == " ┊              → tc-hostnet expose 15432 --container app");
+  CHECK(lines.at(6).starts_with(" ┊ ✓ firewall"));
+  CHECK(lines.back() == " ✗ it stops at: door");
+}

@@ -1,0 +1,137 @@
+// Events as real engines tell them, and streams of them by a fake one.
+#include "engine/events.hpp"
+#include "hostnet/error.hpp"
+#include "support/expect_error.hpp"
+#include "unit/engine/fake_engine.hpp"
+
+#include <doctest/doctest.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+using namespace hostnet;
+using namespace std::chrono_literals;
+using engine::Event;
+using engine::EventReader;
+using test::FakeEngine;
+using test::send_bytes;
+
+namespace {
+
+constexpr std::string_view kStart =
+    R"({"Type":"container","Action":"start","Actor":{"ID":"c0ffee","Attributes":{"name":"app"}}})";
+
+std::vector<Event> events_of(std::string_view text, std::size_t piece = 7) {
+  std::vector<Event> events;
+  EventReader reader;
+  for (std::size_t at = 0; at < text.size(); at += piece)
+    reader.feed(text.substr(at, piece), [&](const Event& event) { events.push_back(event); });
+  return events;
+}
+
+std::vector<std::string> actions(const std::vector<Event>& events) {
+  std::vector<std::string> out;
+  for (const auto& event : events) out.push_back(event.action);
+  return out;
+}
+
+// Whether the stream goes on, once something has come.
+bool wait_and_read(engine::EventStream& stream, std::vector<Event>& into) {
+  pollfd poll{stream.fd(), POLLIN, 0};
+  REQUIRE(::poll(&poll, 1, 5000) == 1);
+  return stream.read([&](const Event& event) { into.push_back(event); });
+}
+
+// What reading to the end gives when the engine answers so.
+std::vector<Event> read_all(std::string answer) {
+  const FakeEngine engine([answer = std::move(answer)](const std::string&, int connection) {
+    send_bytes(connection, answer);
+    return false;
+  });
+  engine::EventStream stream({engine.socket(), "--engine"}, "/v1.41", 1700000000, Deadline::after(5s));
+  std::vector<Event> events;
+  while (wait_and_read(stream, events)) {
+  }
+  CHECK(engine.requests().at(0) ==
+        "GET /v1.41/events?since=1700000000&filters=%7B%22type%22%3A%5B%22container%22%5D%7D HTTP/1.0");
+  return events;
+}
+
+}  // namespace
+
+TEST_CASE("what Docker tells") {
+  const auto events = events_of(test::fixture("docker-events.jsonl"));
+  CHECK(actions(events) == std::vector<std::string>{"create", "start", "exec_create", "die", "destroy"});
+  const auto& start = events.at(1);
+  CHECK(start.is_start());
+  CHECK_FALSE(start.is_end());
+  CHECK(start.container.size() == 64);
+  CHECK(start.name == "app");
+  CHECK(start.attributes.at("io.github.tchostnet.ports") == "8080");
+  CHECK(events.at(3).is_end());
+  CHECK(events.at(4).is_end());
+  CHECK_FALSE(events.at(2).is_end());
+}
+
+TEST_CASE("what Podman tells") {
+  const auto events = events_of(test::fixture("podman-events.jsonl"), 1000);
+  for (const auto& event : events) CHECK(event.container.size() == 64);
+  const auto told = actions(events);
+  for (const char* action : {"create", "start", "exec", "die", "remove"})
+    CHECK(std::ranges::count(told, action) == 1);
+  for (const auto& event : events) {
+    CHECK(event.is_start() == (event.action == "start"));
+    CHECK(event.is_end() == (event.action == "die" || event.action == "remove"));
+  }
+}
+
+TEST_CASE("other things' events are passed over, empty lines too, and what makes no sense is refused") {
+  CHECK(events_of("\n\r\n{\"Type\":\"network\",\"Action\":\"connect\",\"Actor\":{\"ID\":\"0\"}}\n").empty());
+  CHECK(events_of(std::string(kStart)).empty());  // not ended yet
+  CHECK(events_of(std::string(kStart) + "\n").size() == 1);
+  for (const std::string_view wrong : {"hello\n", "[]\n", "{}\n",
+                                       R"({"Type":"container","Action":7,"Actor":{"ID":"0"}})"
+                                       "\n",
+                                       R"({"Type":"container","Action":"start"})"
+                                       "\n"})
+    CHECK(test::error_of([&] { events_of(wrong); }).code() == Errc::engine_error);
+  CHECK(test::error_of([] { events_of(std::string(3U << 20, 'x'), 1U << 16); }).code() == Errc::engine_error);
+}
+
+TEST_CASE("a stream hands over what comes, to its end") {
+  const auto line = std::string(kStart) + "\n";
+  CHECK(read_all("HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n" + line + line).size() == 2);
+  CHECK(read_all("HTTP/1.0 200 OK\r\n\r\n").empty());
+}
+
+TEST_CASE("a stream that is refused says why, in the engine's words") {
+  const auto error = [](std::string answer) { return test::error_of([&] { read_all(std::move(answer)); }); };
+  const auto refused = error("HTTP/1.0 500 Oops\r\n\r\n{\"message\":\"events are switched off\"}");
+  CHECK(refused.code() == Errc::engine_error);
+  CHECK(std::string(refused.what()).find("events are switched off") != std::string::npos);
+  CHECK(error("HTTP/1.0 404 Not Found\r\n\r\n").code() == Errc::not_found);
+  CHECK(error("").code() == Errc::engine_error);
+  CHECK(error("HTTP/1.0 200").code() == Errc::engine_error);
+  CHECK(error("SSH-2.0-x\r\n\r\n").code() == Errc::engine_error);
+  CHECK(error(std::string(100'000, 'h')).code() == Errc::engine_error);
+}
+
+TEST_CASE("reading does not wait") {
+  const FakeEngine engine([&](const std::string&, int connection) {
+    send_bytes(connection, "HTTP/1.0 200 OK\r\n\r\n");
+    return true;
+  });
+  engine::EventStream stream({engine.socket(), "--engine"}, "", 0, Deadline::after(5s));
+  std::vector<Event> events;
+  CHECK(wait_and_read(stream, events));
+  CHECK(stream.read([](const Event&) {}));
+  CHECK(events.empty());
+}
+
+TEST_CASE("nobody listens") {
+  CHECK(test::error_of([] {
+          engine::EventStream({"/nosuch.sock", "--engine"}, "", 0, Deadline::after(1s));
+        }).code() == Errc::engine_unavailable);
+}

@@ -1,0 +1,87 @@
+// How a watcher bears an engine that does not do as it should. What it does with real ones,
+// tests/e2e/test_watch.py tells.
+#include "exposer/watcher.hpp"
+#include "hostnet/error.hpp"
+#include "support/expect_error.hpp"
+#include "unit/engine/fake_engine.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+using namespace hostnet;
+using namespace hostnet::exposer;
+using namespace std::chrono_literals;
+using Kind = WatchEvent::Kind;
+using test::FakeEngine;
+
+namespace {
+
+// One connection at a time is all that the fake serves, so each is closed after its answer.
+FakeEngine::Serve serve(std::string events_answer) {
+  return [events_answer = std::move(events_answer)](const std::string& request, int connection) {
+    constexpr std::string_view headers = "Api-Version: 1.41\r\nConnection: close\r\n";
+    if (request.find("/events?") != std::string::npos)
+      test::send_bytes(connection, events_answer);
+    else if (request.find("/containers/json?") != std::string::npos)
+      test::send_bytes(connection, test::http(200, "[]", headers));
+    else
+      test::send_bytes(connection, test::http(200, "OK", headers));
+    return false;
+  };
+}
+
+// What is told within that time.
+std::vector<WatchEvent> watch(const std::string& socket, std::chrono::milliseconds span) {
+  EventLoop loop;
+  std::vector<WatchEvent> told;
+  Watcher::Settings settings;
+  settings.exposer.engine = socket;
+  settings.on_event = [&](const WatchEvent& event) { told.push_back(event); };
+  Watcher watcher(loop, std::move(settings));
+  watcher.start();
+  loop.after(span, [&] { loop.stop(); });
+  loop.run();
+  CHECK(watcher.finish() == 0);
+  return told;
+}
+
+std::ptrdiff_t count(const std::vector<WatchEvent>& told, Kind kind) {
+  return std::ranges::count(told, kind, &WatchEvent::kind);
+}
+
+}  // namespace
+
+TEST_CASE("an engine that refuses its events is asked more and more rarely, and the reason is told") {
+  const FakeEngine engine(serve(test::http(500, R"({"message":"no events are kept here"})")));
+  const auto told = watch(engine.socket(), 2500ms);
+  // After 0.2, 0.4 and 0.8 seconds.
+  CHECK(count(told, Kind::engine_lost) >= 2);
+  CHECK(count(told, Kind::engine_lost) <= 4);
+  const auto lost = std::ranges::find(told, Kind::engine_lost, &WatchEvent::kind);
+  CHECK(lost->reason.find("no events are kept here") != std::string::npos);
+  CHECK(lost->engine == engine.socket());
+  CHECK(count(told, Kind::watching) == 1);
+}
+
+TEST_CASE("events that make no sense are a loss, too") {
+  const FakeEngine engine(serve("HTTP/1.0 200 OK\r\n\r\nhello\n"));
+  const auto told = watch(engine.socket(), 300ms);
+  CHECK(count(told, Kind::engine_lost) >= 1);
+  CHECK(count(told, Kind::failed) == 0);
+}
+
+TEST_CASE("an engine that is not there is lost once, however long it is waited for") {
+  const test::TempDir folder;
+  const auto told = watch((folder.path() / "none.sock").string(), 1000ms);
+  REQUIRE(told.size() == 1);
+  CHECK(told.front().kind == Kind::engine_lost);
+  CHECK_FALSE(told.front().hint.empty());
+}
+
+TEST_CASE("what no waiting mends is thrown") {
+  CHECK(test::error_of([] { watch("tcp://192.0.2.1:2375", 10ms); }).code() == Errc::engine_unavailable);
+  CHECK(test::error_of([] { watch("relative", 10ms); }).code() == Errc::invalid_argument);
+}
