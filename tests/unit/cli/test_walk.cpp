@@ -76,7 +76,9 @@ WalkFacts open_way() {
       std::string("127.0.0.1 localhost\n198.19.0.1 host.testcontainers.internal # tc-hostnet 1a2b3c4d\n"));
   facts.openings = {native_lease()};
   facts.input.chains = seen(std::vector<netlink::NftChain>{});
-  facts.listener = {{5432, 15432}, seen(std::vector{on_loopback(5432)})};
+  facts.listener.port = facts.port;
+  facts.listener.port.host = 5432;
+  facts.listener.listeners = seen(std::vector{on_loopback(5432)});
   facts.address = "198.19.0.1";
   facts.inside = dialled(Dialled::Outcome::connected);
   return facts;

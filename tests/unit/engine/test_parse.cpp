@@ -1,6 +1,7 @@
 // The parsers: on answers of real engines (data/), and on those answers broken in every place.
 #include "engine/parse.hpp"
 #include "hostnet/error.hpp"
+#include "support/expect_error.hpp"
 #include "unit/engine/fake_engine.hpp"
 
 #include <doctest/doctest.h>
@@ -9,6 +10,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -106,11 +108,11 @@ const std::vector<json>& strange_values() {
 }  // namespace
 
 TEST_CASE("the labels of an image, as far as it has any") {
-  CHECK(engine::parse_image_labels(R"({"Id":"sha256:0","Config":{"Labels":{"a":"1"}}})") ==
+  CHECK(parse_image_labels(R"({"Id":"sha256:0","Config":{"Labels":{"a":"1"}}})") ==
         std::map<std::string, std::string>{{"a", "1"}});
   for (const char* none : {R"({"Config":{"Labels":null}})", R"({"Config":{}})", R"({"Config":null})", "{}"})
-    CHECK(engine::parse_image_labels(none).empty());
-  CHECK(test::error_of([] { engine::parse_image_labels("[]"); }).code() == Errc::engine_error);
+    CHECK(parse_image_labels(none).empty());
+  CHECK(test::error_of([] { parse_image_labels("[]"); }).code() == Errc::engine_error);
 }
 
 TEST_CASE("versions of Docker and Podman") {
