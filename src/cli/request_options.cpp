@@ -4,6 +4,7 @@
 #include "cli/output.hpp"
 #include "core/strings.hpp"
 #include "exposer/select.hpp"
+#include "firewall/backend.hpp"
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
@@ -22,6 +23,7 @@ void RequestOptions::define(Arguments& arguments) {
   arguments.value("--bridge", bridge, "for everything behind this bridge interface; needs no engine");
   arguments.value("--netns", netns, "for the owner of this network namespace alone, by path");
   define_via(arguments);
+  define_firewall(arguments, firewall);
   arguments.value("--timeout", timeout, "release by itself after this long: 90, 90s, 15m, 2h");
   arguments.value("--label", label, "a note for `tc-hostnet list`");
   arguments.flag("--no-alias", no_alias, "leave the hosts files of running containers alone");
@@ -66,6 +68,10 @@ Path RequestOptions::path() const {
   return Path::automatic;
 }
 
+Firewall RequestOptions::wanted_firewall() const {
+  return firewall::parse_firewall(firewall).value_or(Firewall::automatic);
+}
+
 ExposeRequest RequestOptions::to_request() const {
   std::vector<Target> targets;
   if (!network.empty()) targets.push_back(Target::network(network));
@@ -101,6 +107,11 @@ ExposerOptions exposer_options(Path path, const Globals& globals) {
   options.runtime_dir = globals.runtime_dir;
   options.interactive = !globals.no_ask_password;
   return options;
+}
+
+void define_firewall(Arguments& arguments, std::string& into) {
+  arguments.choice("--firewall", into, {"auto", "nftables", "iptables"}, "TC_HOSTNET_FIREWALL",
+                   "where the native path puts its rules: auto, nftables or iptables");
 }
 
 void explain(Path wanted, const Globals& globals) {

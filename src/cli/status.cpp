@@ -5,7 +5,6 @@
 #include "cli/output.hpp"
 #include "cli/tunnel_view.hpp"
 #include "exposer/select.hpp"
-#include "firewall/iptables.hpp"
 #include "hostnet/version.hpp"
 
 #include <fmt/format.h>
@@ -27,7 +26,7 @@ struct BridgeStatus {
 std::vector<BridgeStatus> bridges_of(exposer::Ledger& ledger, const state::Holdings& held) {
   std::vector<BridgeStatus> out;
   if (held.bridges.empty()) return out;
-  const auto guarded = firewall::Iptables::guarded_bridges();
+  const auto guarded = firewall::guarded_bridges();
   for (const auto& bridge : held.bridges) {
     const auto link = ledger.executor().rtnl().link(bridge.ifindex);
     out.push_back({.name = bridge.name,
@@ -53,6 +52,9 @@ Action define_status(Arguments& arguments) {
     const auto held = look_beside(ledger, !tunnels.empty() || !helped.empty());
     const auto leases = held.leases.size() + helped.size() + tunnels.size();
     const auto bridges = bridges_of(ledger, held);
+    // A wish for another one than theirs is no matter for a look.
+    const auto firewall =
+        held.leases.empty() ? ledger.firewall_for(held) : exposer::firewall_of_leases(held.firewall);
     const std::string path = choice.path ? to_string(*choice.path) : "none";
     if (globals.json) {
       auto list = nlohmann::json::array();
@@ -69,6 +71,8 @@ Action define_status(Arguments& arguments) {
       print_json({{"version", version()},
                   {"path", path},
                   {"reasons", choice.reasons},
+                  {"firewall", to_string(firewall.kind)},
+                  {"firewall", fmt::format("{} ({})", to_string(firewall.kind), firewall.reason)},
                   {"state", ledger.folder().string()},
                   {"leases", leases},
                   {"bridges", std::move(list)},
@@ -78,6 +82,7 @@ Action define_status(Arguments& arguments) {
     }
     print(table({{"version", version()},
                  {"path", fmt::format("{} ({})", path, fmt::join(choice.reasons, "; "))},
+                 {"firewall", fmt::format("{} ({})", to_string(firewall.kind), firewall.reason)},
                  {"state", ledger.folder().string()},
                  {"leases", fmt::format("{}", leases)}}));
     for (const auto& bridge : bridges)

@@ -1,0 +1,96 @@
+// The nftables applier.
+#include "firewall/nftables.hpp"
+
+#include "core/log.hpp"
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+
+#include <linux/netfilter/nf_tables.h>
+
+#include <chrono>
+#include <thread>
+#include <utility>
+
+namespace hostnet::firewall {
+namespace {
+
+// Somebody else's transaction in between may make ours fail in many ways (the object is there, or gone, or in
+// use). What fails as often as this for a table that was read just before fails for a reason of its own.
+constexpr int kAttempts = 5;
+
+}  // namespace
+
+nft::State Nftables::read() {
+  const auto flags = tables_->flags(nft::kTableName);
+  if (!flags) return {};
+  auto state = nft::read_state(list());
+  state.dormant = (*flags & NFT_TABLE_F_DORMANT) != 0;
+  return state;
+}
+
+std::string Nftables::list() {
+  if (!context_) context_.emplace();
+  return context_->run(fmt::format("list table ip {}\n", nft::kTableName));
+}
+
+const nft::State& Nftables::look() {
+  if (!tables_) tables_.emplace();
+  for (int attempt = 1;; ++attempt) {
+    const auto before = tables_->generation();
+    if (generation_ == before) return state_;
+    generation_.reset();
+    try {
+      auto state = read();
+      if (tables_->generation() != before) continue;  // torn by a change
+      state_ = std::move(state);
+      generation_ = before;
+    } catch (const Error&) {
+      if (attempt >= kAttempts || tables_->generation() == before) throw;
+    }
+  }
+}
+
+bool Nftables::apply(const TablePlan& plan, Deadline deadline) {
+  bool changed = false;
+  for (int attempt = 1;; ++attempt) {
+    auto change = nft::change_to(plan, look());
+    if (change.commands.empty()) return changed;
+    const auto before = *std::exchange(generation_, std::nullopt);
+    try {
+      if (!context_) context_.emplace();
+      context_->run(change.commands);
+    } catch (const Error& error) {
+      if (error.code() == Errc::not_authorised || attempt >= kAttempts || deadline.expired()) throw;
+      log::debug("{}; trying again", error.what());
+      std::this_thread::sleep_for(std::chrono::milliseconds{1});
+      continue;
+    }
+    changed = true;
+    // One further is our own transaction and nothing else. Where it is more, the next look reads the table.
+    if (tables_->generation() == before + 1) {
+      nft::note(state_, plan.table, std::move(change));
+      generation_ = before + 1;
+      return true;
+    }
+    if (deadline.expired()) throw Error(Errc::timed_out, "nf_tables is changed by others all the time");
+  }
+}
+
+bool Nftables::matches(const TablePlan& plan) { return nft::change_to(plan, look()).commands.empty(); }
+
+std::vector<std::string> Nftables::guarded_bridges() { return nft::guarded_bridges(look()); }
+
+std::vector<DoorTraffic> Nftables::read_traffic() {
+  if (!tables_) tables_.emplace();
+  for (int attempt = 1;; ++attempt) {
+    if (!tables_->flags(nft::kTableName)) return {};
+    try {
+      return nft::read_doors(list());
+    } catch (const Error&) {
+      if (attempt >= kAttempts) throw;  // else it may have gone meanwhile
+    }
+  }
+}
+
+}  // namespace hostnet::firewall
