@@ -6,6 +6,7 @@
 #include "cli/output.hpp"
 #include "cli/tunnel_view.hpp"
 #include "core/strings.hpp"
+#include "exposer/native.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -48,8 +49,23 @@ std::vector<std::string> rules_of(const state::Lease& lease, const state::Holdin
   return out;
 }
 
+std::string traffic_text(const state::Lease& lease, const std::vector<exposer::PortTraffic>& traffic) {
+  std::string out;
+  for (std::size_t i = 0; i < traffic.size(); ++i)
+    if (traffic[i].packets > 0)
+      out +=
+          fmt::format("{}{} by {}", out.empty() ? "" : ", ", traffic[i].packets, lease.ports[i].to_string());
+  return out.empty() ? "none so far" : out;
+}
+
+// The lease with the traffic of each port beside it.
+nlohmann::json with_traffic(nlohmann::json lease, const std::vector<exposer::PortTraffic>& traffic) {
+  for (std::size_t i = 0; i < traffic.size(); ++i) lease["ports"][i]["connections"] = traffic[i].packets;
+  return lease;
+}
+
 void print_text(const state::Lease& lease, const state::Holdings& held,
-                const std::vector<std::string>& amiss) {
+                const std::vector<exposer::PortTraffic>& traffic, const std::vector<std::string>& amiss) {
   const auto json = to_json(lease, held);
   std::string sources;
   for (const auto source : lease.sources) sources += (sources.empty() ? "" : ", ") + source.to_string();
@@ -63,6 +79,7 @@ void print_text(const state::Lease& lease, const state::Holdings& held,
       {"interface", json["interface"].get<std::string>()},
       {"gateways", gateways},
       {"sources", sources.empty() ? "everybody on the bridge" : sources},
+      {"connections", traffic_text(lease, traffic)},
       {"firewall", to_string(held.firewall)},
       {"alias in", fmt::format("{} containers", lease.aliases.size())},
       {"owner", fmt::format("{} (pid {}, uid {})", lease.owner.command, lease.owner.pid, lease.owner.uid)},
@@ -100,15 +117,17 @@ Action define_inspect(Arguments& arguments) {
     const auto held = look(ledger);
     const auto& lease = find_lease(held, *id);
     const auto amiss = deviations(ledger, held);
+    const auto* const bridge = held.bridge(lease.ifindex);
+    const auto traffic = exposer::traffic_of(lease, bridge == nullptr ? "" : bridge->name);
     if (globals.json) {
-      auto json = to_json(lease, held);
+      auto json = with_traffic(to_json(lease, held), traffic);
       json["firewall"] = to_string(held.firewall);
       json["intact"] = amiss.empty();
       json["amiss"] = amiss;
       json["rules"] = rules_of(lease, held);
       print_json(json);
     } else {
-      print_text(lease, held, amiss);
+      print_text(lease, held, traffic, amiss);
     }
     return 0;
   };

@@ -21,11 +21,13 @@ struct BridgeStatus {
   bool prior = false;
   bool guarded = false;
   std::size_t leases = 0;
+  std::uint64_t connections = 0;  ///< That came in by a door since that was opened.
 };
 
 std::vector<BridgeStatus> bridges_of(exposer::Ledger& ledger, const state::Holdings& held) {
   std::vector<BridgeStatus> out;
   if (held.bridges.empty()) return out;
+  const auto traffic = firewall::read_traffic();
   const auto guarded = firewall::guarded_bridges();
   for (const auto& bridge : held.bridges) {
     const auto link = ledger.executor().rtnl().link(bridge.ifindex);
@@ -35,6 +37,8 @@ std::vector<BridgeStatus> bridges_of(exposer::Ledger& ledger, const state::Holdi
                    .guarded = std::ranges::find(guarded, bridge.name) != guarded.end(),
                    .leases = static_cast<std::size_t>(
                        std::ranges::count(held.leases, bridge.ifindex, &state::Lease::ifindex))});
+    for (const auto& door : traffic)
+      if (door.door.bridge == bridge.name) out.back().connections += door.packets;
   }
   return out;
 }
@@ -63,6 +67,7 @@ Action define_status(Arguments& arguments) {
                         {"route_localnet", bridge.route_localnet},
                         {"prior_route_localnet", bridge.prior},
                         {"guarded", bridge.guarded},
+                        {"connections", bridge.connections},
                         {"leases", bridge.leases}});
       auto helper_list = nlohmann::json::array();
       for (const auto& lease : helped) helper_list.push_back(to_json(lease));
@@ -86,8 +91,9 @@ Action define_status(Arguments& arguments) {
                  {"state", ledger.folder().string()},
                  {"leases", fmt::format("{}", leases)}}));
     for (const auto& bridge : bridges)
-      print(fmt::format("  {}: {} leases, route_localnet {} (was {}), guard {}", bridge.name, bridge.leases,
-                        bridge.route_localnet ? 1 : 0, bridge.prior ? 1 : 0,
+      print(fmt::format("  {}: {} leases, {} connections, route_localnet {} (was {}), guard {}", bridge.name,
+                        bridge.leases, bridge.connections, bridge.route_localnet ? 1 : 0,
+                        bridge.prior ? 1 : 0,
                         bridge.guarded ? paint(Tone::good, "in place") : paint(Tone::bad, "missing")));
     for (const auto& lease : helped)
       print(fmt::format("  {} on {}: {}, by the helper", lease.id, lease.interface, lease.state));

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <set>
 #include <tuple>
+#include <utility>
 
 namespace hostnet::firewall {
 namespace {
@@ -85,11 +86,10 @@ TablePlan dnat_doors(std::span<const Guard> guards, std::span<const Door> doors)
                           .comment = "tc-hostnet:" + door.lease,
                           .verdict = {Verdict::Kind::dnat, {}, {kLoopback, door.host}}});
   };
-  const auto is_for_one = [](const Door& door) { return door.source || door.mac; };
-  for (const auto& door : doors)
-    if (is_for_one(door)) add(door);
-  for (const auto& door : doors)
-    if (!is_for_one(door)) add(door);
+  for (const auto& [by_mac, by_source] :
+       {std::pair(true, true), std::pair(false, true), std::pair(true, false), std::pair(false, false)})
+    for (const auto& door : doors)
+      if (door.mac.has_value() == by_mac && door.source.has_value() == by_source) add(door);
   return plan;
 }
 

@@ -3,6 +3,7 @@
 #include "core/file.hpp"
 #include "core/strings.hpp"
 #include "engine/container_file.hpp"
+#include "exposer/ledger.hpp"
 #include "exposer/native.hpp"
 #include "exposer/transition.hpp"
 #include "firewall/backend.hpp"
@@ -141,6 +142,8 @@ Facts gather(const std::optional<Target>& target, const std::vector<HostPort>& p
   for (const auto& port : ports)
     facts.listeners.push_back({port, see([&] { return netlink::listeners(port.host, port.protocol); })});
   facts.state = gather_state(globals.runtime_dir);
+  if (facts.state.held && !facts.state.held->leases.empty())
+    facts.backend.choice = {exposer::firewall_of_leases(facts.state.held->firewall), std::nullopt};
   facts.route_localnet = gather_route_localnet();
   // A container that has no bridge to the host has no use for the alias.
   const bool reachable =
