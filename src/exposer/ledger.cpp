@@ -16,6 +16,7 @@
 #include <iterator>
 #include <map>
 #include <tuple>
+#include <utility>
 
 namespace hostnet::exposer {
 namespace {
@@ -71,8 +72,11 @@ std::optional<Clash> find_clash(const std::vector<firewall::Door>& standing,
   const auto key = [](const firewall::Door& door) {
     return std::tuple(door.bridge, door.gateway, door.source, door.mac, door.protocol, door.listen);
   };
+  std::set<std::pair<std::uint16_t, Protocol>> wanted;
+  for (const auto& door : added) wanted.emplace(door.listen, door.protocol);
   std::map<decltype(key(firewall::Door{})), const firewall::Door*> by_key;
-  for (const auto& door : standing) by_key.emplace(key(door), &door);
+  for (const auto& door : standing)
+    if (wanted.contains({door.listen, door.protocol})) by_key.emplace(key(door), &door);
   for (const auto& door : added) {
     const auto [found, fresh] = by_key.emplace(key(door), &door);
     if (!fresh && found->second->host != door.host)
@@ -161,8 +165,8 @@ firewall::FirewallChoice Ledger::firewall_for(const Holdings& held) const {
   if (held.leases.empty()) return firewall::choose(wish);
   if (wish != Firewall::automatic && wish != held.firewall)
     throw Error(Errc::conflict,
-                fmt::format("the rules of {} leases that are held stand in {}, and all must stand in one",
-                            held.leases.size(), to_string(held.firewall)),
+                fmt::format("leases are held whose rules stand in {}, and all must stand in one firewall",
+                            to_string(held.firewall)),
                 fmt::format("leave out --firewall {}, or first: tc-hostnet release --all", to_string(wish)));
   return firewall_of_leases(held.firewall);
 }

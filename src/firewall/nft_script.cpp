@@ -153,6 +153,12 @@ void take_out(Script& script, const PartShape& shape, const PartState& part) {
     if (part.sets[i].there) script.delete_set(shape.sets[i].name, part.sets[i].is_map);
 }
 
+PartState nothing_of(const PartShape& shape) {
+  PartState part;
+  part.sets.resize(shape.sets.size());
+  return part;
+}
+
 void put_in_chain(Script& script, const PartShape& shape, const PartState& part) {
   if (part.chain_right) return;
   if (part.chain_hooked) {
@@ -213,10 +219,45 @@ Change change_to(const TablePlan& plan, const State& state) {
       script.delete_table();
     else
       take_out(script, shape, part);
-    change.part.sets.resize(shape.sets.size());
+    change.part = nothing_of(shape);
     change.table_there = !is_last;
   } else {
-    change.part.sets.resize(shape.sets.size());
+    change.part = nothing_of(shape);
+  }
+  change.commands = script.take();
+  return change;
+}
+
+Middle middle_of(const std::vector<Rule>& from, const std::vector<Rule>& to) {
+  const auto shorter = std::min(from.size(), to.size());
+  Middle middle;
+  while (middle.begin < shorter && from[middle.begin] == to[middle.begin]) ++middle.begin;
+  std::size_t tail = 0;
+  while (tail < shorter - middle.begin && from[from.size() - 1 - tail] == to[to.size() - 1 - tail]) ++tail;
+  middle.from_end = from.size() - tail;
+  middle.to_end = to.size() - tail;
+  return middle;
+}
+
+Change change_between(const TablePlan& from, const TablePlan& to, const Middle& middle) {
+  const auto part_of = [&](const TablePlan& plan, std::size_t end) {
+    TablePlan part{plan.table, plan.chain, plan.hook, {}, {}};
+    const auto at = [&](std::size_t place) {
+      return plan.rules.begin() + static_cast<std::ptrdiff_t>(place);
+    };
+    part.rules.assign(at(middle.begin), at(end));
+    return part;
+  };
+  const auto& shape = shape_of(from.table);
+  Change change;
+  change.table_there = true;
+  change.gone = elements_of(part_of(from, middle.from_end));
+  change.come = elements_of(part_of(to, middle.to_end));
+  Script script;
+  for (std::size_t i = 0; i < shape.sets.size(); ++i) {
+    const auto [surplus, lacking] = difference(change.gone[i], change.come[i]);
+    script.delete_elements(shape.sets[i].name, surplus);
+    script.add_elements(shape.sets[i].name, lacking);
   }
   change.commands = script.take();
   return change;
@@ -225,7 +266,16 @@ Change change_to(const TablePlan& plan, const State& state) {
 void note(State& state, Table table, Change change) {
   state.table_there = change.table_there;
   state.dormant = false;
-  state.parts[index_of(table)] = std::move(change.part);
+  auto& part = state.parts[index_of(table)];
+  if (change.part) {
+    part = std::move(*change.part);
+    return;
+  }
+  for (std::size_t i = 0; i < part.sets.size(); ++i) {
+    auto& elements = part.sets[i].elements;
+    for (const auto& [key, rest] : change.gone[i]) elements.erase(key);
+    elements.merge(change.come[i]);
+  }
 }
 
 std::string to_nft(const TablePlan& plan) { return change_to(plan, State()).commands; }

@@ -18,6 +18,8 @@
 #include "firewall/traffic.hpp"
 
 #include <array>
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -64,13 +66,28 @@ State read_state(std::string_view json);
 /// One transaction on one part.
 struct Change {
   std::string commands;  ///< Empty when the part is as planned already.
-  PartState part;        ///< What they lead to.
   bool table_there = false;
+  /// What they lead to: the part anew, or, of each of its sets, elements that go and elements that come.
+  std::optional<PartState> part;
+  std::vector<Elements> gone;
+  std::vector<Elements> come;
 };
 
 /// What makes one part of the table as planned. The table itself comes with the first part and goes with the
 /// last.
 Change change_to(const TablePlan& plan, const State& state);
+
+/// Where two lists of rules differ: what is before `begin`, and what is from the ends on, is the same.
+struct Middle {
+  std::size_t begin = 0;
+  std::size_t from_end = 0;
+  std::size_t to_end = 0;
+};
+Middle middle_of(const std::vector<Rule>& from, const std::vector<Rule>& to);
+
+/// The same as change_to() where the part is known to be as the plan `from`, neither plan is empty, and they
+/// differ in the given place alone: at the cost of what is in between, not of all.
+Change change_between(const TablePlan& from, const TablePlan& to, const Middle& middle);
 
 /// The state after a change has been made.
 void note(State& state, Table table, Change change);

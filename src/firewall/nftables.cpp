@@ -19,6 +19,10 @@ namespace {
 // use). What fails as often as this for a table that was read just before fails for a reason of its own.
 constexpr int kAttempts = 5;
 
+constexpr std::chrono::seconds kLook{10};  // for those who only want to know
+
+Error changed_all_the_time() { return {Errc::timed_out, "nf_tables is changed by others all the time"}; }
+
 }  // namespace
 
 nft::State Nftables::read() {
@@ -34,28 +38,61 @@ std::string Nftables::list() {
   return context_->run(fmt::format("list table ip {}\n", nft::kTableName));
 }
 
-const nft::State& Nftables::look() {
+const nft::State& Nftables::look(Deadline deadline) {
   if (!tables_) tables_.emplace();
   for (int attempt = 1;; ++attempt) {
     const auto before = tables_->generation();
     if (generation_ == before) return state_;
     generation_.reset();
+    doors_.reset();
     try {
       auto state = read();
-      if (tables_->generation() != before) continue;  // torn by a change
-      state_ = std::move(state);
-      generation_ = before;
+      if (tables_->generation() == before) {
+        state_ = std::move(state);
+        generation_ = before;
+        return state_;
+      }
+      // Torn by a change.
     } catch (const Error&) {
       if (attempt >= kAttempts || tables_->generation() == before) throw;
     }
+    if (deadline.expired()) throw changed_all_the_time();
   }
+}
+
+nft::Change Nftables::change_to(const TablePlan& plan, const std::optional<nft::Middle>& middle) {
+  return middle ? nft::change_between(*doors_, plan, *middle) : nft::change_to(plan, state_);
+}
+
+// What is remembered of the doors follows by what has changed, for there may be very many.
+void Nftables::note(const TablePlan& plan, const std::optional<nft::Middle>& middle, nft::Change change) {
+  nft::note(state_, plan.table, std::move(change));
+  if (plan.table != Table::nat) return;
+  if (!middle) {
+    doors_ = plan;
+    return;
+  }
+  auto& rules = doors_->rules;
+  const auto at = [](auto& list, std::size_t place) {
+    return list.begin() + static_cast<std::ptrdiff_t>(place);
+  };
+  rules.erase(at(rules, middle->begin), at(rules, middle->from_end));
+  rules.insert(at(rules, middle->begin), at(plan.rules, middle->begin), at(plan.rules, middle->to_end));
+  doors_->jumps = plan.jumps;
 }
 
 bool Nftables::apply(const TablePlan& plan, Deadline deadline) {
   bool changed = false;
   for (int attempt = 1;; ++attempt) {
-    auto change = nft::change_to(plan, look());
-    if (change.commands.empty()) return changed;
+    look(deadline);
+    std::optional<nft::Middle> middle;
+    if (plan.table == Table::nat && doors_ && !doors_->empty() && !plan.empty())
+      middle = nft::middle_of(doors_->rules, plan.rules);
+    auto change = change_to(plan, middle);
+    if (change.commands.empty()) {
+      if (!middle) note(plan, middle, std::move(change));
+      return changed;
+    }
     const auto before = *std::exchange(generation_, std::nullopt);
     try {
       if (!context_) context_.emplace();
@@ -69,17 +106,21 @@ bool Nftables::apply(const TablePlan& plan, Deadline deadline) {
     changed = true;
     // One further is our own transaction and nothing else. Where it is more, the next look reads the table.
     if (tables_->generation() == before + 1) {
-      nft::note(state_, plan.table, std::move(change));
+      note(plan, middle, std::move(change));
       generation_ = before + 1;
       return true;
     }
-    if (deadline.expired()) throw Error(Errc::timed_out, "nf_tables is changed by others all the time");
+    if (deadline.expired()) throw changed_all_the_time();
   }
 }
 
-bool Nftables::matches(const TablePlan& plan) { return nft::change_to(plan, look()).commands.empty(); }
+bool Nftables::matches(const TablePlan& plan) {
+  return nft::change_to(plan, look(Deadline::after(kLook))).commands.empty();
+}
 
-std::vector<std::string> Nftables::guarded_bridges() { return nft::guarded_bridges(look()); }
+std::vector<std::string> Nftables::guarded_bridges() {
+  return nft::guarded_bridges(look(Deadline::after(kLook)));
+}
 
 std::vector<DoorTraffic> Nftables::read_traffic() {
   if (!tables_) tables_.emplace();

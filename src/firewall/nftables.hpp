@@ -40,12 +40,15 @@ class Nftables {
  private:
   std::string list();
   nft::State read();
-  const nft::State& look();
+  const nft::State& look(Deadline deadline);
+  nft::Change change_to(const TablePlan& plan, const std::optional<nft::Middle>& middle);
+  void note(const TablePlan& plan, const std::optional<nft::Middle>& middle, nft::Change change);
 
   std::optional<NftContext> context_;
   std::optional<netlink::NftTables> tables_;
   nft::State state_;                         // as it was at generation_
   std::optional<std::uint32_t> generation_;  // nullopt: state_ is not known
+  std::optional<TablePlan> doors_;           // to which the nat part of state_ is known to be equal
 };
 
 }  // namespace hostnet::firewall

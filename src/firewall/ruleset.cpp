@@ -4,8 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
+#include <functional>
 #include <tuple>
+#include <unordered_set>
 #include <utility>
 
 namespace hostnet::firewall {
@@ -73,8 +74,14 @@ TablePlan dnat_doors(std::span<const Guard> guards, std::span<const Door> doors)
   const auto key = [](const Door& door) {
     return std::tie(door.bridge, door.gateway, door.source, door.mac, door.protocol, door.listen);
   };
-  const auto less = [&key](const Door* a, const Door* b) { return key(*a) < key(*b); };
-  std::set<const Door*, decltype(less)> seen(less);
+  const auto hash = [](const Door* door) {
+    const std::uint64_t source = door->source ? door->source->host : 0;
+    return std::hash<std::uint64_t>{}(((source << 16 ^ door->gateway.host) << 16 ^ door->listen) * 2 +
+                                      (door->protocol == Protocol::udp ? 1U : 0U));
+  };
+  const auto equal = [&key](const Door* a, const Door* b) { return key(*a) == key(*b); };
+  std::unordered_set<const Door*, decltype(hash), decltype(equal)> seen(doors.size(), hash, equal);
+  plan.rules.reserve(doors.size());
   const auto add = [&](const Door& door) {
     if (!seen.insert(&door).second) return;
     plan.rules.push_back({.in = door.bridge,

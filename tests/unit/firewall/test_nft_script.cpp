@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <random>
+
 using namespace hostnet;
 using namespace hostnet::firewall;
 using namespace hostnet::firewall::nft;
@@ -101,6 +103,35 @@ TEST_CASE("one door more or less is one element, whatever else stands") {
         "delete element ip tc_hostnet by_bridge { \"br0\" . 10.0.0.1 . 6 . 7000 }\n"
         "add element ip tc_hostnet by_bridge { \"br0\" . 10.0.0.1 . 6 . 7000 comment \"tc-hostnet:0a\" : "
         "127.0.0.1 . 99 }\n");
+}
+
+TEST_CASE("from plan to plan by what differs comes to the same as from what is there") {
+  std::mt19937 random(7);
+  const auto some_doors = [&random] {
+    std::vector<Door> doors;
+    for (std::uint16_t port = 1; port <= 40; ++port) {
+      if (random() % 3 == 0) continue;
+      doors.push_back(door(random() % 8 == 0 ? "0b" : "0a", port, random() % 8 == 0 ? 81 : 80));
+      if (random() % 4 == 0) doors.back().source = ip("10.0.0.2");
+      if (random() % 4 == 0) doors.back().mac = Mac::parse("02:00:00:00:00:01");
+      if (random() % 4 == 0) doors.back().protocol = Protocol::udp;
+    }
+    return doors;
+  };
+  auto from = plan(kGuards, std::vector{door("0a", 1, 80)}).of(Table::nat);
+  State state;
+  apply(state, from);
+  for (int round = 0; round < 200; ++round) {
+    CAPTURE(round);
+    auto doors = some_doors();
+    if (doors.empty()) continue;
+    const auto to = plan(kGuards, doors).of(Table::nat);
+    auto change = change_between(from, to, middle_of(from.rules, to.rules));
+    CHECK(change.commands.empty() == change_to(to, state).commands.empty());
+    note(state, Table::nat, std::move(change));
+    CHECK(change_to(to, state).commands.empty());
+    from = to;
+  }
 }
 
 TEST_CASE("a part that goes leaves the others, and the last one takes the table along") {
