@@ -45,6 +45,8 @@ const std::array<PartShape, kTables.size()>& shapes() {
                 {{"bridges_in", {"ifname"}, {}}, {"gateways_in", {"ifname", "ipv4_addr"}, {}}},
                 {{"ct status dnat iifname . ct original ip daddr @gateways_in accept",
                   {"dnat", "iifname", "original", "@gateways_in", "accept"}},
+                 {"iifname @bridges_in ip daddr 127.0.0.0/8 ct direction reply accept",
+                  {"iifname", "@bridges_in", "daddr", "127.0.0.0", "direction", "reply", "accept"}},
                  {"iifname @bridges_in ip daddr 127.0.0.0/8 counter drop",
                   {"iifname", "@bridges_in", "daddr", "127.0.0.0", "drop"}}}},
       PartShape{Table::nat,
