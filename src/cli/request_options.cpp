@@ -22,8 +22,7 @@ void RequestOptions::define(Arguments& arguments) {
   arguments.value("--container", container, "for this running container alone");
   arguments.value("--bridge", bridge, "for everything behind this bridge interface; needs no engine");
   arguments.value("--netns", netns, "for the owner of this network namespace alone, by path");
-  define_via(arguments);
-  define_firewall(arguments, firewall);
+  define_way(arguments);
   arguments.value("--timeout", timeout, "release by itself after this long: 90, 90s, 15m, 2h");
   arguments.value("--label", label, "a note for `tc-hostnet list`");
   arguments.flag("--no-alias", no_alias, "leave the hosts files of running containers alone");
@@ -34,9 +33,10 @@ void RequestOptions::define(Arguments& arguments) {
       "go on over a service on gateway:port, a firewall that drops, or a bridge to other machines");
 }
 
-void RequestOptions::define_via(Arguments& arguments) {
+void RequestOptions::define_way(Arguments& arguments) {
   arguments.choice("--via", via, {"auto", "native", "helper", "ssh"}, "TC_HOSTNET_VIA",
                    "the path: auto, native, helper or ssh");
+  define_firewall(arguments, firewall);
 }
 
 std::chrono::seconds parse_span(std::string_view text) {

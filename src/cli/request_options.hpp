@@ -26,8 +26,8 @@ struct RequestOptions {
   bool force = false;
 
   void define(Arguments& arguments);
-  /// The option --via alone.
-  void define_via(Arguments& arguments);
+  /// The options --via and --firewall alone.
+  void define_way(Arguments& arguments);
   /// @throws Error{invalid_argument}
   [[nodiscard]] ExposeRequest to_request() const;
   [[nodiscard]] Path path() const;
