@@ -3,6 +3,7 @@
 
 #include "hostnet/export.hpp"
 #include "hostnet/exposure.hpp"
+#include "hostnet/firewall.hpp"
 #include "hostnet/path.hpp"
 #include "hostnet/port.hpp"
 #include "hostnet/target.hpp"
@@ -74,6 +75,8 @@ struct ExposerOptions {
   StateCallback on_state;                      ///< May be empty.
   bool interactive = true;  ///< Whether the helper may have the user asked for a password. The wait for that
                             ///< comes on top of the deadline, ten minutes at most.
+  Firewall firewall = Firewall::automatic;  ///< For the native path. Another one than that in which leases
+                                            ///< are held already is a `conflict`.
 };
 
 /// Makes the exposer for a path; `automatic` chooses.

@@ -6,6 +6,7 @@
 #include "hostnet/export.hpp"
 #include "hostnet/exposer.hpp"
 #include "hostnet/exposure.hpp"
+#include "hostnet/firewall.hpp"
 #include "hostnet/image.hpp"
 #include "hostnet/log.hpp"
 #include "hostnet/path.hpp"

@@ -4,6 +4,7 @@
 #include "cli/lease_view.hpp"
 #include "cli/output.hpp"
 #include "exposer/checks.hpp"
+#include "exposer/ledger.hpp"
 #include "exposer/native.hpp"
 #include "exposer/select.hpp"
 #include "exposer/sidecar_plan.hpp"
@@ -16,27 +17,43 @@
 namespace hostnet::cli {
 namespace {
 
-int dry_run_native(const ExposeRequest& request, const Globals& globals) {
+// Where the rules would go. Who may not look at the leases is told what would be if there were none.
+firewall::FirewallChoice firewall_for(Firewall wanted, const Globals& globals) {
+  exposer::Ledger ledger(state::runtime_dir(globals.runtime_dir), wanted);
+  state::Holdings held;
+  try {
+    held = ledger.peek();
+  } catch (const Error& error) {
+    if (error.code() != Errc::not_authorised) throw;
+  }
+  return ledger.firewall_for(held);
+}
+
+int dry_run_native(const ExposeRequest& request, Firewall wanted_firewall, const Globals& globals) {
   const auto prepared =
       exposer::prepare(std::span(&request, 1), globals.engine, Deadline::after(std::chrono::seconds{30}));
   state::Holdings wanted{prepared.bridges, prepared.leases};
   for (auto& lease : wanted.leases) lease.id = "dry-run";
+  const auto choice = firewall_for(wanted_firewall, globals);
+  wanted.firewall = choice.kind;
   const auto ruleset = exposer::ruleset_of(wanted);
   const auto steps = exposer::transition({}, wanted);
   if (globals.json) {
     nlohmann::json rules = nlohmann::json::object();
-    for (const auto& plan : ruleset.tables) rules[to_string(plan.table)] = to_iptables_restore(plan);
+    for (const auto& plan : ruleset.tables) rules[to_string(plan.table)] = to_text(choice.kind, plan);
     auto list = nlohmann::json::array();
     for (const auto& step : steps) list.push_back(exposer::describe(step));
-    print_json({{"lease", to_json(wanted.leases.front(), wanted)},
+    print_json({{"firewall", to_string(choice.kind)},
+                {"lease", to_json(wanted.leases.front(), wanted)},
                 {"steps", std::move(list)},
                 {"rules", std::move(rules)}});
     return 0;
   }
+  print(fmt::format("# {}: {}", to_string(choice.kind), choice.reason));
   for (const auto& step : steps) {
     print("# " + exposer::describe(step));
     if (const auto* const table = std::get_if<exposer::ApplyTable>(&step))
-      print(to_iptables_restore(table->plan));
+      print(to_text(choice.kind, table->plan));
   }
   for (const auto& alias : wanted.leases.front().aliases)
     print(fmt::format("# write {} {} into the hosts file of container {}",
@@ -83,13 +100,13 @@ int dry_run_ssh(const ExposeRequest& request, const Globals& globals) {
 
 // The path that expose would take decides what there is to show. Without any usable one the native rules are
 // shown: they need no privilege to be looked at.
-int dry_run(const ExposeRequest& request, Path path, const Globals& globals) {
+int dry_run(const ExposeRequest& request, Path path, Firewall firewall, const Globals& globals) {
   const auto chosen = exposer::choose(path, exposer::probe_paths(globals.engine)).path;
   const bool on_bridge =
       request.target.kind() == Target::Kind::bridge || request.target.kind() == Target::Kind::netns;
   if (path == Path::ssh || (path == Path::automatic && chosen == Path::ssh && !on_bridge))
     return dry_run_ssh(request, globals);
-  return dry_run_native(request, globals);
+  return dry_run_native(request, firewall, globals);
 }
 
 }  // namespace hostnet::cli

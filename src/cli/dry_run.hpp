@@ -8,6 +8,6 @@ namespace hostnet::cli {
 
 /// Prints the steps and rules, or the sidecar and its forwards, of the path that would serve the request.
 /// Returns the exit code. @throws Error as expose would before its first change.
-int dry_run(const ExposeRequest& request, Path path, const Globals& globals);
+int dry_run(const ExposeRequest& request, Path path, Firewall firewall, const Globals& globals);
 
 }  // namespace hostnet::cli

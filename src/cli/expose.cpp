@@ -83,11 +83,12 @@ class Waiter {
   Fd signals_;
 };
 
-int hold(const ExposeRequest& request, Path path, const Globals& globals,
+int hold(const ExposeRequest& request, const RequestOptions& words, const Globals& globals,
          const std::function<void()>& when_ready) {
   allow_many_descriptors();
   Waiter waiter;
-  auto options = exposer_options(path, globals);
+  auto options = exposer_options(words.path(), globals);
+  options.firewall = words.wanted_firewall();
   options.on_state = waiter.on_state();
   const auto exposer = make_exposer(options);
   auto exposure = exposer->expose(request);
@@ -107,7 +108,7 @@ int hold(const ExposeRequest& request, Path path, const Globals& globals,
 
 // The child holds the lease with nothing of the terminal left to it; the parent returns when the ports are
 // ready, or with the child's error.
-int detach(const ExposeRequest& request, Path path, const Globals& globals) {
+int detach(const ExposeRequest& request, const RequestOptions& words, const Globals& globals) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) throw Error::from_errno("pipe2", errno);
   Fd read_end(ends[0]);
@@ -128,7 +129,7 @@ int detach(const ExposeRequest& request, Path path, const Globals& globals) {
   }
   read_end.reset();
   ::setsid();
-  return hold(request, path, globals, [&write_end] {
+  return hold(request, words, globals, [&write_end] {
     const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null.get(), fd);
     [[maybe_unused]] const int moved = ::chdir("/");
@@ -139,10 +140,10 @@ int detach(const ExposeRequest& request, Path path, const Globals& globals) {
 
 int expose(const Options& options, const Globals& globals) {
   const auto request = options.request.to_request();
-  const auto path = options.request.path();
-  if (globals.explain) explain(path, globals);
-  if (globals.dry_run) return dry_run(request, path, globals);
-  return options.detach ? detach(request, path, globals) : hold(request, path, globals, [] {});
+  const auto& words = options.request;
+  if (globals.explain) explain(words.path(), globals);
+  if (globals.dry_run) return dry_run(request, words.path(), words.wanted_firewall(), globals);
+  return options.detach ? detach(request, words, globals) : hold(request, words, globals, [] {});
 }
 
 }  // namespace

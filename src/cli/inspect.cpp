@@ -5,7 +5,8 @@
 #include "cli/lease_view.hpp"
 #include "cli/output.hpp"
 #include "cli/tunnel_view.hpp"
-#include "firewall/iptables.hpp"
+#include "core/strings.hpp"
+#include "exposer/native.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -19,10 +20,11 @@ namespace {
 std::vector<std::string> deviations(exposer::Ledger& ledger, const state::Holdings& held) {
   std::vector<std::string> out;
   const auto ruleset = exposer::ruleset_of(held);
-  firewall::Iptables iptables;
+  auto& backend = ledger.executor().backend();
   for (const auto& plan : ruleset.tables)
-    if (!iptables.matches(plan))
-      out.push_back(fmt::format("table {} is not as it should be", to_string(plan.table)));
+    if (!backend.matches(plan))
+      out.push_back(fmt::format("the {} rules in {} are not as they should be", to_string(plan.table),
+                                to_string(backend.kind())));
   for (const auto& bridge : held.bridges) {
     const auto link = ledger.executor().rtnl().link(bridge.ifindex);
     if (!link || !link->route_localnet)
@@ -34,14 +36,36 @@ std::vector<std::string> deviations(exposer::Ledger& ledger, const state::Holdin
 std::vector<std::string> rules_of(const state::Lease& lease, const state::Holdings& held) {
   std::vector<std::string> out;
   state::Holdings alone{held.bridges, {lease}};
-  for (const auto& plan : exposer::ruleset_of(alone).tables)
+  for (const auto& plan : exposer::ruleset_of(alone).tables) {
+    if (held.firewall == Firewall::nftables) {
+      const auto text = to_text(held.firewall, plan);
+      for (const auto line : split(text, '\n'))
+        if (line.starts_with("add element") || line.starts_with("  \"")) out.emplace_back(line);
+      continue;
+    }
     for (const auto& rule : plan.rules)
       out.push_back(fmt::format("-t {} -A {} {}", to_string(plan.table), plan.chain, to_iptables(rule)));
+  }
   return out;
 }
 
+std::string traffic_text(const state::Lease& lease, const std::vector<exposer::PortTraffic>& traffic) {
+  std::string out;
+  for (std::size_t i = 0; i < traffic.size(); ++i)
+    if (traffic[i].packets > 0)
+      out +=
+          fmt::format("{}{} by {}", out.empty() ? "" : ", ", traffic[i].packets, lease.ports[i].to_string());
+  return out.empty() ? "none so far" : out;
+}
+
+// The lease with the traffic of each port beside it.
+nlohmann::json with_traffic(nlohmann::json lease, const std::vector<exposer::PortTraffic>& traffic) {
+  for (std::size_t i = 0; i < traffic.size(); ++i) lease["ports"][i]["connections"] = traffic[i].packets;
+  return lease;
+}
+
 void print_text(const state::Lease& lease, const state::Holdings& held,
-                const std::vector<std::string>& amiss) {
+                const std::vector<exposer::PortTraffic>& traffic, const std::vector<std::string>& amiss) {
   const auto json = to_json(lease, held);
   std::string sources;
   for (const auto source : lease.sources) sources += (sources.empty() ? "" : ", ") + source.to_string();
@@ -55,6 +79,8 @@ void print_text(const state::Lease& lease, const state::Holdings& held,
       {"interface", json["interface"].get<std::string>()},
       {"gateways", gateways},
       {"sources", sources.empty() ? "everybody on the bridge" : sources},
+      {"connections", traffic_text(lease, traffic)},
+      {"firewall", to_string(held.firewall)},
       {"alias in", fmt::format("{} containers", lease.aliases.size())},
       {"owner", fmt::format("{} (pid {}, uid {})", lease.owner.command, lease.owner.pid, lease.owner.uid)},
       {"label", lease.label},
@@ -91,14 +117,17 @@ Action define_inspect(Arguments& arguments) {
     const auto held = look(ledger);
     const auto& lease = find_lease(held, *id);
     const auto amiss = deviations(ledger, held);
+    const auto* const bridge = held.bridge(lease.ifindex);
+    const auto traffic = exposer::traffic_of(lease, bridge == nullptr ? "" : bridge->name);
     if (globals.json) {
-      auto json = to_json(lease, held);
+      auto json = with_traffic(to_json(lease, held), traffic);
+      json["firewall"] = to_string(held.firewall);
       json["intact"] = amiss.empty();
       json["amiss"] = amiss;
       json["rules"] = rules_of(lease, held);
       print_json(json);
     } else {
-      print_text(lease, held, amiss);
+      print_text(lease, held, traffic, amiss);
     }
     return 0;
   };

@@ -4,6 +4,7 @@
 #include "cli/output.hpp"
 #include "core/strings.hpp"
 #include "exposer/select.hpp"
+#include "firewall/backend.hpp"
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
@@ -21,7 +22,7 @@ void RequestOptions::define(Arguments& arguments) {
   arguments.value("--container", container, "for this running container alone");
   arguments.value("--bridge", bridge, "for everything behind this bridge interface; needs no engine");
   arguments.value("--netns", netns, "for the owner of this network namespace alone, by path");
-  define_via(arguments);
+  define_way(arguments);
   arguments.value("--timeout", timeout, "release by itself after this long: 90, 90s, 15m, 2h");
   arguments.value("--label", label, "a note for `tc-hostnet list`");
   arguments.flag("--no-alias", no_alias, "leave the hosts files of running containers alone");
@@ -32,9 +33,10 @@ void RequestOptions::define(Arguments& arguments) {
       "go on over a service on gateway:port, a firewall that drops, or a bridge to other machines");
 }
 
-void RequestOptions::define_via(Arguments& arguments) {
+void RequestOptions::define_way(Arguments& arguments) {
   arguments.choice("--via", via, {"auto", "native", "helper", "ssh"}, "TC_HOSTNET_VIA",
                    "the path: auto, native, helper or ssh");
+  define_firewall(arguments, firewall);
 }
 
 std::chrono::seconds parse_span(std::string_view text) {
@@ -64,6 +66,10 @@ Path RequestOptions::path() const {
   for (const auto path : {Path::native, Path::helper, Path::ssh})
     if (via == to_string(path)) return path;
   return Path::automatic;
+}
+
+Firewall RequestOptions::wanted_firewall() const {
+  return firewall::parse_firewall(firewall).value_or(Firewall::automatic);
 }
 
 ExposeRequest RequestOptions::to_request() const {
@@ -101,6 +107,11 @@ ExposerOptions exposer_options(Path path, const Globals& globals) {
   options.runtime_dir = globals.runtime_dir;
   options.interactive = !globals.no_ask_password;
   return options;
+}
+
+void define_firewall(Arguments& arguments, std::string& into) {
+  arguments.choice("--firewall", into, {"auto", "nftables", "iptables"}, "TC_HOSTNET_FIREWALL",
+                   "where the native path puts its rules: auto, nftables or iptables");
 }
 
 void explain(Path wanted, const Globals& globals) {

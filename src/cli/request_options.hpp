@@ -18,6 +18,7 @@ struct RequestOptions {
   std::string bridge;
   std::string netns;
   std::string via = "auto";
+  std::string firewall = "auto";
   std::string label;
   std::string timeout;
   bool no_alias = false;
@@ -25,11 +26,12 @@ struct RequestOptions {
   bool force = false;
 
   void define(Arguments& arguments);
-  /// The option --via alone.
-  void define_via(Arguments& arguments);
+  /// The options --via and --firewall alone.
+  void define_way(Arguments& arguments);
   /// @throws Error{invalid_argument}
   [[nodiscard]] ExposeRequest to_request() const;
   [[nodiscard]] Path path() const;
+  [[nodiscard]] Firewall wanted_firewall() const;
 };
 
 /// "90", "90s", "15m", "2h" as seconds, at least 1 and at most 30 days. @throws Error{invalid_argument}
@@ -43,6 +45,9 @@ std::vector<HostPort> parse_ports(const std::vector<std::string>& words);
 void allow_many_descriptors();
 
 ExposerOptions exposer_options(Path path, const Globals& globals);
+
+/// --firewall, as every command that makes a lease has it.
+void define_firewall(Arguments& arguments, std::string& into);
 
 /// Says which path is taken and why not the others, on standard error.
 void explain(Path wanted, const Globals& globals);

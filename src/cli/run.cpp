@@ -36,6 +36,7 @@ struct Options {
   std::string image;
   std::string network;
   std::string via = "auto";
+  std::string firewall = "auto";
 };
 
 state::Lease lease_for(const Sandbox& sandbox, const netlink::Link& link, const Options& options,
@@ -87,8 +88,10 @@ int run(const Options& options, const Globals& globals) {
 
   Sandbox sandbox;  // forks: before the holder starts its thread
   const auto deadline = Deadline::after(std::chrono::seconds{30});
-  const auto holder =
-      std::make_shared<Holder>(Holder::Settings{.runtime_dir = state::runtime_dir(globals.runtime_dir)});
+  Holder::Settings settings;
+  settings.runtime_dir = state::runtime_dir(globals.runtime_dir);
+  settings.firewall = firewall::parse_firewall(options.firewall).value_or(Firewall::automatic);
+  const auto holder = std::make_shared<Holder>(std::move(settings));
   const auto link = sandbox.connect(holder->ledger(), deadline);
   auto exposures = holder->hold(
       {lease_for(sandbox, link, options, std::move(ports))},
@@ -120,6 +123,7 @@ Action define_run(Arguments& arguments) {
                   "the network of that container; the engine's default unless given");
   arguments.choice("--via", options->via, {"auto", "native", "ssh"}, "TC_HOSTNET_VIA",
                    "the path: native without --image, ssh with it");
+  define_firewall(arguments, options->firewall);
   arguments.footer(
       R"(The command runs as the caller in a fresh network namespace: it has loopback of its own, and reaches the ports
 as host.testcontainers.internal, and nothing else. The lease ends with the command, whose exit code is given;

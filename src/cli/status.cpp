@@ -5,7 +5,6 @@
 #include "cli/output.hpp"
 #include "cli/tunnel_view.hpp"
 #include "exposer/select.hpp"
-#include "firewall/iptables.hpp"
 #include "hostnet/version.hpp"
 
 #include <fmt/format.h>
@@ -22,12 +21,14 @@ struct BridgeStatus {
   bool prior = false;
   bool guarded = false;
   std::size_t leases = 0;
+  std::uint64_t connections = 0;  ///< That came in by a door since that was opened.
 };
 
 std::vector<BridgeStatus> bridges_of(exposer::Ledger& ledger, const state::Holdings& held) {
   std::vector<BridgeStatus> out;
   if (held.bridges.empty()) return out;
-  const auto guarded = firewall::Iptables::guarded_bridges();
+  const auto traffic = firewall::read_traffic();
+  const auto guarded = firewall::guarded_bridges();
   for (const auto& bridge : held.bridges) {
     const auto link = ledger.executor().rtnl().link(bridge.ifindex);
     out.push_back({.name = bridge.name,
@@ -36,6 +37,8 @@ std::vector<BridgeStatus> bridges_of(exposer::Ledger& ledger, const state::Holdi
                    .guarded = std::ranges::find(guarded, bridge.name) != guarded.end(),
                    .leases = static_cast<std::size_t>(
                        std::ranges::count(held.leases, bridge.ifindex, &state::Lease::ifindex))});
+    for (const auto& door : traffic)
+      if (door.door.bridge == bridge.name) out.back().connections += door.packets;
   }
   return out;
 }
@@ -53,6 +56,9 @@ Action define_status(Arguments& arguments) {
     const auto held = look_beside(ledger, !tunnels.empty() || !helped.empty());
     const auto leases = held.leases.size() + helped.size() + tunnels.size();
     const auto bridges = bridges_of(ledger, held);
+    // A wish for another one than theirs is no matter for a look.
+    const auto firewall =
+        held.leases.empty() ? ledger.firewall_for(held) : exposer::firewall_of_leases(held.firewall);
     const std::string path = choice.path ? to_string(*choice.path) : "none";
     if (globals.json) {
       auto list = nlohmann::json::array();
@@ -61,6 +67,7 @@ Action define_status(Arguments& arguments) {
                         {"route_localnet", bridge.route_localnet},
                         {"prior_route_localnet", bridge.prior},
                         {"guarded", bridge.guarded},
+                        {"connections", bridge.connections},
                         {"leases", bridge.leases}});
       auto helper_list = nlohmann::json::array();
       for (const auto& lease : helped) helper_list.push_back(to_json(lease));
@@ -69,6 +76,8 @@ Action define_status(Arguments& arguments) {
       print_json({{"version", version()},
                   {"path", path},
                   {"reasons", choice.reasons},
+                  {"firewall", to_string(firewall.kind)},
+                  {"firewall", fmt::format("{} ({})", to_string(firewall.kind), firewall.reason)},
                   {"state", ledger.folder().string()},
                   {"leases", leases},
                   {"bridges", std::move(list)},
@@ -78,12 +87,14 @@ Action define_status(Arguments& arguments) {
     }
     print(table({{"version", version()},
                  {"path", fmt::format("{} ({})", path, fmt::join(choice.reasons, "; "))},
+                 {"firewall", fmt::format("{} ({})", to_string(firewall.kind), firewall.reason)},
                  {"state", ledger.folder().string()},
                  {"leases", fmt::format("{}", leases)}}));
     for (const auto& bridge : bridges)
-      print(fmt::format("  {}: {} leases, route_localnet {} (was {}), guard {}", bridge.name, bridge.leases,
-                        bridge.route_localnet ? 1 : 0, bridge.prior ? 1 : 0,
-                        bridge.guarded ? paint(Tone::good, "in place") : paint(Tone::bad, "missing")));
+      print(fmt::format("  {}: {} leases, route_localnet {} (was {}), guard {}, {} connections so far",
+                        bridge.name, bridge.leases, bridge.route_localnet ? 1 : 0, bridge.prior ? 1 : 0,
+                        bridge.guarded ? paint(Tone::good, "in place") : paint(Tone::bad, "missing"),
+                        bridge.connections));
     for (const auto& lease : helped)
       print(fmt::format("  {} on {}: {}, by the helper", lease.id, lease.interface, lease.state));
     for (const auto& tunnel : tunnels)

@@ -127,6 +127,7 @@ int watch(const Options& options, const Globals& globals) {
   std::exception_ptr unheard;
   Watcher::Settings settings;
   settings.exposer = exposer_options(path, globals);
+  settings.exposer.firewall = options.request.wanted_firewall();
   settings.trust_images = options.trust_images;
   settings.on_event = [&](const WatchEvent& event) {
     try {
@@ -150,7 +151,7 @@ int watch(const Options& options, const Globals& globals) {
 
 Action define_watch(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  options->request.define_via(arguments);
+  options->request.define_way(arguments);
   arguments.flag("--trust-images", options->trust_images,
                  "follow labels that a container has from its image, too");
   arguments.footer(

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "daemon/quota.hpp"
+#include "hostnet/firewall.hpp"
 
 #include <chrono>
 #include <string>
@@ -16,6 +17,7 @@ struct Config {
   std::chrono::seconds idle_timeout{
       30};                  ///< Without a lease and a request for so long, the daemon ends; 0: never.
   std::string runtime_dir;  ///< As in ExposerOptions.
+  Firewall firewall = Firewall::automatic;  ///< Likewise.
 };
 
 }  // namespace hostnet::daemon

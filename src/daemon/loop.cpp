@@ -78,6 +78,7 @@ class Server {
   exposer::Holder::Settings settings() {
     exposer::Holder::Settings settings;
     settings.runtime_dir = state::runtime_dir(config_.runtime_dir);
+    settings.firewall = config_.firewall;
     settings.on_end = [this](const exposer::Ended& ended) { mailbox_.put(ended); };
     return settings;
   }

@@ -60,6 +60,7 @@ int run(int argc, char** argv) {
   Config config;
   bool verbose = false;
   bool flush = false;
+  std::string firewall = "auto";
   std::int64_t idle = config.idle_timeout.count();
   CLI::App app(
       "Exposes ports of 127.0.0.1 to containers for users that polkit authorises, by D-Bus: "
@@ -88,6 +89,9 @@ int run(int argc, char** argv) {
       ->check(CLI::Range(0, 86400))
       ->capture_default_str();
   app.add_option("--runtime-dir", config.runtime_dir, "where leases are kept (default /run/tc-hostnet)");
+  app.add_option("--firewall", firewall, "where rules are put: auto, nftables or iptables")
+      ->check(CLI::IsMember({"auto", "nftables", "iptables"}))
+      ->capture_default_str();
   app.add_flag("--flush-stale", flush, "finish what dead owners left, and end");
   app.add_flag("-v,--verbose", verbose, "say what is done, step by step");
   try {
@@ -99,6 +103,7 @@ int run(int argc, char** argv) {
     return 2;
   }
   config.idle_timeout = std::chrono::seconds{idle};
+  config.firewall = firewall::parse_firewall(firewall).value_or(Firewall::automatic);
   set_up_log(verbose);
   forget_bus_guid();
   if (flush)

@@ -44,7 +44,7 @@ std::vector<std::string> Executor::run_all(const std::vector<Step>& steps, Deadl
 }
 
 bool Executor::apply(const ApplyTable& step, Deadline deadline) {
-  bool changed = iptables_.apply(step.plan, deadline);
+  bool changed = backend_->apply(step.plan, deadline);
   if (step.plan.table == firewall::Table::filter && firewall::apply_managed_input(step.plan, deadline))
     changed = true;
   return changed;

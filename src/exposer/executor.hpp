@@ -3,10 +3,11 @@
 
 #include "core/deadline.hpp"
 #include "exposer/transition.hpp"
-#include "firewall/iptables.hpp"
+#include "firewall/backend.hpp"
 #include "netlink/link.hpp"
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -30,13 +31,20 @@ class Executor {
 
   netlink::Rtnl& rtnl() { return rtnl_; }
 
+  /// From now on the rules go into this one; not `automatic`.
+  void use(Firewall kind) {
+    if (backend_->kind() != kind) backend_ = firewall::make_backend(kind);
+  }
+  /// ip_tables, until use() says otherwise.
+  firewall::Backend& backend() { return *backend_; }
+
  private:
   bool apply(const ApplyTable& step, Deadline deadline);
   bool apply(const CutFlows& step, Deadline deadline);
   bool apply(const SetRouteLocalnet& step, Deadline deadline);
 
   netlink::Rtnl rtnl_;
-  firewall::Iptables iptables_;
+  std::unique_ptr<firewall::Backend> backend_ = firewall::make_backend(Firewall::iptables);
   Hook hook_;
 };
 

@@ -29,7 +29,8 @@ class HeldExposure : public Exposure::Impl {
 
 }  // namespace
 
-Holder::Holder(Settings settings) : settings_(std::move(settings)), ledger_(settings_.runtime_dir) {}
+Holder::Holder(Settings settings)
+    : settings_(std::move(settings)), ledger_(settings_.runtime_dir, settings_.firewall) {}
 
 Holder::~Holder() {
   if (!thread_.joinable()) return;

@@ -39,6 +39,7 @@ class Holder : public std::enable_shared_from_this<Holder> {
     std::chrono::milliseconds release_deadline{30'000};
     /// Called from a thread of the holder, with no lock held; must not throw.
     std::function<void(const Ended&)> on_end = {};
+    Firewall firewall = Firewall::automatic;  ///< As in ExposerOptions.
   };
 
   explicit Holder(Settings settings);

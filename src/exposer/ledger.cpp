@@ -13,8 +13,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <map>
 #include <tuple>
+#include <utility>
 
 namespace hostnet::exposer {
 namespace {
@@ -70,8 +72,11 @@ std::optional<Clash> find_clash(const std::vector<firewall::Door>& standing,
   const auto key = [](const firewall::Door& door) {
     return std::tuple(door.bridge, door.gateway, door.source, door.mac, door.protocol, door.listen);
   };
+  std::set<std::pair<std::uint16_t, Protocol>> wanted;
+  for (const auto& door : added) wanted.emplace(door.listen, door.protocol);
   std::map<decltype(key(firewall::Door{})), const firewall::Door*> by_key;
-  for (const auto& door : standing) by_key.emplace(key(door), &door);
+  for (const auto& door : standing)
+    if (wanted.contains({door.listen, door.protocol})) by_key.emplace(key(door), &door);
   for (const auto& door : added) {
     const auto [found, fresh] = by_key.emplace(key(door), &door);
     if (!fresh && found->second->host != door.host)
@@ -80,7 +85,8 @@ std::optional<Clash> find_clash(const std::vector<firewall::Door>& standing,
   return std::nullopt;
 }
 
-Ledger::Ledger(const std::filesystem::path& runtime_dir) : folder_(state::namespace_dir(runtime_dir)) {}
+Ledger::Ledger(const std::filesystem::path& runtime_dir, Firewall firewall)
+    : folder_(state::namespace_dir(runtime_dir)), firewall_(firewall) {}
 
 state::Journal Ledger::lock(Deadline deadline) { return {folder_, deadline, &memory_}; }
 
@@ -88,6 +94,7 @@ Holdings Ledger::peek() { return state::peek(folder_, memory_); }
 
 Holdings Ledger::load(const state::Journal& journal) {
   auto holdings = journal.load();
+  if (!holdings.leases.empty()) executor_.use(holdings.firewall);
   // Rules match by name, leases hold on to the interface: the names follow it.
   for (auto& bridge : holdings.bridges)
     if (const auto link = executor_.rtnl().link(bridge.ifindex)) bridge.name = link->name;
@@ -114,6 +121,8 @@ std::vector<Ended> Ledger::reap(const state::Journal& journal, Holdings& left, D
 void Ledger::add(const state::Journal& journal, Holdings& held, std::vector<Lease> leases,
                  std::span<const state::Bridge> bridges, Deadline deadline) {
   Holdings wanted = held;
+  wanted.firewall = firewall_for(held).kind;
+  executor_.use(wanted.firewall);
   for (const auto& bridge : bridges) {
     if (wanted.bridge(bridge.ifindex) != nullptr) continue;
     wanted.bridges.push_back(bridge);
@@ -149,6 +158,21 @@ void Ledger::add(const state::Journal& journal, Holdings& held, std::vector<Leas
     throw;
   }
   held = std::move(wanted);
+}
+
+firewall::FirewallChoice Ledger::firewall_for(const Holdings& held) const {
+  const auto wish = firewall::wish(firewall_);
+  if (held.leases.empty()) return firewall::choose(wish);
+  if (wish != Firewall::automatic && wish != held.firewall)
+    throw Error(Errc::conflict,
+                fmt::format("leases are held whose rules stand in {}, and all must stand in one firewall",
+                            to_string(held.firewall)),
+                fmt::format("leave out --firewall {}, or first: tc-hostnet release --all", to_string(wish)));
+  return firewall_of_leases(held.firewall);
+}
+
+firewall::FirewallChoice firewall_of_leases(Firewall kind) {
+  return {kind, "the rules of the leases that are held stand there"};
 }
 
 void Ledger::write_aliases(const std::vector<Lease>& leases) {
@@ -222,7 +246,7 @@ bool Ledger::repair(const Holdings& held, Deadline deadline) {
 
 std::vector<std::string> Ledger::rescue(const state::Journal& journal, Deadline deadline) {
   journal.set_aside();
-  const auto bridges = firewall::Iptables::guarded_bridges();
+  const auto bridges = firewall::guarded_bridges();
   Holdings found;
   for (const auto& name : bridges) {
     const auto link = executor_.rtnl().link(name);
@@ -231,7 +255,11 @@ std::vector<std::string> Ledger::rescue(const state::Journal& journal, Deadline 
     // A lease on it makes transition() see the guard that stands; it has no doors to speak of.
     found.leases.push_back({.id = "0", .ifindex = link->ifindex});
   }
-  const auto failures = executor_.run_all(transition(found, {}), deadline);
+  std::vector<std::string> failures;
+  for (const auto kind : firewall::in_use()) {
+    executor_.use(kind);
+    std::ranges::move(executor_.run_all(transition(found, {}), deadline), std::back_inserter(failures));
+  }
   if (!failures.empty()) throw Error(Errc::failure, fmt::format("{}", fmt::join(failures, "; ")));
   return bridges;
 }

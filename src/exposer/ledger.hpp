@@ -47,7 +47,8 @@ struct Ended {
 /// process or in many, may work on the same namespace.
 class Ledger {
  public:
-  explicit Ledger(const std::filesystem::path& runtime_dir);
+  /// `firewall` is for leases that are added while nothing is held.
+  explicit Ledger(const std::filesystem::path& runtime_dir, Firewall firewall = Firewall::automatic);
 
   /// The lock over one or more operations below.
   [[nodiscard]] state::Journal lock(Deadline deadline);
@@ -80,6 +81,10 @@ class Ledger {
   void amend(const state::Journal& journal, state::Holdings& held, const state::Lease& lease,
              Deadline deadline);
 
+  /// The firewall in which a lease that is added to these stands, or would stand, and why.
+  /// @throws Error{conflict} when another one is asked for than theirs.
+  [[nodiscard]] firewall::FirewallChoice firewall_for(const state::Holdings& held) const;
+
   /// Takes leases away. Unknown ids are ignored. @throws Error naming every step that failed; those leases
   /// stay in the journal as `releasing`.
   void remove(const state::Journal& journal, state::Holdings& held, const std::set<std::string>& leases,
@@ -100,9 +105,13 @@ class Ledger {
   void write_aliases(const std::vector<state::Lease>& leases);
 
   std::filesystem::path folder_;
+  Firewall firewall_;
   Executor executor_;
   state::JournalMemory memory_;
 };
+
+/// That of leases that are held, as a choice.
+firewall::FirewallChoice firewall_of_leases(Firewall kind);
 
 /// A container port of one lease that leads to another host port by an older lease.
 struct Clash {

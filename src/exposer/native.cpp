@@ -5,8 +5,8 @@
 #include "exposer/checks.hpp"
 #include "exposer/holder.hpp"
 #include "exposer/resolve.hpp"
+#include "firewall/backend.hpp"
 #include "firewall/input_check.hpp"
-#include "firewall/traffic.hpp"
 #include "hostnet/error.hpp"
 #include "netlink/sock_diag.hpp"
 
@@ -69,12 +69,15 @@ class NativeExposer : public Exposer {
   explicit NativeExposer(const ExposerOptions& options)
       : engine_(options.engine),
         deadline_(options.deadline),
-        holder_(std::make_shared<Holder>(
-            Holder::Settings{.runtime_dir = state::runtime_dir(options.runtime_dir),
-                             .release_deadline = options.deadline,
-                             .on_end = [tell = options.on_state](const Ended& ended) {
-                               if (tell) tell(ended.lease, ended.state(), ended.reason);
-                             }})) {}
+        holder_(
+            std::make_shared<Holder>(Holder::Settings{.runtime_dir = state::runtime_dir(options.runtime_dir),
+                                                      .release_deadline = options.deadline,
+                                                      .on_end =
+                                                          [tell = options.on_state](const Ended& ended) {
+                                                            if (tell)
+                                                              tell(ended.lease, ended.state(), ended.reason);
+                                                          },
+                                                      .firewall = options.firewall})) {}
 
   [[nodiscard]] Path path() const noexcept override { return Path::native; }
   [[nodiscard]] Probe probe() override { return probe_native(); }

@@ -30,6 +30,7 @@ std::shared_ptr<Holder> shared_holder(const ExposerOptions& options) {
   const auto folder = state::runtime_dir(options.runtime_dir);
   Holder::Settings settings;
   settings.runtime_dir = folder;
+  settings.firewall = options.firewall;
   if (options.on_state) {
     settings.on_end = [tell = options.on_state](const Ended& ended) {
       tell(ended.lease, ended.state(), ended.reason);
@@ -37,7 +38,7 @@ std::shared_ptr<Holder> shared_holder(const ExposerOptions& options) {
     return std::make_shared<Holder>(std::move(settings));
   }
   // A holder belongs to a network namespace.
-  const auto key = state::namespace_dir(folder).string();
+  const auto key = fmt::format("{} {}", to_string(options.firewall), state::namespace_dir(folder).string());
   const std::scoped_lock lock(mutex);
   auto holder = holders[key].lock();
   if (!holder) {

@@ -20,12 +20,41 @@ auto key_of(const Door& door) {
   return std::tuple(door.bridge, door.gateway, door.source, door.mac, door.protocol, door.listen, door.host);
 }
 
-std::vector<Door> closed_doors(const std::vector<Door>& before, const std::vector<Door>& after) {
-  std::set<decltype(key_of(Door{}))> open;
-  for (const auto& door : after) open.insert(key_of(door));
+bool has_same_doors(const state::Lease& a, const state::Lease& b) {
+  return a.ifindex == b.ifindex && a.gateways == b.gateways && a.sources == b.sources && a.mac == b.mac &&
+         a.ports == b.ports;
+}
+
+// Those leases of `before` that are not in `after`, or with other doors. The order of those that stay is the
+// same in both as a rule; where it is not, a lease too many is no harm.
+Holdings changed_leases(const Holdings& before, const Holdings& after) {
+  const auto is_renamed = [&](const Bridge& bridge) {
+    const auto* const now = after.bridge(bridge.ifindex);
+    return now == nullptr || now->name != bridge.name;
+  };
+  if (std::ranges::any_of(before.bridges, is_renamed)) return before;
+  Holdings changed;
+  changed.bridges = before.bridges;
+  auto next = after.leases.begin();
+  for (const auto& lease : before.leases) {
+    if (next != after.leases.end() && next->id == lease.id) {
+      if (!has_same_doors(lease, *next)) changed.leases.push_back(lease);
+      ++next;
+    } else {
+      changed.leases.push_back(lease);
+    }
+  }
+  return changed;
+}
+
+std::vector<Door> closed_doors(const std::vector<Door>& candidates, const std::vector<Door>& after) {
+  if (candidates.empty()) return {};
+  std::set<decltype(key_of(Door{}))> closing;
+  for (const auto& door : candidates) closing.insert(key_of(door));
+  for (const auto& door : after) closing.erase(key_of(door));
   std::vector<Door> closed;
-  for (const auto& door : before)
-    if (!open.contains(key_of(door))) closed.push_back(door);
+  for (const auto& door : candidates)
+    if (closing.contains(key_of(door))) closed.push_back(door);
   return closed;
 }
 
@@ -115,7 +144,7 @@ std::vector<Step> transition(const Holdings& before, const Holdings& after) {
       steps.push_back(ApplyTable{during.of(table)});
 
   steps.push_back(ApplyTable{last.of(Table::nat)});
-  if (auto closed = closed_doors(doors_of(before), doors_after); !closed.empty())
+  if (auto closed = closed_doors(doors_of(changed_leases(before, after)), doors_after); !closed.empty())
     steps.push_back(CutFlows{std::move(closed), doors_after});
 
   for (const auto& bridge : after.bridges)

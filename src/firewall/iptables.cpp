@@ -236,6 +236,17 @@ bool Iptables::matches(const TablePlan& plan) {
   return !Edit(plan, handle.get()).run();
 }
 
+bool Iptables::input_concerns(const TablePlan& plan) {
+  if (!table_exists(plan.table)) return false;
+  const auto handle = open_table(plan.table);
+  if (iptc_is_chain(plan.chain, handle.get()) != 0) return true;
+  if (plan.empty()) return false;
+  ipt_counters counters{};
+  const char* const policy = iptc_get_policy(plan.hook, &counters, handle.get());
+  const bool drops = policy != nullptr && std::strcmp(policy, "ACCEPT") != 0;
+  return drops || iptc_first_rule(plan.hook, handle.get()) != nullptr;
+}
+
 std::vector<std::string> Iptables::guarded_bridges() {
   std::vector<std::string> bridges;
   if (!table_exists(Table::raw)) return bridges;

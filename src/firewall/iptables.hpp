@@ -31,6 +31,11 @@ class Iptables {
   /// Whether the table has exactly the plan's chain and jumps. Takes no lock, changes nothing. @throws Error.
   bool matches(const TablePlan& plan);
 
+  /// Whether a plan for table filter has to stand in the legacy table for INPUT to let our traffic in, or
+  /// stands there already: where the table exists and its INPUT holds rules or drops by policy.
+  /// @throws Error.
+  static bool input_concerns(const TablePlan& plan);
+
   /// The bridges that have our guard in table raw, whoever put it there. @throws Error.
   static std::vector<std::string> guarded_bridges();
 };

@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
+#include <functional>
 #include <tuple>
+#include <unordered_set>
+#include <utility>
 
 namespace hostnet::firewall {
 namespace {
@@ -72,8 +74,14 @@ TablePlan dnat_doors(std::span<const Guard> guards, std::span<const Door> doors)
   const auto key = [](const Door& door) {
     return std::tie(door.bridge, door.gateway, door.source, door.mac, door.protocol, door.listen);
   };
-  const auto less = [&key](const Door* a, const Door* b) { return key(*a) < key(*b); };
-  std::set<const Door*, decltype(less)> seen(less);
+  const auto hash = [](const Door* door) {
+    const std::uint64_t source = door->source ? door->source->host : 0;
+    return std::hash<std::uint64_t>{}(((source << 16 ^ door->gateway.host) << 16 ^ door->listen) * 2 +
+                                      (door->protocol == Protocol::udp ? 1U : 0U));
+  };
+  const auto equal = [&key](const Door* a, const Door* b) { return key(*a) == key(*b); };
+  std::unordered_set<const Door*, decltype(hash), decltype(equal)> seen(doors.size(), hash, equal);
+  plan.rules.reserve(doors.size());
   const auto add = [&](const Door& door) {
     if (!seen.insert(&door).second) return;
     plan.rules.push_back({.in = door.bridge,
@@ -85,11 +93,10 @@ TablePlan dnat_doors(std::span<const Guard> guards, std::span<const Door> doors)
                           .comment = "tc-hostnet:" + door.lease,
                           .verdict = {Verdict::Kind::dnat, {}, {kLoopback, door.host}}});
   };
-  const auto is_for_one = [](const Door& door) { return door.source || door.mac; };
-  for (const auto& door : doors)
-    if (is_for_one(door)) add(door);
-  for (const auto& door : doors)
-    if (!is_for_one(door)) add(door);
+  for (const auto& [by_mac, by_source] :
+       {std::pair(true, true), std::pair(false, true), std::pair(true, false), std::pair(false, false)})
+    for (const auto& door : doors)
+      if (door.mac.has_value() == by_mac && door.source.has_value() == by_source) add(door);
   return plan;
 }
 

@@ -110,9 +110,9 @@ struct Ruleset {
 };
 
 /// The rules for these guards and doors. Equal doors of several leases give one rule, commented with the
-/// first lease's id; a door for one source or Ethernet address comes before a door for everybody on the same
-/// port. Guards without doors are allowed: that is what set-up and tear-down pass through. Equal input in any
-/// order of guards gives equal output.
+/// first lease's id; of doors on one port the narrowest comes first: for an Ethernet and an IP address, for
+/// an IP address, for an Ethernet address, for everybody. Guards without doors are allowed: that is what
+/// set-up and tear-down pass through. Equal input in any order of guards gives equal output.
 Ruleset plan(std::span<const Guard> guards, std::span<const Door> doors);
 
 /// The rule's arguments as an iptables command takes them after `-A CHAIN`.

@@ -52,7 +52,7 @@ DoorTraffic read_door(const ipt_entry& entry) {
 
 }  // namespace
 
-std::vector<DoorTraffic> read_traffic() {
+std::vector<DoorTraffic> read_legacy_traffic() {
   std::vector<DoorTraffic> out;
   if (!table_exists(Table::nat)) return out;
   const unique_handle<xtc_handle, iptc_free> handle(iptc_init("nat"));

@@ -8,8 +8,8 @@
 
 namespace hostnet::firewall {
 
-/// The door's rule is in table nat, which sees the first packet of each connection: so `packets` counts
-/// connections, and `bytes` those of their first packets.
+/// The door's rule, or element of a map, is in table nat, which sees the first packet of each connection: so
+/// `packets` counts connections, and `bytes` those of their first packets.
 struct DoorTraffic {
   Door door;  ///< Without its lease: leases may share a rule.
   std::uint64_t packets = 0;
@@ -18,6 +18,6 @@ struct DoorTraffic {
 
 /// All doors that stand in the legacy ip_tables of the calling thread's network namespace. Takes no lock,
 /// changes nothing. @throws Error.
-std::vector<DoorTraffic> read_traffic();
+std::vector<DoorTraffic> read_legacy_traffic();
 
 }  // namespace hostnet::firewall

@@ -16,6 +16,10 @@ namespace {
 
 constexpr int message_type(int nft_message) { return NFNL_SUBSYS_NFTABLES << 8 | nft_message; }
 
+Error no_nf_tables(int cause) {
+  return {Errc::no_path, "this kernel has no nf_tables", "load it: modprobe nf_tables", cause};
+}
+
 void parse_chain(const nlmsghdr& header, std::vector<NftChain>& chains) {
   const Attributes<NFTA_CHAIN_MAX> attributes(header, sizeof(nfgenmsg));
   const auto family = payload<nfgenmsg>(header).nfgen_family;
@@ -34,6 +38,40 @@ void parse_chain(const nlmsghdr& header, std::vector<NftChain>& chains) {
 }
 
 }  // namespace
+
+NftTables::NftTables() {
+  try {
+    socket_ = open_socket(NETLINK_NETFILTER);
+  } catch (const Error& error) {
+    if (error.sys_errno() == EPROTONOSUPPORT) throw no_nf_tables(EPROTONOSUPPORT);
+    throw;
+  }
+  generation();
+}
+
+std::uint32_t NftTables::generation() {
+  const auto request = make_message(message_type(NFT_MSG_GETGEN), 0, nfgenmsg{.version = NFNETLINK_V0});
+  std::uint32_t id = 0;
+  const int error = transact(socket_.get(), request.get(), [&id](const nlmsghdr& header) {
+    id = get_be32(Attributes<NFTA_GEN_MAX>(header, sizeof(nfgenmsg))[NFTA_GEN_ID]);
+  });
+  if (error == EINVAL || error == EOPNOTSUPP) throw no_nf_tables(error);
+  if (error != 0) throw Error::from_errno("read the generation of nf_tables", error);
+  return id;
+}
+
+std::optional<std::uint32_t> NftTables::flags(const std::string& table) {
+  const auto request = make_message(message_type(NFT_MSG_GETTABLE), 0,
+                                    nfgenmsg{.nfgen_family = NFPROTO_IPV4, .version = NFNETLINK_V0});
+  put(request.get(), NFTA_TABLE_NAME, table);
+  std::uint32_t flags = 0;
+  const int error = transact(socket_.get(), request.get(), [&flags](const nlmsghdr& header) {
+    flags = get_be32(Attributes<NFTA_TABLE_MAX>(header, sizeof(nfgenmsg))[NFTA_TABLE_FLAGS]);
+  });
+  if (error == ENOENT) return std::nullopt;
+  if (error != 0) throw Error::from_errno(fmt::format("look at nf_tables table {}", table), error);
+  return flags;
+}
 
 std::vector<NftChain> nft_chains() {
   Socket socket;

@@ -2,6 +2,8 @@
 // in. Listing only: nothing here creates or loads a table.
 #pragma once
 
+#include "netlink/socket.hpp"
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -33,6 +35,24 @@ struct NftRule {
   std::optional<std::string> iifname;  ///< Matches this input interface exactly (not negated), "docker*" too.
   unsigned other_matches = 0;          ///< Number of expressions that match something else.
   std::string comment;                 ///< As far as it is told; may be empty.
+};
+
+/// Whether there is something to be read at all, and whether it has changed. In the network namespace of the
+/// thread that made it. Not thread-safe.
+class NftTables {
+ public:
+  /// @throws Error: no_path where the kernel has no nf_tables, not_authorised.
+  NftTables();
+
+  /// A number that the kernel counts up by one with each transaction on nf_tables of this namespace.
+  /// @throws Error.
+  std::uint32_t generation();
+
+  /// The flags (NFT_TABLE_F_*) of a table in family ip; nullopt when there is no such table. @throws Error.
+  std::optional<std::uint32_t> flags(const std::string& table);
+
+ private:
+  Socket socket_;
 };
 
 /// Every chain in families ip and inet. Empty where the kernel has no nf_tables. @throws Error

@@ -61,9 +61,8 @@ Holdings peek(const std::filesystem::path& folder, JournalMemory& memory);
 /// The file's text, and back. from_json() throws Error{state_corrupt} for anything to_json() cannot have
 /// written.
 std::string to_json(const Holdings& holdings, std::string_view boot_id);
-/// The same, of the texts of its leases.
-std::string to_json(std::span<const Bridge> bridges, std::span<const std::string> leases,
-                    std::string_view boot_id);
+/// The same, with the texts of its leases.
+std::string to_json(const Holdings& holdings, std::span<const std::string> leases, std::string_view boot_id);
 std::string to_json(const Lease& lease);
 Holdings from_json(std::string_view text, std::string_view boot_id);
 

@@ -1,6 +1,7 @@
 // The journal's text. Strict on the way in: a field that is missing, of another type or out of range means
 // that the file is not ours, and acting on it could set a sysctl or edit a file that never was.
 #include "core/strings.hpp"
+#include "firewall/backend.hpp"
 #include "hostnet/error.hpp"
 #include "state/journal.hpp"
 
@@ -165,22 +166,21 @@ std::string to_json(const Lease& lease) {
   return json_of(lease).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-std::string to_json(std::span<const Bridge> bridges, std::span<const std::string> leases,
-                    std::string_view boot_id) {
+std::string to_json(const Holdings& holdings, std::span<const std::string> leases, std::string_view boot_id) {
   auto list = Json::array();
-  for (const auto& bridge : bridges)
+  for (const auto& bridge : holdings.bridges)
     list.push_back({{"ifindex", bridge.ifindex},
                     {"name", bridge.name},
                     {"prior_route_localnet", bridge.prior_route_localnet}});
-  return fmt::format(R"({{"schema":{},"boot_id":{},"bridges":{},"leases":[{}]}})", kSchema,
-                     Json(boot_id).dump(), list.dump(-1, ' ', false, Json::error_handler_t::replace),
-                     fmt::join(leases, ","));
+  return fmt::format(R"({{"schema":{},"boot_id":{},"firewall":"{}","bridges":{},"leases":[{}]}})", kSchema,
+                     Json(boot_id).dump(), to_string(holdings.firewall),
+                     list.dump(-1, ' ', false, Json::error_handler_t::replace), fmt::join(leases, ","));
 }
 
 std::string to_json(const Holdings& holdings, std::string_view boot_id) {
   std::vector<std::string> leases;
   for (const auto& lease : holdings.leases) leases.push_back(to_json(lease));
-  return to_json(holdings.bridges, leases, boot_id);
+  return to_json(holdings, leases, boot_id);
 }
 
 Holdings from_json(std::string_view text, std::string_view boot_id) {
@@ -191,6 +191,11 @@ Holdings from_json(std::string_view text, std::string_view boot_id) {
   // Rules and sysctls do not outlive a boot, the runtime directory may.
   if (state::text(json, "boot_id") != boot_id) return {};
   Holdings holdings;
+  if (const auto kind = firewall::parse_firewall(state::text(json, "firewall"));
+      kind && kind != Firewall::automatic)
+    holdings.firewall = *kind;
+  else
+    corrupt("a firewall that is not known");
   for (const auto& bridge : list(json, "bridges")) holdings.bridges.push_back(bridge_from(bridge));
   for (const auto& entry : list(json, "leases")) {
     try {

@@ -55,7 +55,7 @@ std::string JournalMemory::text_of(const Holdings& holdings, std::string_view bo
     const bool as_it_was = found != known.end() && holdings_.leases[found->second] == lease;
     texts.push_back(as_it_was ? texts_[found->second] : to_json(lease));
   }
-  auto text = to_json(holdings.bridges, texts, boot_id);
+  auto text = to_json(holdings, texts, boot_id);
   holdings_ = holdings;
   texts_ = std::move(texts);
   seen_.reset();  // until it has been written

@@ -4,6 +4,7 @@
 #include "core/ipv4.hpp"
 #include "core/mac.hpp"
 #include "engine/alias.hpp"
+#include "hostnet/firewall.hpp"
 #include "hostnet/port.hpp"
 
 #include <sys/types.h>
@@ -81,7 +82,8 @@ struct Bridge {
 /// Everything held in one network namespace.
 struct Holdings {
   std::vector<Bridge> bridges;
-  std::vector<Lease> leases;  ///< Oldest first.
+  std::vector<Lease> leases;               ///< Oldest first.
+  Firewall firewall = Firewall::iptables;  ///< Where the rules of all of them stand; never `automatic`.
 
   [[nodiscard]] const Bridge* bridge(int ifindex) const;
   [[nodiscard]] Bridge* bridge(int ifindex);

@@ -176,9 +176,11 @@ except OSError:
 
 
 def firewall():
-    """The legacy rules and chains that hold any, without counters. A table that exists and is empty is as good as none."""
+    """The legacy rules and chains that hold any, and nf_tables, without counters. A legacy table that exists and is empty
+    is as good as none."""
     lines = run("iptables-legacy-save").stdout.splitlines()
-    return [line for line in lines if line.startswith("-A") or "TCHN" in line]
+    nft = run("nft", "-s", "list", "ruleset").stdout.splitlines()
+    return [line for line in lines if line.startswith("-A") or "TCHN" in line] + nft
 
 
 def settings():

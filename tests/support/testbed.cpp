@@ -10,7 +10,9 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <set>
+#include <stdexcept>
 #include <thread>
 
 namespace test {
@@ -45,7 +47,31 @@ void attach(const NetNs& netns, const std::string& port, const std::string& brid
                   prefix, prefix.substr(0, prefix.rfind('.'))));
 }
 
+// By a comma each.
+std::string without_nft_guard(const std::set<std::string>& open) {
+  const auto chain = try_exec("nft -s list chain ip tc_hostnet guard_raw").output;
+  const auto bridges = try_exec("nft list set ip tc_hostnet bridges_raw").output;
+  const auto has = [](const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+  };
+  const bool drops = has(chain, "hook prerouting priority raw - 10; policy accept;") &&
+                     has(chain, "iifname @bridges_raw ip daddr 127.0.0.0/8 counter drop") &&
+                     has(chain, "iifname @bridges_raw ip saddr 127.0.0.0/8 counter drop");
+  std::string out;
+  // Somebody else's tear-down may have come between: then the bridge is closed by now.
+  for (const auto& bridge : open)
+    if ((!drops || !has(bridges, '"' + bridge + '"')) && route_localnet(bridge)) out += bridge + ",";
+  return out;
+}
+
 }  // namespace
+
+bool on_nftables() {
+  const char* const firewall = std::getenv("TC_HOSTNET_FIREWALL");
+  if (firewall != nullptr && std::string_view(firewall) == "nftables") return true;
+  if (firewall != nullptr && std::string_view(firewall) == "iptables") return false;
+  throw std::runtime_error("TC_HOSTNET_FIREWALL must say which firewall is tested: nftables or iptables");
+}
 
 MovedThread::MovedThread() : home_(enter_fresh_namespace()) {}
 
@@ -90,12 +116,43 @@ std::string Testbed::snapshot() const {
 
 std::string Testbed::changes() const { return difference(before_, snapshot()); }
 
+bool Testbed::has_ours() {
+  return exec("iptables-legacy-save").find("TCHN") != std::string::npos ||
+         exec("nft list ruleset").find("TCHN") != std::string::npos ||
+         exec("nft list tables").find("tc_hostnet") != std::string::npos;
+}
+
+std::string Testbed::rules() {
+  return exec(on_nftables() ? "nft list table ip tc_hostnet" : "iptables-legacy-save");
+}
+
+void Testbed::take_out(GuardPart part) {
+  const auto chain = [](const char* table, const char* legacy, const char* nft) {
+    exec(on_nftables() ? fmt::format("nft flush chain ip tc_hostnet {}", nft)
+                       : fmt::format("iptables-legacy -t {} -F {}", table, legacy));
+  };
+  switch (part) {
+    case GuardPart::raw:
+      return chain("raw", "TCHN-RAW", "guard_raw");
+    case GuardPart::raw_source:
+      exec(on_nftables() ? "nft delete rule ip tc_hostnet guard_raw handle "
+                           "$(nft -a list chain ip tc_hostnet guard_raw | sed -n '/ip saddr/s/.*handle //p')"
+                         : "iptables-legacy -t raw -D TCHN-RAW 2");
+      return;
+    case GuardPart::input:
+      return chain("filter", "TCHN-IN", "guard_in");
+    case GuardPart::output:
+      return chain("mangle", "TCHN-POST", "guard_out");
+  }
+}
+
 std::string Testbed::unguarded() const {
   // In this order: a set-up that goes on meanwhile puts the guard first, a tear-down takes it last.
   std::set<std::string> open;
   for (const auto* bridge : {"br0", "br1", "docker0"})
     if (route_localnet(bridge)) open.insert(bridge);
   if (open.empty()) return {};
+  if (on_nftables()) return without_nft_guard(open);
   const auto raw = exec("iptables-legacy-save -t raw");
   const bool drops = raw.find("-A TCHN-RAW -d 127.0.0.0/8 -m comment") != std::string::npos &&
                      raw.find("-A TCHN-RAW -s 127.0.0.0/8 -m comment") != std::string::npos;
@@ -103,7 +160,7 @@ std::string Testbed::unguarded() const {
   for (const auto& bridge : open) {
     const auto jump =
         fmt::format("-A PREROUTING -i {0} -m comment --comment \"tc-hostnet:{0}\" -j TCHN-RAW\n", bridge);
-    if (!drops || raw.find(jump) == std::string::npos) out += bridge + ",";
+    if ((!drops || raw.find(jump) == std::string::npos) && route_localnet(bridge)) out += bridge + ",";
   }
   return out;
 }

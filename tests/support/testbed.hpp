@@ -36,6 +36,10 @@ class MovedThread {
   hostnet::Fd home_;
 };
 
+/// Whether the suite is run against nftables; otherwise, against ip_tables ($TC_HOSTNET_FIREWALL, which the
+/// library and the command take as well).
+bool on_nftables();
+
 /// To be made and used in one thread, which is "the host" meanwhile.
 class Testbed {
  public:
@@ -75,9 +79,23 @@ class Testbed {
   /// changed.
   [[nodiscard]] std::string changes() const;
 
-  /// The bridges, by a comma each, that have route_localnet=1 and not the whole guard in table raw. By what
-  /// iptables-legacy-save prints, so it does not believe the code under test.
+  /// The bridges, by a comma each, that have route_localnet=1 and not the whole guard before routing. By what
+  /// iptables-legacy-save or nft prints, so it does not believe the code under test.
   [[nodiscard]] std::string unguarded() const;
+
+  /// Whether any chain or table of ours is there, in either firewall.
+  [[nodiscard]] static bool has_ours();
+  /// The rules of the firewall under test, as its own tool prints them.
+  [[nodiscard]] static std::string rules();
+
+  /// What of the guard a test may take out by hand, to see what it is good for.
+  enum class GuardPart {
+    raw,         ///< All that is before routing.
+    raw_source,  ///< Of that, the drop of sources in 127/8.
+    input,
+    output,
+  };
+  static void take_out(GuardPart part);
 
  private:
   TempDir runtime_dir_;

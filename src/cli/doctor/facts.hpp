@@ -5,6 +5,7 @@
 #include "engine/client.hpp"
 #include "exposer/resolve.hpp"
 #include "exposer/select.hpp"
+#include "firewall/backend.hpp"
 #include "firewall/input_check.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/port.hpp"
@@ -61,6 +62,7 @@ struct BackendFacts {
   std::string
       iptables;  ///< What the iptables command leads to in the end, "/usr/sbin/xtables-nft-multi"; or empty.
   Seen<std::vector<std::string>> legacy_tables;  ///< Those that ip_tables holds in this network namespace.
+  Seen<firewall::FirewallChoice> choice;         ///< Where rules go that a lease would need now.
 };
 
 struct LockFacts {

@@ -3,9 +3,10 @@
 #include "core/file.hpp"
 #include "core/strings.hpp"
 #include "engine/container_file.hpp"
+#include "exposer/ledger.hpp"
 #include "exposer/native.hpp"
 #include "exposer/transition.hpp"
-#include "firewall/iptables.hpp"
+#include "firewall/backend.hpp"
 #include "netlink/link.hpp"
 #include "state/journal.hpp"
 #include "state/owner.hpp"
@@ -28,7 +29,7 @@ std::vector<std::string> deviations(const state::Holdings& held) {
   std::vector<std::string> out;
   if (held.bridges.empty()) return out;
   netlink::Rtnl rtnl;
-  firewall::Iptables iptables;
+  const auto backend = firewall::make_backend(held.firewall);
   auto now = held;
   for (auto& bridge : now.bridges) {
     const auto link = rtnl.link(bridge.ifindex);
@@ -40,8 +41,9 @@ std::vector<std::string> deviations(const state::Holdings& held) {
     if (!link->route_localnet) out.push_back(fmt::format("route_localnet is off on {}", bridge.name));
   }
   for (const auto& plan : exposer::ruleset_of(now).tables)
-    if (!iptables.matches(plan))
-      out.push_back(fmt::format("table {} lacks rules of it", to_string(plan.table)));
+    if (!backend->matches(plan))
+      out.push_back(fmt::format("{}: the {} rules are not as they should be", to_string(held.firewall),
+                                to_string(plan.table)));
   return out;
 }
 
@@ -96,7 +98,7 @@ RouteLocalnetFacts gather_route_localnet() {
   facts.guarded = see([] {
     // Unreadable without root, and then an empty list would be a false one.
     if (::access("/proc/self/net/ip_tables_names", F_OK) == 0) read_file("/proc/self/net/ip_tables_names");
-    return firewall::Iptables::guarded_bridges();
+    return firewall::guarded_bridges();
   });
   return facts;
 }
@@ -140,6 +142,8 @@ Facts gather(const std::optional<Target>& target, const std::vector<HostPort>& p
   for (const auto& port : ports)
     facts.listeners.push_back({port, see([&] { return netlink::listeners(port.host, port.protocol); })});
   facts.state = gather_state(globals.runtime_dir);
+  if (facts.state.held && !facts.state.held->leases.empty())
+    facts.backend.choice = {exposer::firewall_of_leases(facts.state.held->firewall), std::nullopt};
   facts.route_localnet = gather_route_localnet();
   // A container that has no bridge to the host has no use for the alias.
   const bool reachable =

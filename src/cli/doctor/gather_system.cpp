@@ -134,6 +134,7 @@ BackendFacts gather_backend() {
     std::ranges::sort(tables);
     return tables;
   });
+  facts.choice = see([] { return firewall::choose(Firewall::automatic); });
   return facts;
 }
 

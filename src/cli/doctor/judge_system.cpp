@@ -51,14 +51,13 @@ Check judge_kernel(const KernelFacts& facts) {
     return check;
   };
   if (!facts.route_localnet) return fail("net.ipv4.conf.*.route_localnet", "boot a kernel from 3.6 on");
-  if (facts.ip_tables == Presence::absent)
-    return fail(
-        "ip_tables",
-        "install all of its modules, or boot one with CONFIG_IP_NF_IPTABLES (CONFIG_IP_NF_IPTABLES_LEGACY "
-        "from 6.17 on)");
-  std::vector<std::string> has{"route_localnet", facts.ip_tables == Presence::loadable
-                                                     ? "ip_tables (loaded when needed)"
-                                                     : "ip_tables"};
+  if (facts.ip_tables == Presence::absent && facts.nf_tables == Presence::absent)
+    return fail("nf_tables and no ip_tables",
+                "install all of its modules, or boot one with CONFIG_NF_TABLES or CONFIG_IP_NF_IPTABLES "
+                "(CONFIG_IP_NF_IPTABLES_LEGACY from 6.17 on)");
+  std::vector<std::string> has{"route_localnet"};
+  if (facts.ip_tables == Presence::present) has.emplace_back("ip_tables");
+  if (facts.ip_tables == Presence::loadable) has.emplace_back("ip_tables (loaded when needed)");
   if (facts.nf_tables == Presence::present) has.emplace_back("nf_tables");
   if (facts.nf_tables == Presence::loadable) has.emplace_back("nf_tables (not loaded)");
   check.finding =
@@ -98,8 +97,12 @@ Check judge_backend(const BackendFacts& facts) {
       facts.iptables.empty() ? "there is no iptables command" : "iptables is " + kind_of(facts.iptables);
   const auto tables = facts.legacy_tables->empty() ? "no legacy table is in use"
                                                    : "legacy tables in use: " + list_of(*facts.legacy_tables);
-  return {.name = "backend",
-          .finding = fmt::format("{}; {}; rules go into legacy ip_tables by libiptc", command, tables)};
+  if (!facts.choice) return unseen("backend", "where rules go cannot be told", *facts.choice.error);
+  const auto* const where = facts.choice->kind == Firewall::nftables ? "a table of their own in nftables"
+                                                                     : "legacy ip_tables by libiptc";
+  return {
+      .name = "backend",
+      .finding = fmt::format("{}; {}; rules go into {}: {}", command, tables, where, facts.choice->reason)};
 }
 
 Check judge_lock(const LockFacts& facts) {

@@ -1,9 +1,10 @@
 // Many processes at once, each exposing and releasing as it likes, some of them killed: no bridge is open
 // without its guard at any moment, nobody's work is lost, and in the end nothing is left.
 #include "core/random.hpp"
-#include "firewall/iptables.hpp"
+#include "firewall/backend.hpp"
 #include "firewall/xtables_lock.hpp"
 #include "netlink/link.hpp"
+#include "netlink/nft_tables.hpp"
 #include "support/forked.hpp"
 #include "support/testbed.hpp"
 #include "unwatched_lease.hpp"
@@ -66,21 +67,34 @@ struct Watched {
   int unguarded = 0;  // and had no guard
 };
 
-// With the xtables lock held no guard comes or goes, so a bridge without one must be closed all that while.
+Watched look(netlink::Rtnl& rtnl) {
+  Watched watched{.looks = 1};
+  const auto guarded = firewall::guarded_bridges();
+  for (const auto* const name : {"br0", "br1"}) {
+    if (!rtnl.link(name).value().route_localnet) continue;
+    ++watched.open;
+    if (std::ranges::find(guarded, name) == guarded.end()) ++watched.unguarded;
+  }
+  return watched;
+}
+
+// With the xtables lock held, or in one generation of nf_tables, no guard comes or goes, so a bridge without
+// one must be closed all that while.
 Watched watch(const std::atomic<bool>& done) {
   Watched watched;
   netlink::Rtnl rtnl;
+  netlink::NftTables nft;
   while (!done) {
-    {
-      const firewall::XtablesLock lock(soon());
-      const auto guarded = firewall::Iptables::guarded_bridges();
-      ++watched.looks;
-      for (const auto* const name : {"br0", "br1"}) {
-        if (!rtnl.link(name).value().route_localnet) continue;
-        ++watched.open;
-        if (std::ranges::find(guarded, name) == guarded.end()) ++watched.unguarded;
-      }
+    std::optional<firewall::XtablesLock> lock;
+    if (!on_nftables()) lock.emplace(soon());
+    const auto generation = nft.generation();
+    const auto seen = look(rtnl);
+    if (!on_nftables() || nft.generation() == generation) {
+      watched.looks += seen.looks;
+      watched.open += seen.open;
+      watched.unguarded += seen.unguarded;
     }
+    lock.reset();
     std::this_thread::sleep_for(2ms);
   }
   return watched;

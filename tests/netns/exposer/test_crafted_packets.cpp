@@ -110,8 +110,8 @@ TEST_CASE("a caller in 127/8 forged from outside, to the exposed port itself") {
   const UnwatchedLeases lease(bed.runtime_dir(), Testbed::on_br0({{Secrets::port, 53, Protocol::udp}}));
   CHECK(dial(bed.hostile, {bed.gateway, 53}, SOCK_DGRAM) == "secret");
   CHECK_FALSE(attack());
-  // Only the raw table's second rule stands between: without it the datagram gets in.
-  exec("iptables-legacy -t raw -D TCHN-RAW 2");
+  // Only the second drop before routing stands between: without it the datagram gets in.
+  Testbed::take_out(Testbed::GuardPart::raw_source);
   CHECK(attack());
 }
 
@@ -123,9 +123,9 @@ TEST_CASE("the guard has two layers, and each alone keeps frames to 127.0.0.1 ou
   };
   const UnwatchedLeases lease(bed.runtime_dir(), Testbed::on_br0({HostPort::same(Secrets::exposed)}));
   CHECK_FALSE(attack());
-  exec("iptables-legacy -t raw -F TCHN-RAW");
+  Testbed::take_out(Testbed::GuardPart::raw);
   CHECK_FALSE(attack());
-  exec("iptables-legacy -t filter -F TCHN-IN");
+  Testbed::take_out(Testbed::GuardPart::input);
   CHECK(attack());
 }
 

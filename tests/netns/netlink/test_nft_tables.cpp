@@ -54,6 +54,46 @@ TEST_CASE("an empty ruleset has no chains, and looking makes none") {
   CHECK(host.exec("nft list ruleset").empty());
 }
 
+TEST_CASE("the generation goes up by one with each transaction, and with nothing else") {
+  const NetNs host;
+  host.run([&] {
+    NftTables tables;
+    const auto first = tables.generation();
+    CHECK(tables.generation() == first);
+    host.nft("table ip a { chain c { }; set s { type ifname; }; }; table ip b { }");
+    CHECK(tables.generation() == first + 1);
+    host.exec("nft list ruleset; iptables-nft-save");
+    CHECK(tables.generation() == first + 1);
+    host.nft("delete table ip a");
+    CHECK(tables.generation() == first + 2);
+    CHECK(host.try_exec("nft delete table ip a").status != 0);
+    return 0;
+  });
+}
+
+TEST_CASE("a table's flags, or that there is none") {
+  const NetNs host;
+  host.nft("table ip awake { }; table ip asleep { flags dormant; }; table inet other { }");
+  host.run([] {
+    NftTables tables;
+    CHECK(tables.flags("awake") == 0U);
+    CHECK(tables.flags("asleep") == 1U);
+    CHECK_FALSE(tables.flags("other"));
+    return 0;
+  });
+}
+
+TEST_CASE("without privilege the generation is not to be had, and that is said") {
+  const NetNs host;
+  host.run([] {
+    test::run_unprivileged([] {
+      CHECK(test::error_of([] { NftTables(); }).code() == Errc::not_authorised);
+      return 0;
+    });
+    return 0;
+  });
+}
+
 TEST_CASE("chains of ip and inet, with what they hang on") {
   const NetNs host;
   host.nft(R"(

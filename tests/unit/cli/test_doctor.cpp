@@ -93,7 +93,8 @@ Facts healthy() {
   Facts facts;
   facts.kernel = {"6.1.0", true, Presence::present, Presence::present};
   facts.privilege = {0, true, true};
-  facts.backend = {"/usr/sbin/xtables-nft-multi", seen(std::vector<std::string>{"filter", "nat"})};
+  facts.backend = {"/usr/sbin/xtables-nft-multi", seen(std::vector<std::string>{"filter", "nat"}),
+                   seen(firewall::FirewallChoice{Firewall::iptables, "the legacy table nat is in use here"})};
   facts.lock.path = "/run/xtables.lock";
   facts.engine = docker();
   facts.bridges = {good_bridge("br0")};
@@ -151,13 +152,16 @@ TEST_CASE("kernel") {
   CHECK(judge_kernel({"6.1.0", true, Presence::loadable, Presence::absent}).finding ==
         "Linux 6.1.0 with route_localnet and ip_tables (loaded when needed)");
   CHECK(judge_kernel({"6.1.0", true, Presence::present, Presence::absent}).status == Status::ok);
-  for (const auto& facts : {KernelFacts{"6.18.0", true, Presence::absent, Presence::present},
+  CHECK(judge_kernel({"6.18.0", true, Presence::absent, Presence::present}).finding ==
+        "Linux 6.18.0 with route_localnet and nf_tables");
+  for (const auto& facts : {KernelFacts{"6.18.0", true, Presence::absent, Presence::absent},
                             KernelFacts{"3.2.0", false, Presence::present, Presence::present}}) {
     const auto check = judge_kernel(facts);
     CHECK(check.status == Status::fail);
     check_form(check);
   }
-  CHECK(says(judge_kernel({"6.18.0", true, Presence::absent, Presence::present}), "no ip_tables"));
+  CHECK(says(judge_kernel({"6.18.0", true, Presence::absent, Presence::absent}),
+             "no nf_tables and no ip_tables"));
 }
 
 TEST_CASE("capabilities") {
@@ -181,13 +185,18 @@ TEST_CASE("without root, a path that works is no failure") {
 
 TEST_CASE("backend") {
   const auto tables = seen(std::vector<std::string>{"filter", "nat"});
-  CHECK(judge_backend({"/usr/sbin/xtables-nft-multi", tables}).finding ==
+  const auto legacy = seen(firewall::FirewallChoice{Firewall::iptables, "it was asked for"});
+  const auto nft = seen(firewall::FirewallChoice{Firewall::nftables, "it was asked for"});
+  CHECK(judge_backend({"/usr/sbin/xtables-nft-multi", tables, legacy}).finding ==
         "iptables is iptables-nft; legacy tables in use: filter and nat; rules go into legacy ip_tables by "
-        "libiptc");
-  CHECK(says(judge_backend({"/usr/sbin/xtables-legacy-multi", tables}), "iptables is iptables-legacy;"));
-  CHECK(says(judge_backend({"/opt/my-iptables", tables}), "iptables is /opt/my-iptables;"));
-  CHECK(says(judge_backend({"", seen(std::vector<std::string>{})}),
+        "libiptc: it was asked for");
+  CHECK(says(judge_backend({"/usr/sbin/xtables-legacy-multi", tables, nft}),
+             "iptables is iptables-legacy; legacy tables in use: filter and nat; rules go into a table of "
+             "their own in nftables"));
+  CHECK(says(judge_backend({"/opt/my-iptables", tables, nft}), "iptables is /opt/my-iptables;"));
+  CHECK(says(judge_backend({"", seen(std::vector<std::string>{}), nft}),
              "there is no iptables command; no legacy table is in use"));
+  CHECK(judge_backend({"", tables, denied<firewall::FirewallChoice>()}).status == Status::warn);
 }
 
 TEST_CASE("xtables lock") {

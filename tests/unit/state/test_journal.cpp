@@ -40,7 +40,9 @@ Lease lease(const char* id) {
 }
 
 Holdings holdings() {
-  return {{{.ifindex = 5, .name = "br0", .prior_route_localnet = true}}, {lease("0a"), lease("0b")}};
+  return {{{.ifindex = 5, .name = "br0", .prior_route_localnet = true}},
+          {lease("0a"), lease("0b")},
+          Firewall::nftables};
 }
 
 Errc code_of(const std::string& text) {
@@ -102,6 +104,14 @@ TEST_CASE("ids that could lead out of the folder or into a rule are refused") {
   CHECK(code_of(to_json(held, "boot")) == Errc::state_corrupt);
   held = holdings();
   held.leases[0].id = "x -j ACCEPT";
+  CHECK(code_of(to_json(held, "boot")) == Errc::state_corrupt);
+}
+
+TEST_CASE("leases stand in one of the two firewalls, and in no other") {
+  auto held = holdings();
+  held.firewall = Firewall::iptables;
+  CHECK(from_json(to_json(held, "boot"), "boot").firewall == Firewall::iptables);
+  held.firewall = Firewall::automatic;
   CHECK(code_of(to_json(held, "boot")) == Errc::state_corrupt);
 }
 

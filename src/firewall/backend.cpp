@@ -1,0 +1,159 @@
+// Choosing and making an applier.
+#include "firewall/backend.hpp"
+
+#include "core/strings.hpp"
+#include "firewall/iptables.hpp"
+#include "firewall/nftables.hpp"
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <iterator>
+
+namespace hostnet {
+
+const char* to_string(Firewall firewall) noexcept {
+  switch (firewall) {
+    case Firewall::automatic:
+      return "auto";
+    case Firewall::nftables:
+      return "nftables";
+    case Firewall::iptables:
+      return "iptables";
+  }
+  return "auto";
+}
+
+namespace firewall {
+namespace {
+
+class IptablesBackend : public Backend {
+ public:
+  [[nodiscard]] Firewall kind() const noexcept override { return Firewall::iptables; }
+  bool apply(const TablePlan& plan, Deadline deadline) override { return iptables_.apply(plan, deadline); }
+  bool matches(const TablePlan& plan) override { return iptables_.matches(plan); }
+
+ private:
+  Iptables iptables_;
+};
+
+// An accept of ours in nf_tables does not overrule a drop on INPUT in the legacy table, so where that table
+// decides anything our accept has to stand there as well, ahead of it.
+class NftablesBackend : public Backend {
+ public:
+  [[nodiscard]] Firewall kind() const noexcept override { return Firewall::nftables; }
+  bool apply(const TablePlan& plan, Deadline deadline) override {
+    bool changed = nftables_.apply(plan, deadline);
+    if (concerns_legacy_input(plan) && iptables_.apply(plan, deadline)) changed = true;
+    return changed;
+  }
+  bool matches(const TablePlan& plan) override {
+    return nftables_.matches(plan) && (!concerns_legacy_input(plan) || iptables_.matches(plan));
+  }
+
+ private:
+  static bool concerns_legacy_input(const TablePlan& plan) {
+    return plan.table == Table::filter && Iptables::input_concerns(plan);
+  }
+
+  Nftables nftables_;
+  Iptables iptables_;
+};
+
+// False as well where that cannot be seen for lack of privilege.
+bool lacks_nf_tables() {
+  try {
+    netlink::NftTables();
+    return false;
+  } catch (const Error& error) {
+    return error.code() == Errc::no_path;
+  }
+}
+
+bool has_libnftables() {
+  try {
+    LibNftables::get();
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+bool has_our_nft_table() {
+  try {
+    return netlink::NftTables().flags(nft::kTableName).has_value();
+  } catch (const Error& error) {
+    if (error.code() != Errc::no_path) throw;
+    return false;
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> make_backend(Firewall kind) {
+  if (kind == Firewall::nftables) return std::make_unique<NftablesBackend>();
+  return std::make_unique<IptablesBackend>();
+}
+
+std::optional<Firewall> parse_firewall(std::string_view text) noexcept {
+  for (const auto kind : {Firewall::automatic, Firewall::nftables, Firewall::iptables})
+    if (text == to_string(kind)) return kind;
+  return std::nullopt;
+}
+
+FirewallChoice choose(const FirewallFacts& facts) {
+  if (!facts.nf_tables) return {Firewall::iptables, "this kernel has no nf_tables"};
+  if (facts.legacy_nat) return {Firewall::iptables, "the legacy table nat is in use here"};
+  if (!facts.libnftables) return {Firewall::iptables, "libnftables is not installed"};
+  return {Firewall::nftables, "the kernel has nf_tables, and no legacy table nat is in use"};
+}
+
+Firewall wish(Firewall wanted) {
+  constexpr const char* kVariable = "TC_HOSTNET_FIREWALL";
+  const char* const text = std::getenv(kVariable);
+  if (wanted != Firewall::automatic || text == nullptr || *text == '\0') return wanted;
+  const auto parsed = parse_firewall(text);
+  if (!parsed)
+    throw Error(Errc::invalid_argument,
+                fmt::format("{} is {}, which is no firewall that is known", kVariable, quote(text)),
+                "set it to auto, nftables or iptables");
+  return *parsed;
+}
+
+FirewallChoice choose(Firewall wanted) {
+  const auto wished = wish(wanted);
+  if (wished != Firewall::automatic) return {wished, "it was asked for"};
+  FirewallFacts facts{.nf_tables = !lacks_nf_tables(), .legacy_nat = table_exists(Table::nat)};
+  facts.libnftables = facts.nf_tables && !facts.legacy_nat && has_libnftables();
+  return choose(facts);
+}
+
+std::vector<Firewall> in_use() {
+  std::vector<Firewall> out;
+  if (has_our_nft_table()) out.push_back(Firewall::nftables);
+  if (std::ranges::any_of(kTables, table_exists)) out.push_back(Firewall::iptables);
+  return out;
+}
+
+std::vector<std::string> guarded_bridges() {
+  auto bridges = Iptables::guarded_bridges();
+  if (has_our_nft_table()) std::ranges::copy(Nftables().guarded_bridges(), std::back_inserter(bridges));
+  std::ranges::sort(bridges);
+  bridges.erase(std::unique(bridges.begin(), bridges.end()), bridges.end());
+  return bridges;
+}
+
+std::vector<DoorTraffic> read_traffic() {
+  auto doors = read_legacy_traffic();
+  if (has_our_nft_table()) std::ranges::move(Nftables().read_traffic(), std::back_inserter(doors));
+  return doors;
+}
+
+std::string to_text(Firewall kind, const TablePlan& plan) {
+  return kind == Firewall::nftables ? nft::to_nft(plan) : to_iptables_restore(plan);
+}
+
+}  // namespace firewall
+}  // namespace hostnet

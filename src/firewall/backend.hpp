@@ -1,0 +1,75 @@
+// The two appliers of a plan behind one face, and the choice between them.
+//
+// A network namespace's leases all stand in one of them, which the journal names: two processes that put
+// doors of one bridge into different firewalls would each see half of them.
+#pragma once
+
+#include "core/deadline.hpp"
+#include "firewall/ruleset.hpp"
+#include "firewall/traffic.hpp"
+#include "hostnet/firewall.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hostnet::firewall {
+
+/// In the network namespace of the thread that first uses it. Not thread-safe.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  /// nftables or iptables.
+  [[nodiscard]] virtual Firewall kind() const noexcept = 0;
+  /// Makes one part of the firewall exactly as planned, whatever was there before, and changes nothing else.
+  /// Returns whether anything had to change. @throws Error: not_authorised, timed_out, no_path, failure.
+  virtual bool apply(const TablePlan& plan, Deadline deadline) = 0;
+  /// Whether that part is exactly as planned. Changes nothing. @throws Error.
+  virtual bool matches(const TablePlan& plan) = 0;
+};
+
+/// `kind` is not `automatic`. Touches nothing yet. @throws nothing.
+std::unique_ptr<Backend> make_backend(Firewall kind);
+
+/// "nftables", "iptables" and "auto" as values; nullopt for anything else.
+std::optional<Firewall> parse_firewall(std::string_view text) noexcept;
+
+/// What a choice depends on.
+struct FirewallFacts {
+  bool nf_tables = false;    ///< The kernel has it, or whether it has cannot be seen.
+  bool libnftables = false;  ///< It can be opened.
+  bool legacy_nat = false;   ///< The legacy ip_tables hold a table nat in this network namespace.
+};
+
+/// Never `automatic`, and why.
+struct FirewallChoice {
+  Firewall kind = Firewall::iptables;
+  std::string reason;
+};
+
+/// What `automatic` means where nothing is held yet. Pure.
+FirewallChoice choose(const FirewallFacts& facts);
+
+/// `wanted`, or for `automatic` what $TC_HOSTNET_FIREWALL says, or choose() for the calling thread's network
+/// namespace. @throws Error{invalid_argument} for a variable that says something else.
+FirewallChoice choose(Firewall wanted);
+
+/// What `wanted` and the environment ask for: `automatic` when they ask for nothing. @throws as choose().
+Firewall wish(Firewall wanted);
+
+/// The firewalls in which anything of ours may stand in the calling thread's network namespace.
+std::vector<Firewall> in_use();
+
+/// The bridges that have our guard before routing, in either firewall, whoever put it there. @throws Error.
+std::vector<std::string> guarded_bridges();
+
+/// All doors that stand, in either firewall. Takes no lock, changes nothing. @throws Error.
+std::vector<DoorTraffic> read_traffic();
+
+/// One part of a plan in the words of that firewall's own tool: iptables-restore's, or nft's.
+std::string to_text(Firewall kind, const TablePlan& plan);
+
+}  // namespace hostnet::firewall

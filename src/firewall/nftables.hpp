@@ -1,0 +1,54 @@
+// Puts a plan into nf_tables by libnftables: nft_script.hpp says in which form.
+//
+// Applying is declarative, as with libiptc: after apply() this part of our table is exactly as planned,
+// whatever was there before, and nothing of anybody else has changed. One apply is one transaction, of the
+// difference alone.
+//
+// What was applied last is remembered together with the generation of nf_tables, a number that the kernel
+// counts up with each transaction of whomever. While it is ours, our table is as we left it and need not be
+// read; when it is not, the table is read anew.
+#pragma once
+
+#include "core/deadline.hpp"
+#include "firewall/libnftables.hpp"
+#include "firewall/nft_script.hpp"
+#include "netlink/nft_tables.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace hostnet::firewall {
+
+/// nf_tables of the network namespace of the thread that first uses it. Not thread-safe.
+class Nftables {
+ public:
+  /// Makes one part of the table as planned. Returns whether anything had to change.
+  /// @throws Error: not_authorised, no_path (no libnftables), failure.
+  bool apply(const TablePlan& plan, Deadline deadline);
+
+  /// Whether the part is exactly as planned. Changes nothing. @throws Error.
+  bool matches(const TablePlan& plan);
+
+  /// The bridges that have our guard in front of conntrack, whoever put it there. @throws Error.
+  std::vector<std::string> guarded_bridges();
+
+  /// All doors, with what came in by them. @throws Error.
+  std::vector<DoorTraffic> read_traffic();
+
+ private:
+  std::string list();
+  nft::State read();
+  const nft::State& look(Deadline deadline);
+  nft::Change change_to(const TablePlan& plan, const std::optional<nft::Middle>& middle);
+  void note(const TablePlan& plan, const std::optional<nft::Middle>& middle, nft::Change change);
+
+  std::optional<NftContext> context_;
+  std::optional<netlink::NftTables> tables_;
+  nft::State state_;                         // as it was at generation_
+  std::optional<std::uint32_t> generation_;  // nullopt: state_ is not known
+  std::optional<TablePlan> doors_;           // to which the nat part of state_ is known to be equal
+};
+
+}  // namespace hostnet::firewall
