@@ -30,10 +30,10 @@ firewall::FirewallChoice firewall_for(Firewall wanted, const Globals& globals) {
 }
 
 int dry_run_native(const ExposeRequest& request, Firewall wanted_firewall, const Globals& globals) {
-  const auto prepared =
+  auto prepared =
       exposer::prepare(std::span(&request, 1), globals.engine, Deadline::after(std::chrono::seconds{30}));
+  for (auto& lease : prepared.leases) lease.id = "dry-run";
   state::Holdings wanted{prepared.bridges, prepared.leases};
-  for (auto& lease : wanted.leases) lease.id = "dry-run";
   const auto choice = firewall_for(wanted_firewall, globals);
   wanted.firewall = choice.kind;
   const auto ruleset = exposer::ruleset_of(wanted);

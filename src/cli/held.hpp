@@ -26,9 +26,9 @@ state::Holdings look_beside(exposer::Ledger& ledger, bool has_other);
 
 /// The one whose id is, or begins with, `id`; null when there is none. @throws Error{invalid_argument} when
 /// several match.
-template <class Record>
-const Record* find_by_id(const std::vector<Record>& records, const std::string& id) {
-  const Record* found = nullptr;
+template <class Records>
+const typename Records::value_type* find_by_id(const Records& records, const std::string& id) {
+  const typename Records::value_type* found = nullptr;
   for (const auto& record : records) {
     if (id.empty() || !record.id.starts_with(id)) continue;
     if (found != nullptr) throw_ambiguous(id);

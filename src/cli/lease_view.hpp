@@ -1,7 +1,7 @@
 // A lease as the command shows it, in words and in JSON.
 #pragma once
 
-#include "state/lease.hpp"
+#include "state/holdings.hpp"
 
 #include <nlohmann/json_fwd.hpp>
 

@@ -108,7 +108,7 @@ void release_native(const Options& options, const Globals& globals) {
       held = ledger.load(journal);
       state::Holdings after = held;
       ids = chosen(options, held);
-      std::erase_if(after.leases, [&](const auto& lease) { return ids.contains(lease.id); });
+      after.leases.erase_if([&](const auto& lease) { return ids.contains(lease.id); });
       after.drop_idle_bridges();
       for (const auto& step : exposer::transition(held, after)) print(exposer::describe(step));
       return;

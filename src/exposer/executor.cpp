@@ -9,7 +9,40 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 namespace hostnet::exposer {
+
+bool Executor::lead(const state::Holdings& before, const state::Holdings& after, Deadline deadline) {
+  if (const auto changed = lead_shortly(before, after, deadline)) return *changed;
+  const bool changed = run(transition(before, after), deadline);
+  standing_ = after;
+  return changed;
+}
+
+std::vector<std::string> Executor::lead_all(const state::Holdings& before, const state::Holdings& after,
+                                            Deadline deadline) {
+  if (lead_shortly(before, after, deadline)) return {};
+  auto failures = run_all(transition(before, after), deadline);
+  if (failures.empty()) standing_ = after;
+  return failures;
+}
+
+std::optional<bool> Executor::lead_shortly(const state::Holdings& before, const state::Holdings& after,
+                                           Deadline deadline) {
+  const auto standing = std::exchange(standing_, std::nullopt);
+  if (!standing || *standing != before || !backend_->is_as_left()) return std::nullopt;
+  const auto steps = small_transition(before, after);
+  if (!steps) return std::nullopt;
+  try {
+    const bool changed = run(*steps, deadline);
+    standing_ = after;
+    return changed;
+  } catch (const Error& error) {
+    log::debug("{}; looking at all that is held", error.what());
+    return std::nullopt;
+  }
+}
 
 bool Executor::run(const std::vector<Step>& steps, Deadline deadline) {
   bool changed = false;
@@ -49,6 +82,8 @@ bool Executor::apply(const ApplyTable& step, Deadline deadline) {
     changed = true;
   return changed;
 }
+
+bool Executor::apply(const ChangeDoors& step, Deadline) { return backend_->change_doors(step.from, step.to); }
 
 bool Executor::apply(const CutFlows& step, Deadline deadline) {
   // A packet that passed the nat table just before its door was closed gets its conntrack entry confirmed

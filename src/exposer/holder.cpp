@@ -44,7 +44,8 @@ std::vector<Exposure> Holder::hold(std::vector<state::Lease> leases,
   const auto journal = ledger_.lock(deadline);
   state::Holdings held;
   // Of the leases that we hold ourselves, we hear by the descriptor when they end.
-  for (auto& ended : ledger_.reap(journal, held, deadline, active())) end(std::move(ended));
+  for (auto& ended : ledger_.reap(journal, held, deadline, [this] { return active(); }))
+    end(std::move(ended));
   for (auto& lease : leases) {
     lease.id = random_hex(8);
     if (lease.owner.token.empty()) {
@@ -147,6 +148,7 @@ std::string Holder::reason(const std::string& lease) const {
 void Holder::let_go(const std::string& lease) {
   const std::scoped_lock work(work_);
   if (keepalives_) keepalives_->remove(lease);
+  ledger_.forget_watched();
   const std::scoped_lock lock(mutex_);
   held_.erase(lease);
 }
@@ -154,6 +156,12 @@ void Holder::let_go(const std::string& lease) {
 void Holder::forget(const std::string& lease) {
   const std::scoped_lock lock(mutex_);
   held_.erase(lease);
+}
+
+bool Holder::has_active() const {
+  const std::scoped_lock lock(mutex_);
+  return std::ranges::any_of(held_,
+                             [](const auto& one) { return one.second.state == ExposureState::active; });
 }
 
 std::set<std::string> Holder::active() const {
@@ -174,7 +182,7 @@ void Holder::end(Ended ended) {
 }
 
 void Holder::drop_owner_if_idle(const state::Journal& journal, const state::Holdings& held) {
-  if (!active().empty()) return;
+  if (has_active()) return;
   owner_.reset();
   journal.tidy(held);
 }

@@ -91,6 +91,7 @@ class Holder : public std::enable_shared_from_this<Holder> {
   struct Monitors;
 
   std::set<std::string> active() const;
+  bool has_active() const;
   void end(Ended ended);  // with work_ taken
   Exposure handle_of(const state::Lease& lease, const std::string& bridge);
   void drop_owner_if_idle(const state::Journal& journal, const state::Holdings& held);

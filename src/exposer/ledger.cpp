@@ -86,11 +86,14 @@ std::optional<Clash> find_clash(const std::vector<firewall::Door>& standing,
 }
 
 Ledger::Ledger(const std::filesystem::path& runtime_dir, Firewall firewall)
-    : folder_(state::namespace_dir(runtime_dir)), firewall_(firewall) {}
+    : firewall_(firewall), file_(state::namespace_dir(runtime_dir)) {}
 
-state::Journal Ledger::lock(Deadline deadline) { return {folder_, deadline, &memory_}; }
+state::Journal Ledger::lock(Deadline deadline) { return {file_, deadline}; }
 
-Holdings Ledger::peek() { return state::peek(folder_, memory_); }
+bool Ledger::has_news() {
+  file_.read();
+  return std::exchange(news_, file_.news()) != file_.news();
+}
 
 Holdings Ledger::load(const state::Journal& journal) {
   auto holdings = journal.load();
@@ -102,10 +105,15 @@ Holdings Ledger::load(const state::Journal& journal) {
 }
 
 std::vector<Ended> Ledger::reap(const state::Journal& journal, Holdings& left, Deadline deadline,
-                                const std::set<std::string>& watched) {
+                                const std::function<std::set<std::string>()>& watched) {
   left = load(journal);
   auto ended = without_bridge(left, executor_.rtnl());
-  auto orphans = without_owner(left, folder_, watched);
+  if (ended.empty() && watched && all_watched_ == file_.news()) return ended;
+  const auto ours = watched ? watched() : std::set<std::string>{};
+  forget_watched();
+  if (std::ranges::all_of(left.leases, [&](const Lease& lease) { return ours.contains(lease.id); }))
+    all_watched_ = file_.news();
+  auto orphans = without_owner(left, folder(), ours);
   ended.insert(ended.end(), std::make_move_iterator(orphans.begin()), std::make_move_iterator(orphans.end()));
   // Whoever cannot tidy the containers' hosts files leaves the whole lease to somebody who can.
   std::erase_if(ended, [&](const Ended& one) {
@@ -132,18 +140,21 @@ void Ledger::add(const state::Journal& journal, Holdings& held, std::vector<Leas
       wanted.bridges.back().prior_route_localnet = link->route_localnet;
   }
 
-  Holdings added{wanted.bridges, leases};
-  if (const auto clash = find_clash(doors_of(held), doors_of(added)))
+  Ports ports;
+  for (const auto& lease : leases)
+    for (const auto& port : lease.ports) ports.emplace(port.container, port.protocol);
+  const Holdings added{wanted.bridges, leases};
+  if (const auto clash = find_clash(doors_of(held, ports), doors_of(added)))
     throw Error(Errc::conflict,
                 fmt::format("port {} of {} leads to host port {} already, by lease {}", clash->door.listen,
                             clash->door.bridge, clash->older_host, clash->older),
                 fmt::format("choose another container port (HOST:CONTAINER), or: tc-hostnet release {}",
                             clash->older));
 
-  wanted.leases.insert(wanted.leases.end(), leases.begin(), leases.end());
+  for (const auto& lease : leases) wanted.leases.push_back(lease);
   journal.save(wanted);
   try {
-    executor_.run(transition(held, wanted), deadline);
+    executor_.lead(held, wanted, deadline);
     write_aliases(leases);
   } catch (const Error&) {
     std::set<std::string> ids;
@@ -191,13 +202,13 @@ void Ledger::write_aliases(const std::vector<Lease>& leases) {
 }
 
 void Ledger::amend(const state::Journal& journal, Holdings& held, const Lease& lease, Deadline deadline) {
-  Holdings wanted = held;
-  auto* const present = wanted.lease(lease.id);
+  const auto* const present = held.lease(lease.id);
   if (present == nullptr || present->releasing)
     throw Error(Errc::not_found, fmt::format("lease {} is held no more", lease.id));
-  *present = lease;
+  Holdings wanted = held;
+  wanted.leases.replace(lease);
   journal.save(wanted);
-  executor_.run(transition(held, wanted), deadline);
+  executor_.lead(held, wanted, deadline);
   held = std::move(wanted);
 }
 
@@ -205,11 +216,12 @@ void Ledger::remove(const state::Journal& journal, Holdings& held, const std::se
                     Deadline deadline) {
   Holdings marked = held;
   Holdings wanted = held;
-  std::erase_if(wanted.leases, [&](const Lease& lease) { return leases.contains(lease.id); });
+  wanted.leases.erase_if([&](const Lease& lease) { return leases.contains(lease.id); });
   wanted.drop_idle_bridges();
   if (wanted.leases.size() == held.leases.size()) return;
-  for (auto& lease : marked.leases)
-    if (leases.contains(lease.id)) lease.releasing = true;
+  marked.leases.change_if([&](const Lease& lease) { return leases.contains(lease.id); },
+                          [](Lease& lease) { lease.releasing = true; });
+  const auto watched = std::exchange(all_watched_, std::nullopt);  // until none is left half released
   journal.save(marked);
 
   for (const auto& lease : marked.leases) {
@@ -226,7 +238,7 @@ void Ledger::remove(const state::Journal& journal, Holdings& held, const std::se
       }
     }
   }
-  const auto failures = executor_.run_all(transition(held, wanted), deadline);
+  const auto failures = executor_.lead_all(held, wanted, deadline);
   if (!failures.empty()) {
     held = std::move(marked);
     throw Error(Errc::failure, "release: " + fmt::format("{}", fmt::join(failures, "; ")),
@@ -236,13 +248,12 @@ void Ledger::remove(const state::Journal& journal, Holdings& held, const std::se
   // Whoever has the descriptor may keep it for long; the file is not to stay for that.
   for (const auto& lease : marked.leases)
     if (lease.releasing && lease.owner.lifetime != state::Lifetime::process)
-      ::unlink(state::owner_file(folder_, lease.owner.token).c_str());
+      ::unlink(state::owner_file(folder(), lease.owner.token).c_str());
+  all_watched_ = watched;
   held = std::move(wanted);
 }
 
-bool Ledger::repair(const Holdings& held, Deadline deadline) {
-  return executor_.run(transition(held, held), deadline);
-}
+bool Ledger::repair(const Holdings& held, Deadline deadline) { return executor_.lead(held, held, deadline); }
 
 std::vector<std::string> Ledger::rescue(const state::Journal& journal, Deadline deadline) {
   journal.set_aside();
@@ -258,7 +269,7 @@ std::vector<std::string> Ledger::rescue(const state::Journal& journal, Deadline 
   std::vector<std::string> failures;
   for (const auto kind : firewall::in_use()) {
     executor_.use(kind);
-    std::ranges::move(executor_.run_all(transition(found, {}), deadline), std::back_inserter(failures));
+    std::ranges::move(executor_.lead_all(found, {}, deadline), std::back_inserter(failures));
   }
   if (!failures.empty()) throw Error(Errc::failure, fmt::format("{}", fmt::join(failures, "; ")));
   return bridges;

@@ -11,7 +11,10 @@
 #include "hostnet/exposure.hpp"
 #include "state/journal.hpp"
 
+#include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -55,18 +58,24 @@ class Ledger {
 
   /// What is held, without the lock, and with the names that the bridges had when it was written. @throws
   /// Error.
-  state::Holdings peek();
+  state::Holdings peek() { return file_.read(); }
+  /// Whether others have changed what is held since the last call. @throws Error.
+  bool has_news();
 
   /// What the journal says is held, with the bridges' present names. @throws Error.
   state::Holdings load(const state::Journal& journal);
 
   /// Finishes the leases that nobody holds any more. Returns them; `left` becomes what is still held.
-  /// `watched` are leases whose owners' end the caller hears of by itself, so that nobody need look for it.
+  /// `watched` gives the leases whose owners' end the caller hears of by itself, so that nobody need look for
+  /// it, nor through all the leases, as long as there are no others.
   /// @throws Error: state_corrupt; failure with all that went wrong, when the leases stay in the journal to
   /// be tried
   ///         again.
   std::vector<Ended> reap(const state::Journal& journal, state::Holdings& left, Deadline deadline,
-                          const std::set<std::string>& watched = {});
+                          const std::function<std::set<std::string>()>& watched = {});
+
+  /// A lease that was watched is watched no more.
+  void forget_watched() noexcept { all_watched_.reset(); }
 
   /// Adds leases whose bridges are `bridges` (prior settings included; those held already keep their record)
   /// and puts them into effect, writing the aliases too. `held` is what reap() left and becomes what is held.
@@ -98,16 +107,17 @@ class Ledger {
   /// 0. Returns the bridges so treated. @throws Error.
   std::vector<std::string> rescue(const state::Journal& journal, Deadline deadline);
 
-  [[nodiscard]] const std::filesystem::path& folder() const noexcept { return folder_; }
+  [[nodiscard]] const std::filesystem::path& folder() const noexcept { return file_.folder(); }
   Executor& executor() noexcept { return executor_; }
 
  private:
   void write_aliases(const std::vector<state::Lease>& leases);
 
-  std::filesystem::path folder_;
   Firewall firewall_;
   Executor executor_;
-  state::JournalMemory memory_;
+  state::JournalFile file_;
+  std::uint64_t news_ = 0;                    // that has_news() told of
+  std::optional<std::uint64_t> all_watched_;  // the news up to which all leases were found to be watched
 };
 
 /// That of leases that are held, as a choice.

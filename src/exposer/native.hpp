@@ -3,7 +3,7 @@
 
 #include "core/deadline.hpp"
 #include "hostnet/exposer.hpp"
-#include "state/lease.hpp"
+#include "state/holdings.hpp"
 
 #include <cstdint>
 #include <memory>

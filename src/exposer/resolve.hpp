@@ -7,7 +7,7 @@
 #include "engine/client.hpp"
 #include "hostnet/target.hpp"
 #include "netlink/link.hpp"
-#include "state/lease.hpp"
+#include "state/holdings.hpp"
 
 #include <optional>
 #include <string>

@@ -25,26 +25,30 @@ bool has_same_doors(const state::Lease& a, const state::Lease& b) {
          a.ports == b.ports;
 }
 
-// Those leases of `before` that are not in `after`, or with other doors. The order of those that stay is the
-// same in both as a rule; where it is not, a lease too many is no harm.
-Holdings changed_leases(const Holdings& before, const Holdings& after) {
+// What one has and the other has not, or with other doors. The order of those that stay is the same in both
+// as a rule; where it is not, a lease too many in both is no harm.
+struct Difference {
+  Holdings gone;  // with the bridges of before
+  Holdings come;  // with those of after
+};
+
+Difference difference(const Holdings& before, const Holdings& after) {
   const auto is_renamed = [&](const Bridge& bridge) {
     const auto* const now = after.bridge(bridge.ifindex);
     return now == nullptr || now->name != bridge.name;
   };
-  if (std::ranges::any_of(before.bridges, is_renamed)) return before;
-  Holdings changed;
-  changed.bridges = before.bridges;
+  if (std::ranges::any_of(before.bridges, is_renamed)) return {before, after};
+  Difference out{{before.bridges, {}}, {after.bridges, {}}};
   auto next = after.leases.begin();
   for (const auto& lease : before.leases) {
-    if (next != after.leases.end() && next->id == lease.id) {
-      if (!has_same_doors(lease, *next)) changed.leases.push_back(lease);
-      ++next;
-    } else {
-      changed.leases.push_back(lease);
-    }
+    const bool stays = next != after.leases.end() && (&lease == &*next || next->id == lease.id);
+    const bool as_it_was = stays && (&lease == &*next || has_same_doors(lease, *next));
+    if (!as_it_was) out.gone.leases.push_back(lease);
+    if (stays && !as_it_was) out.come.leases.push_back(*next);
+    if (stays) ++next;
   }
-  return changed;
+  for (; next != after.leases.end(); ++next) out.come.leases.push_back(*next);
+  return out;
 }
 
 std::vector<Door> closed_doors(const std::vector<Door>& candidates, const std::vector<Door>& after) {
@@ -74,10 +78,44 @@ bool lets_in(const Door& door, const netlink::Flow& flow) {
          (!door.source || *door.source == flow.source.address);
 }
 
+template <class Wanted>
+std::vector<Door> doors_where(const Holdings& holdings, Wanted wanted) {
+  std::vector<Door> doors;
+  for (const auto& lease : holdings.leases) {
+    if (std::ranges::none_of(lease.ports, wanted)) continue;
+    const auto* const bridge = holdings.bridge(lease.ifindex);
+    if (bridge == nullptr) continue;
+    const auto add = [&](Ipv4 gateway, std::optional<Ipv4> source) {
+      for (const auto& port : lease.ports)
+        if (wanted(port))
+          doors.push_back(
+              {bridge->name, gateway, source, port.protocol, port.container, port.host, lease.id, lease.mac});
+    };
+    for (const auto gateway : lease.gateways) {
+      if (lease.sources.empty()) add(gateway, std::nullopt);
+      for (const auto source : lease.sources) add(gateway, source);
+    }
+  }
+  return doors;
+}
+
+// Whether another lease needs all of the guard that this one does.
+bool is_guarded_anyway(const state::Lease& lease, const Holdings& others) {
+  return std::ranges::any_of(others.leases, [&](const state::Lease& other) {
+    return other.ifindex == lease.ifindex && std::ranges::all_of(lease.gateways, [&](Ipv4 gateway) {
+             return std::ranges::find(other.gateways, gateway) != other.gateways.end();
+           });
+  });
+}
+
 struct Describe {
   std::string operator()(const ApplyTable& step) const {
     return fmt::format("apply {} rules in table {}", step.plan.jumps.size() + step.plan.rules.size(),
                        to_string(step.plan.table));
+  }
+  std::string operator()(const ChangeDoors& step) const {
+    return fmt::format("change {} of the rules in table nat",
+                       std::max(step.from.rules.size(), step.to.rules.size()));
   }
   std::string operator()(const CutFlows& step) const {
     return fmt::format("cut the connections through {} closed ports", step.closed.size());
@@ -105,21 +143,13 @@ std::vector<Guard> guards_of(const Holdings& holdings) {
 }
 
 std::vector<Door> doors_of(const Holdings& holdings) {
-  std::vector<Door> doors;
-  for (const auto& lease : holdings.leases) {
-    const auto* const bridge = holdings.bridge(lease.ifindex);
-    if (bridge == nullptr) continue;
-    const auto add = [&](Ipv4 gateway, std::optional<Ipv4> source) {
-      for (const auto& port : lease.ports)
-        doors.push_back(
-            {bridge->name, gateway, source, port.protocol, port.container, port.host, lease.id, lease.mac});
-    };
-    for (const auto gateway : lease.gateways) {
-      if (lease.sources.empty()) add(gateway, std::nullopt);
-      for (const auto source : lease.sources) add(gateway, source);
-    }
-  }
-  return doors;
+  return doors_where(holdings, [](const HostPort&) { return true; });
+}
+
+std::vector<Door> doors_of(const Holdings& holdings, const Ports& ports) {
+  return doors_where(holdings, [&](const HostPort& port) {
+    return ports.contains({port.container, port.protocol});
+  });
 }
 
 firewall::Ruleset ruleset_of(const Holdings& holdings) {
@@ -144,7 +174,7 @@ std::vector<Step> transition(const Holdings& before, const Holdings& after) {
       steps.push_back(ApplyTable{during.of(table)});
 
   steps.push_back(ApplyTable{last.of(Table::nat)});
-  if (auto closed = closed_doors(doors_of(changed_leases(before, after)), doors_after); !closed.empty())
+  if (auto closed = closed_doors(doors_of(difference(before, after).gone), doors_after); !closed.empty())
     steps.push_back(CutFlows{std::move(closed), doors_after});
 
   for (const auto& bridge : after.bridges)
@@ -156,6 +186,33 @@ std::vector<Step> transition(const Holdings& before, const Holdings& after) {
   if (shrinks)
     for (const auto table : {Table::filter, Table::mangle, Table::raw})
       steps.push_back(ApplyTable{last.of(table)});
+  return steps;
+}
+
+std::optional<std::vector<Step>> small_transition(const Holdings& before, const Holdings& after) {
+  if (before.bridges != after.bridges || before.firewall != after.firewall) return std::nullopt;
+  const auto [gone, come] = difference(before, after);
+  if (gone.leases.empty() && come.leases.empty()) return std::nullopt;
+  const auto is_guarded_in = [](const Holdings& others) {
+    return [&others](const state::Lease& lease) { return is_guarded_anyway(lease, others); };
+  };
+  if (!std::ranges::all_of(gone.leases, is_guarded_in(after)) ||
+      !std::ranges::all_of(come.leases, is_guarded_in(before)))
+    return std::nullopt;
+
+  Ports ports;
+  for (const auto& changed : {gone, come})
+    for (const auto& lease : changed.leases)
+      for (const auto& port : lease.ports) ports.emplace(port.container, port.protocol);
+  const auto doors_before = doors_of(before, ports);
+  const auto doors_after = doors_of(after, ports);
+  std::vector<Step> steps;
+  steps.push_back(ChangeDoors{firewall::plan({}, doors_before).of(firewall::Table::nat),
+                              firewall::plan({}, doors_after).of(firewall::Table::nat)});
+  if (auto closed = closed_doors(doors_before, doors_after); !closed.empty())
+    steps.push_back(CutFlows{std::move(closed), doors_after});
+  for (const auto& bridge : after.bridges)
+    steps.push_back(SetRouteLocalnet{bridge.ifindex, bridge.name, true});
   return steps;
 }
 

@@ -8,9 +8,13 @@
 
 #include "firewall/ruleset.hpp"
 #include "netlink/conntrack.hpp"
-#include "state/lease.hpp"
+#include "state/holdings.hpp"
 
+#include <cstdint>
+#include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -19,6 +23,12 @@ namespace hostnet::exposer {
 /// Make one table of the firewall as planned.
 struct ApplyTable {
   firewall::TablePlan plan;
+};
+
+/// Make some of the doors into others, and leave the rest of the table nat alone.
+struct ChangeDoors {
+  firewall::TablePlan from;
+  firewall::TablePlan to;
 };
 
 /// Reset the connections that came in by doors which are closed now, and forget them in conntrack.
@@ -33,19 +43,27 @@ struct SetRouteLocalnet {
   bool on = false;
 };
 
-using Step = std::variant<ApplyTable, CutFlows, SetRouteLocalnet>;
+using Step = std::variant<ApplyTable, ChangeDoors, CutFlows, SetRouteLocalnet>;
 
 /// "apply 3 rules in table nat", "set route_localnet=1 on br0": for messages.
 std::string describe(const Step& step);
 
 std::vector<firewall::Guard> guards_of(const state::Holdings& holdings);
 std::vector<firewall::Door> doors_of(const state::Holdings& holdings);
+/// Only the doors on these ports of the gateways, at the cost of these.
+using Ports = std::set<std::pair<std::uint16_t, Protocol>>;
+std::vector<firewall::Door> doors_of(const state::Holdings& holdings, const Ports& ports);
 /// All four tables for what is held.
 firewall::Ruleset ruleset_of(const state::Holdings& holdings);
 
 /// The steps from `before` to `after`. Equal arguments give the steps that put right whatever others have
 /// undone.
 std::vector<Step> transition(const state::Holdings& before, const state::Holdings& after);
+
+/// The same for two that differ in doors alone, at the cost of the difference: for when all stands as
+/// `before` says. nullopt when they differ in more, or in nothing, or have no door in common.
+std::optional<std::vector<Step>> small_transition(const state::Holdings& before,
+                                                  const state::Holdings& after);
 
 /// Which of the flows came in by a closed door and by no open one.
 std::vector<netlink::Flow> flows_to_cut(const std::vector<netlink::Flow>& flows, const CutFlows& cut);

@@ -78,7 +78,8 @@ void Holder::start_watching() {
   }
   keepalives_->watch(owners);
   // Each time, for the folder is another one after all had been released and it was tidied away.
-  if (::inotify_add_watch(monitors_->journal.get(), ledger_.folder().c_str(), IN_MOVED_TO | IN_DELETE) < 0)
+  if (::inotify_add_watch(monitors_->journal.get(), ledger_.folder().c_str(),
+                          IN_MOVED_TO | IN_MODIFY | IN_DELETE) < 0)
     throw Error::from_errno(fmt::format("watch {}", ledger_.folder().string()), errno);
   if (thread_.joinable()) return;
   // The program's signals are for the program's own threads.
@@ -201,6 +202,7 @@ void Holder::check_or_fail_closed() {
 
 void Holder::notice_foreign_release() {
   const std::scoped_lock work(work_);
+  if (!ledger_.has_news()) return;  // what we have written ourselves
   const auto mine = active();
   if (mine.empty()) return;
   const auto seen = ledger_.peek();
@@ -208,7 +210,7 @@ void Holder::notice_foreign_release() {
   for (const auto& lease : seen.leases) there.insert(lease.id);
   for (const auto& lease : mine)
     if (!there.contains(lease)) end({lease, Cause::revoked, "released by another process"});
-  if (!active().empty()) return;
+  if (has_active()) return;
   const auto journal = ledger_.lock(Deadline::after(kRepairDeadline));
   drop_owner_if_idle(journal, ledger_.load(journal));
 }

@@ -34,6 +34,9 @@ class IptablesBackend : public Backend {
   [[nodiscard]] Firewall kind() const noexcept override { return Firewall::iptables; }
   bool apply(const TablePlan& plan, Deadline deadline) override { return iptables_.apply(plan, deadline); }
   bool matches(const TablePlan& plan) override { return iptables_.matches(plan); }
+  bool change_doors(const TablePlan&, const TablePlan&) override {
+    throw Error(Errc::failure, "ip_tables are changed as whole tables only");
+  }
 
  private:
   Iptables iptables_;
@@ -51,6 +54,10 @@ class NftablesBackend : public Backend {
   }
   bool matches(const TablePlan& plan) override {
     return nftables_.matches(plan) && (!concerns_legacy_input(plan) || iptables_.matches(plan));
+  }
+  [[nodiscard]] bool is_as_left() override { return nftables_.is_as_left(); }
+  bool change_doors(const TablePlan& from, const TablePlan& to) override {
+    return nftables_.change_doors(from, to);
   }
 
  private:

@@ -29,6 +29,12 @@ class Backend {
   virtual bool apply(const TablePlan& plan, Deadline deadline) = 0;
   /// Whether that part is exactly as planned. Changes nothing. @throws Error.
   virtual bool matches(const TablePlan& plan) = 0;
+  /// Whether it is known, at hardly any cost, that nobody has changed anything since this object has.
+  [[nodiscard]] virtual bool is_as_left() { return false; }
+  /// Makes the doors of `from`, which stand, into those of `to`, at the cost of these and not of all. For
+  /// when is_as_left(). Returns whether anything had to change. @throws Error; apply() can tell what stands
+  /// then.
+  virtual bool change_doors(const TablePlan& from, const TablePlan& to) = 0;
 };
 
 /// `kind` is not `automatic`. Touches nothing yet. @throws nothing.

@@ -228,31 +228,12 @@ Change change_to(const TablePlan& plan, const State& state) {
   return change;
 }
 
-Middle middle_of(const std::vector<Rule>& from, const std::vector<Rule>& to) {
-  const auto shorter = std::min(from.size(), to.size());
-  Middle middle;
-  while (middle.begin < shorter && from[middle.begin] == to[middle.begin]) ++middle.begin;
-  std::size_t tail = 0;
-  while (tail < shorter - middle.begin && from[from.size() - 1 - tail] == to[to.size() - 1 - tail]) ++tail;
-  middle.from_end = from.size() - tail;
-  middle.to_end = to.size() - tail;
-  return middle;
-}
-
-Change change_between(const TablePlan& from, const TablePlan& to, const Middle& middle) {
-  const auto part_of = [&](const TablePlan& plan, std::size_t end) {
-    TablePlan part{plan.table, plan.chain, plan.hook, {}, {}};
-    const auto at = [&](std::size_t place) {
-      return plan.rules.begin() + static_cast<std::ptrdiff_t>(place);
-    };
-    part.rules.assign(at(middle.begin), at(end));
-    return part;
-  };
+Change change_between(const TablePlan& from, const TablePlan& to) {
   const auto& shape = shape_of(from.table);
   Change change;
   change.table_there = true;
-  change.gone = elements_of(part_of(from, middle.from_end));
-  change.come = elements_of(part_of(to, middle.to_end));
+  change.gone = elements_of(from);
+  change.come = elements_of(to);
   Script script;
   for (std::size_t i = 0; i < shape.sets.size(); ++i) {
     const auto [surplus, lacking] = difference(change.gone[i], change.come[i]);

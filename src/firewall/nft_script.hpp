@@ -77,17 +77,9 @@ struct Change {
 /// last.
 Change change_to(const TablePlan& plan, const State& state);
 
-/// Where two lists of rules differ: what is before `begin`, and what is from the ends on, is the same.
-struct Middle {
-  std::size_t begin = 0;
-  std::size_t from_end = 0;
-  std::size_t to_end = 0;
-};
-Middle middle_of(const std::vector<Rule>& from, const std::vector<Rule>& to);
-
-/// The same as change_to() where the part is known to be as the plan `from`, neither plan is empty, and they
-/// differ in the given place alone: at the cost of what is in between, not of all.
-Change change_between(const TablePlan& from, const TablePlan& to, const Middle& middle);
+/// What makes the elements of `from` into those of `to` and leaves all others as they are. For plans of the
+/// same part, of which `from` is known to stand, as is more of that part.
+Change change_between(const TablePlan& from, const TablePlan& to);
 
 /// The state after a change has been made.
 void note(State& state, Table table, Change change);

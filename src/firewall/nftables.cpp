@@ -44,7 +44,6 @@ const nft::State& Nftables::look(Deadline deadline) {
     const auto before = tables_->generation();
     if (generation_ == before) return state_;
     generation_.reset();
-    doors_.reset();
     try {
       auto state = read();
       if (tables_->generation() == before) {
@@ -60,43 +59,24 @@ const nft::State& Nftables::look(Deadline deadline) {
   }
 }
 
-nft::Change Nftables::change_to(const TablePlan& plan, const std::optional<nft::Middle>& middle) {
-  return middle ? nft::change_between(*doors_, plan, *middle) : nft::change_to(plan, state_);
-}
-
-// What is remembered of the doors follows by what has changed, for there may be very many.
-void Nftables::note(const TablePlan& plan, const std::optional<nft::Middle>& middle, nft::Change change) {
-  nft::note(state_, plan.table, std::move(change));
-  if (plan.table != Table::nat) return;
-  if (!middle) {
-    doors_ = plan;
-    return;
-  }
-  auto& rules = doors_->rules;
-  const auto at = [](auto& list, std::size_t place) {
-    return list.begin() + static_cast<std::ptrdiff_t>(place);
-  };
-  rules.erase(at(rules, middle->begin), at(rules, middle->from_end));
-  rules.insert(at(rules, middle->begin), at(plan.rules, middle->begin), at(plan.rules, middle->to_end));
-  doors_->jumps = plan.jumps;
+// In one transaction. False when others have made one as well, so that what stands now is not known.
+bool Nftables::make(Table table, nft::Change change) {
+  const auto before = *std::exchange(generation_, std::nullopt);
+  if (!context_) context_.emplace();
+  context_->run(change.commands);
+  if (tables_->generation() != before + 1) return false;
+  nft::note(state_, table, std::move(change));
+  generation_ = before + 1;
+  return true;
 }
 
 bool Nftables::apply(const TablePlan& plan, Deadline deadline) {
   bool changed = false;
   for (int attempt = 1;; ++attempt) {
-    look(deadline);
-    std::optional<nft::Middle> middle;
-    if (plan.table == Table::nat && doors_ && !doors_->empty() && !plan.empty())
-      middle = nft::middle_of(doors_->rules, plan.rules);
-    auto change = change_to(plan, middle);
-    if (change.commands.empty()) {
-      if (!middle) note(plan, middle, std::move(change));
-      return changed;
-    }
-    const auto before = *std::exchange(generation_, std::nullopt);
+    auto change = nft::change_to(plan, look(deadline));
+    if (change.commands.empty()) return changed;
     try {
-      if (!context_) context_.emplace();
-      context_->run(change.commands);
+      if (make(plan.table, std::move(change))) return true;
     } catch (const Error& error) {
       if (error.code() == Errc::not_authorised || attempt >= kAttempts || deadline.expired()) throw;
       log::debug("{}; trying again", error.what());
@@ -104,14 +84,17 @@ bool Nftables::apply(const TablePlan& plan, Deadline deadline) {
       continue;
     }
     changed = true;
-    // One further is our own transaction and nothing else. Where it is more, the next look reads the table.
-    if (tables_->generation() == before + 1) {
-      note(plan, middle, std::move(change));
-      generation_ = before + 1;
-      return true;
-    }
     if (deadline.expired()) throw changed_all_the_time();
   }
+}
+
+bool Nftables::is_as_left() { return tables_ && generation_ && tables_->generation() == *generation_; }
+
+bool Nftables::change_doors(const TablePlan& from, const TablePlan& to) {
+  auto change = nft::change_between(from, to);
+  if (change.commands.empty()) return false;
+  if (!is_as_left() || !make(Table::nat, std::move(change))) throw changed_all_the_time();
+  return true;
 }
 
 bool Nftables::matches(const TablePlan& plan) {

@@ -28,6 +28,14 @@ class Nftables {
   /// @throws Error: not_authorised, no_path (no libnftables), failure.
   bool apply(const TablePlan& plan, Deadline deadline);
 
+  /// Whether nobody has changed nf_tables since the last apply() or change_doors().
+  [[nodiscard]] bool is_as_left();
+
+  /// Makes the doors of `from` into those of `to`, at the cost of these and not of all that stand. For when
+  /// is_as_left(), and what was left has those of `from`. Returns whether anything had to change.
+  /// @throws Error, also when somebody has changed nf_tables meanwhile; apply() can tell what stands then.
+  bool change_doors(const TablePlan& from, const TablePlan& to);
+
   /// Whether the part is exactly as planned. Changes nothing. @throws Error.
   bool matches(const TablePlan& plan);
 
@@ -41,14 +49,12 @@ class Nftables {
   std::string list();
   nft::State read();
   const nft::State& look(Deadline deadline);
-  nft::Change change_to(const TablePlan& plan, const std::optional<nft::Middle>& middle);
-  void note(const TablePlan& plan, const std::optional<nft::Middle>& middle, nft::Change change);
+  bool make(Table table, nft::Change change);
 
   std::optional<NftContext> context_;
   std::optional<netlink::NftTables> tables_;
   nft::State state_;                         // as it was at generation_
   std::optional<std::uint32_t> generation_;  // nullopt: state_ is not known
-  std::optional<TablePlan> doors_;           // to which the nat part of state_ is known to be equal
 };
 
 }  // namespace hostnet::firewall

@@ -1,8 +1,7 @@
-// The journal file: lock, load, save.
+// The lock, and what is left beside the file.
 #include "state/journal.hpp"
 
 #include "core/file.hpp"
-#include "core/strings.hpp"
 #include "hostnet/error.hpp"
 #include "netlink/link.hpp"
 #include "state/private_folder.hpp"
@@ -18,13 +17,6 @@
 #include <cstdlib>
 
 namespace hostnet::state {
-namespace {
-
-constexpr const char* kFile = "journal.json";
-
-std::string boot_id() { return std::string(trim(read_file("/proc/sys/kernel/random/boot_id"))); }
-
-}  // namespace
 
 std::filesystem::path runtime_dir(const std::string& configured) {
   if (!configured.empty()) return configured;
@@ -36,11 +28,11 @@ std::filesystem::path namespace_dir(const std::filesystem::path& runtime_dir) {
   return runtime_dir / fmt::format("netns-{}", netlink::namespace_cookie());
 }
 
-Journal::Journal(std::filesystem::path folder, Deadline deadline, JournalMemory* memory)
-    : folder_(std::move(folder)), memory_(memory) {
-  const auto path = folder_ / "lock";
+Journal::Journal(JournalFile& file, Deadline deadline) : file_(file) {
+  const auto& folder = file.folder();
+  const auto path = folder / "lock";
   for (;;) {
-    if (!make_private_folder(folder_.parent_path()) || !make_private_folder(folder_)) continue;
+    if (!make_private_folder(folder.parent_path()) || !make_private_folder(folder)) continue;
     lock_.reset(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!lock_) {
       if (errno == ENOENT) continue;  // tidied away by another process in this moment
@@ -55,30 +47,16 @@ Journal::Journal(std::filesystem::path folder, Deadline deadline, JournalMemory*
   }
 }
 
-Holdings Journal::load() const { return memory_ != nullptr ? peek(folder_, *memory_) : peek(folder_); }
-
-void Journal::save(const Holdings& holdings) const {
-  const auto path = folder_ / kFile;
-  if (!holdings.leases.empty()) {
-    replace_file(path,
-                 memory_ != nullptr ? memory_->text_of(holdings, boot_id()) : to_json(holdings, boot_id()),
-                 0600);
-  } else if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
-    throw Error::from_errno(fmt::format("remove {}", path.string()), errno);
-  }
-  if (memory_ != nullptr) memory_->saved(path, holdings);
-}
-
 void Journal::set_aside() const {
-  const auto path = folder_ / kFile;
-  const auto aside = folder_ / (std::string(kFile) + ".corrupt");
-  if (::rename(path.c_str(), aside.c_str()) != 0)
+  const auto& path = file_.path();
+  if (::rename(path.c_str(), (path.string() + ".corrupt").c_str()) != 0)
     throw Error::from_errno(fmt::format("rename {}", path.string()), errno);
 }
 
 void Journal::tidy(const Holdings& holdings) const noexcept {
   std::error_code ignored;
-  const auto owners = folder_ / "owners";
+  const auto& folder = file_.folder();
+  const auto owners = folder / "owners";
   for (std::filesystem::directory_iterator entry(owners, ignored), end; entry != end;
        entry.increment(ignored)) {
     const auto token = entry->path().filename().string();
@@ -87,24 +65,17 @@ void Journal::tidy(const Holdings& holdings) const noexcept {
     const Fd file(::open(entry->path().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
     if (!named && file && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(entry->path().c_str());
   }
-  ::unlink((folder_ / (std::string(kFile) + ".new")).c_str());  // of somebody killed before the rename
+  ::unlink((file_.path().string() + ".new").c_str());  // of somebody killed before the rename
   if (!holdings.leases.empty()) return;
   // Whatever is not ours or still in use keeps the folder: rmdir() takes only an empty one.
   if (::rmdir(owners.c_str()) != 0 && errno != ENOENT) return;
-  if (std::filesystem::exists(folder_ / kFile, ignored) ||
-      std::distance(std::filesystem::directory_iterator(folder_, ignored), {}) > 1)
+  if (std::filesystem::exists(file_.path(), ignored) ||
+      std::distance(std::filesystem::directory_iterator(folder, ignored), {}) > 1)
     return;
-  ::unlink((folder_ / "lock").c_str());
-  ::rmdir(folder_.c_str());
+  ::unlink((folder / "lock").c_str());
+  ::rmdir(folder.c_str());
 }
 
-Holdings peek(const std::filesystem::path& folder) {
-  JournalMemory memory;
-  return peek(folder, memory);
-}
-
-Holdings peek(const std::filesystem::path& folder, JournalMemory& memory) {
-  return memory.load(folder / kFile, boot_id());
-}
+Holdings peek(const std::filesystem::path& folder) { return JournalFile(folder).read(); }
 
 }  // namespace hostnet::state

@@ -8,6 +8,10 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <optional>
+#include <unordered_map>
+#include <unordered_set>
+
 namespace hostnet::state {
 namespace {
 
@@ -153,39 +157,106 @@ Lease lease_from(const Json& json) {
   return lease;
 }
 
+Json json_of(const Bridge& bridge) {
+  return {{"ifindex", bridge.ifindex},
+          {"name", bridge.name},
+          {"prior_route_localnet", bridge.prior_route_localnet}};
+}
+
+template <class List>
+Json list_of(const List& list) {
+  auto out = Json::array();
+  for (const auto& one : list) out.push_back(json_of(one));
+  return out;
+}
+
 Bridge bridge_from(const Json& json) {
   return {.ifindex = number<int>(json, "ifindex"),
           .name = text(json, "name"),
           .prior_route_localnet = flag(json, "prior_route_localnet")};
 }
 
+std::vector<Bridge> bridges_from(const Json& json) {
+  std::vector<Bridge> bridges;
+  for (const auto& bridge : list(json, "bridges")) bridges.push_back(bridge_from(bridge));
+  return bridges;
+}
+
+std::vector<Lease> leases_from(const Json& json) {
+  std::vector<Lease> leases;
+  for (const auto& lease : list(json, "leases")) {
+    try {
+      leases.push_back(lease_from(lease));
+    } catch (const Error& error) {
+      if (error.code() == Errc::state_corrupt) throw;
+      corrupt(error.what());
+    }
+  }
+  return leases;
+}
+
+void check_bridges(const Holdings& holdings) {
+  for (const auto& lease : holdings.leases)
+    if (holdings.bridge(lease.ifindex) == nullptr) corrupt("a lease on no bridge");
+}
+
+Json parsed(std::string_view line) {
+  auto json = Json::parse(line, nullptr, false);
+  if (json.is_discarded()) corrupt("not JSON");
+  return json;
+}
+
+// Names that are not UTF-8 are possible (a process may call itself anything) and must not make saving fail.
+std::string line_of(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
+}
+
+// What a row of changes comes to.
+class Sum {
+ public:
+  void add(const Json& change) {
+    if (change.contains("bridges")) bridges_ = bridges_from(change);
+    for (const auto& id : list(change, "gone")) {
+      if (!id.is_string()) corrupt("gone holds what is no text");
+      leases_.erase(*gone_.insert(id.get<std::string>()).first);
+    }
+    for (auto& lease : leases_from(change)) {
+      order_.push_back(lease.id);
+      leases_.insert_or_assign(lease.id, std::move(lease));
+    }
+  }
+
+  void apply_to(Holdings& holdings) {
+    if (bridges_) holdings.bridges = std::move(*bridges_);
+    holdings.leases.erase_if([&](const Lease& lease) { return gone_.contains(lease.id); });
+    holdings.leases.change_if([&](const Lease& lease) { return leases_.contains(lease.id); },
+                              [&](Lease& lease) { lease = std::move(leases_.extract(lease.id).mapped()); });
+    for (const auto& id : order_)
+      if (auto lease = leases_.extract(id)) holdings.leases.push_back(std::move(lease.mapped()));
+    check_bridges(holdings);
+  }
+
+ private:
+  std::optional<std::vector<Bridge>> bridges_;
+  std::unordered_set<std::string> gone_;
+  std::unordered_map<std::string, Lease> leases_;
+  std::vector<std::string> order_;  // in which they came
+};
+
 }  // namespace
 
-std::string to_json(const Lease& lease) {
-  // Names that are not UTF-8 are possible (a process may call itself anything) and must not make saving fail.
-  return json_of(lease).dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-std::string to_json(const Holdings& holdings, std::span<const std::string> leases, std::string_view boot_id) {
-  auto list = Json::array();
-  for (const auto& bridge : holdings.bridges)
-    list.push_back({{"ifindex", bridge.ifindex},
-                    {"name", bridge.name},
-                    {"prior_route_localnet", bridge.prior_route_localnet}});
-  return fmt::format(R"({{"schema":{},"boot_id":{},"firewall":"{}","bridges":{},"leases":[{}]}})", kSchema,
-                     Json(boot_id).dump(), to_string(holdings.firewall),
-                     list.dump(-1, ' ', false, Json::error_handler_t::replace), fmt::join(leases, ","));
-}
-
 std::string to_json(const Holdings& holdings, std::string_view boot_id) {
-  std::vector<std::string> leases;
-  for (const auto& lease : holdings.leases) leases.push_back(to_json(lease));
-  return to_json(holdings, leases, boot_id);
+  return line_of({{"schema", kSchema},
+                  {"boot_id", boot_id},
+                  {"firewall", to_string(holdings.firewall)},
+                  {"bridges", list_of(holdings.bridges)},
+                  {"leases", list_of(holdings.leases)}});
 }
 
 Holdings from_json(std::string_view text, std::string_view boot_id) {
-  const auto json = Json::parse(text, nullptr, false);
-  if (json.is_discarded()) corrupt("not JSON");
+  const auto end = text.find('\n');
+  if (end == std::string_view::npos) corrupt("its first line has no end");
+  const auto json = parsed(text.substr(0, end));
   if (number<int>(json, "schema") != kSchema)
     corrupt(fmt::format("schema {} is not known", number<int>(json, "schema")));
   // Rules and sysctls do not outlive a boot, the runtime directory may.
@@ -196,17 +267,39 @@ Holdings from_json(std::string_view text, std::string_view boot_id) {
     holdings.firewall = *kind;
   else
     corrupt("a firewall that is not known");
-  for (const auto& bridge : list(json, "bridges")) holdings.bridges.push_back(bridge_from(bridge));
-  for (const auto& entry : list(json, "leases")) {
-    try {
-      holdings.leases.push_back(lease_from(entry));
-    } catch (const Error& error) {
-      if (error.code() == Errc::state_corrupt) throw;
-      corrupt(error.what());
-    }
-    if (holdings.bridge(holdings.leases.back().ifindex) == nullptr) corrupt("a lease on no bridge");
-  }
+  holdings.bridges = bridges_from(json);
+  holdings.leases = leases_from(json);
+  apply_changes(holdings, text.substr(end + 1, text.rfind('\n') - end));
   return holdings;
+}
+
+std::string to_json_change(const Holdings& from, const Holdings& to) {
+  auto gone = Json::array();
+  auto leases = Json::array();
+  auto next = to.leases.begin();
+  for (const auto& lease : from.leases) {
+    if (next != to.leases.end() && next->id == lease.id) {
+      if (&*next != &lease && !(*next == lease)) leases.push_back(json_of(*next));
+      ++next;
+    } else {
+      gone.push_back(lease.id);
+    }
+  }
+  for (; next != to.leases.end(); ++next) leases.push_back(json_of(*next));
+  const bool same_bridges = from.bridges == to.bridges;
+  if (gone.empty() && leases.empty() && same_bridges) return {};
+  Json change{{"gone", std::move(gone)}, {"leases", std::move(leases)}};
+  if (!same_bridges) change["bridges"] = list_of(to.bridges);
+  return line_of(change);
+}
+
+void apply_changes(Holdings& holdings, std::string_view lines) {
+  Sum sum;
+  for (auto end = lines.find('\n'); end != std::string_view::npos; end = lines.find('\n')) {
+    sum.add(parsed(lines.substr(0, end)));
+    lines.remove_prefix(end + 1);
+  }
+  sum.apply_to(holdings);
 }
 
 }  // namespace hostnet::state

@@ -1,10 +1,9 @@
-// What is held on this host, as data: the leases and the bridges they opened.
+// One lease, as data: who may reach what, and whose it is.
 #pragma once
 
 #include "core/ipv4.hpp"
 #include "core/mac.hpp"
 #include "engine/alias.hpp"
-#include "hostnet/firewall.hpp"
 #include "hostnet/port.hpp"
 
 #include <sys/types.h>
@@ -68,31 +67,6 @@ struct Lease {
   bool releasing = false;                    ///< Its release has begun: whoever finds it finishes the job.
 
   bool operator==(const Lease&) const = default;
-};
-
-/// A bridge on which at least one lease stands.
-struct Bridge {
-  int ifindex = 0;
-  std::string name;                   ///< As last seen; rules match by name.
-  bool prior_route_localnet = false;  ///< What to restore when the last lease goes.
-
-  bool operator==(const Bridge&) const = default;
-};
-
-/// Everything held in one network namespace.
-struct Holdings {
-  std::vector<Bridge> bridges;
-  std::vector<Lease> leases;               ///< Oldest first.
-  Firewall firewall = Firewall::iptables;  ///< Where the rules of all of them stand; never `automatic`.
-
-  [[nodiscard]] const Bridge* bridge(int ifindex) const;
-  [[nodiscard]] Bridge* bridge(int ifindex);
-  [[nodiscard]] const Lease* lease(const std::string& id) const;
-  [[nodiscard]] Lease* lease(const std::string& id);
-  /// Removes the bridges that no lease names any more.
-  void drop_idle_bridges();
-
-  bool operator==(const Holdings&) const = default;
 };
 
 }  // namespace hostnet::state

@@ -55,21 +55,31 @@ firewall::Door door(unsigned number) {
 }
 
 Cost applier(Firewall kind, unsigned standing) {
+  using firewall::Table;
   const auto backend = firewall::make_backend(kind);
   const std::vector<firewall::Guard> guards{{"br0", {kGateway}}};
   std::vector<firewall::Door> doors;
   for (unsigned i = 0; i < standing; ++i) doors.push_back(door(i));
-  const auto before = plan(guards, doors).of(firewall::Table::nat);
+  const auto before = plan(guards, doors).of(Table::nat);
   doors.push_back(door(standing));
-  const auto after = plan(guards, doors).of(firewall::Table::nat);
+  const auto after = plan(guards, doors).of(Table::nat);
+  const auto none = firewall::plan({}, {}).of(Table::nat);
+  const auto one = firewall::plan({}, std::vector{doors.back()}).of(Table::nat);
+  // As the executor does it.
+  const auto lead = [&](const auto& whole, const auto& from, const auto& to) {
+    if (backend->is_as_left())
+      backend->change_doors(from, to);
+    else
+      backend->apply(whole, soon());
+  };
   backend->apply(before, soon());
   std::vector<double> adds;
   std::vector<double> removes;
   for (int i = 0; i < kRounds; ++i) {
-    adds.push_back(milliseconds([&] { backend->apply(after, soon()); }));
-    removes.push_back(milliseconds([&] { backend->apply(before, soon()); }));
+    adds.push_back(milliseconds([&] { lead(after, none, one); }));
+    removes.push_back(milliseconds([&] { lead(before, one, none); }));
   }
-  backend->apply(firewall::plan({}, {}).of(firewall::Table::nat), soon());
+  backend->apply(none, soon());
   return {median(adds), median(removes)};
 }
 

@@ -101,7 +101,7 @@ void request(std::string_view bytes) {
 
 void journal(std::string_view text) {
   try {
-    const auto holdings = state::from_json(text, "boot");
+    const auto holdings = state::from_json(std::string(text) + '\n', "boot");
     require(state::from_json(state::to_json(holdings, "boot"), "boot") == holdings);
   } catch (const Error& error) {
     require(error.code() == Errc::state_corrupt);

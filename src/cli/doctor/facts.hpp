@@ -11,7 +11,7 @@
 #include "hostnet/port.hpp"
 #include "netlink/nft_tables.hpp"
 #include "netlink/sock_diag.hpp"
-#include "state/lease.hpp"
+#include "state/holdings.hpp"
 
 #include <sys/types.h>
 

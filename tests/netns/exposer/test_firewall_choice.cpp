@@ -138,7 +138,7 @@ TEST_CASE("from an unreadable journal, everything of ours is taken away in which
         exec(command(bed) + "list --json | sed 's/.*\"owner\":{[^}]*\"pid\":\\([0-9]*\\).*/\\1/'");
     REQUIRE(::kill(static_cast<pid_t>(std::stol(pid)), SIGKILL) == 0);
     CHECK(is_in(firewall));
-    exec("for f in " + bed.runtime_dir() + "/*/journal.json; do echo '{' >$f.tmp; mv $f.tmp $f; done");
+    exec("for f in " + bed.runtime_dir() + "/*/journal.jsonl; do echo '{' >$f.tmp; mv $f.tmp $f; done");
     CHECK(try_exec(command(bed) + "list").status != 0);
     exec(command(bed) + "release --all");
     CHECK_FALSE(Testbed::has_ours());

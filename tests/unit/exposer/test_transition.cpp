@@ -4,7 +4,9 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
+#include <tuple>
 
 using namespace hostnet;
 using namespace hostnet::exposer;
@@ -154,6 +156,81 @@ TEST_CASE("between any two steps of any change, no bridge is open without its gu
       CHECK(kernel.doors == wanted.doors);
     }
   }
+}
+
+TEST_CASE("where only doors differ, changing those comes to the same as making all of them anew") {
+  // Two guards, and leases that share doors, ports and nothing, some with several ports and sources.
+  auto two = lease("0e", 5, 80);
+  two.ports.push_back(HostPort::same(82));
+  auto elsewhere = lease("0f", 5, 82);
+  elsewhere.gateways.push_back(Ipv4{0x0a000901});
+  auto narrow = lease("aa", 6, 80, {Ipv4{3}, Ipv4{4}});
+  narrow.mac = Mac::parse("02:00:00:00:00:07");
+  const std::vector<Lease> all{lease("0a", 5, 80),
+                               lease("0b", 5, 80, {Ipv4{1}}),
+                               lease("0c", 6, 80),
+                               lease("0d", 5, 80),
+                               two,
+                               elsewhere,
+                               narrow};
+  const auto subset = [&](unsigned bits) {
+    Holdings out{{bridge(5), bridge(6)}, {}};
+    for (std::size_t i = 0; i < all.size(); ++i)
+      if ((bits >> i & 1) != 0) out.leases.push_back(all[i]);
+    out.drop_idle_bridges();
+    return out;
+  };
+  const auto as_set = [](const firewall::TablePlan& plan) {
+    std::set<std::string> rules;
+    for (const auto& rule : plan.rules) rules.insert(to_iptables(rule));
+    return rules;
+  };
+  int small = 0;
+  for (unsigned from = 0; from < 128; ++from) {
+    for (unsigned to = 0; to < 128; ++to) {
+      CAPTURE(from);
+      CAPTURE(to);
+      const auto before = subset(from);
+      const auto after = subset(to);
+      const auto steps = small_transition(before, after);
+      if (!steps) continue;
+      ++small;
+      REQUIRE(guards_of(before) == guards_of(after));
+      const auto& doors = std::get<ChangeDoors>(steps->front());
+      auto rules = as_set(ruleset_of(before).of(Table::nat));
+      for (const auto& rule : as_set(doors.from)) REQUIRE(rules.erase(rule) == 1);
+      rules.merge(as_set(doors.to));
+      REQUIRE(rules == as_set(ruleset_of(after).of(Table::nat)));
+
+      const auto closed_by = [](const std::vector<Step>& all_steps) {
+        std::set<std::tuple<Ipv4, std::optional<Ipv4>, std::uint16_t>> closed;
+        for (const auto& step : all_steps)
+          if (const auto* const cut = std::get_if<CutFlows>(&step))
+            for (const auto& door : cut->closed) closed.emplace(door.gateway, door.source, door.listen);
+        return closed;
+      };
+      REQUIRE(closed_by(*steps) == closed_by(transition(before, after)));
+    }
+  }
+  CHECK(small > 2000);
+}
+
+TEST_CASE("what concerns more than doors is no small change") {
+  const Holdings one{{bridge(5)}, {lease("0a", 5, 80)}};
+  auto renamed = one;
+  renamed.bridges[0].name = "br9";
+  auto second = lease("0b", 5, 81);
+  second.gateways.push_back(Ipv4{0x0a000901});
+  auto wider = one;
+  wider.leases.push_back(second);
+  Holdings two_bridges{{bridge(5), bridge(6)}, {lease("0a", 5, 80), lease("0c", 6, 80)}};
+  CHECK_FALSE(small_transition(one, one));
+  CHECK_FALSE(small_transition(one, renamed));
+  CHECK_FALSE(small_transition(one, wider));
+  CHECK_FALSE(small_transition(wider, one));
+  CHECK_FALSE(small_transition(one, two_bridges));
+  CHECK_FALSE(small_transition({}, one));
+  CHECK_FALSE(small_transition(one, {}));
 }
 
 TEST_CASE("flows through a closed door are cut, others are not") {

@@ -126,7 +126,7 @@ TEST_CASE("from plan to plan by what differs comes to the same as from what is t
     auto doors = some_doors();
     if (doors.empty()) continue;
     const auto to = plan(kGuards, doors).of(Table::nat);
-    auto change = change_between(from, to, middle_of(from.rules, to.rules));
+    auto change = change_between(from, to);
     CHECK(change.commands.empty() == change_to(to, state).commands.empty());
     note(state, Table::nat, std::move(change));
     CHECK(change_to(to, state).commands.empty());

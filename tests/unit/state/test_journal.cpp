@@ -1,10 +1,13 @@
 // The journal: what is written is read back, and nothing else is believed.
 #include "core/file.hpp"
+#include "core/strings.hpp"
 #include "hostnet/error.hpp"
 #include "state/journal.hpp"
+#include "state/journal_file.hpp"
 #include "support/temp_dir.hpp"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <nlohmann/json.hpp>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -45,6 +48,8 @@ Holdings holdings() {
           Firewall::nftables};
 }
 
+Holdings with(const Lease& one) { return {holdings().bridges, {one}, Firewall::nftables}; }
+
 Errc code_of(const std::string& text) {
   try {
     from_json(text, "boot");
@@ -63,9 +68,9 @@ TEST_CASE("a journal of another boot holds nothing") {
 }
 
 TEST_CASE("a name that is not UTF-8 does not stop the journal from being written") {
-  auto held = holdings();
-  held.leases[0].owner.command = "\xff\xfe";
-  CHECK_NOTHROW(from_json(to_json(held, "boot"), "boot"));
+  auto odd = lease("0a");
+  odd.owner.command = "\xff\xfe";
+  CHECK_NOTHROW(from_json(to_json(with(odd), "boot"), "boot"));
 }
 
 TEST_CASE("cut off anywhere, it is refused") {
@@ -88,7 +93,7 @@ TEST_CASE("with any value of another kind, or missing, it is refused or still a 
       auto changed = whole;
       changed[Json::json_pointer(pointer)] = other;
       try {
-        from_json(changed.dump(), "boot");
+        from_json(changed.dump() + '\n', "boot");
       } catch (const Error& error) {
         CHECK(error.code() == Errc::state_corrupt);
         ++refused;
@@ -99,12 +104,10 @@ TEST_CASE("with any value of another kind, or missing, it is refused or still a 
 }
 
 TEST_CASE("ids that could lead out of the folder or into a rule are refused") {
-  auto held = holdings();
-  held.leases[0].owner.token = "../../etc/passwd";
-  CHECK(code_of(to_json(held, "boot")) == Errc::state_corrupt);
-  held = holdings();
-  held.leases[0].id = "x -j ACCEPT";
-  CHECK(code_of(to_json(held, "boot")) == Errc::state_corrupt);
+  auto odd = lease("0a");
+  odd.owner.token = "../../etc/passwd";
+  CHECK(code_of(to_json(with(odd), "boot")) == Errc::state_corrupt);
+  CHECK(code_of(to_json(with(lease("x -j ACCEPT")), "boot")) == Errc::state_corrupt);
 }
 
 TEST_CASE("leases stand in one of the two firewalls, and in no other") {
@@ -125,27 +128,141 @@ TEST_CASE("save and load; nothing held leaves no file; tidy leaves no folder") {
   const test::TempDir dir;
   const auto folder = dir.path() / "run" / "netns-1";
   {
-    const Journal journal(folder, Deadline::after(1s));
+    JournalFile file(folder);
+    const Journal journal(file, Deadline::after(1s));
     CHECK(journal.load().leases.empty());
     journal.save(holdings());
     CHECK(journal.load() == holdings());
     CHECK(peek(folder) == holdings());
     struct stat status {};
-    REQUIRE(::stat((folder / "journal.json").c_str(), &status) == 0);
+    REQUIRE(::stat((folder / "journal.jsonl").c_str(), &status) == 0);
     CHECK((status.st_mode & 0777) == 0600);
     journal.save({});
-    CHECK_FALSE(std::filesystem::exists(folder / "journal.json"));
+    CHECK_FALSE(std::filesystem::exists(folder / "journal.jsonl"));
     journal.tidy({});
   }
   CHECK_FALSE(std::filesystem::exists(folder));
 }
 
+TEST_CASE("a change says what has changed and leads from the one state to the other") {
+  const auto from = holdings();
+  CHECK(to_json_change(from, from).empty());
+  CHECK(to_json_change(from, holdings()).empty());
+
+  auto renamed = from;
+  renamed.bridges[0].name = "br1";
+  auto more = from;
+  more.leases.push_back(lease("0c"));
+  auto fewer = from;
+  fewer.leases.erase_if([](const Lease& one) { return one.id == "0a"; });
+  auto other = lease("0b");
+  other.sources.clear();
+  auto changed = from;
+  changed.leases.replace(other);
+  auto all = fewer;
+  all.bridges.push_back({.ifindex = 6, .name = "br6"});
+  all.leases.replace(other);
+  auto elsewhere = lease("0d");
+  elsewhere.ifindex = 6;
+  all.leases.push_back(elsewhere);
+  for (const auto& to : {renamed, more, fewer, changed, all}) {
+    auto held = from;
+    const auto line = to_json_change(from, to);
+    CHECK(line.find('\n') == line.size() - 1);
+    apply_changes(held, line);
+    CHECK(held == to);
+    CHECK(from_json(to_json(from, "boot") + line + to_json_change(to, from), "boot").leases.size() == 2);
+  }
+  CHECK(to_json_change(from, more).find(R"("id":"0a")") == std::string::npos);
+}
+
+TEST_CASE("cut off within a change, it is as it was before that change") {
+  const auto before = holdings();
+  auto after = before;
+  after.leases.push_back(lease("0c"));
+  const auto text = to_json(before, "boot");
+  const auto change = to_json_change(before, after);
+  for (std::size_t size = 0; size < change.size(); ++size) {
+    CAPTURE(size);
+    REQUIRE(from_json(text + change.substr(0, size), "boot") == before);
+  }
+  CHECK(from_json(text + change, "boot") == after);
+}
+
+TEST_CASE("a change that is none, or leaves a lease on no bridge, is refused") {
+  const auto text = to_json(holdings(), "boot");
+  for (const char* const line : {"\n", "1\n", "{}\n",
+                                 R"({"gone":[],"leases":[1]})"
+                                 "\n",
+                                 R"({"gone":[1],"leases":[]})"
+                                 "\n",
+                                 R"({"gone":[],"leases":[],"bridges":[]})"
+                                 "\n"}) {
+    CAPTURE(line);
+    CHECK(code_of(text + line) == Errc::state_corrupt);
+  }
+}
+
+TEST_CASE("two see what the other has written; the file grows by changes and is made anew in time") {
+  const test::TempDir dir;
+  JournalFile mine(dir.path());
+  JournalFile theirs(dir.path());
+  auto held = holdings();
+  mine.write(held);
+  CHECK(theirs.read() == held);
+  const auto before = theirs.news();
+  std::size_t rewritten = 0;
+  ino_t inode = 0;
+  for (int i = 0; i < 1000; ++i) {
+    CAPTURE(i);
+    auto& writer = i % 3 == 0 ? theirs : mine;
+    REQUIRE(writer.read() == held);
+    auto changed = lease("0b");
+    changed.label = std::to_string(i);
+    held.leases.replace(changed);
+    writer.write(held);
+    struct stat status {};
+    REQUIRE(::stat(mine.path().c_str(), &status) == 0);
+    REQUIRE(status.st_size < 80'000);
+    if (std::exchange(inode, status.st_ino) != status.st_ino) ++rewritten;
+  }
+  CHECK(theirs.news() > before);
+  CHECK(rewritten > 1);
+  CHECK(rewritten < 20);
+  CHECK(peek(dir.path()) == held);
+
+  const auto news = mine.news();
+  mine.read();
+  mine.write(held);
+  mine.read();
+  CHECK(mine.news() <= news + 1);
+  theirs.write({});
+  CHECK(mine.read() == Holdings{});
+  CHECK(mine.news() > news);
+}
+
+TEST_CASE("what somebody killed while writing has left is passed over, and is no part of the next file") {
+  const test::TempDir dir;
+  JournalFile file(dir.path());
+  auto held = holdings();
+  file.write(held);
+  write_all(Fd(::open(file.path().c_str(), O_WRONLY | O_APPEND)).get(), R"({"gone":["0a"],"lea)");
+  CHECK(file.read() == held);
+  CHECK(peek(dir.path()) == held);
+  held.leases.push_back(lease("0c"));
+  file.write(held);
+  CHECK(peek(dir.path()) == held);
+  CHECK(read_file(file.path()) == to_json(held, trim(read_file("/proc/sys/kernel/random/boot_id"))));
+}
+
 TEST_CASE("one at a time: a second taker waits, and gives up at its deadline") {
   const test::TempDir dir;
   const auto folder = dir.path() / "netns-1";
-  auto first = std::make_unique<Journal>(folder, Deadline::after(1s));
+  JournalFile file(folder);
+  JournalFile other(folder);
+  auto first = std::make_unique<Journal>(file, Deadline::after(1s));
   try {
-    const Journal second(folder, Deadline::after(20ms));
+    const Journal second(other, Deadline::after(20ms));
     FAIL("two at once");
   } catch (const Error& error) {
     CHECK(error.code() == Errc::timed_out);
@@ -154,21 +271,23 @@ TEST_CASE("one at a time: a second taker waits, and gives up at its deadline") {
     std::this_thread::sleep_for(30ms);
     first.reset();
   });
-  CHECK_NOTHROW(Journal(folder, Deadline::after(5s)));
+  CHECK_NOTHROW(Journal(other, Deadline::after(5s)));
 }
 
 TEST_CASE("whoever waited while the folder was tidied away gets a lock that counts") {
   const test::TempDir dir;
   const auto folder = dir.path() / "netns-1";
-  auto first = std::make_unique<Journal>(folder, Deadline::after(1s));
+  JournalFile file(folder);
+  JournalFile other(folder);
+  auto first = std::make_unique<Journal>(file, Deadline::after(1s));
   std::jthread tidier([&] {
     std::this_thread::sleep_for(30ms);
     first->tidy({});
     first.reset();
   });
-  const Journal second(folder, Deadline::after(5s));
+  const Journal second(other, Deadline::after(5s));
   CHECK(std::filesystem::exists(folder / "lock"));
-  CHECK_THROWS_AS(Journal(folder, Deadline::after(10ms)), Error);
+  CHECK_THROWS_AS(Journal(file, Deadline::after(10ms)), Error);
 }
 
 TEST_CASE("a folder that others may write is not trusted") {
@@ -176,8 +295,9 @@ TEST_CASE("a folder that others may write is not trusted") {
   const auto folder = dir.path() / "netns-1";
   std::filesystem::create_directory(folder);
   REQUIRE(::chmod(folder.c_str(), 0777) == 0);
+  JournalFile file(folder);
   try {
-    const Journal journal(folder, Deadline::after(1s));
+    const Journal journal(file, Deadline::after(1s));
     FAIL("trusted");
   } catch (const Error& error) {
     CHECK(error.code() == Errc::not_authorised);
@@ -187,17 +307,18 @@ TEST_CASE("a folder that others may write is not trusted") {
 TEST_CASE("a corrupt file is refused by name and can be set aside") {
   const test::TempDir dir;
   const auto folder = dir.path() / "netns-1";
-  const Journal journal(folder, Deadline::after(1s));
-  replace_file(folder / "journal.json", "{", 0600);
+  JournalFile file(folder);
+  const Journal journal(file, Deadline::after(1s));
+  replace_file(file.path(), "{\n", 0600);
   try {
     static_cast<void>(journal.load());
     FAIL("believed");
   } catch (const Error& error) {
     CHECK(error.code() == Errc::state_corrupt);
-    CHECK(std::string(error.what()).find("journal.json") != std::string::npos);
+    CHECK(std::string(error.what()).find("journal.jsonl") != std::string::npos);
     CHECK(error.hint().find("release --all") != std::string::npos);
   }
   journal.set_aside();
   CHECK(journal.load().leases.empty());
-  CHECK(std::filesystem::exists(folder / "journal.json.corrupt"));
+  CHECK(std::filesystem::exists(folder / "journal.jsonl.corrupt"));
 }

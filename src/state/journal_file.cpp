@@ -1,0 +1,132 @@
+// Reading what was added, writing what has changed.
+#include "state/journal_file.hpp"
+
+#include "core/file.hpp"
+#include "core/log.hpp"
+#include "core/strings.hpp"
+#include "hostnet/error.hpp"
+#include "state/journal.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+
+namespace hostnet::state {
+namespace {
+
+constexpr const char* kFile = "journal.jsonl";
+constexpr std::size_t kLargest = 256U << 20;  // bytes
+constexpr std::size_t kRoom = 64U << 10;      // bytes of changes that are no reason for a new file
+
+// The size of the file, if it is the one that was seen last.
+std::optional<std::size_t> size_if_same(const Fd& seen, const std::filesystem::path& path) {
+  struct stat before {};
+  struct stat now {};
+  if (!seen || ::fstat(seen.get(), &before) != 0 || ::stat(path.c_str(), &now) != 0 ||
+      before.st_dev != now.st_dev || before.st_ino != now.st_ino)
+    return std::nullopt;
+  return static_cast<std::size_t>(now.st_size);
+}
+
+std::size_t size_of_whole_lines(std::string_view text) { return text.rfind('\n') + 1; }
+
+}  // namespace
+
+JournalFile::JournalFile(std::filesystem::path folder)
+    : folder_(std::move(folder)),
+      path_(folder_ / kFile),
+      boot_id_(trim(read_file("/proc/sys/kernel/random/boot_id"))) {}
+
+void JournalFile::forget() {
+  seen_.reset();
+  holdings_ = {};
+  first_ = size_ = 0;
+}
+
+const Holdings& JournalFile::read() {
+  if (const auto size = size_if_same(seen_, path_); size && read_added(*size)) return holdings_;
+  if (seen_) ++news_;
+  forget();
+  Fd fd(::open(path_.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd) {
+    if (errno == ENOENT) return holdings_;
+    throw Error::from_errno(fmt::format("open {}", path_.string()), errno);
+  }
+  ++news_;
+  try {
+    const auto text = read_all(fd.get(), kLargest);
+    holdings_ = from_json(text, boot_id_);
+    first_ = text.find('\n') + 1;
+    size_ = size_of_whole_lines(text);
+  } catch (const Error& error) {
+    throw error.in_context(path_.string());
+  }
+  seen_ = std::move(fd);
+  return holdings_;
+}
+
+// Whether what the file has more than was seen, if anything, has been taken in.
+bool JournalFile::read_added(std::size_t size) {
+  if (size <= size_) return size == size_;
+  std::string added(std::min(size - size_, kLargest), '\0');
+  const auto got = ::pread(seen_.get(), added.data(), added.size(), static_cast<off_t>(size_));
+  if (got < 0) return false;
+  added.resize(size_of_whole_lines(std::string_view(added).substr(0, static_cast<std::size_t>(got))));
+  if (added.empty()) return true;
+  ++news_;
+  try {
+    apply_changes(holdings_, added);
+  } catch (const Error& error) {
+    forget();
+    throw error.in_context(path_.string());
+  }
+  size_ += added.size();
+  return true;
+}
+
+void JournalFile::write(const Holdings& holdings) {
+  if (holdings.leases.empty()) {
+    if (::unlink(path_.c_str()) != 0 && errno != ENOENT)
+      throw Error::from_errno(fmt::format("remove {}", path_.string()), errno);
+    forget();
+    return;
+  }
+  if (!append(holdings)) replace(holdings);
+}
+
+bool JournalFile::append(const Holdings& holdings) {
+  if (holdings_.leases.empty() || holdings_.firewall != holdings.firewall ||
+      size_if_same(seen_, path_) != size_)
+    return false;
+  const auto change = to_json_change(holdings_, holdings);
+  if (change.empty()) return true;
+  if (size_ + change.size() > first_ + std::max(first_, kRoom)) return false;
+  const Fd out(::open(path_.c_str(), O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC));
+  if (!out) throw Error::from_errno(fmt::format("open {}", path_.string()), errno);
+  try {
+    write_all(out.get(), change);
+  } catch (const Error& error) {
+    // What has been written of it has no end and counts for nothing, whether it can be cut off or not.
+    if (::ftruncate(out.get(), static_cast<off_t>(size_)) != 0)
+      log::debug("cut {} back to {} bytes: errno {}", path_.string(), size_, errno);
+    throw error.in_context(path_.string());
+  }
+  holdings_ = holdings;
+  size_ += change.size();
+  return true;
+}
+
+void JournalFile::replace(const Holdings& holdings) {
+  const auto text = to_json(holdings, boot_id_);
+  replace_file(path_, text, 0600);
+  holdings_ = holdings;
+  first_ = size_ = text.size();
+  seen_.reset(::open(path_.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+}
+
+}  // namespace hostnet::state
