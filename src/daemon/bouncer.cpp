@@ -3,7 +3,6 @@
 
 #include "core/log.hpp"
 #include "core/strings.hpp"
-#include "exposer/checks.hpp"
 #include "firewall/ruleset.hpp"
 
 #include <fmt/format.h>
@@ -48,6 +47,10 @@ bool covers(Action granted, Action needed) noexcept {
 
 ListenerUids listeners_of(const std::vector<HostPort>& ports) {
   exposer::Listeners listeners;
+  return listeners_of(ports, listeners);
+}
+
+ListenerUids listeners_of(const std::vector<HostPort>& ports, exposer::Listeners& listeners) {
   ListenerUids uids;
   for (const auto& port : ports) {
     auto& here = uids.emplace_back();
@@ -55,6 +58,12 @@ ListenerUids listeners_of(const std::vector<HostPort>& ports) {
       if (listener.serves(firewall::kLoopback)) here.push_back(listener.uid);
   }
   return uids;
+}
+
+bool are_served_still(const ListenerUids& then, const ListenerUids& now) {
+  return std::ranges::equal(then, now, [](const auto& before, const auto& after) {
+    return std::ranges::find_first_of(before, after) != before.end();
+  });
 }
 
 std::optional<Action> decide(const Caller& caller, const Request& request, const ListenerUids& listeners) {

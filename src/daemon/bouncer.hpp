@@ -7,6 +7,7 @@
 #pragma once
 
 #include "daemon/request.hpp"
+#include "exposer/checks.hpp"
 #include "netlink/sock_diag.hpp"
 
 #include <sdbus-c++/IConnection.h>
@@ -41,7 +42,10 @@ bool covers(Action granted, Action needed) noexcept;
 /// Who listens on one of the ports asked for: the uids of all sockets that a connection to 127.0.0.1 may
 /// reach.
 using ListenerUids = std::vector<std::vector<uid_t>>;
+ListenerUids listeners_of(const std::vector<HostPort>& ports, exposer::Listeners& listeners);
 ListenerUids listeners_of(const std::vector<HostPort>& ports);
+/// Whether each port has a listener now of a user who had one there then. Pure.
+bool are_served_still(const ListenerUids& then, const ListenerUids& now);
 
 /// The action that must be granted, or nullopt when the caller may without asking. Pure.
 std::optional<Action> decide(const Caller& caller, const Request& request, const ListenerUids& listeners);

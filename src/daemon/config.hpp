@@ -1,4 +1,4 @@
-// What an administrator may set, in /etc/tc-hostnet/hostnetd.conf or by options.
+// What an administrator may set, in a file or by options.
 #pragma once
 
 #include "daemon/quota.hpp"
@@ -9,6 +9,9 @@
 #include <vector>
 
 namespace hostnet::daemon {
+
+/// The file, where the program has been installed.
+inline constexpr const char* kConfigFile = HOSTNET_SYSCONFDIR "/tc-hostnet/hostnetd.conf";
 
 struct Config {
   /// Patterns of interface names (fnmatch(3)): the bridges that may be exposed to.

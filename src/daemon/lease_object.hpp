@@ -3,6 +3,7 @@
 
 #include "core/fd.hpp"
 #include "daemon/adaptor.hpp"
+#include "daemon/bouncer.hpp"
 #include "daemon/quota.hpp"
 #include "daemon/request.hpp"
 #include "exposer/native.hpp"
@@ -13,6 +14,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace hostnet::daemon {
@@ -24,9 +26,9 @@ struct Tenure {
   std::string owner;  ///< Unique bus name; empty when it has outlived a daemon.
   Exposure exposure;
   Quota::Share share;
-  Fd keepalive;                      ///< With lifetime connection only: the lock that we hold for it.
-  std::shared_ptr<void> name_watch;  ///< Likewise: what tells that the connection is gone.
-  bool watch_listener = false;
+  Fd keepalive;                           ///< With lifetime connection only: the lock that we hold for it.
+  std::shared_ptr<void> name_watch;       ///< Likewise: what tells that the connection is gone.
+  std::optional<ListenerUids> listeners;  ///< With watch-listener: who listened when it was granted.
 };
 
 /// Not thread-safe: on the connection's loop.

@@ -67,7 +67,7 @@ int run(int argc, char** argv) {
       "io.github.tchostnet.HostNet1",
       "tc-hostnetd");
   app.set_version_flag("--version", version());
-  app.set_config("--config", "/etc/tc-hostnet/hostnetd.conf", "options, one a line: idle-timeout=30");
+  app.set_config("--config", kConfigFile, "options, one a line: idle-timeout=30");
   app.allow_config_extras(CLI::config_extras_mode::error);
   app.add_option("--allow-interface", config.allow_interface,
                  "patterns of the bridges that may be exposed to")

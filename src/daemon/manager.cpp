@@ -254,7 +254,7 @@ void Manager::hold(Waiting& waiting) {
   tenure.owner = name;
   tenure.exposure = std::move(exposures.front());
   tenure.share = std::move(waiting.share);
-  tenure.watch_listener = request.watch_listener;
+  if (request.watch_listener) tenure.listeners = listeners_of(request.ports);
   const auto id = tenure.lease.id;
   if (request.lifetime == Lifetime::connection) {
     tenure.keepalive = std::move(keepalive.fd);
@@ -334,13 +334,9 @@ void Manager::look_around() {
   std::vector<std::string> without;
   exposer::Listeners listeners;
   for (const auto& [id, lease] : leases_) {
-    if (!lease->tenure().watch_listener) continue;
-    const auto& ports = lease->tenure().lease.ports;
-    const bool all = std::ranges::all_of(ports, [&](const HostPort& port) {
-      return std::ranges::any_of(listeners.on(port.protocol, port.host),
-                                 [](const auto& listener) { return listener.serves(firewall::kLoopback); });
-    });
-    if (!all) without.push_back(id);
+    const auto& tenure = lease->tenure();
+    if (tenure.listeners && !are_served_still(*tenure.listeners, listeners_of(tenure.lease.ports, listeners)))
+      without.push_back(id);
   }
   for (const auto& id : without) remove(id, ExposureState::released, "listener-gone");
 }

@@ -2,6 +2,7 @@
 #include "daemon/network.hpp"
 
 #include "core/strings.hpp"
+#include "daemon/config.hpp"
 #include "exposer/resolve.hpp"
 #include "hostnet/error.hpp"
 
@@ -58,7 +59,7 @@ Network judge(const NetworkFacts& facts, const Request& request, const std::vect
         return ::fnmatch(pattern.c_str(), link.name.c_str(), 0) == 0;
       }))
     refuse(fmt::format("{} is not among the bridges that may be exposed to: {}", link.name, list_of(allowed)),
-           "an administrator can add it: allow-interface in /etc/tc-hostnet/hostnetd.conf");
+           fmt::format("an administrator can add it: allow-interface in {}", kConfigFile));
   if (!facts.foreign_ports.empty())
     refuse(
         fmt::format("{} leads out of this machine by its port {}", link.name, facts.foreign_ports.front()));

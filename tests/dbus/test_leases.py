@@ -117,6 +117,16 @@ class Leases(Helped):
         self.assertEqual(found, {watched: "listener-gone"})
         self.assertEqual(list(alice.leases()), [kept])
 
+    def test_a_listener_of_somebody_else_is_not_the_one_that_was_there(self):
+        alice = self.caller("alice")
+        service = self.service("alice", 8090)
+        watched = alice.expose(self.bridge, 8090, watch_listener=True)
+        service.stop()
+        self.service("bob", 8090)
+        found = {}
+        self.assertTrue(eventually(lambda: found.update(self.reasons()) or watched in found))
+        self.assertEqual(found, {watched: "listener-gone"})
+
     def test_a_listener_can_be_demanded(self):
         root = self.caller("root")
         self.assertIn("8091", self.refused(ERROR + "PortNotListening", root.expose, self.bridge, 8091, require_listener=True))
