@@ -133,7 +133,7 @@ Request read_request(std::int32_t ifindex, const PortList& ports, const Options&
   request.ifindex = ifindex;
   for (const auto& [key, value] : options) {
     const auto* const option =
-        std::ranges::find_if(kOptions, [&](const Option& one) { return key == one.key; });
+        std::ranges::find_if(kOptions, [&wanted = key](const Option& one) { return wanted == one.key; });
     if (option == kOptions.end())
       refuse(fmt::format("option {} is not known; known are {}", quote(key), list_of(option_keys())));
     option->read(request, key, value);
