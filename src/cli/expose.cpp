@@ -54,32 +54,32 @@ void announce(const Exposure& exposure, const ExposeRequest& request, const Glob
 // Signals and the end of the lease as two descriptors to wait on.
 class Waiter {
  public:
-  Waiter() : ended_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  Waiter() : ended_(std::make_shared<Fd>(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))) {
     // Blocked before any thread starts, so that every thread inherits it and the descriptor alone gets them.
     sigset_t stop;
     ::sigemptyset(&stop);
     for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&stop, signal);
     ::sigprocmask(SIG_BLOCK, &stop, nullptr);
     signals_.reset(::signalfd(-1, &stop, SFD_CLOEXEC));
-    if (!ended_ || !signals_) throw Error::from_errno("prepare to wait", errno);
+    if (!*ended_ || !signals_) throw Error::from_errno("prepare to wait", errno);
   }
 
   StateCallback on_state() {
-    return [fd = ended_.get()](const std::string&, ExposureState, const std::string&) {
+    return [ended = ended_](const std::string&, ExposureState, const std::string&) {
       const std::uint64_t one = 1;
-      [[maybe_unused]] const auto written = ::write(fd, &one, sizeof one);
+      [[maybe_unused]] const auto written = ::write(ended->get(), &one, sizeof one);
     };
   }
 
   /// Returns on a signal to stop, or when the lease has ended by itself.
   void wait() const {
-    std::array<pollfd, 2> fds{{{signals_.get(), POLLIN, 0}, {ended_.get(), POLLIN, 0}}};
+    std::array<pollfd, 2> fds{{{signals_.get(), POLLIN, 0}, {ended_->get(), POLLIN, 0}}};
     while (::poll(fds.data(), fds.size(), -1) < 0 && errno == EINTR) {
     }
   }
 
  private:
-  Fd ended_;
+  std::shared_ptr<Fd> ended_;  // with those who tell, who may be about to when all is over
   Fd signals_;
 };
 
