@@ -62,8 +62,6 @@ std::vector<Elements> elements_of(const TablePlan& plan) {
 class Script {
  public:
   void add_table() { text_ += fmt::format("add table ip {}\n", kTableName); }
-  // Without flags, which wakes it.
-  void wake_table() { add_table(); }
   void delete_table() { text_ += fmt::format("delete table ip {}\n", kTableName); }
 
   void add_set(const SetShape& shape) {
@@ -208,7 +206,6 @@ Change change_to(const TablePlan& plan, const State& state) {
   const auto& part = state.parts[index_of(plan.table)];
   Change change;
   if (!plan.empty()) {
-    if (state.dormant) script.wake_table();
     if (!state.table_there) script.add_table();
     change.part = put_in(script, shape, part, elements_of(plan));
     change.table_there = true;
@@ -246,7 +243,6 @@ Change change_between(const TablePlan& from, const TablePlan& to) {
 
 void note(State& state, Table table, Change change) {
   state.table_there = change.table_there;
-  state.dormant = false;
   auto& part = state.parts[index_of(table)];
   if (change.part) {
     part = std::move(*change.part);

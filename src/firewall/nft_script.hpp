@@ -53,7 +53,6 @@ struct PartState {
 /// Our table as it is there.
 struct State {
   bool table_there = false;
-  bool dormant = false;  ///< Somebody has put it to sleep, and none of its chains sees a packet.
   std::array<PartState, kTables.size()> parts;  ///< In the order of kTables.
 
   State();

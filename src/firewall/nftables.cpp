@@ -25,12 +25,25 @@ Error changed_all_the_time() { return {Errc::timed_out, "nf_tables is changed by
 
 }  // namespace
 
-nft::State Nftables::read() {
+// Whether somebody has put the table to sleep, so that none of its chains sees a packet. It cannot be listed
+// then: libnftables before 1.1 prints a table's flags from memory that it has freed.
+bool Nftables::is_dormant() {
+  if (!tables_) tables_.emplace();
   const auto flags = tables_->flags(nft::kTableName);
-  if (!flags) return {};
-  auto state = nft::read_state(list());
-  state.dormant = (*flags & NFT_TABLE_F_DORMANT) != 0;
-  return state;
+  return flags && (*flags & NFT_TABLE_F_DORMANT) != 0;
+}
+
+// To add a table that is there, without flags, takes its flags away.
+bool Nftables::wake() {
+  if (!is_dormant()) return false;
+  if (!context_) context_.emplace();
+  context_->run(fmt::format("add table ip {}\n", nft::kTableName));
+  return true;
+}
+
+nft::State Nftables::read() {
+  if (!tables_->flags(nft::kTableName)) return {};
+  return nft::read_state(list());
 }
 
 std::string Nftables::list() {
@@ -73,6 +86,7 @@ bool Nftables::make(Table table, nft::Change change) {
 bool Nftables::apply(const TablePlan& plan, Deadline deadline) {
   bool changed = false;
   for (int attempt = 1;; ++attempt) {
+    if (!is_as_left() && wake()) changed = true;
     auto change = nft::change_to(plan, look(deadline));
     if (change.commands.empty()) return changed;
     try {
@@ -98,17 +112,21 @@ bool Nftables::change_doors(const TablePlan& from, const TablePlan& to) {
 }
 
 bool Nftables::matches(const TablePlan& plan) {
-  return nft::change_to(plan, look(Deadline::after(kLook))).commands.empty();
+  return (is_as_left() || !is_dormant()) &&
+         nft::change_to(plan, look(Deadline::after(kLook))).commands.empty();
 }
 
 std::vector<std::string> Nftables::guarded_bridges() {
+  if (is_dormant())
+    throw Error(Errc::failure, fmt::format("the nftables table {} has been put to sleep", nft::kTableName),
+                fmt::format("wake it with: nft add table ip {}", nft::kTableName));
   return nft::guarded_bridges(look(Deadline::after(kLook)));
 }
 
 std::vector<DoorTraffic> Nftables::read_traffic() {
   if (!tables_) tables_.emplace();
   for (int attempt = 1;; ++attempt) {
-    if (!tables_->flags(nft::kTableName)) return {};
+    if (!tables_->flags(nft::kTableName) || is_dormant()) return {};
     try {
       return nft::read_doors(list());
     } catch (const Error&) {

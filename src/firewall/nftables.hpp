@@ -39,13 +39,16 @@ class Nftables {
   /// Whether the part is exactly as planned. Changes nothing. @throws Error.
   bool matches(const TablePlan& plan);
 
-  /// The bridges that have our guard in front of conntrack, whoever put it there. @throws Error.
+  /// The bridges that have our guard in front of conntrack, whoever put it there. @throws Error, also when
+  /// the table sleeps.
   std::vector<std::string> guarded_bridges();
 
   /// All doors, with what came in by them. @throws Error.
   std::vector<DoorTraffic> read_traffic();
 
  private:
+  bool is_dormant();
+  bool wake();
   std::string list();
   nft::State read();
   const nft::State& look(Deadline deadline);

@@ -175,9 +175,5 @@ TEST_CASE("what others have broken is put right by as little as it takes") {
     CHECK(has(text, "add element ip tc_hostnet bridges_raw { \"br0\" }"));
     CHECK(has(text, "add chain ip tc_hostnet guard_raw"));
   }
-  SUBCASE("a table that sleeps is woken") {
-    whole.dormant = true;
-    CHECK(apply(whole, wanted) == "add table ip tc_hostnet\n");
-  }
   CHECK(apply(whole, wanted).empty());
 }
