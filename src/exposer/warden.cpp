@@ -262,7 +262,12 @@ void Holder::deliver_notices() {
     notices.swap(notices_);
   }
   for (const auto& notice : notices) {
-    log::warn("lease {} {}: {}", notice.lease, to_string(notice.state()), notice.reason);
+    const auto text = fmt::format("lease {} {}: {}", notice.lease, to_string(notice.state()), notice.reason);
+    // A container that stops is how things end as a rule; the other causes somebody may want to know of.
+    if (notice.cause == Cause::container_stopped)
+      log::info("{}", text);
+    else
+      log::warn("{}", text);
     if (settings_.on_end) settings_.on_end(notice);
   }
 }
