@@ -104,8 +104,7 @@ class HOSTNET_EXPORT Container {
   /// What the engine says of it: JSON.
   [[nodiscard]] std::string inspect() const;
 
-  /// Exposes one more service of the host to this running container. By ssh only where it was started without
-  /// host ports: its tunnel's ports, and where its alias leads, are settled at the start.
+  /// Exposes one more service of the host to this running container, by the path that its other ones take.
   /// @throws Error as Exposer::expose(); conflict when that port leads elsewhere already.
   void expose_host_port(std::uint16_t port);
   /// The same with another number in the container, UDP, or a Unix socket of the host.

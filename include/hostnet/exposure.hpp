@@ -22,6 +22,8 @@ enum class ExposureState {
 /// "active", "released" or "failed".
 HOSTNET_EXPORT const char* to_string(ExposureState state) noexcept;
 
+struct BehindExposure;
+
 /// Move-only owner of one lease. Thread-safe: any thread may ask or release; moving is as for any object.
 class HOSTNET_EXPORT Exposure {
  public:
@@ -58,6 +60,7 @@ class HOSTNET_EXPORT Exposure {
   explicit Exposure(std::shared_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
 
  private:
+  friend struct BehindExposure;
   std::shared_ptr<Impl> impl_;
 };
 

@@ -5,12 +5,14 @@
 #include "core/log.hpp"
 #include "core/strings.hpp"
 #include "engine/parse.hpp"
+#include "exposer/exposure_impl.hpp"
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
 
 #include <charconv>
 #include <csignal>
+#include <ranges>
 
 namespace hostnet {
 namespace {
@@ -99,7 +101,8 @@ std::string Container::Impl::last_words() const noexcept {
 
 void Container::Impl::end_exposures(std::vector<std::string>& failures) {
   const std::scoped_lock lock(mutex_);
-  for (auto& exposure : later_) attempt(failures, [&] { exposure.release(); });
+  // The latest first, for it may stand on an earlier one.
+  for (auto& exposure : later_ | std::views::reverse) attempt(failures, [&] { exposure.release(); });
   later_.clear();
   if (lease) attempt(failures, [&] { lease->exposure.release(); });
 }
@@ -141,9 +144,24 @@ void Container::Impl::expose(const HostPort& port) {
   }
   all.push_back(port);
   normalise(std::move(all));  // for what it refuses
+  if (auto more = extend(port)) return later_.push_back(std::move(*more));
   auto options = exposer;
   if (lease) options.path = lease->exposure.path();
   later_.push_back(make_exposer(options)->expose(Target::container(id), {port}));
+}
+
+// By a lease of the container that can be extended, where a second one could not have the alias.
+std::optional<Exposure> Container::Impl::extend(const HostPort& port) {
+  const auto by = [&](const Exposure& exposure) -> std::optional<Exposure> {
+    auto* const impl = BehindExposure::of(exposure);
+    auto more = impl != nullptr && impl->state() == ExposureState::active ? impl->extend(port) : nullptr;
+    return more ? std::optional<Exposure>(std::move(more)) : std::nullopt;
+  };
+  if (lease)
+    if (auto more = by(lease->exposure)) return more;
+  for (const auto& exposure : later_)
+    if (auto more = by(exposure)) return more;
+  return std::nullopt;
 }
 
 std::vector<HostPort> Container::Impl::host_ports() const {

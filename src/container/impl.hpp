@@ -14,6 +14,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,7 @@ class __attribute__((visibility("hidden"))) Container::Impl {
 
  private:
   void end_exposures(std::vector<std::string>& failures);
+  std::optional<Exposure> extend(const HostPort& port);
 
   mutable std::mutex mutex_;  // guards what follows, and the lease's exposure
   std::vector<Exposure> later_;

@@ -3,6 +3,7 @@
 
 #include "hostnet/exposure.hpp"
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -16,12 +17,20 @@ class Exposure::Impl {
   virtual void release() = 0;
   [[nodiscard]] virtual ExposureState state() const = 0;
   [[nodiscard]] virtual std::string reason() const = 0;
+  /// One port more for whom this lease is for, by what it has set up, until either of the two ends. nullptr
+  /// on a path where that is another lease. @throws as Exposer::expose().
+  virtual std::shared_ptr<Impl> extend(const HostPort&) { return nullptr; }
 
   std::string id;
   Path via = Path::native;
   std::vector<HostPort> ports;
   std::string gateway;
   std::string interface;
+};
+
+/// The way from a handle to what stands behind it, for the library itself.
+struct __attribute__((visibility("hidden"))) BehindExposure {
+  static Exposure::Impl* of(const Exposure& exposure) noexcept { return exposure.impl_.get(); }
 };
 
 }  // namespace hostnet

@@ -3,6 +3,7 @@
 
 #include "core/log.hpp"
 #include "core/strings.hpp"
+#include "engine/parse.hpp"
 #include "exposer/sidecar_plan.hpp"
 #include "hostnet/error.hpp"
 #include "ssh/dial.hpp"
@@ -109,6 +110,17 @@ Fd Sidecar::dial(Deadline deadline) {
     if (error.code() == Errc::not_found) throw Error(Errc::not_found, "the sidecar was removed");
     throw;
   }
+}
+
+void Sidecar::permit(const std::string& authorized_key, Deadline deadline) {
+  engine::Client client(engine_);
+  engine::ExecSpec spec;
+  spec.command = {"sh", "-c", ssh::permit_command()};
+  spec.environment = {"TC_HOSTNET_AUTHORIZED_KEY=" + authorized_key};
+  const auto done = engine::Containers(client).exec(id_, spec, deadline);
+  if (done.exit_code != 0)
+    throw Error(Errc::engine_error,
+                fmt::format("sidecar: one more key is not let in: {}", engine::one_line(done.err, 200)));
 }
 
 std::string Sidecar::last_words() noexcept {

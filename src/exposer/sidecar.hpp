@@ -49,6 +49,9 @@ class Sidecar {
   /// A connection on which its sshd's banner waits. Where it does not answer, it is looked up anew.
   /// @throws Error: not_found when it is gone, timed_out.
   Fd dial(Deadline deadline);
+  /// Lets one more key in, as ssh::authorized_key() has it; nothing when it is let in already. For when its
+  /// sshd answers. @throws Error: not_found when it is gone, engine_error, timed_out.
+  void permit(const std::string& authorized_key, Deadline deadline);
   /// What it said last, one line; empty when that is not known. It is asked while dial() waits for it, for
   /// the engine forgets a container's words with the container.
   [[nodiscard]] std::string last_words() noexcept;

@@ -7,7 +7,6 @@
 #include "exposer/ssh_lease.hpp"
 #include "exposer/ssh_target.hpp"
 #include "hostnet/error.hpp"
-#include "ssh/sshd.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -20,15 +19,6 @@ namespace hostnet::exposer {
 namespace {
 
 constexpr std::chrono::minutes kPullLimit{5};
-
-void check_port(const HostPort& port) {
-  if (port.protocol != Protocol::tcp)
-    throw Error(Errc::invalid_argument, fmt::format("{}: the ssh path carries TCP only", port.to_string()),
-                "use the native path for UDP");
-  if (port.container == ssh::kPort)
-    throw Error(Errc::invalid_argument, fmt::format("{}: SSH port is reserved", port.to_string()),
-                "choose another container port (HOST:CONTAINER)");
-}
 
 class SshExposer : public Exposer {
  public:
@@ -54,7 +44,7 @@ class SshExposer : public Exposer {
     engine::Client client(engine_);
     for (const auto& request : requests) {
       auto ports = checked_ports(request);
-      for (const auto& port : ports) check_port(port);
+      for (const auto& port : ports) check_port_for_ssh(port);
       auto target = resolve_for_ssh(client, request.target, request.write_alias, deadline);
       for (const auto& port : ports) check_host_port(port, request.require_listener, listeners);
       prepared.push_back({std::move(ports), std::move(target)});
@@ -73,7 +63,7 @@ class SshExposer : public Exposer {
     const ExposeRequest request{
         .target = Target::network(network), .ports = std::move(wanted), .write_alias = false};
     auto ports = checked_ports(request);
-    for (const auto& port : ports) check_port(port);
+    for (const auto& port : ports) check_port_for_ssh(port);
     engine::Client client(engine_);
     auto target = resolve_for_ssh(client, request.target, false, deadline);
     target.sources.emplace();  // nobody yet

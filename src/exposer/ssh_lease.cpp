@@ -4,8 +4,10 @@
 #include "core/log.hpp"
 #include "core/random.hpp"
 #include "core/strings.hpp"
+#include "exposer/checks.hpp"
 #include "exposer/container_alias.hpp"
 #include "exposer/sidecar_plan.hpp"
+#include "exposer/ssh_extension.hpp"
 #include "hostnet/error.hpp"
 #include "ssh/key.hpp"
 
@@ -115,6 +117,8 @@ void SshLease::join_keeper() {
 void SshLease::set_up(const SshTarget& target, Deadline deadline) {
   auto client_key = ssh::Key::generate();
   const auto host_key = ssh::Key::generate();
+  host_key_ = host_key.public_line();
+  sources_ = target.sources;
   ssh::SshdSetup setup{.host_private_key = host_key.private_text(),
                        .client_public_key = client_key.public_line()};
   std::map<std::uint16_t, ssh::Service> services;
@@ -147,17 +151,10 @@ void SshLease::set_up(const SshTarget& target, Deadline deadline) {
   ssh::TunnelSettings tunnel{
       .dial = [sidecar = sidecar_.get()](Deadline limit) { return sidecar->dial(limit); },
       .client = std::move(client_key),
-      .host_key = host_key.public_line(),
+      .host_key = host_key_,
       .services = std::move(services),
       .sources = target.sources,
-      .on_state =
-          [this](ssh::TunnelState, const std::string&) {
-            {
-              const std::lock_guard lock(mutex_);
-              nudged_ = true;
-            }
-            wake_.notify_all();
-          },
+      .on_state = [this](ssh::TunnelState, const std::string&) { nudge(); },
   };
   try {
     tunnel_ = std::make_unique<ssh::Tunnel>(std::move(tunnel), deadline);
@@ -179,6 +176,68 @@ void SshLease::set_up(const SshTarget& target, Deadline deadline) {
       milliseconds(engine_times.look), milliseconds(tunnel_time), milliseconds(ssh_times.handshake),
       milliseconds(ssh_times.login), milliseconds(ssh_times.forwards), milliseconds(elapsed_since(start)));
   publish_facts();
+}
+
+void SshLease::serve(Ipv4 source) {
+  {
+    const std::lock_guard lock(mutex_);
+    sources_ = std::vector<Ipv4>{source};
+  }
+  tunnel_->set_sources(std::vector<Ipv4>{source});
+}
+
+void SshLease::nudge() noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    nudged_ = true;
+  }
+  wake_.notify_all();
+}
+
+std::shared_ptr<Exposure::Impl> SshLease::extend(const HostPort& port) {
+  check_port_for_ssh(port);
+  Listeners listeners;
+  check_host_port(port, false, listeners);
+  auto key = ssh::Key::generate();
+  const auto line = ssh::authorized_key(key.public_line(), {port.container});
+  ssh::TunnelSettings tunnel{
+      // At each attempt, for a sidecar that has been started again has forgotten the key.
+      .dial =
+          [sidecar = sidecar_.get(), line](Deadline limit) {
+            auto connection = sidecar->dial(limit);
+            sidecar->permit(line, limit);
+            return connection;
+          },
+      .client = std::move(key),
+      .host_key = host_key_,
+      .services = {{port.container, ssh::Service{.port = port.host, .path = port.socket}}},
+      .sources = {},
+      .most_lanes = 1,
+      .on_state = {},
+  };
+  {
+    const std::lock_guard lock(mutex_);
+    if (state_ != ExposureState::active)
+      throw Error(Errc::failure, fmt::format("lease {} has ended: {}", id, reason_));
+    tunnel.sources = sources_;
+  }
+  auto extension = std::make_shared<SshExtension>(shared_from_this(), port, std::move(tunnel),
+                                                  Deadline::after(settings_.release_deadline));
+  {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(extensions_, [](const auto& one) { return one.expired(); });
+    extensions_.push_back(extension);
+  }
+  nudge();
+  return extension;
+}
+
+std::vector<std::shared_ptr<SshExtension>> SshLease::extensions() const {
+  std::vector<std::shared_ptr<SshExtension>> out;
+  const std::lock_guard lock(mutex_);
+  for (const auto& one : extensions_)
+    if (auto extension = one.lock()) out.push_back(std::move(extension));
+  return out;
 }
 
 void SshLease::write_aliases(Ipv4 address, Deadline deadline) {
@@ -203,6 +262,7 @@ std::vector<std::string> SshLease::take_down(Deadline deadline) noexcept {
     for (const auto& container : record_.alias_in)
       attempt(failures, [&] { remove_container_alias(client, container, id, deadline); });
   });
+  for (const auto& extension : extensions()) extension->end("the lease that it belongs to has ended");
   if (tunnel_) tunnel_->close();
   attempt(failures, [&] {
     if (sidecar_) sidecar_->remove(deadline);
@@ -297,17 +357,27 @@ void SshLease::publish_facts() {
   const auto stats = tunnel_->stats();
   state::TunnelFacts facts{.state = to_string(stats.state),
                            .reason = stats.state == ssh::TunnelState::up ? "" : stats.reason,
-                           .cipher = stats.cipher,
-                           .sessions = stats.sessions,
-                           .reconnects = stats.reconnects,
-                           .accepted = stats.accepted,
-                           .strangers = stats.strangers,
-                           .unserved = stats.unserved,
-                           .bytes_to_host = stats.bytes_to_host,
-                           .bytes_from_host = stats.bytes_from_host,
-                           .open = stats.open};
-  if (facts == record_.facts) return;
+                           .cipher = stats.cipher};
+  const auto add = [&facts](const ssh::TunnelStats& one) {
+    facts.sessions += one.sessions;
+    facts.reconnects += one.reconnects;
+    facts.accepted += one.accepted;
+    facts.strangers += one.strangers;
+    facts.unserved += one.unserved;
+    facts.bytes_to_host += one.bytes_to_host;
+    facts.bytes_from_host += one.bytes_from_host;
+    facts.open += one.open;
+  };
+  add(stats);
+  auto now = ports;
+  for (const auto& extension : extensions()) {
+    if (extension->state() != ExposureState::active) continue;
+    add(extension->stats());
+    now.push_back(extension->ports.front());
+  }
+  if (facts == record_.facts && now == record_.ports) return;
   record_.facts = std::move(facts);
+  record_.ports = std::move(now);
   settings_.store->save(record_);
 }
 

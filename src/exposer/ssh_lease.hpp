@@ -15,6 +15,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -32,7 +33,10 @@ struct SshSettings {
   StateCallback on_state;
 };
 
-class SshLease : public Exposure::Impl {
+class SshExtension;
+
+/// Made by make_shared.
+class SshLease : public Exposure::Impl, public std::enable_shared_from_this<SshLease> {
  public:
   /// Sets everything up; returns when the ports are reachable. What fails leaves nothing behind.
   /// @throws Error, with the stage named and the sidecar's last words.
@@ -43,14 +47,18 @@ class SshLease : public Exposure::Impl {
   void release() override;
   [[nodiscard]] ExposureState state() const override;
   [[nodiscard]] std::string reason() const override;
+  std::shared_ptr<Exposure::Impl> extend(const HostPort& port) override;
   /// For a lease whose target had an empty list of sources: whom it is for.
-  void serve(Ipv4 source) { tunnel_->set_sources(std::vector<Ipv4>{source}); }
+  void serve(Ipv4 source);
+  /// Something has changed that the keeper should look at.
+  void nudge() noexcept;
 
  private:
   void set_up(const SshTarget& target, Deadline deadline);
   void undo() noexcept;
   void write_aliases(Ipv4 address, Deadline deadline);
   std::vector<std::string> take_down(Deadline deadline) noexcept;
+  std::vector<std::shared_ptr<SshExtension>> extensions() const;
   bool leave_active(ExposureState state, const std::string& reason);
   void end(ExposureState state, const std::string& reason);
   void join_keeper();
@@ -61,6 +69,7 @@ class SshLease : public Exposure::Impl {
 
   SshSettings settings_;
   state::TunnelRecord record_;  // the keeper's, once it runs
+  std::string host_key_;        // the sidecar's
   std::unique_ptr<Sidecar> sidecar_;
   std::unique_ptr<ssh::Tunnel> tunnel_;
 
@@ -71,6 +80,8 @@ class SshLease : public Exposure::Impl {
   bool nudged_ = false;
   ExposureState state_ = ExposureState::active;
   std::string reason_;
+  std::optional<std::vector<Ipv4>> sources_;  // as the tunnel has them
+  std::vector<std::weak_ptr<SshExtension>> extensions_;
   std::thread keeper_;
 };
 

@@ -6,6 +6,7 @@
 #include "hostnet/error.hpp"
 #include "hostnet/exposer.hpp"
 #include "netlink/link.hpp"
+#include "ssh/sshd.hpp"
 
 #include <fmt/format.h>
 
@@ -74,6 +75,15 @@ SshTarget for_container(engine::Client& client, const std::string& name, bool wi
 }
 
 }  // namespace
+
+void check_port_for_ssh(const HostPort& port) {
+  if (port.protocol != Protocol::tcp)
+    throw Error(Errc::invalid_argument, fmt::format("{}: the ssh path carries TCP only", port.to_string()),
+                "use the native path for UDP");
+  if (port.container == ssh::kPort)
+    throw Error(Errc::invalid_argument, fmt::format("{}: SSH port is reserved", port.to_string()),
+                "choose another container port (HOST:CONTAINER)");
+}
 
 SshTarget resolve_for_ssh(engine::Client& client, const Target& target, bool with_alias, Deadline deadline) {
   switch (target.kind()) {

@@ -5,6 +5,7 @@
 #include "core/deadline.hpp"
 #include "core/ipv4.hpp"
 #include "engine/client.hpp"
+#include "hostnet/port.hpp"
 #include "hostnet/target.hpp"
 
 #include <optional>
@@ -20,6 +21,9 @@ struct SshTarget {
   bool alias_by_dns = false;          ///< The sidecar shall answer to the alias on the network.
   bool direct = false;                ///< Its address on that network can be dialled from here.
 };
+
+/// @throws Error{invalid_argument} for a port that the path cannot lead to.
+void check_port_for_ssh(const HostPort& port);
 
 /// @throws Error: no_path for what is no container and no network of an engine, invalid_argument (a network
 /// mode or driver without addresses of its own), not_found, conflict (the user has defined the alias), and

@@ -5,11 +5,11 @@
 
 namespace hostnet::ssh {
 
-std::string sshd_config(const SshdSetup& setup) {
+std::string sshd_config() {
   // StrictModes would refuse a key below a /run that everybody may write, as a tmpfs is by default; nobody
   // but root lives in there. ClientAlive: a client that is cut off without a word frees its ports within some
   // ten seconds, so that it can bind them again.
-  std::string out = fmt::format(
+  return fmt::format(
       "Port {}\n"
       "AddressFamily inet\n"
       "HostKey /run/tc-hostnet/host_key\n"
@@ -37,23 +37,26 @@ std::string sshd_config(const SshdSetup& setup) {
       "PrintMotd no\n"
       "PidFile none\n",
       kPort, kUser);
-  out += "PermitListen";
-  if (setup.listen_ports.empty()) out += " none";
-  for (const auto port : setup.listen_ports) out += fmt::format(" {}:{}", kListenAddress, port);
-  out += '\n';
-  return out;
 }
 
-std::string authorized_keys(const SshdSetup& setup) {
-  return fmt::format(
-      "restrict,port-forwarding,command=\"f=/run/tc-hostnet/session.$$;:>$f;cat>/dev/null;rm -f $f\" {}\n",
-      setup.client_public_key);
+std::string authorized_key(const std::string& public_line, const std::vector<std::uint16_t>& listen_ports) {
+  std::string out = "restrict";
+  if (!listen_ports.empty()) out += ",port-forwarding";
+  for (const auto port : listen_ports) out += fmt::format(",permitlisten=\"{}:{}\"", kListenAddress, port);
+  return out +
+         fmt::format(",command=\"f=/run/tc-hostnet/session.$$;:>$f;cat>/dev/null;rm -f $f\" {}", public_line);
+}
+
+std::string permit_command() {
+  return R"sh(f=/run/tc-hostnet/authorized_keys
+grep -qxF "$TC_HOSTNET_AUTHORIZED_KEY" $f || printf '%s\n' "$TC_HOSTNET_AUTHORIZED_KEY" >>$f)sh";
 }
 
 std::vector<std::string> sshd_environment(const SshdSetup& setup) {
   return {fmt::format("TC_HOSTNET_HOST_KEY={}", setup.host_private_key),
-          fmt::format("TC_HOSTNET_AUTHORIZED_KEYS={}", authorized_keys(setup)),
-          fmt::format("TC_HOSTNET_SSHD_CONFIG={}", sshd_config(setup))};
+          fmt::format("TC_HOSTNET_AUTHORIZED_KEYS={}\n",
+                      authorized_key(setup.client_public_key, setup.listen_ports)),
+          fmt::format("TC_HOSTNET_SSHD_CONFIG={}", sshd_config())};
 }
 
 std::map<std::string, std::string> sshd_sysctls() { return {{"net.ipv4.tcp_syncookies", "0"}}; }

@@ -24,16 +24,21 @@ inline constexpr std::uint16_t kPort = 22;
 struct SshdSetup {
   std::string host_private_key;             ///< Key::private_text() of the host key.
   std::string client_public_key;            ///< Key::public_line() of the one key that may log in.
-  std::vector<std::uint16_t> listen_ports;  ///< The only ports that may be forwarded, sorted.
+  std::vector<std::uint16_t> listen_ports;  ///< The only ports that it may forward, sorted.
   std::chrono::seconds lonely_limit{30};    ///< Ends after that long without a session.
 };
 
-/// sshd_config(5): public key only, remote forwards of the ports named only, nothing else. Pure.
-std::string sshd_config(const SshdSetup& setup);
+/// sshd_config(5): public key only, remote forwards only, nothing else. Pure.
+std::string sshd_config();
 
-/// authorized_keys: the key, restricted to port forwarding and one forced command, which marks the session as
-/// alive until it ends. Pure.
-std::string authorized_keys(const SshdSetup& setup);
+/// A line of authorized_keys, without its end: the key, restricted to forwarding these ports and to one
+/// forced command, which marks the session as alive until it ends. sshd(8), AUTHORIZED_KEYS FILE FORMAT.
+/// Pure.
+std::string authorized_key(const std::string& public_line, const std::vector<std::uint16_t>& listen_ports);
+
+/// The command, for the sidecar, that adds the line in $TC_HOSTNET_AUTHORIZED_KEY to authorized_keys unless
+/// it is there: for one more key with ports of its own. sshd reads the file anew at each login. Pure.
+std::string permit_command();
 
 /// The container's environment, "NAME=value". Pure.
 std::vector<std::string> sshd_environment(const SshdSetup& setup);

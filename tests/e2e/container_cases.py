@@ -272,7 +272,7 @@ class Workflows:
 
     def test_expose_later(self):
         early, late = self.hello("early\n"), self.hello("late\n")
-        for path, first in (("native", []), ("native", [str(early)]), ("ssh", [])):
+        for path, first in (("native", []), ("native", [str(early)]), ("ssh", []), ("ssh", [str(early)])):
             with self.subTest(path=path, first=first):
                 name = self.start(host_ports=first, path=path)
                 self.assertIsNone(self.fetch(name, late, timeout=2))

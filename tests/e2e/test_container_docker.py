@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """The library's container API against a real Docker Engine."""
 import contextlib
+import json
 import socket
 
 from container_cases import ContainerCase, Containers, Crashes, Errors, Workflows, get
-from harness import DockerWithSshd, main
+from harness import DockerWithSshd, eventually, main
 
 
 class DockerContainerCase(ContainerCase):
@@ -12,7 +13,19 @@ class DockerContainerCase(ContainerCase):
 
 
 class DockerWorkflows(Workflows, DockerContainerCase):
-    pass
+    def test_later_ports_by_ssh_share_the_sidecar_and_survive_its_restart(self):
+        first, second, third = (self.hello(f"{word}\n") for word in ("first", "second", "third"))
+        name = self.start(host_ports=[str(first)], path="ssh")
+        for late in (second, third):
+            self.driver("expose", of=name, port=str(late))
+        (sidecar,) = self.engine("ps", "-q", "--filter", "label=io.github.tchostnet.lease").split()
+        listed = json.loads(self.tc_hostnet("list", "--json").stdout)
+        self.assertEqual(sorted(port["container"] for port in listed["ports"]), sorted([first, second, third]))
+        words = {first: "first\n", second: "second\n", third: "third\n"}
+        self.assertEqual({port: self.fetch(name, port) for port in words}, words)
+        self.engine("restart", "-t", "0", sidecar)
+        self.assertTrue(eventually(lambda: {port: self.fetch(name, port, timeout=2) for port in words} == words, 20))
+        self.driver("drop", of=name)
 
 
 class DockerContainers(Containers, DockerContainerCase):
