@@ -12,7 +12,6 @@
 
 #include <charconv>
 #include <csignal>
-#include <ranges>
 
 namespace hostnet {
 namespace {
@@ -102,7 +101,8 @@ std::string Container::Impl::last_words() const noexcept {
 void Container::Impl::end_exposures(std::vector<std::string>& failures) {
   const std::scoped_lock lock(mutex_);
   // The latest first, for it may stand on an earlier one.
-  for (auto& exposure : later_ | std::views::reverse) attempt(failures, [&] { exposure.release(); });
+  for (auto exposure = later_.rbegin(); exposure != later_.rend(); ++exposure)
+    attempt(failures, [&] { exposure->release(); });
   later_.clear();
   if (lease) attempt(failures, [&] { lease->exposure.release(); });
 }
