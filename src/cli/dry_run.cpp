@@ -67,6 +67,7 @@ int dry_run_ssh(const ExposeRequest& request, const Globals& globals) {
   engine::Client client(engine::Address::find(globals.engine));
   const auto ports = exposer::checked_ports(request);
   const auto target = exposer::resolve_for_ssh(client, request.target, request.write_alias, deadline);
+  const auto published = exposer::publish_on(target, client.address());
   const auto image = exposer::sidecar_image();
   std::string sources;
   for (const auto source : target.sources.value_or(std::vector<Ipv4>{}))
@@ -85,7 +86,7 @@ int dry_run_ssh(const ExposeRequest& request, const Globals& globals) {
     return 0;
   }
   print(fmt::format("# create and start a container from {} on network {}{}", image, target.network.name,
-                    target.direct ? "" : ", its port 22 published on 127.0.0.1"));
+                    published.empty() ? "" : ", its port 22 published on " + published));
   if (target.alias_by_dns) print(fmt::format("# it answers to {} there", kAlias));
   for (const auto& port : ports)
     print(fmt::format("# forward its port {} to {}, for {}", port.container, port.service(),

@@ -38,7 +38,9 @@ std::string Container::name() const { return impl_->name; }
 
 std::string Container::get_host() const {
   const char* const override = std::getenv("TESTCONTAINERS_HOST_OVERRIDE");
-  return override != nullptr && *override != '\0' ? override : "localhost";
+  if (override != nullptr && *override != '\0') return override;
+  const auto& tcp = impl_->engine.tcp;
+  return tcp && !tcp->is_loopback() ? tcp->host : "localhost";
 }
 
 std::uint16_t Container::get_host_port_ipv4(ContainerPort port) const {

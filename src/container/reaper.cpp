@@ -72,7 +72,7 @@ Fd start_reaper(const engine::Address& engine, const std::string& runtime_dir) {
                                    exposer::session_id(),
                                    std::to_string(::getpid()),
                                    std::to_string(process_start_time(::getpid()).value_or(0)),
-                                   engine.socket,
+                                   engine.text(),
                                    runtime_dir};
   std::array<char*, words.size() + 1> arguments{};
   for (std::size_t i = 0; i < words.size(); ++i) arguments[i] = words[i].data();
@@ -101,8 +101,8 @@ class Guard {
 
   void watch(const engine::Address& engine, const std::string& runtime_dir) {
     const std::scoped_lock lock(mutex_);
-    if (lines_.contains(engine.socket)) return;
-    auto& line = lines_[engine.socket];
+    if (lines_.contains(engine.text())) return;
+    auto& line = lines_[engine.text()];
     reap_dead_sessions(engine, Deadline::after(kLookAround));
     if (is_switched_off()) return;
     try {
@@ -115,7 +115,7 @@ class Guard {
 
  private:
   std::mutex mutex_;
-  std::map<std::string, Fd> lines_;  // by the engine's socket
+  std::map<std::string, Fd> lines_;  // by the engine's address
 };
 
 }  // namespace

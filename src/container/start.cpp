@@ -148,7 +148,7 @@ class Start {
     auto made = std::make_unique<Container::Impl>(address_);
     made->keep = request_.reuse;
     made->exposer = request_.exposer;
-    made->exposer.engine = address_.socket;
+    made->exposer.engine = address_.text();
     made->name = request_.name.empty() ? request_.image : request_.name;
     return made;
   }

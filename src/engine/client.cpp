@@ -23,6 +23,8 @@ Client::~Client() = default;
 Client::Client(Client&&) noexcept = default;
 Client& Client::operator=(Client&&) noexcept = default;
 
+std::optional<Ipv4> Client::peer() const { return transport_->peer(); }
+
 void Client::ping(Deadline deadline) {
   const auto answer = [&] {
     try {

@@ -1,8 +1,9 @@
-// The Docker Engine API as far as it is needed here, over a Unix socket; Podman's compatible API too.
+// The Docker Engine API as far as it is needed here, over a Unix socket or TCP; Podman's compatible API too.
 #pragma once
 
 #include "core/deadline.hpp"
 #include "core/ipv4.hpp"
+#include "engine/address.hpp"
 
 #include <sys/types.h>
 
@@ -18,20 +19,6 @@ namespace hostnet::engine {
 
 class EventStream;
 class Transport;
-
-/// Where an engine listens.
-struct Address {
-  std::string socket;  ///< Path of the Unix socket.
-  std::string from;    ///< Where that came from, for messages: "--engine", "DOCKER_HOST", "default".
-
-  /// An explicit "unix:///path" or "/path" first, then DOCKER_HOST, CONTAINER_HOST, then the first of the
-  /// usual sockets that exists (/run/docker.sock, /run/podman/podman.sock, $XDG_RUNTIME_DIR's). An empty
-  /// variable counts as unset, as it does for docker.
-  /// @throws Error: invalid_argument for a malformed address, engine_unavailable for tcp:// and ssh:// (an
-  /// engine
-  ///         elsewhere) and when no socket exists, naming what was looked at.
-  static Address find(std::string_view explicit_address);
-};
 
 struct Version {
   std::string product;  ///< "Podman Engine"; else what Docker calls its platform, "Docker Engine" if nothing.
@@ -100,7 +87,8 @@ struct Container {
 };
 
 /// One engine. Not thread-safe. Each call is bounded by the deadline given, and throws Error:
-/// engine_unavailable (no socket, nobody answers), not_authorised (EACCES on the socket), not_found (404,
+/// engine_unavailable (no socket, nobody answers, no TLS with it), not_authorised (EACCES on the socket, no
+/// certificate that it takes), not_found (404,
 /// with the engine's own words), conflict (409, likewise), timed_out, engine_error (an error status with the
 /// engine's own message, or an answer that makes no sense), invalid_argument (an empty name).
 class Client {
@@ -113,6 +101,10 @@ class Client {
   Client& operator=(Client&&) noexcept;
 
   [[nodiscard]] const Address& address() const noexcept { return address_; }
+
+  /// The IPv4 address at which an engine on the network has answered last; nullopt for a Unix socket, before
+  /// the first answer, and where it was by IPv6.
+  [[nodiscard]] std::optional<Ipv4> peer() const;
 
   /// GET /_ping. @throws as above when nobody answers.
   void ping(Deadline deadline);

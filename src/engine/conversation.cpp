@@ -1,14 +1,12 @@
 // The request, its answer's head, and the stream after it.
 #include "engine/conversation.hpp"
 
-#include "core/fd.hpp"
 #include "engine/raw_http.hpp"
 #include "engine/transport_error.hpp"
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
@@ -20,28 +18,28 @@ namespace {
 class Conversation {
  public:
   Conversation(const Address& address, std::string call, Deadline deadline)
-      : fd_(connect_to(address)), call_(std::move(call)), deadline_(deadline) {}
+      : wire_(address, deadline), call_(std::move(call)), deadline_(deadline) {}
 
   // Sends what there is to be sent while taking what comes: either end may wait for the other. Returns false
   // at the end of what comes.
   bool turn(std::string_view& out, bool end_after, std::string& in) {
-    pollfd poll{fd_.get(), POLLIN, 0};
+    pollfd poll{wire_.fd(), POLLIN, 0};
     if (!out.empty()) poll.events |= POLLOUT;
     const int ready = ::poll(&poll, 1, deadline_.poll_timeout());
     if (ready < 0 && errno != EINTR) throw Error::from_errno("poll", errno);
     if (ready == 0) throw Error(Errc::timed_out, fmt::format("{}: the answer had not ended in time", call_));
     if ((poll.revents & POLLOUT) != 0) {
-      const auto sent = ::send(fd_.get(), out.data(), out.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      const auto sent = wire_.send(out);
       if (sent > 0) {
         out.remove_prefix(static_cast<std::size_t>(sent));
-        if (out.empty() && end_after) ::shutdown(fd_.get(), SHUT_WR);
+        if (out.empty() && end_after) wire_.end_output();
       } else if (sent < 0 && errno != EAGAIN && errno != EINTR) {
         out = {};  // it does not want the rest; what it says of that comes still
       }
     }
     if ((poll.revents & (POLLIN | POLLHUP | POLLERR)) == 0) return true;
     std::array<char, 16384> buffer;
-    const auto got = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    const auto got = wire_.receive(buffer.data(), buffer.size());
     if (got > 0) in.append(buffer.data(), static_cast<std::size_t>(got));
     // How an engine ends a stream whose input was not all read.
     if (got < 0 && errno == ECONNRESET && answered_) return false;
@@ -52,10 +50,11 @@ class Conversation {
 
   // From now on a reset is an end as any other.
   void answered() { answered_ = true; }
-  void end_output() { ::shutdown(fd_.get(), SHUT_WR); }
+  void end_output() { wire_.end_output(); }
+  [[nodiscard]] bool can_end_output() const { return wire_.can_end_output(); }
 
  private:
-  Fd fd_;
+  Wire wire_;
   std::string call_;
   Deadline deadline_;
   bool answered_ = false;
@@ -67,6 +66,11 @@ void converse(const Address& address, const std::string& path, std::string_view 
               Deadline deadline, const BodySink& sink) {
   const auto call = fmt::format("POST {} on {}", path, address.socket);
   Conversation conversation(address, call, deadline);
+  // Its reader would wait for the end of its input for ever.
+  if (!conversation.can_end_output())
+    throw Error(Errc::no_path,
+                fmt::format("{}: the end of a command's input cannot be told over TLS", call),
+                "give the command a file instead of an input, or speak to the engine by its Unix socket");
   const auto request = fmt::format(
       "POST {} HTTP/1.1\r\nHost: engine\r\nContent-Type: application/json\r\nContent-Length: {}\r\n"
       "Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n{}",

@@ -45,6 +45,8 @@ Curl Curl::load(std::span<const char* const> sonames) {
   resolve(library, "curl_easy_perform", table.easy_perform);
   resolve(library, "curl_easy_getinfo", table.easy_getinfo);
   resolve(library, "curl_easy_strerror", table.easy_strerror);
+  resolve(library, "curl_easy_send", table.easy_send);
+  resolve(library, "curl_easy_recv", table.easy_recv);
   resolve(library, "curl_slist_append", table.slist_append);
   resolve(library, "curl_slist_free_all", table.slist_free_all);
   if (const CURLcode code = table.global_init(CURL_GLOBAL_DEFAULT); code != CURLE_OK)
@@ -54,8 +56,8 @@ Curl Curl::load(std::span<const char* const> sonames) {
 }
 
 const Curl& Curl::get() {
-  // The second is Debian's build with GnuTLS, which git and others bring along; no TLS is used here, so it
-  // serves.
+  // The second is Debian's build with GnuTLS, which git and others bring along. What differs is the wording of
+  // TLS errors (transport_error.cpp).
   static constexpr std::array<const char*, 2> sonames{"libcurl.so.4", "libcurl-gnutls.so.4"};
   static const Curl table = load(sonames);
   return table;

@@ -3,14 +3,12 @@
 
 #include "core/strings.hpp"
 #include "engine/json_reader.hpp"
-#include "engine/raw_http.hpp"
 #include "engine/transport_error.hpp"
 #include "engine/url.hpp"
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -27,16 +25,16 @@ constexpr std::size_t kLongestRefusal = 64U << 10;
 // So much in one read() at most, so that whoever has a burst of events to deal with gets to his timers, too.
 constexpr int kReadsAtOnce = 64;
 
-void send_all(int fd, std::string_view text, const std::string& call, Deadline deadline) {
+void send_all(Wire& wire, std::string_view text, const std::string& call, Deadline deadline) {
   while (!text.empty()) {
-    const auto sent = ::send(fd, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    const auto sent = wire.send(text);
     if (sent > 0) {
       text.remove_prefix(static_cast<std::size_t>(sent));
       continue;
     }
     if (errno != EAGAIN && errno != EINTR)
       throw Error(Errc::engine_error, fmt::format("{}: {}", call, std::strerror(errno)));
-    pollfd poll{fd, POLLOUT, 0};
+    pollfd poll{wire.fd(), POLLOUT, 0};
     if (::poll(&poll, 1, deadline.poll_timeout()) == 0)
       throw Error(Errc::timed_out, fmt::format("{}: the engine takes no request", call));
   }
@@ -80,8 +78,8 @@ void EventReader::feed(std::string_view piece, const EventSink& sink) {
 
 EventStream::EventStream(const Address& address, std::string_view path_prefix, std::int64_t since,
                          Deadline deadline)
-    : call_(fmt::format("GET {}/events on {}", path_prefix, address.socket)), fd_(connect_to(address)) {
-  send_all(fd_.get(),
+    : call_(fmt::format("GET {}/events on {}", path_prefix, address.socket)), wire_(address, deadline) {
+  send_all(wire_,
            fmt::format("GET {}/events?since={}&filters={} HTTP/1.0\r\nHost: engine\r\n\r\n", path_prefix,
                        since, query_value(R"({"type":["container"]})")),
            call_, deadline);
@@ -90,7 +88,7 @@ EventStream::EventStream(const Address& address, std::string_view path_prefix, s
 bool EventStream::read(const EventSink& sink) {
   std::array<char, 16384> buffer;
   for (int reads = 0; reads < kReadsAtOnce; ++reads) {
-    const auto got = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    const auto got = wire_.receive(buffer.data(), buffer.size());
     if (got > 0) {
       take({buffer.data(), static_cast<std::size_t>(got)}, sink);
       continue;

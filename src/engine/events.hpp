@@ -1,15 +1,15 @@
 // What happens to an engine's containers, as it happens: GET /events, whose answer is one JSON object a line
 // and never ends.
 //
-// Over a plain socket rather than by libcurl: who follows events waits for other things as well (signals,
+// Over a Wire rather than as a request of libcurl: who follows events waits for other things as well (signals,
 // timers, leases that end), and a descriptor can stand beside those in one loop. The request is made in
 // HTTP/1.0, to which both engines answer with a body that is simply what comes until the connection is
 // closed, without chunks.
 #pragma once
 
 #include "core/deadline.hpp"
-#include "core/fd.hpp"
 #include "engine/client.hpp"
+#include "engine/raw_http.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -60,7 +60,7 @@ class EventStream {
   EventStream(const Address& address, std::string_view path_prefix, std::int64_t since, Deadline deadline);
 
   /// To be waited for: readable when read() has something to do.
-  [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+  [[nodiscard]] int fd() const noexcept { return wire_.fd(); }
   /// Hands over what has come, without waiting. Returns false when the engine has ended the stream.
   /// @throws Error: engine_error for what makes no sense or with the engine's refusal, and as check_status().
   bool read(const EventSink& sink);
@@ -69,7 +69,7 @@ class EventStream {
   void take(std::string_view piece, const EventSink& sink);
 
   std::string call_;
-  Fd fd_;
+  Wire wire_;
   std::string head_;  // The answer's, as far as it has come.
   bool head_is_over_ = false;
   long refusal_ = 0;  // A status that is no success; the body says why.

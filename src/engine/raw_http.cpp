@@ -1,7 +1,8 @@
-// Connecting, and the status line.
+// Connecting, bytes, and the status line.
 #include "engine/raw_http.hpp"
 
 #include "core/strings.hpp"
+#include "engine/reach.hpp"
 #include "engine/transport_error.hpp"
 #include "hostnet/error.hpp"
 
@@ -9,9 +10,13 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <string>
 
 namespace hostnet::engine {
+namespace {
 
 Fd connect_to(const Address& address) {
   sockaddr_un where{};
@@ -26,6 +31,64 @@ Fd connect_to(const Address& address) {
     throw connect_error(address, errno == EAGAIN ? 0 : errno);
   return fd;
 }
+
+EasyHandle connect_by_curl(const Address& address, Deadline deadline) {
+  const auto& curl = Curl::get();
+  EasyHandle handle{curl.easy_init()};
+  if (!handle) throw Error(Errc::engine_unavailable, "libcurl gives no handle");
+  std::array<char, CURL_ERROR_SIZE> detail{};
+  reach(curl, handle.get(), address, "/");
+  curl.easy_setopt(handle.get(), CURLOPT_CONNECT_ONLY, 1L);
+  curl.easy_setopt(handle.get(), CURLOPT_NOSIGNAL, 1L);
+  curl.easy_setopt(handle.get(), CURLOPT_ERRORBUFFER, detail.data());
+  const auto milliseconds = std::max(1L, static_cast<long>(deadline.remaining().count()));
+  curl.easy_setopt(handle.get(), CURLOPT_TIMEOUT_MS, deadline.is_never() ? 0L : milliseconds);
+  const CURLcode code = curl.easy_perform(handle.get());
+  long system_error = 0;
+  curl.easy_getinfo(handle.get(), CURLINFO_OS_ERRNO, &system_error);
+  curl.easy_setopt(handle.get(), CURLOPT_ERRORBUFFER, nullptr);
+  if (code != CURLE_OK)
+    throw transfer_error(address, fmt::format("connecting to {}", address.socket), code, detail.data(),
+                         static_cast<int>(system_error));
+  return handle;
+}
+
+// As errno has it.
+ssize_t result_of(CURLcode code, std::size_t bytes) noexcept {
+  if (code == CURLE_OK) return static_cast<ssize_t>(bytes);
+  errno = code == CURLE_AGAIN ? EAGAIN : ECONNRESET;
+  return -1;
+}
+
+}  // namespace
+
+Wire::Wire(const Address& address, Deadline deadline) {
+  if (!address.tcp) {
+    own_ = connect_to(address);
+    fd_ = own_.get();
+    return;
+  }
+  tls_ = address.tcp->tls.has_value();
+  handle_ = connect_by_curl(address, deadline);
+  curl_socket_t socket = CURL_SOCKET_BAD;
+  Curl::get().easy_getinfo(handle_.get(), CURLINFO_ACTIVESOCKET, &socket);
+  if (socket == CURL_SOCKET_BAD) throw connect_error(address, ECONNRESET);
+  fd_ = socket;
+}
+
+ssize_t Wire::send(std::string_view bytes) noexcept {
+  if (own_) return ::send(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  std::size_t sent = 0;
+  return result_of(Curl::get().easy_send(handle_.get(), bytes.data(), bytes.size(), &sent), sent);
+}
+
+ssize_t Wire::receive(char* buffer, std::size_t size) noexcept {
+  if (own_) return ::recv(fd_, buffer, size, MSG_DONTWAIT);
+  std::size_t got = 0;
+  return result_of(Curl::get().easy_recv(handle_.get(), buffer, size, &got), got);
+}
+
+void Wire::end_output() noexcept { ::shutdown(fd_, SHUT_WR); }
 
 long status_of(std::string_view head) {
   const auto words = split(head.substr(0, head.find("\r\n")), ' ');

@@ -3,6 +3,7 @@
 
 #include "core/strings.hpp"
 #include "engine/curl.hpp"
+#include "engine/reach.hpp"
 #include "engine/transport_error.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/version.hpp"
@@ -12,6 +13,7 @@
 #include <sys/un.h>
 
 #include <algorithm>
+#include <array>
 #include <exception>
 
 namespace hostnet::engine {
@@ -105,20 +107,21 @@ struct Transport::Connection {
   // Without the second, libcurl would let a large body wait for a "100 Continue".
   List own_headers;
   List json_headers = make_list({"Content-Type: application/json", "Expect:"});
+  std::array<char, CURL_ERROR_SIZE> detail{};  // libcurl's own words for what went wrong
 
   template <class Value>
   void set(CURLoption option, Value value) {
     if (const CURLcode code = curl.easy_setopt(handle.get(), option, value); code != CURLE_OK)
       throw Error(Errc::engine_unavailable,
-                  fmt::format("this libcurl cannot speak to a Unix socket: {}", curl.easy_strerror(code)),
-                  "install a libcurl built with Unix socket support");
+                  fmt::format("this libcurl cannot make the request: {}", curl.easy_strerror(code)));
   }
 
   // The options of one request; the connection stays open. libcurl copies strings, but not the body.
-  void prepare(const std::string& socket, const Request& request, Deadline deadline, Exchange& exchange) {
+  void prepare(const Address& address, const Request& request, Deadline deadline, Exchange& exchange) {
     curl.easy_reset(handle.get());
-    set(CURLOPT_UNIX_SOCKET_PATH, socket.c_str());
-    set(CURLOPT_URL, fmt::format("http://engine{}", request.path).c_str());
+    reach(curl, handle.get(), address, request.path);
+    detail.fill('\0');
+    set(CURLOPT_ERRORBUFFER, detail.data());
     if (request.method == "POST" || request.method == "PUT") {
       set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
       set(CURLOPT_POSTFIELDS, request.body.empty() ? "" : request.body.data());
@@ -131,7 +134,6 @@ struct Transport::Connection {
     }
     if (request.method != "POST") set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
     set(CURLOPT_PATH_AS_IS, 1L);
-    set(CURLOPT_PROXY, "");  // http_proxy in the environment is not meant for a Unix socket
     set(CURLOPT_FOLLOWLOCATION, 0L);
     set(CURLOPT_NOSIGNAL, 1L);
     set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
@@ -148,7 +150,7 @@ struct Transport::Connection {
 
 Transport::Transport(Address address) : address_(std::move(address)) {
   constexpr std::size_t longest = sizeof(sockaddr_un::sun_path) - 1;
-  if (address_.socket.size() > longest)
+  if (!address_.tcp && address_.socket.size() > longest)
     throw Error(
         Errc::invalid_argument,
         fmt::format("the engine's socket path {} ({}) has {} bytes; a Unix socket's path has at most {}",
@@ -159,6 +161,12 @@ Transport::Transport(Address address) : address_(std::move(address)) {
 }
 
 Transport::~Transport() = default;
+
+std::optional<Ipv4> Transport::peer() const {
+  const char* text = nullptr;
+  if (address_.tcp) connection_->curl.easy_getinfo(connection_->handle.get(), CURLINFO_PRIMARY_IP, &text);
+  return text == nullptr ? std::nullopt : Ipv4::parse(text);
+}
 
 Response Transport::get(std::string_view path, Deadline deadline, const BodySink& sink) {
   return send({"GET", path, {}}, deadline, sink);
@@ -178,14 +186,14 @@ Response Transport::remove(std::string_view path, Deadline deadline) {
 }
 
 Response Transport::send(const Request& request, Deadline deadline, const BodySink& sink) {
-  auto& [curl, handle, own_headers, json_headers] = *connection_;
+  auto& [curl, handle, own_headers, json_headers, detail] = *connection_;
   Exchange exchange{.curl = curl, .handle = handle.get(), .sink = sink};
   // Without the query, which is long and percent-encoded.
   exchange.response.call = fmt::format("{} {} on {}", request.method,
                                        request.path.substr(0, request.path.find('?')), address_.socket);
   if (deadline.expired()) throw timed_out(exchange);
 
-  connection_->prepare(address_.socket, request, deadline, exchange);
+  connection_->prepare(address_, request, deadline, exchange);
   const CURLcode code = curl.easy_perform(handle.get());
   long system_error = 0;
   curl.easy_getinfo(handle.get(), CURLINFO_OS_ERRNO, &system_error);
@@ -200,16 +208,16 @@ Response Transport::send(const Request& request, Deadline deadline, const BodySi
     case CURLE_OK:
       break;
     case CURLE_OPERATION_TIMEDOUT:
-      throw timed_out(exchange);
-    case CURLE_COULDNT_CONNECT:
-      throw connect_error(address_, static_cast<int>(system_error));
+      if (!address_.tcp || exchange.header_bytes != 0) throw timed_out(exchange);
+      [[fallthrough]];
     default:
-      throw Error(Errc::engine_error, fmt::format("{}: {}", call, curl.easy_strerror(code)));
+      throw transfer_error(address_, call, code, detail.data(), static_cast<int>(system_error));
   }
 
   // libcurl takes a connection that is closed among the headers for a whole answer without a body.
   if (!exchange.headers_ended)
     throw Error(Errc::engine_error, fmt::format("{}: the answer ends in its headers", call));
+  check_speaks_plainly(address_, exchange.response);
   check_status(exchange.response);
   return std::move(exchange.response);
 }

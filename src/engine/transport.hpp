@@ -1,4 +1,4 @@
-// HTTP over an engine's Unix socket: one request, and what can go wrong with it told in the project's errors.
+// HTTP over an engine's Unix socket or TCP: one request, and what can go wrong with it told in the project's errors.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -40,8 +40,8 @@ using BodySink = std::function<void(std::string_view)>;
 /// A connection kept open between requests. Not thread-safe.
 ///
 /// The path of a request is absolute; its variable parts went through path_segment() and query_value(). Each
-/// throws Error: engine_unavailable (nobody listens, hung up before a byte), not_authorised (the socket is
-/// closed to us), timed_out (the answer had not ended at the deadline), not_found (404, or a redirect: none
+/// throws Error: engine_unavailable (nobody listens, hung up before a byte, a certificate that is not to be
+/// trusted), not_authorised (the socket is closed to us, a certificate of ours is missing or refused), timed_out (the answer had not ended at the deadline), not_found (404, or a redirect: none
 /// is followed), conflict (409), engine_error (any other status, or not HTTP). The body of an error status
 /// never goes to the sink.
 class Transport {
@@ -58,6 +58,9 @@ class Transport {
   Response put(std::string_view path, const char* type, std::string_view body, Deadline deadline);
   /// The method DELETE.
   Response remove(std::string_view path, Deadline deadline);
+
+  /// As Client::peer().
+  [[nodiscard]] std::optional<Ipv4> peer() const;
 
  private:
   struct Request;

@@ -1,6 +1,7 @@
 // The mapping from errno and HTTP status to errors.
 #include "engine/transport_error.hpp"
 
+#include "core/strings.hpp"
 #include "engine/parse.hpp"
 
 #include <fmt/format.h>
@@ -50,7 +51,9 @@ Errc code_of(const Response& answer) {
 
 Error connect_error(const Address& address, int cause) {
   // libcurl reports no errno when the listener's queue is full, as a hung engine's is in the end.
-  const auto why = cause == 0 ? "it takes no more connections" : std::generic_category().message(cause);
+  const auto why = cause != 0      ? std::generic_category().message(cause)
+                   : !address.tcp ? "it takes no more connections"
+                                  : "it cannot be connected to";
   if (cause == EACCES || cause == EPERM) {
     const auto group = owning_group(address.socket);
     return {Errc::not_authorised,
@@ -61,9 +64,73 @@ Error connect_error(const Address& address, int cause) {
                 : fmt::format("run it as root, or join the group that owns the socket, {}", group),
             cause};
   }
+  if (address.tcp)
+    return {Errc::engine_unavailable,
+            fmt::format("no container engine answers on {} ({}): {}", address.socket, address.from, why),
+            "see that it listens there (dockerd -H tcp://…) and that the port is right: 2375 is plain, 2376 TLS",
+            cause};
   return {Errc::engine_unavailable,
           fmt::format("no container engine answers on {} ({}): {}", address.socket, address.from, why),
           "start the engine, or set DOCKER_HOST to the socket of one that runs", cause};
+}
+
+Error transfer_error(const Address& address, const std::string& call, CURLcode code, std::string_view detail,
+                     int cause) {
+  if (code == CURLE_COULDNT_CONNECT) return connect_error(address, cause);
+  const auto why = detail.empty() ? std::string(Curl::get().easy_strerror(code)) : one_line(detail, 200);
+  if (!address.tcp) return {Errc::engine_error, fmt::format("{}: {}", call, Curl::get().easy_strerror(code))};
+  const auto where = fmt::format("the container engine at {} ({})", address.socket, address.from);
+  const auto says = [&](std::string_view part) { return why.find(part) != std::string::npos; };
+  switch (code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+      return {Errc::engine_unavailable,
+              fmt::format("{}: no address is known for the name {}", where, quote(address.tcp->host)),
+              "see whether it is spelt right: getent hosts " + shell_word(address.tcp->host)};
+    case CURLE_OPERATION_TIMEDOUT:
+      return {Errc::timed_out, fmt::format("{} did not answer in time", where),
+              "see whether the machine is up and a firewall lets that port in"};
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
+      return {Errc::engine_unavailable, fmt::format("{}: our own certificates cannot be used: {}", where, why),
+              "see ca.pem, cert.pem and key.pem: the files of DOCKER_CERT_PATH or of the context"};
+    case CURLE_PEER_FAILED_VERIFICATION:
+      // Both of libcurl's TLS libraries have it in these words.
+      if (says("target host name"))
+        return {Errc::engine_unavailable, fmt::format("{} has a certificate for another name: {}", where, why),
+                "name the engine as its certificate does: openssl x509 -noout -ext subjectAltName"};
+      return {Errc::engine_unavailable, fmt::format("{} has a certificate that is not trusted: {}", where, why),
+              "give the authority that signed it as ca.pem, in DOCKER_CERT_PATH or in the context"};
+    default:
+      break;
+  }
+  // OpenSSL's words, and GnuTLS's. An alert that names our certificate comes after the engine's was accepted;
+  // with TLS 1.3 only as the answer to the first request.
+  const bool sent_ours = address.tcp->tls && !address.tcp->tls->cert.empty();
+  if (says("ertificate required") || says("ertificate is required") || says("alert bad certificate") ||
+      says("ertificate is bad") || says("alert unknown ca") || says("CA is unknown"))
+    return {Errc::not_authorised,
+            sent_ours ? fmt::format("{} does not take our certificate: {}", where, why)
+                      : fmt::format("{} demands a certificate of ours: {}", where, why),
+            sent_ours ? "have cert.pem signed by the authority that the engine trusts (dockerd --tlscacert)"
+                      : "put cert.pem and key.pem beside ca.pem, in DOCKER_CERT_PATH or in the context"};
+  if (says("wrong version number") || says("unexpected TLS packet") || says("packet length too long"))
+    return {Errc::engine_unavailable, fmt::format("{} does not speak TLS there: {}", where, why),
+            "take its TLS port, 2376 usually; for plain HTTP unset DOCKER_TLS_VERIFY and DOCKER_CERT_PATH"};
+  if (code == CURLE_SSL_CONNECT_ERROR)
+    return {Errc::engine_unavailable, fmt::format("{}: TLS fails: {}", where, why),
+            "try it by hand: openssl s_client -connect HOST:PORT"};
+  return {Errc::engine_error, fmt::format("{}: {}", call, why)};
+}
+
+void check_speaks_plainly(const Address& address, const Response& answer) {
+  // The words of Go's own HTTP server.
+  if (!address.tcp || address.tcp->tls || answer.status != 400 ||
+      answer.body.find("HTTP request to an HTTPS server") == std::string::npos)
+    return;
+  throw Error(Errc::engine_unavailable,
+              fmt::format("the container engine at {} ({}) wants TLS, and was spoken to in plain HTTP",
+                          address.socket, address.from),
+              "set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder with ca.pem, cert.pem and key.pem");
 }
 
 bool is_success(long status) { return (status >= 200 && status < 300) || status == 304; }

@@ -14,9 +14,11 @@
 namespace hostnet::exposer {
 namespace {
 
-// What is needed to edit it from outside; nullopt where that is not for us to do.
-std::optional<engine::AliasRecord> from_outside(const engine::Container& container) {
-  if (::geteuid() != 0) return std::nullopt;
+// What is needed to edit it from outside; nullopt where that is not for us to do. What an engine on the network
+// says of pids and paths is of its own machine, and not to be acted upon as root on this one.
+std::optional<engine::AliasRecord> from_outside(const engine::Address& engine,
+                                                const engine::Container& container) {
+  if (::geteuid() != 0 || engine.tcp) return std::nullopt;
   try {
     return engine::alias_record(container);
   } catch (const Error& error) {
@@ -30,7 +32,7 @@ std::optional<engine::AliasRecord> from_outside(const engine::Container& contain
 
 void write_container_alias(engine::Client& client, const std::string& container, Ipv4 address,
                            const std::string& lease, Deadline deadline) {
-  if (const auto record = from_outside(client.container(container, deadline))) {
+  if (const auto record = from_outside(client.address(), client.container(container, deadline))) {
     engine::write_alias(*record, kAlias, address, lease);
     return;
   }
@@ -43,7 +45,7 @@ void remove_container_alias(engine::Client& client, const std::string& container
   try {
     const auto found = client.container(container, deadline);
     if (!found.running) return;
-    if (const auto record = from_outside(found)) return engine::remove_alias(*record, lease);
+    if (const auto record = from_outside(client.address(), found)) return engine::remove_alias(*record, lease);
     engine::Containers containers(client);
     engine::remove_alias_inside(containers, container, lease, deadline);
   } catch (const Error& error) {

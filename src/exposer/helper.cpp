@@ -78,7 +78,7 @@ class HelperExposer : public Exposer {
     settings.on_state = options_.on_state;
     if (!aliased.empty()) {
       settings.owner = owner();
-      settings.engine = engine::Address::find(options_.engine).socket;
+      settings.engine = engine::Address::find(options_.engine).text();
     }
     watch_->start();
     auto lease = std::make_shared<HelperLease>(settings, dbus::Client().expose(call, deadline));

@@ -191,7 +191,7 @@ void HelperLease::write_alias(const std::vector<std::string>& containers, bool r
   record.alias_in = containers;
   record_ = std::move(record);
   settings_.store->save(*record_);
-  engine::Client client(engine::Address{.socket = settings_.engine, .from = "the lease"});
+  engine::Client client(engine::Address::recorded(settings_.engine, "the lease"));
   for (const auto& container : containers) {
     try {
       write_container_alias(client, container, *address, id, deadline);
@@ -212,7 +212,7 @@ void HelperLease::write_alias(const std::vector<std::string>& containers, bool r
 void HelperLease::remove_alias(Deadline deadline, std::vector<std::string>& failures) {
   if (!record_) return;
   const auto before = failures.size();
-  engine::Client client(engine::Address{.socket = settings_.engine, .from = "the lease"});
+  engine::Client client(engine::Address::recorded(settings_.engine, "the lease"));
   for (const auto& container : record_->alias_in) {
     try {
       remove_container_alias(client, container, id, deadline);

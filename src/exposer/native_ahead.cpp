@@ -153,6 +153,8 @@ class BetweenInitAndStart : public NativeAhead {
 }  // namespace
 
 bool bridge_will_come(engine::Client& client, const engine::Network& network, Deadline deadline) {
+  // Of one on the network it is not known whose bridges it names.
+  if (client.address().tcp) return false;
   if (network.driver != "bridge" || network.bridge.empty() || interface_name_fault(network.bridge))
     return false;
   if (netlink::Rtnl().link(network.bridge)) return false;

@@ -152,6 +152,20 @@ Resolved Resolver::bridge(const std::string& name, bool force) {
   return out;
 }
 
+// An engine on the network names bridges of its own machine. Here the same names and gateways (docker0 with
+// 172.17.0.1, say) may be those of another engine, whose containers would then be let in. Nor is one at a
+// loopback address known to be here: a tunnel may begin there.
+void Resolver::refuse_remote(const std::string& whose) {
+  const auto& address = client().address();
+  if (!address.tcp) return;
+  throw Error(Errc::no_path,
+              fmt::format("{} is of the engine at {}, which is not known to be on this machine: its bridges may "
+                          "be elsewhere",
+                          whose, address.socket),
+              "take the ssh path: --via ssh; or give the socket of an engine of this machine: --engine "
+              "unix:///run/docker.sock");
+}
+
 // A rootless engine has its bridges in a namespace of its own, under names that may be taken here by those of
 // another engine. Only one that somebody else started can be rootless, which spares the others the question.
 void Resolver::refuse_rootless(const std::string& whose, Deadline deadline) {
@@ -167,6 +181,7 @@ void Resolver::refuse_rootless(const std::string& whose, Deadline deadline) {
 }
 
 netlink::Link Resolver::local_bridge(const std::string& name, const std::string& whose, Deadline deadline) {
+  refuse_remote(whose);
   refuse_rootless(whose, deadline);
   auto link = rtnl_.link(name);
   if (link && link->kind == "bridge") return std::move(*link);

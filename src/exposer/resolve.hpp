@@ -43,6 +43,7 @@ class Resolver {
   Resolved netns(const std::string& path, bool force);
 
   engine::Client& client();
+  void refuse_remote(const std::string& whose);
   void refuse_rootless(const std::string& whose, Deadline deadline);
   netlink::Link local_bridge(const std::string& name, const std::string& whose, Deadline deadline);
   std::vector<Ipv4> gateways_of(const netlink::Link& bridge, std::optional<Ipv4> configured,

@@ -79,11 +79,33 @@ SidecarPlace Sidecar::look(Deadline deadline) const {
     const auto port = std::ranges::find(container.ports, ssh::kPort, &engine::PublishedPort::container);
     if (port == container.ports.end() || port->host == 0)
       throw Error(Errc::engine_error, "sidecar start: the engine did not publish its port");
-    place.sshd = {Ipv4::parse("127.0.0.1").value(), port->host};
+    place.sshd = {published_at(client), port->host};
   }
   if (place.address.is_any())
     throw Error(Errc::engine_error, "sidecar start: the engine gave it no IPv4 address");
   return place;
+}
+
+// The machine that a published port is dialled on.
+Ipv4 Sidecar::published_at(const engine::Client& client) const {
+  if (!engine_.tcp || engine_.tcp->is_loopback()) return Ipv4::parse("127.0.0.1").value();
+  // Where the engine has just answered from; its name may have more addresses than one.
+  if (const auto peer = client.peer()) return *peer;
+  throw Error(Errc::no_path,
+              fmt::format("the engine at {} is reached by IPv6, and its sidecars are dialled by IPv4 only",
+                          engine_.socket),
+              "name the engine by a host name or address that leads to it by IPv4");
+}
+
+// What else may keep us from a sidecar that runs.
+std::string Sidecar::hint() const {
+  if (!published_ || !engine_.tcp) return {};
+  if (engine_.tcp->is_loopback())
+    return fmt::format("if {} is the end of a tunnel to another machine, its sidecars cannot be reached: name "
+                       "that machine itself, tcp:// with TLS",
+                       engine_.socket);
+  return fmt::format("let the firewall of {} admit this machine to the ports that the engine publishes",
+                     engine_.tcp->host);
 }
 
 SidecarPlace Sidecar::place() const {
@@ -108,6 +130,8 @@ Fd Sidecar::dial(Deadline deadline) {
     });
   } catch (const Error& error) {
     if (error.code() == Errc::not_found) throw Error(Errc::not_found, "the sidecar was removed");
+    if (error.code() == Errc::timed_out && error.hint().empty())
+      throw Error(Errc::timed_out, error.what(), hint(), error.sys_errno());
     throw;
   }
 }

@@ -17,7 +17,7 @@ namespace hostnet::exposer {
 /// Where a sidecar is reached.
 struct SidecarPlace {
   Ipv4 address;   ///< On its network: what the alias resolves to.
-  Endpoint sshd;  ///< What we dial: that address, or the published port on 127.0.0.1.
+  Endpoint sshd;  ///< What we dial: that address, or the published port on 127.0.0.1 or on the engine's machine.
 };
 
 /// The time since `start`, for those who tune.
@@ -61,6 +61,8 @@ class Sidecar {
  private:
   void create(const engine::ContainerSpec& spec, Deadline deadline);
   SidecarPlace look(Deadline deadline) const;
+  Ipv4 published_at(const engine::Client& client) const;
+  std::string hint() const;
   void listen_to_it() noexcept;
   void remove_or_log() noexcept;
 

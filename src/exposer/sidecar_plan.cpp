@@ -110,7 +110,8 @@ engine::ContainerSpec sidecar_spec(const SidecarRequest& request, const ssh::Ssh
     spec.network_aliases = {kAlias};
     spec.labels.emplace(kAliasLabel, request.network_id);
   }
-  if (request.publish) spec.ports = {{.container = ssh::kPort, .host_ip = "127.0.0.1", .host = 0}};
+  if (!request.publish_on.empty())
+    spec.ports = {{.container = ssh::kPort, .host_ip = request.publish_on, .host = 0}};
   return spec;
 }
 

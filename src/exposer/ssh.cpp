@@ -31,7 +31,7 @@ class SshExposer : public Exposer {
         session_id_(exposer::session_id()) {}
 
   [[nodiscard]] Path path() const noexcept override { return Path::ssh; }
-  [[nodiscard]] Probe probe() override { return probe_ssh(engine_.socket); }
+  [[nodiscard]] Probe probe() override { return probe_ssh(engine_.text()); }
 
   std::vector<Exposure> expose_all(std::span<const ExposeRequest> requests) override {
     auto deadline = Deadline::after(deadline_);
@@ -127,7 +127,8 @@ Probe probe_ssh(const std::string& engine) {
   Probe probe;
   try {
     const auto address = engine::Address::find(engine);
-    if (::access(address.socket.c_str(), R_OK | W_OK) != 0)
+    // One on the network is not asked whether it is there: that can take its time.
+    if (!address.tcp && ::access(address.socket.c_str(), R_OK | W_OK) != 0)
       probe.reasons.push_back(
           fmt::format("the engine's socket {} cannot be opened: {}", address.socket, std::strerror(errno)));
   } catch (const Error& error) {

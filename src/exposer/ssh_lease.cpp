@@ -59,7 +59,7 @@ SshLease::SshLease(SshSettings settings, const ExposeRequest& request, std::vect
              .target = request.target.to_string(),
              .label = request.label,
              .owner = settings_.owner->id(),
-             .engine = settings_.engine.socket,
+             .engine = settings_.engine.text(),
              .sidecar = "tc-hostnet-" + id,
              .network = target.network.name,
              .address = {},
@@ -136,7 +136,7 @@ void SshLease::set_up(const SshTarget& target, Deadline deadline) {
                               .image = settings_.image,
                               .network_id = target.network.id,
                               .alias_by_dns = target.alias_by_dns,
-                              .publish = !target.direct,
+                              .publish_on = publish_on(target, settings_.engine),
                               .session_id = settings_.session_id,
                               .owner = owner_label()};
   sidecar_ = std::make_unique<Sidecar>(settings_.engine, sidecar_spec(wanted, setup), deadline);
@@ -383,7 +383,7 @@ void SshLease::publish_facts() {
 
 void clear_away(const state::TunnelStore& store, const state::TunnelRecord& record, Deadline deadline) {
   std::vector<std::string> failures;
-  engine::Client client(engine::Address{.socket = record.engine, .from = "the lease's record"});
+  engine::Client client(engine::Address::recorded(record.engine, "the lease's record"));
   for (const auto& container : record.alias_in)
     attempt(failures, [&] { remove_container_alias(client, container, record.id, deadline); });
   if (record.via == Path::ssh)

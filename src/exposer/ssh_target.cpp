@@ -37,13 +37,13 @@ SshTarget on_network(engine::Client& client, const std::string& name, Deadline d
                 fmt::format("network {} is of driver {}: no sidecar can be reached there", out.network.name,
                             quote(driver)),
                 "use a bridge network: docker network create NAME");
-  out.direct = is_local(out.network);
+  out.direct = !client.address().tcp && is_local(out.network);
   if (!out.direct && out.network.internal)
     throw Error(
         Errc::no_path,
-        fmt::format("network {} is internal and its bridge is not in this network namespace: a sidecar on it "
-                    "cannot be reached",
-                    out.network.name),
+        fmt::format("network {} is internal and its bridge is not {}: a sidecar on it cannot be reached",
+                    out.network.name,
+                    client.address().tcp ? "known to be on this machine" : "in this network namespace"),
         "use a network that is not internal");
   return out;
 }
@@ -83,6 +83,11 @@ void check_port_for_ssh(const HostPort& port) {
   if (port.container == ssh::kPort)
     throw Error(Errc::invalid_argument, fmt::format("{}: SSH port is reserved", port.to_string()),
                 "choose another container port (HOST:CONTAINER)");
+}
+
+std::string publish_on(const SshTarget& target, const engine::Address& engine) {
+  if (target.direct) return {};
+  return engine.tcp && !engine.tcp->is_loopback() ? "0.0.0.0" : "127.0.0.1";
 }
 
 SshTarget resolve_for_ssh(engine::Client& client, const Target& target, bool with_alias, Deadline deadline) {

@@ -80,7 +80,7 @@ int main(int argc, char** argv) {
   const std::string session = argv[1];
   const auto pid = parse_number(argv[2], 1U << 22);
   const auto start = parse_number(argv[3], UINT64_MAX);
-  const engine::Address engine{argv[4], "its owner"};
+  const std::string engine_text = argv[4];
   const std::string runtime_dir = argv[5];
   if (session.empty() || !pid || !start) return 2;
   ::closefrom(STDERR_FILENO + 1);
@@ -91,6 +91,6 @@ int main(int argc, char** argv) {
   if (::chdir("/") != 0) return 1;
   for (const int ignored : {SIGHUP, SIGINT, SIGQUIT, SIGPIPE}) ::signal(ignored, SIG_IGN);
   const bool in_order = wait_for_end(static_cast<pid_t>(*pid), *start);
-  clear_away(session, engine, runtime_dir, in_order);
+  clear_away(session, engine::Address::recorded(engine_text, "its owner"), runtime_dir, in_order);
   return 0;
 }

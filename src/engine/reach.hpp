@@ -1,0 +1,15 @@
+// What libcurl has to be told to reach an engine: the Unix socket, or host, port and certificates.
+#pragma once
+
+#include "engine/address.hpp"
+#include "engine/curl.hpp"
+
+#include <string_view>
+
+namespace hostnet::engine {
+
+/// Sets URL (`path` is absolute, with its query), socket and TLS on a handle that was made or reset. libcurl
+/// copies the strings. @throws Error{engine_unavailable} where this libcurl lacks what the address needs.
+void reach(const Curl& curl, CURL* handle, const Address& address, std::string_view path);
+
+}  // namespace hostnet::engine
