@@ -68,7 +68,9 @@ class HOSTNET_EXPORT Exposer {
 /// What an exposer is made with.
 struct ExposerOptions {
   Path path = Path::automatic;  ///< `automatic`: the best that this machine allows.
-  std::string engine;           ///< Engine socket ("unix:///run/docker.sock"); empty: from the environment.
+  /// "unix:///run/docker.sock" or "tcp://host:2376"; empty: DOCKER_HOST, docker's context in use, the usual
+  /// sockets.
+  std::string engine;
   std::string
       runtime_dir;  ///< Where leases are journalled; empty: $TC_HOSTNET_RUNTIME_DIR, else /run/tc-hostnet.
   std::chrono::milliseconds deadline{30'000};  ///< For one expose call or one release.

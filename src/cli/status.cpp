@@ -4,13 +4,16 @@
 #include "cli/helper_view.hpp"
 #include "cli/output.hpp"
 #include "cli/tunnel_view.hpp"
+#include "engine/address.hpp"
 #include "exposer/select.hpp"
+#include "hostnet/error.hpp"
 #include "hostnet/version.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <optional>
 
 namespace hostnet::cli {
 namespace {
@@ -43,6 +46,26 @@ std::vector<BridgeStatus> bridges_of(exposer::Ledger& ledger, const state::Holdi
   return out;
 }
 
+// The engine that a command with these options and in this environment would speak to. It is not asked.
+struct EngineInUse {
+  std::optional<engine::Address> address;
+  std::string text;
+};
+
+EngineInUse engine_in_use(const std::string& wanted) {
+  try {
+    const auto found = engine::Address::find(wanted);
+    return {found, fmt::format("{} ({})", found.socket, found.from)};
+  } catch (const Error& error) {
+    return {std::nullopt, fmt::format("none ({})", error.what())};
+  }
+}
+
+nlohmann::json to_json(const EngineInUse& engine) {
+  if (!engine.address) return nullptr;
+  return {{"address", engine.address->socket}, {"from", engine.address->from}};
+}
+
 }  // namespace
 
 Action define_status(Arguments& arguments) {
@@ -59,6 +82,7 @@ Action define_status(Arguments& arguments) {
     // A wish for another one than theirs is no matter for a look.
     const auto firewall =
         held.leases.empty() ? ledger.firewall_for(held) : exposer::firewall_of_leases(held.firewall);
+    const auto engine = engine_in_use(globals.engine);
     const std::string path = choice.path ? to_string(*choice.path) : "none";
     if (globals.json) {
       auto list = nlohmann::json::array();
@@ -76,8 +100,8 @@ Action define_status(Arguments& arguments) {
       print_json({{"version", version()},
                   {"path", path},
                   {"reasons", choice.reasons},
+                  {"engine", to_json(engine)},
                   {"firewall", to_string(firewall.kind)},
-                  {"firewall", fmt::format("{} ({})", to_string(firewall.kind), firewall.reason)},
                   {"state", ledger.folder().string()},
                   {"leases", leases},
                   {"bridges", std::move(list)},
@@ -87,6 +111,7 @@ Action define_status(Arguments& arguments) {
     }
     print(table({{"version", version()},
                  {"path", fmt::format("{} ({})", path, fmt::join(choice.reasons, "; "))},
+                 {"engine", engine.text},
                  {"firewall", fmt::format("{} ({})", to_string(firewall.kind), firewall.reason)},
                  {"state", ledger.folder().string()},
                  {"leases", fmt::format("{}", leases)}}));

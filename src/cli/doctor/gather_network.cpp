@@ -84,7 +84,8 @@ std::vector<BridgeFacts> gather_bridges(const std::optional<Target>& target, con
   netlink::Rtnl rtnl;
   exposer::Resolver resolver(rtnl, explicit_engine);
   if (!target) {
-    if (engine.answers) return bridges_of_engine(*engine.address, resolver, rtnl);
+    // Those of an engine on the network are not known to be here.
+    if (engine.answers && !engine.address->tcp) return bridges_of_engine(*engine.address, resolver, rtnl);
     return bridges_here(resolver, rtnl);
   }
   if (engine.needed && !engine.answers) return {};  // the engine's own check says why

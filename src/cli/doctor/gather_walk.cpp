@@ -193,6 +193,11 @@ WalkFacts gather_walk(const std::string& container, const HostPort& port, const 
   facts.inside = see([&] {
     if (!address)
       throw Error(Errc::not_found, "there is no address to dial", "expose the port, and look again");
+    if (facts.engine.address->tcp)
+      throw Error(Errc::no_path,
+                  fmt::format("the processes of the engine at {} are not known to be this machine's",
+                              facts.engine.address->socket),
+                  "run it on the engine's machine, by its Unix socket");
     return look_inside(facts.container->pid, *address, port);
   });
   return facts;

@@ -51,6 +51,12 @@ Check judge_bridge(const BridgeFacts& facts, const EngineFacts& engine) {
   return check;
 }
 
+const char* secured(const engine::Tcp& tcp) {
+  return !tcp.tls          ? "in plain HTTP, which everybody on the way can read and change"
+         : tcp.tls->verify ? "by TLS"
+                           : "by TLS whose certificate nobody checks";
+}
+
 Check judge_managed_input(const InputFacts& facts, const netlink::NftChain& input) {
   const auto what = fmt::format("iptables-nft manages INPUT{}", input.drop_policy ? ", policy DROP" : "");
   if (facts.nft_programs)
@@ -74,6 +80,11 @@ Check judge_engine(const EngineFacts& facts) {
             "see whether it is overloaded: docker version"};
   const auto what = fmt::format("{} {} at {} ({})", facts.version->product, facts.version->version,
                                 facts.address->socket, facts.address->from);
+  if (facts.address->tcp)
+    return {"engine", Status::warn,
+            fmt::format("{}, {}, is not known to be on this machine, so only the ssh path leads to its containers",
+                        what, secured(*facts.address->tcp)),
+            "for the native path, use an engine of this machine: --engine unix:///run/docker.sock"};
   if (!facts.rootless) return {.name = "engine", .finding = what};
   return {"engine", Status::warn,
           what +

@@ -24,12 +24,12 @@ Environment environment(std::map<std::string, std::string> values) {
 const ssh::SshdSetup kSetup{
     .host_private_key = "PRIVATE KEY", .client_public_key = "ssh-ed25519 AAAA", .listen_ports = {80, 443}};
 
-engine::ContainerSpec spec(bool alias_by_dns = false, bool publish = false) {
+engine::ContainerSpec spec(bool alias_by_dns = false, std::string publish_on = {}) {
   return sidecar_spec({.lease = "00c0ffee",
                        .image = "testcontainers/sshd:1.3.0",
                        .network_id = "abc",
                        .alias_by_dns = alias_by_dns,
-                       .publish = publish,
+                       .publish_on = std::move(publish_on),
                        .session_id = "5e55",
                        .owner = "me"},
                       kSetup);
@@ -90,7 +90,7 @@ TEST_CASE("no key stands on the command line, which every process of the host ca
 }
 
 TEST_CASE("the name by DNS, and a port where the address cannot be dialled") {
-  const auto both = spec(true, true);
+  const auto both = spec(true, "127.0.0.1");
   CHECK(both.network_aliases == std::vector<std::string>{"host.testcontainers.internal"});
   CHECK(both.labels.at(std::string(kAliasLabel)) == "abc");
   REQUIRE(both.ports.size() == 1);
