@@ -68,7 +68,8 @@ void add_globals(CLI::App& app, Globals& globals) {
   app.add_option("--color", globals.color, "colour the output: auto, always or never")
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->envname("TC_HOSTNET_COLOR");
-  app.add_option("--engine", globals.engine, "the container engine, unix:///run/docker.sock or tcp://HOST:PORT")
+  app.add_option("--engine", globals.engine,
+                 "the container engine, unix:///run/docker.sock or tcp://HOST:PORT")
       ->envname("TC_HOSTNET_ENGINE");
   app.add_option("--runtime-dir", globals.runtime_dir, "where leases are kept (default /run/tc-hostnet)")
       ->envname("TC_HOSTNET_RUNTIME_DIR");

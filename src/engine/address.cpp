@@ -146,12 +146,13 @@ Address parse_tcp(std::string_view text, std::string_view rest, const std::strin
 
 [[noreturn]] void refuse_scheme(std::string_view text, std::string_view scheme, const std::string& from) {
   if (scheme == "ssh")
-    throw Error(Errc::engine_unavailable,
-                fmt::format("{} is {}: an engine reached by an SSH login is not served, as what stands on its "
-                            "machine cannot be dialled through the login",
-                            from, quote(text)),
-                "have the engine listen with TLS and name it: DOCKER_HOST=tcp://HOST:2376 DOCKER_TLS_VERIFY=1; "
-                "or run tc-hostnet on that machine");
+    throw Error(
+        Errc::engine_unavailable,
+        fmt::format("{} is {}: an engine reached by an SSH login is not served, as what stands on its "
+                    "machine cannot be dialled through the login",
+                    from, quote(text)),
+        "have the engine listen with TLS and name it: DOCKER_HOST=tcp://HOST:2376 DOCKER_TLS_VERIFY=1; "
+        "or run tc-hostnet on that machine");
   if (scheme == "http" || scheme == "https")
     throw Error(Errc::engine_unavailable,
                 fmt::format("{} is {}: engines on the network are named by tcp://", from, quote(text)),

@@ -39,8 +39,10 @@ struct Tcp {
 
 /// Where an engine listens.
 struct Address {
-  std::string socket;  ///< Path of the Unix socket; of an engine on the network "tcp://host:port". For messages.
-  std::string from;  ///< Where that came from, for messages: "--engine", "DOCKER_HOST", "context dev", "default".
+  std::string
+      socket;  ///< Path of the Unix socket; of an engine on the network "tcp://host:port". For messages.
+  std::string
+      from;  ///< Where that came from, for messages: "--engine", "DOCKER_HOST", "context dev", "default".
   std::optional<Tcp> tcp = std::nullopt;  ///< Set for an engine on the network.
 
   /// As the docker command finds it: an explicit "unix:///path", "/path" or "tcp://host:port" first, then
@@ -48,8 +50,8 @@ struct Address {
   /// then CONTAINER_HOST and the first of the usual sockets that exists (/run/docker.sock,
   /// /run/podman/podman.sock, $XDG_RUNTIME_DIR's). An empty variable counts as unset, as it does for docker.
   ///
-  /// tcp:// that no context names goes by TLS where DOCKER_TLS_VERIFY or DOCKER_CERT_PATH is set, with ca.pem,
-  /// cert.pem and key.pem of $DOCKER_CERT_PATH, or else of docker's own folder.
+  /// tcp:// that no context names goes by TLS where DOCKER_TLS_VERIFY or DOCKER_CERT_PATH is set, with
+  /// ca.pem, cert.pem and key.pem of $DOCKER_CERT_PATH, or else of docker's own folder.
   /// @throws Error: invalid_argument for a malformed address, not_found for a context that is not there,
   /// engine_unavailable for ssh://, for certificates that are not there, and when no socket exists, naming
   /// what was looked at.

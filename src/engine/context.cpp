@@ -106,9 +106,10 @@ Context read_context(const ContextChoice& choice) {
   const auto contexts = docker_folder() / "contexts";
   const auto found = look_for(contexts / "meta", choice.name);
   if (!found)
-    throw Error(Errc::not_found, fmt::format("{} is not there: none in {} has that name", named(choice),
-                                             (contexts / "meta").string()),
-                kSeeContexts);
+    throw Error(
+        Errc::not_found,
+        fmt::format("{} is not there: none in {} has that name", named(choice), (contexts / "meta").string()),
+        kSeeContexts);
   Context context;
   bool skip_verify = false;
   try {

@@ -2,8 +2,8 @@
 //
 // $DOCKER_CONFIG, or else ~/.docker, holds config.json, whose `currentContext` names the context in use;
 // contexts/meta/DIGEST/meta.json describes one, and contexts/tls/DIGEST/docker holds its certificates. DIGEST
-// is the SHA-256 of the name. It is never computed here: the right folder is the one whose meta.json gives the
-// name.
+// is the SHA-256 of the name. It is never computed here: the right folder is the one whose meta.json gives
+// the name.
 #pragma once
 
 #include "engine/address.hpp"
@@ -37,8 +37,8 @@ struct Context {
   std::optional<Tls> tls;  ///< For a host on the network.
 };
 
-/// @throws Error: not_found when there is no such context, engine_unavailable when it names no Docker engine or
-/// cannot be read.
+/// @throws Error: not_found when there is no such context, engine_unavailable when it names no Docker engine
+/// or cannot be read.
 Context read_context(const ContextChoice& choice);
 
 }  // namespace hostnet::engine

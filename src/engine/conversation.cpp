@@ -68,8 +68,7 @@ void converse(const Address& address, const std::string& path, std::string_view 
   Conversation conversation(address, call, deadline);
   // Its reader would wait for the end of its input for ever.
   if (!conversation.can_end_output())
-    throw Error(Errc::no_path,
-                fmt::format("{}: the end of a command's input cannot be told over TLS", call),
+    throw Error(Errc::no_path, fmt::format("{}: the end of a command's input cannot be told over TLS", call),
                 "give the command a file instead of an input, or speak to the engine by its Unix socket");
   const auto request = fmt::format(
       "POST {} HTTP/1.1\r\nHost: engine\r\nContent-Type: application/json\r\nContent-Length: {}\r\n"

@@ -56,8 +56,8 @@ Curl Curl::load(std::span<const char* const> sonames) {
 }
 
 const Curl& Curl::get() {
-  // The second is Debian's build with GnuTLS, which git and others bring along. What differs is the wording of
-  // TLS errors (transport_error.cpp).
+  // The second is Debian's build with GnuTLS, which git and others bring along. What differs is the wording
+  // of TLS errors (transport_error.cpp).
   static constexpr std::array<const char*, 2> sonames{"libcurl.so.4", "libcurl-gnutls.so.4"};
   static const Curl table = load(sonames);
   return table;

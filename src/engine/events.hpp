@@ -1,10 +1,10 @@
 // What happens to an engine's containers, as it happens: GET /events, whose answer is one JSON object a line
 // and never ends.
 //
-// Over a Wire rather than as a request of libcurl: who follows events waits for other things as well (signals,
-// timers, leases that end), and a descriptor can stand beside those in one loop. The request is made in
-// HTTP/1.0, to which both engines answer with a body that is simply what comes until the connection is
-// closed, without chunks.
+// Over a Wire rather than as a request of libcurl: who follows events waits for other things as well
+// (signals, timers, leases that end), and a descriptor can stand beside those in one loop. The request is
+// made in HTTP/1.0, to which both engines answer with a body that is simply what comes until the connection
+// is closed, without chunks.
 #pragma once
 
 #include "core/deadline.hpp"

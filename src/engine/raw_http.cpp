@@ -79,13 +79,15 @@ Wire::Wire(const Address& address, Deadline deadline) {
 ssize_t Wire::send(std::string_view bytes) noexcept {
   if (own_) return ::send(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   std::size_t sent = 0;
-  return result_of(Curl::get().easy_send(handle_.get(), bytes.data(), bytes.size(), &sent), sent);
+  const CURLcode code = Curl::get().easy_send(handle_.get(), bytes.data(), bytes.size(), &sent);
+  return result_of(code, sent);
 }
 
 ssize_t Wire::receive(char* buffer, std::size_t size) noexcept {
   if (own_) return ::recv(fd_, buffer, size, MSG_DONTWAIT);
   std::size_t got = 0;
-  return result_of(Curl::get().easy_recv(handle_.get(), buffer, size, &got), got);
+  const CURLcode code = Curl::get().easy_recv(handle_.get(), buffer, size, &got);
+  return result_of(code, got);
 }
 
 void Wire::end_output() noexcept { ::shutdown(fd_, SHUT_WR); }

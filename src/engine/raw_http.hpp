@@ -17,8 +17,8 @@ namespace hostnet::engine {
 /// No engine's headers are anywhere near as large.
 inline constexpr std::size_t kLargestHead = 64U << 10;
 
-/// A connection to an engine, of bytes both ways, that never blocks: a plain socket to a Unix socket; over TCP
-/// libcurl connects, speaks TLS, and is left out of the rest.
+/// A connection to an engine, of bytes both ways, that never blocks: a plain socket to a Unix socket; over
+/// TCP libcurl connects, speaks TLS, and is left out of the rest.
 ///
 /// A record of TLS holds at most 16 KiB. Who offers receive() that much takes it whole, so that nothing stays
 /// behind in libcurl for which fd() would not become readable.
@@ -34,8 +34,8 @@ class Wire {
   /// which is EAGAIN when fd() has to be waited for.
   ssize_t send(std::string_view bytes) noexcept;
   ssize_t receive(char* buffer, std::size_t size) noexcept;
-  /// Whether the end of what is sent can be told while the other direction goes on. libcurl has no such call for
-  /// TLS.
+  /// Whether the end of what is sent can be told while the other direction goes on. libcurl has no such call
+  /// for TLS.
   [[nodiscard]] bool can_end_output() const noexcept { return !tls_; }
   /// Tells it; only where it can be told.
   void end_output() noexcept;

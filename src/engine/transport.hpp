@@ -1,4 +1,5 @@
-// HTTP over an engine's Unix socket or TCP: one request, and what can go wrong with it told in the project's errors.
+// HTTP over an engine's Unix socket or TCP: one request, and what can go wrong with it told in the project's
+// errors.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -41,9 +42,10 @@ using BodySink = std::function<void(std::string_view)>;
 ///
 /// The path of a request is absolute; its variable parts went through path_segment() and query_value(). Each
 /// throws Error: engine_unavailable (nobody listens, hung up before a byte, a certificate that is not to be
-/// trusted), not_authorised (the socket is closed to us, a certificate of ours is missing or refused), timed_out (the answer had not ended at the deadline), not_found (404, or a redirect: none
-/// is followed), conflict (409), engine_error (any other status, or not HTTP). The body of an error status
-/// never goes to the sink.
+/// trusted), not_authorised (the socket is closed to us, a certificate of ours is missing or refused),
+/// timed_out (the answer had not ended at the deadline), not_found (404, or a redirect: none is followed),
+/// conflict (409), engine_error (any other status, or not HTTP). The body of an error status never goes to
+/// the sink.
 class Transport {
  public:
   /// Opens nothing yet. @throws Error: invalid_argument when the path does not fit a Unix socket's address,

@@ -51,7 +51,7 @@ Errc code_of(const Response& answer) {
 
 Error connect_error(const Address& address, int cause) {
   // libcurl reports no errno when the listener's queue is full, as a hung engine's is in the end.
-  const auto why = cause != 0      ? std::generic_category().message(cause)
+  const auto why = cause != 0     ? std::generic_category().message(cause)
                    : !address.tcp ? "it takes no more connections"
                                   : "it cannot be connected to";
   if (cause == EACCES || cause == EPERM) {
@@ -65,10 +65,11 @@ Error connect_error(const Address& address, int cause) {
             cause};
   }
   if (address.tcp)
-    return {Errc::engine_unavailable,
-            fmt::format("no container engine answers on {} ({}): {}", address.socket, address.from, why),
-            "see that it listens there (dockerd -H tcp://…) and that the port is right: 2375 is plain, 2376 TLS",
-            cause};
+    return {
+        Errc::engine_unavailable,
+        fmt::format("no container engine answers on {} ({}): {}", address.socket, address.from, why),
+        "see that it listens there (dockerd -H tcp://…) and that the port is right: 2375 is plain, 2376 TLS",
+        cause};
   return {Errc::engine_unavailable,
           fmt::format("no container engine answers on {} ({}): {}", address.socket, address.from, why),
           "start the engine, or set DOCKER_HOST to the socket of one that runs", cause};
@@ -91,14 +92,17 @@ Error transfer_error(const Address& address, const std::string& call, CURLcode c
               "see whether the machine is up and a firewall lets that port in"};
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_CERTPROBLEM:
-      return {Errc::engine_unavailable, fmt::format("{}: our own certificates cannot be used: {}", where, why),
+      return {Errc::engine_unavailable,
+              fmt::format("{}: our own certificates cannot be used: {}", where, why),
               "see ca.pem, cert.pem and key.pem: the files of DOCKER_CERT_PATH or of the context"};
     case CURLE_PEER_FAILED_VERIFICATION:
       // Both of libcurl's TLS libraries have it in these words.
       if (says("target host name"))
-        return {Errc::engine_unavailable, fmt::format("{} has a certificate for another name: {}", where, why),
+        return {Errc::engine_unavailable,
+                fmt::format("{} has a certificate for another name: {}", where, why),
                 "name the engine as its certificate does: openssl x509 -noout -ext subjectAltName"};
-      return {Errc::engine_unavailable, fmt::format("{} has a certificate that is not trusted: {}", where, why),
+      return {Errc::engine_unavailable,
+              fmt::format("{} has a certificate that is not trusted: {}", where, why),
               "give the authority that signed it as ca.pem, in DOCKER_CERT_PATH or in the context"};
     default:
       break;
@@ -127,10 +131,11 @@ void check_speaks_plainly(const Address& address, const Response& answer) {
   if (!address.tcp || address.tcp->tls || answer.status != 400 ||
       answer.body.find("HTTP request to an HTTPS server") == std::string::npos)
     return;
-  throw Error(Errc::engine_unavailable,
-              fmt::format("the container engine at {} ({}) wants TLS, and was spoken to in plain HTTP",
-                          address.socket, address.from),
-              "set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder with ca.pem, cert.pem and key.pem");
+  throw Error(
+      Errc::engine_unavailable,
+      fmt::format("the container engine at {} ({}) wants TLS, and was spoken to in plain HTTP",
+                  address.socket, address.from),
+      "set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder with ca.pem, cert.pem and key.pem");
 }
 
 bool is_success(long status) { return (status >= 200 && status < 300) || status == 304; }

@@ -14,8 +14,8 @@
 namespace hostnet::exposer {
 namespace {
 
-// What is needed to edit it from outside; nullopt where that is not for us to do. What an engine on the network
-// says of pids and paths is of its own machine, and not to be acted upon as root on this one.
+// What is needed to edit it from outside; nullopt where that is not for us to do. What an engine on the
+// network says of pids and paths is of its own machine, and not to be acted upon as root on this one.
 std::optional<engine::AliasRecord> from_outside(const engine::Address& engine,
                                                 const engine::Container& container) {
   if (::geteuid() != 0 || engine.tcp) return std::nullopt;
@@ -45,7 +45,8 @@ void remove_container_alias(engine::Client& client, const std::string& container
   try {
     const auto found = client.container(container, deadline);
     if (!found.running) return;
-    if (const auto record = from_outside(client.address(), found)) return engine::remove_alias(*record, lease);
+    if (const auto record = from_outside(client.address(), found))
+      return engine::remove_alias(*record, lease);
     engine::Containers containers(client);
     engine::remove_alias_inside(containers, container, lease, deadline);
   } catch (const Error& error) {

@@ -158,12 +158,13 @@ Resolved Resolver::bridge(const std::string& name, bool force) {
 void Resolver::refuse_remote(const std::string& whose) {
   const auto& address = client().address();
   if (!address.tcp) return;
-  throw Error(Errc::no_path,
-              fmt::format("{} is of the engine at {}, which is not known to be on this machine: its bridges may "
-                          "be elsewhere",
-                          whose, address.socket),
-              "take the ssh path: --via ssh; or give the socket of an engine of this machine: --engine "
-              "unix:///run/docker.sock");
+  throw Error(
+      Errc::no_path,
+      fmt::format("{} is of the engine at {}, which is not known to be on this machine: its bridges may "
+                  "be elsewhere",
+                  whose, address.socket),
+      "take the ssh path: --via ssh; or give the socket of an engine of this machine: --engine "
+      "unix:///run/docker.sock");
 }
 
 // A rootless engine has its bridges in a namespace of its own, under names that may be taken here by those of

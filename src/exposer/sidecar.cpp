@@ -101,9 +101,10 @@ Ipv4 Sidecar::published_at(const engine::Client& client) const {
 std::string Sidecar::hint() const {
   if (!published_ || !engine_.tcp) return {};
   if (engine_.tcp->is_loopback())
-    return fmt::format("if {} is the end of a tunnel to another machine, its sidecars cannot be reached: name "
-                       "that machine itself, tcp:// with TLS",
-                       engine_.socket);
+    return fmt::format(
+        "if {} is the end of a tunnel to another machine, its sidecars cannot be reached: name "
+        "that machine itself, tcp:// with TLS",
+        engine_.socket);
   return fmt::format("let the firewall of {} admit this machine to the ports that the engine publishes",
                      engine_.tcp->host);
 }

@@ -16,8 +16,9 @@ namespace hostnet::exposer {
 
 /// Where a sidecar is reached.
 struct SidecarPlace {
-  Ipv4 address;   ///< On its network: what the alias resolves to.
-  Endpoint sshd;  ///< What we dial: that address, or the published port on 127.0.0.1 or on the engine's machine.
+  Ipv4 address;  ///< On its network: what the alias resolves to.
+  Endpoint
+      sshd;  ///< What we dial: that address, or the published port on 127.0.0.1 or on the engine's machine.
 };
 
 /// The time since `start`, for those who tune.

@@ -53,11 +53,11 @@ struct SidecarRequest {
   std::string image;
   std::string network_id;     ///< The network that it is created on.
   bool alias_by_dns = false;  ///< It answers to kAlias there; user-defined networks only.
-  /// The address of the engine's host on which its port 22 is published, where its own cannot be dialled; empty:
-  /// none.
+  /// The address of the engine's host on which its port 22 is published, where its own cannot be dialled;
+  /// empty: none.
   std::string publish_on;
-  std::string session_id;     ///< As the other testcontainers libraries label what belongs together.
-  std::string owner;          ///< owner_label().
+  std::string session_id;  ///< As the other testcontainers libraries label what belongs together.
+  std::string owner;       ///< owner_label().
 };
 
 /// The container. Pure.

@@ -26,8 +26,8 @@ struct SshTarget {
 void check_port_for_ssh(const HostPort& port);
 
 /// On which address of the engine's host the sidecar's port is published: none (empty) where the sidecar is
-/// dialled directly, 127.0.0.1 for an engine that is spoken to on this machine, every address (0.0.0.0) for one
-/// on another: which of its addresses leads here, only that machine's routes know.
+/// dialled directly, 127.0.0.1 for an engine that is spoken to on this machine, every address (0.0.0.0) for
+/// one on another: which of its addresses leads here, only that machine's routes know.
 std::string publish_on(const SshTarget& target, const engine::Address& engine);
 
 /// @throws Error: no_path for what is no container and no network of an engine, invalid_argument (a network

@@ -82,8 +82,9 @@ Check judge_engine(const EngineFacts& facts) {
                                 facts.address->socket, facts.address->from);
   if (facts.address->tcp)
     return {"engine", Status::warn,
-            fmt::format("{}, {}, is not known to be on this machine, so only the ssh path leads to its containers",
-                        what, secured(*facts.address->tcp)),
+            fmt::format(
+                "{}, {}, is not known to be on this machine, so only the ssh path leads to its containers",
+                what, secured(*facts.address->tcp)),
             "for the native path, use an engine of this machine: --engine unix:///run/docker.sock"};
   if (!facts.rootless) return {.name = "engine", .finding = what};
   return {"engine", Status::warn,

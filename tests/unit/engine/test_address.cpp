@@ -67,11 +67,32 @@ TEST_CASE("engines elsewhere are unavailable, malformed addresses invalid") {
     CAPTURE(remote);
     CHECK(refusal(remote) == Errc::engine_unavailable);
   }
-  for (const char* garbage :
-       {"unix://", "unix:///", "unix://relative.sock", "unix:/run/docker.sock", "docker.sock",
-        "npipe:////./pipe/docker_engine", "fd://", "tcp://", "tcp://:2375", "tcp://h:0", "tcp://h:65536",
-        "tcp://h:x", "tcp://h:", "tcp://h/v1", "tcp://me@h:1", "tcp://[::1", "tcp://[h]:1", "tcp://h:1?", "tcp://h:1?tls=yes",
-        "tcp://h:1?tls=verified&ca=relative", "tcp://h:1?tls=verified&cert=%2Fc", "tcp://h:1?tls=none&ca=%2Fc", "://", " ", "unix:///run/dir/", "\x1b[31m"}) {
+  for (const char* garbage : {"unix://",
+                              "unix:///",
+                              "unix://relative.sock",
+                              "unix:/run/docker.sock",
+                              "docker.sock",
+                              "npipe:////./pipe/docker_engine",
+                              "fd://",
+                              "tcp://",
+                              "tcp://:2375",
+                              "tcp://h:0",
+                              "tcp://h:65536",
+                              "tcp://h:x",
+                              "tcp://h:",
+                              "tcp://h/v1",
+                              "tcp://me@h:1",
+                              "tcp://[::1",
+                              "tcp://[h]:1",
+                              "tcp://h:1?",
+                              "tcp://h:1?tls=yes",
+                              "tcp://h:1?tls=verified&ca=relative",
+                              "tcp://h:1?tls=verified&cert=%2Fc",
+                              "tcp://h:1?tls=none&ca=%2Fc",
+                              "://",
+                              " ",
+                              "unix:///run/dir/",
+                              "\x1b[31m"}) {
     CAPTURE(garbage);
     CHECK(refusal(garbage) == Errc::invalid_argument);
   }
@@ -106,7 +127,8 @@ TEST_CASE("engines on the network, in plain and by TLS, and what stands for them
   CHECK(std::string(failure().what()).find("cert.pem without key.pem") != std::string::npos);
   write_text(pem / "key.pem", "");
   const auto secured = Address::find("tcp://h");
-  CHECK(secured.tcp->tls == engine::Tls{.ca = pem / "ca.pem", .cert = pem / "cert.pem", .key = pem / "key.pem"});
+  CHECK(secured.tcp->tls ==
+        engine::Tls{.ca = pem / "ca.pem", .cert = pem / "cert.pem", .key = pem / "key.pem"});
   CHECK(secured.socket == "tcp://h:2376");
   CHECK(secured.tcp->url() == "https://h:2376");
 

@@ -18,7 +18,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+bool contains(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
 
 // A folder of docker's, and an environment that names nothing else.
 class Folder {
@@ -33,8 +35,8 @@ class Folder {
   /// `digest` names the folder, as the SHA-256 of the name does for docker.
   void context(const std::string& digest, std::string_view name, std::string_view endpoint) const {
     write(fs::path("contexts/meta") / digest / "meta.json",
-          std::string(R"({"Name":")") + std::string(name) + R"(","Metadata":{"Description":"x"},"Endpoints":{"docker":)" +
-              std::string(endpoint) + "}}");
+          std::string(R"({"Name":")") + std::string(name) +
+              R"(","Metadata":{"Description":"x"},"Endpoints":{"docker":)" + std::string(endpoint) + "}}");
   }
 
  private:
