@@ -215,6 +215,16 @@ TEST_CASE("engine: there, rootless, absent; and absent where the target needs on
   CHECK(judge_engine(rootless).status == Status::warn);
   CHECK(says(judge_engine(rootless), "rootless"));
   check_form(judge_engine(rootless));
+  for (const auto& [address, words] : {std::pair{"tcp://h:1?tls=none", "plain HTTP"},
+                                       std::pair{"tcp://127.0.0.1:1?tls=verified", "by TLS, is not known"},
+                                       std::pair{"tcp://h:1?tls=unverified", "nobody checks"}}) {
+    auto far = docker();
+    far.address = seen(engine::Address::recorded(address, "context far"));
+    CHECK(judge_engine(far).status == Status::warn);
+    CHECK(says(judge_engine(far), words));
+    CHECK(says(judge_engine(far), "(context far)"));
+    check_form(judge_engine(far));
+  }
 
   EngineFacts absent{
       .address = {std::nullopt, Error(Errc::engine_unavailable, "no engine found", "start it")}};
