@@ -229,10 +229,17 @@ class Sum {
   void apply_to(Holdings& holdings) {
     if (bridges_) holdings.bridges = std::move(*bridges_);
     holdings.leases.erase_if([&](const Lease& lease) { return gone_.contains(lease.id); });
-    holdings.leases.change_if([&](const Lease& lease) { return leases_.contains(lease.id); },
-                              [&](Lease& lease) { lease = std::move(leases_.extract(lease.id).mapped()); });
+    const auto take = [&](const std::string& id, const auto& put) {
+      const auto found = leases_.find(id);
+      if (found == leases_.end()) return;
+      put(std::move(found->second));
+      leases_.erase(found);
+    };
+    holdings.leases.change_if(
+        [&](const Lease& lease) { return leases_.contains(lease.id); },
+        [&](Lease& lease) { take(lease.id, [&](Lease&& changed) { lease = std::move(changed); }); });
     for (const auto& id : order_)
-      if (auto lease = leases_.extract(id)) holdings.leases.push_back(std::move(lease.mapped()));
+      take(id, [&](Lease&& fresh) { holdings.leases.push_back(std::move(fresh)); });
     check_bridges(holdings);
   }
 
