@@ -5,7 +5,11 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdio>
+#include <memory>
 #include <mutex>
+#include <optional>
+#include <thread>
 
 using namespace hostnet;
 using namespace std::chrono_literals;
@@ -237,4 +241,32 @@ TEST_CASE("a bridge that goes amid a change takes its own leases along, and fail
   CHECK(ended.front().reason == "bridge br1 is gone");
   ledger.remove(journal, held, {lease}, soon());
   CHECK_FALSE(Testbed::has_ours());
+}
+
+TEST_CASE("rules that are flushed while they are set up come back within a second as well") {
+  Testbed bed;
+  const Service web(loopback(8088), "web");
+  for (int turn = 0; turn < 30; ++turn) {
+    CAPTURE(turn);
+    std::optional<Exposure> exposure;
+    {
+      // Its program is loaded, and waits for its input to end: so it strikes at once.
+      std::unique_ptr<FILE, int (*)(FILE*)> input(
+          ::popen(on_nftables() ? "nft -f -" : "iptables-legacy-restore -w", "w"), ::pclose);
+      std::fputs(on_nftables() ? "flush ruleset\n" : "*raw\nCOMMIT\n", input.get());
+      std::this_thread::sleep_for(10ms);
+      const std::jthread stranger([&] {
+        std::this_thread::sleep_for(turn * (on_nftables() ? 300us : 80us));
+        input.reset();
+      });
+      exposure = bed.exposer()->expose(Target::bridge("br0"), {HostPort::same(8088)});
+    }
+    CHECK(eventually(
+        [&] {
+          return bed.unguarded().empty() && dial(bed.container, {bed.gateway, 8088}) == "web";
+        },
+        1s));
+    exposure->release();
+  }
+  CHECK(bed.changes() == "");
 }
