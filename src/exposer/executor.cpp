@@ -103,17 +103,17 @@ bool Executor::apply(const CutFlows& step, Deadline deadline) {
 }
 
 bool Executor::apply(const SetRouteLocalnet& step, Deadline) {
-  if (step.on) {
-    const auto link = rtnl_.link(step.ifindex);
-    if (!link) throw Error(Errc::not_found, fmt::format("bridge {} is gone", step.bridge));
-    if (link->route_localnet) return false;
-  }
   try {
-    rtnl_.set_route_localnet(step.ifindex, step.on);
-  } catch (const Error& error) {
+    if (step.on) {
+      const auto link = rtnl_.link(step.ifindex);
+      if (!link) throw Error(Errc::not_found, fmt::format("bridge {} is gone", step.bridge));
+      if (link->route_localnet) return false;
+    }
     // It may go at any moment, and then its setting has gone with it. So there is no look before switching
     // off.
-    if (!step.on && error.code() == Errc::not_found) return false;
+    rtnl_.set_route_localnet(step.ifindex, step.on);
+  } catch (const Error& error) {
+    if (step.held && error.code() == Errc::not_found) return false;
     throw;
   }
   return true;

@@ -55,6 +55,8 @@ std::vector<Exposure> Holder::hold(std::vector<state::Lease> leases,
     lease.created = std::time(nullptr);
   }
   try {
+    // Before there is anything to watch: what somebody flushes amid the set-up is to be noticed, too.
+    if (!monitors_) subscribe();
     ledger_.add(journal, held, leases, bridges, deadline);
   } catch (const Error&) {
     drop_owner_if_idle(journal, held);

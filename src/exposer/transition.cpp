@@ -178,10 +178,11 @@ std::vector<Step> transition(const Holdings& before, const Holdings& after) {
     steps.push_back(CutFlows{std::move(closed), doors_after});
 
   for (const auto& bridge : after.bridges)
-    steps.push_back(SetRouteLocalnet{bridge.ifindex, bridge.name, true});
+    steps.push_back(
+        SetRouteLocalnet{bridge.ifindex, bridge.name, true, before.bridge(bridge.ifindex) != nullptr});
   for (const auto& bridge : before.bridges)
     if (after.bridge(bridge.ifindex) == nullptr && !bridge.prior_route_localnet)
-      steps.push_back(SetRouteLocalnet{bridge.ifindex, bridge.name, false});
+      steps.push_back(SetRouteLocalnet{bridge.ifindex, bridge.name, false, true});
 
   if (shrinks)
     for (const auto table : {Table::filter, Table::mangle, Table::raw})
@@ -212,7 +213,7 @@ std::optional<std::vector<Step>> small_transition(const Holdings& before, const 
   if (auto closed = closed_doors(doors_before, doors_after); !closed.empty())
     steps.push_back(CutFlows{std::move(closed), doors_after});
   for (const auto& bridge : after.bridges)
-    steps.push_back(SetRouteLocalnet{bridge.ifindex, bridge.name, true});
+    steps.push_back(SetRouteLocalnet{bridge.ifindex, bridge.name, true, true});
   return steps;
 }
 

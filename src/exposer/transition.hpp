@@ -41,6 +41,9 @@ struct SetRouteLocalnet {
   int ifindex = 0;
   std::string bridge;
   bool on = false;
+  /// It was held before. Bridges go at any moment: this one's leases then end at the next look, and nobody
+  /// else's set-up or tear-down fails for it.
+  bool held = false;
 };
 
 using Step = std::variant<ApplyTable, ChangeDoors, CutFlows, SetRouteLocalnet>;

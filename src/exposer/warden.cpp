@@ -157,21 +157,13 @@ void Holder::check() {
   const auto journal = ledger_.lock(deadline);
   state::Holdings held;
   const auto mine = active();
-  for (int left = 3;; --left) {
-    for (auto& ended : ledger_.reap(journal, held, deadline))
-      if (mine.contains(ended.lease)) end(std::move(ended));
-    const auto stopped = of_stopped_containers(held, mine);
-    ledger_.remove(journal, held, stopped, deadline);
-    for (const auto& lease : stopped) end({lease, Cause::container_stopped, "its container has stopped"});
-    try {
-      if (ledger_.repair(held, deadline))
-        log::warn("the rules or settings of a lease had been changed; they are put back");
-      break;
-    } catch (const Error& error) {
-      // A bridge has gone since reap() looked: another look ends its leases, and those of other bridges stay.
-      if (error.code() != Errc::not_found || left == 0) throw;
-    }
-  }
+  for (auto& ended : ledger_.reap(journal, held, deadline))
+    if (mine.contains(ended.lease)) end(std::move(ended));
+  const auto stopped = of_stopped_containers(held, mine);
+  ledger_.remove(journal, held, stopped, deadline);
+  for (const auto& lease : stopped) end({lease, Cause::container_stopped, "its container has stopped"});
+  if (ledger_.repair(held, deadline))
+    log::warn("the rules or settings of a lease had been changed; they are put back");
   drop_owner_if_idle(journal, held);
 }
 

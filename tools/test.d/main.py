@@ -35,20 +35,21 @@ def tsan(report):
         programs.run(TSAN, "e2e", report, only=("test_container_many.py",))
 
 
-# In the order in which they run. The first seven are about the release build.
+# In the order in which they run. The first eight are about the release build.
 STAGES = {
     "unit": lambda report: programs.run(RELEASE, "unit", report),
     "netns": lambda report: programs.run(RELEASE, "netns", report),
     "dbus": lambda report: programs.run(RELEASE, "dbus", report),
     "e2e": lambda report: programs.run(RELEASE, "e2e", report),
     "install": lambda report: programs.run(RELEASE, "install", report),
+    "soak": lambda report: programs.run(RELEASE, "soak", report),
     "demo": programs.run_demo,
     "format": programs.check_format,
     "asan": asan,
     "tsan": tsan,
     "fuzz": fuzz.run,
 }
-OF_RELEASE = {"unit", "netns", "dbus", "e2e", "install"}
+OF_RELEASE = {"unit", "netns", "dbus", "e2e", "install", "soak"}
 BUILDS = {"asan": ASAN, "tsan": TSAN, "fuzz": fuzz.FUZZ}
 
 

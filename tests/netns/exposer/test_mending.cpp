@@ -1,10 +1,15 @@
 // What others do to a lease that stands: flushed rules come back, a bridge that goes takes its lease with it.
 #include "support/service.hpp"
 #include "support/testbed.hpp"
+#include "unwatched_lease.hpp"
 
 #include <doctest/doctest.h>
 
+#include <cstdio>
+#include <memory>
 #include <mutex>
+#include <optional>
+#include <thread>
 
 using namespace hostnet;
 using namespace std::chrono_literals;
@@ -195,5 +200,73 @@ TEST_CASE("a renamed bridge is cleaned up by the name it has, also when nobody w
     CHECK_FALSE(Testbed::has_ours());
   }
   exec("ip link set brx down; ip link set brx name br0; ip link set br0 up");
+  CHECK(bed.changes() == "");
+}
+
+TEST_CASE("a bridge that goes amid a change takes its own leases along, and fails nobody else's") {
+  Testbed bed;
+  const std::vector<ExposeRequest> theirs{{.target = Target::bridge("br1"), .ports = {HostPort::same(5432)}}};
+  const std::vector<ExposeRequest> ours{Testbed::on_br0({HostPort::same(8088)})};
+  exposer::Ledger ledger(bed.runtime_dir());
+  state::Holdings held;
+  auto journal = ledger.lock(soon());
+  ledger.reap(journal, held, soon());
+  const auto other = make_ready(ledger, theirs);
+  ledger.add(journal, held, other.prepared.leases, other.prepared.bridges, soon());
+  const auto ready = make_ready(ledger, ours);
+  bool gone = false;
+  const auto delete_br1 = [&gone](const exposer::Step& step) {
+    if (gone || !std::holds_alternative<exposer::SetRouteLocalnet>(step)) return;
+    exec("ip link delete br1; ip link add br1 type bridge");
+    gone = true;
+  };
+  const auto& lease = ready.prepared.leases.front().id;
+
+  SUBCASE("a set-up") {
+    ledger.executor().set_hook(delete_br1);
+    CHECK_NOTHROW(ledger.add(journal, held, ready.prepared.leases, ready.prepared.bridges, soon()));
+    CHECK(route_localnet("br0"));
+  }
+  SUBCASE("a tear-down") {
+    ledger.add(journal, held, ready.prepared.leases, ready.prepared.bridges, soon());
+    ledger.executor().set_hook(delete_br1);
+    CHECK_NOTHROW(ledger.remove(journal, held, {lease}, soon()));
+    CHECK_FALSE(route_localnet("br0"));
+  }
+  CHECK(gone);
+  CHECK(bed.unguarded() == "");
+  const auto ended = ledger.reap(journal, held, soon());
+  REQUIRE(ended.size() == 1);
+  CHECK(ended.front().lease == other.prepared.leases.front().id);
+  CHECK(ended.front().reason == "bridge br1 is gone");
+  ledger.remove(journal, held, {lease}, soon());
+  CHECK_FALSE(Testbed::has_ours());
+}
+
+TEST_CASE("rules that are flushed while they are set up come back within a second as well") {
+  Testbed bed;
+  const Service web(loopback(8088), "web");
+  for (int turn = 0; turn < 30; ++turn) {
+    CAPTURE(turn);
+    std::optional<Exposure> exposure;
+    {
+      // Its program is loaded, and waits for its input to end: so it strikes at once.
+      std::unique_ptr<FILE, int (*)(FILE*)> input(
+          ::popen(on_nftables() ? "nft -f -" : "iptables-legacy-restore -w", "w"), ::pclose);
+      std::fputs(on_nftables() ? "flush ruleset\n" : "*raw\nCOMMIT\n", input.get());
+      std::this_thread::sleep_for(10ms);
+      const std::jthread stranger([&] {
+        std::this_thread::sleep_for(turn * (on_nftables() ? 300us : 80us));
+        input.reset();
+      });
+      exposure = bed.exposer()->expose(Target::bridge("br0"), {HostPort::same(8088)});
+    }
+    CHECK(eventually(
+        [&] {
+          return bed.unguarded().empty() && dial(bed.container, {bed.gateway, 8088}) == "web";
+        },
+        1s));
+    exposure->release();
+  }
   CHECK(bed.changes() == "");
 }
