@@ -9,9 +9,17 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
+#include <thread>
 #include <utility>
 
 namespace hostnet::exposer {
+namespace {
+
+constexpr std::chrono::milliseconds kUnderWay{2};  // for a packet from PREROUTING to INPUT, amply
+constexpr int kLooks = 3;
+
+}  // namespace
 
 bool Executor::lead(const state::Holdings& before, const state::Holdings& after, Deadline deadline) {
   if (const auto changed = lead_shortly(before, after, deadline)) return *changed;
@@ -87,11 +95,12 @@ bool Executor::apply(const ChangeDoors& step, Deadline) { return backend_->chang
 
 bool Executor::apply(const CutFlows& step, Deadline deadline) {
   // A packet that passed the nat table just before its door was closed gets its conntrack entry confirmed
-  // only after INPUT; a second look finds what the first was too early for.
+  // only after INPUT. Hence the pause, which is shorter than another walk of the whole table would take.
   bool changed = false;
-  for (int look = 0; look < 3 && !deadline.expired(); ++look) {
+  for (int look = 0; look < kLooks && !deadline.expired(); ++look) {
+    std::this_thread::sleep_for(kUnderWay);
     const auto flows = flows_to_cut(netlink::conntrack_flows(), step);
-    if (flows.empty() && look > 0) break;
+    if (flows.empty()) break;
     for (const auto& flow : flows) {
       // The socket first: its RST must still be translated back to the gateway's address on its way out.
       if (flow.protocol == Protocol::tcp) netlink::destroy_tcp(flow.reply_source, flow.source);

@@ -285,8 +285,10 @@ std::string to_json_change(const Holdings& from, const Holdings& to) {
   auto leases = Json::array();
   auto next = to.leases.begin();
   for (const auto& lease : from.leases) {
-    if (next != to.leases.end() && next->id == lease.id) {
-      if (&*next != &lease && !(*next == lease)) leases.push_back(json_of(*next));
+    if (next != to.leases.end() && &*next == &lease) {
+      ++next;
+    } else if (next != to.leases.end() && next->id == lease.id) {
+      if (!(*next == lease)) leases.push_back(json_of(*next));
       ++next;
     } else {
       gone.push_back(lease.id);
