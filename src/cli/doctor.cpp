@@ -43,18 +43,6 @@ std::optional<Target> target_of(const Options& options) {
   return targets.empty() ? std::nullopt : std::optional(targets.front());
 }
 
-std::string mark(Status status) {
-  switch (status) {
-    case Status::ok:
-      return paint(Tone::good, "✓");
-    case Status::warn:
-      return paint(Tone::doubtful, "!");
-    case Status::fail:
-      return paint(Tone::bad, "✗");
-  }
-  return {};
-}
-
 void print_text(const std::vector<Check>& checks) {
   for (const auto& check : checks) {
     print(fmt::format("{} {}: {}", mark(check.status), check.name, one_line(check.finding)));

@@ -224,18 +224,6 @@ void correct(std::vector<Check>& steps, const WalkFacts& facts) {
   }
 }
 
-std::string mark(Status status) {
-  switch (status) {
-    case Status::ok:
-      return paint(Tone::good, "✓");
-    case Status::warn:
-      return paint(Tone::doubtful, "!");
-    case Status::fail:
-      return paint(Tone::bad, "✗");
-  }
-  return {};
-}
-
 }  // namespace
 
 std::string alias_address(const WalkFacts& facts) {
