@@ -58,6 +58,7 @@ std::vector<Exposure> Holder::hold(std::vector<state::Lease> leases,
     // Before there is anything to watch: what somebody flushes amid the set-up is to be noticed, too.
     if (!monitors_) subscribe();
     ledger_.add(journal, held, leases, bridges, deadline);
+    want_check();
   } catch (const Error&) {
     drop_owner_if_idle(journal, held);
     throw;

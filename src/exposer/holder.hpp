@@ -97,6 +97,7 @@ class Holder : public std::enable_shared_from_this<Holder> {
   void drop_owner_if_idle(const state::Journal& journal, const state::Holdings& held);
   void start_watching();
   void subscribe();
+  void want_check();
   void watch();
   bool a_setting_is_lost(netlink::Rtnl& rtnl) const;
   void check();

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <ctime>
@@ -62,6 +63,7 @@ struct Holder::Monitors {
   Fd journal;
   std::uint64_t last_look = 0;
   bool check_is_due = false;
+  std::atomic<bool> check_is_wanted = false;  // by another thread
 };
 
 // Everything is subscribed to in the caller's thread, before hold() returns: nothing that happens after is
@@ -121,9 +123,17 @@ void Holder::subscribe() {
   loop_.every(kLookPeriod, [this, &monitors, check_soon] {
     release_expired();
     deliver_notices();
-    if (monitors.tables.look() != monitors.last_look || a_setting_is_lost(monitors.rtnl)) check_soon();
+    if (monitors.check_is_wanted.exchange(false) || monitors.tables.look() != monitors.last_look ||
+        a_setting_is_lost(monitors.rtnl))
+      check_soon();
   });
   loop_.every(kCheckPeriod, [this] { check_or_fail_closed(); });
+}
+
+// What has just been set up is not in the last look at the legacy tables: whoever takes it away before the
+// next one leaves them as large as they were then.
+void Holder::want_check() {
+  if (monitors_) monitors_->check_is_wanted = true;
 }
 
 void Holder::watch() {

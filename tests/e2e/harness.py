@@ -23,6 +23,8 @@ IMAGE = "alpine:3.19"
 RUNTIME_DIR = Path(os.environ["TC_HOSTNET_RUNTIME_DIR"])
 # Netavark 1.4 leaves empty chains behind, some with the first container, some when two leave a network at once.
 LEFT_BY_NETAVARK = "NETAVARK"
+# And now and then, when a network's last containers go, what keeps networks apart: with the bridge gone it means nothing.
+KEPT_BY_NETAVARK = "NETAVARK_ISOLATION"
 TABLES = ("raw", "mangle", "nat", "filter")
 
 
@@ -199,6 +201,8 @@ def rules_of(command):
     chains, which means nothing."""
     tables = {}
     for line in output(command, timeout=30).splitlines():
+        if KEPT_BY_NETAVARK in line:
+            continue
         if line.startswith("*"):
             chains = tables[line[1:]] = {}
         elif line.startswith(":"):
@@ -215,11 +219,12 @@ def rules_of(command):
 def nft_ruleset():
     """The chains, sets and tables of `nft list ruleset`, in an order of their own."""
     listed = re.sub(r"counter packets \d+ bytes \d+", "counter", output("nft", "list", "ruleset"))
+    listed = re.sub(rf"\t+.*jump {KEPT_BY_NETAVARK}_1\n", "", listed)
     blocks, table = [], ""
     for block in re.split(r"\n+(?=\t\w|table )|\n}", listed):
         table = block.split(" {")[0] if block.startswith("table ") else table
         blocks.append((table, block.rstrip("\n}\t ")))
-    left = re.compile(rf"\tchain {LEFT_BY_NETAVARK}[\w-]+ {{$")
+    left = re.compile(rf"\tchain ({LEFT_BY_NETAVARK}[\w-]+ {{$|{KEPT_BY_NETAVARK})")
     return sorted(block for block in blocks if block[1] and not left.match(block[1]))
 
 
@@ -228,11 +233,16 @@ def route_localnet():
     return {path.parent.name: path.read_text().strip() for path in settings}
 
 
+def state_folder():
+    """All that is in it, also while some of it goes."""
+    return sorted(os.path.join(folder, name) for folder, folders, files in os.walk(RUNTIME_DIR) for name in folders + files)
+
+
 def snapshot(engine=None):
     """Everything on this host that the command may change, and what it must not."""
     seen = {"iptables-legacy": rules_of("iptables-legacy-save"), "iptables-nft": rules_of("iptables-nft-save"),
             "nft": nft_ruleset(), "route_localnet": route_localnet(), "hosts": Path("/etc/hosts").read_text(),
-            "state": sorted(str(path) for path in RUNTIME_DIR.rglob("*"))}
+            "state": state_folder()}
     return seen | (engine.inventory() if engine else {})
 
 

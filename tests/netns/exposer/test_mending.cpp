@@ -4,6 +4,7 @@
 #include "unwatched_lease.hpp"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <cstdio>
 #include <memory>
@@ -97,6 +98,21 @@ TEST_CASE("rules and settings that somebody takes away come back within a second
     exposure.release();
     CHECK(bed.changes() == "");
   }
+}
+
+TEST_CASE("what is taken away right after a set-up comes back within a second, too") {
+  Testbed bed;
+  const Service web(loopback(8088), "web");
+  const auto saved = bed.runtime_dir() + ".saved";
+  exec("iptables-legacy-save >" + saved);
+  auto exposure = bed.exposer()->expose(Target::bridge("br0"), {HostPort::same(8088)});
+  // The legacy tables are as large then as they were when the thread began to look.
+  exec(on_nftables() ? "nft delete table ip tc_hostnet"
+                     : fmt::format("iptables-legacy-restore <{0}; rm {0}", saved));
+  CHECK(eventually([&] { return dial(bed.container, {bed.gateway, 8088}) == "web"; }, 1s));
+  exposure.release();
+  exec("rm -f " + saved);
+  CHECK(bed.changes() == "");
 }
 
 TEST_CASE("route_localnet that somebody switches off comes back within a second") {
