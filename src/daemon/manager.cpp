@@ -24,6 +24,7 @@ namespace {
 using state::Lifetime;
 
 constexpr std::chrono::seconds kHoldDeadline{10};
+constexpr std::chrono::milliseconds kTrafficAge{50};  // for which counters that were read are good
 
 std::vector<std::string> texts_of(const std::vector<HostPort>& ports) {
   std::vector<std::string> texts;
@@ -268,14 +269,23 @@ void Manager::hold(Waiting& waiting) {
   waiting.result.returnResults(leases_.at(id)->path(), sdbus::UnixFd(keepalive.fd.get()));
 }
 
+// Whoever asks for all objects asks for the counters of each, and the kernel gives them all at once.
+const std::vector<firewall::DoorTraffic>& Manager::traffic() {
+  if (const auto now = std::chrono::steady_clock::now(); !traffic_ || now - traffic_time_ > kTrafficAge) {
+    traffic_ = firewall::read_traffic();
+    traffic_time_ = std::chrono::steady_clock::now();
+  }
+  return *traffic_;
+}
+
 void Manager::add(Tenure tenure) {
   auto id = tenure.lease.id;
   LeaseObject::Callbacks callbacks;
   callbacks.release = [this](const LeaseObject& lease, const sdbus::Message& message, ReleaseCall&& call) {
     release_asked(lease, message, std::move(call));
   };
-  callbacks.counters = [](const LeaseObject& lease) {
-    return exposer::traffic_of(lease.tenure().lease, lease.tenure().interface);
+  callbacks.counters = [this](const LeaseObject& lease) {
+    return exposer::traffic_of(lease.tenure().lease, lease.tenure().interface, traffic());
   };
   leases_.emplace(std::move(id),
                   std::make_unique<LeaseObject>(connection_, std::move(tenure), std::move(callbacks)));

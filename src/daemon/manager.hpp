@@ -11,12 +11,15 @@
 #include "daemon/lease_object.hpp"
 #include "daemon/network.hpp"
 #include "exposer/holder.hpp"
+#include "firewall/traffic.hpp"
 
 #include <sdbus-c++/sdbus-c++.h>
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -62,6 +65,7 @@ class Manager final : public sdbus::AdaptorInterfaces<io::github::tchostnet::Hos
   void drop(std::uint64_t number);
   void hold(Waiting& waiting);
   void add(Tenure tenure);
+  const std::vector<firewall::DoorTraffic>& traffic();
   void release_asked(const LeaseObject& lease, const sdbus::Message& message, ReleaseCall&& call);
   void remove(const std::string& id, ExposureState state, const std::string& reason);
   std::shared_ptr<void> watch_name(const std::string& name, std::function<void()> gone);
@@ -70,6 +74,8 @@ class Manager final : public sdbus::AdaptorInterfaces<io::github::tchostnet::Hos
   std::shared_ptr<exposer::Holder> holder_;
   Config config_;
   netlink::Rtnl rtnl_;
+  std::optional<std::vector<firewall::DoorTraffic>> traffic_;
+  std::chrono::steady_clock::time_point traffic_time_;  // when it was read
   Bouncer bouncer_;
   Quota quota_;
   std::uint64_t last_number_ = 0;

@@ -146,11 +146,16 @@ void check_way(const state::Lease& lease, const std::string& bridge, bool requir
 }
 
 std::vector<PortTraffic> traffic_of(const state::Lease& lease, const std::string& bridge) {
+  return traffic_of(lease, bridge, firewall::read_traffic());
+}
+
+std::vector<PortTraffic> traffic_of(const state::Lease& lease, const std::string& bridge,
+                                    std::span<const firewall::DoorTraffic> doors) {
   const auto is_among = [](const auto& list, Ipv4 address) {
     return std::ranges::find(list, address) != list.end();
   };
   std::vector<PortTraffic> out(lease.ports.size());
-  for (const auto& [door, packets, bytes] : firewall::read_traffic()) {
+  for (const auto& [door, packets, bytes] : doors) {
     if (door.bridge != bridge || !is_among(lease.gateways, door.gateway)) continue;
     if (door.source ? !is_among(lease.sources, *door.source) : !lease.sources.empty()) continue;
     for (std::size_t i = 0; i < lease.ports.size(); ++i) {

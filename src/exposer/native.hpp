@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/deadline.hpp"
+#include "firewall/traffic.hpp"
 #include "hostnet/exposer.hpp"
 #include "state/holdings.hpp"
 
@@ -35,6 +36,9 @@ struct PortTraffic {
   std::uint64_t packets = 0;
   std::uint64_t bytes = 0;
 };
+/// Of what firewall::read_traffic() has given, or gives now.
+std::vector<PortTraffic> traffic_of(const state::Lease& lease, const std::string& bridge,
+                                    std::span<const firewall::DoorTraffic> doors);
 std::vector<PortTraffic> traffic_of(const state::Lease& lease, const std::string& bridge);
 
 /// Makes the native exposer, for the network namespace of the calling thread. @throws nothing that probe()
