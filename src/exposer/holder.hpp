@@ -102,6 +102,7 @@ class Holder : public std::enable_shared_from_this<Holder> {
   bool a_setting_is_lost(netlink::Rtnl& rtnl) const;
   void check();
   void check_or_fail_closed();
+  std::set<std::string> end_revoked(const state::Holdings& held);
   void notice_foreign_release();
   void release_expired();
   void release_closed();

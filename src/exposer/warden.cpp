@@ -190,8 +190,9 @@ void Holder::check_or_fail_closed() {
       const auto deadline = Deadline::after(kRepairDeadline);
       const auto journal = ledger_.lock(deadline);
       auto held = ledger_.load(journal);
-      ledger_.remove(journal, held, mine, deadline);
-      for (const auto& lease : mine) end({lease, Cause::not_kept, reason});
+      const auto left = end_revoked(held);  // the lock may have been busy with their release
+      ledger_.remove(journal, held, left, deadline);
+      for (const auto& lease : left) end({lease, Cause::not_kept, reason});
       drop_owner_if_idle(journal, held);
     } catch (const Error& error) {
       // They stay active here, so that the next look tries again.
@@ -202,16 +203,24 @@ void Holder::check_or_fail_closed() {
   deliver_notices();
 }
 
+// Ends those of ours that are held no more; returns the others.
+std::set<std::string> Holder::end_revoked(const state::Holdings& held) {
+  std::set<std::string> there;
+  for (const auto& lease : held.leases) there.insert(lease.id);
+  auto mine = active();
+  std::erase_if(mine, [&](const auto& lease) {
+    if (there.contains(lease)) return false;
+    end({lease, Cause::revoked, "released by another process"});
+    return true;
+  });
+  return mine;
+}
+
 void Holder::notice_foreign_release() {
   const std::scoped_lock work(work_);
   if (!ledger_.has_news()) return;  // what we have written ourselves
-  const auto mine = active();
-  if (mine.empty()) return;
-  const auto seen = ledger_.peek();
-  std::set<std::string> there;
-  for (const auto& lease : seen.leases) there.insert(lease.id);
-  for (const auto& lease : mine)
-    if (!there.contains(lease)) end({lease, Cause::revoked, "released by another process"});
+  if (!has_active()) return;
+  end_revoked(ledger_.peek());
   if (has_active()) return;
   const auto journal = ledger_.lock(Deadline::after(kRepairDeadline));
   drop_owner_if_idle(journal, ledger_.load(journal));
