@@ -83,7 +83,11 @@ void request(std::string_view bytes) {
   while (!source.empty() && options.size() < 16) {
     const auto choice = source.number<std::uint8_t>();
     auto key = choice % 16 < keys.size() ? keys[choice % 16] : source.text();
-    options[std::move(key)] = variant(source);
+    try {
+      options[std::move(key)] = variant(source);
+    } catch (const sdbus::Error&) {
+      return;  // text that is not UTF-8: no bus would have carried it here
+    }
   }
   try {
     const auto read = daemon::read_request(ifindex, ports, options);
