@@ -11,6 +11,7 @@ LeaseObject::LeaseObject(sdbus::IConnection& connection, Tenure tenure, Callback
       callbacks_(std::move(callbacks)) {
   registerAdaptor();
   getObject().emitInterfacesAddedSignal({dbus::kLeaseInterface});
+  announced_ = true;
 }
 
 LeaseObject::~LeaseObject() {
@@ -41,9 +42,11 @@ std::vector<std::string> LeaseObject::Sources() {
 std::vector<sdbus::Struct<std::string, std::uint16_t, std::uint16_t, std::uint64_t, std::uint64_t>>
 LeaseObject::Counters() {
   std::vector<sdbus::Struct<std::string, std::uint16_t, std::uint16_t, std::uint64_t, std::uint64_t>> out;
-  const auto counted = callbacks_.counters(*this);
   const auto& ports = tenure_.lease.ports;
-  for (std::size_t i = 0; i < ports.size() && i < counted.size(); ++i)
+  // The announcement, which carries every property, does not wait for a reading of all the rules there are.
+  auto counted = announced_ ? callbacks_.counters(*this) : std::vector<exposer::PortTraffic>();
+  counted.resize(ports.size());
+  for (std::size_t i = 0; i < ports.size(); ++i)
     out.emplace_back(to_string(ports[i].protocol), ports[i].container, ports[i].host, counted[i].packets,
                      counted[i].bytes);
   return out;

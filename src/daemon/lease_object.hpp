@@ -75,6 +75,7 @@ class LeaseObject final
   Tenure tenure_;
   Callbacks callbacks_;
   ExposureState state_ = ExposureState::active;
+  bool announced_ = false;
 };
 
 }  // namespace hostnet::daemon

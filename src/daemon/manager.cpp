@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <chrono>
 #include <ctime>
 #include <utility>
 
@@ -24,7 +25,6 @@ namespace {
 using state::Lifetime;
 
 constexpr std::chrono::seconds kHoldDeadline{10};
-constexpr std::chrono::milliseconds kTrafficAge{50};  // for which counters that were read are good
 
 std::vector<std::string> texts_of(const std::vector<HostPort>& ports) {
   std::vector<std::string> texts;
@@ -79,6 +79,7 @@ sdbus::Error refusal(Answer answer, Action action) {
 // One call of Expose() on its way.
 struct Manager::Waiting {
   std::uint64_t number = 0;
+  std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
   ExposeCall result;
   Caller caller;
   Request request;
@@ -263,19 +264,24 @@ void Manager::hold(Waiting& waiting) {
   }
   // What the caller gets where the descriptor has no meaning.
   if (request.lifetime != Lifetime::descriptor) keepalive.fd.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  log::info("lease {}: uid {} (pid {}) exposes {} to {}", id, uid, pid, list_of(texts_of(request.ports)),
-            tenure.interface);
+  const auto said = fmt::format("lease {}: uid {} (pid {}) exposes {} to {}", id, uid, pid,
+                                list_of(texts_of(request.ports)), tenure.interface);
   add(std::move(tenure));
   waiting.result.returnResults(leases_.at(id)->path(), sdbus::UnixFd(keepalive.fd.get()));
+  const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - waiting.since;
+  log::info("{}, {:.1f} ms after it asked", said, took.count());
 }
 
-// Whoever asks for all objects asks for the counters of each, and the kernel gives them all at once.
+// Whoever asks for all objects asks for the counters of each, and the kernel gives them all at once. They are
+// good for the message that is being answered.
 const std::vector<firewall::DoorTraffic>& Manager::traffic() {
-  if (const auto now = std::chrono::steady_clock::now(); !traffic_ || now - traffic_time_ > kTrafficAge) {
-    traffic_ = firewall::read_traffic();
-    traffic_time_ = std::chrono::steady_clock::now();
-  }
+  if (!traffic_) traffic_ = firewall::read_traffic();
   return *traffic_;
+}
+
+void Manager::tidy() {
+  gone_.clear();
+  traffic_.reset();
 }
 
 void Manager::add(Tenure tenure) {

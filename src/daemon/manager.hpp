@@ -15,7 +15,6 @@
 
 #include <sdbus-c++/sdbus-c++.h>
 
-#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -38,8 +37,9 @@ class Manager final : public sdbus::AdaptorInterfaces<io::github::tchostnet::Hos
   void ended(const exposer::Ended& ended);
   /// What has to be looked at from time to time: listeners that leases are bound to.
   void look_around();
-  /// Frees what could not be freed while its own method was running. After each message.
-  void tidy() { gone_.clear(); }
+  /// Frees what could not be freed while its own method was running, and forgets what was read for it. After
+  /// each message.
+  void tidy();
   /// Releases all but the persistent leases, saying that the daemon stops.
   void stop();
   /// Lets the leases stand that live by a descriptor or by nothing, for the next daemon or connection to take
@@ -74,8 +74,7 @@ class Manager final : public sdbus::AdaptorInterfaces<io::github::tchostnet::Hos
   std::shared_ptr<exposer::Holder> holder_;
   Config config_;
   netlink::Rtnl rtnl_;
-  std::optional<std::vector<firewall::DoorTraffic>> traffic_;
-  std::chrono::steady_clock::time_point traffic_time_;  // when it was read
+  std::optional<std::vector<firewall::DoorTraffic>> traffic_;  // read for the message being answered
   Bouncer bouncer_;
   Quota quota_;
   std::uint64_t last_number_ = 0;

@@ -244,12 +244,13 @@ class Leases(Helped):
                                  "Interface": "br-test", "Gateway": GATEWAY,
                                  "Ports": [["tcp", 8088, 8088], ["tcp", 9088, 8088]], "Sources": [], "Label": "a label",
                                  "Lifetime": "fd", "State": "active"})
-        for _ in range(3):
+        for connections in range(4):
+            # What is said is of now, however lately it was asked for.
+            counters = {port: (packets, size) for _, port, _, packets, size in alice.get(path=path, name="Counters")}
+            self.assertEqual(counters[8088], (0, 0))
+            self.assertEqual(counters[9088][0], connections)
+            self.assertGreaterEqual(counters[9088][1], 40 * connections)
             fetch(9088)
-        counters = {port: (packets, size) for _, port, _, packets, size in alice.get(path=path, name="Counters")}
-        self.assertEqual(counters[8088], (0, 0))
-        self.assertEqual(counters[9088][0], 3)
-        self.assertGreater(counters[9088][1], 100)
         alice.release(path=path)
         heard = []
         eventually(lambda: heard.extend((at, member) for at, _, member, _ in self.listener.signals()) or len(heard) >= 4)
