@@ -1,5 +1,6 @@
 """Running test programs and counting their cases. What cannot be counted, and what was skipped, counts as failed."""
 import json
+import os
 import re
 import subprocess
 import time
@@ -8,6 +9,7 @@ from build import MESON, ROOT
 
 DOCTEST = re.compile(r"\[doctest\] test cases: +\d+ \| +(\d+) passed \| +(\d+) failed \| +(\d+) skipped")
 UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n+(?:OK|FAILED)(?: \((.*)\))?$", re.MULTILINE)
+REPORTED = re.compile(r"runtime error: |(?:Address|Leak|Thread)Sanitizer")
 LIMIT = 40 * 60  # seconds, for one suite; each program has its own in meson.build
 
 
@@ -40,10 +42,12 @@ def run(build, suite, report, only=()):
     # A sanitized program takes several times as long.
     command = [*build.runner, MESON, "test", "-C", build.folder, "--no-rebuild", "--suite", suite, "--logbase", suite,
                "--timeout-multiplier", "4" if build.sanitizer else "1", *only]
+    # Else a program goes on, and ends well, after undefined behaviour.
+    environment = os.environ | {"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
     start = time.monotonic()
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              text=True, timeout=LIMIT)
+                              text=True, timeout=LIMIT, env=environment)
         said = done.stdout
     except subprocess.TimeoutExpired as expired:
         said = str(expired)
@@ -55,7 +59,7 @@ def run(build, suite, report, only=()):
         passed, failed = count(output)
         if passed + failed == 0:
             failed, output = 1, output + "\nit says of no test that it ran"
-        elif result["result"] != "OK" and not failed:
+        elif not failed and (result["result"] != "OK" or build.sanitizer and REPORTED.search(output)):
             failed = 1
         if result["result"] != "OK":
             output += f"\n{result['result']}, exit status {result['returncode']}"
