@@ -25,8 +25,7 @@ bool has_same_doors(const state::Lease& a, const state::Lease& b) {
          a.ports == b.ports;
 }
 
-// What one has and the other has not, or with other doors. The order of those that stay is the same in both
-// as a rule; where it is not, a lease too many in both is no harm.
+// What one has and the other has not, or with other doors; a lease too many in both is no harm.
 struct Difference {
   Holdings gone;  // with the bridges of before
   Holdings come;  // with those of after
@@ -39,15 +38,14 @@ Difference difference(const Holdings& before, const Holdings& after) {
   };
   if (std::ranges::any_of(before.bridges, is_renamed)) return {before, after};
   Difference out{{before.bridges, {}}, {after.bridges, {}}};
-  auto next = after.leases.begin();
-  for (const auto& lease : before.leases) {
-    const bool stays = next != after.leases.end() && (&lease == &*next || next->id == lease.id);
-    const bool as_it_was = stays && (&lease == &*next || has_same_doors(lease, *next));
-    if (!as_it_was) out.gone.leases.push_back(lease);
-    if (stays && !as_it_was) out.come.leases.push_back(*next);
-    if (stays) ++next;
-  }
-  for (; next != after.leases.end(); ++next) out.come.leases.push_back(*next);
+  const auto gone = [&](const state::Lease& lease) { out.gone.leases.push_back(lease); };
+  const auto come = [&](const state::Lease& lease) { out.come.leases.push_back(lease); };
+  const auto changed = [&](const state::Lease& was, const state::Lease& is) {
+    if (has_same_doors(was, is)) return;
+    gone(was);
+    come(is);
+  };
+  state::LeaseList::compare(before.leases, after.leases, changed, gone, come);
   return out;
 }
 
@@ -78,25 +76,21 @@ bool lets_in(const Door& door, const netlink::Flow& flow) {
          (!door.source || *door.source == flow.source.address);
 }
 
+// Those of the lease's ports of which `wanted` is true.
 template <class Wanted>
-std::vector<Door> doors_where(const Holdings& holdings, Wanted wanted) {
-  std::vector<Door> doors;
-  for (const auto& lease : holdings.leases) {
-    if (std::ranges::none_of(lease.ports, wanted)) continue;
-    const auto* const bridge = holdings.bridge(lease.ifindex);
-    if (bridge == nullptr) continue;
-    const auto add = [&](Ipv4 gateway, std::optional<Ipv4> source) {
-      for (const auto& port : lease.ports)
-        if (wanted(port))
-          doors.push_back(
-              {bridge->name, gateway, source, port.protocol, port.container, port.host, lease.id, lease.mac});
-    };
-    for (const auto gateway : lease.gateways) {
-      if (lease.sources.empty()) add(gateway, std::nullopt);
-      for (const auto source : lease.sources) add(gateway, source);
-    }
+void add_doors(const Holdings& holdings, const state::Lease& lease, Wanted wanted, std::vector<Door>& doors) {
+  const auto* const bridge = holdings.bridge(lease.ifindex);
+  if (bridge == nullptr) return;
+  const auto add = [&](Ipv4 gateway, std::optional<Ipv4> source) {
+    for (const auto& port : lease.ports)
+      if (wanted(port))
+        doors.push_back(
+            {bridge->name, gateway, source, port.protocol, port.container, port.host, lease.id, lease.mac});
+  };
+  for (const auto gateway : lease.gateways) {
+    if (lease.sources.empty()) add(gateway, std::nullopt);
+    for (const auto source : lease.sources) add(gateway, source);
   }
-  return doors;
 }
 
 // Whether another lease needs all of the guard that this one does.
@@ -143,13 +137,26 @@ std::vector<Guard> guards_of(const Holdings& holdings) {
 }
 
 std::vector<Door> doors_of(const Holdings& holdings) {
-  return doors_where(holdings, [](const HostPort&) { return true; });
+  std::vector<Door> doors;
+  for (const auto& lease : holdings.leases)
+    add_doors(
+        holdings, lease, [](const HostPort&) { return true; }, doors);
+  return doors;
 }
 
 std::vector<Door> doors_of(const Holdings& holdings, const Ports& ports) {
-  return doors_where(holdings, [&](const HostPort& port) {
-    return ports.contains({port.container, port.protocol});
+  std::vector<std::uint16_t> numbers;
+  for (const auto& [number, protocol] : ports) numbers.push_back(number);
+  std::vector<Door> doors;
+  holdings.leases.visit_near(numbers, [&](const state::Lease& lease) {
+    add_doors(
+        holdings, lease,
+        [&](const HostPort& port) {
+          return ports.contains({port.container, port.protocol});
+        },
+        doors);
   });
+  return doors;
 }
 
 firewall::Ruleset ruleset_of(const Holdings& holdings) {

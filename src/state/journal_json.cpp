@@ -283,18 +283,13 @@ Holdings from_json(std::string_view text, std::string_view boot_id) {
 std::string to_json_change(const Holdings& from, const Holdings& to) {
   auto gone = Json::array();
   auto leases = Json::array();
-  auto next = to.leases.begin();
-  for (const auto& lease : from.leases) {
-    if (next != to.leases.end() && &*next == &lease) {
-      ++next;
-    } else if (next != to.leases.end() && next->id == lease.id) {
-      if (!(*next == lease)) leases.push_back(json_of(*next));
-      ++next;
-    } else {
-      gone.push_back(lease.id);
-    }
-  }
-  for (; next != to.leases.end(); ++next) leases.push_back(json_of(*next));
+  LeaseList::compare(
+      from.leases, to.leases,
+      [&](const Lease& was, const Lease& is) {
+        if (!(was == is)) leases.push_back(json_of(is));
+      },
+      [&](const Lease& lease) { gone.push_back(lease.id); },
+      [&](const Lease& lease) { leases.push_back(json_of(lease)); });
   const bool same_bridges = from.bridges == to.bridges;
   if (gone.empty() && leases.empty() && same_bridges) return {};
   Json change{{"gone", std::move(gone)}, {"leases", std::move(leases)}};
