@@ -4,7 +4,9 @@
 #include "cli/helper_view.hpp"
 #include "cli/output.hpp"
 #include "cli/tunnel_view.hpp"
+#include "core/log.hpp"
 #include "exposer/ssh_lease.hpp"
+#include "firewall/backend.hpp"
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
@@ -94,10 +96,29 @@ void release_helped(Options& options, const Globals& globals) {
   }
 }
 
+// Rules of ours that no lease needs: those that were saved during one, and restored after it.
+bool is_anything_left() {
+  try {
+    return !firewall::guarded_bridges().empty();
+  } catch (const Error& error) {
+    if (error.code() != Errc::not_authorised) throw;
+    return false;
+  }
+}
+
+void sweep(exposer::Ledger& ledger, const state::Journal& journal) {
+  for (const auto& bridge : ledger.sweep(journal, command_deadline()))
+    log::warn(
+        "{0} has route_localnet on and a guard of tc-hostnet, which stays, though no lease is known; see: "
+        "tc-hostnet doctor --bridge {0}",
+        bridge);
+}
+
 void release_native(const Options& options, const Globals& globals) {
   auto ledger = open_ledger(globals);
   std::error_code ignored;
-  if (options.all && !std::filesystem::exists(ledger.folder(), ignored) && !ignored) return;
+  if (options.all && !std::filesystem::exists(ledger.folder(), ignored) && !ignored && !is_anything_left())
+    return;
 
   const auto deadline = command_deadline();
   std::set<std::string> ids;
@@ -116,6 +137,7 @@ void release_native(const Options& options, const Globals& globals) {
     ledger.reap(journal, held, deadline);
     ids = chosen(options, held);
     ledger.remove(journal, held, ids, deadline);
+    if (options.all && held.leases.empty()) sweep(ledger, journal);
     journal.tidy(held);
   } catch (const Error& error) {
     if (error.code() != Errc::state_corrupt || !options.all || globals.dry_run) throw;
@@ -139,9 +161,9 @@ int release(Options options, const Globals& globals) {
 Action define_release(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
   arguments.values("LEASE", options->leases, "ids, as list shows them");
-  arguments.flag(
-      "--all", options->all,
-      "every lease of this network namespace and of this user, and what an unreadable journal left");
+  arguments.flag("--all", options->all,
+                 "every lease of this network namespace and of this user, and what an unreadable journal or "
+                 "a restore of saved rules left");
   return [options](const Globals& globals) { return release(*options, globals); };
 }
 

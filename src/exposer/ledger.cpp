@@ -72,11 +72,8 @@ std::optional<Clash> find_clash(const std::vector<firewall::Door>& standing,
   const auto key = [](const firewall::Door& door) {
     return std::tuple(door.bridge, door.gateway, door.source, door.mac, door.protocol, door.listen);
   };
-  std::set<std::pair<std::uint16_t, Protocol>> wanted;
-  for (const auto& door : added) wanted.emplace(door.listen, door.protocol);
   std::map<decltype(key(firewall::Door{})), const firewall::Door*> by_key;
-  for (const auto& door : standing)
-    if (wanted.contains({door.listen, door.protocol})) by_key.emplace(key(door), &door);
+  for (const auto& door : standing) by_key.emplace(key(door), &door);
   for (const auto& door : added) {
     const auto [found, fresh] = by_key.emplace(key(door), &door);
     if (!fresh && found->second->host != door.host)
@@ -266,13 +263,27 @@ std::vector<std::string> Ledger::rescue(const state::Journal& journal, Deadline 
     // A lease on it makes transition() see the guard that stands; it has no doors to speak of.
     found.leases.push_back({.id = "0", .ifindex = link->ifindex});
   }
+  take_away(found, deadline);
+  return bridges;
+}
+
+std::vector<std::string> Ledger::sweep(const state::Journal&, Deadline deadline) {
+  auto open = firewall::guarded_bridges();
+  std::erase_if(open, [&](const std::string& name) {
+    const auto link = executor_.rtnl().link(name);
+    return !link || !link->route_localnet;
+  });
+  if (open.empty()) take_away({}, deadline);
+  return open;
+}
+
+void Ledger::take_away(const Holdings& found, Deadline deadline) {
   std::vector<std::string> failures;
   for (const auto kind : firewall::in_use()) {
     executor_.use(kind);
     std::ranges::move(executor_.lead_all(found, {}, deadline), std::back_inserter(failures));
   }
   if (!failures.empty()) throw Error(Errc::failure, fmt::format("{}", fmt::join(failures, "; ")));
-  return bridges;
 }
 
 }  // namespace hostnet::exposer

@@ -107,11 +107,17 @@ class Ledger {
   /// 0. Returns the bridges so treated. @throws Error.
   std::vector<std::string> rescue(const state::Journal& journal, Deadline deadline);
 
+  /// For when nothing is held: takes away what still stands of ours, such as a restore of rules that were
+  /// saved during a lease brings back. A guard whose bridge has route_localnet on is not taken away, and
+  /// nothing else is then: those bridges are returned. @throws Error.
+  std::vector<std::string> sweep(const state::Journal& journal, Deadline deadline);
+
   [[nodiscard]] const std::filesystem::path& folder() const noexcept { return file_.folder(); }
   Executor& executor() noexcept { return executor_; }
 
  private:
   void write_aliases(const std::vector<state::Lease>& leases);
+  void take_away(const state::Holdings& found, Deadline deadline);
 
   Firewall firewall_;
   Executor executor_;

@@ -157,18 +157,50 @@ class Restored(FirewallCase):
                     run(f"iptables-{kind}-restore", stdin=saved)
                     self.serves()
 
-    def test_our_own_rules_are_restored_after_our_end(self):
-        before = snapshot()
+    def restore_those_of_a_lease_that_has_ended(self):
         lease = self.expose(8088, "--bridge", "br-test")
         saved = {kind: output(f"iptables-{kind}-save") + "\n" for kind in ("legacy", "nft")}
         self.assertEqual(lease.end()[0], 0)
         for kind, rules in saved.items():
             run(f"iptables-{kind}-restore", stdin=rules)
-        # They lead nowhere, as route_localnet is off; and they go with the next use.
+        # They lead nowhere, as route_localnet is off.
         self.assertIsNone(self.fetch(0.5))
+
+    def release_all(self, warning=None):
+        done = self.tc_hostnet("release", "--all")
+        self.assertEqual(done.stdout, "")
+        if warning:
+            self.assertIn(warning, done.stderr)
+        else:
+            self.assertEqual(done.stderr, "")
+
+    def test_our_own_rules_go_with_the_next_use(self):
+        before = snapshot()
+        self.restore_those_of_a_lease_that_has_ended()
         lease = self.expose(8088, "--bridge", "br-test")
         self.assertEqual(self.fetch(), HELLO)
         self.assertEqual(lease.end()[0], 0)
+        self.assertEqual(snapshot(), before)
+
+    def test_our_own_rules_go_with_release_all(self):
+        before = snapshot()
+        self.restore_those_of_a_lease_that_has_ended()
+        self.assertNotEqual(snapshot(), before)
+        self.release_all()
+        self.assertEqual(snapshot(), before)
+        self.release_all()
+
+    def test_a_guard_whose_lease_is_not_known_stays_while_it_is_needed(self):
+        before = snapshot()
+        self.restore_those_of_a_lease_that_has_ended()
+        setting = Path("/proc/sys/net/ipv4/conf/br-test/route_localnet")
+        setting.write_text("1")
+        self.addCleanup(setting.write_text, "0")
+        with_guard = snapshot()
+        self.release_all("br-test has route_localnet on and a guard of tc-hostnet, which stays")
+        self.assertEqual(snapshot(), with_guard)
+        setting.write_text("0")
+        self.release_all()
         self.assertEqual(snapshot(), before)
 
 
