@@ -15,7 +15,17 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
+#include <thread>
+
 namespace hostnet::engine {
+namespace {
+
+constexpr int kInspections = 10;
+constexpr std::chrono::milliseconds kEnding{
+    20};  // which a process takes from its end to the engine's knowing of it
+
+}  // namespace
 
 Client::Client(Address address)
     : address_(std::move(address)), transport_(std::make_unique<Transport>(address_)) {}
@@ -77,14 +87,25 @@ std::vector<Network> Client::networks(Deadline deadline) {
   return networks;
 }
 
-Container Client::container(std::string_view name_or_id, Deadline deadline) {
+// Podman fails when the container's process ends in the middle of the call; it has ended at the next.
+Response Client::inspect(std::string_view name_or_id, Deadline deadline) {
   const auto path = fmt::format("{}/containers/{}/json", dialect(deadline).docker, path_segment(name_or_id));
-  return fetch(path, deadline, parse_container);
+  for (int attempt = 1;; ++attempt) {
+    try {
+      return transport_->get(path, deadline);
+    } catch (const Error& error) {
+      if (error.code() != Errc::conflict || attempt == kInspections || deadline.expired()) throw;
+    }
+    std::this_thread::sleep_for(kEnding);
+  }
+}
+
+Container Client::container(std::string_view name_or_id, Deadline deadline) {
+  return parsed(inspect(name_or_id, deadline), parse_container);
 }
 
 std::string Client::container_json(std::string_view name_or_id, Deadline deadline) {
-  const auto path = fmt::format("{}/containers/{}/json", dialect(deadline).docker, path_segment(name_or_id));
-  return transport_->get(path, deadline).body;
+  return inspect(name_or_id, deadline).body;
 }
 
 EventStream Client::events(std::int64_t since, Deadline deadline) {

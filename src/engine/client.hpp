@@ -18,6 +18,7 @@
 namespace hostnet::engine {
 
 class EventStream;
+struct Response;
 class Transport;
 
 struct Version {
@@ -138,6 +139,7 @@ class Client {
     std::string libpod;  // path prefix of Podman's own API, "/v4.3.1/libpod"; empty for Docker
   };
   const Dialect& dialect(Deadline deadline);
+  Response inspect(std::string_view name_or_id, Deadline deadline);
   template <class Parser>
   auto fetch(const std::string& path, Deadline deadline, Parser parse);
 

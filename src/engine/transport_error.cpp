@@ -36,10 +36,11 @@ Errc code_of(const Response& answer) {
   if (answer.status == 404 || is_redirect(answer.status)) return Errc::not_found;
   if (answer.status == 409) return Errc::conflict;
   // What Podman 4.3 calls its own failure (500), and names by these texts.
-  static constexpr std::array<std::pair<std::string_view, Errc>, 3> causes{{
+  static constexpr std::array<std::pair<std::string_view, Errc>, 4> causes{{
       {"container state improper", Errc::conflict},
       {"network not found", Errc::not_found},
       {"that name is already in use", Errc::conflict},
+      {"no such process", Errc::conflict},  // of a container that ends while it is looked at
   }};
   const auto told = parse_error_cause(answer.body);
   for (const auto& [cause, code] : causes)

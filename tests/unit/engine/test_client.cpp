@@ -101,6 +101,29 @@ TEST_CASE("unknown names and empty ones") {
   CHECK(code_of([&] { client.network("", soon()); }) == Errc::invalid_argument);
 }
 
+TEST_CASE("a container that ends while Podman looks at it is looked at again") {
+  int failures = 2;
+  const FakeEngine engine([&](const std::string& line, int connection) {
+    if (line.find("_ping") != std::string::npos)
+      test::send_bytes(connection, test::http(200, "OK", "Api-Version: 1.41\r\n"));
+    else if (failures-- > 0)
+      test::send_bytes(
+          connection,
+          test::http(
+              500,
+              R"({"cause":"no such process","message":"read /proc/195/cgroup: no such process","response":500})"));
+    else
+      test::send_bytes(connection, test::http(200, fixture("podman-container-created.json")));
+    return true;
+  });
+  Client client({engine.socket(), "--engine"});
+  CHECK(client.container("c6", soon()).name == "c6");
+  failures = 1000;
+  const auto asked = engine.requests().size();
+  CHECK(code_of([&] { client.container_json("c6", soon()); }) == Errc::conflict);
+  CHECK(engine.requests().size() - asked == 10);
+}
+
 TEST_CASE("one deadline bounds the ping and the call after it") {
   const FakeEngine engine([&](const std::string& line, int connection) {
     if (line.find("_ping") != std::string::npos) test::send_bytes(connection, test::http(200, "OK"));
