@@ -439,7 +439,8 @@ class Compose(WatchCase):
         exposed = watch.next("exposed")
         app = exposed["container"]
         self.assertIn(app, ("shop_app_1", "shop-app-1"))
-        self.assertTrue(eventually(lambda: HELLO.strip() in self.engine("logs", app)))
+        # Asked for a name before it is in the hosts file, the engine's resolver may take its time to say no.
+        self.assertTrue(eventually(lambda: HELLO.strip() in self.engine("logs", app), timeout=40))
         self.reaches(app, "from the database\n", port=15432)
         run(*compose, "down", "-t", "0", env=self.env)
         watch.next("released", container=app)

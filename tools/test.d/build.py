@@ -43,7 +43,7 @@ def configure(build):
     if not (build.folder / "build.ninja").exists():
         return [MESON, "setup", *options, build.folder, ROOT]
     present = {option["name"]: option["value"] for option in introspect(build.folder, "buildoptions")}
-    as_text = {name: str(value).lower() if isinstance(value, bool) else ",".join(value) if isinstance(value, list) else value
+    as_text = {name: str(value).lower() if isinstance(value, bool) else " ".join(value) if isinstance(value, list) else value
                for name, value in present.items()}
     if all(as_text.get(name) == value for name, value in build.options.items()):
         return None

@@ -11,7 +11,7 @@ RELEASE = build.Build("release", {"buildtype": "release", "werror": "true"})
 # Unoptimised, and with line numbers for debug information: sanitized code takes four times as long to compile otherwise.
 SANITIZED = {"optimization": "0", "debug": "false", "cpp_args": "-g1", "b_lundef": "false"}
 # vptr: that check looks at memory through a pipe, and takes objects for broken where a test leaves no descriptors.
-ASAN = build.Build("asan", SANITIZED | {"b_sanitize": "address,undefined", "cpp_args": "-g1,-fno-sanitize=vptr"},
+ASAN = build.Build("asan", SANITIZED | {"b_sanitize": "address,undefined", "cpp_args": "-g1 -fno-sanitize=vptr"},
                    sanitizer=True)
 # Only what runs threads: the event loop, the exposer with its watcher and two processes at once, the tunnel's lanes, the
 # helper and its callers, and a program that starts containers from many threads.
