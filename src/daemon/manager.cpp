@@ -231,7 +231,7 @@ void Manager::hold(Waiting& waiting) {
   lease.sources = request.sources;
   lease.mac = request.mac;
   lease.ports = request.ports;
-  if (request.timeout) lease.expires = std::time(nullptr) + request.timeout->count();
+  if (request.timeout) lease.expires = state::expiry_after(*request.timeout);
 
   exposer::check_way(lease, waiting.network.interface, request.require_listener);
   auto keepalive = state::make_keepalive(holder_->ledger().folder());

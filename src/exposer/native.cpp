@@ -129,7 +129,7 @@ Prepared prepare(std::span<const ExposeRequest> requests, const std::string& eng
     lease.ports = std::move(ports);
     lease.served = resolved.served;
     lease.aliases = resolved.aliases;
-    if (request.timeout) lease.expires = std::time(nullptr) + request.timeout->count();
+    if (request.timeout) lease.expires = state::expiry_after(*request.timeout);
     prepared.leases.push_back(std::move(lease));
   }
   for (auto& [ifindex, bridge] : bridges) prepared.bridges.push_back(std::move(bridge));

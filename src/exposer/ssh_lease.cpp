@@ -71,7 +71,7 @@ SshLease::SshLease(SshSettings settings, const ExposeRequest& request, std::vect
              .facts = {.state = "connecting"}};
   if (target.sources)
     for (const auto source : *target.sources) record_.sources.push_back(source.to_string());
-  if (request.timeout) record_.expires = record_.created + request.timeout->count();
+  if (request.timeout) record_.expires = state::expiry_after(*request.timeout);
   try {
     settings_.store->save(record_);
     set_up(target, deadline);

@@ -1,4 +1,4 @@
-// The names of the kinds of lifetime.
+// The names of the kinds of lifetime, and when a lease ends.
 #include "state/lease.hpp"
 
 #include <algorithm>
@@ -23,6 +23,11 @@ std::optional<Lifetime> parse_lifetime(std::string_view text) noexcept {
        {Lifetime::process, Lifetime::descriptor, Lifetime::connection, Lifetime::persistent})
     if (text == to_string(lifetime)) return lifetime;
   return std::nullopt;
+}
+
+std::int64_t expiry_after(std::chrono::seconds span) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::ceil<std::chrono::seconds>(now).count() + span.count();
 }
 
 }  // namespace hostnet::state

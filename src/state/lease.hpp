@@ -69,4 +69,7 @@ struct Lease {
   bool operator==(const Lease&) const = default;
 };
 
+/// When a lease ends that is to last so long from now: not before, and less than a second after.
+std::int64_t expiry_after(std::chrono::seconds span);
+
 }  // namespace hostnet::state
