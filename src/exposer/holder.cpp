@@ -86,7 +86,10 @@ Holder::Adopted Holder::adopt(Deadline deadline) {
     return lease.owner.lifetime == state::Lifetime::descriptor ||
            lease.owner.lifetime == state::Lifetime::persistent;
   };
-  if (std::ranges::any_of(held.leases, outlives_us)) start_watching();
+  if (std::ranges::any_of(held.leases, outlives_us)) {
+    start_watching();
+    want_check();  // nobody has looked after them for a while
+  }
   Adopted adopted;
   for (const auto& lease : held.leases)
     if (outlives_us(lease)) adopted.emplace_back(lease, handle_of(lease, held.bridge(lease.ifindex)->name));

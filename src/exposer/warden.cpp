@@ -164,7 +164,17 @@ bool Holder::a_setting_is_lost(netlink::Rtnl& rtnl) const {
 
 void Holder::check() {
   const auto deadline = Deadline::after(kRepairDeadline);
-  const auto journal = ledger_.lock(deadline);
+  std::optional<state::Journal> lock;
+  try {
+    lock.emplace(ledger_.lock(deadline));
+  } catch (const Error& error) {
+    if (error.code() != Errc::timed_out) throw;
+    // Closing takes the lock, too, and nothing is known to be amiss.
+    log::warn("{}; the leases are looked at again", error.what());
+    want_check();
+    return;
+  }
+  const auto& journal = *lock;
   state::Holdings held;
   const auto mine = active();
   for (auto& ended : ledger_.reap(journal, held, deadline))

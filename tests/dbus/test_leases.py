@@ -293,6 +293,17 @@ class Leases(Helped):
         self.assertEqual(process.returncode, 0)
         self.assertIsNone(fetch(8088, seconds=0.5))
 
+    def test_what_was_undone_while_no_helper_ran_is_put_right_at_once(self):
+        alice = self.caller("alice")
+        alice.expose(self.bridge, 8088)
+        os.kill(helper_pid(), signal.SIGKILL)
+        self.assertTrue(eventually(lambda: helper_pid() is None))
+        run("nft", "flush", "ruleset")
+        run("iptables-legacy-restore", input="".join(f"*{table}\nCOMMIT\n" for table in ("raw", "mangle", "nat", "filter")))
+        self.assertIsNone(fetch(8088, seconds=0.3))
+        self.assertEqual(len(alice.leases()), 1)  # the call starts it
+        self.assertTrue(eventually(lambda: fetch(8088, seconds=0.2) == "alice", 1.5))
+
 
 class Idle(Helped):
     def setUp(self):
