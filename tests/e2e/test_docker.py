@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from harness import ALIAS, Docker, HostCase, eventually, main, route_localnet, run
+from harness import ALIAS, Docker, HostCase, eventually, main, route_localnet, run, snapshot
 
 HELLO = "hello from 127.0.0.1\n"
 
@@ -81,6 +81,18 @@ class Networks(DockerCase):
         lease.end()
         self.expose(8088, "--container", "app")
         self.reaches("app", HELLO)
+
+    def test_a_network_without_a_gateway_on_this_host(self):
+        self.network("bare", "-o", "com.docker.network.bridge.inhibit_ipv4=true")
+        self.container("app", "--network", "bare")
+        before = snapshot(self.engine)
+        for target in (("--network", "bare"), ("--container", "app")):
+            with self.subTest(target=target):
+                done = self.tc_hostnet("expose", 8088, *target, "--via", "native", check=False)
+                self.assertEqual(done.stdout, "")
+                self.assertRegex(done.stderr, r"the gateway \S+ of network bare is not an address of its bridge br-\w+")
+                self.assertEqual(done.returncode, 3)
+        self.leaves_all_as_it_was(before)
 
     def test_a_container_on_two_networks(self):
         self.network("one")

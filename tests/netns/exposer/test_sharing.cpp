@@ -165,6 +165,16 @@ TEST_CASE("require_listener wants one on 127.0.0.1; without it the service may c
     CHECK(std::string(error_of([&] { exposer->expose(request); }).what()).find("only on 198.18.9.1:8088") !=
           std::string::npos);
   }
+  {
+    const auto six = listen_on(in6addr_loopback, 8088, true);
+    CHECK(std::string(error_of([&] { exposer->expose(request); }).what()).find("only on [::1]:8088") !=
+          std::string::npos);
+    auto warned_only = request;
+    warned_only.require_listener = false;
+    auto exposure = exposer->expose(warned_only);
+    CHECK(dial(bed.container, {bed.gateway, 8088}) == "(refused)");
+    exposure.release();
+  }
   CHECK(bed.changes() == "");
   request.require_listener = false;
   auto exposure = exposer->expose(request);
