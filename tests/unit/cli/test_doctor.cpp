@@ -1,6 +1,7 @@
 // What doctor makes of facts.
 #include "cli/doctor/gather.hpp"
 #include "cli/doctor/judge.hpp"
+#include "seen.hpp"
 #include "support/expect_error.hpp"
 
 #include <doctest/doctest.h>
@@ -14,18 +15,9 @@
 
 using namespace hostnet;
 using namespace hostnet::cli::doctor;
+using test::denied, test::seen;
 
 namespace {
-
-template <class T>
-Seen<T> seen(T value) {
-  return {std::move(value), std::nullopt};
-}
-
-template <class T>
-Seen<T> denied() {
-  return {std::nullopt, Error::from_errno("look", EACCES)};
-}
 
 bool says(const Check& check, std::string_view words) {
   return check.finding.find(words) != std::string::npos;

@@ -1,6 +1,7 @@
 // Where the way from a container to a service stops, by what was found on it.
 #include "cli/doctor/walk.hpp"
 #include "hostnet/error.hpp"
+#include "seen.hpp"
 
 #include <doctest/doctest.h>
 
@@ -9,18 +10,9 @@
 
 using namespace hostnet;
 using namespace hostnet::cli::doctor;
+using test::denied, test::seen;
 
 namespace {
-
-template <class T>
-Seen<T> seen(T value) {
-  return {std::move(value), std::nullopt};
-}
-
-template <class T>
-Seen<T> denied() {
-  return {std::nullopt, Error::from_errno("look", EACCES)};
-}
 
 Ipv4 ip(std::string_view text) { return Ipv4::parse(text).value(); }
 
