@@ -75,11 +75,30 @@ const engine::Endpoint& endpoint_of(const engine::Container& container) {
   return *endpoint;
 }
 
-void check_network_mode(const engine::Container& container) {
+bool runs_rootless(engine::Client& client, Deadline deadline) {
+  // Only one that somebody else than root started can be rootless, which spares the others the question.
+  struct stat socket {};
+  const bool of_root =
+      !client.address().tcp && (::stat(client.address().socket.c_str(), &socket) != 0 || socket.st_uid == 0);
+  return !of_root && client.is_rootless(deadline);
+}
+
+void check_network_mode(engine::Client& client, const engine::Container& container, Deadline deadline) {
+  // Podman's is the machine's also where it runs rootless; Docker's is RootlessKit's.
+  const bool own_loopback =
+      container.network_mode == "host" &&
+      (client.address().tcp || (runs_rootless(client, deadline) && !client.is_podman(deadline)));
+  check_network_mode(container, own_loopback);
+}
+
+void check_network_mode(const engine::Container& container, bool own_loopback) {
   const auto refuse = [&](std::string_view why, std::string_view hint) {
     throw Error(Errc::invalid_argument, fmt::format("container {} {}", container.name, why),
                 std::string(hint));
   };
+  if (container.network_mode == "host" && own_loopback)
+    refuse("uses the network of its engine's host, whose 127.0.0.1 is not known to be this one",
+           "start it on a bridge network: --network bridge");
   if (container.network_mode == "host")
     refuse("uses the host's network: it reaches 127.0.0.1 as it is", "dial 127.0.0.1 in the container");
   if (container.network_mode == "none") refuse("has no network", "start it on a network: --network bridge");
@@ -167,12 +186,8 @@ void Resolver::refuse_remote(const std::string& whose) {
       "unix:///run/docker.sock");
 }
 
-// A rootless engine has its bridges in a namespace of its own, under names that may be taken here by those of
-// another engine. Only one that somebody else started can be rootless, which spares the others the question.
 void Resolver::refuse_rootless(const std::string& whose, Deadline deadline) {
-  struct stat socket {};
-  if (::stat(client().address().socket.c_str(), &socket) != 0 || socket.st_uid == 0) return;
-  if (client().is_rootless(deadline))
+  if (runs_rootless(client(), deadline))
     throw Error(
         Errc::no_path,
         fmt::format("{} is of an engine that runs rootless: its bridges are in a network namespace of "
@@ -255,7 +270,7 @@ Resolved Resolver::network(const std::string& name, bool with_alias, bool force,
 
 Resolved Resolver::container(const std::string& name, bool with_alias, bool force, Deadline deadline) {
   const auto container = client().container(name, deadline);
-  check_network_mode(container);
+  check_network_mode(client(), container, deadline);
   if (!container.running || container.pid <= 0)
     throw Error(Errc::not_found, fmt::format("container {} is not running", container.name),
                 fmt::format("start it: docker start {}", container.name));

@@ -71,8 +71,18 @@ const engine::Endpoint& endpoint_of(const engine::Container& container);
 /// The gateway of the default route in the text of /proc/PID/net/route (proc(5)); nullopt when there is none.
 std::optional<Ipv4> default_gateway(std::string_view proc_net_route);
 
+/// Whether the engine has its bridges in a network namespace of its own, under names and addresses that may
+/// be taken here by another engine's. @throws What Client::is_rootless() throws.
+bool runs_rootless(engine::Client& client, Deadline deadline);
+
 /// Refuses the network modes in which a container has no bridge of its own to reach the host by.
+/// `own_loopback`: what the engine calls the host's network is, or may be, another one than ours, as under
+/// RootlessKit or on another machine.
 /// @throws Error{invalid_argument}
-void check_network_mode(const engine::Container& container);
+void check_network_mode(const engine::Container& container, bool own_loopback = false);
+
+/// check_network_mode(), asking the container's engine what its host is where that matters.
+/// @throws Error: that, and what the client throws.
+void check_network_mode(engine::Client& client, const engine::Container& container, Deadline deadline);
 
 }  // namespace hostnet::exposer

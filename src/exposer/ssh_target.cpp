@@ -37,7 +37,7 @@ SshTarget on_network(engine::Client& client, const std::string& name, Deadline d
                 fmt::format("network {} is of driver {}: no sidecar can be reached there", out.network.name,
                             quote(driver)),
                 "use a bridge network: docker network create NAME");
-  out.direct = !client.address().tcp && is_local(out.network);
+  out.direct = !client.address().tcp && is_local(out.network) && !runs_rootless(client, deadline);
   if (!out.direct && out.network.internal)
     throw Error(
         Errc::no_path,
@@ -60,7 +60,7 @@ void check_alias_is_free(const engine::Container& container) {
 
 SshTarget for_container(engine::Client& client, const std::string& name, bool with_alias, Deadline deadline) {
   const auto container = client.container(name, deadline);
-  check_network_mode(container);
+  check_network_mode(client, container, deadline);
   if (!container.running)
     throw Error(Errc::not_found, fmt::format("container {} is not running", container.name),
                 fmt::format("start it: docker start {}", container.name));

@@ -54,6 +54,17 @@ TEST_CASE("network modes without a bridge are refused") {
     }
   }
   engine::Container container;
+  container.network_mode = "host";
+  const auto said_of = [&](bool own_loopback) -> std::string {
+    try {
+      check_network_mode(container, own_loopback);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  CHECK(said_of(false).find("reaches 127.0.0.1 as it is") != std::string::npos);
+  CHECK(said_of(true).find("is not known to be this one") != std::string::npos);
   for (const char* mode : {"bridge", "default", "web", "container", "hosts"}) {
     container.network_mode = mode;
     CHECK_NOTHROW(check_network_mode(container));
