@@ -167,10 +167,11 @@ class Podman(Engine):
 
 
 class RootlessPodmanWithSshd(Engine):
-    """Of user alice, who is not root."""
+    """Of a user who is not root."""
 
     images = ("alpine", "sshd")
     rm = Podman.rm
+    user = "alice"
 
     def __init__(self):
         super().__init__("own-rootless-podman")
@@ -190,6 +191,15 @@ class RootlessPodmanWithSshd(Engine):
 
 class DockerWithSshd(Docker):
     images = ("alpine", "sshd")
+
+
+class RootlessDockerWithSshd(DockerWithSshd):
+    """Of a user who is not root, in RootlessKit's namespaces."""
+
+    user = "carol"
+
+    def __init__(self):
+        Engine.__init__(self, "own-rootless-docker")
 
 
 class PodmanWithSshd(Podman):

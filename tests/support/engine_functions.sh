@@ -1,4 +1,5 @@
-# Sourced by own-dockerd and own-podman: waiting for an engine, and ending it, with a bound on both.
+# Sourced by the programs that start an engine of a test's own: waiting for one, and ending it, with a bound on both; the
+# user that a rootless one is of.
 # shellcheck shell=bash
 
 fail() {
@@ -47,4 +48,38 @@ in_own_namespace() {
   [ "$(readlink /proc/self/ns/net)" != "$(readlink /proc/1/ns/net)" ] &&
     [ "$(readlink /proc/self/ns/mnt)" != "$(readlink /proc/1/ns/mnt)" ] ||
     fail "run it under tests/support/in_namespaces: its bridges and rules must not be the machine's"
+}
+
+# make_user NAME UID DIR: a user who may run a rootless engine in DIR, which gets `home`, `run`, `tmp`, and `bin` for the
+# callers. Known in this mount namespace alone, with ids for containers and /dev/net/tun as on any desktop. `as_user` is then
+# what to put before a command, for it to be run as at that user's login.
+make_user() {
+  local name=$1 uid=$2 dir=$3 file
+  mkdir -p "$dir"/{etc,home,run,tmp,bin}
+  chmod 755 "$dir" "$dir/bin"
+  chown "$uid:$uid" "$dir"/{home,run,tmp}
+  chmod 700 "$dir/run"
+  for file in passwd group subuid subgid; do
+    touch "/etc/$file"
+    cp "/etc/$file" "$dir/etc"
+  done
+  grep -q "^$name:" /etc/passwd || echo "$name:x:$uid:$uid::$dir/home:/bin/sh" >>"$dir/etc/passwd"
+  grep -q "^$name:" /etc/group || echo "$name:x:$uid:" >>"$dir/etc/group"
+  # A range for each user, 65,536 apart, beginning beyond those that useradd gives out.
+  for file in subuid subgid; do echo "$name:$((20200000 + (uid - 20001) * 65536)):65536" >>"$dir/etc/$file"; done
+  for file in passwd group subuid subgid; do mount --bind "$dir/etc/$file" "/etc/$file"; done
+  # Some machines have it for root alone.
+  mkdir -p /dev/net
+  [ -e /dev/net/tun ] || mknod /dev/net/tun c 10 200
+  mknod -m 666 "$dir/tun" c 10 200
+  mount --bind "$dir/tun" /dev/net/tun
+  as_user=(setpriv --reuid "$uid" --regid "$uid" --clear-groups --inh-caps=-all
+    env -i PATH="/usr/sbin:/usr/bin:/sbin:/bin" USER="$name" HOME="$dir/home" XDG_RUNTIME_DIR="$dir/run")
+}
+
+# end_user UID: what is left of a rootless engine, whose namespaces are held by processes of their own.
+end_user() {
+  local i
+  pkill -KILL -U "$1" 2>/dev/null || true
+  for ((i = 0; i < 100; i++)); do pgrep -U "$1" >/dev/null || break; sleep 0.05; done
 }

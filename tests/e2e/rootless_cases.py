@@ -1,0 +1,62 @@
+"""What the tests of rootless engines share: whoever asks goes by ssh, and is told why."""
+import json
+
+from harness import run
+from ssh_cases import HELLO, Reach, SshCase
+
+
+class RootlessCase(Reach, SshCase):
+    """A subclass says which engine."""
+
+    def as_nobody(self, *arguments, check=True, **env):
+        """As the engine's own user."""
+        environment = self.env | {"HOME": str(self.engine.dir / "home"), "XDG_RUNTIME_DIR": str(self.engine.dir / "run")} | env
+        environment.pop("TC_HOSTNET_RUNTIME_DIR")
+        return run("setpriv", "--reuid", self.engine.user, "--regid", self.engine.user, "--clear-groups", self.program,
+                   *arguments, env=environment, check=check)
+
+    def bridge(self, network):
+        """The name of its bridge, wherever that is."""
+        raise NotImplementedError
+
+    def namesake_here(self, network, address):
+        """A bridge of this host that looks like the engine's."""
+        bridge = self.bridge(network)
+        run("ip", "link", "add", bridge, "type", "bridge")
+        self.addCleanup(run, "ip", "link", "del", bridge)
+        run("ip", "address", "add", address, "dev", bridge)
+        run("ip", "link", "set", bridge, "up")
+
+    def expose_as_root(self, *arguments):
+        self.addCleanup(self.tc_hostnet, "release", "--all")  # a sidecar keeps its network from being removed
+        lease = self.expose(*arguments)
+        self.assertEqual(lease.ready["via"], "ssh")
+        return lease
+
+    def test_root_goes_by_ssh_and_is_told_why_once(self):
+        before = self.engine.inventory()
+        lease = self.expose_as_root(self.port, "--container", "app")
+        self.reaches("app", HELLO, port=self.port)
+        code, _, said = lease.end()
+        self.assertEqual(code, 0)
+        self.assertEqual((said.count("rootless"), said.count("\n")), (1, 1), said)
+        self.nothing_is_left()
+        self.assertEqual(self.engine.inventory(), before)
+
+    def test_who_insists_on_the_native_path_is_told_why(self):
+        for target in (("--container", "app"), ("--network", "web")):
+            said = self.refused(3, "rootless", self.port, *target, "--via", "native")
+            self.assertIn("--via ssh", said)
+
+    def test_a_bridge_of_that_name_on_the_host_is_not_taken_for_it(self):
+        self.namesake_here("web", f"{self.gateway('web')}/24")
+        self.refused(3, "rootless", self.port, "--network", "web", "--via", "native")
+        # Nor is its sidecar dialled there.
+        self.expose_by_ssh(self.port, "--container", "app")
+        self.reaches("app", HELLO, port=self.port)
+
+    def test_the_doctor_names_it(self):
+        checks = json.loads(self.tc_hostnet("doctor", "--json", check=False).stdout)["checks"]
+        (engine,) = [check for check in checks if check["name"] == "engine"]
+        self.assertEqual(engine["status"], "warn")
+        self.assertIn("runs rootless", engine["finding"])

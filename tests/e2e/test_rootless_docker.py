@@ -1,0 +1,68 @@
+#!/usr/bin/python3
+"""Rootless Docker: dockerd with its bridges and its 127.0.0.1 in RootlessKit's namespaces. The system's own engine runs
+beside it, with a default bridge of the same name and address, as both have where nobody chooses another."""
+import os
+
+from harness import ALIAS, IMAGE, Docker, RootlessDockerWithSshd, main, output, run
+from rootless_cases import RootlessCase
+from ssh_cases import HELLO
+
+
+class RootlessDockerReach(RootlessCase):
+    engine_type = RootlessDockerWithSshd
+
+    @classmethod
+    def setUpClass(cls):
+        cls.system = Docker()
+        cls.addClassCleanup(cls.system.close)
+        super().setUpClass()
+
+    def as_root_of_the_system(self, *arguments):
+        return self.tc_hostnet(*arguments, env=self.env | {"DOCKER_HOST": f"unix://{self.system.socket}"}, check=False)
+
+    def bridge(self, network):
+        return "br-" + self.engine("network", "inspect", "-f", "{{.Id}}", network)[:12]
+
+    def test_the_doctor_tells_it_from_the_systems_engine(self):
+        self.assertNotIn("rootless", self.as_root_of_the_system("doctor").stdout)
+        self.assertIn("runs rootless", self.tc_hostnet("doctor", check=False).stdout)
+
+    def test_its_loopback_is_not_the_hosts(self):
+        """Why the native path cannot serve it: what rules there could lead to is another 127.0.0.1."""
+        self.container("inside", "--network", "host")
+        self.reaches_nothing("inside", port=self.port, name="127.0.0.1")
+        said = self.refused(2, "is not known to be this one", self.port, "--container", "inside")
+        self.assertIn("bridge network", said)
+
+    def test_the_default_network_is_not_taken_for_the_systems(self):
+        self.assertIn(f" {self.gateway('bridge')}/", output("ip", "-4", "address", "show", "dev", "docker0"))
+        self.container("alone")
+        self.refused(3, "rootless", self.port, "--container", "alone", "--via", "native")
+        self.expose_as_root(self.port, "--container", "alone")
+        self.reaches("alone", HELLO, port=self.port)
+
+    def test_the_systems_containers_keep_the_native_path(self):
+        self.addCleanup(self.system.attempt, "rm", "-f", "theirs")
+        self.system("run", "-d", "--name", "theirs", IMAGE, "sleep", "600")
+        lease = self.as_root_of_the_system("expose", str(self.port), "--container", "theirs", "--detach")
+        self.addCleanup(self.tc_hostnet, "release", "--all")
+        self.assertEqual(lease.returncode, 0, lease.stderr)
+        self.assertEqual([known["via"] for known in self.leases()], ["native"])
+        self.assertEqual(self.system.fetch("theirs", f"http://{ALIAS}:{self.port}/"), HELLO)
+
+    def test_the_sidecars_port_is_on_this_hosts_loopback_alone(self):
+        """It arrives by RootlessKit's port driver."""
+        self.expose_as_root(self.port, "--container", "app")
+        published = self.engine("port", self.sidecar(), "22/tcp")
+        self.assertTrue(published.startswith("127.0.0.1:"), published)
+        self.assertIn(f" {published} ", run("ss", "-Hlnt").stdout)
+
+    def test_a_container_of_the_library(self):
+        self.assertEqual(run(os.environ["GUIDE_HOST"], env=self.env).stdout, "ssh: " + HELLO)
+
+
+del RootlessCase  # has no engine, and is not to be run
+
+
+if __name__ == "__main__":
+    main()
