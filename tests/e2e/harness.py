@@ -202,6 +202,17 @@ class RootlessDockerWithSshd(DockerWithSshd):
         Engine.__init__(self, "own-rootless-docker")
 
 
+class PodmanWithCni(Podman):
+    """Its networks are made by the CNI plugins, as Podman's before 4.0 were."""
+
+    options = ("cni",)
+
+    def __init__(self):
+        super().__init__()
+        # They make the bridge of the default network for its first container, and leave it.
+        self("run", "--rm", IMAGE, "true")
+
+
 class PodmanWithSshd(Podman):
     images = ("alpine", "sshd")
 

@@ -72,7 +72,7 @@ class PodmanCase(HostCase):
             self.assertIn(name, refused.stderr)
 
     def test_a_published_port_keeps_its_setting(self):
-        """netavark itself switches route_localnet on for published ports: not ours to switch off."""
+        """netavark, as CNI's portmap, switches route_localnet on for published ports: not ours to switch off."""
         self.network("web")
         self.container("app", "--network", "web", "-p", "18080:80")
         path = f"/proc/sys/net/ipv4/conf/{self.bridge('web')}/route_localnet"
