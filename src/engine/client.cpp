@@ -25,6 +25,14 @@ constexpr int kInspections = 10;
 constexpr std::chrono::milliseconds kEnding{
     20};  // which a process takes from its end to the engine's knowing of it
 
+// Of what is no bridge to Podman, nothing is known of one.
+void complete(Network& network, const std::map<std::string, LibpodBridge>& bridges) {
+  const auto found = bridges.find(network.id);
+  const auto bridge = found == bridges.end() ? LibpodBridge{} : found->second;
+  network.bridge = bridge.interface;
+  network.dns = bridge.dns;
+}
+
 }  // namespace
 
 Client::Client(Address address)
@@ -72,7 +80,7 @@ Network Client::network(std::string_view name_or_id, Deadline deadline) {
   if (!libpod.empty() && network.driver == "bridge") {
     // By id: the compatible API knows the default network as "bridge", Podman's own only as "podman".
     const auto path = fmt::format("{}/networks/{}/json", libpod, path_segment(network.id));
-    network.bridge = fetch(path, deadline, parse_libpod_bridges)[network.id];
+    complete(network, fetch(path, deadline, parse_libpod_bridges));
   }
   return network;
 }
@@ -81,8 +89,8 @@ std::vector<Network> Client::networks(Deadline deadline) {
   const auto& [docker, libpod] = dialect(deadline);
   auto networks = fetch(docker + "/networks", deadline, parse_networks);
   if (!libpod.empty()) {
-    auto bridges = fetch(libpod + "/networks/json", deadline, parse_libpod_bridges);
-    for (auto& network : networks) network.bridge = bridges[network.id];
+    const auto bridges = fetch(libpod + "/networks/json", deadline, parse_libpod_bridges);
+    for (auto& network : networks) complete(network, bridges);
   }
   return networks;
 }

@@ -34,6 +34,7 @@ struct Network {
   std::string name;
   std::string driver;  ///< "bridge", "host", "overlay", …
   bool internal = false;
+  bool dns = false;    ///< Its containers find each other by name.
   std::string bridge;  ///< Interface name on the engine's host; empty unless the driver is bridge.
   /// First IPv4 gateway configured. None where the network has no IPv4, and also where Docker chose the
   /// gateway for a subnet that somebody gave (`--subnet` without `--gateway`): the bridge has an address

@@ -60,6 +60,7 @@ Network read_network(const JsonReader& json) {
   network.driver = json.at("Driver").string();
   if (const auto internal = json.maybe("Internal")) network.internal = internal->boolean();
   if (network.driver == "bridge") network.bridge = docker_bridge(json, network.name, network.id);
+  network.dns = network.name != "bridge";  // Docker's default network alone has none
   network.gateway = configured_gateway(json);
   if (const auto containers = json.maybe("Containers"))
     containers->each_member([&](const std::string& id, const JsonReader& container) {
@@ -140,13 +141,14 @@ std::vector<Network> parse_networks(std::string_view text) {
   return networks;
 }
 
-std::map<std::string, std::string> parse_libpod_bridges(std::string_view text) {
+std::map<std::string, LibpodBridge> parse_libpod_bridges(std::string_view text) {
   const auto tree = parse_json(text);
-  std::map<std::string, std::string> bridges;
+  std::map<std::string, LibpodBridge> bridges;
   const auto add = [&](const JsonReader& network) {
-    auto interface = network.string_or_empty("network_interface");
+    LibpodBridge bridge{.interface = network.string_or_empty("network_interface")};
+    if (const auto dns = network.maybe("dns_enabled")) bridge.dns = dns->boolean();
     if (network.at("driver").string() == "bridge")
-      bridges.emplace(network.at("id").string(), std::move(interface));
+      bridges.emplace(network.at("id").string(), std::move(bridge));
   };
   if (const JsonReader json(tree); json.is_array()) {
     json.each_element(add);

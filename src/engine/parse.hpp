@@ -22,9 +22,16 @@ std::map<std::string, std::string> parse_image_labels(std::string_view json);
 /// From GET /info, whose security options have "name=rootless" then.
 bool parse_is_rootless(std::string_view json);
 
-/// Network id → interface name, from one network or the list of them as Podman's own ("libpod") API describes
-/// them.
-std::map<std::string, std::string> parse_libpod_bridges(std::string_view json);
+/// What Podman's compatible answers do not have of a bridge network.
+struct LibpodBridge {
+  std::string interface;
+  bool dns = false;
+
+  bool operator==(const LibpodBridge&) const = default;
+};
+
+/// Network id → that, from one network or the list of them as Podman's own ("libpod") API describes them.
+std::map<std::string, LibpodBridge> parse_libpod_bridges(std::string_view json);
 
 /// The "message" of an error body, or the body itself where it is not such JSON; one line, at most 400 bytes
 /// and "…".

@@ -15,9 +15,6 @@
 namespace hostnet::exposer {
 namespace {
 
-// Engines give names on their default network no addresses.
-bool has_dns(const engine::Network& network) { return network.name != "bridge" && network.name != "podman"; }
-
 // The network's bridge is here with the gateway on it: what is on it can be dialled.
 bool is_local(const engine::Network& network) {
   if (network.bridge.empty() || interface_name_fault(network.bridge)) return false;
@@ -94,7 +91,7 @@ SshTarget resolve_for_ssh(engine::Client& client, const Target& target, bool wit
   switch (target.kind()) {
     case Target::Kind::network: {
       auto out = on_network(client, target.name(), deadline);
-      out.alias_by_dns = with_alias && has_dns(out.network);
+      out.alias_by_dns = with_alias && out.network.dns;
       if (with_alias && !out.alias_by_dns) out.alias_in = out.network.containers;
       return out;
     }

@@ -217,6 +217,10 @@ class PodmanWithSshd(Podman):
     images = ("alpine", "sshd")
 
 
+class PodmanWithCniAndSshd(PodmanWithCni):
+    images = ("alpine", "sshd")
+
+
 def rules_of(command):
     """What iptables-save prints, as {table: {chain: [policy, rule…]}}: without counters, and without the order of the
     chains, which means nothing."""

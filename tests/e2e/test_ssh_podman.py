@@ -1,11 +1,26 @@
 #!/usr/bin/python3
-"""The ssh path against rootful Podman, by its API for Docker's clients."""
-from harness import PodmanWithSshd, main
-from ssh_cases import Reach, SshCase
+"""The ssh path against rootful Podman, by its API for Docker's clients, on netavark's networks and on CNI's."""
+from harness import PodmanWithCniAndSshd, PodmanWithSshd, main
+from ssh_cases import HELLO, Reach, SshCase
 
 
 class PodmanReach(Reach, SshCase):
     engine_type = PodmanWithSshd
+
+    def test_a_network_without_dns(self):
+        """As all of CNI's are where its plugin dnsname is not installed."""
+        self.network("plain", "--disable-dns")
+        self.container("nameless", "--network", "plain")
+        hosts = self.engine.hosts("nameless")
+        lease = self.expose_by_ssh(self.port, "--network", "plain")
+        self.reaches("nameless", HELLO, port=self.port)
+        self.assertEqual(lease.end()[0], 0)
+        self.assertEqual(self.engine.hosts("nameless"), hosts)
+        self.nothing_is_left()
+
+
+class PodmanCniReach(PodmanReach):
+    engine_type = PodmanWithCniAndSshd
 
 
 if __name__ == "__main__":

@@ -66,6 +66,8 @@ TEST_CASE("Podman's bridges come from its own API, by id") {
   Client client({engine.socket(), "--engine"});
   CHECK(client.network("web", soon()).bridge == "podman1");
   CHECK(client.network("podman", soon()).bridge == "podman0");
+  CHECK(client.network("web", soon()).dns);
+  CHECK_FALSE(client.network("podman", soon()).dns);
   CHECK(client.host_gateway(soon()) == Ipv4::parse("10.88.0.1"));
   for (const auto& network : client.networks(soon()))
     CHECK(network.bridge == (network.id == web ? "podman1" : ""));

@@ -136,10 +136,12 @@ TEST_CASE("Docker's networks: the bridge's name is told, docker0, or made of the
   CHECK_FALSE(web.internal);
   CHECK(web.id.size() == 64);
   CHECK(web.bridge == "br-12a218f65790");
+  CHECK(web.dns);
   CHECK(web.gateway == ip("198.19.0.1"));
   CHECK(web.containers ==
         std::vector<std::string>{"14b189172b6b4d310c28bf0a2cc0537b75b6df1aa08d410e89b7c1c3bf15a3a9"});
   CHECK(parse_network(fixture("docker-network-bridge.json")).bridge == "docker0");
+  CHECK_FALSE(parse_network(fixture("docker-network-bridge.json")).dns);
   CHECK(parse_network(R"({"Id":"abc","Name":"bridge","Driver":"bridge"})").bridge == "docker0");
 
   const auto named = parse_network(fixture("docker-network-named.json"));
@@ -182,10 +184,12 @@ TEST_CASE("Podman's networks list containers that do not run; those are left out
   CHECK(web.containers.size() == 2);
   const auto bridges = parse_libpod_bridges(fixture("podman-libpod-network.json"));
   REQUIRE(bridges.size() == 1);
-  CHECK(bridges.at(web.id) == "podman1");
-  CHECK(parse_libpod_bridges(
-            R"([{"id":"a","driver":"macvlan"},{"id":"b","driver":"bridge","network_interface":"p"}])") ==
-        std::map<std::string, std::string>{{"b", "p"}});
+  CHECK(bridges.at(web.id) == LibpodBridge{.interface = "podman1", .dns = true});
+  CHECK(
+      parse_libpod_bridges(
+          R"([{"id":"a","driver":"macvlan"},{"id":"b","driver":"bridge","network_interface":"p"},
+                {"id":"c","driver":"bridge","network_interface":"q","dns_enabled":true}])") ==
+      std::map<std::string, LibpodBridge>{{"b", {.interface = "p"}}, {"c", {.interface = "q", .dns = true}}});
 }
 
 TEST_CASE("Docker's containers") {
