@@ -22,8 +22,8 @@ namespace hostnet::engine {
 namespace {
 
 constexpr int kInspections = 10;
-constexpr std::chrono::milliseconds kEnding{
-    20};  // which a process takes from its end to the engine's knowing of it
+// Which a process takes from its end to the engine's knowing of it.
+constexpr std::chrono::milliseconds kEnding{20};
 
 // Of what is no bridge to Podman, nothing is known of one.
 void complete(Network& network, const std::map<std::string, LibpodBridge>& bridges) {

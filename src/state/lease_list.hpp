@@ -179,8 +179,8 @@ class LeaseList {
   }
 
  private:
-  static constexpr std::size_t kChunk =
-      128;  // about as many as there are chunks, with the most leases there are
+  // About as many as there are chunks, with the most leases there are.
+  static constexpr std::size_t kChunk = 128;
 
   // Two bits of 64, so that one port in a thousand is taken for another.
   static std::uint64_t mask_of(std::uint16_t port) {
