@@ -160,14 +160,8 @@ class LeaseList {
   template <class Predicate>
   void erase_if(Predicate predicate) {
     const auto is_wanted = [&](const Item& item) { return predicate(*item.lease); };
-    for (auto& chunk : chunks_) {
-      const auto first = std::ranges::find_if(*chunk, is_wanted);
-      if (first == chunk->end()) continue;
-      const auto kept = first - chunk->begin();
-      auto& items = own(chunk);
-      const auto erased = std::ranges::remove_if(items.begin() + kept, items.end(), is_wanted);
-      items.erase(erased.begin(), erased.end());
-    }
+    for (auto& chunk : chunks_)
+      if (std::any_of(chunk->begin(), chunk->end(), is_wanted)) std::erase_if(own(chunk), is_wanted);
     std::erase_if(chunks_, [](const auto& chunk) { return chunk->empty(); });
   }
 
