@@ -117,8 +117,9 @@ void sweep(exposer::Ledger& ledger, const state::Journal& journal) {
 void release_native(const Options& options, const Globals& globals) {
   auto ledger = open_ledger(globals);
   std::error_code ignored;
-  if (options.all && !std::filesystem::exists(ledger.folder(), ignored) && !ignored && !is_anything_left())
-    return;
+  const bool no_journal = !std::filesystem::exists(ledger.folder(), ignored) && !ignored;
+  // A dry run makes no folder either.
+  if (options.all && no_journal && (globals.dry_run || !is_anything_left())) return;
 
   const auto deadline = command_deadline();
   std::set<std::string> ids;
