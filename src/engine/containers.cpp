@@ -3,6 +3,7 @@
 
 #include "engine/container_json.hpp"
 #include "engine/conversation.hpp"
+#include "engine/followed.hpp"
 #include "engine/pull.hpp"
 #include "engine/transport.hpp"
 #include "engine/url.hpp"
@@ -11,13 +12,47 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <thread>
+#include <utility>
 
 namespace hostnet::engine {
 namespace {
 
 // How long an engine may take to notice that a command whose output has ended is over.
 constexpr std::chrono::milliseconds kExecPoll{10};
+// How long output may be silent before it is looked whether its container has ended.
+constexpr std::chrono::seconds kSilence{1};
+
+// Asked as long as output is followed: whether more of it may come.
+class MoreToCome {
+ public:
+  MoreToCome(const Address& engine, std::string_view id, const Followed& followed)
+      : client_(engine), id_(id), followed_(followed) {}
+
+  bool operator()() {
+    if (std::exchange(known_, followed_.size()) != followed_.size()) silence_ = Deadline::after(kSilence);
+    if (!silence_.expired()) return true;
+    silence_ = Deadline::after(kSilence);
+    try {
+      const auto state = client_.container(id_, Deadline::after(kLook)).state;
+      ended_ = state == "exited" || state == "stopped" || state == "dead";
+    } catch (const Error& error) {
+      ended_ = error.code() == Errc::not_found;  // anything else the request itself will come to know
+    }
+    return !ended_;
+  }
+  [[nodiscard]] bool ended() const noexcept { return ended_; }
+
+ private:
+  static constexpr std::chrono::seconds kLook{5};
+  Client client_;  // The other one is busy.
+  std::string id_;
+  const Followed& followed_;
+  std::size_t known_ = 0;
+  Deadline silence_ = Deadline::after(kSilence);
+  bool ended_ = false;
+};
 
 }  // namespace
 
@@ -110,10 +145,24 @@ std::string Containers::last_output(std::string_view id, int lines, Deadline dea
 }
 
 void Containers::follow_output(std::string_view id, const OutputSink& sink, Deadline deadline) {
-  Demultiplexer stream(sink);
-  transport().get(of_container(id, "/logs?stdout=1&stderr=1&follow=1", deadline), deadline,
-                  [&](std::string_view piece) { stream.feed(piece); });
-  stream.finish();
+  const auto logs = of_container(id, "/logs?stdout=1&stderr=1", deadline);
+  Followed followed(sink);
+  Demultiplexer stream([&](Stream which, std::string_view piece) { followed.take(which, piece); });
+  const auto feed = [&](std::string_view piece) { stream.feed(piece); };
+  if (!client_.is_podman(deadline)) {
+    transport().get(logs + "&follow=1", deadline, feed);
+    stream.finish();
+    return;
+  }
+  MoreToCome more(client_.address(), id, followed);
+  transport().get(logs + "&follow=1", deadline, feed, std::ref(more));
+  if (!more.ended()) stream.finish();
+  Demultiplexer again([&](Stream which, std::string_view piece) { followed.take_again(which, piece); });
+  try {
+    transport().get(logs, deadline, [&](std::string_view piece) { again.feed(piece); });
+  } catch (const Error& error) {
+    if (error.code() != Errc::not_found) throw;  // removed as soon as it had ended
+  }
 }
 
 ExecResult Containers::exec(std::string_view id, const ExecSpec& spec, Deadline deadline) {

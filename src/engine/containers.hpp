@@ -122,7 +122,8 @@ class Containers {
   /// The last `lines` of its output, both streams as they came. @throws Error{engine_error} above 16 MiB.
   std::string last_output(std::string_view id, int lines, Deadline deadline);
   /// Hands over its output from the beginning, as it comes, until it ends. Podman 4 leaves lines out where
-  /// more than some ten thousand come in a second, as its own `podman logs -f` does.
+  /// more than some ten thousand come in a second, as its own `podman logs -f` does. What it leaves out at
+  /// the end is handed over after it, and an end that it overlooks is found within some two seconds.
   void follow_output(std::string_view id, const OutputSink& sink, Deadline deadline);
   /// Runs a command in a running container, to its end. What cannot be started there gives 126 or 127 as a
   /// shell does, and the engine's words in one of the outputs. At the deadline the command is left to itself.

@@ -26,10 +26,12 @@ struct Exchange {
   const Curl& curl;
   CURL* handle;
   const BodySink& sink;
+  const StillWanted& still_wanted;
   Response response;
   std::size_t header_bytes = 0;
   bool headers_ended = false;
   const char* too_large = nullptr;  // What of the answer was.
+  bool ended_here = false;          // Because nobody wanted more of it.
   std::exception_ptr thrown;        // While the body was taken.
 
   [[nodiscard]] long status() const {
@@ -82,6 +84,17 @@ std::size_t on_header(const char* data, std::size_t, std::size_t size, void* use
   if (const auto libpod = version_header(line, "Libpod-Api-Version"); !libpod.empty())
     exchange.response.libpod_version = libpod;
   return size;
+}
+
+int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) noexcept {
+  auto& exchange = *static_cast<Exchange*>(user);
+  try {
+    exchange.ended_here = !exchange.still_wanted();
+    return exchange.ended_here ? 1 : 0;
+  } catch (...) {
+    exchange.thrown = std::current_exception();
+    return 1;
+  }
 }
 
 Error timed_out(const Exchange& exchange) {
@@ -145,6 +158,11 @@ struct Transport::Connection {
     set(CURLOPT_WRITEDATA, static_cast<void*>(&exchange));
     set(CURLOPT_HEADERFUNCTION, &on_header);
     set(CURLOPT_HEADERDATA, static_cast<void*>(&exchange));
+    if (exchange.still_wanted) {
+      set(CURLOPT_NOPROGRESS, 0L);
+      set(CURLOPT_XFERINFOFUNCTION, &on_progress);
+      set(CURLOPT_XFERINFODATA, static_cast<void*>(&exchange));
+    }
   }
 };
 
@@ -168,8 +186,9 @@ std::optional<Ipv4> Transport::peer() const {
   return text == nullptr ? std::nullopt : Ipv4::parse(text);
 }
 
-Response Transport::get(std::string_view path, Deadline deadline, const BodySink& sink) {
-  return send({"GET", path, {}}, deadline, sink);
+Response Transport::get(std::string_view path, Deadline deadline, const BodySink& sink,
+                        const StillWanted& still_wanted) {
+  return send({"GET", path, {}}, deadline, sink, still_wanted);
 }
 
 Response Transport::post(std::string_view path, std::string_view json, Deadline deadline,
@@ -185,9 +204,10 @@ Response Transport::remove(std::string_view path, Deadline deadline) {
   return send({"DELETE", path, {}}, deadline, {});
 }
 
-Response Transport::send(const Request& request, Deadline deadline, const BodySink& sink) {
+Response Transport::send(const Request& request, Deadline deadline, const BodySink& sink,
+                         const StillWanted& still_wanted) {
   auto& [curl, handle, own_headers, json_headers, detail] = *connection_;
-  Exchange exchange{.curl = curl, .handle = handle.get(), .sink = sink};
+  Exchange exchange{.curl = curl, .handle = handle.get(), .sink = sink, .still_wanted = still_wanted};
   // Without the query, which is long and percent-encoded.
   exchange.response.call = fmt::format("{} {} on {}", request.method,
                                        request.path.substr(0, request.path.find('?')), address_.socket);
@@ -201,6 +221,7 @@ Response Transport::send(const Request& request, Deadline deadline, const BodySi
 
   const auto& call = exchange.response.call;
   if (exchange.thrown) std::rethrow_exception(exchange.thrown);
+  if (exchange.ended_here) return std::move(exchange.response);
   if (exchange.too_large != nullptr)
     throw Error(Errc::engine_error,
                 fmt::format("{}: the answer's {} grew too large", call, exchange.too_large));

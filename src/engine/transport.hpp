@@ -38,6 +38,10 @@ inline constexpr std::size_t kLargestBody = 16U << 20;
 /// throws ends the request and comes out of it. It must make no request on the same Transport.
 using BodySink = std::function<void(std::string_view)>;
 
+/// Asked about once a second while an answer comes, or does not; false ends it there, as if the engine had.
+/// What it throws ends the request and comes out of it. It must make no request on the same Transport.
+using StillWanted = std::function<bool()>;
+
 /// A connection kept open between requests. Not thread-safe.
 ///
 /// The path of a request is absolute; its variable parts went through path_segment() and query_value(). Each
@@ -53,7 +57,8 @@ class Transport {
   explicit Transport(Address address);
   ~Transport();
 
-  Response get(std::string_view path, Deadline deadline, const BodySink& sink = {});
+  Response get(std::string_view path, Deadline deadline, const BodySink& sink = {},
+               const StillWanted& still_wanted = {});
   /// `json` may be empty.
   Response post(std::string_view path, std::string_view json, Deadline deadline, const BodySink& sink = {});
   /// The method PUT, with a body of any type.
@@ -67,7 +72,8 @@ class Transport {
  private:
   struct Request;
   struct Connection;
-  Response send(const Request& request, Deadline deadline, const BodySink& sink);
+  Response send(const Request& request, Deadline deadline, const BodySink& sink,
+                const StillWanted& still_wanted = {});
 
   Address address_;
   std::unique_ptr<Connection> connection_;

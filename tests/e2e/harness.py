@@ -126,6 +126,12 @@ class Engine:
         return {"containers": sorted(self("ps", "-a", "--format", "{{.Names}} {{.Image}}").splitlines()),
                 "networks": sorted(self("network", "ls", "--format", "{{.Name}} {{.Driver}}").splitlines())}
 
+    def clear(self, before):
+        """Takes away what a test that failed has left beside what its `inventory` was, for the next ones' sake."""
+        for kind, remove in (("containers", self.rm), ("networks", ("network", "rm"))):
+            for line in set(self.inventory()[kind]) - set(before[kind]):
+                self.attempt(*remove, line.split()[0])
+
 
 class Docker(Engine):
     def __init__(self):
@@ -346,8 +352,12 @@ class HostCase(unittest.TestCase):
 
     def leaves_all_as_it_was(self, before):
         # The kernel takes its time with the interfaces of a network namespace that has ended.
-        if not eventually(lambda: snapshot(self.engine) == before, timeout=5):
-            self.assertEqual(snapshot(self.engine), before, "something was left behind")
+        if eventually(lambda: snapshot(self.engine) == before, timeout=5):
+            return
+        after = snapshot(self.engine)
+        if self.engine:
+            self.engine.clear(before)
+        self.assertEqual(after, before, "something was left behind")
 
     @property
     def env(self):

@@ -1,7 +1,6 @@
 // The fake engine's thread.
 #include "unit/engine/fake_engine.hpp"
 
-#include "core/fd.hpp"
 #include "core/file.hpp"
 
 #include <fmt/format.h>
@@ -58,41 +57,43 @@ int FakeEngine::connections() const {
 }
 
 void FakeEngine::run(const std::stop_token& stop, const Serve& serve) {
+  std::vector<Connection> open;
   while (!stop.stop_requested()) {
-    const hostnet::Fd connection(::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC));
-    if (!connection) continue;
-    {
-      const std::scoped_lock lock(mutex_);
-      ++connections_;
-    }
-    talk(connection.get(), serve);
+    std::vector<pollfd> readable{{listener_, POLLIN, 0}};
+    for (const auto& connection : open) readable.push_back({connection.fd.get(), POLLIN, 0});
+    if (::poll(readable.data(), readable.size(), 10) <= 0) continue;
+    for (std::size_t i = open.size(); i-- > 0;)
+      if (readable[i + 1].revents != 0 && !talk(open[i], serve))
+        open.erase(open.begin() + static_cast<std::ptrdiff_t>(i));
+    if (readable[0].revents == 0) continue;
+    hostnet::Fd accepted(::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC));
+    if (!accepted) continue;
+    open.push_back({std::move(accepted), {}});
+    const std::scoped_lock lock(mutex_);
+    ++connections_;
   }
 }
 
-void FakeEngine::talk(int connection, const Serve& serve) {
-  std::string input;
-  for (;;) {
-    for (auto end = input.find("\r\n\r\n"); end != std::string::npos; end = input.find("\r\n\r\n")) {
-      const auto head = input.substr(0, end);
-      const auto length = body_length(head);
-      if (input.size() < end + 4 + length) break;
-      const auto line = head.substr(0, head.find("\r\n"));
-      {
-        const std::scoped_lock lock(mutex_);
-        requests_.push_back(line);
-        bodies_.push_back(input.substr(end + 4, length));
-      }
-      input.erase(0, end + 4 + length);
-      if (!serve(line, connection)) return;
+bool FakeEngine::talk(Connection& connection, const Serve& serve) {
+  std::array<char, 4096> buffer;
+  const auto got = ::read(connection.fd.get(), buffer.data(), buffer.size());
+  if (got <= 0) return false;
+  auto& input = connection.input;
+  input.append(buffer.data(), static_cast<std::size_t>(got));
+  for (auto end = input.find("\r\n\r\n"); end != std::string::npos; end = input.find("\r\n\r\n")) {
+    const auto head = input.substr(0, end);
+    const auto length = body_length(head);
+    if (input.size() < end + 4 + length) break;
+    const auto line = head.substr(0, head.find("\r\n"));
+    {
+      const std::scoped_lock lock(mutex_);
+      requests_.push_back(line);
+      bodies_.push_back(input.substr(end + 4, length));
     }
-    pollfd readable{connection, POLLIN, 0};
-    while (::poll(&readable, 1, 10) == 0)
-      if (ending()) return;
-    std::array<char, 4096> buffer;
-    const auto got = ::read(connection, buffer.data(), buffer.size());
-    if (got <= 0) return;
-    input.append(buffer.data(), static_cast<std::size_t>(got));
+    input.erase(0, end + 4 + length);
+    if (!serve(line, connection.fd.get())) return false;
   }
+  return true;
 }
 
 void send_bytes(int connection, std::string_view bytes) {

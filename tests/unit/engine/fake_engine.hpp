@@ -2,6 +2,7 @@
 // real engine gives on demand.
 #pragma once
 
+#include "core/fd.hpp"
 #include "support/temp_dir.hpp"
 
 #include <functional>
@@ -15,7 +16,8 @@ namespace test {
 class FakeEngine {
  public:
   /// Called for each request with its first line ("GET /_ping HTTP/1.1") and the connection to answer on,
-  /// which is closed when it returns false. Runs on the engine's thread, one connection at a time.
+  /// which is closed when it returns false. Runs on the engine's thread, one request at a time; the other
+  /// connections stay open meanwhile, whatever they still wait for.
   using Serve = std::function<bool(const std::string& request_line, int connection)>;
 
   explicit FakeEngine(Serve serve);
@@ -33,8 +35,13 @@ class FakeEngine {
   [[nodiscard]] bool ending() const { return thread_.get_stop_token().stop_requested(); }
 
  private:
+  struct Connection {
+    hostnet::Fd fd;
+    std::string input;  // Of requests that have not come whole.
+  };
   void run(const std::stop_token& stop, const Serve& serve);
-  void talk(int connection, const Serve& serve);
+  // Whether the connection stays open.
+  bool talk(Connection& connection, const Serve& serve);
 
   TempDir dir_;
   std::string socket_ = (dir_.path() / "engine.sock").string();

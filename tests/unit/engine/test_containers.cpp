@@ -158,6 +158,40 @@ TEST_CASE("output: the last lines, or all of it as it comes") {
   CHECK(world.asked()[1] == "GET /v1.41/containers/c/logs?stdout=1&stderr=1&follow=1");
 }
 
+TEST_CASE("output that Podman follows on after the container's end, or leaves out at it") {
+  std::string state = "running";
+  bool open = true;
+  const FakeEngine podman([&](const std::string& line, int connection) {
+    const auto whole = frame(1, "one\n") + frame(2, "two\n");
+    if (line.find("/_ping") != std::string::npos) {
+      send_bytes(connection, http(200, "OK", "Api-Version: 1.41\r\nLibpod-Api-Version: 4.3.1\r\n"));
+    } else if (line.find("follow=1") != std::string::npos) {
+      send_bytes(connection, "HTTP/1.1 200 OK\r\n\r\n" + frame(1, "one\n"));
+      return open;
+    } else if (line.find("/logs") != std::string::npos) {
+      send_bytes(connection, http(200, whole));
+    } else {
+      auto inspected = test::fixture("podman-container.json");
+      const std::string running = R"("Status":"running")";
+      inspected.replace(inspected.find(running), running.size(), fmt::format(R"("Status":"{}")", state));
+      send_bytes(connection, http(200, inspected));
+      state = "exited";
+    }
+    return true;
+  });
+  SUBCASE("overlooked") {}
+  SUBCASE("left out") { open = false; }
+  Client client({podman.socket(), "--engine"});
+  std::string followed;
+  Containers(client).follow_output(
+      "c",
+      [&](Stream which, std::string_view piece) {
+        followed += (which == Stream::out ? "out " : "err ") + std::string(piece);
+      },
+      soon());
+  CHECK(followed == "out one\nerr two\n");
+}
+
 TEST_CASE("exec: both outputs apart, and the exit code once the engine has it") {
   World world({http(201, R"({"Id":"e1"})"), http(200, frame(2, "err") + frame(1, "out")),
                http(200, R"({"Running":true,"ExitCode":null})"),

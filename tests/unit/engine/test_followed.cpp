@@ -1,0 +1,45 @@
+// What is handed on of output that comes twice.
+#include "engine/followed.hpp"
+
+#include <doctest/doctest.h>
+
+#include <string>
+
+using hostnet::engine::Followed;
+using hostnet::engine::Stream;
+
+namespace {
+
+struct Taken {
+  std::string out;
+  std::string err;
+  Followed followed{
+      [this](Stream stream, std::string_view piece) { (stream == Stream::out ? out : err) += piece; }};
+};
+
+}  // namespace
+
+TEST_CASE("what was missing at the end is handed on, of each stream its own") {
+  Taken taken;
+  taken.followed.take(Stream::out, "one\n");
+  taken.followed.take(Stream::out, "two\n");
+  CHECK(taken.followed.size() == 8);
+  for (const auto* piece : {"o", "ne\ntwo", "\nth", "ree\n"}) taken.followed.take_again(Stream::out, piece);
+  taken.followed.take_again(Stream::err, "never seen\n");
+  CHECK(taken.out == "one\ntwo\nthree\n");
+  CHECK(taken.err == "never seen\n");
+}
+
+TEST_CASE("nothing is handed on twice") {
+  Taken taken;
+  taken.followed.take(Stream::err, "one\n");
+  taken.followed.take_again(Stream::err, "one\n");
+  CHECK(taken.err == "one\n");
+}
+
+TEST_CASE("a stream in which lines were left out stays as it was") {
+  Taken taken;
+  taken.followed.take(Stream::out, "one\nthree\n");
+  taken.followed.take_again(Stream::out, "one\ntwo\nthree\nfour\n");
+  CHECK(taken.out == "one\nthree\n");
+}
