@@ -35,6 +35,48 @@ sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.def
 for table in raw mangle nat filter; do iptables-legacy -t "$table" -n -L >/dev/null; done
 )";
 
+// What a host has that runs Docker and bans guessers of passwords, by whichever iptables it has; br0 is its
+// network.
+constexpr const char* kHostRules = R"(*raw
+:PREROUTING ACCEPT [0:0]
+-A PREROUTING -d 198.18.0.2/32 -i uplink0 -j DROP
+COMMIT
+*nat
+:PREROUTING ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+:POSTROUTING ACCEPT [0:0]
+:DOCKER - [0:0]
+-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+-A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER
+-A POSTROUTING -s 198.18.0.0/24 ! -o br0 -j MASQUERADE
+-A POSTROUTING -s 198.18.0.3/32 -d 198.18.0.3/32 -p tcp -m tcp --dport 80 -j MASQUERADE
+-A DOCKER -i br0 -j RETURN
+-A DOCKER ! -i br0 -p tcp -m tcp --dport 18081 -j DNAT --to-destination 198.18.0.3:80
+COMMIT
+*filter
+:INPUT ACCEPT [0:0]
+:FORWARD DROP [0:0]
+:OUTPUT ACCEPT [0:0]
+:DOCKER - [0:0]
+:DOCKER-ISOLATION - [0:0]
+:DOCKER-USER - [0:0]
+:banned - [0:0]
+-A INPUT -p tcp -m multiport --dports 22 -j banned
+-A FORWARD -j DOCKER-USER
+-A FORWARD -j DOCKER-ISOLATION
+-A FORWARD -o br0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A FORWARD -o br0 -j DOCKER
+-A FORWARD -i br0 ! -o br0 -j ACCEPT
+-A FORWARD -i br0 -o br0 -j ACCEPT
+-A DOCKER -d 198.18.0.3/32 ! -i br0 -o br0 -p tcp -m tcp --dport 80 -j ACCEPT
+-A DOCKER-ISOLATION -i br0 -o br1 -j DROP
+-A DOCKER-ISOLATION -j RETURN
+-A DOCKER-USER -j RETURN
+-A banned -s 203.0.113.7/32 -j REJECT --reject-with icmp-port-unreachable
+-A banned -j RETURN
+COMMIT
+)";
+
 // A container: its interface eth0, and in the host a port of the bridge, or an interface of its own.
 void attach(const NetNs& netns, const std::string& port, const std::string& bridge,
             const std::string& prefix) {
@@ -77,7 +119,7 @@ MovedThread::MovedThread() : home_(enter_fresh_namespace()) {}
 
 MovedThread::~MovedThread() { ::setns(home_.get(), CLONE_NEWNET); }
 
-Testbed::Testbed()
+Testbed::Testbed(OwnRules own)
     : gateway(ip("198.18.0.1")),
       br1_gateway(ip("198.18.1.1")),
       host_gateway(ip("198.18.2.1")),
@@ -89,6 +131,8 @@ Testbed::Testbed()
   attach(other, "port5", "br1", "198.18.1.2");
   attach(uplink, "uplink0", "", "198.18.9.2");
   exec("ip address add 198.18.9.1/24 dev uplink0");
+  const char* const iptables = std::getenv("TC_HOSTNET_TEST_HOST");
+  if (own == OwnRules::as_told && iptables != nullptr) exec(std::string(iptables) + "-restore", kHostRules);
   remember();
 }
 
@@ -140,6 +184,9 @@ void Testbed::take_out(GuardPart part) {
                          : "iptables-legacy -t raw -D TCHN-RAW 2");
       return;
     case GuardPart::input:
+      // It stands wherever the host has rules in INPUT as well.
+      for (const char* const iptables : {"iptables-legacy", "iptables-nft"})
+        try_exec(std::string(iptables) + " -F TCHN-IN");
       return chain("filter", "TCHN-IN", "guard_in");
     case GuardPart::output:
       return chain("mangle", "TCHN-POST", "guard_out");

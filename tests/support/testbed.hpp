@@ -43,8 +43,15 @@ bool on_nftables();
 /// To be made and used in one thread, which is "the host" meanwhile.
 class Testbed {
  public:
+  enum class OwnRules {
+    /// Those of a usual host with Docker, by the iptables that the environment's TC_HOSTNET_TEST_HOST names
+    /// ("iptables-legacy" or "iptables-nft"); none where it names none.
+    as_told,
+    /// For tests that flush whole tables: nobody would put those back.
+    none,
+  };
   /// All four tables of legacy ip_tables exist from the beginning: an empty one is what an absent one means.
-  Testbed();
+  explicit Testbed(OwnRules own = OwnRules::as_told);
 
   /// The gateways of the bridges, as members for brevity.
   const hostnet::Ipv4 gateway;         ///< br0's

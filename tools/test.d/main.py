@@ -36,10 +36,11 @@ def tsan(report):
         programs.run(TSAN, "e2e", report, only=("test_container_many.py",))
 
 
-# In the order in which they run. The first eight are about the release build.
+# In the order in which they run. The first nine are about the release build.
 STAGES = {
     "unit": lambda report: programs.run(RELEASE, "unit", report),
     "netns": lambda report: programs.run(RELEASE, "netns", report),
+    "hosts": lambda report: programs.run(RELEASE, "hosts", report),
     "dbus": lambda report: programs.run(RELEASE, "dbus", report),
     "e2e": lambda report: programs.run(RELEASE, "e2e", report),
     "install": lambda report: programs.run(RELEASE, "install", report),
@@ -50,7 +51,7 @@ STAGES = {
     "tsan": tsan,
     "fuzz": fuzz.run,
 }
-OF_RELEASE = {"unit", "netns", "dbus", "e2e", "install", "soak"}
+OF_RELEASE = {"unit", "netns", "hosts", "dbus", "e2e", "install", "soak"}
 BUILDS = {"asan": ASAN, "tsan": TSAN, "fuzz": fuzz.FUZZ}
 
 

@@ -25,8 +25,9 @@ TEST_CASE("the same port exposed twice in one process is one door, closed with t
   auto one = bed.exposer()->expose(Target::bridge("br0"), {HostPort::same(8088)});
   auto other = bed.exposer()->expose(Target::bridge("br0"), {HostPort::same(8088)});
   CHECK(one.id() != other.id());
-  CHECK(exec(on_nftables() ? "nft list map ip tc_hostnet by_bridge | grep -c ': 127.0.0.1 . 8088'"
-                           : "iptables-legacy-save -t nat | grep -c DNAT") == "1\n");
+  CHECK(exec(on_nftables()
+                 ? "nft list map ip tc_hostnet by_bridge | grep -c ': 127.0.0.1 . 8088'"
+                 : "iptables-legacy-save -t nat | grep -c 'to-destination 127.0.0.1:8088'") == "1\n");
   one.release();
   CHECK(dial(bed.container, {bed.gateway, 8088}) == "web");
   other.release();

@@ -107,7 +107,7 @@ TEST_CASE("leases come and go one by one, and on nftables only their own doors a
 }
 
 TEST_CASE("what others have changed in between is noticed and put right with the next lease") {
-  const Testbed bed;
+  const Testbed bed(Testbed::OwnRules::none);
   {
     Process process(bed);
     process.add("a0", "br0", 8000);
