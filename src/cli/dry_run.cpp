@@ -41,6 +41,8 @@ int dry_run_native(const ExposeRequest& request, Firewall wanted_firewall, const
   if (globals.json) {
     nlohmann::json rules = nlohmann::json::object();
     for (const auto& plan : ruleset.tables) rules[to_string(plan.table)] = to_text(choice.kind, plan);
+    if (const auto pins = exposer::pins_of(wanted); !pins.empty())
+      rules["pins"] = firewall::nft::pins_to_nft(pins);
     auto list = nlohmann::json::array();
     for (const auto& step : steps) list.push_back(exposer::describe(step));
     print_json({{"firewall", to_string(choice.kind)},
@@ -54,6 +56,8 @@ int dry_run_native(const ExposeRequest& request, Firewall wanted_firewall, const
     print("# " + exposer::describe(step));
     if (const auto* const table = std::get_if<exposer::ApplyTable>(&step))
       print(to_text(choice.kind, table->plan));
+    if (const auto* const pins = std::get_if<exposer::ApplyPins>(&step))
+      print(firewall::nft::pins_to_nft(pins->plan));
   }
   for (const auto& alias : wanted.leases.front().aliases)
     print(fmt::format("# write {} {} into the hosts file of container {}",

@@ -25,6 +25,8 @@ std::vector<std::string> deviations(exposer::Ledger& ledger, const state::Holdin
     if (!backend.matches(plan))
       out.push_back(fmt::format("the {} rules in {} are not as they should be", to_string(plan.table),
                                 to_string(backend.kind())));
+  if (!backend.is_pinned(exposer::pins_of(held)))
+    out.emplace_back("the containers' addresses are not pinned to their ports of the bridge");
   for (const auto& bridge : held.bridges) {
     const auto link = ledger.executor().rtnl().link(bridge.ifindex);
     if (!link || !link->route_localnet)

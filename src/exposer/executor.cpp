@@ -91,6 +91,8 @@ bool Executor::apply(const ApplyTable& step, Deadline deadline) {
   return changed;
 }
 
+bool Executor::apply(const ApplyPins& step, Deadline deadline) { return backend_->pin(step.plan, deadline); }
+
 bool Executor::apply(const ChangeDoors& step, Deadline) { return backend_->change_doors(step.from, step.to); }
 
 bool Executor::apply(const CutFlows& step, Deadline deadline) {

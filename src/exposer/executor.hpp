@@ -54,6 +54,7 @@ class Executor {
                                    Deadline deadline);
   bool apply(const ChangeDoors& step, Deadline deadline);
   bool apply(const ApplyTable& step, Deadline deadline);
+  bool apply(const ApplyPins& step, Deadline deadline);
   bool apply(const CutFlows& step, Deadline deadline);
   bool apply(const SetRouteLocalnet& step, Deadline deadline);
 

@@ -121,6 +121,7 @@ void Holder::narrow(const std::string& lease, const Served& served, Deadline dea
   narrowed.target = served.target;
   narrowed.sources = {served.source};
   narrowed.served = served.process;
+  narrowed.port = served.port;
   ledger_.amend(journal, held, narrowed, deadline);
 }
 

@@ -65,6 +65,7 @@ class Holder : public std::enable_shared_from_this<Holder> {
     std::string target;  ///< As Lease::target has it.
     Ipv4 source;
     std::optional<state::ProcessId> process;  ///< The lease ends with it.
+    std::string port = {};                    ///< As Lease::port has it.
   };
   /// Narrows a lease of this process down to one container, whose address was not known before.
   /// @throws Error as Ledger::amend().

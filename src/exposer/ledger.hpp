@@ -28,7 +28,7 @@ enum class Cause {
   interrupted,        ///< Somebody was killed while releasing it.
   expired,            ///< Its time was up.
   bridge_gone,        ///< The interface was removed.
-  container_stopped,  ///< The one container that it was for.
+  container_stopped,  ///< The one container that it was for, or it has left the bridge.
   revoked,            ///< Another process released it.
   not_kept,           ///< What others had undone could not be put back.
 };

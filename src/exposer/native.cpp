@@ -126,6 +126,7 @@ Prepared prepare(std::span<const ExposeRequest> requests, const std::string& eng
     lease.ifindex = resolved.bridge.ifindex;
     lease.gateways = resolved.gateways;
     lease.sources = resolved.sources;
+    lease.port = resolved.port;
     lease.ports = std::move(ports);
     lease.served = resolved.served;
     lease.aliases = resolved.aliases;

@@ -59,8 +59,14 @@ Holder::Served served_by(const engine::Container& container) {
   return served;
 }
 
-void narrow_or_close(Holder& holder, const std::string& lease, const Holder::Served& served) noexcept {
+void narrow_or_close(Holder& holder, const std::string& lease, const std::string& interface,
+                     Holder::Served served) noexcept {
   try {
+    if (served.process) {
+      netlink::Rtnl rtnl;
+      const auto bridge = rtnl.link(interface);
+      if (bridge) served.port = bridge_port_of(rtnl, served.process->pid, bridge->ifindex, served.source);
+    }
     holder.narrow(lease, served, Deadline::after(kNarrowing));
   } catch (const Error& error) {
     if (error.code() == Errc::not_found) return;  // it has ended meanwhile
@@ -89,9 +95,9 @@ class NativeAhead : public AheadLease {
     if (exposure.state() != ExposureState::active) hold(served.target, {served.source}, deadline);
     // The ports are reachable by now. To narrow the door takes a walk through all of conntrack, some 25 ms,
     // for which nobody needs to wait.
-    narrowing_ = std::async(std::launch::async, [holder = holder_, id = exposure.id(), served] {
-      narrow_or_close(*holder, id, served);
-    });
+    narrowing_ =
+        std::async(std::launch::async, [holder = holder_, id = exposure.id(), on = exposure.interface(),
+                                        served] { narrow_or_close(*holder, id, on, served); });
   }
 
  protected:

@@ -2,6 +2,7 @@
 #include "exposer/resolve.hpp"
 
 #include "core/file.hpp"
+#include "core/log.hpp"
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/exposer.hpp"
@@ -28,6 +29,34 @@ void push_unique(std::vector<Ipv4>& list, Ipv4 address) {
 }
 
 }  // namespace
+
+std::optional<Attachment> find_attachment(netlink::Rtnl& rtnl, int netns_fd, std::optional<Ipv4> address) {
+  auto inside = netlink::Rtnl::in_namespace(netns_fd);
+  for (const auto& link : inside.links()) {
+    if (link.kind != "veth" || link.peer == 0) continue;
+    auto port = rtnl.link(link.peer);
+    // The number counts in the peer's namespace, which need not be ours; a veth here that points back is the
+    // one.
+    if (!port || port->kind != "veth" || port->peer != link.ifindex || port->master == 0) continue;
+    Attachment out{.port = std::move(*port), .addresses = {}};
+    for (const auto& one : inside.addresses(link.ifindex)) push_unique(out.addresses, one.address);
+    const bool wanted = !address || std::ranges::find(out.addresses, *address) != out.addresses.end();
+    if (!out.addresses.empty() && wanted) return out;
+  }
+  return std::nullopt;
+}
+
+std::string bridge_port_of(netlink::Rtnl& rtnl, pid_t pid, int bridge, Ipv4 address) {
+  const Fd netns(::open(fmt::format("/proc/{}/ns/net", pid).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!netns) return {};
+  try {
+    const auto attachment = find_attachment(rtnl, netns.get(), address);
+    if (attachment && attachment->port.master == bridge) return attachment->port.name;
+  } catch (const Error& error) {
+    log::debug("the network namespace of process {} is not looked into: {}", pid, error.what());
+  }
+  return {};
+}
 
 std::optional<std::string> interface_name_fault(std::string_view name) {
   if (name.empty()) return "it is empty";
@@ -282,6 +311,7 @@ Resolved Resolver::container(const std::string& name, bool with_alias, bool forc
   // Its bridge is here, so its processes are this machine's, unless pids are hidden from us.
   if (const auto start = process_start_time(container.pid))
     out.served = state::ProcessId{.pid = container.pid, .start = *start};
+  if (out.served) out.port = bridge_port_of(rtnl_, container.pid, out.bridge.ifindex, *endpoint.address);
   return out;
 }
 
@@ -294,18 +324,13 @@ Resolved Resolver::netns(const std::string& path, bool force) {
                   "see them: ip netns list", cause);
     throw Error::from_errno(fmt::format("open {}", quote(path)), cause);
   }
-  auto inside = netlink::Rtnl::in_namespace(fd.get());
-  for (const auto& link : inside.links()) {
-    if (link.kind != "veth" || link.peer == 0) continue;
-    const auto peer = rtnl_.link(link.peer);
-    // The number counts in the peer's namespace, which need not be ours; a veth here that points back is the
-    // one.
-    if (!peer || peer->kind != "veth" || peer->peer != link.ifindex || peer->master == 0) continue;
-    const auto master = rtnl_.link(peer->master);
-    if (!master) continue;
+  const auto attachment = find_attachment(rtnl_, fd.get());
+  const auto master = attachment ? rtnl_.link(attachment->port.master) : std::nullopt;
+  if (master) {
     auto out = bridge(master->name, force);
-    for (const auto& address : inside.addresses(link.ifindex)) push_unique(out.sources, address.address);
-    if (!out.sources.empty()) return out;
+    out.sources = attachment->addresses;
+    out.port = attachment->port.name;
+    return out;
   }
   throw Error(
       Errc::not_found,

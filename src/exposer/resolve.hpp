@@ -22,6 +22,7 @@ struct Resolved {
   std::vector<Ipv4> sources;   ///< The target's own addresses; empty when everybody on the bridge is meant.
   std::vector<engine::AliasRecord> aliases;  ///< The running containers that shall get the alias.
   std::optional<state::ProcessId> served;    ///< The first process of the container, where one is meant.
+  std::string port;  ///< The bridge's port that the target is on, by which alone it sends; empty: not known.
 };
 
 /// Looks targets up, asking the engine only where a container or a network is named. Not thread-safe.
@@ -54,6 +55,20 @@ class Resolver {
   std::string engine_;
   std::optional<engine::Client> client_;
 };
+
+/// The end on this side of a veth pair into a network namespace.
+struct Attachment {
+  netlink::Link port;           ///< Here, and on a bridge.
+  std::vector<Ipv4> addresses;  ///< Of the end in there; at least one.
+};
+
+/// The first of them, or the one to which `address` belongs; nullopt when there is none. @throws Error, also
+/// when the namespace may not be entered (CAP_SYS_ADMIN).
+std::optional<Attachment> find_attachment(netlink::Rtnl& rtnl, int netns_fd,
+                                          std::optional<Ipv4> address = {});
+
+/// The name of the bridge's port that the container of a process is on; empty where that cannot be seen.
+std::string bridge_port_of(netlink::Rtnl& rtnl, pid_t pid, int bridge, Ipv4 address);
 
 /// Why an interface name cannot be one, or nullopt. Stricter than the kernel, which allows all but '/' and
 /// blanks: a name also stands in rules that people copy into a shell.

@@ -22,7 +22,7 @@ auto key_of(const Door& door) {
 
 bool has_same_doors(const state::Lease& a, const state::Lease& b) {
   return a.ifindex == b.ifindex && a.gateways == b.gateways && a.sources == b.sources && a.mac == b.mac &&
-         a.ports == b.ports;
+         a.port == b.port && a.ports == b.ports;
 }
 
 // What one has and the other has not, or with other doors; a lease too many in both is no harm.
@@ -107,6 +107,9 @@ struct Describe {
     return fmt::format("apply {} rules in table {}", step.plan.jumps.size() + step.plan.rules.size(),
                        to_string(step.plan.table));
   }
+  std::string operator()(const ApplyPins& step) const {
+    return fmt::format("pin {} addresses to their ports of the bridge", step.plan.pins.size());
+  }
   std::string operator()(const ChangeDoors& step) const {
     return fmt::format("change {} of the rules in table nat",
                        std::max(step.from.rules.size(), step.to.rules.size()));
@@ -134,6 +137,16 @@ std::vector<Guard> guards_of(const Holdings& holdings) {
       guards.push_back({bridge.name, {found->second.begin(), found->second.end()}});
   }
   return guards;
+}
+
+firewall::PinPlan pins_of(const Holdings& holdings) {
+  firewall::PinPlan plan;
+  for (const auto& lease : holdings.leases) {
+    if (lease.port.empty()) continue;
+    for (const auto source : lease.sources) plan.pins.emplace(source, lease.port);
+    plan.gateways.insert(lease.gateways.begin(), lease.gateways.end());
+  }
+  return plan;
 }
 
 std::vector<Door> doors_of(const Holdings& holdings) {
@@ -172,6 +185,11 @@ std::vector<Step> transition(const Holdings& before, const Holdings& after) {
   const auto during = firewall::plan(guards_during, {});
   const auto last = firewall::plan(guards_after, doors_after);
 
+  const auto pins_after = pins_of(after);
+  const auto pins_before = pins_of(before);
+  auto pins_during = pins_before;
+  pins_during.merge(pins_after);
+
   std::vector<Step> steps;
   // A pure tear-down finds its union standing already; anything else puts it up first.
   const bool shrinks = during.of(Table::filter) != last.of(Table::filter);
@@ -180,6 +198,9 @@ std::vector<Step> transition(const Holdings& before, const Holdings& after) {
     for (const auto table : {Table::raw, Table::mangle, Table::filter})
       steps.push_back(ApplyTable{during.of(table)});
 
+  const bool unpins = pins_during != pins_after;
+  if (pins_during != pins_before || (!unpins && !pins_during.empty()))
+    steps.push_back(ApplyPins{pins_during});
   steps.push_back(ApplyTable{last.of(Table::nat)});
   if (auto closed = closed_doors(doors_of(difference(before, after).gone), doors_after); !closed.empty())
     steps.push_back(CutFlows{std::move(closed), doors_after});
@@ -191,6 +212,8 @@ std::vector<Step> transition(const Holdings& before, const Holdings& after) {
     if (after.bridge(bridge.ifindex) == nullptr && !bridge.prior_route_localnet)
       steps.push_back(SetRouteLocalnet{bridge.ifindex, bridge.name, false, true});
 
+  // Whatever is left of pins goes with the last lease.
+  if (unpins || after.leases.empty()) steps.push_back(ApplyPins{pins_after});
   if (shrinks)
     for (const auto table : {Table::filter, Table::mangle, Table::raw})
       steps.push_back(ApplyTable{last.of(table)});
@@ -215,10 +238,20 @@ std::optional<std::vector<Step>> small_transition(const Holdings& before, const 
   const auto doors_before = doors_of(before, ports);
   const auto doors_after = doors_of(after, ports);
   std::vector<Step> steps;
+  const auto is_pinned = [](const state::Lease& lease) { return !lease.port.empty(); };
+  const bool unpins = std::ranges::any_of(gone.leases, is_pinned);
+  const auto pins_after =
+      unpins || std::ranges::any_of(come.leases, is_pinned) ? pins_of(after) : firewall::PinPlan();
+  if (!pins_after.empty()) {
+    auto during = pins_of(gone);
+    during.merge(pins_after);
+    steps.push_back(ApplyPins{std::move(during)});
+  }
   steps.push_back(ChangeDoors{firewall::plan({}, doors_before).of(firewall::Table::nat),
                               firewall::plan({}, doors_after).of(firewall::Table::nat)});
   if (auto closed = closed_doors(doors_before, doors_after); !closed.empty())
     steps.push_back(CutFlows{std::move(closed), doors_after});
+  if (unpins) steps.push_back(ApplyPins{pins_after});
   for (const auto& bridge : after.bridges)
     steps.push_back(SetRouteLocalnet{bridge.ifindex, bridge.name, true, true});
   return steps;

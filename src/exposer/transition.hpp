@@ -6,6 +6,7 @@
 // state from which the same function leads on, because every step is idempotent.
 #pragma once
 
+#include "firewall/pins.hpp"
 #include "firewall/ruleset.hpp"
 #include "netlink/conntrack.hpp"
 #include "state/holdings.hpp"
@@ -37,6 +38,11 @@ struct CutFlows {
   std::vector<firewall::Door> open;  ///< Still there: flows that one of these lets in go on.
 };
 
+/// Make the pins of containers to their ports of the bridge as planned.
+struct ApplyPins {
+  firewall::PinPlan plan;
+};
+
 struct SetRouteLocalnet {
   int ifindex = 0;
   std::string bridge;
@@ -46,12 +52,13 @@ struct SetRouteLocalnet {
   bool held = false;
 };
 
-using Step = std::variant<ApplyTable, ChangeDoors, CutFlows, SetRouteLocalnet>;
+using Step = std::variant<ApplyTable, ApplyPins, ChangeDoors, CutFlows, SetRouteLocalnet>;
 
 /// "apply 3 rules in table nat", "set route_localnet=1 on br0": for messages.
 std::string describe(const Step& step);
 
 std::vector<firewall::Guard> guards_of(const state::Holdings& holdings);
+firewall::PinPlan pins_of(const state::Holdings& holdings);
 std::vector<firewall::Door> doors_of(const state::Holdings& holdings);
 /// Only the doors on these ports of the gateways, at the cost of these.
 using Ports = std::set<std::pair<std::uint16_t, Protocol>>;

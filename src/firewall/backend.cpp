@@ -1,12 +1,15 @@
 // Choosing and making an applier.
 #include "firewall/backend.hpp"
 
+#include "core/log.hpp"
 #include "core/strings.hpp"
 #include "firewall/iptables.hpp"
 #include "firewall/nftables.hpp"
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
+
+#include <linux/netfilter.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -39,7 +42,10 @@ class IptablesBackend : public Backend {
   }
 
  private:
+  Nftables& nftables() override { return nftables_; }
+
   Iptables iptables_;
+  Nftables nftables_;
 };
 
 // An accept of ours in nf_tables does not overrule a drop on INPUT in the legacy table, so where that table
@@ -61,6 +67,7 @@ class NftablesBackend : public Backend {
   }
 
  private:
+  Nftables& nftables() override { return nftables_; }
   static bool concerns_legacy_input(const TablePlan& plan) {
     return plan.table == Table::filter && Iptables::input_concerns(plan);
   }
@@ -88,9 +95,9 @@ bool has_libnftables() {
   }
 }
 
-bool has_our_nft_table() {
+bool has_our_nft_table(std::uint8_t family = NFPROTO_IPV4) {
   try {
-    return netlink::NftTables().flags(nft::kTableName).has_value();
+    return netlink::NftTables().flags(nft::kTableName, family).has_value();
   } catch (const Error& error) {
     if (error.code() != Errc::no_path) throw;
     return false;
@@ -98,6 +105,29 @@ bool has_our_nft_table() {
 }
 
 }  // namespace
+
+bool Backend::pin(const PinPlan& plan, Deadline deadline) {
+  if (unable_) return false;
+  try {
+    return nftables().apply_pins(plan, deadline);
+  } catch (const Error& error) {
+    if (error.code() != Errc::no_path && error.code() != Errc::failure) throw;
+    unable_ = true;
+    if (!plan.empty())
+      log::warn("containers are known by their addresses alone, and not by their ports of the bridge: {}",
+                error.what());
+    return false;
+  }
+}
+
+bool Backend::is_pinned(const PinPlan& plan) {
+  try {
+    return unable_ || nftables().pins_match(plan);
+  } catch (const Error& error) {
+    if (error.code() != Errc::no_path) throw;
+    return true;  // no nf_tables here
+  }
+}
 
 std::unique_ptr<Backend> make_backend(Firewall kind) {
   if (kind == Firewall::nftables) return std::make_unique<NftablesBackend>();
@@ -139,7 +169,7 @@ FirewallChoice choose(Firewall wanted) {
 
 std::vector<Firewall> in_use() {
   std::vector<Firewall> out;
-  if (has_our_nft_table()) out.push_back(Firewall::nftables);
+  if (has_our_nft_table() || has_our_nft_table(NFPROTO_BRIDGE)) out.push_back(Firewall::nftables);
   if (std::ranges::any_of(kTables, table_exists)) out.push_back(Firewall::iptables);
   return out;
 }

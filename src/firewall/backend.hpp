@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/deadline.hpp"
+#include "firewall/pins.hpp"
 #include "firewall/ruleset.hpp"
 #include "firewall/traffic.hpp"
 #include "hostnet/firewall.hpp"
@@ -16,6 +17,8 @@
 #include <vector>
 
 namespace hostnet::firewall {
+
+class Nftables;
 
 /// In the network namespace of the thread that first uses it. Not thread-safe.
 class Backend {
@@ -35,6 +38,20 @@ class Backend {
   /// when is_as_left(). Returns whether anything had to change. @throws Error; apply() can tell what stands
   /// then.
   virtual bool change_doors(const TablePlan& from, const TablePlan& to) = 0;
+
+  /// Makes the pins as planned, where the kernel has nf_tables for bridges and libnftables is there;
+  /// elsewhere it warns once. Returns whether anything had to change. @throws Error: not_authorised,
+  /// timed_out.
+  bool pin(const PinPlan& plan, Deadline deadline);
+  /// Whether the pins are as planned, or cannot be. Changes nothing. @throws Error.
+  bool is_pinned(const PinPlan& plan);
+
+ protected:
+  /// That of the pins.
+  virtual Nftables& nftables() = 0;
+
+ private:
+  bool unable_ = false;
 };
 
 /// `kind` is not `automatic`. Touches nothing yet. @throws nothing.

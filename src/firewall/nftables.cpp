@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 
 #include <chrono>
@@ -56,7 +57,7 @@ const nft::State& Nftables::look(Deadline deadline) {
   for (int attempt = 1;; ++attempt) {
     const auto before = tables_->generation();
     if (generation_ == before) return state_;
-    generation_.reset();
+    forget();
     try {
       auto state = read();
       if (tables_->generation() == before) {
@@ -72,13 +73,20 @@ const nft::State& Nftables::look(Deadline deadline) {
   }
 }
 
+void Nftables::forget() {
+  generation_.reset();
+  pins_.reset();
+}
+
 // In one transaction. False when others have made one as well, so that what stands now is not known.
 bool Nftables::make(Table table, nft::Change change) {
   const auto before = *std::exchange(generation_, std::nullopt);
+  auto pins = std::exchange(pins_, std::nullopt);
   if (!context_) context_.emplace();
   context_->run(change.commands);
   if (tables_->generation() != before + 1) return false;
   nft::note(state_, table, std::move(change));
+  pins_ = std::move(pins);
   generation_ = before + 1;
   return true;
 }
@@ -109,6 +117,47 @@ bool Nftables::change_doors(const TablePlan& from, const TablePlan& to) {
   if (change.commands.empty()) return false;
   if (!is_as_left() || !make(Table::nat, std::move(change))) throw changed_all_the_time();
   return true;
+}
+
+bool Nftables::pins_match(const PinPlan& plan) {
+  if (!tables_) tables_.emplace();
+  if (generation_ && tables_->generation() != *generation_) forget();
+  if (generation_ && pins_) return *pins_ == plan;
+  const auto flags = tables_->flags(nft::kTableName, NFPROTO_BRIDGE);
+  if (!flags || plan.empty()) return !flags && plan.empty();
+  if ((*flags & NFT_TABLE_F_DORMANT) != 0) return false;
+  if (!context_) context_.emplace();
+  return nft::is_pins(context_->run(fmt::format("list table bridge {}\n", nft::kTableName)), plan);
+}
+
+bool Nftables::apply_pins(const PinPlan& plan, Deadline deadline) {
+  for (int attempt = 1;; ++attempt) {
+    const bool right = pins_match(plan);
+    const auto before = tables_->generation();
+    if (right) {
+      if (generation_ == before) pins_ = plan;
+      return false;
+    }
+    // Elements come and go in a table that is known; any other is made anew.
+    const bool known = generation_ == before && pins_ && !pins_->empty() && !plan.empty();
+    const auto commands = known          ? nft::pins_between(*pins_, plan)
+                          : plan.empty() ? nft::no_pins()
+                                         : nft::pins_to_nft(plan);
+    if (!context_) context_.emplace();
+    try {
+      const bool was_known = generation_ == before;
+      forget();  // what stands while the commands are run, and when they have failed
+      context_->run(commands);
+      if (was_known && tables_->generation() == before + 1) {
+        generation_ = before + 1;
+        pins_ = plan;
+      }
+      return true;
+    } catch (const Error& error) {
+      if (error.code() == Errc::not_authorised || attempt >= kAttempts || deadline.expired()) throw;
+      log::debug("{}; trying again", error.what());
+    }
+  }
 }
 
 bool Nftables::matches(const TablePlan& plan) {

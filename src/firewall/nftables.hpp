@@ -12,6 +12,7 @@
 #include "core/deadline.hpp"
 #include "firewall/libnftables.hpp"
 #include "firewall/nft_script.hpp"
+#include "firewall/pins.hpp"
 #include "netlink/nft_tables.hpp"
 
 #include <cstdint>
@@ -39,6 +40,12 @@ class Nftables {
   /// Whether the part is exactly as planned. Changes nothing. @throws Error.
   bool matches(const TablePlan& plan);
 
+  /// Makes the table of pins as planned. Returns whether anything had to change. @throws Error: as apply(),
+  /// and failure where the kernel has no family bridge.
+  bool apply_pins(const PinPlan& plan, Deadline deadline);
+  /// Whether it is as planned. Changes nothing. @throws Error.
+  bool pins_match(const PinPlan& plan);
+
   /// The bridges that have our guard in front of conntrack, whoever put it there. @throws Error, also when
   /// the table sleeps.
   std::vector<std::string> guarded_bridges();
@@ -53,11 +60,13 @@ class Nftables {
   nft::State read();
   const nft::State& look(Deadline deadline);
   bool make(Table table, nft::Change change);
+  void forget();
 
   std::optional<NftContext> context_;
   std::optional<netlink::NftTables> tables_;
   nft::State state_;                         // as it was at generation_
-  std::optional<std::uint32_t> generation_;  // nullopt: state_ is not known
+  std::optional<PinPlan> pins_;              // likewise; nullopt: not known
+  std::optional<std::uint32_t> generation_;  // nullopt: neither is known
 };
 
 }  // namespace hostnet::firewall

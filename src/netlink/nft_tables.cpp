@@ -60,9 +60,11 @@ std::uint32_t NftTables::generation() {
   return id;
 }
 
-std::optional<std::uint32_t> NftTables::flags(const std::string& table) {
+static_assert(NftTables::kFamilyIp == NFPROTO_IPV4);
+
+std::optional<std::uint32_t> NftTables::flags(const std::string& table, std::uint8_t family) {
   const auto request = make_message(message_type(NFT_MSG_GETTABLE), 0,
-                                    nfgenmsg{.nfgen_family = NFPROTO_IPV4, .version = NFNETLINK_V0});
+                                    nfgenmsg{.nfgen_family = family, .version = NFNETLINK_V0});
   put(request.get(), NFTA_TABLE_NAME, table);
   std::uint32_t flags = 0;
   const int error = transact(socket_.get(), request.get(), [&flags](const nlmsghdr& header) {

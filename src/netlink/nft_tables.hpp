@@ -48,8 +48,10 @@ class NftTables {
   /// @throws Error.
   std::uint32_t generation();
 
-  /// The flags (NFT_TABLE_F_*) of a table in family ip; nullopt when there is no such table. @throws Error.
-  std::optional<std::uint32_t> flags(const std::string& table);
+  /// The flags (NFT_TABLE_F_*) of a table in a family (NFPROTO_*), ip unless told; nullopt when there is no
+  /// such table. @throws Error.
+  std::optional<std::uint32_t> flags(const std::string& table, std::uint8_t family = kFamilyIp);
+  static constexpr std::uint8_t kFamilyIp = 2;
 
  private:
   Socket socket_;

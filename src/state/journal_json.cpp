@@ -51,6 +51,7 @@ Json json_of(const Lease& lease) {
            {"created", lease.created},
            {"releasing", lease.releasing}};
   if (lease.mac) out["mac"] = lease.mac->to_string();
+  if (!lease.port.empty()) out["port"] = lease.port;
   if (lease.expires) out["expires"] = *lease.expires;
   if (lease.served) out["served"] = {{"pid", lease.served->pid}, {"start", lease.served->start}};
   return out;
@@ -137,6 +138,7 @@ Lease lease_from(const Json& json) {
     lease.mac = Mac::parse(text(json, "mac"));
     if (!lease.mac) corrupt("mac is not an Ethernet address");
   }
+  if (json.contains("port")) lease.port = text(json, "port");
   for (const auto& port : list(json, "ports")) {
     if (!port.is_string()) corrupt("ports holds what is no text");
     lease.ports.push_back(HostPort::parse(port.get<std::string>()));

@@ -59,6 +59,7 @@ struct Lease {
   std::vector<Ipv4> gateways;  ///< Addresses the target may dial; the first is what the alias resolves to.
   std::vector<Ipv4> sources;   ///< Only from these; empty: from anybody on the bridge.
   std::optional<Mac> mac;      ///< Only from this Ethernet address, which the one container was given.
+  std::string port;            ///< The bridge's port by which alone the sources send; empty: not known.
   std::vector<HostPort> ports;
   std::optional<ProcessId> served;           ///< The first process of the one container that it is for.
   std::vector<engine::AliasRecord> aliases;  ///< Containers into whose hosts file the alias was written.

@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from harness import ALIAS, Docker, HostCase, eventually, main, route_localnet, run, snapshot
+from harness import ALIAS, Docker, HostCase, eventually, main, output, route_localnet, run, snapshot
 
 HELLO = "hello from 127.0.0.1\n"
 
@@ -175,6 +175,8 @@ class Ports(DockerCase):
         self.assertFalse(self.has_alias("neighbour"))
         self.reaches_nothing("neighbour", name=self.gateway("web"))
         self.reaches("app", HELLO)
+        pins = output("nft", "list", "set", "bridge", "tc_hostnet", "pinned")
+        self.assertIn(self.engine.inspect("app", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"), pins)
 
     def test_a_lease_for_one_network_is_not_anothers(self):
         self.service(8088, HELLO)

@@ -343,7 +343,8 @@ class DryRun(HostCase):
         (line,) = self.tc_hostnet("expose", "8088", "--container", "app", "--dry-run", "--json").stdout.splitlines()
         shown = json.loads(line)
         self.assertEqual(shown["schema"], 1)
-        self.assertEqual(sorted(shown["rules"]), ["filter", "mangle", "nat", "raw"])
+        self.assertEqual(sorted(shown["rules"]), ["filter", "mangle", "nat", "pins", "raw"])
+        self.assertIn("table bridge tc_hostnet", shown["rules"]["pins"])
         self.assertEqual(shown["lease"]["ports"], [{"host": 8088, "container": 8088, "protocol": "tcp"}])
         self.assertTrue(shown["steps"])
 

@@ -140,11 +140,16 @@ Wire::Wire(const NetNs& netns, const std::string& interface) {
   });
 }
 
-void Wire::send(const Packet& packet, const Mac& to) const {
+void Wire::send(const Packet& packet, const Mac& to) const { send(encode(packet), ETH_P_IP, to); }
+
+void Wire::send_tagged(const Packet& packet, const Mac& to) const {
+  send(std::string("\0\0\x08\0", 4) + encode(packet), ETH_P_8021Q, to);
+}
+
+void Wire::send(const std::string& bytes, std::uint16_t ether_type, const Mac& to) const {
   sockaddr_ll there{
-      .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP), .sll_ifindex = ifindex_, .sll_halen = 6};
+      .sll_family = AF_PACKET, .sll_protocol = htons(ether_type), .sll_ifindex = ifindex_, .sll_halen = 6};
   std::memcpy(there.sll_addr, to.data(), to.size());
-  const auto bytes = encode(packet);
   check_call(static_cast<int>(::sendto(socket_.get(), bytes.data(), bytes.size(), 0,
                                        reinterpret_cast<const sockaddr*>(&there), sizeof there)),
              "send a frame");

@@ -44,6 +44,8 @@ std::vector<std::string> deviations(const state::Holdings& held) {
     if (!backend->matches(plan))
       out.push_back(fmt::format("{}: the {} rules are not as they should be", to_string(held.firewall),
                                 to_string(plan.table)));
+  if (!backend->is_pinned(exposer::pins_of(now)))
+    out.emplace_back("the containers' addresses are not pinned to their ports of the bridge");
   return out;
 }
 

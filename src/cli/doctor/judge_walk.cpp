@@ -119,7 +119,8 @@ Check judge_gateway(const WalkFacts& facts, const Opening* opening) {
     return {name, Status::fail, error.what(),
             error.hint().empty() ? "look at the whole: tc-hostnet doctor" : error.hint()};
   }
-  const auto& [bridge, gateways, sources, aliases, served] = *facts.bridge.resolved;
+  const auto& bridge = facts.bridge.resolved->bridge;
+  const auto& gateways = facts.bridge.resolved->gateways;
   const bool ours =
       std::ranges::any_of(gateways, [&](Ipv4 gateway) { return gateway.to_string() == facts.address; });
   if (!ours)

@@ -94,9 +94,53 @@ TEST_CASE("set-up: guard, DNAT, sysctl") {
 TEST_CASE("tear-down: DNAT, flows, sysctl, guard") {
   const Holdings before{{bridge(5)}, {lease("0a", 5, 80)}};
   CHECK(words(transition(before, {})) ==
-        std::vector<std::string>{"apply 0 rules in table nat", "cut the connections through 1 closed ports",
-                                 "set route_localnet=0 on br5", "apply 0 rules in table filter",
-                                 "apply 0 rules in table mangle", "apply 0 rules in table raw"});
+        std::vector<std::string>{
+            "apply 0 rules in table nat", "cut the connections through 1 closed ports",
+            "set route_localnet=0 on br5", "pin 0 addresses to their ports of the bridge",
+            "apply 0 rules in table filter", "apply 0 rules in table mangle", "apply 0 rules in table raw"});
+}
+
+TEST_CASE("a pin comes before the door that it is for and goes after it") {
+  auto pinned = lease("0a", 5, 80);
+  pinned.sources = {Ipv4{0xc6120002}};
+  pinned.port = "veth1";
+  auto moved = pinned;
+  moved.port = "veth2";
+  const Holdings none;
+  const Holdings one{{bridge(5)}, {pinned}};
+  const Holdings beside{{bridge(5)}, {pinned, lease("0b", 5, 81)}};
+  const Holdings other{{bridge(5)}, {moved}};
+  const Holdings plain{{bridge(5)}, {lease("0b", 5, 81)}};
+
+  // What is pinned at each step, and whether a door of the lease is open then without it.
+  const auto check = [](const Holdings& from, const Holdings& to, const std::vector<Step>& steps) {
+    auto pins = pins_of(from);
+    auto doors = doors_of(from);
+    const auto covered = [&](const Holdings& state) {
+      const auto wanted = pins_of(state);
+      return std::includes(pins.pins.begin(), pins.pins.end(), wanted.pins.begin(), wanted.pins.end());
+    };
+    for (const auto& step : steps) {
+      if (std::holds_alternative<ApplyPins>(step)) {
+        pins = std::get<ApplyPins>(step).plan;
+        CHECK(covered(doors.empty() ? Holdings() : from));
+      }
+      if (std::holds_alternative<ChangeDoors>(step) ||
+          (std::holds_alternative<ApplyTable>(step) &&
+           std::get<ApplyTable>(step).plan.table == firewall::Table::nat)) {
+        CHECK(covered(to));
+        doors.clear();
+      }
+    }
+    CHECK(pins == pins_of(to));
+  };
+  for (const auto* const from : {&none, &one, &beside, &other, &plain})
+    for (const auto* const to : {&none, &one, &beside, &other, &plain}) {
+      check(*from, *to, transition(*from, *to));
+      if (const auto steps = small_transition(*from, *to)) check(*from, *to, *steps);
+    }
+  CHECK(small_transition(plain, beside).has_value());
+  CHECK(small_transition(beside, plain).has_value());
 }
 
 TEST_CASE("a prior route_localnet of 1 is never written back as 0") {

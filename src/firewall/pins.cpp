@@ -1,0 +1,143 @@
+// The table of pins, written and recognised.
+//
+// `meta protocol` and not the Ethernet header's type: a frame with a priority tag (VLAN 0) is IPv4 to the
+// host, whatever its header says. No reject: the sender is not who it says it is.
+#include "firewall/pins.hpp"
+
+#include "firewall/nft_script.hpp"
+#include "firewall/nft_shape.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+
+namespace hostnet::firewall {
+
+void PinPlan::merge(const PinPlan& other) {
+  pins.insert(other.pins.begin(), other.pins.end());
+  gateways.insert(other.gateways.begin(), other.gateways.end());
+}
+
+namespace nft {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::string_view kChain = "pins";
+constexpr int kPriority = -310;  // before ebtables and before the IP tables are called for bridged frames
+constexpr std::string_view kRule =
+    "meta protocol 0x0800 ip saddr @pinned ip daddr @gateways ip saddr . iifname != @ports counter drop";
+constexpr std::array<std::string_view, 5> kSigns{"@pinned", "@gateways", "@ports", "!=", "drop"};
+
+using Keys = std::set<std::string>;
+
+// Of the sets pinned, gateways and ports, as nft takes and lists them.
+std::array<Keys, 3> elements_of(const PinPlan& plan) {
+  std::array<Keys, 3> out;
+  for (const auto& [source, port] : plan.pins) {
+    out[0].insert(source.to_string());
+    out[2].insert(fmt::format("{} . \"{}\"", source.to_string(), port));
+  }
+  for (const auto gateway : plan.gateways) out[1].insert(gateway.to_string());
+  return out;
+}
+
+struct Set {
+  std::string_view name;
+  std::string_view type;
+};
+constexpr std::array<Set, 3> kSets{
+    {{"pinned", "ipv4_addr"}, {"gateways", "ipv4_addr"}, {"ports", "ipv4_addr . ifname"}}};
+
+void change_elements(std::string& script, std::string_view verb, std::string_view set, const Keys& elements) {
+  if (!elements.empty())
+    fmt::format_to(std::back_inserter(script), "{} element bridge {} {} {{ {} }}\n", verb, kTableName, set,
+                   fmt::join(elements, ", "));
+}
+
+Keys without(const Keys& all, const Keys& those) {
+  Keys out;
+  std::ranges::set_difference(all, those, std::inserter(out, out.end()));
+  return out;
+}
+
+std::string key_of(const Json& element) {
+  const auto& value = element.is_object() && element.contains("elem") ? element["elem"].at("val") : element;
+  if (value.is_string()) return value.get<std::string>();
+  const auto& parts = value.at("concat");
+  return fmt::format("{} . \"{}\"", parts.at(0).get<std::string>(), parts.at(1).get<std::string>());
+}
+
+bool is_rule(const Json& rule) {
+  const auto text = rule.value("expr", Json()).dump();
+  return rule.value("comment", "") == kRuleComment &&
+         std::ranges::all_of(kSigns, [&](auto sign) { return text.find(sign) != std::string::npos; });
+}
+
+bool is_chain(const Json& chain) {
+  return chain.value("name", "") == kChain && chain.value("type", "") == "filter" &&
+         chain.value("hook", "") == "prerouting" && chain.value("prio", 0) == kPriority &&
+         chain.value("policy", "accept") == "accept";
+}
+
+}  // namespace
+
+std::string pins_to_nft(const PinPlan& plan) {
+  auto script =
+      fmt::format("add table bridge {0}\ndelete table bridge {0}\nadd table bridge {0}\n", kTableName);
+  for (const auto& set : kSets)
+    fmt::format_to(std::back_inserter(script), "add set bridge {} {} {{ type {}; }}\n", kTableName, set.name,
+                   set.type);
+  fmt::format_to(std::back_inserter(script),
+                 "add chain bridge {0} {1} {{ type filter hook prerouting priority {2}; policy accept; }}\n",
+                 kTableName, kChain, kPriority);
+  const auto elements = elements_of(plan);
+  for (std::size_t i = 0; i < kSets.size(); ++i) change_elements(script, "add", kSets[i].name, elements[i]);
+  fmt::format_to(std::back_inserter(script), "add rule bridge {} {} {} comment \"{}\"\n", kTableName, kChain,
+                 kRule, kRuleComment);
+  return script;
+}
+
+std::string no_pins() { return fmt::format("delete table bridge {}\n", kTableName); }
+
+std::string pins_between(const PinPlan& from, const PinPlan& to) {
+  std::string script;
+  const auto before = elements_of(from);
+  const auto after = elements_of(to);
+  for (std::size_t i = 0; i < kSets.size(); ++i) {
+    change_elements(script, "add", kSets[i].name, without(after[i], before[i]));
+    change_elements(script, "delete", kSets[i].name, without(before[i], after[i]));
+  }
+  return script;
+}
+
+bool is_pins(std::string_view text, const PinPlan& plan) noexcept {
+  try {
+    const auto wanted = elements_of(plan);
+    const auto listing = Json::parse(text);
+    std::size_t sets = 0;
+    std::size_t chains = 0;
+    std::size_t rules = 0;
+    for (const auto& entry : listing.at("nftables")) {
+      if (entry.contains("chain") && ++chains > 0 && !is_chain(entry["chain"])) return false;
+      if (entry.contains("rule") && ++rules > 0 && !is_rule(entry["rule"])) return false;
+      if (!entry.contains("set")) continue;
+      const auto& set = entry["set"];
+      const auto known = std::ranges::find(kSets, set.value("name", ""), &Set::name);
+      if (known == kSets.end()) return false;
+      Keys elements;
+      for (const auto& element : set.value("elem", Json::array())) elements.insert(key_of(element));
+      if (elements != wanted[static_cast<std::size_t>(known - kSets.begin())]) return false;
+      ++sets;
+    }
+    return sets == kSets.size() && chains == 1 && rules == 1;
+  } catch (const Json::exception&) {
+    return false;
+  }
+}
+
+}  // namespace nft
+}  // namespace hostnet::firewall

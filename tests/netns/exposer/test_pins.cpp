@@ -1,0 +1,153 @@
+// Who takes a container's address over, on the same bridge: the port of the bridge gives it away.
+#include "attack.hpp"
+#include "unwatched_lease.hpp"
+
+#include <doctest/doctest.h>
+#include <fmt/ranges.h>
+
+using namespace hostnet;
+using namespace test;
+
+namespace {
+
+constexpr const char* kList = "nft list table bridge tc_hostnet";
+
+// A lease for the container's address alone, as the helper makes them for those who know no more.
+class ByAddress {
+ public:
+  explicit ByAddress(const Testbed& bed, std::vector<HostPort> ports)
+      : ledger_(bed.runtime_dir()), ready_(make(bed, std::move(ports))) {
+    const auto journal = ledger_.lock(soon());
+    auto held = ledger_.load(journal);
+    for (auto& lease : ready_.prepared.leases) lease.port.clear();
+    ledger_.add(journal, held, ready_.prepared.leases, ready_.prepared.bridges, soon());
+  }
+  ByAddress(const ByAddress&) = delete;
+  ByAddress& operator=(const ByAddress&) = delete;
+  ~ByAddress() {
+    const auto journal = ledger_.lock(soon());
+    auto held = ledger_.load(journal);
+    ledger_.remove(journal, held, {ready_.prepared.leases.front().id}, soon());
+  }
+
+ private:
+  Ready make(const Testbed& bed, std::vector<HostPort> ports) {
+    const auto request = bed.for_container(std::move(ports));
+    return make_ready(ledger_, std::span(&request, 1));
+  }
+
+  exposer::Ledger ledger_;
+  Ready ready_;
+};
+
+std::vector<HostPort> both_protocols() {
+  return {HostPort::same(Secrets::exposed), HostPort::parse(fmt::format("{}/udp", Secrets::port))};
+}
+
+bool datagram_reaches(const Secrets& secrets, const NetNs& from, Ipv4 source, Ipv4 gateway, bool tagged) {
+  const int before = secrets.udp.visits();
+  const auto host = mac_of("br0");
+  const Wire wire(from);
+  const Packet packet{{source, 40'001}, {gateway, Secrets::port}, Protocol::udp};
+  if (tagged)
+    wire.send_tagged(packet, host);
+  else
+    wire.send(packet, host);
+  return eventually([&] { return secrets.udp.visits() > before; }, std::chrono::milliseconds{200});
+}
+
+// All that tells the container from its neighbour on the wire.
+void take_over(const NetNs& thief, const NetNs& container) {
+  const auto mac = container.run([] { return mac_of("eth0"); });
+  thief.exec(
+      fmt::format("set -e; ip link set eth0 down; ip link set eth0 address {}\n"
+                  "ip address flush dev eth0; ip address add 198.18.0.2/24 dev eth0; ip link set eth0 up",
+                  fmt::format("{:02x}", fmt::join(mac, ":"))));
+}
+
+}  // namespace
+
+TEST_CASE("a neighbour in the container's name gets nothing, and the container is served") {
+  const Testbed bed;
+  const Secrets secrets;
+  const auto source = ip("198.18.0.2");
+  {
+    // What there is to be kept from: an address and nothing else tells the container from others.
+    const ByAddress lease(bed, both_protocols());
+    CHECK(datagram_reaches(secrets, bed.container, source, bed.gateway, false));
+    CHECK(datagram_reaches(secrets, bed.hostile, source, bed.gateway, false));
+    CHECK(datagram_reaches(secrets, bed.hostile, source, bed.gateway, true));
+  }
+  {
+    const auto exposure = bed.exposer()->expose(bed.for_container(both_protocols()));
+    CHECK(datagram_reaches(secrets, bed.container, source, bed.gateway, false));
+    CHECK_FALSE(datagram_reaches(secrets, bed.hostile, source, bed.gateway, false));
+    CHECK_FALSE(datagram_reaches(secrets, bed.hostile, source, bed.gateway, true));
+    CHECK(dial(bed.container, {bed.gateway, Secrets::exposed}) == "web");
+
+    take_over(bed.hostile, bed.container);
+    CHECK(dial(bed.hostile, {bed.gateway, Secrets::exposed}) != "web");
+    // Where answers go is for the bridge to learn, which hears the one Ethernet address by two ports. It is
+    // for the thief to take service away from its neighbour; not to be served.
+    CHECK(eventually(
+        [&] {
+          return dial(bed.container, {bed.gateway, Secrets::exposed}) == "web";
+        },
+        std::chrono::seconds{10}));
+    CHECK(dial(bed.hostile, {bed.gateway, Secrets::exposed}) != "web");
+  }
+  CHECK(bed.changes() == "");
+}
+
+TEST_CASE("with an address alone, the neighbour who takes it over is served: that is what pins are for") {
+  const Testbed bed;
+  const Secrets secrets;
+  const ByAddress lease(bed, {HostPort::same(Secrets::exposed)});
+  take_over(bed.hostile, bed.container);
+  CHECK(dial(bed.hostile, {bed.gateway, Secrets::exposed}) == "web");
+}
+
+TEST_CASE("pins concern the host's addresses only, and go with their lease") {
+  const Testbed bed;
+  const Service at_gateway(listen_on({bed.gateway, 7777}), "host");
+  const Service there(bed.neighbour.run([] { return listen_on({ip("198.18.0.3"), 7000}); }), "neighbour");
+  const auto exposer = bed.exposer();
+  auto first = exposer->expose(bed.for_container({HostPort::same(8088)}));
+  auto second = exposer->expose(bed.for_container({HostPort::same(8089)}));
+  CHECK(exec(kList).find("198.18.0.2 . \"") != std::string::npos);
+  CHECK(dial(bed.container, {ip("198.18.0.3"), 7000}) == "neighbour");
+  CHECK(dial(bed.container, {bed.gateway, 7777}) == "host");
+  CHECK(dial(bed.neighbour, {bed.gateway, 7777}) == "host");
+  first.release();
+  CHECK(try_exec(kList).status == 0);
+  second.release();
+  CHECK(try_exec(kList).status != 0);
+  CHECK(bed.changes() == "");
+}
+
+TEST_CASE("pins that somebody takes away or alters come back within a second") {
+  const Testbed bed;
+  const auto exposer = bed.exposer();
+  const auto exposure = exposer->expose(bed.for_container({HostPort::same(8088)}));
+  const auto pins = exec("nft -s list table bridge tc_hostnet");
+  for (const char* harm :
+       {"nft delete table bridge tc_hostnet", "nft flush set bridge tc_hostnet ports",
+        "nft flush chain bridge tc_hostnet pins", "nft insert rule bridge tc_hostnet pins accept",
+        "nft add element bridge tc_hostnet ports '{ 198.18.0.2 . \"eth9\" }'",
+        "nft add table bridge tc_hostnet '{ flags dormant; }'"}) {
+    CAPTURE(harm);
+    exec(harm);
+    CHECK(eventually([&] { return try_exec("nft -s list table bridge tc_hostnet").output == pins; },
+                     std::chrono::seconds{1}));
+  }
+}
+
+TEST_CASE("a container that leaves its port of the bridge takes its lease with it") {
+  const Testbed bed;
+  const auto exposer = bed.exposer();
+  auto exposure = exposer->expose(bed.for_container({HostPort::same(8088)}));
+  bed.container.exec("ip link delete eth0");
+  CHECK(eventually([&] { return exposure.state() == ExposureState::released; }, std::chrono::seconds{1}));
+  CHECK(exposure.reason() == "its container has left the bridge");
+  CHECK_FALSE(Testbed::has_ours());
+}

@@ -1,0 +1,73 @@
+// The table of pins, as text, and how it is known again.
+#include "firewall/pins.hpp"
+
+#include <doctest/doctest.h>
+
+#include <string>
+
+using namespace hostnet;
+using namespace hostnet::firewall;
+
+namespace {
+
+Ipv4 ip(const char* text) { return Ipv4::parse(text).value(); }
+
+const PinPlan kOne{{{ip("198.18.0.2"), "veth0"}}, {ip("198.18.0.1")}};
+
+// As libnftables 1.0.6 lists the table of kOne.
+const std::string kListing =
+    R"({"nftables": [{"metainfo": {"version": "1.0.6", "json_schema_version": 1}},
+{"table": {"family": "bridge", "name": "tc_hostnet", "handle": 2}},
+{"set": {"family": "bridge", "name": "pinned", "table": "tc_hostnet", "type": "ipv4_addr", "handle": 1, "elem": ["198.18.0.2"]}},
+{"set": {"family": "bridge", "name": "gateways", "table": "tc_hostnet", "type": "ipv4_addr", "handle": 2, "elem": ["198.18.0.1"]}},
+{"set": {"family": "bridge", "name": "ports", "table": "tc_hostnet", "type": ["ipv4_addr", "ifname"], "handle": 3, "elem": [{"concat": ["198.18.0.2", "veth0"]}]}},
+{"chain": {"family": "bridge", "table": "tc_hostnet", "name": "pins", "handle": 4, "type": "filter", "hook": "prerouting", "prio": -310, "policy": "accept"}},
+{"rule": {"family": "bridge", "table": "tc_hostnet", "chain": "pins", "handle": 5, "comment": "tc-hostnet:guard", "expr": [{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "@pinned"}}, {"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "daddr"}}, "right": "@gateways"}}, {"match": {"op": "!=", "left": {"concat": [{"payload": {"protocol": "ip", "field": "saddr"}}, {"meta": {"key": "iifname"}}]}, "right": "@ports"}}, {"counter": {"packets": 0, "bytes": 0}}, {"drop": null}]}}]})";
+
+std::string with(const std::string& what, const std::string& instead) {
+  auto text = kListing;
+  const auto at = text.find(what);
+  REQUIRE(at != std::string::npos);
+  return text.replace(at, what.size(), instead);
+}
+
+}  // namespace
+
+TEST_CASE("the table of pins is known again, and whatever differs from it is not it") {
+  CHECK(nft::is_pins(kListing, kOne));
+  auto other = kOne;
+  other.pins.emplace(ip("198.18.0.3"), "veth1");
+  CHECK_FALSE(nft::is_pins(kListing, other));
+  CHECK_FALSE(nft::is_pins(kListing, PinPlan{}));
+  CHECK_FALSE(nft::is_pins(with("veth0", "veth1"), kOne));
+  CHECK_FALSE(nft::is_pins(with("\"elem\": [\"198.18.0.1\"]", "\"elem\": []"), kOne));
+  CHECK_FALSE(nft::is_pins(with("-310", "10"), kOne));
+  CHECK_FALSE(nft::is_pins(with("\"policy\": \"accept\"", "\"policy\": \"drop\""), kOne));
+  CHECK_FALSE(nft::is_pins(with("{\"drop\": null}", "{\"accept\": null}"), kOne));
+  CHECK_FALSE(nft::is_pins(with("\"!=\"", "\"==\""), kOne));
+  CHECK_FALSE(nft::is_pins(with("tc-hostnet:guard", "mine"), kOne));
+  CHECK_FALSE(nft::is_pins(with("\"name\": \"ports\"", "\"name\": \"others\""), kOne));
+  CHECK_FALSE(nft::is_pins(with("[{\"concat\": [\"198.18.0.2\", \"veth0\"]}]", "[7]"), kOne));
+  CHECK_FALSE(nft::is_pins("", kOne));
+  CHECK_FALSE(nft::is_pins("[]", kOne));
+  CHECK_FALSE(nft::is_pins("{\"nftables\": 3}", kOne));
+  CHECK_FALSE(nft::is_pins(kListing.substr(0, 900), kOne));
+}
+
+TEST_CASE("from one plan to another only what differs is said") {
+  auto two = kOne;
+  two.merge({{{ip("198.18.0.3"), "veth1"}}, {ip("198.18.0.1"), ip("172.17.0.1")}});
+  CHECK(nft::pins_between(kOne, two) ==
+        "add element bridge tc_hostnet pinned { 198.18.0.3 }\n"
+        "add element bridge tc_hostnet gateways { 172.17.0.1 }\n"
+        "add element bridge tc_hostnet ports { 198.18.0.3 . \"veth1\" }\n");
+  CHECK(nft::pins_between(two, kOne) ==
+        "delete element bridge tc_hostnet pinned { 198.18.0.3 }\n"
+        "delete element bridge tc_hostnet gateways { 172.17.0.1 }\n"
+        "delete element bridge tc_hostnet ports { 198.18.0.3 . \"veth1\" }\n");
+  CHECK(nft::pins_between(kOne, kOne).empty());
+  const auto whole = nft::pins_to_nft(two);
+  CHECK(whole.starts_with("add table bridge tc_hostnet\ndelete table bridge tc_hostnet\nadd table bridge"));
+  CHECK(whole.find("add element bridge tc_hostnet pinned { 198.18.0.2, 198.18.0.3 }") != std::string::npos);
+  CHECK(whole.find("ip saddr . iifname != @ports counter drop") != std::string::npos);
+}
