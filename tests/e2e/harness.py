@@ -215,8 +215,13 @@ class PodmanWithCni(Podman):
 
     def __init__(self):
         super().__init__()
-        # They make the bridge of the default network for its first container, and leave it.
-        self("run", "--rm", IMAGE, "true")
+        # They make the bridge of the default network for its first container, and leave it; and they leave some rules
+        # of every network and port, with a bridge's route_localnet, of which the next ones of that name make use.
+        self("run", "--rm", "-p", "127.0.0.1:18082:80", IMAGE, "true")
+        for network in ("first", "second"):
+            self("network", "create", "-o", "isolate=true", network)  # as by its API for Docker's clients
+            self("run", "--rm", "--network", network, IMAGE, "true")
+        self("network", "rm", "first", "second")
 
 
 class PodmanWithSshd(Podman):

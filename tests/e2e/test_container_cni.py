@@ -1,0 +1,25 @@
+#!/usr/bin/python3
+"""The library's container API against a real Podman with CNI: what depends on how networks are made."""
+from container_cases import ContainerCase, Containers, Crashes, Workflows
+from harness import PodmanWithCniAndSshd, main
+
+
+class CniContainerCase(ContainerCase):
+    engine_type = PodmanWithCniAndSshd
+    default_network = "podman"
+
+
+class CniWorkflows(Workflows, CniContainerCase):
+    pass
+
+
+class CniContainers(Containers, CniContainerCase):
+    pass
+
+
+class CniCrashes(Crashes, CniContainerCase):
+    pass
+
+
+if __name__ == "__main__":
+    main()
