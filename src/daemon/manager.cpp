@@ -8,6 +8,7 @@
 #include "dbus/names.hpp"
 #include "exposer/checks.hpp"
 #include "exposer/native.hpp"
+#include "exposer/resolve.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/version.hpp"
 
@@ -49,6 +50,7 @@ const char* reason_of(exposer::Cause cause) {
     case Cause::bridge_gone:
       return "interface-gone";
     case Cause::container_stopped:
+      return "container-gone";
     case Cause::revoked:
       return "revoked";
     case Cause::not_kept:
@@ -220,6 +222,16 @@ void Manager::drop(std::uint64_t number) {
   waiting_.erase(found);
 }
 
+// Without it the addresses alone decide.
+std::string Manager::port_of(const state::Lease& lease) {
+  try {
+    return exposer::bridge_port_holding(rtnl_, lease.ifindex, lease.sources);
+  } catch (const Error& error) {
+    log::debug("the port of {} is not known: {}", lease.target, error.what());
+    return {};
+  }
+}
+
 void Manager::hold(Waiting& waiting) {
   const auto& [name, uid, pid] = waiting.caller;
   const auto& request = waiting.request;
@@ -230,6 +242,7 @@ void Manager::hold(Waiting& waiting) {
   lease.gateways = waiting.network.gateways;
   lease.sources = request.sources;
   lease.mac = request.mac;
+  if (!lease.sources.empty()) lease.port = port_of(lease);
   lease.ports = request.ports;
   if (request.timeout) lease.expires = state::expiry_after(*request.timeout);
 

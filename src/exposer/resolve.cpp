@@ -58,6 +58,21 @@ std::string bridge_port_of(netlink::Rtnl& rtnl, pid_t pid, int bridge, Ipv4 addr
   return {};
 }
 
+std::string bridge_port_holding(netlink::Rtnl& rtnl, int bridge, const std::vector<Ipv4>& addresses) {
+  std::string found;
+  for (const auto& port : rtnl.links()) {
+    if (port.master != bridge || port.kind != "veth" || !port.peer_netns) continue;
+    const auto there = rtnl.addresses_elsewhere(*port.peer_netns, port.peer);
+    const bool holds = std::ranges::any_of(there, [&](const netlink::Address& one) {
+      return std::ranges::find(addresses, one.address) != addresses.end();
+    });
+    if (!holds) continue;
+    if (!found.empty()) return {};
+    found = port.name;
+  }
+  return found;
+}
+
 std::optional<std::string> interface_name_fault(std::string_view name) {
   if (name.empty()) return "it is empty";
   if (name.size() >= IFNAMSIZ) return fmt::format("it is longer than {} characters", IFNAMSIZ - 1);

@@ -70,6 +70,11 @@ std::optional<Attachment> find_attachment(netlink::Rtnl& rtnl, int netns_fd,
 /// The name of the bridge's port that the container of a process is on; empty where that cannot be seen.
 std::string bridge_port_of(netlink::Rtnl& rtnl, pid_t pid, int bridge, Ipv4 address);
 
+/// The name of the bridge's port behind which somebody has one of these addresses, as the kernel tells of the
+/// other ends of veths; nobody's namespace is entered. Empty where there is none, or more than one.
+/// @throws Error.
+std::string bridge_port_holding(netlink::Rtnl& rtnl, int bridge, const std::vector<Ipv4>& addresses);
+
 /// Why an interface name cannot be one, or nullopt. Stricter than the kernel, which allows all but '/' and
 /// blanks: a name also stands in rules that people copy into a shell.
 std::optional<std::string> interface_name_fault(std::string_view name);

@@ -31,6 +31,13 @@ bool route_localnet_of(const nlattr* af_spec) {
   return value != 0;
 }
 
+// NETNSA_NSID_NOT_ASSIGNED is -1.
+std::optional<int> number_of_netns(const nlattr* attribute) {
+  if (attribute == nullptr) return std::nullopt;
+  const auto number = get<std::int32_t>(attribute);
+  return number >= 0 ? std::optional(number) : std::nullopt;
+}
+
 void parse_link(const nlmsghdr& header, std::vector<Link>& links) {
   const Attributes<IFLA_MAX> attributes(header, sizeof(ifinfomsg));
   const auto info = payload<ifinfomsg>(header);
@@ -41,6 +48,7 @@ void parse_link(const nlmsghdr& header, std::vector<Link>& links) {
                    .master = get<int>(attributes[IFLA_MASTER]),
                    .peer = get<int>(attributes[IFLA_LINK]),
                    .peer_elsewhere = attributes[IFLA_LINK_NETNSID] != nullptr,
+                   .peer_netns = number_of_netns(attributes[IFLA_LINK_NETNSID]),
                    .up = (info.ifi_flags & IFF_UP) != 0,
                    .route_localnet = route_localnet_of(attributes[IFLA_AF_SPEC])});
 }
@@ -138,6 +146,21 @@ std::vector<Address> Rtnl::addresses(int ifindex) {
   }
   if (ifindex != 0)
     std::erase_if(addresses, [&](const Address& address) { return address.ifindex != ifindex; });
+  return addresses;
+}
+
+std::vector<Address> Rtnl::addresses_elsewhere(int netns, int ifindex) {
+  const auto request =
+      make_message(RTM_GETADDR, NLM_F_DUMP,
+                   ifaddrmsg{.ifa_family = AF_INET, .ifa_index = static_cast<std::uint32_t>(ifindex)});
+  put(request.get(), IFA_TARGET_NETNSID, static_cast<std::uint32_t>(netns));
+  std::vector<Address> addresses;
+  const int error = dump(socket_.get(), request.get(), addresses, parse_address);
+  if (error == ENODEV || error == EINVAL) return {};
+  if (error != 0)
+    throw Error::from_errno(
+        fmt::format("list addresses of interface {} in network namespace {}", ifindex, netns), error);
+  std::erase_if(addresses, [&](const Address& address) { return address.ifindex != ifindex; });
   return addresses;
 }
 

@@ -16,10 +16,11 @@ namespace hostnet::netlink {
 struct Link {
   int ifindex = 0;
   std::string name;
-  std::string kind;             ///< "bridge", "veth", …; empty for a physical one.
-  int master = 0;               ///< ifindex of the bridge it is a port of, 0 for none.
-  int peer = 0;                 ///< IFLA_LINK: a veth's other end, 0 for none. May lie in another netns.
-  bool peer_elsewhere = false;  ///< IFLA_LINK_NETNSID is present: `peer` counts in another netns.
+  std::string kind;               ///< "bridge", "veth", …; empty for a physical one.
+  int master = 0;                 ///< ifindex of the bridge it is a port of, 0 for none.
+  int peer = 0;                   ///< IFLA_LINK: a veth's other end, 0 for none. May lie in another netns.
+  bool peer_elsewhere = false;    ///< IFLA_LINK_NETNSID is present: `peer` counts in another netns.
+  std::optional<int> peer_netns;  ///< That netns as this one numbers it; nullopt while it has no number here.
   bool up = false;
   bool route_localnet = false;  ///< net.ipv4.conf.<name>.route_localnet
 };
@@ -53,6 +54,10 @@ class Rtnl {
   std::vector<Link> links();
   /// IPv4 addresses, of one interface or (0) of all.
   std::vector<Address> addresses(int ifindex = 0);
+  /// IPv4 addresses of one interface in the netns that is numbered so here (Link::peer_netns), into which
+  /// nobody moves: IFA_TARGET_NETNSID, since Linux 4.20. None where that netns or interface is gone.
+  /// @throws Error{not_authorised} without CAP_NET_ADMIN in the netns' user namespace.
+  std::vector<Address> addresses_elsewhere(int netns, int ifindex);
   /// IPv4 routes of the main and local tables.
   std::vector<Route> routes();
 

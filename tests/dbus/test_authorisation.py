@@ -5,7 +5,8 @@ import signal
 import time
 import unittest
 
-from harness import ACCESS_DENIED, MUST_ASK, Helped, as_user, fetch, firewall, run, settings, user_environment
+from harness import (ACCESS_DENIED, GATEWAY, MUST_ASK, Helped, add_container, as_user, fetch, firewall, run, settings,
+                     user_environment)
 
 
 class Authorisation(Helped):
@@ -26,6 +27,20 @@ class Authorisation(Helped):
         self.assertEqual(fetch(8088), "alice")
         self.assertIsNone(fetch(8088, "neighbour", seconds=0.5))
         self.assertEqual(alice.get(path=path, name="Sources"), ["198.18.0.2"])
+
+    def test_its_source_is_pinned_to_its_port_of_the_bridge(self):
+        self.service("alice", 8088)
+        for name, address in (("victim", "198.18.0.9"), ("thief", "198.18.0.10")):
+            add_container(name, "br-test", address, GATEWAY)
+            self.addCleanup(run, "ip", "netns", "del", name)
+            self.addCleanup(run, "ip", "link", "del", f"v-{name}")  # at once; a namespace takes its time
+        self.caller("alice").expose(self.bridge, 8088, sources=["198.18.0.9"])
+        self.assertIn('198.18.0.9 . "v-victim"', run("nft", "list", "set", "bridge", "tc_hostnet", "ports").stdout)
+        self.assertEqual(fetch(8088, "victim"), "alice")
+        run("ip", "-n", "victim", "link", "set", "eth0", "down")
+        run("ip", "-n", "thief", "addr", "flush", "dev", "eth0")
+        run("ip", "-n", "thief", "addr", "add", "198.18.0.9/24", "dev", "eth0")
+        self.assertIsNone(fetch(8088, "thief", seconds=0.5))
 
     def test_a_lease_for_one_ethernet_address_serves_no_other(self):
         self.service("alice", 8088)

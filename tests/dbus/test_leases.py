@@ -7,8 +7,8 @@ import time
 import unittest
 from pathlib import Path
 
-from harness import (ERROR, GATEWAY, Helped, add_bridge, as_user, eventually, fetch, firewall, helper_log, helper_pid, run, settings,
-                     user_environment)
+from harness import (ERROR, GATEWAY, Helped, add_bridge, add_container, as_user, eventually, fetch, firewall, helper_log,
+                     helper_pid, run, settings, user_environment)
 
 
 class Leases(Helped):
@@ -133,6 +133,13 @@ class Leases(Helped):
         path = root.expose(self.bridge, 8091)
         self.assertIsNone(fetch(8091, seconds=0.5))
         root.release(path=path)
+
+    def test_container_gone(self):
+        add_container("short", "br-test", "198.18.0.9", GATEWAY)
+        path = self.caller("alice").expose(self.bridge, 8088, sources=["198.18.0.9"])
+        self.assertEqual(fetch(8088, "short"), "alice")
+        run("ip", "netns", "del", "short")
+        self.ended(path, "container-gone")
 
     def test_interface_gone(self):
         number = add_bridge("br-gone", "198.18.7.1")

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from harness import ALIAS, DockerWithSshd, HostCase, Lease, eventually, main, run
+from harness import ALIAS, DockerWithSshd, HostCase, Lease, eventually, main, output, run
 
 # The suite of the helper has a module of this name, too.
 spec = importlib.util.spec_from_file_location("bus_harness", Path(__file__).resolve().parents[1] / "dbus" / "harness.py")
@@ -58,6 +58,8 @@ class Helper(HostCase):
         self.assertFalse(self.has_alias("other"))
         refused = self.engine.attempt("exec", "other", "nc", "-w", "2", self.gateway("web"), str(PORT))
         self.assertEqual(refused.stdout, "")
+        address = self.engine.inspect("app", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
+        self.assertIn(address, output("nft", "list", "set", "bridge", "tc_hostnet", "pinned"))
         self.assertEqual(lease.end()[0], 0)
         self.assertEqual(self.engine.hosts("app"), before)
         self.assertEqual(self.says("app"), "")

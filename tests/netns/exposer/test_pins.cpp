@@ -1,5 +1,6 @@
 // Who takes a container's address over, on the same bridge: the port of the bridge gives it away.
 #include "attack.hpp"
+#include "exposer/resolve.hpp"
 #include "unwatched_lease.hpp"
 
 #include <doctest/doctest.h>
@@ -123,6 +124,21 @@ TEST_CASE("pins concern the host's addresses only, and go with their lease") {
   second.release();
   CHECK(try_exec(kList).status != 0);
   CHECK(bed.changes() == "");
+}
+
+TEST_CASE("who has an address is seen from outside, unless two have it") {
+  const Testbed bed;
+  netlink::Rtnl rtnl;
+  const auto br0 = rtnl.link("br0")->ifindex;
+  const auto port_of = [&](const char* address) {
+    return exposer::bridge_port_holding(rtnl, br0, {ip(address)});
+  };
+  CHECK(port_of("198.18.0.2") == "port2");
+  CHECK(port_of("198.18.0.3") == "port3");
+  CHECK(port_of("198.18.0.99").empty());
+  CHECK(port_of("198.18.1.2").empty());  // on the other bridge
+  bed.hostile.exec("ip address add 198.18.0.2/24 dev eth0");
+  CHECK(port_of("198.18.0.2").empty());
 }
 
 TEST_CASE("pins that somebody takes away or alters come back within a second") {

@@ -84,6 +84,15 @@ TEST_CASE("a bridge, a veth pair into another namespace, and all that is told ab
   CHECK_FALSE(by_name->peer_elsewhere);
   CHECK(by_name->up);
 
+  // The container's address, without a look from inside.
+  REQUIRE(again->peer_netns);
+  const auto there = rtnl.addresses_elsewhere(*again->peer_netns, again->peer);
+  REQUIRE(there.size() == 1);
+  CHECK(there[0].address == ip("198.18.5.2"));
+  CHECK(rtnl.addresses_elsewhere(*again->peer_netns, again->peer + 10).empty());
+  CHECK(rtnl.addresses_elsewhere(4711, again->peer).empty());
+  CHECK_FALSE(by_name->peer_netns);
+
   const auto links = rtnl.links();
   CHECK(links.size() == 3);
   CHECK(links.size() == ip_json(host, "link show").size());
