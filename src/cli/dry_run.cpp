@@ -37,7 +37,11 @@ int dry_run_native(const ExposeRequest& request, Firewall wanted_firewall, const
   const auto choice = firewall_for(wanted_firewall, globals);
   wanted.firewall = choice.kind;
   const auto ruleset = exposer::ruleset_of(wanted);
-  const auto steps = exposer::transition({}, wanted);
+  auto steps = exposer::transition({}, wanted);
+  std::erase_if(steps, [](const exposer::Step& step) {
+    const auto* const pins = std::get_if<exposer::ApplyPins>(&step);
+    return pins != nullptr && pins->plan.empty();
+  });
   if (globals.json) {
     nlohmann::json rules = nlohmann::json::object();
     for (const auto& plan : ruleset.tables) rules[to_string(plan.table)] = to_text(choice.kind, plan);

@@ -1,6 +1,7 @@
 // The calls: one request each, but for exec, which takes three.
 #include "engine/containers.hpp"
 
+#include "core/log.hpp"
 #include "engine/container_json.hpp"
 #include "engine/conversation.hpp"
 #include "engine/followed.hpp"
@@ -21,21 +22,29 @@ namespace {
 
 // How long an engine may take to notice that a command whose output has ended is over.
 constexpr std::chrono::milliseconds kExecPoll{10};
-// How long output may be silent before it is looked whether its container has ended.
+// How long output may be silent before it is looked whether its container has ended, and then ever less
+// often.
 constexpr std::chrono::seconds kSilence{1};
+constexpr std::chrono::seconds kLongestPause{8};
+constexpr std::chrono::seconds kLook{2};
 
 // Asked as long as output is followed: whether more of it may come.
 class MoreToCome {
  public:
-  MoreToCome(const Address& engine, std::string_view id, const Followed& followed)
-      : client_(engine), id_(id), followed_(followed) {}
+  MoreToCome(const Address& engine, std::string_view id, const Followed& followed, Deadline deadline)
+      : client_(engine), id_(id), followed_(followed), deadline_(deadline) {}
 
   bool operator()() {
-    if (std::exchange(known_, followed_.size()) != followed_.size()) silence_ = Deadline::after(kSilence);
-    if (!silence_.expired()) return true;
-    silence_ = Deadline::after(kSilence);
+    if (std::exchange(known_, followed_.size()) != followed_.size()) {
+      pause_ = kSilence;
+      next_ = Deadline::after(pause_);
+    }
+    if (!next_.expired()) return true;
+    pause_ = std::min(pause_ * 2, kLongestPause);
+    next_ = Deadline::after(pause_);
     try {
-      const auto state = client_.container(id_, Deadline::after(kLook)).state;
+      const auto limit = Deadline::after(std::min<std::chrono::milliseconds>(kLook, deadline_.remaining()));
+      const auto state = client_.container(id_, limit).state;
       ended_ = state == "exited" || state == "stopped" || state == "dead";
     } catch (const Error& error) {
       ended_ = error.code() == Errc::not_found;  // anything else the request itself will come to know
@@ -45,12 +54,13 @@ class MoreToCome {
   [[nodiscard]] bool ended() const noexcept { return ended_; }
 
  private:
-  static constexpr std::chrono::seconds kLook{5};
   Client client_;  // The other one is busy.
   std::string id_;
   const Followed& followed_;
   std::size_t known_ = 0;
-  Deadline silence_ = Deadline::after(kSilence);
+  Deadline deadline_;
+  std::chrono::seconds pause_ = kSilence;
+  Deadline next_ = Deadline::after(kSilence);
   bool ended_ = false;
 };
 
@@ -154,14 +164,21 @@ void Containers::follow_output(std::string_view id, const OutputSink& sink, Dead
     stream.finish();
     return;
   }
-  MoreToCome more(client_.address(), id, followed);
+  MoreToCome more(client_.address(), id, followed, deadline);
   transport().get(logs + "&follow=1", deadline, feed, std::ref(more));
   if (!more.ended()) stream.finish();
-  Demultiplexer again([&](Stream which, std::string_view piece) { followed.take_again(which, piece); });
+  bool taken = true;
+  Demultiplexer again([&](Stream which, std::string_view piece) {
+    taken = false;
+    followed.take_again(which, piece);
+    taken = true;
+  });
   try {
     transport().get(logs, deadline, [&](std::string_view piece) { again.feed(piece); });
   } catch (const Error& error) {
-    if (error.code() != Errc::not_found) throw;  // removed as soon as it had ended
+    // It may be removed as soon as it has ended, and what has come so far looked like all of it.
+    if (!taken || (more.ended() && error.code() != Errc::not_found)) throw;
+    log::debug("container {}: its output could not be read again: {}", id, error.what());
   }
 }
 

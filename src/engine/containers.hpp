@@ -123,7 +123,7 @@ class Containers {
   std::string last_output(std::string_view id, int lines, Deadline deadline);
   /// Hands over its output from the beginning, as it comes, until it ends. Podman 4 leaves lines out where
   /// more than some ten thousand come in a second, as its own `podman logs -f` does. What it leaves out at
-  /// the end is handed over after it, and an end that it overlooks is found within some two seconds.
+  /// the end is handed over after it, and an end that it overlooks is found within some ten seconds.
   void follow_output(std::string_view id, const OutputSink& sink, Deadline deadline);
   /// Runs a command in a running container, to its end. What cannot be started there gives 126 or 127 as a
   /// shell does, and the engine's words in one of the outputs. At the deadline the command is left to itself.

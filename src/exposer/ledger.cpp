@@ -40,6 +40,24 @@ std::vector<Ended> without_bridge(const Holdings& holdings, netlink::Rtnl& rtnl)
   return ended;
 }
 
+// A lease that is pinned to a port of the bridge ends with the port: whoever it was for is on the bridge no
+// more, or by another port. Its pin would keep the next one who gets the address from the gateway.
+std::vector<Ended> without_port(const Holdings& holdings, netlink::Rtnl& rtnl) {
+  std::vector<Ended> ended;
+  std::map<std::pair<int, std::string>, bool> there;
+  for (const auto& lease : holdings.leases) {
+    if (lease.port.empty()) continue;
+    const auto [found, fresh] = there.try_emplace({lease.ifindex, lease.port}, false);
+    if (fresh) {
+      const auto port = rtnl.link(lease.port);
+      found->second = port && port->master == lease.ifindex;
+    }
+    if (!found->second)
+      ended.push_back({lease.id, Cause::container_stopped, "its container has left the bridge"});
+  }
+  return ended;
+}
+
 std::vector<Ended> without_owner(const Holdings& holdings, const std::filesystem::path& folder,
                                  const std::set<std::string>& watched) {
   std::vector<Ended> ended;
@@ -110,8 +128,8 @@ std::vector<Ended> Ledger::reap(const state::Journal& journal, Holdings& left, D
   forget_watched();
   if (std::ranges::all_of(left.leases, [&](const Lease& lease) { return ours.contains(lease.id); }))
     all_watched_ = file_.news();
-  auto orphans = without_owner(left, folder(), ours);
-  ended.insert(ended.end(), std::make_move_iterator(orphans.begin()), std::make_move_iterator(orphans.end()));
+  for (auto&& more : {without_port(left, executor_.rtnl()), without_owner(left, folder(), ours)})
+    ended.insert(ended.end(), more.begin(), more.end());
   // Whoever cannot tidy the containers' hosts files leaves the whole lease to somebody who can.
   std::erase_if(ended, [&](const Ended& one) {
     const auto* const lease = left.lease(one.lease);

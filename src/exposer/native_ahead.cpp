@@ -59,14 +59,23 @@ Holder::Served served_by(const engine::Container& container) {
   return served;
 }
 
+// Empty where it cannot be seen: then the address alone decides.
+std::string port_of(const std::string& interface, const Holder::Served& served) {
+  if (!served.process) return {};
+  try {
+    netlink::Rtnl rtnl;
+    const auto bridge = rtnl.link(interface);
+    return bridge ? bridge_port_of(rtnl, served.process->pid, bridge->ifindex, served.source) : std::string();
+  } catch (const Error& error) {
+    log::debug("the port of {} is not known: {}", served.target, error.what());
+    return {};
+  }
+}
+
 void narrow_or_close(Holder& holder, const std::string& lease, const std::string& interface,
                      Holder::Served served) noexcept {
   try {
-    if (served.process) {
-      netlink::Rtnl rtnl;
-      const auto bridge = rtnl.link(interface);
-      if (bridge) served.port = bridge_port_of(rtnl, served.process->pid, bridge->ifindex, served.source);
-    }
+    served.port = port_of(interface, served);
     holder.narrow(lease, served, Deadline::after(kNarrowing));
   } catch (const Error& error) {
     if (error.code() == Errc::not_found) return;  // it has ended meanwhile

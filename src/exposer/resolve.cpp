@@ -46,12 +46,15 @@ std::optional<Attachment> find_attachment(netlink::Rtnl& rtnl, int netns_fd, std
   return std::nullopt;
 }
 
+// The kernel allows names that a rule would read otherwise; such a port is as good as unknown.
+std::string pinnable(std::string port) { return interface_name_fault(port) ? std::string() : port; }
+
 std::string bridge_port_of(netlink::Rtnl& rtnl, pid_t pid, int bridge, Ipv4 address) {
   const Fd netns(::open(fmt::format("/proc/{}/ns/net", pid).c_str(), O_RDONLY | O_CLOEXEC));
   if (!netns) return {};
   try {
     const auto attachment = find_attachment(rtnl, netns.get(), address);
-    if (attachment && attachment->port.master == bridge) return attachment->port.name;
+    if (attachment && attachment->port.master == bridge) return pinnable(attachment->port.name);
   } catch (const Error& error) {
     log::debug("the network namespace of process {} is not looked into: {}", pid, error.what());
   }
@@ -59,18 +62,18 @@ std::string bridge_port_of(netlink::Rtnl& rtnl, pid_t pid, int bridge, Ipv4 addr
 }
 
 std::string bridge_port_holding(netlink::Rtnl& rtnl, int bridge, const std::vector<Ipv4>& addresses) {
-  std::string found;
+  std::optional<std::string> found;
   for (const auto& port : rtnl.links()) {
     if (port.master != bridge || port.kind != "veth" || !port.peer_netns) continue;
     const auto there = rtnl.addresses_elsewhere(*port.peer_netns, port.peer);
-    const bool holds = std::ranges::any_of(there, [&](const netlink::Address& one) {
-      return std::ranges::find(addresses, one.address) != addresses.end();
-    });
-    if (!holds) continue;
-    if (!found.empty()) return {};
+    const auto has = [&](Ipv4 address) {
+      return std::ranges::find(there, address, &netlink::Address::address) != there.end();
+    };
+    if (std::ranges::none_of(addresses, has)) continue;
+    if (found || !std::ranges::all_of(addresses, has)) return {};
     found = port.name;
   }
-  return found;
+  return pinnable(found.value_or(""));
 }
 
 std::optional<std::string> interface_name_fault(std::string_view name) {

@@ -108,6 +108,7 @@ struct Describe {
                        to_string(step.plan.table));
   }
   std::string operator()(const ApplyPins& step) const {
+    if (step.plan.empty()) return "leave no address pinned";
     return fmt::format("pin {} addresses to their ports of the bridge", step.plan.pins.size());
   }
   std::string operator()(const ChangeDoors& step) const {
@@ -212,8 +213,8 @@ std::vector<Step> transition(const Holdings& before, const Holdings& after) {
     if (after.bridge(bridge.ifindex) == nullptr && !bridge.prior_route_localnet)
       steps.push_back(SetRouteLocalnet{bridge.ifindex, bridge.name, false, true});
 
-  // Whatever is left of pins goes with the last lease.
-  if (unpins || after.leases.empty()) steps.push_back(ApplyPins{pins_after});
+  // Also what is left of somebody's who did not know of them.
+  if (unpins || pins_after.empty()) steps.push_back(ApplyPins{pins_after});
   if (shrinks)
     for (const auto table : {Table::filter, Table::mangle, Table::raw})
       steps.push_back(ApplyTable{last.of(table)});

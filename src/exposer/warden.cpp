@@ -14,7 +14,6 @@
 #include <cerrno>
 #include <csignal>
 #include <ctime>
-#include <map>
 #include <utility>
 
 namespace hostnet::exposer {
@@ -43,24 +42,6 @@ std::set<std::string> of_stopped_containers(const state::Holdings& held, const s
     if (process_start_time(lease.served->pid) != lease.served->start) stopped.insert(lease.id);
   }
   return stopped;
-}
-
-// A lease that is pinned to a port of the bridge ends with the port: whoever it was for is on the bridge no
-// more, or by another port.
-std::set<std::string> of_ports_gone(const state::Holdings& held, const std::set<std::string>& mine,
-                                    netlink::Rtnl& rtnl) {
-  std::map<std::pair<int, std::string>, bool> there;
-  std::set<std::string> gone;
-  for (const auto& lease : held.leases) {
-    if (!mine.contains(lease.id) || lease.port.empty()) continue;
-    const auto [found, fresh] = there.try_emplace({lease.ifindex, lease.port}, false);
-    if (fresh) {
-      const auto port = rtnl.link(lease.port);
-      found->second = port && port->master == lease.ifindex;
-    }
-    if (!found->second) gone.insert(lease.id);
-  }
-  return gone;
 }
 
 }  // namespace
@@ -201,10 +182,6 @@ void Holder::check() {
   const auto stopped = of_stopped_containers(held, mine);
   ledger_.remove(journal, held, stopped, deadline);
   for (const auto& lease : stopped) end({lease, Cause::container_stopped, "its container has stopped"});
-  const auto unplugged = of_ports_gone(held, mine, ledger_.executor().rtnl());
-  ledger_.remove(journal, held, unplugged, deadline);
-  for (const auto& lease : unplugged)
-    end({lease, Cause::container_stopped, "its container has left the bridge"});
   if (ledger_.repair(held, deadline))
     log::warn("the rules or settings of a lease had been changed; they are put back");
   drop_owner_if_idle(journal, held);

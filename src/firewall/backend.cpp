@@ -107,22 +107,25 @@ bool has_our_nft_table(std::uint8_t family = NFPROTO_IPV4) {
 }  // namespace
 
 bool Backend::pin(const PinPlan& plan, Deadline deadline) {
-  if (unable_) return false;
+  if (unable_ && !plan.empty()) return false;
   try {
     return nftables().apply_pins(plan, deadline);
   } catch (const Error& error) {
     if (error.code() != Errc::no_path && error.code() != Errc::failure) throw;
-    unable_ = true;
-    if (!plan.empty())
+    // Without nf_tables there is nothing to take away; what could be made is to be as planned.
+    if (plan.empty() ? error.code() == Errc::failure : nftables().can_pin()) throw;
+    if (!plan.empty()) {
+      unable_ = true;
       log::warn("containers are known by their addresses alone, and not by their ports of the bridge: {}",
                 error.what());
+    }
     return false;
   }
 }
 
 bool Backend::is_pinned(const PinPlan& plan) {
   try {
-    return unable_ || nftables().pins_match(plan);
+    return nftables().pins_match(plan) || (!plan.empty() && !nftables().can_pin());
   } catch (const Error& error) {
     if (error.code() != Errc::no_path) throw;
     return true;  // no nf_tables here

@@ -37,6 +37,7 @@ LibNftables load() {
   resolve(library, "nft_ctx_get_output_buffer", table.ctx_get_output_buffer);
   resolve(library, "nft_ctx_get_error_buffer", table.ctx_get_error_buffer);
   resolve(library, "nft_ctx_output_set_flags", table.ctx_output_set_flags);
+  resolve(library, "nft_ctx_set_dry_run", table.ctx_set_dry_run);
   resolve(library, "nft_run_cmd_from_buffer", table.run_cmd_from_buffer);
   return table;
 }
@@ -72,6 +73,20 @@ std::string NftContext::run(const std::string& commands) {
   const bool denied = errors.find("Operation not permitted") != std::string::npos;
   throw Error(denied ? Errc::not_authorised : Errc::failure,
               fmt::format("nftables: {}", errors.empty() ? "the commands failed" : errors));
+}
+
+bool NftContext::would_take(const std::string& commands) {
+  const auto& nft = LibNftables::get();
+  nft.ctx_set_dry_run(context_.get(), true);
+  try {
+    run(commands);
+    nft.ctx_set_dry_run(context_.get(), false);
+    return true;
+  } catch (const Error& error) {
+    nft.ctx_set_dry_run(context_.get(), false);
+    if (error.code() != Errc::failure) throw;
+    return false;
+  }
 }
 
 }  // namespace hostnet::firewall

@@ -18,6 +18,7 @@ struct LibNftables {
   decltype(&nft_ctx_get_output_buffer) ctx_get_output_buffer;
   decltype(&nft_ctx_get_error_buffer) ctx_get_error_buffer;
   decltype(&nft_ctx_output_set_flags) ctx_output_set_flags;
+  decltype(&nft_ctx_set_dry_run) ctx_set_dry_run;
   decltype(&nft_run_cmd_from_buffer) run_cmd_from_buffer;
 
   /// The process's one table, filled at the first call. Thread-safe; after a failure the next call tries
@@ -35,6 +36,8 @@ class NftContext {
   /// Runs commands as `nft --json --numeric-protocol` would, all or none of them. Returns what it prints.
   /// @throws Error with libnftables' words: not_authorised, failure.
   std::string run(const std::string& commands);
+  /// Whether the kernel would take these commands; nothing is changed. @throws Error{not_authorised}.
+  bool would_take(const std::string& commands);
 
  private:
   struct Free {

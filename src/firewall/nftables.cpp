@@ -130,6 +130,16 @@ bool Nftables::pins_match(const PinPlan& plan) {
   return nft::is_pins(context_->run(fmt::format("list table bridge {}\n", nft::kTableName)), plan);
 }
 
+bool Nftables::can_pin() {
+  try {
+    if (!context_) context_.emplace();
+    return context_->would_take(nft::pins_to_nft({}));
+  } catch (const Error& error) {
+    if (error.code() != Errc::no_path) throw;
+    return false;
+  }
+}
+
 bool Nftables::apply_pins(const PinPlan& plan, Deadline deadline) {
   for (int attempt = 1;; ++attempt) {
     const bool right = pins_match(plan);
@@ -156,6 +166,7 @@ bool Nftables::apply_pins(const PinPlan& plan, Deadline deadline) {
     } catch (const Error& error) {
       if (error.code() == Errc::not_authorised || attempt >= kAttempts || deadline.expired()) throw;
       log::debug("{}; trying again", error.what());
+      std::this_thread::sleep_for(std::chrono::milliseconds{1});
     }
   }
 }

@@ -1,7 +1,9 @@
 // The table of pins, written and recognised.
 //
 // `meta protocol` and not the Ethernet header's type: a frame with a priority tag (VLAN 0) is IPv4 to the
-// host, whatever its header says. No reject: the sender is not who it says it is.
+// host, whatever its header says. With a second tag in the first it is so as well, once the bridge hands it
+// up, which takes off all tags of VLAN 0; but not here yet. Nobody has a use for such frames: they are
+// dropped. No reject: the sender is not who it says it is.
 #include "firewall/pins.hpp"
 
 #include "firewall/nft_script.hpp"
@@ -28,9 +30,15 @@ using Json = nlohmann::json;
 
 constexpr std::string_view kChain = "pins";
 constexpr int kPriority = -310;  // before ebtables and before the IP tables are called for bridged frames
-constexpr std::string_view kRule =
-    "meta protocol 0x0800 ip saddr @pinned ip daddr @gateways ip saddr . iifname != @ports counter drop";
-constexpr std::array<std::string_view, 5> kSigns{"@pinned", "@gateways", "@ports", "!=", "drop"};
+struct Rule {
+  std::string_view text;
+  std::array<std::string_view, 5> signs;  // What any version prints of it.
+};
+constexpr std::array<Rule, 2> kRules{
+    {{"meta protocol 0x0800 ip saddr @pinned ip daddr @gateways ip saddr . iifname != @ports counter drop",
+      {"@pinned", "@gateways", "@ports", "!=", "drop"}},
+     {"meta protocol { 0x8100, 0x88a8 } @ll,116,12 0 counter drop",
+      {"meta", "protocol", "\"set\"", "==", "drop"}}}};
 
 using Keys = std::set<std::string>;
 
@@ -71,10 +79,10 @@ std::string key_of(const Json& element) {
   return fmt::format("{} . \"{}\"", parts.at(0).get<std::string>(), parts.at(1).get<std::string>());
 }
 
-bool is_rule(const Json& rule) {
+bool is_rule(const Json& rule, const Rule& wanted) {
   const auto text = rule.value("expr", Json()).dump();
   return rule.value("comment", "") == kRuleComment &&
-         std::ranges::all_of(kSigns, [&](auto sign) { return text.find(sign) != std::string::npos; });
+         std::ranges::all_of(wanted.signs, [&](auto sign) { return text.find(sign) != std::string::npos; });
 }
 
 bool is_chain(const Json& chain) {
@@ -96,8 +104,9 @@ std::string pins_to_nft(const PinPlan& plan) {
                  kTableName, kChain, kPriority);
   const auto elements = elements_of(plan);
   for (std::size_t i = 0; i < kSets.size(); ++i) change_elements(script, "add", kSets[i].name, elements[i]);
-  fmt::format_to(std::back_inserter(script), "add rule bridge {} {} {} comment \"{}\"\n", kTableName, kChain,
-                 kRule, kRuleComment);
+  for (const auto& rule : kRules)
+    fmt::format_to(std::back_inserter(script), "add rule bridge {} {} {} comment \"{}\"\n", kTableName,
+                   kChain, rule.text, kRuleComment);
   return script;
 }
 
@@ -123,7 +132,8 @@ bool is_pins(std::string_view text, const PinPlan& plan) noexcept {
     std::size_t rules = 0;
     for (const auto& entry : listing.at("nftables")) {
       if (entry.contains("chain") && ++chains > 0 && !is_chain(entry["chain"])) return false;
-      if (entry.contains("rule") && ++rules > 0 && !is_rule(entry["rule"])) return false;
+      if (entry.contains("rule") && (rules == kRules.size() || !is_rule(entry["rule"], kRules[rules++])))
+        return false;
       if (!entry.contains("set")) continue;
       const auto& set = entry["set"];
       const auto known = std::ranges::find(kSets, set.value("name", ""), &Set::name);
@@ -133,7 +143,7 @@ bool is_pins(std::string_view text, const PinPlan& plan) noexcept {
       if (elements != wanted[static_cast<std::size_t>(known - kSets.begin())]) return false;
       ++sets;
     }
-    return sets == kSets.size() && chains == 1 && rules == 1;
+    return sets == kSets.size() && chains == 1 && rules == kRules.size();
   } catch (const Json::exception&) {
     return false;
   }

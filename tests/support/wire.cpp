@@ -142,8 +142,10 @@ Wire::Wire(const NetNs& netns, const std::string& interface) {
 
 void Wire::send(const Packet& packet, const Mac& to) const { send(encode(packet), ETH_P_IP, to); }
 
-void Wire::send_tagged(const Packet& packet, const Mac& to) const {
-  send(std::string("\0\0\x08\0", 4) + encode(packet), ETH_P_8021Q, to);
+void Wire::send_tagged(const Packet& packet, int tags, const Mac& to) const {
+  auto bytes = std::string("\0\0\x08\0", 4) + encode(packet);
+  while (--tags > 0) bytes.insert(0, std::string("\0\0\x81\0", 4));
+  send(bytes, ETH_P_8021Q, to);
 }
 
 void Wire::send(const std::string& bytes, std::uint16_t ether_type, const Mac& to) const {

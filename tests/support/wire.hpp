@@ -37,8 +37,8 @@ class Wire {
   explicit Wire(const NetNs& netns, const std::string& interface = "eth0");
 
   void send(const Packet& packet, const Mac& to) const;
-  /// With a tag of VLAN 0, which carries a priority alone (IEEE 802.1Q).
-  void send_tagged(const Packet& packet, const Mac& to) const;
+  /// In so many tags of VLAN 0, which carry a priority alone (IEEE 802.1Q).
+  void send_tagged(const Packet& packet, int tags, const Mac& to) const;
   /// TCP and UDP packets that have come in, and those that come within the time.
   [[nodiscard]] std::vector<Packet> heard(std::chrono::milliseconds window) const;
 

@@ -45,16 +45,26 @@ std::vector<HostPort> both_protocols() {
   return {HostPort::same(Secrets::exposed), HostPort::parse(fmt::format("{}/udp", Secrets::port))};
 }
 
-bool datagram_reaches(const Secrets& secrets, const NetNs& from, Ipv4 source, Ipv4 gateway, bool tagged) {
-  const int before = secrets.udp.visits();
-  const auto host = mac_of("br0");
+// In so many tags, or in none.
+void send_datagram(const NetNs& from, Ipv4 source, Ipv4 gateway, int tags) {
   const Wire wire(from);
   const Packet packet{{source, 40'001}, {gateway, Secrets::port}, Protocol::udp};
-  if (tagged)
-    wire.send_tagged(packet, host);
+  if (tags > 0)
+    wire.send_tagged(packet, tags, mac_of("br0"));
   else
-    wire.send(packet, host);
-  return eventually([&] { return secrets.udp.visits() > before; }, std::chrono::milliseconds{200});
+    wire.send(packet, mac_of("br0"));
+}
+
+bool datagram_reaches(const Secrets& secrets, const NetNs& from, Ipv4 source, Ipv4 gateway, int tags) {
+  const int before = secrets.udp.visits();
+  send_datagram(from, source, gateway, tags);
+  return eventually([&] { return secrets.udp.visits() > before; }, std::chrono::seconds{3});
+}
+
+bool datagram_is_dropped(const Secrets& secrets, const NetNs& from, Ipv4 source, Ipv4 gateway, int tags) {
+  const int before = secrets.udp.visits();
+  send_datagram(from, source, gateway, tags);
+  return !eventually([&] { return secrets.udp.visits() > before; }, std::chrono::milliseconds{200});
 }
 
 // All that tells the container from its neighbour on the wire.
@@ -75,15 +85,21 @@ TEST_CASE("a neighbour in the container's name gets nothing, and the container i
   {
     // What there is to be kept from: an address and nothing else tells the container from others.
     const ByAddress lease(bed, both_protocols());
-    CHECK(datagram_reaches(secrets, bed.container, source, bed.gateway, false));
-    CHECK(datagram_reaches(secrets, bed.hostile, source, bed.gateway, false));
-    CHECK(datagram_reaches(secrets, bed.hostile, source, bed.gateway, true));
+    for (const int tags : {0, 1, 2, 3}) {
+      CAPTURE(tags);
+      CHECK(datagram_reaches(secrets, bed.hostile, source, bed.gateway, tags));
+    }
   }
   {
     const auto exposure = bed.exposer()->expose(bed.for_container(both_protocols()));
-    CHECK(datagram_reaches(secrets, bed.container, source, bed.gateway, false));
-    CHECK_FALSE(datagram_reaches(secrets, bed.hostile, source, bed.gateway, false));
-    CHECK_FALSE(datagram_reaches(secrets, bed.hostile, source, bed.gateway, true));
+    for (const int tags : {0, 1, 2, 3}) {
+      CAPTURE(tags);
+      CHECK(datagram_is_dropped(secrets, bed.hostile, source, bed.gateway, tags));
+    }
+    for (const int tags : {0, 1}) {
+      CAPTURE(tags);
+      CHECK(datagram_reaches(secrets, bed.container, source, bed.gateway, tags));
+    }
     CHECK(dial(bed.container, {bed.gateway, Secrets::exposed}) == "web");
 
     take_over(bed.hostile, bed.container);
@@ -133,6 +149,11 @@ TEST_CASE("who has an address is seen from outside, unless two have it") {
   const auto port_of = [&](const char* address) {
     return exposer::bridge_port_holding(rtnl, br0, {ip(address)});
   };
+  bed.container.exec("ip address add 198.18.0.20/24 dev eth0");
+  CHECK(exposer::bridge_port_holding(rtnl, br0, {ip("198.18.0.2"), ip("198.18.0.20")}) == "port2");
+  // Whose address is free, or another's, is not pinned to where only one of them is.
+  CHECK(exposer::bridge_port_holding(rtnl, br0, {ip("198.18.0.2"), ip("198.18.0.99")}).empty());
+  CHECK(exposer::bridge_port_holding(rtnl, br0, {ip("198.18.0.2"), ip("198.18.0.3")}).empty());
   CHECK(port_of("198.18.0.2") == "port2");
   CHECK(port_of("198.18.0.3") == "port3");
   CHECK(port_of("198.18.0.99").empty());
@@ -156,6 +177,22 @@ TEST_CASE("pins that somebody takes away or alters come back within a second") {
     CHECK(eventually([&] { return try_exec("nft -s list table bridge tc_hostnet").output == pins; },
                      std::chrono::seconds{1}));
   }
+}
+
+TEST_CASE("pins that nobody holds any more go with the next command, and with the port while nobody looks") {
+  const Testbed bed;
+  {
+    const UnwatchedLeases lease(bed.runtime_dir(), bed.for_container({HostPort::same(8088)}));
+    CHECK(try_exec(kList).status == 0);
+    bed.container.exec("ip link delete eth0");
+    const auto exposer = bed.exposer();
+    exposer->expose(Testbed::on_br0({HostPort::same(9000)})).release();
+    CHECK(try_exec(kList).status != 0);
+  }
+  exec("nft add table bridge tc_hostnet");
+  bed.exposer()->expose(Testbed::on_br0({HostPort::same(9000)})).release();
+  CHECK(try_exec(kList).status != 0);
+  CHECK_FALSE(Testbed::has_ours());
 }
 
 TEST_CASE("a container that leaves its port of the bridge takes its lease with it") {
