@@ -1,6 +1,7 @@
 // Changes of what is held.
 #include "exposer/ledger.hpp"
 
+#include "core/file.hpp"
 #include "core/log.hpp"
 #include "core/strings.hpp"
 #include "engine/alias.hpp"
@@ -52,8 +53,10 @@ std::vector<Ended> without_port(const Holdings& holdings, netlink::Rtnl& rtnl) {
       const auto port = rtnl.link(lease.port);
       found->second = port && port->master == lease.ifindex;
     }
-    if (!found->second)
-      ended.push_back({lease.id, Cause::container_stopped, "its container has left the bridge"});
+    if (found->second) continue;
+    const bool stopped = lease.served && process_start_time(lease.served->pid) != lease.served->start;
+    ended.push_back({lease.id, Cause::container_stopped,
+                     stopped ? "its container has stopped" : "its container has left the bridge"});
   }
   return ended;
 }
@@ -130,6 +133,8 @@ std::vector<Ended> Ledger::reap(const state::Journal& journal, Holdings& left, D
     all_watched_ = file_.news();
   for (auto&& more : {without_port(left, executor_.rtnl()), without_owner(left, folder(), ours)})
     ended.insert(ended.end(), more.begin(), more.end());
+  std::set<std::string> known;  // the first reason counts
+  std::erase_if(ended, [&](const Ended& one) { return !known.insert(one.lease).second; });
   // Whoever cannot tidy the containers' hosts files leaves the whole lease to somebody who can.
   std::erase_if(ended, [&](const Ended& one) {
     const auto* const lease = left.lease(one.lease);
