@@ -222,16 +222,6 @@ void Manager::drop(std::uint64_t number) {
   waiting_.erase(found);
 }
 
-// Without it the addresses alone decide.
-std::string Manager::port_of(const state::Lease& lease) {
-  try {
-    return exposer::bridge_port_holding(rtnl_, lease.ifindex, lease.sources);
-  } catch (const Error& error) {
-    log::debug("the port of {} is not known: {}", lease.target, error.what());
-    return {};
-  }
-}
-
 void Manager::hold(Waiting& waiting) {
   const auto& [name, uid, pid] = waiting.caller;
   const auto& request = waiting.request;
@@ -242,7 +232,7 @@ void Manager::hold(Waiting& waiting) {
   lease.gateways = waiting.network.gateways;
   lease.sources = request.sources;
   lease.mac = request.mac;
-  if (!lease.sources.empty()) lease.port = port_of(lease);
+  lease.port = exposer::bridge_port_holding(rtnl_, lease.ifindex, lease.sources);
   lease.ports = request.ports;
   if (request.timeout) lease.expires = state::expiry_after(*request.timeout);
 

@@ -63,7 +63,6 @@ class Manager final : public sdbus::AdaptorInterfaces<io::github::tchostnet::Hos
   void try_for(const std::shared_ptr<Waiting>& waiting, const std::function<void()>& action);
   void check_again(const Waiting& waiting);
   void drop(std::uint64_t number);
-  std::string port_of(const state::Lease& lease);
   void hold(Waiting& waiting);
   void add(Tenure tenure);
   const std::vector<firewall::DoorTraffic>& traffic();

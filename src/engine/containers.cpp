@@ -156,16 +156,20 @@ std::string Containers::last_output(std::string_view id, int lines, Deadline dea
 
 void Containers::follow_output(std::string_view id, const OutputSink& sink, Deadline deadline) {
   const auto logs = of_container(id, "/logs?stdout=1&stderr=1", deadline);
-  Followed followed(sink);
-  Demultiplexer stream([&](Stream which, std::string_view piece) { followed.take(which, piece); });
-  const auto feed = [&](std::string_view piece) { stream.feed(piece); };
+  const auto follow = [&](Demultiplexer& stream, const StillWanted& still_wanted) {
+    transport().get(
+        logs + "&follow=1", deadline, [&](std::string_view piece) { stream.feed(piece); }, still_wanted);
+  };
   if (!client_.is_podman(deadline)) {
-    transport().get(logs + "&follow=1", deadline, feed);
+    Demultiplexer stream(sink);
+    follow(stream, {});
     stream.finish();
     return;
   }
+  Followed followed(sink);
+  Demultiplexer stream([&](Stream which, std::string_view piece) { followed.take(which, piece); });
   MoreToCome more(client_.address(), id, followed, deadline);
-  transport().get(logs + "&follow=1", deadline, feed, std::ref(more));
+  follow(stream, std::ref(more));
   if (!more.ended()) stream.finish();
   bool taken = true;
   Demultiplexer again([&](Stream which, std::string_view piece) {

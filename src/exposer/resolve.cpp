@@ -61,7 +61,8 @@ std::string bridge_port_of(netlink::Rtnl& rtnl, pid_t pid, int bridge, Ipv4 addr
   return {};
 }
 
-std::string bridge_port_holding(netlink::Rtnl& rtnl, int bridge, const std::vector<Ipv4>& addresses) {
+std::string bridge_port_holding(netlink::Rtnl& rtnl, int bridge, const std::vector<Ipv4>& addresses) try {
+  if (addresses.empty()) return {};
   std::optional<std::string> found;
   for (const auto& port : rtnl.links()) {
     if (port.master != bridge || port.kind != "veth" || !port.peer_netns) continue;
@@ -74,6 +75,9 @@ std::string bridge_port_holding(netlink::Rtnl& rtnl, int bridge, const std::vect
     found = port.name;
   }
   return pinnable(found.value_or(""));
+} catch (const Error& error) {
+  log::debug("whose port of the bridge it is cannot be seen: {}", error.what());
+  return {};
 }
 
 std::optional<std::string> interface_name_fault(std::string_view name) {

@@ -72,8 +72,9 @@ std::optional<Attachment> find_attachment(netlink::Rtnl& rtnl, int netns_fd,
 std::string bridge_port_of(netlink::Rtnl& rtnl, pid_t pid, int bridge, Ipv4 address);
 
 /// The name of the bridge's port behind which all of these addresses are, as the kernel tells of the other
-/// ends of veths; nobody's namespace is entered. Empty where there is none, and where any of them is behind
-/// another port: who names addresses that are not one container's must not have them pinned. @throws Error.
+/// ends of veths; nobody's namespace is entered. Empty where there is none or it cannot be seen, and where
+/// any of them is behind another port: who names addresses that are not one container's must not have them
+/// pinned.
 std::string bridge_port_holding(netlink::Rtnl& rtnl, int bridge, const std::vector<Ipv4>& addresses);
 
 /// Why an interface name cannot be one, or nullopt. Stricter than the kernel, which allows all but '/' and

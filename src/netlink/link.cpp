@@ -87,6 +87,20 @@ void parse_route(const nlmsghdr& header, std::vector<Route>& routes) {
   }
 }
 
+// IPv4 addresses of one interface or (0) of all, here or in the netns that is numbered so here. Returns
+// errno.
+int list_addresses(nl_sock* socket, int ifindex, std::optional<int> netns, std::vector<Address>& addresses) {
+  const auto request =
+      make_message(RTM_GETADDR, NLM_F_DUMP,
+                   ifaddrmsg{.ifa_family = AF_INET, .ifa_index = static_cast<std::uint32_t>(ifindex)});
+  if (netns) put(request.get(), IFA_TARGET_NETNSID, static_cast<std::uint32_t>(*netns));
+  const int error = dump(socket, request.get(), addresses, parse_address);
+  if (error == ENODEV) addresses.clear();  // the interface went meanwhile, and its addresses with it
+  if (ifindex != 0)
+    std::erase_if(addresses, [&](const Address& address) { return address.ifindex != ifindex; });
+  return error == ENODEV ? 0 : error;
+}
+
 std::optional<Link> get_link(nl_sock* socket, int ifindex, const std::string& name) {
   const auto request = make_message(RTM_GETLINK, 0, ifinfomsg{.ifi_family = AF_UNSPEC, .ifi_index = ifindex});
   if (!name.empty()) put(request.get(), IFLA_IFNAME, name);
@@ -134,33 +148,21 @@ std::vector<Link> Rtnl::links() {
 }
 
 std::vector<Address> Rtnl::addresses(int ifindex) {
-  const auto request =
-      make_message(RTM_GETADDR, NLM_F_DUMP,
-                   ifaddrmsg{.ifa_family = AF_INET, .ifa_index = static_cast<std::uint32_t>(ifindex)});
   std::vector<Address> addresses;
-  const int error = dump(socket_.get(), request.get(), addresses, parse_address);
-  if (error == ENODEV) return {};  // the interface went meanwhile, and its addresses with it
-  if (error != 0) {
+  if (const int error = list_addresses(socket_.get(), ifindex, std::nullopt, addresses); error != 0) {
     throw Error::from_errno(
         ifindex == 0 ? "list addresses" : fmt::format("list addresses of interface {}", ifindex), error);
   }
-  if (ifindex != 0)
-    std::erase_if(addresses, [&](const Address& address) { return address.ifindex != ifindex; });
   return addresses;
 }
 
 std::vector<Address> Rtnl::addresses_elsewhere(int netns, int ifindex) {
-  const auto request =
-      make_message(RTM_GETADDR, NLM_F_DUMP,
-                   ifaddrmsg{.ifa_family = AF_INET, .ifa_index = static_cast<std::uint32_t>(ifindex)});
-  put(request.get(), IFA_TARGET_NETNSID, static_cast<std::uint32_t>(netns));
   std::vector<Address> addresses;
-  const int error = dump(socket_.get(), request.get(), addresses, parse_address);
-  if (error == ENODEV || error == EINVAL) return {};
+  const int error = list_addresses(socket_.get(), ifindex, netns, addresses);
+  if (error == EINVAL) return {};  // nothing is numbered so
   if (error != 0)
     throw Error::from_errno(
         fmt::format("list addresses of interface {} in network namespace {}", ifindex, netns), error);
-  std::erase_if(addresses, [&](const Address& address) { return address.ifindex != ifindex; });
   return addresses;
 }
 

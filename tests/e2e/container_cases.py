@@ -110,8 +110,6 @@ def get(port, host="127.0.0.1", path="/"):
 class ContainerCase(HostCase):
     """Each test has a driver of its own; `start()` gives the name under which the driver knows a container."""
 
-    default_network = "bridge"
-
     def setUp(self):
         super().setUp()
         self.driver = Driver(self.env)
@@ -168,7 +166,7 @@ class Workflows:
         # Neither waits nor tries again.
         port = self.hello()
         for path in ("native", "ssh"):
-            for network in (self.default_network, "fresh"):
+            for network in (self.engine.default_network, "fresh"):
                 with self.subTest(path=path, network=network):
                     name = self.start(host_ports=[str(port)], path=path, network=network, wait_for=[["exit", 0]],
                                       cmd=["wget", "-qO-", f"http://{ALIAS}:{port}/"])
@@ -237,7 +235,7 @@ class Workflows:
 
     def test_the_door_is_for_one_container(self):
         port = self.hello()
-        for network in (self.default_network, "fresh"):
+        for network in (self.engine.default_network, "fresh"):
             with self.subTest(network=network):
                 name = self.start(host_ports=[str(port)], path="native", network=network)
                 address = self.driver("address", of=name)
@@ -346,9 +344,6 @@ class Containers:
                          ("yes", "true", "c++"))
         self.assertRegex(labels["org.testcontainers.sessionId"], "^[0-9a-f]{32}$")
         self.assertEqual(self.driver("address", of=name), self.address_of("chosen"))
-
-    def address_of(self, container):
-        return self.engine.inspect(container, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
 
     def test_ports(self):
         free = free_port()

@@ -79,6 +79,7 @@ class Engine:
     """An engine in this program's own namespaces. `command` is how its own command line is called."""
 
     images = ("alpine",)
+    default_network = "bridge"
     # What ends and removes a container at once.
     rm = ("rm", "-f")
 
@@ -151,6 +152,7 @@ class Docker(Engine):
 
 
 class Podman(Engine):
+    default_network = "podman"
     rm = ("rm", "-f", "-t", "0")
 
     def __init__(self):
@@ -176,6 +178,7 @@ class RootlessPodmanWithSshd(Engine):
     """Of a user who is not root."""
 
     images = ("alpine", "sshd")
+    default_network = Podman.default_network
     rm = Podman.rm
     user = "alice"
 
@@ -407,6 +410,9 @@ class HostCase(unittest.TestCase):
 
     def reaches_nothing(self, container, port=8088, name=ALIAS):
         self.assertIsNone(self.engine.fetch(container, f"http://{name}:{port}/", timeout=2))
+
+    def address_of(self, container):
+        return self.engine.inspect(container, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
 
     def has_alias(self, container):
         return any(ALIAS in line for line in self.engine.hosts(container))

@@ -66,9 +66,6 @@ class SshCase(HostCase):
         (only,) = self.sidecars()
         return only
 
-    def address_of(self, container):
-        return self.engine.inspect(container, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
-
     def refused(self, code, words, *arguments, env=None):
         """The command fails with that exit status and those words on one line, and nothing was made."""
         done = self.tc_hostnet("expose", *map(str, arguments), check=False, timeout=60, **({"env": env} if env else {}))

@@ -8,7 +8,6 @@ from harness import PodmanWithCniAndSshd, main
 
 class CniContainerCase(ContainerCase):
     engine_type = PodmanWithCniAndSshd
-    default_network = "podman"
 
 
 class CniWorkflows(Workflows, CniContainerCase):

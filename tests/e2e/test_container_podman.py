@@ -6,7 +6,6 @@ from harness import PodmanWithSshd, main
 
 class PodmanContainerCase(ContainerCase):
     engine_type = PodmanWithSshd
-    default_network = "podman"
 
 
 class PodmanWorkflows(Workflows, PodmanContainerCase):
