@@ -5,6 +5,7 @@
 #include "hostnet/error.hpp"
 #include "ssh/connection.hpp"
 
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
@@ -25,10 +26,16 @@ constexpr std::uint64_t kOutputLimit = 512U << 10;
 constexpr std::size_t kStoreLimit = 32U << 20;
 // … which is: whenever they have taken nothing for that long.
 constexpr milliseconds kTrickle{20};
-// libssh makes packets of that size at most for a sidecar that takes 32 KiB, as OpenSSH does; of what is read
-// from a service at once, two fill up.
-constexpr std::size_t kPacket = 32'768 - 10;
-constexpr std::size_t kReadSize = 2 * kPacket;
+// What is read from a service at once. libssh makes packets of that size at most for a sidecar that takes
+// 32 KiB, as OpenSSH does. With two of them the second would wait for a poll() between, within libssh.
+constexpr std::size_t kReadSize = 32'768 - 10;
+// Sockets that are looked at in one round. More of them make better use of each system call, and let those
+// that were first wait for longer.
+constexpr std::size_t kEventsPerRound = 192;
+// When more than that many have something, their answers gather …
+constexpr int kFew = 2;
+// … and go to the sidecar, which has nothing to do meanwhile, as soon as they are more than that.
+constexpr std::uint64_t kHeldLimit = 8U << 10;
 // Reads of the session of 4 KiB each, between two looks at the services.
 constexpr int kTurnsPerRound = 64;
 // A sidecar with nothing to say is asked after that long, and is given up after three times as much.
@@ -40,6 +47,15 @@ Fd make_epoll() {
   Fd fd(::epoll_create1(EPOLL_CLOEXEC));
   if (!fd) throw Error::from_errno("epoll_create1", errno);
   return fd;
+}
+
+// For the calling thread: where the processors are busy it does not interrupt the services and the sidecar
+// whenever one of them has written something, so that more is there by its turn. An idle processor takes it
+// at once, as ever. sched(7), SCHED_BATCH; needs no privilege.
+void prefer_throughput() {
+  if (::sched_getscheduler(0) != SCHED_OTHER) return;  // somebody has decided otherwise
+  const sched_param none{};
+  ::sched_setscheduler(0, SCHED_BATCH, &none);
 }
 
 }  // namespace
@@ -100,6 +116,7 @@ void Pump::stop() noexcept {
 }
 
 void Pump::run(milliseconds drain) {
+  prefer_throughput();
   std::optional<Clock::time_point> end;
   for (;;) {
     if (stopping_ && !end) end = Clock::now() + drain;
@@ -129,7 +146,7 @@ void Pump::round(milliseconds limit) {
 bool Pump::overfull() const { return buffered_ > kStoreLimit; }
 
 void Pump::wait(milliseconds limit) {
-  std::array<epoll_event, 128> events;
+  std::array<epoll_event, kEventsPerRound> events;
   // With too much output waiting, no service is read.
   const int epoll = session_.backlog() > kOutputLimit ? essential_.get() : everything_.get();
   if (overfull()) limit = std::min(limit, kTrickle);
@@ -137,9 +154,7 @@ void Pump::wait(milliseconds limit) {
       ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()), static_cast<int>(limit.count()));
   if (count < 0 && errno != EINTR) throw Error::from_errno("epoll_wait", errno);
   session_ready_ = count <= 0 && overfull();
-  // Several answers go to the sidecar in as few segments as they fill.
-  const bool several = count > 2;
-  if (several) session_.hold(true);
+  bool held = count > kFew && session_.hold();
   for (int i = 0; i < count; ++i) {
     const auto& event = events[static_cast<std::size_t>(i)];
     if (event.data.ptr == &session_) {
@@ -150,9 +165,16 @@ void Pump::wait(milliseconds limit) {
     } else {
       auto* const connection = static_cast<Connection*>(event.data.ptr);
       if (!connection->ended()) connection->on_socket(event.events);
+      if (held && session_.backlog() > kHeldLimit) {
+        session_.release();
+        if (!overfull()) session_.turn();
+        held = session_.hold();
+      }
     }
   }
-  if (several) session_.hold(false);
+  if (!held) return;
+  session_.release();
+  session_ready_ |= !overfull();  // so that they go
 }
 
 void Pump::turn_session() {

@@ -5,7 +5,9 @@
 // One loop, no thread per connection. A round: wait with epoll; read from the service sockets that have
 // something, at most one buffer full each, and write it into their channels; then turn the session until its
 // socket has no more to give, during which libssh hands over what arrived for each channel. Fairness follows:
-// in one round nobody gets more than one buffer's worth.
+// in one round nobody gets more than one buffer's worth. What many services have answered goes to the sidecar
+// some kilobytes at a time: a system call and a waking of sshd for each answer would cost more than the
+// answer.
 //
 // Back-pressure. Towards the host, what a service's socket does not take stays in libssh's channel buffer and
 // is not credited to the channel's window, so that sshd stops reading from that container's connection, and
@@ -91,9 +93,9 @@ class Pump {
   Pump(const Pump&) = delete;
   Pump& operator=(const Pump&) = delete;
 
-  /// Runs until stop(). Then the connections are given `drain` to end by themselves and no new ones are
-  /// accepted; afterwards the rest is cut. Waits, but not for long, until the sidecar has delivered what was
-  /// read from the services.
+  /// Runs until stop(), in a thread that is its own: it changes the scheduling policy. Then the connections
+  /// are given `drain` to end by themselves and no new ones are accepted; afterwards the rest is cut. Waits,
+  /// but not for long, until the sidecar has delivered what was read from the services.
   /// @throws Error{failure} when the session is lost; all connections are cut.
   void run(std::chrono::milliseconds drain);
   /// Thread-safe, and takes effect also when called before run().

@@ -10,7 +10,10 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+
+#include <linux/sockios.h>
 
 #include <cerrno>
 
@@ -45,10 +48,8 @@ void set_option(const Libssh& lib, ssh_session session, ssh_options_e option, co
                 fmt::format("libssh refuses an option of the session: {}", lib.ssh_get_error(session)));
 }
 
-// The peer delays its acknowledgements of the handshake's small packets, and we ours: 40 ms each time.
-void acknowledge_at_once(int fd) {
-  const int on = 1;
-  ::setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+void set_tcp_option(int fd, int option, int value) {
+  ::setsockopt(fd, IPPROTO_TCP, option, &value, sizeof value);
 }
 
 }  // namespace
@@ -56,7 +57,8 @@ void acknowledge_at_once(int fd) {
 template <class Call>
 int Session::complete(const char* stage, Deadline deadline, Call call) {
   for (;;) {
-    acknowledge_at_once(fd_);
+    // The peer delays its acknowledgements of the handshake's small packets, and we ours: 40 ms each time.
+    set_tcp_option(fd_, TCP_QUICKACK, 1);
     const int code = call();
     if (code != SSH_AGAIN) return code;
     pollfd wait{.fd = fd_, .events = POLLIN, .revents = 0};
@@ -71,8 +73,7 @@ int Session::complete(const char* stage, Deadline deadline, Call call) {
 Session::Session(Fd connected, const Identity& identity, Deadline deadline)
     : lib_(Libssh::get()), session_(lib_.ssh_new()), fd_(connected.get()) {
   if (!session_) throw Error(Errc::failure, "libssh makes no session");
-  const int on = 1;
-  ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  set_tcp_option(fd_, TCP_NODELAY, 1);
   const auto session = session_.get();
   const bool no = false;
   const int none = 0;
@@ -170,9 +171,17 @@ std::uint64_t Session::backlog() {
   return given - settled_;
 }
 
-void Session::hold(bool on) {
-  const int value = on ? 1 : 0;
-  ::setsockopt(fd_, IPPROTO_TCP, TCP_CORK, &value, sizeof value);
+bool Session::hold() {
+  int unsent = 0;
+  if (has_output() || ::ioctl(fd_, SIOCOUTQNSD, &unsent) != 0 || unsent != 0) return false;
+  set_tcp_option(fd_, TCP_CORK, 1);
+  set_tcp_option(fd_, TCP_NOTSENT_LOWAT, 1);
+  return true;
+}
+
+void Session::release() {
+  set_tcp_option(fd_, TCP_NOTSENT_LOWAT, 0);  // the system's own again
+  set_tcp_option(fd_, TCP_CORK, 0);
 }
 
 void Session::ping() { lib_.ssh_send_keepalive(session_.get()); }

@@ -54,8 +54,13 @@ class Session {
   [[nodiscard]] std::uint64_t backlog();
   /// Bytes read from the socket so far.
   [[nodiscard]] std::uint64_t received() const noexcept { return bytes_.in_bytes; }
-  /// Has the kernel keep back segments that are not full, until hold(false).
-  void hold(bool on);
+  /// Has what is written from now on gather until release(): the first packet in the kernel (TCP_CORK,
+  /// tcp(7)), and all others in libssh, to which the socket is not writable meanwhile (TCP_NOTSENT_LOWAT). By
+  /// itself libssh makes a system call for each packet. Returns whether it does: not while earlier output
+  /// waits, for a socket that were to take nothing although libssh thought it writable would end the session.
+  bool hold();
+  /// Ends hold(); what has gathered goes with the next turn().
+  void release();
   /// Asks the sidecar for a sign of life, which turn() will see. Never blocks.
   void ping();
 

@@ -140,6 +140,40 @@ TEST_CASE("256 uploads to services slower than the tunnel take bounded memory") 
   if (!kSanitized) CHECK(peak < before + 64);
 }
 
+// What gathers for the sidecar must neither be lost nor taken for the session's end when it takes nothing.
+TEST_CASE("small answers of many services all arrive, though the sidecar stalls and exchanges keys") {
+  constexpr std::size_t kPiece = 4096;
+  constexpr std::size_t kPieces = kSanitized ? 32 : 128;
+  Sidecar sidecar(ports({{7001, 7001}}), 30s, "RekeyLimit 8M\n");
+  const Listener service(deep_listener(7001), [&](Fd guest) {
+    std::vector<std::uint8_t> all(kPiece * kPieces);
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] = pattern(i);
+    for (std::size_t sent = 0; sent < all.size(); sent += kPiece) {
+      check_call(static_cast<int>(::send(guest.get(), all.data() + sent, kPiece, MSG_NOSIGNAL)), "send");
+      std::this_thread::sleep_for(10ms);
+    }
+  });
+  const ssh::Tunnel tunnel(one_lane(sidecar), soon());
+  const std::jthread stalls([&](const std::stop_token& stop) {
+    for (bool frozen = true; !stop.stop_requested(); frozen = !frozen) {
+      sidecar.freeze(frozen);
+      std::this_thread::sleep_for(150ms);
+    }
+    sidecar.freeze(false);
+  });
+  std::atomic<int> whole = 0;
+  {
+    std::vector<std::jthread> clients;
+    for (int i = 0; i < 64; ++i)
+      clients.emplace_back([&] {
+        const auto connection = sidecar.container.run([&] { return connect_to(sidecar.at(7001)); });
+        if (receive_pattern(connection) == kPiece * kPieces) ++whole;
+      });
+  }
+  CHECK(whole == 64);
+  CHECK(tunnel.stats().reconnects == 0);
+}
+
 TEST_CASE("a reader that stalls slows nobody") {
   Sidecar sidecar(ports({{7001, 7001}, {7002, 7002}, {7003, 7003}}));
   const Service echo(loopback(7001), "hello");
