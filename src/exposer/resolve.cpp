@@ -76,7 +76,8 @@ std::string bridge_port_holding(netlink::Rtnl& rtnl, int bridge, const std::vect
   }
   return pinnable(found.value_or(""));
 } catch (const Error& error) {
-  log::debug("whose port of the bridge it is cannot be seen: {}", error.what());
+  log::debug("behind which port of interface {} {} is cannot be seen: {}", bridge,
+             addresses.front().to_string(), error.what());
   return {};
 }
 

@@ -157,6 +157,7 @@ std::vector<Address> Rtnl::addresses(int ifindex) {
 }
 
 std::vector<Address> Rtnl::addresses_elsewhere(int netns, int ifindex) {
+  if (ifindex <= 0) return {};  // to the kernel, that is all of them
   std::vector<Address> addresses;
   const int error = list_addresses(socket_.get(), ifindex, netns, addresses);
   if (error == EINVAL) return {};  // nothing is numbered so

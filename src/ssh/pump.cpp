@@ -51,7 +51,7 @@ Fd make_epoll() {
 
 // For the calling thread: where the processors are busy it does not interrupt the services and the sidecar
 // whenever one of them has written something, so that more is there by its turn. An idle processor takes it
-// at once, as ever. sched(7), SCHED_BATCH; needs no privilege.
+// at once, as ever. sched(7), SCHED_BATCH; needs no privilege, and may be forbidden all the same.
 void prefer_throughput() {
   if (::sched_getscheduler(0) != SCHED_OTHER) return;  // somebody has decided otherwise
   const sched_param none{};
@@ -154,7 +154,7 @@ void Pump::wait(milliseconds limit) {
       ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()), static_cast<int>(limit.count()));
   if (count < 0 && errno != EINTR) throw Error::from_errno("epoll_wait", errno);
   session_ready_ = count <= 0 && overfull();
-  bool held = count > kFew && session_.hold();
+  bool held = false;
   for (int i = 0; i < count; ++i) {
     const auto& event = events[static_cast<std::size_t>(i)];
     if (event.data.ptr == &session_) {
@@ -164,11 +164,12 @@ void Pump::wait(milliseconds limit) {
       stopping_ = ::read(wake_.get(), &stops, sizeof stops) > 0 || stopping_;
     } else {
       auto* const connection = static_cast<Connection*>(event.data.ptr);
+      if (!held && count > kFew) held = session_.hold();
       if (!connection->ended()) connection->on_socket(event.events);
       if (held && session_.backlog() > kHeldLimit) {
         session_.release();
+        held = false;
         if (!overfull()) session_.turn();
-        held = session_.hold();
       }
     }
   }

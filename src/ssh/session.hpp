@@ -59,7 +59,7 @@ class Session {
   /// itself libssh makes a system call for each packet. Returns whether it does: not while earlier output
   /// waits, for a socket that were to take nothing although libssh thought it writable would end the session.
   bool hold();
-  /// Ends hold(); what has gathered goes with the next turn().
+  /// Ends hold(): the first packet goes at once, all others with the next turn().
   void release();
   /// Asks the sidecar for a sign of life, which turn() will see. Never blocks.
   void ping();
