@@ -1,7 +1,8 @@
 // Any bytes as what a sidecar does over its session: connections from anywhere to any port, data, ends and
 // closings in any order, and services that answer, hang up, reset or stall. The sidecar is libssh's own
-// server, at the other end of a socket pair. The pump may lose the session, as told by Error{failure}, and
-// nothing else; in the end no connection is left, no descriptor, and every stranger was refused.
+// server, at the other end of a loopback connection. The pump may lose the session, as told by
+// Error{failure}, and nothing else; in the end no connection is left, no descriptor, and every stranger was
+// refused.
 #include "core/deadline.hpp"
 #include "hostnet/error.hpp"
 #include "ssh/key.hpp"
@@ -9,6 +10,7 @@
 #include "ssh/session.hpp"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -24,6 +26,7 @@
 #include <optional>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using namespace hostnet;
@@ -51,29 +54,48 @@ class Input {
   const std::uint8_t* end_;
 };
 
+Fd loopback_listener() {
+  Fd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  require(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  require(::listen(listener.get(), 64) == 0);
+  return listener;
+}
+
+sockaddr_in address_of(const Fd& socket) {
+  sockaddr_in address{};
+  socklen_t size = sizeof address;
+  require(::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  return address;
+}
+
+// Both ends of a TCP connection: on other sockets the pump lets no answers gather.
+std::pair<Fd, Fd> connected_pair() {
+  static const Fd listener = loopback_listener();
+  const auto address = address_of(listener);
+  Fd ours(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  require(::connect(ours.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  Fd theirs(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  require(static_cast<bool>(theirs));
+  const int on = 1;
+  ::setsockopt(theirs.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  return {std::move(ours), std::move(theirs)};
+}
+
 // Four services, each on a port of its own, in one thread: echo, hang up, answer and reset, stall.
 class Services {
  public:
   Services() {
-    for (auto& listener : listeners_) {
-      listener = Fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-      sockaddr_in address{};
-      address.sin_family = AF_INET;
-      address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-      require(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
-      require(::listen(listener.get(), 64) == 0);
-    }
+    for (auto& listener : listeners_) listener = loopback_listener();
     std::thread([this] { serve(); }).detach();  // as long as the process
   }
 
   [[nodiscard]] std::map<std::uint16_t, ssh::Service> by_port() const {
     std::map<std::uint16_t, ssh::Service> out;
-    for (std::size_t i = 0; i < listeners_.size(); ++i) {
-      sockaddr_in address{};
-      socklen_t size = sizeof address;
-      ::getsockname(listeners_[i].get(), reinterpret_cast<sockaddr*>(&address), &size);
-      out[kPorts[i]] = {.port = ntohs(address.sin_port)};
-    }
+    for (std::size_t i = 0; i < listeners_.size(); ++i)
+      out[kPorts[i]] = {.port = ntohs(address_of(listeners_[i]).sin_port)};
     return out;
   }
 
@@ -244,9 +266,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const Services services;
   static const auto client_key = ssh::Key::generate(), host_key = ssh::Key::generate();
   static const ssh::Policy policy(services.by_port(), std::vector{Ipv4::parse("10.0.0.1").value()});
-  std::array<int, 2> pair{};
-  require(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()) == 0);
-  Fd ours(pair[0]), theirs(pair[1]);
+  auto [ours, theirs] = connected_pair();
   Input input(data, size);
   const bool stop_first = input.next() % 2 == 0;
   ssh::Counters counters;
@@ -264,11 +284,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       pump.stop();
       while (!done) sidecar->turn();
     });
-    try {
-      pump.run(std::chrono::milliseconds{5});
-    } catch (const Error& error) {
-      require(error.code() == Errc::failure);
-    }
+    std::thread([&] {
+      try {
+        pump.run(std::chrono::milliseconds{5});
+      } catch (const Error& error) {
+        require(error.code() == Errc::failure);
+      }
+    }).join();
     done = true;
     ending.join();
   } catch (const Error& error) {  // the sidecar was through before it was ready
