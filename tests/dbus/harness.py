@@ -3,6 +3,7 @@
 Run inside tests/support/in_namespaces and with_system_bus. Every test starts without a lease and must end so, with the
 firewall, the settings and the runtime directory as they were.
 """
+import contextlib
 import json
 import os
 import select
@@ -187,7 +188,8 @@ def settings():
     out = {}
     for link in json.loads(run("ip", "-j", "-d", "link", "show").stdout):
         path = Path(f"/proc/sys/net/ipv4/conf/{link['ifname']}/route_localnet")
-        out[link["ifname"]] = path.read_text().strip()
+        with contextlib.suppress(OSError):  # the interface has gone meanwhile
+            out[link["ifname"]] = path.read_text().strip()
     return out
 
 

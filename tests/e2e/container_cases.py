@@ -11,7 +11,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from harness import ALIAS, IMAGE, HostCase, eventually, run, snapshot
+from harness import ALIAS, IMAGE, HostCase, eventually, returns_to, run, snapshot
 from ssh_cases import HELLO, free_port
 
 FETCH_OFTEN = "until wget -qO- http://{alias}:{port}/; do sleep 0.1; done; exec sleep 600"
@@ -524,7 +524,7 @@ class Crashes:
         driver.process.kill()
         driver.process.wait(10)
         begin = time.monotonic()
-        self.assertTrue(eventually(lambda: snapshot(self.engine) == self.before, timeout=15),
+        self.assertTrue(returns_to(self.before, self.engine, timeout=15),
                         f"left after 15 s: {driver.said()}")
         return time.monotonic() - begin
 
@@ -557,7 +557,7 @@ class Crashes:
                     self.killed(driver)
                     # Nothing comes after, either.
                     time.sleep(0.5)
-                    self.assertEqual(snapshot(self.engine), self.before)
+                    self.leaves_all_as_it_was(self.before)
 
     def test_the_next_program_clears_away_where_there_is_no_reaper(self):
         port = str(self.hello())
@@ -570,7 +570,7 @@ class Crashes:
         time.sleep(1)
         self.assertNotEqual(self.engine.inventory(), {key: self.before[key] for key in ("containers", "networks")})
         self.driver("drop", of=self.start(host_ports=[port]))
-        self.assertTrue(eventually(lambda: snapshot(self.engine) == self.before, timeout=5))
+        self.assertTrue(returns_to(self.before, self.engine))
 
     def test_a_network_stays_for_another_process(self):
         # The one that made it goes first; the other removes it.

@@ -3,6 +3,7 @@ that tc-hostnet may change on a host before and after each test.
 
 Every test program runs under tests/support/in_namespaces with TC_HOSTNET naming the command that was built, and starts
 an engine of its own, once, for all its tests."""
+import contextlib
 import http.server
 import json
 import os
@@ -268,8 +269,11 @@ def nft_ruleset():
 
 
 def route_localnet():
-    settings = Path("/proc/sys/net/ipv4/conf").glob("*/route_localnet")
-    return {path.parent.name: path.read_text().strip() for path in settings}
+    settings = {}
+    for path in Path("/proc/sys/net/ipv4/conf").glob("*/route_localnet"):
+        with contextlib.suppress(OSError):  # its interface has gone meanwhile
+            settings[path.parent.name] = path.read_text().strip()
+    return settings
 
 
 def state_folder():
@@ -283,6 +287,16 @@ def snapshot(engine=None):
             "nft": nft_ruleset(), "route_localnet": route_localnet(), "hosts": Path("/etc/hosts").read_text(),
             "state": state_folder()}
     return seen | (engine.inventory() if engine else {})
+
+
+def returns_to(before, engine=None, timeout=5):
+    """Whether `snapshot(engine)` comes to be `before` within that many seconds."""
+    def has_returned():
+        try:
+            return snapshot(engine) == before
+        except AssertionError:  # an engine asked about what was just going
+            return False
+    return eventually(has_returned, timeout)
 
 
 def prime_legacy_tables():
@@ -360,7 +374,7 @@ class HostCase(unittest.TestCase):
 
     def leaves_all_as_it_was(self, before):
         # The kernel takes its time with the interfaces of a network namespace that has ended.
-        if eventually(lambda: snapshot(self.engine) == before, timeout=5):
+        if returns_to(before, self.engine):
             return
         after = snapshot(self.engine)
         if self.engine:

@@ -4,6 +4,7 @@ Several readings one after the other are no picture of one moment, and a picture
 So rules and settings are read together while the rules stand still: for iptables under the lock that everybody takes who
 changes them; for nftables by the generation that the kernel counts up with every change, which must be the same before
 and after."""
+import contextlib
 import dataclasses
 import fcntl
 import json
@@ -267,8 +268,9 @@ def snapshot(runtime_dir):
     legacy = re.sub(r" \[\d+:\d+\]$", "", output("iptables-legacy-save"), flags=re.MULTILINE)
     lines = [f"legacy {line}" for line in legacy.splitlines() if not line.startswith("#")]
     lines += [f"nft {line}" for line in output("nft", "-s", "list", "ruleset").splitlines()]
-    lines += [f"route_localnet of {path.parent.name}: {path.read_text().strip()}"
-              for path in pathlib.Path("/proc/sys/net/ipv4/conf").glob("*/route_localnet")]
+    for path in pathlib.Path("/proc/sys/net/ipv4/conf").glob("*/route_localnet"):
+        with contextlib.suppress(OSError):  # its interface has gone meanwhile
+            lines.append(f"route_localnet of {path.parent.name}: {path.read_text().strip()}")
     lines += [f"file {os.path.join(folder, name)}" for folder, folders, files in os.walk(runtime_dir)
               for name in folders + files]
     return sorted(lines + holders())
