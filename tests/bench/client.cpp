@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -219,6 +220,26 @@ void hold(const sockaddr_in& server, Seconds span) {
   std::this_thread::sleep_for(span);
 }
 
+/// A download of which nothing is read; prints how many bytes have come once no more fit, and stays for a
+/// while.
+void stall(const sockaddr_in& server, Seconds span) {
+  const Fd fd = connect_to(server);
+  send_all(fd.get(), "d", 1);
+  int waiting = 0;
+  int unchanged = 0;
+  for (const auto deadline = after(Seconds{10}); waiting == 0 || unchanged < 10;) {
+    if (Clock::now() > deadline) throw std::runtime_error("stall: what waits to be read does not settle");
+    std::this_thread::sleep_for(std::chrono::milliseconds{10});
+    int now = 0;
+    checked(::ioctl(fd.get(), FIONREAD, &now), "FIONREAD");
+    unchanged = now == waiting ? unchanged + 1 : 0;
+    waiting = now;
+  }
+  fmt::print("{{\"stall\": {}}}\n", waiting);
+  std::fflush(stdout);
+  std::this_thread::sleep_for(span);
+}
+
 /// New connections/s: connect, a byte each way, close. The close is a reset, so that neither end keeps the
 /// port busy in TIME_WAIT and the next round finds all ports free.
 double connect_many(const sockaddr_in& server, Seconds span, std::size_t at_once) {
@@ -300,6 +321,8 @@ void run_client(const Arguments& arguments) {
     fmt::print("{{\"{}\": {}}}\n", metric, connect_many(server, span, at_once));
   } else if (metric == "hold") {
     hold(server, span);
+  } else if (metric == "stall") {
+    stall(server, span);
   } else {
     throw std::invalid_argument("no such metric: " + std::string(metric));
   }

@@ -89,6 +89,16 @@ class LoadGenerator(unittest.TestCase):
         self.assertGreater(figures["p50"], 0)
         self.assertGreaterEqual(figures["p99"], figures["p50"])
 
+    def test_who_stalls_stays_connected_while_others_go_on(self):
+        with subprocess.Popen([LOADGEN, "client", "stall", f"127.0.0.1:{self.port}", "1"],
+                              stdout=subprocess.PIPE, text=True) as stalled:
+            self.assertGreater(json.loads(stalled.stdout.readline())["stall"], 10_000)
+            for metric in self.METRICS:
+                with self.subTest(metric):
+                    self.assertEqual(client(metric, self.port).returncode, 0)
+            self.assertIsNone(stalled.poll())
+            self.assertEqual(stalled.wait(10), 0)
+
     def test_an_unaltered_relay_is_sound(self):
         for metric in self.METRICS + ("check",):
             with self.subTest(metric), Relay(self.other, lambda data: data) as port:
@@ -119,7 +129,7 @@ class LoadGenerator(unittest.TestCase):
     def test_nobody_listening_is_an_error(self):
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
-            for metric in self.METRICS:
+            for metric in self.METRICS + ("hold", "stall"):
                 with self.subTest(metric):
                     result = client(metric, unused.getsockname()[1])
                     self.assertEqual(result.returncode, 1)

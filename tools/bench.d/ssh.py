@@ -35,6 +35,8 @@ FIGURES = {
 ABSOLUTE = {
     "fairness": ("slowest of 8 bulk streams to fastest", "", False, 0.6),
     "beside": ("p50 of a ping beside bulk on another port", "µs", True, 1000),
+    "requests_stalled": ("req/s at 32 beside a stalled reader, of what it is without", "", False, 0.9),
+    "bulk_stalled": ("bulk from host beside a stalled reader, likewise", "", False, 0.9),
 }
 RATES = ("upload", "download", "connect32", "request", "request32", "request256")
 
@@ -131,6 +133,30 @@ class Sidecar:
         finally:
             bulk.wait(TIMEOUT)
 
+    def stalled(self, name, seconds):
+        """What one reader that reads nothing leaves the others on the same port of their rates."""
+        metrics, port = ("request32", "download"), PORTS[name][0]
+        def rates():
+            return {metric: self.measure(metric, port, seconds)[metric] for metric in metrics}
+        def rates_beside():
+            reader = subprocess.Popen(self.client("stall", port, 60), stdout=subprocess.PIPE, text=True)
+            try:
+                if not reader.stdout.readline():
+                    raise Failed(f"{name}: no reader could stall")
+                found = rates()
+                if reader.poll() is not None:
+                    raise Failed(f"{name}: the stalled reader's connection did not last")
+                return found
+            finally:
+                reader.kill()
+                reader.communicate(timeout=TIMEOUT)
+        if random.random() < 0.5:
+            alone, beside = rates(), rates_beside()
+        else:
+            beside, alone = rates_beside(), rates()
+        return {f"{figure}_stalled": beside[metric] / alone[metric]
+                for figure, metric in zip(("requests", "bulk"), metrics)}
+
     def rss(self, name):
         holder = subprocess.Popen(self.client("hold", PORTS[name][0], 0.5), stdout=subprocess.PIPE, text=True)
         if not holder.stdout.readline():
@@ -146,7 +172,7 @@ def measure(sidecar, rounds, seconds):
     values = {name: {figure: [] for figure in (*FIGURES, *ABSOLUTE)} for name in PORTS}
     # Memory last: an allocator does not give back what 2,000 connections took.
     runs = [lambda name, metric=metric: sidecar.measure(metric, PORTS[name][0], seconds) for metric in RATES]
-    runs += [lambda name: sidecar.fairness(name, seconds), lambda name: sidecar.beside(name, seconds)]
+    runs += [lambda name, of=of: of(name, seconds) for of in (sidecar.fairness, sidecar.beside, sidecar.stalled)]
     for number in range(rounds):
         for one in [*runs, sidecar.rss] if number + 1 == rounds else runs:
             for name in random.sample(list(PORTS), len(PORTS)):
