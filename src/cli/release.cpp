@@ -97,48 +97,58 @@ void release_helped(Options& options, const Globals& globals) {
 }
 
 // Rules of ours that no lease needs: those that were saved during one, and restored after it.
-bool is_anything_left() {
+exposer::Leftovers look_for_leftovers(exposer::Ledger& ledger, const state::Holdings& held) {
   try {
-    return !firewall::guarded_bridges().empty();
+    return ledger.leftovers(held);
   } catch (const Error& error) {
     if (error.code() != Errc::not_authorised) throw;
-    return false;
+    return {};
   }
 }
 
-void sweep(exposer::Ledger& ledger, const state::Journal& journal) {
-  for (const auto& bridge : ledger.sweep(journal, command_deadline()))
+void warn_of(const std::vector<std::string>& needed) {
+  for (const auto& bridge : needed)
     log::warn(
         "{0} has route_localnet on and a guard of tc-hostnet, which stays, though no lease is known; see: "
         "tc-hostnet doctor --bridge {0}",
         bridge);
 }
 
+// What a sweep after the release of all that is held would do.
+void foretell_sweep(exposer::Ledger& ledger, const state::Holdings& held) {
+  const auto left = look_for_leftovers(ledger, held);
+  warn_of(left.needed);
+  if (!left.needed.empty()) return;
+  for (const auto& bridge : left.idle)
+    print(fmt::format("take away the guard of {}, which no lease needs", bridge));
+}
+
+// The steps from what is held to what would be held without those leases.
+void foretell(exposer::Ledger& ledger, const Options& options, const state::Holdings& held) {
+  state::Holdings after = held;
+  after.leases.erase_if([ids = chosen(options, held)](const auto& lease) { return ids.contains(lease.id); });
+  after.drop_idle_bridges();
+  for (const auto& step : exposer::transition(held, after)) print(exposer::describe(step));
+  if (options.all) foretell_sweep(ledger, held);
+}
+
 void release_native(const Options& options, const Globals& globals) {
   auto ledger = open_ledger(globals);
   std::error_code ignored;
   const bool no_journal = !std::filesystem::exists(ledger.folder(), ignored) && !ignored;
-  // A dry run makes no folder either.
-  if (options.all && no_journal && (globals.dry_run || !is_anything_left())) return;
+  if (options.all && no_journal && globals.dry_run) return foretell_sweep(ledger, {});  // it makes no folder
+  if (options.all && no_journal && look_for_leftovers(ledger, {}).empty()) return;
 
   const auto deadline = command_deadline();
   std::set<std::string> ids;
   try {
     const auto journal = ledger.lock(deadline);
     state::Holdings held;
-    if (globals.dry_run) {
-      held = ledger.load(journal);
-      state::Holdings after = held;
-      ids = chosen(options, held);
-      after.leases.erase_if([&](const auto& lease) { return ids.contains(lease.id); });
-      after.drop_idle_bridges();
-      for (const auto& step : exposer::transition(held, after)) print(exposer::describe(step));
-      return;
-    }
+    if (globals.dry_run) return foretell(ledger, options, ledger.load(journal));
     ledger.reap(journal, held, deadline);
     ids = chosen(options, held);
     ledger.remove(journal, held, ids, deadline);
-    if (options.all && held.leases.empty()) sweep(ledger, journal);
+    if (options.all && held.leases.empty()) warn_of(ledger.sweep(journal, deadline));
     journal.tidy(held);
   } catch (const Error& error) {
     if (error.code() != Errc::state_corrupt || !options.all || globals.dry_run) throw;

@@ -290,14 +290,20 @@ std::vector<std::string> Ledger::rescue(const state::Journal& journal, Deadline 
   return bridges;
 }
 
-std::vector<std::string> Ledger::sweep(const state::Journal&, Deadline deadline) {
-  auto open = firewall::guarded_bridges();
-  std::erase_if(open, [&](const std::string& name) {
+Leftovers Ledger::leftovers(const Holdings& held) {
+  Leftovers found;
+  for (const auto& name : firewall::guarded_bridges()) {
+    if (std::ranges::find(held.bridges, name, &state::Bridge::name) != held.bridges.end()) continue;
     const auto link = executor_.rtnl().link(name);
-    return !link || !link->route_localnet;
-  });
-  if (open.empty()) take_away({}, deadline);
-  return open;
+    (link && link->route_localnet ? found.needed : found.idle).push_back(name);
+  }
+  return found;
+}
+
+std::vector<std::string> Ledger::sweep(const state::Journal&, Deadline deadline) {
+  auto needed = leftovers({}).needed;
+  if (needed.empty()) take_away({}, deadline);
+  return needed;
 }
 
 void Ledger::take_away(const Holdings& found, Deadline deadline) {

@@ -46,6 +46,15 @@ struct Ended {
   }
 };
 
+/// Bridges with a guard of ours and without a lease, such as a restore of rules that were saved during a
+/// lease brings back.
+struct Leftovers {
+  std::vector<std::string> idle;    ///< Without route_localnet: the guard guards nothing.
+  std::vector<std::string> needed;  ///< With route_localnet on, by whomever.
+
+  [[nodiscard]] bool empty() const noexcept { return idle.empty() && needed.empty(); }
+};
+
 /// In the network namespace of the thread that made it. Not thread-safe; any number of ledgers, in one
 /// process or in many, may work on the same namespace.
 class Ledger {
@@ -107,9 +116,12 @@ class Ledger {
   /// 0. Returns the bridges so treated. @throws Error.
   std::vector<std::string> rescue(const state::Journal& journal, Deadline deadline);
 
-  /// For when nothing is held: takes away what still stands of ours, such as a restore of rules that were
-  /// saved during a lease brings back. A guard whose bridge has route_localnet on is not taken away, and
-  /// nothing else is then: those bridges are returned. @throws Error.
+  /// Those that `held` has nothing of. Changes nothing, and needs no lock where nothing is held. @throws
+  /// Error.
+  Leftovers leftovers(const state::Holdings& held);
+
+  /// For when nothing is held: takes away what still stands of ours. A guard whose bridge has route_localnet
+  /// on is not taken away, and nothing else is then: those bridges are returned. @throws Error.
   std::vector<std::string> sweep(const state::Journal& journal, Deadline deadline);
 
   [[nodiscard]] const std::filesystem::path& folder() const noexcept { return file_.folder(); }

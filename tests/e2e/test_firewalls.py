@@ -185,10 +185,22 @@ class Restored(FirewallCase):
     def test_our_own_rules_go_with_release_all(self):
         before = snapshot()
         self.restore_those_of_a_lease_that_has_ended()
-        self.assertNotEqual(snapshot(), before)
+        restored = snapshot()
+        self.assertNotEqual(restored, before)
+        told = self.tc_hostnet("--dry-run", "release", "--all")
+        self.assertEqual((told.stdout, told.stderr), ("take away the guard of br-test, which no lease needs\n", ""))
+        self.assertEqual(snapshot(), restored)
         self.release_all()
         self.assertEqual(snapshot(), before)
         self.release_all()
+
+    def test_a_dry_run_tells_of_leases_and_of_rules_without_one(self):
+        lease = self.expose(8088, "--bridge", "br-test")
+        told = self.tc_hostnet("--dry-run", "release", "--all").stdout
+        self.assertIn("set route_localnet=0 on br-test\n", told)
+        self.assertNotIn("no lease needs", told)
+        self.assertEqual(self.fetch(), HELLO)
+        self.assertEqual(lease.end()[0], 0)
 
     def test_a_guard_whose_lease_is_not_known_stays_while_it_is_needed(self):
         before = snapshot()
@@ -197,6 +209,9 @@ class Restored(FirewallCase):
         setting.write_text("1")
         self.addCleanup(setting.write_text, "0")
         with_guard = snapshot()
+        told = self.tc_hostnet("--dry-run", "release", "--all")
+        self.assertEqual(told.stdout, "")
+        self.assertIn("br-test has route_localnet on and a guard of tc-hostnet, which stays", told.stderr)
         self.release_all("br-test has route_localnet on and a guard of tc-hostnet, which stays")
         self.assertEqual(snapshot(), with_guard)
         setting.write_text("0")
