@@ -5,7 +5,6 @@
 #include "hostnet/error.hpp"
 #include "ssh/connection.hpp"
 
-#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
@@ -47,15 +46,6 @@ Fd make_epoll() {
   Fd fd(::epoll_create1(EPOLL_CLOEXEC));
   if (!fd) throw Error::from_errno("epoll_create1", errno);
   return fd;
-}
-
-// For the calling thread: where the processors are busy it does not interrupt the services and the sidecar
-// whenever one of them has written something, so that more is there by its turn. An idle processor takes it
-// at once, as ever. sched(7), SCHED_BATCH; needs no privilege, and may be forbidden all the same.
-void prefer_throughput() {
-  if (::sched_getscheduler(0) != SCHED_OTHER) return;  // somebody has decided otherwise
-  const sched_param none{};
-  ::sched_setscheduler(0, SCHED_BATCH, &none);
 }
 
 }  // namespace
@@ -116,7 +106,6 @@ void Pump::stop() noexcept {
 }
 
 void Pump::run(milliseconds drain) {
-  prefer_throughput();
   std::optional<Clock::time_point> end;
   for (;;) {
     if (stopping_ && !end) end = Clock::now() + drain;

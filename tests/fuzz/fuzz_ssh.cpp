@@ -284,13 +284,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       pump.stop();
       while (!done) sidecar->turn();
     });
-    std::thread([&] {
-      try {
-        pump.run(std::chrono::milliseconds{5});
-      } catch (const Error& error) {
-        require(error.code() == Errc::failure);
-      }
-    }).join();
+    try {
+      pump.run(std::chrono::milliseconds{5});
+    } catch (const Error& error) {
+      require(error.code() == Errc::failure);
+    }
     done = true;
     ending.join();
   } catch (const Error& error) {  // the sidecar was through before it was ready
