@@ -76,14 +76,18 @@ std::string NftContext::run(const std::string& commands) {
 }
 
 bool NftContext::would_take(const std::string& commands) {
-  const auto& nft = LibNftables::get();
-  nft.ctx_set_dry_run(context_.get(), true);
+  struct DryRun {
+    explicit DryRun(nft_ctx* of) : context(of) { LibNftables::get().ctx_set_dry_run(context, true); }
+    ~DryRun() { LibNftables::get().ctx_set_dry_run(context, false); }
+    DryRun(const DryRun&) = delete;
+    DryRun& operator=(const DryRun&) = delete;
+    nft_ctx* context;
+  };
+  const DryRun dry(context_.get());
   try {
     run(commands);
-    nft.ctx_set_dry_run(context_.get(), false);
     return true;
   } catch (const Error& error) {
-    nft.ctx_set_dry_run(context_.get(), false);
     if (error.code() != Errc::failure) throw;
     return false;
   }

@@ -22,6 +22,14 @@ constexpr int kAttempts = 5;
 
 constexpr std::chrono::seconds kLook{10};  // for those who only want to know
 
+// Whether somebody else's transaction may be why it failed. A moment has passed then.
+bool may_try_again(const Error& error, int attempt, Deadline deadline) {
+  if (error.code() == Errc::not_authorised || attempt >= kAttempts || deadline.expired()) return false;
+  log::debug("{}; trying again", error.what());
+  std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  return true;
+}
+
 Error changed_all_the_time() { return {Errc::timed_out, "nf_tables is changed by others all the time"}; }
 
 }  // namespace
@@ -100,9 +108,7 @@ bool Nftables::apply(const TablePlan& plan, Deadline deadline) {
     try {
       if (make(plan.table, std::move(change))) return true;
     } catch (const Error& error) {
-      if (error.code() == Errc::not_authorised || attempt >= kAttempts || deadline.expired()) throw;
-      log::debug("{}; trying again", error.what());
-      std::this_thread::sleep_for(std::chrono::milliseconds{1});
+      if (!may_try_again(error, attempt, deadline)) throw;
       continue;
     }
     changed = true;
@@ -164,9 +170,7 @@ bool Nftables::apply_pins(const PinPlan& plan, Deadline deadline) {
       }
       return true;
     } catch (const Error& error) {
-      if (error.code() == Errc::not_authorised || attempt >= kAttempts || deadline.expired()) throw;
-      log::debug("{}; trying again", error.what());
-      std::this_thread::sleep_for(std::chrono::milliseconds{1});
+      if (!may_try_again(error, attempt, deadline)) throw;
     }
   }
 }
