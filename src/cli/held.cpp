@@ -3,7 +3,10 @@
 
 #include "core/log.hpp"
 #include "core/strings.hpp"
+#include "exposer/transition.hpp"
+#include "firewall/backend.hpp"
 #include "hostnet/error.hpp"
+#include "netlink/link.hpp"
 
 #include <fmt/format.h>
 
@@ -37,6 +40,30 @@ state::Holdings look_beside(exposer::Ledger& ledger, bool has_other) {
     log::warn("leases on the native path are not shown: {}", error.what());
     return {};
   }
+}
+
+std::vector<std::string> deviations(const state::Holdings& held) {
+  std::vector<std::string> out;
+  if (held.bridges.empty()) return out;
+  netlink::Rtnl rtnl;
+  const auto backend = firewall::make_backend(held.firewall);
+  auto now = held;
+  for (auto& bridge : now.bridges) {
+    const auto link = rtnl.link(bridge.ifindex);
+    if (!link) {
+      out.push_back(fmt::format("bridge {} is gone", bridge.name));
+      continue;
+    }
+    bridge.name = link->name;  // rules follow a renamed bridge
+    if (!link->route_localnet) out.push_back(fmt::format("route_localnet is off on {}", bridge.name));
+  }
+  for (const auto& plan : exposer::ruleset_of(now).tables)
+    if (!backend->matches(plan))
+      out.push_back(fmt::format("{}: the {} rules are not as they should be", to_string(held.firewall),
+                                to_string(plan.table)));
+  if (!backend->is_pinned(exposer::pins_of(now)))
+    out.emplace_back("the containers' addresses are not pinned to their ports of the bridge");
+  return out;
 }
 
 void throw_ambiguous(const std::string& id) {

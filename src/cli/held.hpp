@@ -22,6 +22,10 @@ state::Holdings look(exposer::Ledger& ledger);
 /// look(); for a caller who has something else to show, what may not be seen is a warning and nothing.
 state::Holdings look_beside(exposer::Ledger& ledger, bool has_other);
 
+/// What of all that is held differs in the kernel, one line each; none when all is intact. Takes no lock and
+/// changes nothing. @throws Error{not_authorised} when the rules may not be seen.
+std::vector<std::string> deviations(const state::Holdings& held);
+
 [[noreturn]] void throw_ambiguous(const std::string& id);
 
 /// The one whose id is, or begins with, `id`; null when there is none. @throws Error{invalid_argument} when

@@ -16,25 +16,6 @@
 namespace hostnet::cli {
 namespace {
 
-// What of all that is held differs in the kernel, one line each.
-std::vector<std::string> deviations(exposer::Ledger& ledger, const state::Holdings& held) {
-  std::vector<std::string> out;
-  const auto ruleset = exposer::ruleset_of(held);
-  auto& backend = ledger.executor().backend();
-  for (const auto& plan : ruleset.tables)
-    if (!backend.matches(plan))
-      out.push_back(fmt::format("the {} rules in {} are not as they should be", to_string(plan.table),
-                                to_string(backend.kind())));
-  if (!backend.is_pinned(exposer::pins_of(held)))
-    out.emplace_back("the containers' addresses are not pinned to their ports of the bridge");
-  for (const auto& bridge : held.bridges) {
-    const auto link = ledger.executor().rtnl().link(bridge.ifindex);
-    if (!link || !link->route_localnet)
-      out.push_back(fmt::format("route_localnet is off on {}", bridge.name));
-  }
-  return out;
-}
-
 std::vector<std::string> rules_of(const state::Lease& lease, const state::Holdings& held) {
   std::vector<std::string> out;
   state::Holdings alone{held.bridges, {lease}};
@@ -118,7 +99,7 @@ Action define_inspect(Arguments& arguments) {
     auto ledger = open_ledger(globals);
     const auto held = look(ledger);
     const auto& lease = find_lease(held, *id);
-    const auto amiss = deviations(ledger, held);
+    const auto amiss = deviations(held);
     const auto* const bridge = held.bridge(lease.ifindex);
     const auto traffic = exposer::traffic_of(lease, bridge == nullptr ? "" : bridge->name);
     if (globals.json) {

@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 """How leases end: by their owner, by another process, by themselves, by kill -9, and by what happens to the engine, its
 containers and its networks. Whichever way, nothing is left."""
+import json
 import os
 import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from harness import ALIAS, Docker, HostCase, eventually, main, output, route_localnet, rules_of, run
 
@@ -159,6 +161,31 @@ class Others(LifecycleCase):
             run("iptables-legacy", "-t", table, "-F")
         self.assertTrue(eventually(lambda: self.engine.fetch("app", f"http://{ALIAS}:8088/", timeout=2) == HELLO))
         self.assertTrue(eventually(lambda: "TCHN-RAW" in output("iptables-legacy", "-t", "raw", "-S", "PREROUTING")))
+
+    def test_what_is_amiss_is_told_by_inspect_and_doctor(self):
+        lease = self.expose(8088, "--container", "app")
+        bridge = lease.ready["interface"]
+
+        def amiss():
+            told = json.loads(self.tc_hostnet("inspect", lease.id, "--json").stdout)
+            self.assertEqual(told["intact"], not told["amiss"])
+            return told["amiss"]
+        self.assertEqual(amiss(), [])
+        # Who holds it would mend it.
+        lease.process.send_signal(signal.SIGSTOP)
+        self.addCleanup(lease.process.send_signal, signal.SIGCONT)
+        run("iptables-legacy", "-t", "raw", "-F")
+        run("nft", "delete", "table", "bridge", "tc_hostnet")
+        Path(f"/proc/sys/net/ipv4/conf/{bridge}/route_localnet").write_text("0")
+        wrong = [f"route_localnet is off on {bridge}", "iptables: the raw rules are not as they should be",
+                 "the containers' addresses are not pinned to their ports of the bridge"]
+        self.assertEqual(amiss(), wrong)
+        doctor = self.tc_hostnet("doctor", check=False)
+        self.assertEqual(doctor.returncode, 1, doctor.stdout)
+        for one in wrong:
+            self.assertIn(one, doctor.stdout)
+        lease.process.send_signal(signal.SIGCONT)
+        self.assertTrue(eventually(lambda: not amiss()))
 
 
 class Engine(LifecycleCase):

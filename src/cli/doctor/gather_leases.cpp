@@ -1,5 +1,6 @@
 // The journal, the kernel's state behind it, the alias in a container; and all the facts together.
 #include "cli/doctor/gather.hpp"
+#include "cli/held.hpp"
 #include "core/file.hpp"
 #include "core/strings.hpp"
 #include "engine/container_file.hpp"
@@ -23,31 +24,6 @@ namespace hostnet::cli::doctor {
 namespace {
 
 constexpr std::chrono::seconds kEngineSpan{2};
-
-// What of all that is held differs in the kernel, one line each.
-std::vector<std::string> deviations(const state::Holdings& held) {
-  std::vector<std::string> out;
-  if (held.bridges.empty()) return out;
-  netlink::Rtnl rtnl;
-  const auto backend = firewall::make_backend(held.firewall);
-  auto now = held;
-  for (auto& bridge : now.bridges) {
-    const auto link = rtnl.link(bridge.ifindex);
-    if (!link) {
-      out.push_back(fmt::format("bridge {} is gone", bridge.name));
-      continue;
-    }
-    bridge.name = link->name;  // rules follow a renamed bridge
-    if (!link->route_localnet) out.push_back(fmt::format("route_localnet is off on {}", bridge.name));
-  }
-  for (const auto& plan : exposer::ruleset_of(now).tables)
-    if (!backend->matches(plan))
-      out.push_back(fmt::format("{}: the {} rules are not as they should be", to_string(held.firewall),
-                                to_string(plan.table)));
-  if (!backend->is_pinned(exposer::pins_of(now)))
-    out.emplace_back("the containers' addresses are not pinned to their ports of the bridge");
-  return out;
-}
 
 bool is_dead(const std::filesystem::path& folder, const state::Lease& lease) {
   return lease.releasing || (lease.expires && *lease.expires <= std::time(nullptr)) ||
