@@ -2,15 +2,13 @@
 import os
 import re
 import resource
-import signal
 import socket
-import struct
 import subprocess
 import time
 import unittest
 from pathlib import Path
 
-from harness import (ERROR, HERE, INVALID_ARGS, NAME, PYTHON, BusError, Helped, add_bridge, as_user, eventually, fetch, firewall,
+from harness import (ERROR, INVALID_ARGS, NAME, PYTHON, BusError, Helped, add_bridge, as_user, eventually, fetch, firewall,
                      helper_log, helper_pid, ifindex_of, run, settings, user_environment)
 
 

@@ -2,7 +2,8 @@
 """The library's container API against a real Podman with CNI: what depends on how networks are made.
 
 Not what becomes of a process that is killed while it starts one: docs/engines.md has what Podman does then."""
-from container_cases import ContainerCase, Containers, Workflows
+from container_bed import ContainerCase
+from container_cases import Containers, Workflows
 from harness import PodmanWithCniAndSshd, main
 
 

@@ -4,7 +4,9 @@ import contextlib
 import json
 import socket
 
-from container_cases import ContainerCase, Containers, Crashes, Errors, Workflows, get
+from container_bed import ContainerCase, get
+from container_cases import Containers, Errors, Workflows
+from container_crashes import Crashes
 from harness import DockerWithSshd, eventually, main
 
 

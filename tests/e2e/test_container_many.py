@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The library's container API from many threads of one program; on its own, for it also runs under a thread sanitizer."""
-from container_cases import ContainerCase, Many
+from container_bed import ContainerCase
+from container_crashes import Many
 from harness import DockerWithSshd, main
 
 

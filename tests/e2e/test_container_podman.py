@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """The library's container API against a real Podman."""
-from container_cases import ContainerCase, Containers, Crashes, Errors, Many, Workflows
+from container_bed import ContainerCase
+from container_cases import Containers, Errors, Workflows
+from container_crashes import Crashes, Many
 from harness import PodmanWithSshd, main
 
 

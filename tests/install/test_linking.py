@@ -1,6 +1,5 @@
 #!/usr/bin/python3
 """Programs that use the installed library, built by the very snippets of docs/linking.md, expose a port for real."""
-import json
 import re
 import shutil
 import subprocess

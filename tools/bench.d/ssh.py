@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import report
-from testbed import BRIDGE, GATEWAY, TIMEOUT, Bed, Failed, Server, background, run
+from testbed import BRIDGE, TIMEOUT, Bed, Failed, Server, background, run
 
 SIDECAR = "198.18.0.9"
 REFERENCE = "ssh -R"

@@ -73,10 +73,12 @@ def run_demo(report):
 
 
 def check_format(report):
-    """The sources are as .clang-format has them."""
+    """The sources are as .clang-format has them; the scripts name nothing that is not there, nor what they do not use."""
     sources = [path for folder in ("src", "include", "tests", "examples") for suffix in ("cpp", "hpp")
                for path in sorted((ROOT / folder).rglob(f"*.{suffix}"))]
     check(report, "clang-format", ["clang-format", "--dry-run", "-Werror", *sources])
+    scripts = [path for folder in ("tests", "tools", "docs") for path in sorted((ROOT / folder).rglob("*.py"))]
+    check(report, "pyflakes", ["pyflakes3", *scripts])
 
 
 def check(report, name, command):

@@ -1,0 +1,102 @@
+"""What is left of programs that use the library's container API and are killed, and many threads of one of them."""
+import time
+
+from container_bed import Driver
+from harness import ALIAS, eventually, returns_to, snapshot
+
+
+class Crashes:
+    """What is left of a program that is killed."""
+
+    def killed(self, driver):
+        driver.process.kill()
+        driver.process.wait(10)
+        begin = time.monotonic()
+        self.assertTrue(returns_to(self.before, self.engine, timeout=15),
+                        f"left after 15 s: {driver.said()}")
+        return time.monotonic() - begin
+
+    def setUp(self):
+        super().setUp()
+        self.before = snapshot(self.engine)
+
+    def test_killed_with_containers(self):
+        port = str(self.hello())
+        for path in ("native", "ssh"):
+            with self.subTest(path=path):
+                driver = Driver(self.env)
+                self.addCleanup(driver.close)
+                for name in ("a", "b"):
+                    driver("start", **{"as": name, "cmd": ["sleep", "600"], "host_ports": [port], "path": path,
+                                       "network": "fresh"})
+                self.assertNotEqual(snapshot(self.engine), self.before)
+                self.killed(driver)
+
+    def test_killed_while_starting(self):
+        port = str(self.hello())
+        for path in ("native", "ssh"):
+            for delay in (0.02, 0.1, 0.2, 0.3, 0.5):
+                with self.subTest(path=path, delay=delay):
+                    driver = Driver(self.env)
+                    self.addCleanup(driver.close)
+                    driver.send("start", **{"as": "a", "cmd": ["sleep", "600"], "host_ports": [port], "path": path,
+                                            "network": "fresh"})
+                    time.sleep(delay)
+                    self.killed(driver)
+                    # Nothing comes after, either.
+                    time.sleep(0.5)
+                    self.leaves_all_as_it_was(self.before)
+
+    def test_the_next_program_clears_away_where_there_is_no_reaper(self):
+        port = str(self.hello())
+        driver = Driver(self.env | {"TC_HOSTNET_REAPER": "/nosuch"})
+        self.addCleanup(driver.close)
+        driver("start", **{"as": "a", "cmd": ["sleep", "600"], "host_ports": [port], "network": "fresh"})
+        self.assertIn("nothing will clear away after this process", driver.said())
+        driver.process.kill()
+        driver.process.wait(10)
+        time.sleep(1)
+        self.assertNotEqual(self.engine.inventory(), {key: self.before[key] for key in ("containers", "networks")})
+        self.driver("drop", of=self.start(host_ports=[port]))
+        self.assertTrue(returns_to(self.before, self.engine))
+
+    def test_a_network_stays_for_another_process(self):
+        # The one that made it goes first; the other removes it.
+        maker = Driver(self.env)
+        self.addCleanup(maker.close)
+        maker("start", **{"as": "a", "cmd": ["sleep", "600"], "network": "common"})
+        name = self.start(network="common")
+        maker("drop", of="a")
+        self.assertIn("common", " ".join(self.engine.inventory()["networks"]))
+        self.assertNotIn("error", maker.said())
+        self.driver("drop", of=name)
+        self.assertNotIn("common", " ".join(self.engine.inventory()["networks"]))
+
+    def test_the_reaper_leaves_others_alone(self):
+        kept = self.start(network="kept")
+        driver = Driver(self.env)
+        self.addCleanup(driver.close)
+        driver("start", **{"as": "a", "cmd": ["sleep", "600"], "network": "fresh"})
+        driver.process.kill()
+        driver.process.wait(10)
+        count = lambda: len(self.engine("ps", "-aq").split())
+        self.assertTrue(eventually(lambda: count() == 1, timeout=15))
+        self.assertEqual(self.exec(kept, "echo", "here")["out"], "here\n")
+
+
+class Many:
+    """Many at once, from threads of one program."""
+
+    def test_twenty_with_two_host_ports_each(self):
+        ports = [[str(self.hello(f"{i} first\n")), str(self.hello(f"{i} second\n"))] for i in range(20)]
+        fetch = f"for p in $PORTS; do wget -qO- http://{ALIAS}:$p/; done; echo done; exec sleep 600"
+        done = self.driver("start_many", count=20, ports_of=ports,
+                           each={"cmd": ["sh", "-c", fetch], "network": "crowd", "wait_for": [["stdout", "done"]],
+                                 "path": "native"})
+        self.assertEqual(done["failures"], [])
+        for i in range(20):
+            self.assertEqual(self.driver("logs", of=str(i))["out"], f"{i} first\n{i} second\ndone\n")
+        # And still, each its own.
+        self.assertEqual(self.fetch("3", ports[3][0]), "3 first\n")
+        self.assertIsNone(self.fetch("3", ports[4][0], timeout=2))
+        self.driver("drop_all")
