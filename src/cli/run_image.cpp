@@ -174,8 +174,8 @@ int run_image(const ImageRun& wanted, const Globals& globals) {
       print_error(error);
       return *known;
     }
-    for (const auto& endpoint : client.container(container.id(), Deadline::after(kSetUp)).endpoints)
-      if (endpoint.address) lease.serve(*endpoint.address);
+    const auto running = client.container(container.id(), Deadline::after(kSetUp));
+    if (running.running) lease.serve(running);
     Follower follower(address, container.id());
     pass_signals_on(signals, follower, containers, container.id());
     code = follower.exit_code();

@@ -37,12 +37,10 @@ class BySsh : public AheadLease {
     gateway = exposure.gateway();
   }
 
-  void started(const engine::Container& container, Deadline) override {
-    serve_(endpoint_of(container).address.value());
-  }
+  void started(const engine::Container& container, Deadline) override { serve_(container); }
 
  private:
-  std::function<void(Ipv4)> serve_;
+  std::function<void(const engine::Container&)> serve_;
 };
 
 // By the container's Ethernet address, and by it alone: to narrow the door would take another authorisation.

@@ -40,7 +40,7 @@ std::vector<HostPort> checked_ports(const ExposeRequest& request) {
   return ports;
 }
 
-void check_host_port(const HostPort& port, bool required, Listeners& listeners) {
+void check_host_port(const HostPort& port, bool required, Listeners& listeners, Loopback loopback) {
   if (!port.socket.empty()) {
     struct stat status {};
     if (::stat(port.socket.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) return;
@@ -50,9 +50,13 @@ void check_host_port(const HostPort& port, bool required, Listeners& listeners) 
     return log::warn("{}; it is exposed all the same", why);
   }
   const auto& found = listeners.on(port.protocol, port.host);
-  if (std::ranges::any_of(found, [](const auto& listener) { return listener.serves(firewall::kLoopback); }))
+  const bool either = loopback == Loopback::either;
+  if (std::ranges::any_of(found, [&](const auto& listener) {
+        return listener.serves(firewall::kLoopback) || (either && listener.serves_ipv6_loopback());
+      }))
     return;
-  std::string why = fmt::format("nobody listens on 127.0.0.1:{}", port.host);
+  std::string why = fmt::format("nobody listens on 127.0.0.1:{}{}", port.host,
+                                either ? fmt::format(" or [::1]:{}", port.host) : "");
   if (!found.empty()) why += fmt::format(", only on {}", found.front().to_string());
   if (required)
     throw Error(Errc::not_listening, why, "start the service first, or leave out --require-listener");

@@ -23,9 +23,16 @@ class Listeners {
 /// The request's ports, normalised. @throws Error: invalid_argument (none, port 0, a bad label), conflict.
 std::vector<HostPort> checked_ports(const ExposeRequest& request);
 
+/// Where a path looks for a service.
+enum class Loopback {
+  ipv4,    ///< On 127.0.0.1 alone.
+  either,  ///< There, and on ::1 otherwise.
+};
+
 /// Whether somebody listens on the loopback's port, or the Unix socket is there. Nobody is a warning in the
 /// log, unless `required`.
 /// @throws Error{not_listening}
-void check_host_port(const HostPort& port, bool required, Listeners& listeners);
+void check_host_port(const HostPort& port, bool required, Listeners& listeners,
+                     Loopback loopback = Loopback::ipv4);
 
 }  // namespace hostnet::exposer

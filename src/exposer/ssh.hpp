@@ -1,7 +1,7 @@
 // The ssh path: an sshd sidecar on the target's network, and a reverse tunnel into it.
 #pragma once
 
-#include "core/ipv4.hpp"
+#include "engine/client.hpp"
 #include "hostnet/exposer.hpp"
 
 #include <functional>
@@ -13,8 +13,10 @@ namespace hostnet::exposer {
 
 /// A lease for one container that is about to be started: its ports are ready before it starts.
 struct SshLeaseAhead {
-  Exposure exposure;                ///< gateway() is what the alias shall resolve to in the container.
-  std::function<void(Ipv4)> serve;  ///< To be told the container's address; until then nobody is served.
+  Exposure exposure;  ///< gateway() is what the alias shall resolve to in the container.
+  /// To be told the container when it runs; until then nobody is served.
+  /// @throws Error{invalid_argument} for one without an IPv4 address.
+  std::function<void(const engine::Container&)> serve;
 };
 
 /// @throws Error as expose_all().

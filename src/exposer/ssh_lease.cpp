@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ctime>
 #include <future>
 
@@ -23,6 +24,8 @@ using std::chrono::seconds;
 
 // How often the facts are written for others, and how soon a release by another process is noticed.
 constexpr seconds kKeeperPeriod{1};
+// For a look at the container, which the next period has again.
+constexpr seconds kLook{2};
 // For taking back what was set up: the deadline may be what failed, and must not cut that short.
 constexpr seconds kUndo{30};
 
@@ -119,6 +122,7 @@ void SshLease::set_up(const SshTarget& target, Deadline deadline) {
   const auto host_key = ssh::Key::generate();
   host_key_ = host_key.public_line();
   sources_ = target.sources;
+  container_ = target.container;
   ssh::SshdSetup setup{.host_private_key = host_key.private_text(),
                        .client_public_key = client_key.public_line()};
   std::map<std::uint16_t, ssh::Service> services;
@@ -178,12 +182,15 @@ void SshLease::set_up(const SshTarget& target, Deadline deadline) {
   publish_facts();
 }
 
-void SshLease::serve(Ipv4 source) {
+void SshLease::serve(const engine::Container& container) {
+  const auto one = served(container);
+  const std::vector<Ipv4> sources{one.address};
   {
     const std::lock_guard lock(mutex_);
-    sources_ = std::vector<Ipv4>{source};
+    sources_ = sources;
+    container_ = one;
   }
-  tunnel_->set_sources(std::vector<Ipv4>{source});
+  tunnel_->set_sources(sources);
 }
 
 void SshLease::nudge() noexcept {
@@ -197,7 +204,7 @@ void SshLease::nudge() noexcept {
 std::shared_ptr<Exposure::Impl> SshLease::extend(const HostPort& port) {
   check_port_for_ssh(port);
   Listeners listeners;
-  check_host_port(port, false, listeners);
+  check_host_port(port, false, listeners, Loopback::either);
   auto key = ssh::Key::generate();
   const auto line = ssh::authorized_key(key.public_line(), {port.container});
   ssh::TunnelSettings tunnel{
@@ -310,6 +317,7 @@ std::string SshLease::reason() const {
 }
 
 void SshLease::keep() {
+  engine::Client client(settings_.engine);
   for (;;) {
     {
       std::unique_lock lock(mutex_);
@@ -318,14 +326,14 @@ void SshLease::keep() {
       nudged_ = false;
     }
     try {
-      look_after();
+      look_after(client);
     } catch (const std::exception& error) {
       log::warn("lease {}: {}", id, error.what());
     }
   }
 }
 
-void SshLease::look_after() {
+void SshLease::look_after(engine::Client& client) {
   if (!settings_.store->contains(id)) return end(ExposureState::released, "released by another process");
   const auto stats = tunnel_->stats();
   if (stats.state == ssh::TunnelState::failed) {
@@ -335,16 +343,37 @@ void SshLease::look_after() {
   }
   if (record_.expires && std::time(nullptr) >= *record_.expires)
     return end(ExposureState::released, "its time is over");
-  follow_sidecar();
+  if (const auto reason = end_of_container(client)) return end(ExposureState::released, *reason);
+  follow_sidecar(client);
   publish_facts();
 }
 
+// Its address may go to another container next, which the lease is not for.
+std::optional<std::string> SshLease::end_of_container(engine::Client& client) const {
+  std::optional<ServedContainer> container;
+  {
+    const std::lock_guard lock(mutex_);
+    container = container_;
+  }
+  if (!container) return std::nullopt;
+  try {
+    const auto now = client.container(container->id, Deadline::after(kLook));
+    if (!now.running || now.pid != container->pid) return "its container has stopped";
+    if (std::ranges::find(now.endpoints, container->address, &engine::Endpoint::address) ==
+        now.endpoints.end())
+      return fmt::format("its container has left network {}", interface);
+  } catch (const Error& error) {
+    if (error.code() == Errc::not_found) return "its container has stopped";
+    log::debug("lease {}: its container cannot be looked at: {}", id, error.what());
+  }
+  return std::nullopt;
+}
+
 // A sidecar that was restarted may have another address: the alias follows it.
-void SshLease::follow_sidecar() {
+void SshLease::follow_sidecar(engine::Client& client) {
   const auto address = sidecar_->place().address;
   if (address.to_string() == record_.address) return;
   log::info("lease {}: the sidecar has moved to {}", id, address.to_string());
-  engine::Client client(settings_.engine);
   const auto deadline = Deadline::after(settings_.release_deadline);
   for (const auto& container : record_.alias_in) {
     remove_container_alias(client, container, id, deadline);

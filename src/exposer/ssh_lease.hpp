@@ -49,7 +49,7 @@ class SshLease : public Exposure::Impl, public std::enable_shared_from_this<SshL
   [[nodiscard]] std::string reason() const override;
   std::shared_ptr<Exposure::Impl> extend(const HostPort& port) override;
   /// For a lease whose target had an empty list of sources: whom it is for.
-  void serve(Ipv4 source);
+  void serve(const engine::Container& container);
   /// Something has changed that the keeper should look at.
   void nudge() noexcept;
 
@@ -63,9 +63,10 @@ class SshLease : public Exposure::Impl, public std::enable_shared_from_this<SshL
   void end(ExposureState state, const std::string& reason);
   void join_keeper();
   void keep();
-  void look_after();
+  void look_after(engine::Client& client);
+  std::optional<std::string> end_of_container(engine::Client& client) const;
   void publish_facts();
-  void follow_sidecar();
+  void follow_sidecar(engine::Client& client);
 
   SshSettings settings_;
   state::TunnelRecord record_;  // the keeper's, once it runs
@@ -81,6 +82,7 @@ class SshLease : public Exposure::Impl, public std::enable_shared_from_this<SshL
   ExposureState state_ = ExposureState::active;
   std::string reason_;
   std::optional<std::vector<Ipv4>> sources_;  // as the tunnel has them
+  std::optional<ServedContainer> container_;
   std::vector<std::weak_ptr<SshExtension>> extensions_;
   std::thread keeper_;
 };

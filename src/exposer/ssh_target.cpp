@@ -66,12 +66,17 @@ SshTarget for_container(engine::Client& client, const std::string& name, bool wi
   const auto& endpoint = endpoint_of(container);
   auto out =
       on_network(client, endpoint.network_id.empty() ? endpoint.network : endpoint.network_id, deadline);
-  out.sources = {*endpoint.address};
+  out.container = served(container);
+  out.sources = {out.container->address};
   if (with_alias) out.alias_in = {container.id};
   return out;
 }
 
 }  // namespace
+
+ServedContainer served(const engine::Container& container) {
+  return {container.id, container.pid, endpoint_of(container).address.value()};
+}
 
 void check_port_for_ssh(const HostPort& port) {
   if (port.protocol != Protocol::tcp)

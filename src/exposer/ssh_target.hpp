@@ -14,9 +14,20 @@
 
 namespace hostnet::exposer {
 
+/// The one container that a lease is for, as it was when it was found.
+struct ServedContainer {
+  std::string id;
+  pid_t pid = 0;  ///< On the engine's host. Another one is another run.
+  Ipv4 address;   ///< Where its connections come from.
+};
+
+/// @throws Error{invalid_argument} for one without an IPv4 address.
+ServedContainer served(const engine::Container& container);
+
 struct SshTarget {
   engine::Network network;                   ///< The sidecar goes there.
   std::optional<std::vector<Ipv4>> sources;  ///< Only from these; nullopt: everybody on the network.
+  std::optional<ServedContainer> container;  ///< The lease ends with it; none for a whole network.
   std::vector<std::string> alias_in;  ///< Ids of the running containers whose hosts file shall get the alias.
   bool alias_by_dns = false;          ///< The sidecar shall answer to the alias on the network.
   bool direct = false;                ///< Its address on that network can be dialled from here.

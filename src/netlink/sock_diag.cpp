@@ -94,6 +94,12 @@ bool Listener::serves(Ipv4 wanted) const {
   return is(first + 12, address.end(), wanted.network()) || is(first + 12, address.end(), 0);
 }
 
+bool Listener::serves_ipv6_loopback() const {
+  // All zero but for the last byte, which is 1 for ::1 and 0 for ::.
+  return ipv6 && address.back() <= 1 &&
+         std::all_of(address.begin(), address.end() - 1, [](std::uint8_t byte) { return byte == 0; });
+}
+
 std::string Listener::to_string() const {
   std::array<char, INET6_ADDRSTRLEN> text{};
   ::inet_ntop(ipv6 ? AF_INET6 : AF_INET, address.data(), text.data(), text.size());

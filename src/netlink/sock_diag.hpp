@@ -24,6 +24,8 @@ struct Listener {
 
   /// Whether a packet to this IPv4 address reaches it: bound to it, to 0.0.0.0, or to :: without IPV6_V6ONLY.
   [[nodiscard]] bool serves(Ipv4 address) const;
+  /// Whether a packet to ::1 reaches it.
+  [[nodiscard]] bool serves_ipv6_loopback() const;
   /// "127.0.0.1:80", "[::1]:80".
   [[nodiscard]] std::string to_string() const;
 };

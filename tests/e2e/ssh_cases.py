@@ -6,7 +6,7 @@ import stat
 import subprocess
 import threading
 
-from harness import ALIAS, IMAGE, HostCase, eventually, run
+from harness import ALIAS, IMAGE, HostCase, Service, eventually, run
 
 HELLO = "hello from 127.0.0.1\n"
 LEASE_LABEL = "io.github.tchostnet.lease"
@@ -183,6 +183,52 @@ class Reach:
         self.assertEqual(process.wait(20), 9)
         process.stdout.close()
         self.nothing_is_left()
+
+    def brief_lease(self):
+        """A lease for a container of its own, which may go."""
+        self.container("brief", "--network", "web")
+        lease = self.expose_by_ssh(self.port, "--container", "brief")
+        self.reaches("brief", HELLO, port=self.port)
+        return lease
+
+    def ended(self, lease, reason):
+        event = lease.read_event(timeout=15)
+        self.assertEqual((event["event"], event["state"], event["reason"]), ("ended", "released", reason))
+        self.assertEqual(lease.end(None)[0], 0)
+        self.nothing_is_left()
+
+    def test_its_container_stops(self):
+        """Its address may go to another container, which the lease is not for."""
+        lease = self.brief_lease()
+        self.engine("kill", "brief")
+        self.ended(lease, "its container has stopped")
+
+    def test_its_container_is_removed(self):
+        lease = self.brief_lease()
+        self.engine(*self.engine.rm, "brief")
+        self.ended(lease, "its container has stopped")
+
+    def test_its_container_is_restarted(self):
+        lease = self.brief_lease()
+        self.engine("restart", "-t", "0", "brief")
+        self.ended(lease, "its container has stopped")
+        self.assertFalse(self.has_alias("brief"))
+
+    def test_its_container_leaves_the_network(self):
+        self.network("other")
+        lease = self.brief_lease()
+        self.engine("network", "connect", "other", "brief")
+        self.addCleanup(self.engine.attempt, *self.engine.rm, "brief")  # before the network goes
+        self.engine("network", "disconnect", "web", "brief")
+        self.ended(lease, "its container has left network web")
+
+    def test_a_service_on_the_ipv6_loopback_alone(self):
+        service = Service(free_port(), HELLO, address="::1")
+        self.addCleanup(service.close)
+        lease = self.expose_by_ssh(service.port, "--container", "app", "--require-listener")
+        self.reaches("app", HELLO, port=service.port)
+        code, _, err = lease.end()
+        self.assertEqual((code, err), (0, ""))
 
     def test_released_by_another_process(self):
         lease = self.expose_by_ssh(self.port, "--container", "app")
