@@ -174,11 +174,13 @@ void SshLease::set_up(const SshTarget& target, Deadline deadline) {
     return static_cast<double>(span.count()) / 1000;
   };
   log::debug(
-      "lease {}: create {:.1f} ms, start {:.1f} ms, inspect {:.1f} ms, tunnel {:.1f} ms (handshake {:.1f}, "
+      "lease {}: create {:.1f} ms, start {:.1f} ms, inspect {:.1f} ms, tunnel {:.1f} ms (banner {:.1f}, "
+      "handshake {:.1f}, "
       "login {:.1f}, forwards {:.1f}), alias after {:.1f} ms",
       id, milliseconds(engine_times.create), milliseconds(engine_times.start),
-      milliseconds(engine_times.look), milliseconds(tunnel_time), milliseconds(ssh_times.handshake),
-      milliseconds(ssh_times.login), milliseconds(ssh_times.forwards), milliseconds(elapsed_since(start)));
+      milliseconds(engine_times.look), milliseconds(tunnel_time), milliseconds(ssh_times.dial),
+      milliseconds(ssh_times.handshake), milliseconds(ssh_times.login), milliseconds(ssh_times.forwards),
+      milliseconds(elapsed_since(start)));
   publish_facts();
 }
 

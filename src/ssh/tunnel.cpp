@@ -90,16 +90,22 @@ void Tunnel::close() noexcept {
 }
 
 void Tunnel::connect_lane(Lane& lane, Deadline deadline) {
+  const auto start = std::chrono::steady_clock::now();
+  auto connection = settings_.dial(deadline);
+  const auto dialled =
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start);
   auto session = std::make_unique<Session>(
-      settings_.dial(deadline), Identity{.client = settings_.client, .host_key = settings_.host_key},
-      deadline);
+      std::move(connection), Identity{.client = settings_.client, .host_key = settings_.host_key}, deadline);
   for (const auto port : lane.ports) session->listen(port, deadline);
   auto pump = std::make_unique<Pump>(*session, policy_, counters_);
   const std::lock_guard lock(mutex_);
   cipher_ = session->cipher();
-  times_.handshake = std::max(times_.handshake, session->times().handshake);
-  times_.login = std::max(times_.login, session->times().login);
-  times_.forwards = std::max(times_.forwards, session->times().forwards);
+  if (lane.state == TunnelState::connecting) {
+    times_.dial = std::max(times_.dial, dialled);
+    times_.handshake = std::max(times_.handshake, session->times().handshake);
+    times_.login = std::max(times_.login, session->times().login);
+    times_.forwards = std::max(times_.forwards, session->times().forwards);
+  }
   lane.session = std::move(session);
   lane.pump = std::move(pump);
   if (closing_) lane.pump->stop();
@@ -214,7 +220,7 @@ TunnelStats Tunnel::stats() const {
   return out;
 }
 
-SessionTimes Tunnel::times() const {
+TunnelTimes Tunnel::times() const {
   const std::lock_guard lock(mutex_);
   return times_;
 }

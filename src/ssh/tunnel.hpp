@@ -67,6 +67,11 @@ struct TunnelStats {
   std::int64_t open = 0;
 };
 
+/// How long setting up took.
+struct TunnelTimes : SessionTimes {
+  std::chrono::microseconds dial{0};  ///< Until the sidecar's sshd has sent its banner.
+};
+
 /// Thread-safe.
 class Tunnel {
  public:
@@ -83,8 +88,8 @@ class Tunnel {
   [[nodiscard]] TunnelStats stats() const;
   /// Who may connect from now on.
   void set_sources(std::optional<std::vector<Ipv4>> sources) { policy_.set_sources(std::move(sources)); }
-  /// The slowest lane's times at the first connection, and what dialling took.
-  [[nodiscard]] SessionTimes times() const;
+  /// The slowest lane's times at the first connection.
+  [[nodiscard]] TunnelTimes times() const;
 
  private:
   struct Lane;
@@ -106,7 +111,7 @@ class Tunnel {
   std::optional<Error> first_error_;
   std::string cipher_;
   std::uint64_t reconnects_ = 0;
-  SessionTimes times_;
+  TunnelTimes times_;
   std::vector<std::unique_ptr<Lane>> lanes_;
 };
 

@@ -12,9 +12,9 @@ import report
 from testbed import TIMEOUT, Failed, run
 
 SUPPORT = Path(__file__).resolve().parents[2] / "tests" / "support"
-STAGES = re.compile(r"create ([\d.]+) ms, start ([\d.]+) ms, inspect ([\d.]+) ms, tunnel ([\d.]+) ms \(handshake ([\d.]+), "
-                    r"login ([\d.]+), forwards ([\d.]+)\), alias after ([\d.]+) ms")
-NAMES = ("create", "start", "inspect", "tunnel", "handshake", "login", "forwards", "alias")
+STAGES = re.compile(r"create ([\d.]+) ms, start ([\d.]+) ms, inspect ([\d.]+) ms, tunnel ([\d.]+) ms \(banner ([\d.]+), "
+                    r"handshake ([\d.]+), login ([\d.]+), forwards ([\d.]+)\), alias after ([\d.]+) ms")
+NAMES = ("create", "start", "inspect", "tunnel", "banner", "handshake", "login", "forwards", "alias")
 GOAL = 400  # ms, in all
 WAYS = ("none", "native", "ssh")
 GOAL_NATIVE = (0.05, 20)  # of start() without, or ms
