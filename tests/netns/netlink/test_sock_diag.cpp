@@ -87,6 +87,10 @@ TEST_CASE("listeners on every kind of address") {
     CHECK_FALSE(serves(4005));
     CHECK(serves(4006));
     CHECK_FALSE(listeners(4002)[0].serves(ip("127.0.0.2")));
+    for (const std::uint16_t port : std::initializer_list<std::uint16_t>{4003, 4004, 4005})
+      CHECK(listeners(port)[0].serves_ipv6_loopback());
+    for (const std::uint16_t port : std::initializer_list<std::uint16_t>{4001, 4002, 4006})
+      CHECK_FALSE(listeners(port)[0].serves_ipv6_loopback());
     CHECK(listeners(4004)[0].v6only);
     CHECK_FALSE(listeners(4003)[0].v6only);
     CHECK(shown(4001) == std::vector<std::string>{"0.0.0.0:4001"});
