@@ -29,12 +29,64 @@ firewall::FirewallChoice firewall_for(Firewall wanted, const Globals& globals) {
   return ledger.firewall_for(held);
 }
 
-int dry_run_native(const ExposeRequest& request, Firewall wanted_firewall, const Globals& globals) {
+int dry_run_native(const ExposeRequest& request, Firewall firewall, const Globals& globals) {
   auto prepared =
       exposer::prepare(std::span(&request, 1), globals.engine, Deadline::after(std::chrono::seconds{30}));
   for (auto& lease : prepared.leases) lease.id = "dry-run";
-  state::Holdings wanted{prepared.bridges, prepared.leases};
-  const auto choice = firewall_for(wanted_firewall, globals);
+  return print_plan({prepared.bridges, std::move(prepared.leases)}, firewall, globals);
+}
+
+// With `run`, for the container of that alone.
+int dry_run_ssh(engine::Client& client, const ExposeRequest& request, const Globals& globals,
+                const ImageRun* run = nullptr) {
+  const auto deadline = Deadline::after(std::chrono::seconds{30});
+  const auto ports = exposer::checked_ports(request);
+  for (const auto& port : ports) exposer::check_port_for_ssh(port);
+  const auto target = exposer::resolve_for_ssh(client, request.target, request.write_alias, deadline);
+  const auto published = exposer::publish_on(target, client.address());
+  const auto image = exposer::sidecar_image();
+  std::string sources;
+  for (const auto source : target.sources.value_or(std::vector<Ipv4>{}))
+    sources += (sources.empty() ? "" : ", ") + source.to_string();
+  if (globals.json) {
+    auto list = nlohmann::json::array();
+    for (const auto& port : ports) list.push_back(port.to_string());
+    nlohmann::json object{{"via", "ssh"},
+                          {"image", image},
+                          {"network", target.network.name},
+                          {"direct", target.direct},
+                          {"sources", sources},
+                          {"ports", std::move(list)},
+                          {"alias_in", target.alias_in},
+                          {"alias_by_dns", target.alias_by_dns}};
+    if (run != nullptr) object["run"] = {{"image", run->image}, {"command", run->command}};
+    print_json(std::move(object));
+    return 0;
+  }
+  print(fmt::format("# create and start a container from {} on network {}{}", image, target.network.name,
+                    published.empty() ? "" : ", its port 22 published on " + published));
+  if (target.alias_by_dns) print(fmt::format("# it answers to {} there", kAlias));
+  const std::string_view whom = run != nullptr    ? "the command's container alone"
+                                : sources.empty() ? "everybody on the network"
+                                                  : std::string_view(sources);
+  for (const auto& port : ports)
+    print(fmt::format("# forward its port {} to {}, for {}", port.container, port.service(), whom));
+  for (const auto& container : target.alias_in)
+    print(fmt::format("# write its address and {} into the hosts file of container {}", kAlias,
+                      container.substr(0, 12)));
+  if (run != nullptr)
+    print("# " +
+          one_line(fmt::format("create and start a container from {} on network {}, and run {}", run->image,
+                               target.network.name,
+                               run->command.empty() ? "the image's own command"
+                                                    : fmt::format("{}", fmt::join(run->command, " ")))));
+  return 0;
+}
+
+}  // namespace
+
+int print_plan(state::Holdings wanted, Firewall firewall, const Globals& globals, const Around& around) {
+  const auto choice = firewall_for(firewall, globals);
   wanted.firewall = choice.kind;
   const auto ruleset = exposer::ruleset_of(wanted);
   auto steps = exposer::transition({}, wanted);
@@ -48,7 +100,9 @@ int dry_run_native(const ExposeRequest& request, Firewall wanted_firewall, const
     if (const auto pins = exposer::pins_of(wanted); !pins.empty())
       rules["pins"] = firewall::nft::pins_to_nft(pins);
     auto list = nlohmann::json::array();
+    if (!around.first.empty()) list.push_back(around.first);
     for (const auto& step : steps) list.push_back(exposer::describe(step));
+    if (!around.last.empty()) list.push_back(around.last);
     print_json({{"firewall", to_string(choice.kind)},
                 {"lease", to_json(wanted.leases.front(), wanted)},
                 {"steps", std::move(list)},
@@ -56,6 +110,7 @@ int dry_run_native(const ExposeRequest& request, Firewall wanted_firewall, const
     return 0;
   }
   print(fmt::format("# {}: {}", to_string(choice.kind), choice.reason));
+  if (!around.first.empty()) print("# " + one_line(around.first));
   for (const auto& step : steps) {
     print("# " + exposer::describe(step));
     if (const auto* const table = std::get_if<exposer::ApplyTable>(&step))
@@ -67,45 +122,15 @@ int dry_run_native(const ExposeRequest& request, Firewall wanted_firewall, const
     print(fmt::format("# write {} {} into the hosts file of container {}",
                       wanted.leases.front().gateways.front().to_string(), kAlias,
                       alias.container.substr(0, 12)));
+  if (!around.last.empty()) print("# " + one_line(around.last));
   return 0;
 }
 
-int dry_run_ssh(const ExposeRequest& request, const Globals& globals) {
-  const auto deadline = Deadline::after(std::chrono::seconds{30});
-  engine::Client client(engine::Address::find(globals.engine));
-  const auto ports = exposer::checked_ports(request);
-  const auto target = exposer::resolve_for_ssh(client, request.target, request.write_alias, deadline);
-  const auto published = exposer::publish_on(target, client.address());
-  const auto image = exposer::sidecar_image();
-  std::string sources;
-  for (const auto source : target.sources.value_or(std::vector<Ipv4>{}))
-    sources += (sources.empty() ? "" : ", ") + source.to_string();
-  if (globals.json) {
-    auto list = nlohmann::json::array();
-    for (const auto& port : ports) list.push_back(port.to_string());
-    print_json({{"via", "ssh"},
-                {"image", image},
-                {"network", target.network.name},
-                {"direct", target.direct},
-                {"sources", sources},
-                {"ports", std::move(list)},
-                {"alias_in", target.alias_in},
-                {"alias_by_dns", target.alias_by_dns}});
-    return 0;
-  }
-  print(fmt::format("# create and start a container from {} on network {}{}", image, target.network.name,
-                    published.empty() ? "" : ", its port 22 published on " + published));
-  if (target.alias_by_dns) print(fmt::format("# it answers to {} there", kAlias));
-  for (const auto& port : ports)
-    print(fmt::format("# forward its port {} to {}, for {}", port.container, port.service(),
-                      sources.empty() ? "everybody on the network" : sources));
-  for (const auto& container : target.alias_in)
-    print(fmt::format("# write its address and {} into the hosts file of container {}", kAlias,
-                      container.substr(0, 12)));
-  return 0;
+int dry_run_image(engine::Client& client, const ImageRun& wanted, const Globals& globals) {
+  const ExposeRequest request{
+      .target = Target::network(wanted.network), .ports = wanted.ports, .write_alias = false};
+  return dry_run_ssh(client, request, globals, &wanted);
 }
-
-}  // namespace
 
 // The path that expose would take decides what there is to show. Without any usable one the native rules are
 // shown: they need no privilege to be looked at.
@@ -113,8 +138,10 @@ int dry_run(const ExposeRequest& request, Path path, Firewall firewall, const Gl
   const auto chosen = exposer::choose(path, exposer::probe_paths(globals.engine)).path;
   const bool on_bridge =
       request.target.kind() == Target::Kind::bridge || request.target.kind() == Target::Kind::netns;
-  if (path == Path::ssh || (path == Path::automatic && chosen == Path::ssh && !on_bridge))
-    return dry_run_ssh(request, globals);
+  if (path == Path::ssh || (path == Path::automatic && chosen == Path::ssh && !on_bridge)) {
+    engine::Client client(engine::Address::find(globals.engine));
+    return dry_run_ssh(client, request, globals);
+  }
   return dry_run_native(request, firewall, globals);
 }
 

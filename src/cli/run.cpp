@@ -1,6 +1,7 @@
 // `tc-hostnet run`: a command in a network namespace of its own that reaches the ports, and nothing else of
 // the host.
 #include "cli/command.hpp"
+#include "cli/dry_run.hpp"
 #include "cli/output.hpp"
 #include "cli/request_options.hpp"
 #include "cli/run_image.hpp"
@@ -25,6 +26,7 @@ namespace {
 
 using exposer::Holder;
 using exposer::Sandbox;
+using exposer::SandboxNet;
 
 constexpr int kOwnFailure = 125;
 // Those that a supervisor or a terminal sends to end or to poke a program.
@@ -39,13 +41,33 @@ struct Options {
   std::string firewall = "auto";
 };
 
-state::Lease lease_for(const Sandbox& sandbox, const netlink::Link& link, const Options& options,
+state::Lease lease_for(const SandboxNet& net, int ifindex, const Options& options,
                        std::vector<HostPort> ports) {
   return {.target = "command " + options.command.front(),
-          .ifindex = link.ifindex,
-          .gateways = {sandbox.net().gateway},
-          .sources = {sandbox.net().address},
+          .ifindex = ifindex,
+          .gateways = {net.gateway},
+          .sources = {net.address},
           .ports = std::move(ports)};
+}
+
+Firewall wanted_firewall(const Options& options) {
+  return firewall::parse_firewall(options.firewall).value_or(Firewall::automatic);
+}
+
+// The interface gets its number and its name when it is made: here it has none, and a name of that form.
+int dry_run(const Options& options, const Globals& globals) {
+  netlink::Rtnl host;
+  const auto net = exposer::next_net(host);
+  const state::Bridge link{.ifindex = 0, .name = "tchn-XXXXXXXX"};
+  auto lease = lease_for(net, link.ifindex, options, normalise(parse_ports(options.ports)));
+  lease.id = "dry-run";
+  return print_plan(
+      {.bridges = {link}, .leases = {std::move(lease)}}, wanted_firewall(options), globals,
+      {.first = fmt::format("make the interfaces {} with {}/{}, and in a network namespace of its "
+                            "own eth0 with {}/{}",
+                            link.name, net.gateway.to_string(), SandboxNet::prefix, net.address.to_string(),
+                            SandboxNet::prefix),
+       .last = fmt::format("run {}", fmt::join(options.command, " "))});
 }
 
 // Waits for the child, passing signals on to it. Returns its exit code as a shell would give it.
@@ -90,11 +112,11 @@ int run(const Options& options, const Globals& globals) {
   const auto deadline = Deadline::after(std::chrono::seconds{30});
   Holder::Settings settings;
   settings.runtime_dir = state::runtime_dir(globals.runtime_dir);
-  settings.firewall = firewall::parse_firewall(options.firewall).value_or(Firewall::automatic);
+  settings.firewall = wanted_firewall(options);
   const auto holder = std::make_shared<Holder>(std::move(settings));
   const auto link = sandbox.connect(holder->ledger(), deadline);
   auto exposures = holder->hold(
-      {lease_for(sandbox, link, options, std::move(ports))},
+      {lease_for(sandbox.net(), link.ifindex, options, std::move(ports))},
       {{.ifindex = link.ifindex, .name = link.name, .prior_route_localnet = link.route_localnet}}, deadline);
   if (globals.verbose > 0)
     say(fmt::format("{} ({}) in a namespace of its own, lease {}", kAlias, sandbox.net().gateway.to_string(),
@@ -137,13 +159,15 @@ That needs no privilege but the engine's socket.
   return [options](const Globals& globals) {
     try {
       check(*options);
+      // Which path it is follows from --image.
+      if (globals.explain) explain(options->image.empty() ? Path::native : Path::ssh, globals);
       if (!options->image.empty())
         return run_image({.image = options->image,
                           .network = options->network,
                           .ports = parse_ports(options->ports),
                           .command = options->command},
                          globals);
-      return run(*options, globals);
+      return globals.dry_run ? dry_run(*options, globals) : run(*options, globals);
     } catch (const Error& error) {
       print_error(error);
       return kOwnFailure;

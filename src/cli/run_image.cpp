@@ -1,6 +1,7 @@
 // A container for one command.
 #include "cli/run_image.hpp"
 
+#include "cli/dry_run.hpp"
 #include "cli/output.hpp"
 #include "cli/request_options.hpp"
 #include "core/fd.hpp"
@@ -150,10 +151,12 @@ int run_image(const ImageRun& wanted, const Globals& globals) {
   const auto signals = watch_signals();
   const auto address = engine::Address::find(globals.engine);
   engine::Client client(address);
-  engine::Containers containers(client);
   const auto network = !wanted.network.empty()                               ? wanted.network
                        : client.version(Deadline::after(kSetUp)).is_podman() ? "podman"
                                                                              : "bridge";
+  if (globals.dry_run)
+    return dry_run_image(client, {wanted.image, network, wanted.ports, wanted.command}, globals);
+  engine::Containers containers(client);
   auto lease = exposer::expose_ahead(exposer_options(Path::ssh, globals), network, wanted.ports);
   engine::ContainerSpec spec;
   spec.image = wanted.image;

@@ -115,6 +115,14 @@ std::optional<SandboxNet> free_net(const std::vector<netlink::Route>& routes,
   return std::nullopt;
 }
 
+SandboxNet next_net(netlink::Rtnl& host) {
+  const auto net = free_net(host.routes(), host.addresses());
+  if (!net)
+    throw Error(Errc::conflict, "no /30 of 198.18.0.0/15 is free on this host",
+                "end other `tc-hostnet run`s");
+  return *net;
+}
+
 Sandbox::Sandbox() {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
@@ -152,11 +160,7 @@ netlink::Link Sandbox::connect(Ledger& ledger, Deadline deadline) {
   auto inside = netlink::Rtnl::in_namespace(netns_.get());
   const auto journal = ledger.lock(deadline);
 
-  const auto net = free_net(host.routes(), host.addresses());
-  if (!net)
-    throw Error(Errc::conflict, "no /30 of 198.18.0.0/15 is free on this host",
-                "end other `tc-hostnet run`s");
-  net_ = *net;
+  net_ = next_net(host);
   const auto name = "tchn-" + random_hex(8);
   host.add_veth(name, "eth0", netns_.get());
   auto outer = host.link(name);

@@ -33,6 +33,9 @@ struct SandboxNet {
 std::optional<SandboxNet> free_net(const std::vector<netlink::Route>& routes,
                                    const std::vector<netlink::Address>& addresses);
 
+/// That of the next sandbox, as long as nobody else takes it. @throws Error{conflict} when all are taken.
+SandboxNet next_net(netlink::Rtnl& host);
+
 /// Not thread-safe; must be made before the process has threads, for it forks.
 class Sandbox {
  public:

@@ -172,6 +172,25 @@ class Reach:
         self.assertEqual(done.returncode, 127)
         self.assertEqual(self.engine("ps", "-aq").split(), [self.engine("ps", "-aq", "--filter", "name=app")])
 
+    def test_a_dry_run_of_a_new_container_makes_none(self):
+        before = self.engine("ps", "-aq"), self.engine("images", "-q")
+        run_it = ("--dry-run", "run", "-p", f"{self.port}:80", "--network", "web", "--image", IMAGE, "--", "echo", "ran")
+        shown = self.tc_hostnet(*run_it)
+        self.assertEqual(shown.stderr, "")
+        self.assertEqual([line for line in shown.stdout.splitlines() if not line.startswith("# ")], [])
+        self.assertIn(f"forward its port 80 to 127.0.0.1:{self.port}, for the command's container alone", shown.stdout)
+        self.assertIn(f"create and start a container from {IMAGE} on network web, and run echo ran", shown.stdout)
+        planned = json.loads(self.tc_hostnet("--json", *run_it).stdout)
+        self.assertEqual((planned["via"], planned["network"], planned["run"]),
+                         ("ssh", "web", {"image": IMAGE, "command": ["echo", "ran"]}))
+        refused = self.tc_hostnet("--dry-run", "run", "-p", "22", "--image", IMAGE, check=False)
+        self.assertEqual((refused.returncode, refused.stdout), (125, ""))
+        self.assertIn("SSH port is reserved", refused.stderr)
+        explained = self.tc_hostnet("--explain", *run_it)
+        self.assertEqual(explained.stderr, "ssh: as asked for\n")
+        self.assertEqual((self.engine("ps", "-aq"), self.engine("images", "-q")), before)
+        self.nothing_is_left()
+
     def test_a_signal_goes_on_to_the_new_container(self):
         process = subprocess.Popen([self.program, "run", "-p", str(self.port), "--network", "web", "--image", IMAGE, "--",
                                     "sh", "-c", "trap 'exit 9' TERM; echo ready; while :; do sleep 0.1; done"],

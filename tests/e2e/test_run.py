@@ -1,12 +1,14 @@
 #!/usr/bin/python3
 """`tc-hostnet run`: no engine, a command in a network namespace of its own that reaches the exposed ports alone."""
 import contextlib
+import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
 
-from harness import ALIAS, HostCase, eventually, main, run
+from harness import ALIAS, HostCase, eventually, main, rules_of, run, snapshot
 
 HELLO = "hello from 127.0.0.1\n"
 URL = f"http://{ALIAS}:8088/"
@@ -136,6 +138,48 @@ class Run(HostCase):
                    "-p", "8088", "--", "true", env=self.env, check=False)
         self.assertEqual((done.returncode, done.stdout), (125, ""))
         self.assertRegex(done.stderr, r"\Atc-hostnet: [^\n]+\n\Z")
+
+    def test_a_dry_run_prints_the_rules_and_runs_nothing(self):
+        flag = Path(f"/tmp/hostnet-e2e-{os.getpid()}")
+        self.addCleanup(flag.unlink, missing_ok=True)
+        command = ("--dry-run", "run", "-p", "8088:80", "--firewall", "iptables", "--", "touch", flag)
+        before = snapshot(), os.listdir("/sys/class/net")
+        shown = self.tc_hostnet(*command)
+        self.assertEqual(shown.stderr, "")
+        self.assertIn("--dport 80 ", shown.stdout)
+        self.assertIn("--to-destination 127.0.0.1:8088", shown.stdout)
+        self.assertIn(f"# run touch {flag}", shown.stdout)
+        run("iptables-legacy-restore", "--test", "--noflush", stdin=shown.stdout)
+        (line,) = self.tc_hostnet("--json", *command).stdout.splitlines()
+        planned = json.loads(line)
+        self.assertEqual(planned["lease"]["ports"], [{"host": 8088, "container": 80, "protocol": "tcp"}])
+        self.assertEqual(planned["lease"]["gateway"], planned["lease"]["gateways"][0])
+        self.assertEqual(planned["steps"][-1], f"run touch {flag}")
+        unprivileged = run("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", self.program, *command,
+                           env=self.env)
+        self.assertEqual(unprivileged.stdout, shown.stdout)
+        self.assertEqual((snapshot(), os.listdir("/sys/class/net")), before)
+        self.assertFalse(flag.exists(), "it ran")
+
+    def test_what_a_dry_run_promises_is_what_a_run_does(self):
+        promised = self.tc_hostnet("--dry-run", "run", "-p", "8088", "--firewall", "iptables", "--", "true").stdout
+        self.start("echo up; exec sleep 60")
+
+        def plain(rules):  # the interface has a new name each time, and the comment names the lease
+            return sorted(re.sub(r"tchn-\w+", "tchn", line.split(" -m comment")[0]) for line in rules)
+        there = [line for chains in rules_of("iptables-legacy-save").values() for rules in chains.values()
+                 for line in rules[1:]]
+        self.assertEqual(plain(line for line in promised.splitlines() if line.startswith("-A ")), plain(there))
+
+    def test_a_dry_run_of_what_cannot_be(self):
+        for port in ("0", "65536"):
+            refused = self.run_in_it("true", ports=[port], check=False)
+            told = self.tc_hostnet("--dry-run", "run", "-p", port, "--", "true", check=False)
+            self.assertEqual((told.returncode, told.stdout, told.stderr), (125, "", refused.stderr))
+
+    def test_the_reason_for_the_path(self):
+        done = self.tc_hostnet("--explain", "run", "-p", "8088", "--", "echo", "done")
+        self.assertEqual((done.stdout, done.stderr), ("done\n", "native: as asked for\n"))
 
     def test_a_command_that_ends_at_once(self):
         for _ in range(5):
