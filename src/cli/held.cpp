@@ -20,11 +20,12 @@ exposer::Ledger open_ledger(const Globals& globals) {
   return exposer::Ledger(state::runtime_dir(globals.runtime_dir));
 }
 
-state::Holdings look(exposer::Ledger& ledger) {
+state::Holdings look(exposer::Ledger& ledger, const Globals& globals) {
   std::error_code error;
   const bool there = std::filesystem::exists(ledger.folder(), error);
   if (error) throw Error::from_errno(fmt::format("look into {}", ledger.folder().string()), error.value());
   if (!there) return {};
+  if (globals.dry_run) return ledger.look();
   const auto journal = ledger.lock(command_deadline());
   state::Holdings held;
   ledger.reap(journal, held, command_deadline());
@@ -32,9 +33,9 @@ state::Holdings look(exposer::Ledger& ledger) {
   return held;
 }
 
-state::Holdings look_beside(exposer::Ledger& ledger, bool has_other) {
+state::Holdings look_beside(exposer::Ledger& ledger, const Globals& globals, bool has_other) {
   try {
-    return look(ledger);
+    return look(ledger, globals);
   } catch (const Error& error) {
     if (error.code() != Errc::not_authorised || !has_other) throw;
     log::warn("leases on the native path are not shown: {}", error.what());

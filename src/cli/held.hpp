@@ -15,12 +15,12 @@ Deadline command_deadline();
 /// The ledger of this network namespace.
 exposer::Ledger open_ledger(const Globals& globals);
 
-/// What is held, after finishing what dead owners left. Creates nothing where nothing is held.
-/// @throws Error: not_authorised when there are leases and the caller may not see them.
-state::Holdings look(exposer::Ledger& ledger);
+/// What is held, after finishing what dead owners left, which a dry run leaves alone. Creates nothing where
+/// nothing is held. @throws Error: not_authorised when there are leases and the caller may not see them.
+state::Holdings look(exposer::Ledger& ledger, const Globals& globals);
 
 /// look(); for a caller who has something else to show, what may not be seen is a warning and nothing.
-state::Holdings look_beside(exposer::Ledger& ledger, bool has_other);
+state::Holdings look_beside(exposer::Ledger& ledger, const Globals& globals, bool has_other);
 
 /// What of all that is held differs in the kernel, one line each; none when all is intact. Takes no lock and
 /// changes nothing. @throws Error{not_authorised} when the rules may not be seen.

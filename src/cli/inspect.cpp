@@ -80,7 +80,7 @@ Action define_inspect(Arguments& arguments) {
   arguments.value("LEASE", *id, "the lease's id, or a beginning of it that no other has", Need::required);
   return [id](const Globals& globals) {
     const state::TunnelStore store(globals.runtime_dir);
-    const auto tunnels = look_at_tunnels(store);
+    const auto tunnels = look_at_tunnels(store, globals);
     if (const auto* const tunnel = find_by_id(tunnels, *id)) {
       if (globals.json)
         print_json(to_json(*tunnel));
@@ -97,7 +97,7 @@ Action define_inspect(Arguments& arguments) {
       return 0;
     }
     auto ledger = open_ledger(globals);
-    const auto held = look(ledger);
+    const auto held = look(ledger, globals);
     const auto& lease = find_lease(held, *id);
     const auto amiss = deviations(held);
     const auto* const bridge = held.bridge(lease.ifindex);

@@ -16,9 +16,9 @@ Action define_list(Arguments& arguments) {
   return [](const Globals& globals) {
     auto ledger = open_ledger(globals);
     const state::TunnelStore store(globals.runtime_dir);
-    const auto tunnels = look_at_tunnels(store);
+    const auto tunnels = look_at_tunnels(store, globals);
     const auto helped = look_at_helper();
-    const auto held = look_beside(ledger, !tunnels.empty() || !helped.empty());
+    const auto held = look_beside(ledger, globals, !tunnels.empty() || !helped.empty());
     if (globals.json) {
       for (const auto& lease : held.leases) print_json(to_json(lease, held));
       for (const auto& lease : helped) print_json(to_json(lease));

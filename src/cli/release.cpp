@@ -52,7 +52,7 @@ void report(const std::string& id, const Globals& globals) {
 // Those on the ssh path; what was named and is not among them stays in `options`.
 void release_tunnels(Options& options, const Globals& globals) {
   const state::TunnelStore store(globals.runtime_dir);
-  const auto records = look_at_tunnels(store);
+  const auto records = look_at_tunnels(store, globals);
   std::set<std::string> ids;
   if (options.all)
     for (const auto& record : records) ids.insert(record.id);
@@ -128,7 +128,8 @@ void foretell(exposer::Ledger& ledger, const Options& options, const state::Hold
   state::Holdings after = held;
   after.leases.erase_if([ids = chosen(options, held)](const auto& lease) { return ids.contains(lease.id); });
   after.drop_idle_bridges();
-  for (const auto& step : exposer::transition(held, after)) print(exposer::describe(step));
+  if (!held.leases.empty())
+    for (const auto& step : exposer::transition(held, after)) print(exposer::describe(step));
   if (options.all) foretell_sweep(ledger, held);
 }
 
@@ -136,7 +137,7 @@ void release_native(const Options& options, const Globals& globals) {
   auto ledger = open_ledger(globals);
   std::error_code ignored;
   const bool no_journal = !std::filesystem::exists(ledger.folder(), ignored) && !ignored;
-  if (options.all && no_journal && globals.dry_run) return foretell_sweep(ledger, {});  // it makes no folder
+  if (globals.dry_run) return foretell(ledger, options, no_journal ? state::Holdings{} : ledger.look());
   if (options.all && no_journal && look_for_leftovers(ledger, {}).empty()) return;
 
   const auto deadline = command_deadline();
@@ -144,14 +145,13 @@ void release_native(const Options& options, const Globals& globals) {
   try {
     const auto journal = ledger.lock(deadline);
     state::Holdings held;
-    if (globals.dry_run) return foretell(ledger, options, ledger.load(journal));
     ledger.reap(journal, held, deadline);
     ids = chosen(options, held);
     ledger.remove(journal, held, ids, deadline);
     if (options.all && held.leases.empty()) warn_of(ledger.sweep(journal, deadline));
     journal.tidy(held);
   } catch (const Error& error) {
-    if (error.code() != Errc::state_corrupt || !options.all || globals.dry_run) throw;
+    if (error.code() != Errc::state_corrupt || !options.all) throw;
     return rescue(ledger, error);
   }
   for (const auto& id : ids) report(id, globals);

@@ -74,9 +74,9 @@ Action define_status(Arguments& arguments) {
     auto ledger = open_ledger(globals);
     const auto choice = exposer::choose(Path::automatic, exposer::probe_paths(globals.engine));
     const state::TunnelStore store(globals.runtime_dir);
-    const auto tunnels = look_at_tunnels(store);
+    const auto tunnels = look_at_tunnels(store, globals);
     const auto helped = look_at_helper();
-    const auto held = look_beside(ledger, !tunnels.empty() || !helped.empty());
+    const auto held = look_beside(ledger, globals, !tunnels.empty() || !helped.empty());
     const auto leases = held.leases.size() + helped.size() + tunnels.size();
     const auto bridges = bridges_of(ledger, held);
     // A wish for another one than theirs is no matter for a look.

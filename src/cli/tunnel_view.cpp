@@ -24,8 +24,8 @@ std::string bytes_text(std::uint64_t bytes) {
 
 }  // namespace
 
-std::vector<state::TunnelRecord> look_at_tunnels(const state::TunnelStore& store) {
-  exposer::clear_dead_tunnels(store, command_deadline());
+std::vector<state::TunnelRecord> look_at_tunnels(const state::TunnelStore& store, const Globals& globals) {
+  if (!globals.dry_run) exposer::clear_dead_tunnels(store, command_deadline());
   auto records = store.load();
   std::erase_if(records, [](const auto& record) { return record.via != Path::ssh; });
   return records;

@@ -12,8 +12,8 @@
 
 namespace hostnet::cli {
 
-/// This user's, after finishing what dead owners left.
-std::vector<state::TunnelRecord> look_at_tunnels(const state::TunnelStore& store);
+/// This user's, after finishing what dead owners left, which a dry run leaves alone.
+std::vector<state::TunnelRecord> look_at_tunnels(const state::TunnelStore& store, const Globals& globals);
 
 /// As the JSON of a native lease, with "via": "ssh", and "network", "sidecar" and "tunnel" of its own.
 nlohmann::json to_json(const state::TunnelRecord& record);

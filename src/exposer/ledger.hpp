@@ -73,6 +73,8 @@ class Ledger {
 
   /// What the journal says is held, with the bridges' present names. @throws Error.
   state::Holdings load(const state::Journal& journal);
+  /// The same without the lock and without making anything: for looking only. @throws Error.
+  state::Holdings look();
 
   /// Finishes the leases that nobody holds any more. Returns them; `left` becomes what is still held.
   /// `watched` gives the leases whose owners' end the caller hears of by itself, so that nobody need look for

@@ -267,5 +267,9 @@ class Reach:
         lease = self.expose_by_ssh(self.port, "--container", "app")
         lease.end(9)
         self.reaches_nothing("app", port=self.port)  # the session has gone with it
+        for command in (("list",), ("status",), ("inspect", lease.id), ("release", lease.id), ("release", "--all")):
+            self.assertIn(lease.id, self.tc_hostnet("--dry-run", *command).stdout)
+        self.sidecar()
+        self.assertTrue(self.has_alias("app"))
         self.tc_hostnet("list")
         self.nothing_is_left()

@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from harness import ALIAS, Docker, HostCase, eventually, main, output, route_localnet, rules_of, run
+from harness import ALIAS, Docker, HostCase, eventually, main, output, route_localnet, rules_of, run, state_folder
 
 HELLO = "hello from 127.0.0.1\n"
 
@@ -68,6 +68,22 @@ class Owner(LifecycleCase):
         os.kill(self.leases()[0]["owner"]["pid"], signal.SIGKILL)
         self.assertEqual(self.tc_hostnet("release", "--all").stderr, "")
         self.nothing_is_left()
+
+    def test_a_dry_run_finishes_nothing(self):
+        lease = self.expose(8088, "--container", "app")
+        lease.end(signal.SIGKILL)
+        held = self.traces(), state_folder()
+        self.assertNotEqual(held[0], self.quiet)
+        for command, shown in ((("list",), lease.id), (("status",), "1 leases"), (("inspect", lease.id), lease.id),
+                               (("release", lease.id), "set route_localnet=0"), (("release", "--all"), "route_localnet=0")):
+            with self.subTest(command=command):
+                self.assertIn(shown, self.tc_hostnet("--dry-run", *command).stdout)
+                self.assertEqual((self.traces(), state_folder()), held)
+        self.tc_hostnet("list")
+        self.nothing_is_left()
+        before = state_folder()
+        self.assertEqual(self.tc_hostnet("--dry-run", "release", "0badf00d", check=False).returncode, 6)
+        self.assertEqual(state_folder(), before)
 
     def test_killed_at_any_moment_of_setting_up(self):
         """Not between two named steps but by the clock, often enough to meet them all."""
