@@ -36,17 +36,24 @@ constexpr char kReady = '\0';  // what the child says first; anything else is th
 }
 
 // A copy of the host's file with the alias, mounted over it where only the child and its children see that.
+// The copy is in a file system that no other mount namespace has: however this ends, it goes with the child.
 void mount_hosts_file(Ipv4 gateway) {
   const auto text =
       engine::with_alias(try_read_file(kHosts).value_or("127.0.0.1\tlocalhost\n"), kAlias, gateway, "run");
-  char path[] = "/tmp/tc-hostnet-hosts-XXXXXX";
-  const Fd fd(::mkostemp(path, O_CLOEXEC));
-  if (!fd) throw Error::from_errno("create a hosts file", errno);
-  write_all(fd.get(), text);
-  const bool mounted = ::fchmod(fd.get(), 0644) == 0 && ::mount(path, kHosts, nullptr, MS_BIND, nullptr) == 0;
-  const int cause = errno;
-  ::unlink(path);  // the mount keeps the file
-  if (!mounted) throw Error::from_errno(fmt::format("mount a hosts file over {}", kHosts), cause);
+  constexpr const char* folder = "/proc";  // is there on every system, and covered for these few lines alone
+  constexpr const char* path = "/proc/hosts";
+  const auto check = [](bool done) {
+    if (!done) throw Error::from_errno(fmt::format("mount a hosts file over {}", kHosts), errno);
+  };
+  check(::mount("tc-hostnet", folder, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755") == 0);
+  {
+    const Fd fd(::open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    check(fd.get() >= 0);
+    write_all(fd.get(), text);
+    check(::fchmod(fd.get(), 0644) == 0);
+  }
+  check(::mount(path, kHosts, nullptr, MS_BIND, nullptr) == 0);
+  check(::umount2(folder, MNT_DETACH) == 0);  // the mount on the hosts file keeps what it needs of it
 }
 
 std::vector<std::string> read_command(int channel) {

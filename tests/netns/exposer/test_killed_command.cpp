@@ -58,6 +58,9 @@ void check_was_at_work(std::map<std::string, int>& calls) {
     CHECK(calls["setsockopt"] > 8);
 }
 
+// Of every tc-hostnet on this machine.
+std::string our_temporary_files() { return exec("ls -d /tmp/*tc-hostnet* 2>/dev/null || true"); }
+
 void check_killed_set_up(const Testbed& bed, const std::vector<std::string>& argv,
                          const Command& tc_hostnet) {
   std::map<std::string, int> calls;
@@ -83,6 +86,30 @@ TEST_CASE("expose --detach killed before any change") {
   const Testbed bed;
   const Command tc_hostnet(bed);
   check_killed_set_up(bed, tc_hostnet.with({"expose", "8088", "--bridge", "br0", "--detach"}), tc_hostnet);
+}
+
+TEST_CASE("run killed before any change") {
+  const Testbed bed;
+  const Command tc_hostnet(bed);
+  std::map<std::string, int> calls;
+  const auto files = our_temporary_files();
+  for (unsigned n = 0;; ++n) {
+    CAPTURE(n);
+    const auto end = kill_before_change(tc_hostnet.with({"run", "-p", "8088", "--", "true"}), n);
+    CAPTURE(end.call);
+    REQUIRE((end.killed || end.status == 0));
+    tc_hostnet("list");
+    // The kernel takes its time with a namespace that has ended, and so with the host's end of its pair.
+    CHECK(eventually([] { return exec("ip -o link").find("tchn-") == std::string::npos; },
+                     std::chrono::seconds{20}));
+    CHECK(bed.changes() == "");
+    CHECK(our_temporary_files() == files);
+    if (!end.killed) break;
+    ++calls[end.call];
+  }
+  MESSAGE("killed before:" << summary(calls));
+  check_was_at_work(calls);
+  CHECK(calls["mount"] > 0);
 }
 
 TEST_CASE("release killed before any change") {
