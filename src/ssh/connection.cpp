@@ -54,7 +54,7 @@ int Connection::on_data(ssh_session, ssh_channel, void* data, std::uint32_t leng
 void Connection::on_eof(ssh_session, ssh_channel, void* self) {
   auto& connection = *static_cast<Connection*>(self);
   connection.channel_eof_ = true;
-  connection.settle();
+  connection.pump_.unsettled_.push_back(&connection);
 }
 
 void Connection::on_close(ssh_session, ssh_channel, void* self) {
@@ -166,15 +166,14 @@ std::size_t Connection::write_service(std::span<const std::uint8_t> data) {
   return static_cast<std::size_t>(sent);
 }
 
-// Passes on the ends that have been reached, once all that came before them has been delivered.
 void Connection::settle() {
   if (ended_) return;
+  const bool both_have_ended = service_eof_ && (channel_eof_ || deaf_) && unsent_.empty();
+  if (all_delivered() && (channel_closed_ || both_have_ended)) return end(channel_closed_ && !service_eof_);
   if (all_delivered() && channel_eof_ && !write_shut_) {
     write_shut_ = true;
     ::shutdown(socket_.get(), SHUT_WR);
   }
-  const bool both_have_ended = service_eof_ && (channel_eof_ || deaf_) && unsent_.empty();
-  if (all_delivered() && (channel_closed_ || both_have_ended)) return end(channel_closed_ && !service_eof_);
   watch();
 }
 

@@ -35,6 +35,8 @@ class Connection {
   bool unblock();
   /// Ends both sides at once; a service that is still connected gets a reset.
   void cut() { end(true); }
+  /// Passes on the ends that have been reached, once all that came before them has been delivered.
+  void settle();
   /// Closes the channel; once, after the end.
   void tell_sidecar();
   [[nodiscard]] bool ended() const noexcept { return ended_; }
@@ -51,7 +53,6 @@ class Connection {
   std::size_t write_service(std::span<const std::uint8_t> data);
   [[nodiscard]] std::span<const std::uint8_t> undelivered() const;
   [[nodiscard]] bool all_delivered() const { return buffered_ == 0 && undelivered().empty() && !pending_; }
-  void settle();
   void end(bool reset);
   void watch();
   void block();

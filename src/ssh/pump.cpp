@@ -125,6 +125,7 @@ void Pump::run(milliseconds drain) {
 void Pump::round(milliseconds limit) {
   wait(looked_after_ != session_.received() && !blocked_.empty() ? milliseconds{0} : limit);
   turn_session();
+  pass_on_ends();
   retry_blocked();
   bury();
   session_.check();
@@ -171,6 +172,10 @@ void Pump::turn_session() {
   if (!session_ready_) return;
   for (int turn = 0; turn < kTurnsPerRound && session_.turn() && !overfull(); ++turn) {
   }
+}
+
+void Pump::pass_on_ends() {
+  for (auto* const connection : std::exchange(unsettled_, {})) connection->settle();
 }
 
 void Pump::retry_blocked() {

@@ -18,7 +18,9 @@
 //
 // Ends. A shutdown for writing goes through in both directions as such. A reset by the service closes the
 // channel at once. A channel that is closed by the sidecar while the service still may send means that the
-// container's end has gone: the service gets a reset.
+// container's end has gone: the service gets a reset. sshd says "end of file" and "closed" in one breath
+// then, so the former is passed on when all that has come was read: a service that had seen it would take the
+// reset for an orderly end.
 //
 // A connection is refused, with nothing touched on this host but the connect() itself, when its originator is
 // none of the lease's sources (the channel-open request names it, RFC 4254 section 7.2) or when nobody
@@ -109,6 +111,7 @@ class Pump {
   void round(std::chrono::milliseconds limit);
   void wait(std::chrono::milliseconds limit);
   void turn_session();
+  void pass_on_ends();
   void retry_blocked();
   void bury();
   void update_session_interest();
@@ -131,9 +134,10 @@ class Pump {
   std::chrono::steady_clock::time_point last_heard_;
   bool pinged_ = false;
   std::unordered_map<Connection*, std::unique_ptr<Connection>> connections_;
-  std::vector<Connection*> blocked_;  // no window, or bytes that libssh did not take
-  std::vector<Connection*> ended_;    // the sidecar is to be told
-  std::vector<Connection*> closed_;   // to be freed
+  std::vector<Connection*> unsettled_;  // the container's end of file has come
+  std::vector<Connection*> blocked_;    // no window, or bytes that libssh did not take
+  std::vector<Connection*> ended_;      // the sidecar is to be told
+  std::vector<Connection*> closed_;     // to be freed
   std::vector<std::uint8_t> scratch_;
 };
 

@@ -5,7 +5,12 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
 #include <future>
+#include <vector>
 
 using namespace hostnet;
 using namespace test;
@@ -33,6 +38,26 @@ void both_ways(const Sidecar& sidecar, std::size_t length) {
   });
   CHECK(receive_pattern(connection) == length);
   CHECK(arrived.get_future().get() == length);
+}
+
+// More than fits into the socket buffers of sshd and of the connection below.
+constexpr std::size_t kAnswer = 512U << 10;
+
+Fd connect_with_small_buffer(const Sidecar& sidecar, std::uint16_t port) {
+  return sidecar.container.run([&] {
+    auto fd = open_socket();
+    const int small = 4096;
+    check_call(::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small), "SO_RCVBUF");
+    const auto address = socket_address(sidecar.at(port));
+    check_call(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), "connect");
+    return fd;
+  });
+}
+
+// Closes it with a reset.
+void reset(Fd connection) {
+  const linger at_once{.l_onoff = 1, .l_linger = 0};
+  ::setsockopt(connection.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
 }
 
 }  // namespace
@@ -94,53 +119,108 @@ TEST_CASE("after the service's end of file the client's words still arrive") {
 
 TEST_CASE("a service that answers and closes without reading all is heard") {
   Sidecar sidecar(ports({{7001, 7001}}));
-  const Listener service(loopback(7001), [](Fd guest) {
-    send_pattern(guest, 5000);
-    std::this_thread::sleep_for(300ms);  // meanwhile the client's bytes pile up unread: closing resets
+  const ssh::Tunnel tunnel(sidecar.settings(), soon());
+  for (const bool answers_first : {true, false}) {
+    CAPTURE(answers_first);
+    const Listener service(loopback(7001), [answers_first](Fd guest) {
+      if (answers_first) send_pattern(guest, 5000);
+      std::this_thread::sleep_for(300ms);  // meanwhile the client's bytes pile up unread: closing resets
+      if (!answers_first) send_pattern(guest, 5000);
+    });
+    const auto connection = connect_from(sidecar, 7001);
+    std::jthread upload([&] { send_pattern(connection, 64U << 20); });
+    int error = 0;  // the reset may overtake the end of file on its last leg, but not what the service said
+    CHECK(receive_pattern(connection, &error) == 5000);
+    CHECK((error == 0 || error == ECONNRESET));
+    CHECK(eventually([&] { return tunnel.stats().open == 0; }, 2s));
+    ::shutdown(connection.get(), SHUT_RDWR);
+  }
+}
+
+TEST_CASE("a service that dies, amid a transfer or idle, ends the container's connection at once") {
+  Sidecar sidecar(ports({{7001, 7001}}));
+  const ssh::Tunnel tunnel(sidecar.settings(), soon());
+  using Clock = std::chrono::steady_clock;
+  for (const bool idle : {false, true})
+    for (const bool with_reset : {false, true}) {
+      CAPTURE(idle);
+      CAPTURE(with_reset);
+      std::atomic<bool> die = false;
+      std::promise<Clock::time_point> died;
+      const Listener service(loopback(7001), [&](Fd guest) {
+        const std::vector<char> chunk(64U << 10);
+        if (idle) ::send(guest.get(), chunk.data(), 1, MSG_NOSIGNAL);
+        while (!die) {
+          if (idle)
+            std::this_thread::sleep_for(1ms);
+          else if (::send(guest.get(), chunk.data(), chunk.size(), MSG_NOSIGNAL) <= 0)
+            break;
+        }
+        if (with_reset) reset(std::move(guest));
+        guest.reset();
+        died.set_value(Clock::now());
+      });
+      const auto connection = connect_from(sidecar, 7001);
+      std::vector<char> buffer(64U << 10);
+      const auto read_on = [&] { return ::recv(connection.get(), buffer.data(), buffer.size(), 0); };
+      std::size_t received = 0;
+      while (received < (idle ? 1U : 4U << 20)) {
+        const auto got = read_on();
+        REQUIRE(got > 0);
+        received += static_cast<std::size_t>(got);
+      }
+      if (idle) CHECK(end_of(connection, 100ms) == "(alive)");
+      die = true;
+      ssize_t got = 0;
+      do {
+        got = read_on();
+      } while (got > 0);
+      const auto ended = Clock::now();
+      CHECK((got == 0 || errno == ECONNRESET));  // and not that nothing came for two seconds
+      CHECK(ended - died.get_future().get() < (kSanitized ? 10s : 1s));
+    }
+}
+
+// sshd has bytes left for the container in both cases: where it has none, a reset is to it what a shutdown
+// is.
+TEST_CASE("a container that resets its connection amid a transfer resets the service's") {
+  Sidecar sidecar(ports({{7001, 7001}}));
+  std::promise<std::string> seen;
+  const Listener service(loopback(7001), [&](Fd guest) {
+    const std::vector<char> chunk(64U << 10);
+    while (::send(guest.get(), chunk.data(), chunk.size(), MSG_NOSIGNAL) > 0) {
+    }
+    seen.set_value(std::strerror(errno));
   });
   const ssh::Tunnel tunnel(sidecar.settings(), soon());
-  const auto connection = connect_from(sidecar, 7001);
-  std::jthread upload([&] { send_pattern(connection, 4U << 20); });
-  std::size_t received = 0;
-  try {
-    received = receive_pattern(connection);
-  } catch (const std::exception&) {
-    received = 5000;  // the reset overtook the end of file on its last leg, as it may
-  }
-  CHECK(received == 5000);
+  auto connection = connect_with_small_buffer(sidecar, 7001);
+  REQUIRE(eventually([&] { return tunnel.stats().bytes_from_host >= kAnswer; }, 5s));
+  reset(std::move(connection));
+  auto result = seen.get_future();
+  REQUIRE(result.wait_for(5s) == std::future_status::ready);
+  CHECK(result.get() == std::strerror(ECONNRESET));
   CHECK(eventually([&] { return tunnel.stats().open == 0; }, 2s));
 }
 
-TEST_CASE("a service that dies in mid-transfer ends the container's connection at once") {
+// The service has said all and waits, and the tunnel has read all of it: to close its socket would be an
+// orderly end.
+TEST_CASE("a container that resets its connection with an answer half read resets the service's") {
   Sidecar sidecar(ports({{7001, 7001}}));
+  std::promise<std::string> seen;
+  const Listener service(loopback(7001), [&](Fd guest) {
+    send_pattern(guest, kAnswer);
+    std::array<char, 1> more;
+    const auto got = ::recv(guest.get(), more.data(), more.size(), 0);
+    seen.set_value(got == 0 ? "end of file" : std::strerror(errno));
+  });
   const ssh::Tunnel tunnel(sidecar.settings(), soon());
-  for (const bool reset : {false, true}) {
-    CAPTURE(reset);
-    const Listener service(loopback(7001), [reset](Fd guest) {
-      send_pattern(guest, 3U << 20);
-      const linger at_once{.l_onoff = reset ? 1 : 0, .l_linger = 0};
-      ::setsockopt(guest.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-    });
-    const auto connection = connect_from(sidecar, 7001);
-    CHECK(end_of(connection, 3s) != "(alive)");
-  }
-}
-
-TEST_CASE("a container that resets its connection resets the service's") {
-  Sidecar sidecar(ports({{7001, 7001}}));
-  std::promise<std::size_t> sent;
-  const Listener service(loopback(7001), [&](Fd guest) { sent.set_value(send_pattern(guest, 1U << 30)); });
-  const ssh::Tunnel tunnel(sidecar.settings(), soon());
-  {
-    const auto connection = connect_from(sidecar, 7001);
-    std::array<char, 100> some;
-    check_call(static_cast<int>(::recv(connection.get(), some.data(), some.size(), 0)), "recv");
-    const linger at_once{.l_onoff = 1, .l_linger = 0};
-    ::setsockopt(connection.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-  }
-  auto result = sent.get_future();
+  auto connection = connect_with_small_buffer(sidecar, 7001);
+  REQUIRE(eventually([&] { return tunnel.stats().bytes_from_host == kAnswer; }, 5s));
+  std::this_thread::sleep_for(100ms);  // for sshd to have it
+  reset(std::move(connection));
+  auto result = seen.get_future();
   REQUIRE(result.wait_for(5s) == std::future_status::ready);
-  CHECK(result.get() < 1U << 30);
+  CHECK(result.get() == std::strerror(ECONNRESET));
   CHECK(eventually([&] { return tunnel.stats().open == 0; }, 2s));
 }
 

@@ -50,13 +50,17 @@ std::size_t send_pattern(const hostnet::Fd& to, std::size_t length) {
   return sent;
 }
 
-std::size_t receive_pattern(const hostnet::Fd& from) {
+std::size_t receive_pattern(const hostnet::Fd& from, int* error) {
   be_patient(from);
   std::vector<std::uint8_t> chunk(64U << 10);
   std::size_t received = 0;
   for (;;) {
     const auto got = ::recv(from.get(), chunk.data(), chunk.size(), 0);
     if (got == 0) return received;
+    if (got < 0 && error != nullptr) {
+      *error = errno;
+      return received;
+    }
     check_call(static_cast<int>(got), "recv");
     for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i)
       if (chunk[i] != pattern(received + i))

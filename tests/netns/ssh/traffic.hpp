@@ -29,8 +29,9 @@ inline std::uint8_t pattern(std::size_t at) { return static_cast<std::uint8_t>((
 std::size_t send_pattern(const hostnet::Fd& to, std::size_t length);
 
 /// Reads until the end and compares with the pattern. Returns the number of bytes, all of them right. @throws
-/// std::runtime_error at the first wrong byte or at an error of the socket.
-std::size_t receive_pattern(const hostnet::Fd& from);
+/// std::runtime_error at the first wrong byte, or at an error of the socket unless there is an `error` for
+/// it: then that is set, and the bytes before it count.
+std::size_t receive_pattern(const hostnet::Fd& from, int* error = nullptr);
 
 /// Accepts connections until it goes, and hands each to `serve` in a thread of its own. Its destructor waits
 /// for all of them.
