@@ -62,9 +62,10 @@ std::vector<std::string> sshd_environment(const SshdSetup& setup) {
 std::map<std::string, std::string> sshd_sysctls() { return {{"net.ipv4.tcp_syncookies", "0"}}; }
 
 std::string sshd_command(const SshdSetup& setup) {
-  // An sshd that ends by itself leaves two seconds to ask why, for the engine forgets a container's words
-  // with the container. Some images lock root's account altogether ("!"), which forbids keys as well; "*"
-  // forbids passwords only.
+  // /proc shows the environment that a program was started with, whatever it has unset since: so the shell
+  // that has written the files gives its place to one without those variables. An sshd that ends by itself
+  // leaves two seconds to ask why, for the engine forgets a container's words with the container. Some images
+  // lock root's account altogether ("!"), which forbids keys as well; "*" forbids passwords only.
   return fmt::format(
       R"sh(umask 077; d=/run/tc-hostnet; mkdir -p $d /run/sshd /var/empty
 printf %s "$TC_HOSTNET_HOST_KEY" >$d/host_key
@@ -73,18 +74,20 @@ printf %s "$TC_HOSTNET_SSHD_CONFIG" >$d/sshd_config
 unset TC_HOSTNET_HOST_KEY TC_HOSTNET_AUTHORIZED_KEYS TC_HOSTNET_SSHD_CONFIG USERNAME PASSWORD
 chmod 755 /run/sshd /var/empty; rm -f $d/session.*
 sed -i 's/^root:!/root:*/' /etc/shadow
+exec sh -c '
+d=/run/tc-hostnet
 /usr/sbin/sshd -D -e -f $d/sshd_config & sshd=$!
-trap 'kill $sshd; exit' TERM INT
+trap "kill $sshd; exit" TERM INT
 lonely=0
-while kill -0 $sshd && [ $lonely -lt {} ]; do
+while kill -0 $sshd && [ $lonely -lt {0} ]; do
   sleep 1
   set -- $d/session.*
   if [ -e "$1" ]; then lonely=0; else lonely=$((lonely+1)); fi
 done 2>/dev/null
 kill $sshd
 wait $sshd
-[ $lonely -ge {} ] || sleep 2)sh",
-      setup.lonely_limit.count(), setup.lonely_limit.count());
+[ $lonely -ge {0} ] || sleep 2')sh",
+      setup.lonely_limit.count());
 }
 
 }  // namespace hostnet::ssh

@@ -2,8 +2,8 @@
 //
 // The image runs `sh -c` on a single command string. Ours takes three files from the environment (which an
 // `inspect` of the container shows to those who may command the engine, and nobody else; a command line would
-// be seen by every process of the host), forgets those variables, starts sshd and watches over it: when for
-// some time nobody is logged in, the sidecar ends by itself, whatever became of its owner.
+// be seen by every process of the host), begins anew without those variables, starts sshd and watches over
+// it: when for some time nobody is logged in, the sidecar ends by itself, whatever became of its owner.
 #pragma once
 
 #include <chrono>

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <regex>
 
 using namespace hostnet;
 using namespace test;
@@ -85,8 +86,31 @@ TEST_CASE(
     "the private keys are in no process's command line or environment, and the files are root's alone") {
   Sidecar sidecar(ports({{7001, 7001}}));
   const ssh::Tunnel tunnel(sidecar.settings(), soon());
-  CHECK(sidecar.netns.exec("cat /proc/[0-9]*/cmdline | tr '\\0' '\\n'").find("PRIVATE KEY") ==
-        std::string::npos);
+  // The processes that a container would have: of its process namespace. /proc keeps the environment that a
+  // program was started with, whatever it has unset since.
+  const auto seen = sidecar.netns.exec(
+      "ours=$(readlink /proc/self/ns/pid) net=$(readlink /proc/self/ns/net)\n"
+      "for p in $(ls /proc | grep '^[0-9]'); do\n"
+      "  [ \"$(readlink /proc/$p/ns/net)\" = \"$net\" ] || continue\n"
+      "  [ \"$(readlink /proc/$p/ns/pid)\" != \"$ours\" ] || continue\n"
+      "  echo \"process $(cat /proc/$p/comm)\"; tr '\\0' '\\n' </proc/$p/cmdline; tr '\\0' '\\n' "
+      "</proc/$p/environ\n"
+      "  [ ! -e /proc/$p/root/run/tc-hostnet ] || stat -c '%a %u %n' /proc/$p/root/run/tc-hostnet "
+      "/proc/$p/root/run/tc-hostnet/*\n"
+      "done");
+  INFO(seen);
+  const auto has = [&](std::string_view words) { return seen.find(words) != std::string::npos; };
+  CHECK(has("process sh\n"));
+  CHECK(has("process sshd\n"));
+  CHECK(has("PATH=/usr/sbin"));  // environments are seen
+  CHECK_FALSE(has("PRIVATE KEY"));
+  CHECK_FALSE(has("TC_HOSTNET_HOST_KEY=-"));
+  CHECK(has("700 0 /proc/"));
+  for (const auto* const file : {"host_key", "authorized_keys", "sshd_config"}) {
+    CAPTURE(file);
+    CHECK(std::regex_search(seen,
+                            std::regex(fmt::format("\n600 0 /proc/[0-9]+/root/run/tc-hostnet/{}\n", file))));
+  }
 }
 
 TEST_CASE("another host key is not talked to") {

@@ -62,7 +62,12 @@ TEST_CASE("the command tells no secret, forgets the variables and watches over t
   const auto command = sshd_command(kSetup);
   CHECK(command.find("KEY-----") == std::string::npos);
   CHECK(command.find("AAAA") == std::string::npos);
-  CHECK(command.find("unset TC_HOSTNET_HOST_KEY TC_HOSTNET_AUTHORIZED_KEYS TC_HOSTNET_SSHD_CONFIG") !=
-        std::string::npos);
+  const auto unset =
+      command.find("unset TC_HOSTNET_HOST_KEY TC_HOSTNET_AUTHORIZED_KEYS TC_HOSTNET_SSHD_CONFIG");
+  const auto anew = command.find("exec sh -c '");
+  REQUIRE(unset != std::string::npos);
+  REQUIRE(anew != std::string::npos);
+  CHECK(unset < anew);
+  CHECK(command.find("/usr/sbin/sshd -D") > anew);
   CHECK(command.find("[ $lonely -lt 7 ]") != std::string::npos);
 }
