@@ -54,7 +54,7 @@ int Connection::on_data(ssh_session, ssh_channel, void* data, std::uint32_t leng
 void Connection::on_eof(ssh_session, ssh_channel, void* self) {
   auto& connection = *static_cast<Connection*>(self);
   connection.channel_eof_ = true;
-  connection.pump_.unsettled_.push_back(&connection);
+  if (!connection.ended_) connection.pump_.unsettled_.push_back(&connection);
 }
 
 void Connection::on_close(ssh_session, ssh_channel, void* self) {

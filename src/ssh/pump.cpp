@@ -188,6 +188,7 @@ void Pump::bury() {
   while (!ended_.empty() || !closed_.empty()) {
     for (auto* const connection : std::exchange(ended_, {})) {
       std::erase(blocked_, connection);
+      std::erase(unsettled_, connection);
       connection->tell_sidecar();
     }
     for (auto* const connection : std::exchange(closed_, {})) connections_.erase(connection);
