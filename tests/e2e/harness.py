@@ -3,6 +3,7 @@ that tc-hostnet may change on a host before and after each test.
 
 Every test program runs under tests/support/in_namespaces with TC_HOSTNET naming the command that was built, and starts
 an engine of its own, once, for all its tests."""
+import atexit
 import contextlib
 import http.server
 import json
@@ -241,11 +242,11 @@ class PodmanWithCniAndSshd(PodmanWithCni):
     images = ("alpine", "sshd")
 
 
-def rules_of(command):
+def rules_of(*command, **options):
     """What iptables-save prints, as {table: {chain: [policy, rule…]}}: without counters, and without the order of the
     chains, which means nothing."""
     tables = {}
-    for line in output(command, timeout=30).splitlines():
+    for line in output(*command, timeout=30, **options).splitlines():
         if KEPT_BY_NETAVARK in line:
             continue
         if line.startswith("*"):
@@ -261,9 +262,10 @@ def rules_of(command):
     return tables
 
 
-def nft_ruleset():
+def nft_ruleset(*command, **options):
     """The chains, sets and tables of `nft list ruleset`, in an order of their own."""
-    listed = re.sub(r"counter packets \d+ bytes \d+", "counter", output("nft", "list", "ruleset"))
+    listed = output(*command or ("nft", "list", "ruleset"), **options)
+    listed = re.sub(r"counter packets \d+ bytes \d+", "counter", listed)
     listed = re.sub(rf"\t+.*jump {KEPT_BY_NETAVARK}_1\n", "", listed)
     blocks, table = [], ""
     for block in re.split(r"\n+(?=\t\w|table )|\n}", listed):
@@ -304,10 +306,83 @@ def returns_to(before, engine=None, timeout=5):
     return eventually(has_returned, timeout)
 
 
-def prime_legacy_tables():
-    """Looking at a legacy table creates it for good, so they are all made before anything is compared."""
-    for table in TABLES:
-        run("iptables-legacy", "-t", table, "-S")
+def our_nft_tables(*command, **options):
+    return [block for block in nft_ruleset(*command, **options) if block[0].endswith(" tc_hostnet")]
+
+
+class LegacyTables:
+    """$TC_HOSTNET_FIREWALL=iptables: what leases stand in, as it looks from outside, and what others do to it. Its tables
+    are there from the start, as where somebody uses iptables-legacy."""
+
+    name = "iptables"
+    # Each takes away all that leases stand in, but for the pins, which are nftables' in either firewall.
+    mischiefs = tuple("; ".join(line.format(table) for table in TABLES)
+                      for line in ("iptables-legacy -t {} -F", "iptables-legacy -t {0} -F; iptables-legacy -t {0} -X"))
+    # And this what keeps strangers' packets for 127.0.0.1 out.
+    raw_mischief = "iptables-legacy -t raw -F"
+
+    def prepare(self):
+        """Looking at a legacy table creates it for good, so they are all made before anything is compared."""
+        for table in TABLES:
+            run("iptables-legacy", "-t", table, "-S")
+
+    def rules(self):
+        """All that leases make, pins included."""
+        return rules_of("iptables-legacy-save"), our_nft_tables()
+
+    def doors(self):
+        """What leads somewhere."""
+        return [rule for rule in rules_of("iptables-legacy-save")["nat"].get("TCHN-PRE", []) if "DNAT" in rule]
+
+    def words_of_a_door(self, container, host):
+        return f"--dport {container} ", f"--to-destination 127.0.0.1:{host}"
+
+    def takes(self, script):
+        run("iptables-legacy-restore", "--test", "--noflush", stdin=script)
+
+    def rules_of_script(self, script):
+        """What `rules` are where nothing was and it is carried out."""
+        return rules_of("unshare", "-n", "sh", "-ec", "iptables-legacy-restore --noflush; iptables-legacy-save",
+                        stdin=script), []
+
+
+class OwnNftTable:
+    """$TC_HOSTNET_FIREWALL=nftables. No legacy table is ever looked at, and the engines use iptables-nft, whichever the
+    machine's own is: a stock Debian 12."""
+
+    name = "nftables"
+    mischiefs = "nft flush table ip tc_hostnet", "nft delete table ip tc_hostnet"
+    raw_mischief = "nft flush chain ip tc_hostnet guard_raw"
+
+    def __init__(self):
+        folder = Path(tempfile.mkdtemp(prefix="hostnet-bin-"))
+        atexit.register(shutil.rmtree, folder)
+        for family in ("iptables", "ip6tables"):
+            for suffix in ("", "-save", "-restore"):
+                (folder / f"{family}{suffix}").symlink_to(shutil.which(f"{family}-nft{suffix}"))
+        os.environ["PATH"] = f"{folder}:{os.environ['PATH']}"
+
+    def prepare(self):
+        """Nothing: a legacy table that comes into being is a difference."""
+
+    def rules(self):
+        return our_nft_tables()
+
+    def doors(self):
+        listed = run("nft", "list", "table", "ip", "tc_hostnet", check=False).stdout
+        return re.findall(r"\S.* : 127\.0\.0\.1 \. \d+", listed)
+
+    def words_of_a_door(self, container, host):
+        return f" . {container} comment ", f" : 127.0.0.1 . {host} "
+
+    def takes(self, script):
+        run("nft", "--check", "-f", "-", stdin=script)
+
+    def rules_of_script(self, script):
+        return our_nft_tables("unshare", "-n", "sh", "-ec", "nft -f -; nft list ruleset", stdin=script)
+
+
+FIREWALL = {kind.name: kind for kind in (LegacyTables, OwnNftTable)}[os.environ["TC_HOSTNET_FIREWALL"]]()
 
 
 class Lease:
@@ -361,7 +436,7 @@ class HostCase(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        prime_legacy_tables()
+        FIREWALL.prepare()
         # Where every user may execute it, wherever the checkout lies.
         folder = Path(tempfile.mkdtemp(prefix="hostnet-bin-"))
         cls.addClassCleanup(shutil.rmtree, folder)

@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from harness import ALIAS, Docker, HostCase, eventually, main, output, route_localnet, run, snapshot
+from harness import ALIAS, FIREWALL, Docker, HostCase, eventually, main, output, route_localnet, run, snapshot
 
 HELLO = "hello from 127.0.0.1\n"
 
@@ -218,6 +218,29 @@ class Ports(DockerCase):
         self.reaches("app", "the gateway's own\n", name=self.gateway("web"))
         self.expose("8088:18088", "--network", "web")
         self.reaches("app", HELLO, port=18088)
+
+
+class Firewall(DockerCase):
+    """Which of the kernel's two the rules go into. The engine's own are in iptables-nft."""
+
+    def test_the_one_that_is_taken_unasked(self):
+        self.service(8088, HELLO)
+        self.network("web")
+        self.container("app", "--network", "web")
+        unsaid = {name: value for name, value in self.env.items() if name != "TC_HOSTNET_FIREWALL"}
+        before = snapshot()
+        self.assertIn("MASQUERADE", str(before["iptables-nft"]["nat"]["POSTROUTING"]))
+        self.assertEqual("nat" in before["iptables-legacy"], FIREWALL.name == "iptables")
+        for environment in (unsaid, unsaid | {"TC_HOSTNET_FIREWALL": "auto"}):
+            lease = self.tc_hostnet("expose", 8088, "--network", "web", "--detach", env=environment).stdout.strip()
+            self.reaches("app", HELLO)
+            self.assertNotEqual(FIREWALL.doors(), [])
+            self.assertIn(f"firewall  {FIREWALL.name}", self.tc_hostnet("status", env=environment).stdout)
+            during = snapshot()
+            other = "iptables-legacy" if FIREWALL.name == "nftables" else "nft"
+            self.assertEqual((during[other], during["iptables-nft"]), (before[other], before["iptables-nft"]))
+            self.tc_hostnet("release", lease, env=environment)
+            self.assertEqual(snapshot(), before)
 
 
 class Alias(DockerCase):

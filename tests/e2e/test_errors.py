@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from harness import Docker, HostCase, main, route_localnet, rules_of, run
+from harness import FIREWALL, Docker, HostCase, main, route_localnet, run
 
 HELLO = "hello from 127.0.0.1\n"
 HARD_NAME = "$(touch /tmp/pwned); `id` | 'web\" \\ & <x>"
@@ -318,26 +318,24 @@ class DryRun(HostCase):
         self.container("app")
 
     def test_prints_the_rules_and_changes_nothing(self):
-        before = rules_of("iptables-legacy-save"), route_localnet(), self.engine.hosts("app")
+        before = FIREWALL.rules(), route_localnet(), self.engine.hosts("app")
         for target in (("--network", "bridge"), ("--container", "app"), ("--bridge", "docker0")):
             with self.subTest(target=target):
                 shown = self.tc_hostnet("expose", "8088:80", *target, "--dry-run").stdout
-                self.assertIn("--to-destination 127.0.0.1:8088", shown)
-                self.assertIn("--dport 80 ", shown)
+                for words in FIREWALL.words_of_a_door(container=80, host=8088):
+                    self.assertIn(words, shown)
                 self.assertIn("route_localnet=1 on docker0", shown)
-                self.assertEqual((rules_of("iptables-legacy-save"), route_localnet(), self.engine.hosts("app")), before)
+                self.assertEqual((FIREWALL.rules(), route_localnet(), self.engine.hosts("app")), before)
                 self.assertEqual(self.leases(), [])
 
-    def test_its_rules_are_what_iptables_takes_and_what_is_then_there(self):
+    def test_its_rules_are_what_the_firewall_takes_and_what_is_then_there(self):
         shown = self.tc_hostnet("expose", "8088", "--bridge", "docker0", "--dry-run").stdout
-        promised = [line for line in shown.splitlines() if line.startswith("-A ")]
-        run("iptables-legacy-restore", "--test", "--noflush", stdin=shown)
-        self.expose(8088, "--bridge", "docker0")
-        def plain(rules):  # the comment names the lease
-            return sorted(line.split(" -m comment")[0] for line in rules)
-        there = [line for chains in rules_of("iptables-legacy-save").values() for rules in chains.values()
-                 for line in rules[1:]]
-        self.assertEqual(plain(promised), plain(there))
+        FIREWALL.takes(shown)
+        promised = json.dumps(FIREWALL.rules_of_script(shown))
+        lease = self.expose(8088, "--bridge", "docker0")
+        self.assertIn("tc-hostnet:dry-run", promised)  # which is what comments name where no lease is
+        promised = promised.replace("tc-hostnet:dry-run", f"tc-hostnet:{lease.id}")
+        self.assertEqual(json.loads(promised), json.loads(json.dumps(FIREWALL.rules())))
 
     def test_for_programs(self):
         (line,) = self.tc_hostnet("expose", "8088", "--container", "app", "--dry-run", "--json").stdout.splitlines()

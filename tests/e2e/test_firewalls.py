@@ -16,6 +16,27 @@ BUS = """<busconfig><type>system</type><auth>EXTERNAL</auth><listen>unix:path={}
 <allow user="*"/><allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/></policy></busconfig>"""
 
 
+# How people save the rules of a whole host, and how they restore them.
+KEEPERS = {"iptables-legacy": ("iptables-legacy-save", "iptables-legacy-restore"),
+           "iptables-nft": ("iptables-nft-save", "iptables-nft-restore"),
+           "nftables": ("echo flush ruleset; nft list ruleset", "nft -f -")}
+# A rule of their own in each, and taking it away.
+THEIRS = {"iptables-legacy": ("iptables-legacy -A INPUT -p tcp --dport 22 -j ACCEPT",
+                              "iptables-legacy -D INPUT -p tcp --dport 22 -j ACCEPT"),
+          "iptables-nft": ("iptables-nft -A INPUT -p tcp --dport 22 -j ACCEPT",
+                           "iptables-nft -D INPUT -p tcp --dport 22 -j ACCEPT"),
+          "nftables": ("nft 'table inet theirs { chain input { type filter hook input priority 0; tcp dport 22 accept; }; }'",
+                       "nft delete table inet theirs")}
+
+
+def save(keeper):
+    return run("sh", "-ec", KEEPERS[keeper][0]).stdout
+
+
+def restore(keeper, rules):
+    run("sh", "-ec", KEEPERS[keeper][1], stdin=rules)
+
+
 def own_copy(folder):
     """What is changed below this folder is changed for this test alone: the mount namespace is its own."""
     copy = Path(tempfile.mkdtemp(prefix="hostnet-etc-"))
@@ -50,6 +71,8 @@ class FirewallCase(HostCase):
         run("ip", "netns", "add", "container")
         self.addCleanup(run, "ip", "netns", "del", "container")
         run("ip", "link", "add", "v-container", "type", "veth", "peer", "name", "eth0", "netns", "container")
+        # The kernel takes its time with the interfaces of a network namespace that has ended.
+        self.addCleanup(run, "ip", "link", "del", "v-container")
         run("ip", "link", "set", "v-container", "master", "br-test", "up")
         for command in (["address", "add", "198.18.0.2/24", "dev", "eth0"], ["link", "set", "eth0", "up"],
                         ["route", "add", "default", "via", GATEWAY]):
@@ -147,22 +170,22 @@ class Restored(FirewallCase):
     """As netfilter-persistent and many an own script do it."""
 
     def test_rules_of_before_are_restored(self):
-        for kind in ("legacy", "nft"):
-            with self.subTest(kind):
-                run(f"iptables-{kind}", "-A", "INPUT", "-p", "tcp", "--dport", "22", "-j", "ACCEPT")
-                self.addCleanup(run, f"iptables-{kind}", "-D", "INPUT", "-p", "tcp", "--dport", "22", "-j", "ACCEPT")
-                saved = output(f"iptables-{kind}-save") + "\n"
-                run(f"iptables-{kind}-restore", stdin=saved)  # which makes chains of its own when it is first used
+        for keeper, (add, remove) in THEIRS.items():
+            with self.subTest(keeper):
+                run("sh", "-ec", add)
+                self.addCleanup(run, "sh", "-ec", remove)
+                saved = save(keeper)
+                restore(keeper, saved)  # iptables makes chains of its own when it is first used
                 with self.exposed():
-                    run(f"iptables-{kind}-restore", stdin=saved)
+                    restore(keeper, saved)
                     self.serves()
 
     def restore_those_of_a_lease_that_has_ended(self):
         lease = self.expose(8088, "--bridge", "br-test")
-        saved = {kind: output(f"iptables-{kind}-save") + "\n" for kind in ("legacy", "nft")}
+        saved = {keeper: save(keeper) for keeper in KEEPERS}
         self.assertEqual(lease.end()[0], 0)
-        for kind, rules in saved.items():
-            run(f"iptables-{kind}-restore", stdin=rules)
+        for keeper, rules in saved.items():
+            restore(keeper, rules)
         # They lead nowhere, as route_localnet is off.
         self.assertIsNone(self.fetch(0.5))
 

@@ -3,7 +3,7 @@ import subprocess
 import time
 import unittest
 
-from harness import main, prime_legacy_tables, returns_to, route_localnet, run, snapshot
+from harness import FIREWALL, main, returns_to, route_localnet, run, snapshot
 
 
 class Looks(unittest.TestCase):
@@ -23,7 +23,7 @@ class Looks(unittest.TestCase):
         self.assertEqual(seen, {"all", "default", "lo", "come", "go"})
 
     def test_at_a_host_that_comes_to_be_as_it_was(self):
-        prime_legacy_tables()
+        FIREWALL.prepare()
         before = snapshot()
         run("ip", "link", "add", "more", "type", "bridge")
         self.addCleanup(run, "ip", "link", "del", "more", check=False)
@@ -42,7 +42,7 @@ class Looks(unittest.TestCase):
                 return {}
 
         engine = Engine()
-        prime_legacy_tables()
+        FIREWALL.prepare()
         self.assertTrue(returns_to(snapshot(), engine))
         self.assertEqual(engine.answers, 3)
 

@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from harness import ALIAS, Docker, HostCase, eventually, main, output, route_localnet, rules_of, run, state_folder
+from harness import ALIAS, FIREWALL, Docker, HostCase, eventually, main, output, route_localnet, run, state_folder
 
 HELLO = "hello from 127.0.0.1\n"
 
@@ -27,7 +27,7 @@ class LifecycleCase(HostCase):
     def traces(self):
         """All that a lease on this network changes. A container that is started again has another veth."""
         settings = {name: value for name, value in route_localnet().items() if not name.startswith("veth")}
-        return rules_of("iptables-legacy-save"), settings, self.engine.hosts("app")
+        return FIREWALL.rules(), settings, self.engine.hosts("app")
 
     def nothing_is_left(self):
         self.assertEqual(self.traces(), self.quiet)
@@ -173,10 +173,12 @@ class Others(LifecycleCase):
 
     def test_rules_flushed_by_somebody_come_back(self):
         self.expose(8088, "--network", "web")
-        for table in ("nat", "filter", "raw", "mangle"):
-            run("iptables-legacy", "-t", table, "-F")
-        self.assertTrue(eventually(lambda: self.engine.fetch("app", f"http://{ALIAS}:8088/", timeout=2) == HELLO))
-        self.assertTrue(eventually(lambda: "TCHN-RAW" in output("iptables-legacy", "-t", "raw", "-S", "PREROUTING")))
+        whole = FIREWALL.rules()
+        for mischief in FIREWALL.mischiefs:
+            with self.subTest(mischief):
+                run("sh", "-ec", mischief)
+                self.assertTrue(eventually(lambda: self.engine.fetch("app", f"http://{ALIAS}:8088/", timeout=2) == HELLO))
+                self.assertTrue(eventually(lambda: FIREWALL.rules() == whole))
 
     def test_what_is_amiss_is_told_by_inspect_and_doctor(self):
         lease = self.expose(8088, "--container", "app")
@@ -190,10 +192,10 @@ class Others(LifecycleCase):
         # Who holds it would mend it.
         lease.process.send_signal(signal.SIGSTOP)
         self.addCleanup(lease.process.send_signal, signal.SIGCONT)
-        run("iptables-legacy", "-t", "raw", "-F")
+        run("sh", "-ec", FIREWALL.raw_mischief)
         run("nft", "delete", "table", "bridge", "tc_hostnet")
         Path(f"/proc/sys/net/ipv4/conf/{bridge}/route_localnet").write_text("0")
-        wrong = [f"route_localnet is off on {bridge}", "iptables: the raw rules are not as they should be",
+        wrong = [f"route_localnet is off on {bridge}", f"{FIREWALL.name}: the raw rules are not as they should be",
                  "the containers' addresses are not pinned to their ports of the bridge"]
         self.assertEqual(amiss(), wrong)
         doctor = self.tc_hostnet("doctor", check=False)
@@ -288,7 +290,7 @@ class Engine(LifecycleCase):
         self.engine.stop()
         try:
             self.assertEqual(lease.end()[0], 0)
-            self.assertEqual(rules_of("iptables-legacy-save"), self.quiet[0])
+            self.assertEqual(FIREWALL.rules(), self.quiet[0])
             with open(hosts) as left:
                 self.assertNotIn(ALIAS, left.read())
         finally:
