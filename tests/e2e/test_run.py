@@ -8,7 +8,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from harness import ALIAS, HostCase, eventually, main, rules_of, run, snapshot
+from harness import FIREWALL, ALIAS, HostCase, eventually, main, run, snapshot
 
 HELLO = "hello from 127.0.0.1\n"
 URL = f"http://{ALIAS}:8088/"
@@ -142,14 +142,14 @@ class Run(HostCase):
     def test_a_dry_run_prints_the_rules_and_runs_nothing(self):
         flag = Path(f"/tmp/hostnet-e2e-{os.getpid()}")
         self.addCleanup(flag.unlink, missing_ok=True)
-        command = ("--dry-run", "run", "-p", "8088:80", "--firewall", "iptables", "--", "touch", flag)
+        command = ("--dry-run", "run", "-p", "8088:80", "--", "touch", flag)
         before = snapshot(), os.listdir("/sys/class/net")
         shown = self.tc_hostnet(*command)
         self.assertEqual(shown.stderr, "")
-        self.assertIn("--dport 80 ", shown.stdout)
-        self.assertIn("--to-destination 127.0.0.1:8088", shown.stdout)
+        for words in FIREWALL.words_of_a_door(80, 8088):
+            self.assertIn(words, shown.stdout + " ")
         self.assertIn(f"# run touch {flag}", shown.stdout)
-        run("iptables-legacy-restore", "--test", "--noflush", stdin=shown.stdout)
+        FIREWALL.takes(shown.stdout)
         (line,) = self.tc_hostnet("--json", *command).stdout.splitlines()
         planned = json.loads(line)
         self.assertEqual(planned["lease"]["ports"], [{"host": 8088, "container": 80, "protocol": "tcp"}])
@@ -162,14 +162,13 @@ class Run(HostCase):
         self.assertFalse(flag.exists(), "it ran")
 
     def test_what_a_dry_run_promises_is_what_a_run_does(self):
-        promised = self.tc_hostnet("--dry-run", "run", "-p", "8088", "--firewall", "iptables", "--", "true").stdout
+        promised = self.tc_hostnet("--dry-run", "run", "-p", "8088", "--", "true").stdout
         self.start("echo up; exec sleep 60")
 
         def plain(rules):  # the interface has a new name each time, and the comment names the lease
-            return sorted(re.sub(r"tchn-\w+", "tchn", line.split(" -m comment")[0]) for line in rules)
-        there = [line for chains in rules_of("iptables-legacy-save").values() for rules in chains.values()
-                 for line in rules[1:]]
-        self.assertEqual(plain(line for line in promised.splitlines() if line.startswith("-A ")), plain(there))
+            words = json.dumps(rules, sort_keys=True)
+            return re.sub(r"tchn-\w+", "tchn", re.sub(r"tc-hostnet:(dry-run|[0-9a-f]{8})", "tc-hostnet:lease", words))
+        self.assertEqual(plain(FIREWALL.rules_of_script(promised)), plain(FIREWALL.rules()))
 
     def test_a_dry_run_of_what_cannot_be(self):
         for port in ("0", "65536"):
