@@ -107,6 +107,8 @@ TEST_CASE("all leases of a namespace stand in one firewall, and another wish is 
     CHECK(is_in(mine));
   }
   exposure.release();
+  // The background process has yet to see that it holds nothing any more.
+  CHECK(eventually([&] { return bed.changes().empty(); }, std::chrono::seconds{10}));
   CHECK(bed.changes() == "");
 
   // With the last lease the choice is free again.
