@@ -69,16 +69,21 @@ bool Executor::run(const std::vector<Step>& steps, Deadline deadline) {
 std::vector<std::string> Executor::run_all(const std::vector<Step>& steps, Deadline deadline) {
   std::vector<std::string> failures;
   bool keep_guard = false;
+  bool guarded = true;
   for (const auto& step : steps) {
     const auto* const table = std::get_if<ApplyTable>(&step);
-    if (keep_guard && table != nullptr && table->plan.table != firewall::Table::nat) continue;
+    const auto* const setting = std::get_if<SetRouteLocalnet>(&step);
+    const bool of_guard = table != nullptr && table->plan.table != firewall::Table::nat;
+    if (keep_guard && of_guard) continue;
+    if (!guarded && setting != nullptr && setting->on) continue;
     try {
       run({step}, deadline);
     } catch (const Error& error) {
       failures.emplace_back(error.what());
       // With route_localnet still on, the guard is all that stands between the containers and every local
       // service.
-      if (std::holds_alternative<SetRouteLocalnet>(step)) keep_guard = true;
+      if (setting != nullptr) keep_guard = true;
+      if (of_guard) guarded = false;
     }
   }
   return failures;

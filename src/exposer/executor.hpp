@@ -31,7 +31,8 @@ class Executor {
   bool run(const std::vector<Step>& steps, Deadline deadline);
 
   /// Runs every step whatever fails on the way, for tear-down; only the guard stays when route_localnet could
-  /// not be switched off. Returns the failures, one line each.
+  /// not be switched off, and that is not switched on when the guard does not stand. Returns the failures,
+  /// one line each.
   std::vector<std::string> run_all(const std::vector<Step>& steps, Deadline deadline);
 
   /// Called before each step, by tests that want to stop at one; the steps' number counts from 0 in each run.

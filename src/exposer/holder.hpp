@@ -103,6 +103,7 @@ class Holder : public std::enable_shared_from_this<Holder> {
   bool a_setting_is_lost(netlink::Rtnl& rtnl) const;
   void check();
   void check_or_fail_closed();
+  void fail_closed(const std::string& reason);
   std::set<std::string> end_revoked(const state::Holdings& held);
   void notice_foreign_release();
   void release_expired();
@@ -121,6 +122,7 @@ class Holder : public std::enable_shared_from_this<Holder> {
   std::optional<state::Owner> owner_;
   std::optional<KeepaliveWatch> keepalives_;  // made when the first lease needs it; guarded by work_
   bool look_is_due_ = false;                  // likewise
+  bool unfinished_ = false;                   // leases have failed whose rules still stand; likewise
 
   EventLoop loop_;
   std::shared_ptr<Monitors> monitors_;

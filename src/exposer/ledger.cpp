@@ -25,6 +25,8 @@ namespace {
 using state::Holdings;
 using state::Lease;
 
+constexpr std::chrono::milliseconds kAtOnce{1000};  // that a bridge may stand open without its guard
+
 std::int64_t now() {
   return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
       .count();
@@ -275,7 +277,24 @@ void Ledger::remove(const state::Journal& journal, Holdings& held, const std::se
   held = std::move(wanted);
 }
 
-bool Ledger::repair(const Holdings& held, Deadline deadline) { return executor_.lead(held, held, deadline); }
+bool Ledger::repair(const Holdings& held, Deadline deadline) {
+  try {
+    return executor_.lead(held, held, Deadline::after(std::min(kAtOnce, deadline.remaining())));
+  } catch (const Error& error) {
+    log::warn("{}; route_localnet is off until all is put back", error.what());
+  }
+  close(held);
+  executor_.lead(held, held, deadline);
+  return true;
+}
+
+void Ledger::close(const Holdings& held) {
+  std::vector<Step> steps;
+  for (const auto& bridge : held.bridges)
+    if (!bridge.prior_route_localnet)
+      steps.push_back(SetRouteLocalnet{bridge.ifindex, bridge.name, false, true});
+  executor_.run(steps, Deadline::never());
+}
 
 std::vector<std::string> Ledger::rescue(const state::Journal& journal, Deadline deadline) {
   journal.set_aside();

@@ -110,8 +110,12 @@ class Ledger {
   void remove(const state::Journal& journal, state::Holdings& held, const std::set<std::string>& leases,
               Deadline deadline);
 
-  /// Puts back whatever others have undone. Returns whether anything was amiss. @throws Error.
+  /// Puts back whatever others have undone. What cannot be put back at once is waited for with
+  /// route_localnet off. Returns whether anything was amiss. @throws Error.
   bool repair(const state::Holdings& held, Deadline deadline);
+  /// Switches route_localnet off on the bridges of `held`, but where it was on before: what closes them all,
+  /// whatever becomes of the rules. @throws Error.
+  void close(const state::Holdings& held);
 
   /// For a journal that cannot be read: sets it aside and takes away everything that is ours in the kernel,
   /// by our chains' names. The prior sysctl values are lost, so the guarded bridges get the kernel's default,

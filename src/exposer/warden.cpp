@@ -26,6 +26,7 @@ constexpr auto kCheckPeriod = 5s;    // the full one, for changes that leave the
 constexpr auto kSettle = 50ms;       // others' changes come in bursts
 constexpr auto kMoment = 5ms;        // for descriptors that may be closed, see KeepaliveWatch
 constexpr auto kRepairDeadline = 5s;
+constexpr auto kCloseDeadline = 1s;  // what cannot be taken away then is taken away later
 
 void drain(int fd) {
   std::array<char, 4096> buffer;
@@ -179,6 +180,7 @@ void Holder::check() {
   const auto mine = active();
   for (auto& ended : ledger_.reap(journal, held, deadline))
     if (mine.contains(ended.lease)) end(std::move(ended));
+  unfinished_ = false;
   const auto stopped = of_stopped_containers(held, mine);
   ledger_.remove(journal, held, stopped, deadline);
   for (const auto& lease : stopped) end({lease, Cause::container_stopped, "its container has stopped"});
@@ -189,28 +191,37 @@ void Holder::check() {
 
 void Holder::check_or_fail_closed() {
   std::unique_lock work(work_);
-  const auto mine = active();
-  if (mine.empty()) return;
+  if (!has_active() && !unfinished_) return;
   try {
     check();
   } catch (const Error& amiss) {
-    const std::string reason = fmt::format("could not be kept up: {}", amiss.what());
-    log::error("{}; closing", reason);
-    try {
-      const auto deadline = Deadline::after(kRepairDeadline);
-      const auto journal = ledger_.lock(deadline);
-      auto held = ledger_.load(journal);
-      const auto left = end_revoked(held);  // the lock may have been busy with their release
-      ledger_.remove(journal, held, left, deadline);
-      for (const auto& lease : left) end({lease, Cause::not_kept, reason});
-      drop_owner_if_idle(journal, held);
-    } catch (const Error& error) {
-      // They stay active here, so that the next look tries again.
-      log::error("closing: {}", error.what());
-    }
+    fail_closed(fmt::format("could not be kept up: {}", amiss.what()));
   }
   work.unlock();
   deliver_notices();
+}
+
+// With the setting off, a lease is over, whether or not its rules can be taken away as well.
+void Holder::fail_closed(const std::string& reason) {
+  if (!has_active()) return log::debug("{}; tried again later", reason);
+  log::error("{}; closing", reason);
+  try {
+    const auto journal = ledger_.lock(Deadline::after(kRepairDeadline));
+    auto held = ledger_.load(journal);
+    const auto left = end_revoked(held);  // the lock may have been busy with their release
+    ledger_.close(held);
+    try {
+      ledger_.remove(journal, held, left, Deadline::after(kCloseDeadline));
+    } catch (const Error& error) {
+      unfinished_ = true;  // the journal says that they are being released, so each look tries to finish it
+      log::error("closing: {}", error.what());
+    }
+    for (const auto& lease : left) end({lease, Cause::not_kept, reason});
+    drop_owner_if_idle(journal, held);
+  } catch (const Error& error) {
+    // They stay active here, so that the next look tries again.
+    log::error("closing: {}", error.what());
+  }
 }
 
 // Ends those of ours that are held no more; returns the others.

@@ -219,7 +219,10 @@ bool table_exists(Table table) {
 
 bool Iptables::apply(const TablePlan& plan, Deadline deadline) {
   if (plan.empty() && !table_exists(plan.table)) return false;
-  const XtablesLock lock(deadline);
+  // Who holds the lock may keep it for long, and what is as planned need not wait for that.
+  auto lock = XtablesLock::if_free();
+  if (!lock && matches(plan)) return false;
+  if (!lock) lock.emplace(deadline);
   for (;;) {
     const auto handle = open_table(plan.table);
     if (!Edit(plan, handle.get()).run()) return false;

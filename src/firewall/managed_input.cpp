@@ -73,8 +73,13 @@ std::optional<std::string> restore_script(const TablePlan& input, std::string_vi
 
 bool apply_managed_input(const TablePlan& input, Deadline deadline) {
   if (!concerns_us(netlink::nft_chains(), input)) return false;
-  const XtablesLock lock(deadline);
-  const auto script = restore_script(input, run({"iptables-nft-save", "-t", "filter"}, {}, deadline));
+  const auto change = [&] {
+    return restore_script(input, run({"iptables-nft-save", "-t", "filter"}, {}, deadline));
+  };
+  auto lock = XtablesLock::if_free();
+  if (!lock && !change()) return false;
+  if (!lock) lock.emplace(deadline);
+  const auto script = change();
   if (!script) return false;
   run({"iptables-nft-restore", "--noflush"}, *script, deadline);
   return true;

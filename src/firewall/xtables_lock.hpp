@@ -4,6 +4,9 @@
 #include "core/deadline.hpp"
 #include "core/fd.hpp"
 
+#include <optional>
+#include <utility>
+
 namespace hostnet::firewall {
 
 /// Holds flock(2) on /run/xtables.lock (or $XTABLES_LOCKFILE) as iptables(8) --wait does. libiptc does not
@@ -12,8 +15,12 @@ class XtablesLock {
  public:
   /// Waits for whoever holds it. @throws Error: timed_out, not_authorised, failure.
   explicit XtablesLock(Deadline deadline);
+  /// nullopt when somebody else holds it now. @throws Error: not_authorised, failure.
+  static std::optional<XtablesLock> if_free();
 
  private:
+  explicit XtablesLock(Fd fd) : fd_(std::move(fd)) {}
+
   Fd fd_;
 };
 

@@ -1,4 +1,5 @@
 // What others do to a lease that stands: flushed rules come back, a bridge that goes takes its lease with it.
+#include "firewall/xtables_lock.hpp"
 #include "hostnet/log.hpp"
 #include "support/service.hpp"
 #include "support/testbed.hpp"
@@ -54,6 +55,26 @@ class Mendings {
 
  private:
   std::atomic<int> count_{0};
+};
+
+// Takes the guard out, and lets nobody put it back or take anything else away as long as it lives.
+class Siege {
+ public:
+  explicit Siege(const Testbed& bed) {
+    if (on_nftables()) {
+      owner_.reset(::popen("nft -i >/dev/null 2>&1", "w"));
+      std::fputs("delete table ip tc_hostnet; add table ip tc_hostnet { flags owner; }\n", owner_.get());
+      std::fflush(owner_.get());
+      return;
+    }
+    lock_.emplace(Deadline::after(5s));
+    exec(fmt::format("XTABLES_LOCKFILE={}.lock iptables-legacy -t raw -F TCHN-RAW; rm {}.lock",
+                     bed.runtime_dir(), bed.runtime_dir()));
+  }
+
+ private:
+  std::unique_ptr<FILE, int (*)(FILE*)> owner_{nullptr, ::pclose};
+  std::optional<firewall::XtablesLock> lock_;
 };
 
 // What people and programs do to rules that are not theirs.
@@ -156,6 +177,33 @@ TEST_CASE("iptables-nft's INPUT, flushed under a lease, lets the traffic in agai
       },
       1s));
   exposure.release();
+  CHECK(bed.changes() == "");
+}
+
+TEST_CASE("a guard that cannot be put back closes the bridge, and its lease ends as failed") {
+  Testbed bed(Testbed::OwnRules::none);
+  const Service web(loopback(8088), "web");
+  Told told;
+  auto exposure = bed.exposer(told.callback())->expose(Target::bridge("br0"), {HostPort::same(8088)});
+  CHECK(dial(bed.container, {bed.gateway, 8088}) == "web");
+  std::optional<Siege> siege(std::in_place, bed);
+  // Long before it is given up that the guard comes back.
+  CHECK(eventually([] { return !route_localnet("br0"); }, 4s));
+  bool opened = false;
+  CHECK(eventually(
+      [&] {
+        opened = opened || route_localnet("br0");
+        return exposure.state() == ExposureState::failed;
+      },
+      30s));
+  CHECK(exposure.reason().starts_with("could not be kept up: "));
+  CHECK(eventually([&] { return told.last() == "failed: " + exposure.reason(); }, 5s));
+  CHECK_FALSE(eventually([] { return route_localnet("br0"); }, 2s));
+  CHECK_FALSE(opened);
+  exposure.release();
+  siege.reset();
+  // By the thread, at one of its next looks.
+  CHECK(eventually([&] { return bed.changes().empty(); }, 30s));
   CHECK(bed.changes() == "");
 }
 
