@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cstring>
 
 using namespace hostnet;
@@ -39,6 +40,18 @@ TEST_CASE("ports of the list are reached, under the numbers that the container w
   CHECK(stats.accepted == 2);
   MESSAGE("cipher ", stats.cipher, ", handshake ", tunnel.times().handshake.count(), " us, login ",
           tunnel.times().login.count(), " us, forwards ", tunnel.times().forwards.count(), " us");
+}
+
+// AES in hardware is some three times as fast as ChaCha20, and without it some three times as slow.
+TEST_CASE("the cipher is the one that this processor is fast at") {
+#if defined(__x86_64__) || defined(__i386__)
+  const bool fast_aes = try_exec("grep -qw aes /proc/cpuinfo").status == 0;
+#else
+  const bool fast_aes = true;
+#endif
+  Sidecar sidecar(ports({{7001, 7001}}));
+  const ssh::Tunnel tunnel(sidecar.settings(), soon());
+  CHECK(tunnel.stats().cipher == (fast_aes ? "aes128-gcm@openssh.com" : "chacha20-poly1305@openssh.com"));
 }
 
 TEST_CASE("a service may listen on ::1 only, or on a Unix socket") {
@@ -106,14 +119,19 @@ TEST_CASE("when the tunnel is closed nothing is reached any more and no descript
   CHECK(eventually([&] { return open_descriptors() == descriptors + 1; }, 1s));  // the connection
 }
 
-TEST_CASE("two hundred ports are ready soon after the session") {
+TEST_CASE("two hundred ports are ready a tenth of a second after the login") {
   std::map<std::uint16_t, ssh::Service> many;
   for (std::uint16_t port = 20'000; port < 20'200; ++port) many[port] = {.port = 7001};
-  Sidecar sidecar(many);
-  const Service service(loopback(7001), "hello");
-  const ssh::Tunnel tunnel(sidecar.settings(), soon());
-  MESSAGE("200 forwards in ", tunnel.times().forwards.count(), " us");
-  CHECK(tunnel.times().forwards < 2s);
-  CHECK(dial(sidecar.container, sidecar.at(20'000)) == "hello");
-  CHECK(dial(sidecar.container, sidecar.at(20'199)) == "hello");
+  const auto limit = kSanitized ? 2000ms : 100ms;
+  auto best = std::chrono::microseconds::max();
+  for (int attempt = 0; attempt < 10 && best >= limit; ++attempt) {
+    Sidecar sidecar(many);
+    const Service service(loopback(7001), "hello");
+    const ssh::Tunnel tunnel(sidecar.settings(), soon());
+    best = std::min(best, tunnel.times().forwards);
+    CHECK(dial(sidecar.container, sidecar.at(20'000)) == "hello");
+    CHECK(dial(sidecar.container, sidecar.at(20'199)) == "hello");
+  }
+  MESSAGE("200 forwards in ", best.count(), " us");
+  CHECK(best < limit);
 }
