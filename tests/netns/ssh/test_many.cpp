@@ -36,19 +36,23 @@ ssh::TunnelSettings one_lane(Sidecar& sidecar) {
   return settings;
 }
 
-// Of one client that sends words and gets them back, one after the other.
-std::chrono::microseconds median_round_trip(const Fd& connection, int rounds) {
+// Of one client that sends words and gets them back, with a pause before each time. Without pauses, most of
+// them are sent while whatever else there is has stopped for a moment.
+std::chrono::microseconds median_round_trip(const Fd& connection, std::size_t rounds,
+                                            std::chrono::milliseconds pause = {}) {
   std::vector<std::chrono::microseconds> all;
   std::array<char, 64> words{};
-  for (int i = 0; i < rounds; ++i) {
+  while (all.size() < rounds) {
+    std::this_thread::sleep_for(pause);
     const auto start = std::chrono::steady_clock::now();
     check_call(static_cast<int>(::send(connection.get(), words.data(), words.size(), MSG_NOSIGNAL)), "send");
     check_call(static_cast<int>(::recv(connection.get(), words.data(), words.size(), MSG_WAITALL)), "recv");
     all.push_back(
         std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start));
   }
-  std::ranges::nth_element(all, all.begin() + rounds / 2);
-  return all[static_cast<std::size_t>(rounds / 2)];
+  const auto middle = all.begin() + static_cast<std::ptrdiff_t>(all.size() / 2);
+  std::ranges::nth_element(all, middle);
+  return *middle;
 }
 
 }  // namespace
@@ -220,23 +224,70 @@ TEST_CASE("a reader that stalls slows nobody") {
   ::shutdown(stalled_upload.get(), SHUT_RDWR);
 }
 
+// The rate of other connections, too; how little it falls, `tools/bench ssh` measures.
+TEST_CASE("a service and a container that both stall leave a download most of its rate") {
+  constexpr std::size_t kLength = kSanitized ? 8U << 20 : 64U << 20;
+  Sidecar sidecar(ports({{7002, 7002}, {7003, 7003}}));
+  const Listener source(loopback(7002), [](Fd guest) { send_pattern(guest, kLength); });
+  const ssh::Tunnel tunnel(one_lane(sidecar), soon());
+  const auto connect_to_port = [&](std::uint16_t port) {
+    return sidecar.container.run([&] { return connect_to(sidecar.at(port)); });
+  };
+  const auto seconds_to_download = [&] {
+    const auto start = std::chrono::steady_clock::now();
+    CHECK(receive_pattern(connect_to_port(7002)) == kLength);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  const auto has_come_to_rest = [&] {
+    const auto seen = [&] { return tunnel.stats().bytes_to_host + tunnel.stats().bytes_from_host; };
+    const auto before = seen();
+    std::this_thread::sleep_for(100ms);
+    return seen() == before;
+  };
+  double best = 0;
+  for (int attempt = 0; attempt < 10 && best < 0.5; ++attempt) {
+    const auto never_accepts = loopback(7003);
+    const auto alone = seconds_to_download();
+    const auto stalled_download = connect_to_port(7002);
+    const auto stalled_upload = connect_to_port(7003);
+    const std::jthread upload([&] { send_pattern(stalled_upload, 64U << 20); });
+    CHECK(eventually([&] { return tunnel.stats().open == 2 && has_come_to_rest(); }, 10s));
+    const auto beside = seconds_to_download();
+    best = std::max(best, alone / beside);
+    ::shutdown(stalled_upload.get(), SHUT_RDWR);
+  }
+  MESSAGE("rate beside two that stall: ", best, " of that without");
+  CHECK(best >= 0.5);
+}
+
 TEST_CASE("a ping on one port is quick beside bulk on another, which has a lane of its own") {
   Sidecar sidecar(ports({{7001, 7001}, {7002, 7002}}));
   const Service echo(loopback(7001), "hello");
   const Listener source(loopback(7002), [](Fd guest) { send_pattern(guest, std::size_t{4} << 30); });
   const ssh::Tunnel tunnel(sidecar.settings(), soon());
+  CHECK(tunnel.stats().sessions == 2);
   const auto talk = join(sidecar.container, sidecar.at(7001));
-  const auto alone = median_round_trip(talk, 100);
+  const auto alone = median_round_trip(talk, 100, 3ms);
   const auto bulk = sidecar.container.run([&] { return connect_to(sidecar.at(7002)); });
+  std::atomic<std::size_t> received = 0;
   std::jthread reader([&](const std::stop_token& stop) {
     std::vector<char> buffer(1U << 20);
-    while (!stop.stop_requested() && ::recv(bulk.get(), buffer.data(), buffer.size(), 0) > 0) {
+    while (!stop.stop_requested()) {
+      const auto got = ::recv(bulk.get(), buffer.data(), buffer.size(), 0);
+      if (got <= 0) return;
+      received += static_cast<std::size_t>(got);
     }
   });
   std::this_thread::sleep_for(200ms);
-  const auto beside = median_round_trip(talk, 100);
+  auto beside = std::chrono::microseconds::max();
+  const auto limit = kSanitized ? 50ms : 10ms;
+  for (int attempt = 0; attempt < 10 && beside >= limit; ++attempt) {
+    const auto before = received.load();
+    beside = std::min(beside, median_round_trip(talk, 100, 3ms));
+    CHECK(received - before > 1U << 20);  // it was bulk
+  }
   MESSAGE("p50 of a round trip: ", alone.count(), " us alone, ", beside.count(), " us beside bulk");
-  CHECK(beside < 50ms);
+  CHECK(beside < limit);
   reader.request_stop();
   reader.join();
 }
