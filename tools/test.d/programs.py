@@ -10,7 +10,7 @@ from build import MESON, ROOT
 DOCTEST = re.compile(r"\[doctest\] test cases: +\d+ \| +(\d+) passed \| +(\d+) failed \| +(\d+) skipped")
 UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n+(?:OK|FAILED)(?: \((.*)\))?$", re.MULTILINE)
 REPORTED = re.compile(r"runtime error: |(?:Address|Leak|Thread)Sanitizer")
-LIMIT = 40 * 60  # seconds, for one suite; each program has its own in meson.build
+LIMIT = 60 * 60  # seconds, for one suite; each program has its own in meson.build
 
 
 def count(output):
