@@ -89,7 +89,8 @@ class Sidecars(SshCase):
                 self.nothing_is_left()
 
     def test_the_engine_restarts(self):
-        lease = self.expose_by_ssh(self.port, "--container", "app")
+        # For the network: a lease for the container may hear first that this has stopped, and has not failed then.
+        lease = self.expose_by_ssh(self.port, "--network", "web")
         self.engine.stop()
         ended = lease.read_event(timeout=45)
         self.assertEqual(ended["state"], "failed")
