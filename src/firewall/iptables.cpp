@@ -28,6 +28,8 @@ namespace {
 
 using Handle = unique_handle<xtc_handle, iptc_free>;
 
+constexpr int kHalfDone = 10;  // commits in a row that end half done, before it is no accident
+
 Error iptc_error(std::string_view what, Table table, int cause) {
   auto error = Error::from_errno(fmt::format("{} table {} of ip_tables", what, to_string(table)), cause);
   if (cause != ENOPROTOOPT && cause != ENOENT) return error;
@@ -223,11 +225,18 @@ bool Iptables::apply(const TablePlan& plan, Deadline deadline) {
   auto lock = XtablesLock::if_free();
   if (!lock && matches(plan)) return false;
   if (!lock) lock.emplace(deadline);
-  for (;;) {
+  bool changed = false;
+  for (int half_done = 0;;) {
     const auto handle = open_table(plan.table);
-    if (!Edit(plan, handle.get()).run()) return false;
+    if (!Edit(plan, handle.get()).run()) return changed;
     if (iptc_commit(handle.get()) != 0) return true;
-    if (errno != EAGAIN || deadline.expired()) throw iptc_error("write", plan.table, errno);
+    // With EAGAIN, somebody who takes no lock has changed it since it was read. With EINVAL, he has after our
+    // rules were put into it, and before the counters of all rules were put back, which are lost then. But
+    // that is also what the kernel says of rules that it does not take.
+    const int error = errno;
+    changed = changed || error == EINVAL;
+    const bool may_try_again = error == EAGAIN || (error == EINVAL && ++half_done < kHalfDone);
+    if (!may_try_again || deadline.expired()) throw iptc_error("write", plan.table, error);
     log::debug("table {} changed under us, trying again", to_string(plan.table));
     std::this_thread::sleep_for(std::chrono::milliseconds{1});
   }

@@ -10,7 +10,13 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <future>
+#include <optional>
+#include <stop_token>
+#include <string>
 #include <string_view>
+#include <thread>
+#include <utility>
 
 using namespace hostnet;
 using namespace std::chrono_literals;
@@ -40,7 +46,116 @@ std::string without_the_lock(const Testbed& bed) {
   return fmt::format("XTABLES_LOCKFILE={}.lock ", bed.runtime_dir());
 }
 
+bool has_journal(const Testbed& bed) {
+  return exec("find " + bed.runtime_dir()).find("journal.jsonl") != std::string::npos;
+}
+
+// Puts a rule of its own into table nat and takes it out again, all the time and without the lock, as
+// iptables did before it had one. When the tables have changed under it, it tries again.
+class LocklessWriter {
+ public:
+  LocklessWriter(const Testbed& bed, std::string rule)
+      : iptables_(without_the_lock(bed) + "iptables-legacy -t nat "),
+        rule_(std::move(rule)),
+        thread_([this](const std::stop_token& stop) {
+          while (!stop.stop_requested()) {
+            change("-A " + rule_);
+            change("-D " + rule_);
+            ++rounds_;
+          }
+          change("-A " + rule_);
+        }) {}
+
+  /// Ends it with its rule in the table. Returns how often it had been there.
+  int end() {
+    thread_.request_stop();
+    thread_.join();
+    return rounds_;
+  }
+  /// What a command of his that failed has said; to be asked after end().
+  [[nodiscard]] const std::string& failure() const { return failure_; }
+
+ private:
+  void change(const std::string& what) {
+    constexpr int kResourceProblem = 4;
+    for (;;) {
+      const auto done = try_exec(iptables_ + what);
+      // Between the two calls of his own change, ours came: his rule is what it should be, the counters are
+      // not.
+      const bool half_done = done.output.find("Invalid argument") != std::string::npos;
+      if (done.status == 0 || half_done) return;
+      if (done.status == kResourceProblem) continue;
+      failure_ = done.output;
+      return;
+    }
+  }
+
+  std::string iptables_;
+  std::string rule_;
+  std::string failure_;
+  int rounds_ = 0;
+  std::jthread thread_;
+};
+
 }  // namespace
+
+TEST_CASE("a set-up waits for whoever holds the lock, and changes nothing meanwhile") {
+  Testbed bed;
+  const Service web(loopback(8088), "web");
+  std::optional<firewall::XtablesLock> lock(std::in_place, soon());
+  auto waiting = std::async(std::launch::async, [&] {
+    return bed.exposer()->expose(Target::bridge("br0"), {HostPort::same(8088)});
+  });
+  REQUIRE(eventually([&] { return has_journal(bed); }, 10s));  // what comes next is the first table
+  CHECK(waiting.wait_for(300ms) == std::future_status::timeout);
+  CHECK_FALSE(Testbed::has_ours());
+  CHECK_FALSE(route_localnet("br0"));
+  lock.reset();
+  auto exposure = waiting.get();
+  CHECK(dial(bed.container, {bed.gateway, 8088}) == "web");
+  exposure.release();
+  CHECK(bed.changes() == "");
+}
+
+TEST_CASE("a set-up that waits for the lock in vain says so, and leaves nothing") {
+  Testbed bed;
+  const auto exposer =
+      make_exposer({.path = Path::native, .runtime_dir = bed.runtime_dir(), .deadline = 300ms});
+  const firewall::XtablesLock lock(soon());
+  const Error error = error_of([&] { exposer->expose(Target::bridge("br0"), {HostPort::same(8088)}); });
+  CHECK(error.code() == Errc::timed_out);
+  CHECK(std::string_view(error.what()).ends_with("another program has held /run/xtables.lock for too long"));
+  CHECK(error.hint() == "see who: fuser -v /run/xtables.lock");
+  CHECK(bed.changes() == "");
+}
+
+TEST_CASE(
+    "beside a writer who takes no lock, every set-up and tear-down succeeds, and his rules stay right") {
+  Testbed bed(Testbed::OwnRules::none);
+  const Service web(loopback(8088), "web");
+  const Told collisions("changed under us");
+  const auto exposer = bed.exposer();
+  {
+    LocklessWriter writer(bed, "OUTPUT -d 192.0.2.1 -j ACCEPT");
+    // Each of our changes has some per cent of a chance to meet one of his.
+    const auto deadline = Deadline::after(30s);
+    int rounds = 0;
+    for (; rounds < 20 || (collisions.times() < 3 && !deadline.expired()); ++rounds) {
+      auto exposure = exposer->expose(Target::bridge("br0"), {HostPort::same(8088)});
+      CHECK(dial(bed.container, {bed.gateway, 8088}) == "web");
+      exposure.release();
+      CHECK_FALSE(route_localnet("br0"));
+    }
+    const auto his = writer.end();
+    MESSAGE(fmt::format("{} of ours, {} of his, {} collisions", rounds, his, collisions.times()));
+    CHECK(writer.failure() == "");
+  }
+  CHECK(collisions.times() > 0);
+  CHECK(exec("iptables-legacy -t nat -S OUTPUT") ==
+        "-P OUTPUT ACCEPT\n-A OUTPUT -d 192.0.2.1/32 -j ACCEPT\n");
+  exec("iptables-legacy -t nat -D OUTPUT 1; rm " + bed.runtime_dir() + ".lock");
+  CHECK(bed.changes() == "");
+}
 
 TEST_CASE("a lease that stands as it should is not touched, however long somebody holds the lock") {
   Testbed bed(Testbed::OwnRules::none);
@@ -66,7 +181,7 @@ TEST_CASE("a guard that cannot be put back at once closes the bridge until it ca
   auto exposure = bed.exposer()->expose(Target::bridge("br0"), {HostPort::same(8088)});
   {
     const firewall::XtablesLock lock(soon());
-    exec(without_the_lock(bed) + "iptables-legacy -t raw -F TCHN-RAW");
+    exec(without_the_lock(bed) + "iptables-legacy -t raw -F TCHN-RAW; rm " + bed.runtime_dir() + ".lock");
     CHECK(eventually([] { return !route_localnet("br0"); }, 4s));
   }
   CHECK(eventually([&] { return dial(bed.container, {bed.gateway, 8088}) == "web"; }, 4s));
