@@ -4,6 +4,7 @@
 #include "support/service.hpp"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <sys/un.h>
 
 #include <algorithm>
@@ -23,6 +24,35 @@ Fd listen_on_path(const std::string& path) {
   check_call(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), "bind");
   check_call(::listen(fd.get(), 16), "listen");
   return fd;
+}
+
+// A listener on 127.0.0.1 whose queue is full: the kernel drops who wants to connect, who tries again after a
+// second, then three and seven.
+struct BusyListener {
+  explicit BusyListener(std::uint16_t port) : socket(loopback(port)) {
+    check_call(::listen(socket.get(), 0), "listen");
+    const timeval patience{.tv_sec = 30};
+    check_call(::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience),
+               "SO_RCVTIMEO");
+    for (;;) {
+      auto burst = connect_all({ip("127.0.0.1"), port}, 1, 200ms);
+      if (burst.connected.empty()) return;
+      queued.push_back(std::move(burst.connected.front()));
+    }
+  }
+  // From now on there is room.
+  void drain() {
+    for (std::size_t i = 0; i < queued.size(); ++i) static_cast<void>(accept_from(socket));
+    queued.clear();
+  }
+
+  Fd socket;
+  std::vector<Fd> queued;
+};
+
+// Whether somebody still tries to connect there.
+bool someone_waits(std::uint16_t port) {
+  return !exec(fmt::format("ss -Htn state syn-sent dport = {}", port)).empty();
 }
 
 }  // namespace
@@ -85,6 +115,50 @@ TEST_CASE("a service that is absent fails fast, harms no other, and is reached o
   }
   CHECK(dial(sidecar.container, sidecar.at(7002)) == "(closed)");
   CHECK(goes_on(connection));
+}
+
+TEST_CASE("a service too busy to accept is waited for, and holds up no other") {
+  Sidecar sidecar(ports({{7001, 7001}, {7002, 7002}}));
+  const Service present(loopback(7001), "present");
+  BusyListener busy(7002);
+  auto settings = sidecar.settings();
+  settings.most_lanes = 1;
+  const ssh::Tunnel tunnel(std::move(settings), soon());
+  const auto talk = join(sidecar.container, sidecar.at(7001));
+  REQUIRE_FALSE(someone_waits(7002));
+  const auto waiting = sidecar.container.run([&] { return connect_to(sidecar.at(7002)); });
+  REQUIRE(eventually([&] { return tunnel.stats().open == 2; }, 5s));
+  CHECK(someone_waits(7002));
+
+  const auto goes_on_when_accepted = [&](std::size_t sent_before) {
+    send_pattern(waiting, sent_before);
+    ::shutdown(waiting.get(), SHUT_WR);
+    CHECK(goes_on(talk));
+    CHECK(dial(sidecar.container, sidecar.at(7001)) == "present");
+    CHECK(end_of(waiting, 200ms) == "(alive)");
+    CHECK(someone_waits(7002));
+    busy.drain();
+    const auto guest = accept_from(busy.socket);
+    CHECK(receive_pattern(guest) == sent_before);
+    send_pattern(guest, 100'000);
+    ::shutdown(guest.get(), SHUT_WR);
+    CHECK(receive_pattern(waiting) == 100'000);
+    CHECK(eventually([&] { return tunnel.stats().open == 1; }, 5s));
+  };
+  SUBCASE("until it accepts: what was sent meanwhile and its end arrive, and so does the answer") {
+    goes_on_when_accepted(5000);
+  }
+  SUBCASE("until it accepts: the end of file alone arrives as well") { goes_on_when_accepted(0); }
+  SUBCASE("until it is gone: that connection ends, and no other") {
+    CHECK(goes_on(talk));
+    CHECK(dial(sidecar.container, sidecar.at(7001)) == "present");
+    CHECK(end_of(waiting, 200ms) == "(alive)");
+    busy.socket.reset();
+    CHECK(end_of(waiting, 20s) != "(alive)");
+    CHECK(eventually([&] { return tunnel.stats().open == 1; }, 5s));
+    CHECK(tunnel.stats().reconnects == 0);
+  }
+  CHECK(goes_on(talk));
 }
 
 TEST_CASE("a stranger is refused before the service sees anything of it") {
