@@ -18,11 +18,14 @@ RECIPE = "recipe, sh -c"
 class Detached:
     """`expose --detach`, to its exit."""
 
+    firewall = "iptables"
+
     def __init__(self, bed, folder):
         self.bed = bed
 
     def set_up(self, ports):
-        elapsed, self.lease = self.bed.time(self.bed.tools.command, "expose", *ports, "--bridge", BRIDGE, "--detach")
+        elapsed, self.lease = self.bed.time(self.bed.tools.command, "expose", *ports, "--bridge", BRIDGE, "--detach",
+                                            "--firewall", self.firewall)
         return elapsed
 
     def take_down(self):
@@ -32,12 +35,14 @@ class Detached:
 class Foreground:
     """`expose`, to the line that says it is ready; SIGTERM ends it."""
 
+    firewall = "iptables"
+
     def __init__(self, bed, folder):
         self.bed = bed
 
     def set_up(self, ports):
         command = self.bed.on_host(self.bed.tools.loadgen, "spawn-time", "--until-line", "--", self.bed.tools.command,
-                                   "expose", *ports, "--bridge", BRIDGE)
+                                   "expose", *ports, "--bridge", BRIDGE, "--firewall", self.firewall)
         self.errors = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=self.errors, text=True)
@@ -57,6 +62,14 @@ class Foreground:
             self.errors.seek(0)
             raise Failed(f"tc-hostnet expose in the foreground: {self.errors.read().strip()}")
         return json.loads(line)["ms"]
+
+
+class DetachedOnNftables(Detached):
+    firewall = "nftables"
+
+
+class ForegroundOnNftables(Foreground):
+    firewall = "nftables"
 
 
 class RecipeByShell:
@@ -107,6 +120,8 @@ class FullByRestore:
 CONTENDERS = {
     "tc-hostnet, --detach to exit": Detached,
     "tc-hostnet, to ready line": Foreground,
+    "on nftables, --detach to exit": DetachedOnNftables,
+    "on nftables, to ready line": ForegroundOnNftables,
     RECIPE: RecipeByShell,
     "recipe, spawned": RecipeSpawned,
     "all rules, restore + sysctl": FullByRestore,
@@ -204,9 +219,9 @@ def print_add_one(times, rounds):
 
 def bench(tools, quick):
     rounds, few = (8, 3) if quick else (40, 11)
-    native, by_hand, restored = (Bed(name, tools) for name in ("ours", "recipe", "restore"))
-    beds = dict(zip(CONTENDERS, (native, native, by_hand, by_hand, restored), strict=True))
-    Server(tools, {bed: [f"127.0.0.1:{PORT}"] for bed in (native, by_hand, restored)})
+    native, on_nftables, by_hand, restored = (Bed(name, tools) for name in ("ours", "ours-nft", "recipe", "restore"))
+    beds = dict(zip(CONTENDERS, (native, native, on_nftables, on_nftables, by_hand, by_hand, restored), strict=True))
+    Server(tools, {bed: [f"127.0.0.1:{PORT}"] for bed in (native, on_nftables, by_hand, restored)})
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
@@ -217,5 +232,6 @@ def bench(tools, quick):
             results["add_one"] = add_one(beds, folder, few)
             print_add_one(results["add_one"], few)
         finally:
-            run(native.on_host(tools.command, "release", "--all"), check=False)
+            for bed in (native, on_nftables):
+                run(bed.on_host(tools.command, "release", "--all"), check=False)
     return {"rounds": rounds, "rounds_of_many": few, "milliseconds": results}

@@ -7,6 +7,7 @@ import report
 from testbed import BRIDGE, GATEWAY, Bed, Failed, Server, background, run
 
 GOAL = 0.95  # of direct: no less throughput, no more latency than its inverse
+FIREWALLS = "nftables", "iptables"  # the first is what `auto` takes on a stock Debian 12
 
 # How each run of the load generator is called, and the figures it gives: heading, unit, whether less is better.
 METRICS = {
@@ -46,18 +47,29 @@ def start_proxies(bed):
     return ports
 
 
+def native(firewall):
+    return f"native, {firewall}"
+
+
+def beside(firewall):
+    """The service itself, on the host where tc-hostnet's rules are."""
+    return f"direct beside {firewall}"
+
+
 def set_up(tools):
-    """Variant → (bed, port), in the order of the table's rows."""
-    plain, native, blog = (Bed(name, tools) for name in ("plain", "native", "blog"))
-    Server(tools, {plain: [f"{GATEWAY}:7000", "127.0.0.1:7001", "127.0.0.1:7002"],
-                   native: [f"{GATEWAY}:7000", "127.0.0.1:7003"],
-                   blog: ["127.0.0.1:7003"]})
-    run(native.on_host(tools.command, "expose", 7003, "--bridge", BRIDGE, "--detach"))
+    """Firewall → bed, and variant → (bed, port) in the order of the table's rows."""
+    plain, blog = Bed("plain", tools), Bed("blog", tools)
+    ours = {firewall: Bed(firewall, tools) for firewall in FIREWALLS}
+    Server(tools, {plain: [f"{GATEWAY}:7000", "127.0.0.1:7001", "127.0.0.1:7002"], blog: ["127.0.0.1:7003"]} |
+           {bed: [f"{GATEWAY}:7000", "127.0.0.1:7003"] for bed in ours.values()})
+    variants = {"direct": (plain, 7000)}
+    for firewall, bed in ours.items():
+        run(bed.on_host(tools.command, "expose", 7003, "--bridge", BRIDGE, "--detach", "--firewall", firewall))
+        variants |= {beside(firewall): (bed, 7000), native(firewall): (bed, 7003)}
     run(blog.on_host("sysctl", "-qw", f"net.ipv4.conf.{BRIDGE}.route_localnet=1"))
     run(blog.on_host("iptables-legacy", "-w", "-t", "nat", "-I", "PREROUTING", "-i", BRIDGE, "-p", "tcp", "--dport",
                      "7003", "-j", "DNAT", "--to-destination", "127.0.0.1:7003"))
-    variants = {"direct": (plain, 7000), "direct, conntrack on": (native, 7000), "native": (native, 7003),
-                "blog recipe": (blog, 7003)}
+    variants["blog recipe"] = (blog, 7003)
     proxies = start_proxies(plain)
     for name in ("docker-proxy", "socat"):
         if name in proxies:
@@ -66,7 +78,7 @@ def set_up(tools):
             print(f"{name} is not installed: no row for it", file=sys.stderr)
     for name, (bed, port) in variants.items():
         bed.wait_until_reached(port, name)
-    return native, variants
+    return ours, variants
 
 
 def measure(variants, rounds, seconds):
@@ -96,31 +108,32 @@ def verdict(figure, ratio):
     return f"{FIGURES[figure][0]} {word} ({ratio['median']:.2f}{', within the spread' if unsure else ''})"
 
 
-def print_goal(row, reference):
-    print(f"native against {reference}: " + "; ".join(verdict(*item) for item in row.items()), flush=True)
+def print_goal(name, row, reference):
+    print(f"{name} against {reference}: " + "; ".join(verdict(*item) for item in row.items()), flush=True)
 
 
 def run_rounds(tools, quick):
     rounds, seconds = (5, 0.2) if quick else (15, 0.5)
-    native, variants = set_up(tools)
+    ours, variants = set_up(tools)
     try:
         values = measure(variants, rounds, seconds)
     finally:
-        run(native.on_host(tools.command, "release", "--all"), check=False)
-    if native.reaches(7003):
-        raise Failed("the container still reaches the service after release --all")
+        for bed in ours.values():
+            run(bed.on_host(tools.command, "release", "--all"), check=False)
+    if still := [firewall for firewall, bed in ours.items() if bed.reaches(7003)]:
+        raise Failed(f"the container still reaches the service after release --all: {', '.join(still)}")
     return values, rounds, seconds
 
 
 def bench(tools, quick):
     values, rounds, seconds = run_rounds(tools, quick)
 
-    def against(reference):
-        return {name: {figure: report.ratios(of[figure], values[reference][figure]) for figure in FIGURES}
-                for name, of in values.items()}
+    def ratios(name, reference):
+        return {figure: report.ratios(values[name][figure], values[reference][figure]) for figure in FIGURES}
 
     absolute = {name: {figure: report.summary(of[figure]) for figure in FIGURES} for name, of in values.items()}
-    to_direct, to_tracked = against("direct"), against("direct, conntrack on")
+    to_direct = {name: ratios(name, "direct") for name in values}
+    to_beside = {native(firewall): ratios(native(firewall), beside(firewall)) for firewall in FIREWALLS}
 
     print(f"\nTraffic, {rounds} rounds of {seconds} s a cell: median ratio to direct (quartiles). Rates: more is "
           "better; latencies: less is.\n")
@@ -130,7 +143,8 @@ def bench(tools, quick):
                  [[name] + [report.cell(row[figure]) for figure in FIGURES]
                   for name, row in to_direct.items() if name != "direct"])
     print(f"Goal: native at least {GOAL} of direct, its latencies at most {1 / GOAL:.2f} of direct's.")
-    print_goal(to_tracked["native"], "direct with conntrack on (as on any host with Docker)")
-    print_goal(to_direct["native"], "direct on a host without any rule")
+    for name, row in to_beside.items():
+        print_goal(name, row, "direct on the same host (conntrack is on, as on any host with Docker)")
+        print_goal(name, to_direct[name], "direct on a host without any rule")
     return {"rounds": rounds, "seconds": seconds, "absolute": absolute, "ratio_to_direct": to_direct,
-            "ratio_to_direct_conntrack_on": to_tracked}
+            "ratio_to_direct_beside": to_beside}
