@@ -9,6 +9,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <stop_token>
+#include <thread>
 
 using namespace hostnet;
 using namespace std::chrono_literals;
@@ -29,6 +31,20 @@ std::size_t flows_to(std::uint16_t port) {
     return flow.reply_source == Endpoint{ip("127.0.0.1"), port};
   }));
 }
+
+// Datagrams by one socket, so that all are of one flow.
+class Talker {
+ public:
+  Talker(const NetNs& from, Endpoint to) : socket_(from.run([&] { return connect_to(to, SOCK_DGRAM); })) {}
+
+  void say(int times) const {
+    for (int i = 0; i < times; ++i)  // an answer of "nobody here" to one makes the next one fail
+      [[maybe_unused]] const auto sent = ::send(socket_.get(), "?", 1, 0);
+  }
+
+ private:
+  Fd socket_;
+};
 
 }  // namespace
 
@@ -51,6 +67,45 @@ TEST_CASE("release resets the lease's connections and leaves those of another le
   second.release();
   CHECK(end_of(kept, 300ms) == "(reset)");
   CHECK(flows_to(5432) == 0);
+  CHECK(bed.changes() == "");
+}
+
+TEST_CASE(
+    "release ends the flow of datagrams, amid which it comes, while another lease keeps the bridge open") {
+  Testbed bed;
+  const Service web(loopback(8088), "web");
+  const Service names(loopback(5353, SOCK_DGRAM), "names");
+  const auto exposer = bed.exposer();
+  auto other = exposer->expose(Target::bridge("br0"), {HostPort::same(8088)});
+  auto exposure = exposer->expose(Target::bridge("br0"), {{5353, 53, Protocol::udp}});
+  const Talker talker(bed.container, {bed.gateway, 53});
+  talker.say(1);
+  REQUIRE(eventually([&] { return names.visits() > 0; }, 5s));
+  {
+    const std::jthread talking([&](const std::stop_token& stop) {
+      while (!stop.stop_requested()) {
+        talker.say(1);
+        std::this_thread::sleep_for(200us);
+      }
+    });
+    const int before = names.visits();
+    REQUIRE(eventually([&] { return names.visits() > before + 10; }, 5s));
+    CHECK(flows_to(5353) == 1);
+    exposure.release();
+    CHECK(flows_to(5353) == 0);
+    CHECK(route_localnet("br0"));
+  }
+  // What had come before the end may still wait for the service to read it.
+  for (int seen = -1; seen != names.visits();) {
+    seen = names.visits();
+    std::this_thread::sleep_for(100ms);
+  }
+  const int before = names.visits();
+  talker.say(50);
+  CHECK_FALSE(eventually([&] { return names.visits() > before; }, 300ms));
+  CHECK(flows_to(5353) == 0);
+  CHECK(dial(bed.container, {bed.gateway, 8088}) == "web");
+  other.release();
   CHECK(bed.changes() == "");
 }
 
