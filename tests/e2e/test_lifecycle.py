@@ -98,6 +98,22 @@ class Owner(LifecycleCase):
                 self.tc_hostnet("list")
                 self.nothing_is_left()
 
+    def test_released_by_one_that_is_killed_at_any_moment(self):
+        """As above, with an alias in a container that has to go as well; and whoever comes next finishes it."""
+        for delay in range(0, 42, 3):
+            with self.subTest(milliseconds=delay):
+                lease = self.detach(8088, "--container", "app")
+                self.assertTrue(self.has_alias("app"))
+                process = subprocess.Popen([self.program, "release", lease], env=self.env, stdin=subprocess.DEVNULL,
+                                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                time.sleep(delay / 1000)
+                process.kill()
+                process.wait(10)
+                # One that had not begun leaves the lease as it was.
+                if delay % 2 or self.leases():
+                    self.assertEqual(self.tc_hostnet("release", "--all").stderr, "")
+                self.nothing_is_left()
+
     def test_detached_from_a_shell_substitution(self):
         shell = f'id=$({self.program} expose 8088 --network web --detach 2>/dev/null); echo "$id"'
         lease = output("sh", "-c", shell, env=self.env, timeout=30)
