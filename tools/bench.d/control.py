@@ -12,7 +12,10 @@ import rules
 from testbed import BRIDGE, Bed, Failed, Server, run
 
 PORT = 8088
-RECIPE = "recipe, sh -c"
+RECIPE, SPAWNED = "recipe, sh -c", "recipe, spawned"
+GOAL_COLD = 1  # of the recipe's time
+LEASES = 1000  # in one call
+GOAL_LEASES = 100  # ms
 
 
 class Detached:
@@ -123,7 +126,7 @@ CONTENDERS = {
     "on nftables, --detach to exit": DetachedOnNftables,
     "on nftables, to ready line": ForegroundOnNftables,
     RECIPE: RecipeByShell,
-    "recipe, spawned": RecipeSpawned,
+    SPAWNED: RecipeSpawned,
     "all rules, restore + sysctl": FullByRestore,
 }
 
@@ -189,6 +192,26 @@ def add_one(beds, folder, rounds):
     return times
 
 
+def many_leases(bed, rounds):
+    """Firewall → times of one call of the library that makes many leases."""
+    times = {"nftables": [], "iptables": []}
+    for _ in range(rounds):
+        for firewall in random.sample(list(times), len(times)):
+            command = bed.on_host(bed.tools.leases, firewall, BRIDGE, PORT, LEASES)
+            with subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True) as process:
+                took = process.stdout.readline()
+                if not took:
+                    raise Failed(f"{LEASES} leases in {firewall}: {process.stderr.read().strip()}")
+                if not bed.reaches(PORT):
+                    raise Failed(f"{LEASES} leases in {firewall}: the container does not reach the service")
+                run(bed.on_host(bed.tools.command, "release", "--all"))
+                if bed.reaches(PORT):
+                    raise Failed(f"{LEASES} leases in {firewall}: released, and the container still reaches the service")
+            times[firewall].append(float(took))
+    return times
+
+
 def print_cold(times, rounds):
     print(f"\nOne port, {rounds} rounds: median milliseconds (quartiles), and the median ratio to the recipe run by a "
           "shell.\n")
@@ -199,6 +222,10 @@ def print_cold(times, rounds):
             row += [report.cell(report.summary(values)), report.cell(report.ratios(values, reference))]
         rows.append(row)
     report.table(["", "set up, ms", "ratio", "take down, ms", "ratio"], rows)
+    verdicts = [report.verdict((f"{ours.removeprefix('tc-hostnet, ')} against {reference}", "", True, GOAL_COLD),
+                               report.ratios(times[ours][0], times[reference][0]))
+                for reference in (RECIPE, SPAWNED) for ours, kind in CONTENDERS.items() if kind in (Detached, Foreground)]
+    print("Goals, set up: " + "; ".join(verdicts) + "\n", flush=True)
 
 
 def print_one_call(times, rounds):
@@ -217,11 +244,20 @@ def print_add_one(times, rounds):
                    report.cell(report.ratios(of["tc-hostnet"], of["iptables"]))] for count, of in times.items()])
 
 
+def print_leases(times, rounds):
+    print(f"{LEASES:,} leases in one call of the library, {rounds} rounds: median milliseconds (quartiles).\n")
+    summaries = {name: report.summary(values) for name, values in times.items()}
+    report.table(["firewall", "ms"], [[name, report.cell(summary, 1)] for name, summary in summaries.items()])
+    print("Goals: " + "; ".join(report.verdict((f"{LEASES:,} leases, {name}", "ms", True, GOAL_LEASES), summary)
+                                for name, summary in summaries.items()), flush=True)
+
+
 def bench(tools, quick):
     rounds, few = (8, 3) if quick else (40, 11)
-    native, on_nftables, by_hand, restored = (Bed(name, tools) for name in ("ours", "ours-nft", "recipe", "restore"))
+    native, on_nftables, by_hand, restored, many = (
+        Bed(name, tools) for name in ("ours", "ours-nft", "recipe", "restore", "many"))
     beds = dict(zip(CONTENDERS, (native, native, on_nftables, on_nftables, by_hand, by_hand, restored), strict=True))
-    Server(tools, {bed: [f"127.0.0.1:{PORT}"] for bed in (native, on_nftables, by_hand, restored)})
+    Server(tools, {bed: [f"127.0.0.1:{PORT}"] for bed in (native, on_nftables, by_hand, restored, many)})
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
@@ -231,7 +267,9 @@ def bench(tools, quick):
             print_one_call(results["one_call"], few)
             results["add_one"] = add_one(beds, folder, few)
             print_add_one(results["add_one"], few)
+            results["leases"] = many_leases(many, few)
+            print_leases(results["leases"], few)
         finally:
-            for bed in (native, on_nftables):
+            for bed in (native, on_nftables, many):
                 run(bed.on_host(tools.command, "release", "--all"), check=False)
     return {"rounds": rounds, "rounds_of_many": few, "milliseconds": results}

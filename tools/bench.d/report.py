@@ -35,6 +35,16 @@ def cell(figures, digits=2):
     return f"{figures['median']:.{digits}f} ({figures['q1']:.{digits}f}–{figures['q3']:.{digits}f})"
 
 
+def verdict(facts, spread):
+    """By the median; a goal that lies between the quartiles is not decided by this run, and it says so."""
+    heading, unit, less, goal = facts
+    def met(value):
+        return value <= goal if less else value >= goal
+    word = "met" if met(spread["median"]) else "missed"
+    unsure = ", within the spread" if met(spread["q1"]) != met(spread["q3"]) else ""
+    return f"{heading} {word} ({plain(spread['median'])} {unit}".rstrip() + f", goal {goal}{unsure})"
+
+
 def plain(value):
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 

@@ -186,16 +186,6 @@ def measure(sidecar, rounds, seconds):
     return values
 
 
-def verdict(facts, spread):
-    """By the median; a goal that lies between the quartiles is not decided by this run, and it says so."""
-    heading, unit, less, goal = facts
-    def met(value):
-        return value <= goal if less else value >= goal
-    word = "met" if met(spread["median"]) else "missed"
-    unsure = ", within the spread" if met(spread["q1"]) != met(spread["q3"]) else ""
-    return f"{heading} {word} ({report.plain(spread['median'])} {unit}".rstrip() + f", goal {goal}{unsure})"
-
-
 def bench(tools, quick):
     rounds, seconds = (5, 0.3) if quick else (11, 0.7)
     if not os.access("/usr/sbin/sshd", os.X_OK):
@@ -225,8 +215,8 @@ def bench(tools, quick):
     print(f"Start of the tunnel: key exchange {sidecar.start['handshake_us'] / 1000:.1f} ms, login "
           f"{sidecar.start['login_us'] / 1000:.1f} ms, forwards {sidecar.start['forwards_us'] / 1000:.1f} ms; cipher "
           f"{sidecar.start['cipher']}")
-    verdicts = [verdict((facts[0], "", *facts[2:]), ratio[OURS][figure]) for figure, facts in FIGURES.items() if facts[3] is not None]
-    verdicts += [verdict(facts, absolute[OURS][figure]) for figure, facts in ABSOLUTE.items()]
+    verdicts = [report.verdict((facts[0], "", *facts[2:]), ratio[OURS][figure]) for figure, facts in FIGURES.items() if facts[3] is not None]
+    verdicts += [report.verdict(facts, absolute[OURS][figure]) for figure, facts in ABSOLUTE.items()]
     print("Goals: " + "; ".join(verdicts), flush=True)
     return {"rounds": rounds, "seconds": seconds, "start": sidecar.start, "absolute": absolute,
             "ratio_to_ssh": ratio}

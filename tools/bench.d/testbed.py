@@ -23,6 +23,7 @@ class Tools:
     command: Path  # tc-hostnet
     tunnel: Path
     startup: Path
+    leases: Path
     reaper: Path  # tc-hostnet-reaper
 
 
