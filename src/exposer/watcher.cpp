@@ -2,6 +2,7 @@
 #include "exposer/watcher.hpp"
 
 #include "core/fd.hpp"
+#include "core/file.hpp"
 #include "core/log.hpp"
 #include "engine/containers.hpp"
 #include "hostnet/error.hpp"
@@ -38,6 +39,13 @@ Deadline engine_deadline() { return Deadline::after(kEngineSpan); }
 // An engine that is away, in contrast to one that has something to say against a request.
 bool is_away(const Error& error) {
   return error.code() == Errc::engine_unavailable || error.code() == Errc::timed_out;
+}
+
+// Or there is no such process on this machine.
+bool has_ended(pid_t process) {
+  const auto stat = try_read_file(fmt::format("/proc/{}/stat", process)).value_or("");
+  const auto name_end = stat.rfind(") ");  // a name may have anything in it
+  return name_end == std::string::npos || stat.find_first_of("ZX", name_end + 2) == name_end + 2;
 }
 
 ExposeRequest request_for(const Wanted& wanted) {
@@ -290,9 +298,12 @@ void Watcher::expose(const Wanted& wanted) {
       deal(wanted.id, now);
       return;
     }
-    failed(wanted, error);
+    // The kernel knows of its end before the engine does. Of an engine whose processes are never here, the
+    // next try tells.
+    const bool ending = entry.failures == 0 && has_ended(wanted.run);
+    if (!ending) failed(wanted, error);
     // No time mends what the request itself has wrong, as a container on the host's own network.
-    if (error.code() == Errc::invalid_argument)
+    if (error.code() == Errc::invalid_argument && !ending)
       entry.dealt.standing = Standing::refused;
     else
       try_again(wanted.id, entry);

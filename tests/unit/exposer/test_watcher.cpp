@@ -6,6 +6,9 @@
 #include "unit/engine/fake_engine.hpp"
 
 #include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <string>
@@ -19,10 +22,12 @@ using test::FakeEngine;
 
 namespace {
 
+constexpr std::string_view kHeaders = "Api-Version: 1.41\r\nConnection: close\r\n";
+
 // One connection at a time is all that the fake serves, so each is closed after its answer.
 FakeEngine::Serve serve(std::string events_answer) {
   return [events_answer = std::move(events_answer)](const std::string& request, int connection) {
-    constexpr std::string_view headers = "Api-Version: 1.41\r\nConnection: close\r\n";
+    constexpr auto headers = kHeaders;
     if (request.find("/events?") != std::string::npos)
       test::send_bytes(connection, events_answer);
     else if (request.find("/containers/json?") != std::string::npos)
@@ -33,12 +38,46 @@ FakeEngine::Serve serve(std::string events_answer) {
   };
 }
 
+// One container asks for a port, and runs with this process, says the engine, which can do nothing for it.
+FakeEngine::Serve serve_container(pid_t process) {
+  auto container = nlohmann::json::parse(test::fixture("docker-container.json"));
+  container["State"]["Pid"] = process;
+  container["Config"]["Labels"] = {{kPortsLabel, "8080"}};
+  auto list = nlohmann::json::array(
+      {{{"Id", container["Id"]}, {"Names", {"/c1"}}, {"Labels", container["Config"]["Labels"]}}});
+  return [container = container.dump(), list = list.dump()](const std::string& request, int connection) {
+    const auto asks_for = [&](std::string_view what) { return request.find(what) != std::string::npos; };
+    if (asks_for("/events?")) {
+      test::send_bytes(connection, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+      return true;
+    }
+    if (asks_for("/containers/json?"))
+      test::send_bytes(connection, test::http(200, list, kHeaders));
+    else if (asks_for("/containers/") && asks_for("/json"))
+      test::send_bytes(connection, test::http(200, container, kHeaders));
+    else
+      test::send_bytes(connection, test::http(asks_for("/_ping") ? 200 : 404, "{}", kHeaders));
+    return false;
+  };
+}
+
+pid_t ended_process() {
+  const auto process = ::fork();
+  if (process == 0) ::_exit(0);
+  ::waitpid(process, nullptr, 0);
+  return process;
+}
+
 // What is told within that time.
 std::vector<WatchEvent> watch(const std::string& socket, std::chrono::milliseconds span) {
   EventLoop loop;
   std::vector<WatchEvent> told;
   Watcher::Settings settings;
+  const test::TempDir runtime_dir;
   settings.exposer.engine = socket;
+  settings.exposer.path = Path::ssh;
+  settings.exposer.runtime_dir = runtime_dir.path().string();
+  settings.trust_images = true;
   settings.on_event = [&](const WatchEvent& event) { told.push_back(event); };
   Watcher watcher(loop, std::move(settings));
   watcher.start();
@@ -84,4 +123,24 @@ TEST_CASE("an engine that is not there is lost once, however long it is waited f
 TEST_CASE("what no waiting mends is thrown") {
   CHECK(test::error_of([] { watch("ssh://me@engine.invalid", 10ms); }).code() == Errc::engine_unavailable);
   CHECK(test::error_of([] { watch("relative", 10ms); }).code() == Errc::invalid_argument);
+}
+
+TEST_CASE("what fails is told at once") {
+  const FakeEngine engine(serve_container(::getpid()));
+  const auto told = watch(engine.socket(), 1000ms);
+  CHECK(count(told, Kind::watching) == 1);
+  REQUIRE(count(told, Kind::failed) == 1);
+  CHECK(told.front().name == "c1");
+}
+
+TEST_CASE("a container whose process has ended has not failed, though the engine calls it running") {
+  const FakeEngine engine(serve_container(ended_process()));
+  const auto told = watch(engine.socket(), 1000ms);
+  CHECK(count(told, Kind::watching) == 1);
+  CHECK(count(told, Kind::failed) == 0);
+}
+
+TEST_CASE("an engine whose processes are elsewhere is believed in the end, and the failure told") {
+  const FakeEngine engine(serve_container(ended_process()));
+  CHECK(count(watch(engine.socket(), 4000ms), Kind::failed) == 1);
 }
