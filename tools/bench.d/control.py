@@ -224,7 +224,8 @@ def print_cold(times, rounds):
     report.table(["", "set up, ms", "ratio", "take down, ms", "ratio"], rows)
     verdicts = [report.verdict((f"{ours.removeprefix('tc-hostnet, ')} against {reference}", "", True, GOAL_COLD),
                                report.ratios(times[ours][0], times[reference][0]))
-                for reference in (RECIPE, SPAWNED) for ours, kind in CONTENDERS.items() if kind in (Detached, Foreground)]
+                for reference in (RECIPE, SPAWNED) for ours, kind in CONTENDERS.items()
+                if issubclass(kind, (Detached, Foreground))]
     print("Goals, set up: " + "; ".join(verdicts) + "\n", flush=True)
 
 
