@@ -121,7 +121,12 @@ TEST_CASE("with an address alone, the neighbour who takes it over is served: tha
   const Secrets secrets;
   const ByAddress lease(bed, {HostPort::same(Secrets::exposed)});
   take_over(bed.hostile, bed.container);
-  CHECK(dial(bed.hostile, {bed.gateway, Secrets::exposed}) == "web");
+  // Once the bridge has heard the one Ethernet address by this port last.
+  CHECK(eventually(
+      [&] {
+        return dial(bed.hostile, {bed.gateway, Secrets::exposed}) == "web";
+      },
+      std::chrono::seconds{10}));
 }
 
 TEST_CASE("pins concern the host's addresses only, and go with their lease") {
