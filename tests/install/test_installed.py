@@ -11,8 +11,19 @@ from pathlib import Path
 from installed import BUILD, ROOT, Tree
 from harness import main, output, run
 
+# Packages that README.md does not name: they come with another one, or make the build faster only.
+UNNAMED = {"g++", "ninja-build", "ccache"}
 SYMBOLS = ROOT / "tests" / "install" / "symbols.txt"
 LIST = "nm -C -D --defined-only --format=just-symbols --without-symbol-versions {} | LC_ALL=C sort -u"
+
+
+class ReadMe(unittest.TestCase):
+    def test_names_every_package_that_the_build_needs(self):
+        needed = re.search(r"^build=\((.*?)^\)", (ROOT / "tools" / "setup").read_text(), re.MULTILINE | re.DOTALL)
+        named = re.search(r"^apt-get install ((?:.*\\\n)*.*)\nmeson setup", (ROOT / "README.md").read_text(), re.MULTILINE)
+        words = {word for line in needed[1].splitlines() for word in line.split("#")[0].split()}
+        self.assertIn("libssh-dev", words)
+        self.assertEqual(words - UNNAMED - set(named[1].split()), set())
 
 
 class Installed(unittest.TestCase):
