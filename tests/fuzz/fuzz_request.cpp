@@ -1,12 +1,17 @@
-// Any bytes as what a user gives (a port, a name) and as a container's hosts file; what the functions promise
-// must hold.
+// Any bytes as what a user gives (a port, a name, a bridge, a span of time) and as a container's hosts file;
+// what the functions promise must hold.
+#include "cli/request_options.hpp"
 #include "engine/hosts_file.hpp"
 #include "engine/url.hpp"
+#include "exposer/resolve.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/port.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <string>
+#include <string_view>
 
 using namespace hostnet;
 using namespace hostnet::engine;
@@ -55,6 +60,26 @@ void name(std::string_view text) {
   }
 }
 
+// What is accepted goes into paths, rules and listings: it can have no other meaning there.
+void bridge(std::string_view text) {
+  if (exposer::interface_name_fault(text)) return;
+  require(!text.empty() && text.size() <= 15 && text != "." && text != ".." && text.front() != '-');
+  for (const char letter : text)
+    require((letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z') ||
+            (letter >= '0' && letter <= '9') || letter == '-' || letter == '_' || letter == '.' ||
+            letter == ':' || letter == '@');
+}
+
+void span(std::string_view text) {
+  try {
+    const auto span = cli::parse_span(text);
+    require(span >= std::chrono::seconds{1} && span <= std::chrono::hours{30 * 24});
+    require(cli::parse_span(std::to_string(span.count())) == span);
+  } catch (const Error& error) {
+    require(error.code() == Errc::invalid_argument);
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -62,5 +87,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   port(text);
   hosts(text);
   name(text);
+  bridge(text);
+  span(text);
   return 0;
 }
