@@ -106,6 +106,29 @@ class Losses:
         self.assertEqual(lease.end()[0], 0)
         self.nothing_is_left()
 
+    def test_a_sidecar_that_moves_to_another_address(self):
+        """The line in the container's hosts file follows it."""
+        moved = "198.19.200.77"
+        self.network("planned", "--subnet", "198.19.200.0/24", "--gateway", "198.19.200.1")
+        self.addCleanup(self.engine.attempt, *self.engine.rm, "guest")  # before the network goes
+        self.container("guest", "--network", "planned")
+        hosts = self.engine.hosts("guest")
+        lease = self.expose_by_ssh(self.port, "--container", "guest")
+        self.reaches("guest", HELLO, port=self.port)
+        sidecar = self.sidecar()
+        self.engine("network", "disconnect", "planned", sidecar)
+        self.engine("network", "connect", "--ip", moved, "planned", sidecar)
+        # Nothing tells of it but a silence of nine seconds.
+        self.assertTrue(eventually(lambda: self.status_of(lease)["gateway"] == moved, timeout=30))
+        self.assertTrue(eventually(
+            lambda: self.engine.fetch("guest", f"http://{ALIAS}:{self.port}/", 2) == HELLO, timeout=15))
+        ours = [line.split()[:2] for line in self.engine.hosts("guest") if line not in hosts]
+        self.assertEqual(ours, [[moved, ALIAS]])
+        self.assertEqual(self.sidecar(), sidecar)
+        self.assertEqual(lease.end()[0], 0)
+        self.assertEqual(self.engine.hosts("guest"), hosts)
+        self.nothing_is_left()
+
     def test_orphans_of_dead_owners_are_found_by_their_labels(self):
         lease = self.expose_by_ssh(self.port, "--container", "app")
         lease.end(signal.SIGKILL)
