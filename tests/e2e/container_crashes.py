@@ -87,16 +87,23 @@ class Crashes:
 class Many:
     """Many at once, from threads of one program."""
 
-    def test_twenty_with_two_host_ports_each(self):
-        ports = [[str(self.hello(f"{i} first\n")), str(self.hello(f"{i} second\n"))] for i in range(20)]
+    def start_many(self, count, path):
+        """So many with two host ports each, which each has fetched from; returns their ports."""
+        ports = [[str(self.hello(f"{i} first\n")), str(self.hello(f"{i} second\n"))] for i in range(count)]
         fetch = f"for p in $PORTS; do wget -qO- http://{ALIAS}:$p/; done; echo done; exec sleep 600"
-        done = self.driver("start_many", count=20, ports_of=ports,
+        done = self.driver("start_many", count=count, ports_of=ports,
                            each={"cmd": ["sh", "-c", fetch], "network": "crowd", "wait_for": [["stdout", "done"]],
-                                 "path": "native"})
+                                 "path": path})
         self.assertEqual(done["failures"], [])
-        for i in range(20):
+        for i in range(count):
             self.assertEqual(self.driver("logs", of=str(i))["out"], f"{i} first\n{i} second\ndone\n")
         # And still, each its own.
         self.assertEqual(self.fetch("3", ports[3][0]), "3 first\n")
-        self.assertIsNone(self.fetch("3", ports[4][0], timeout=2))
+        self.assertIsNone(self.fetch("3", ports[2][0], timeout=2))
         self.driver("drop_all")
+
+    def test_twenty_with_two_host_ports_each(self):
+        self.start_many(20, "native")
+
+    def test_five_by_ssh(self):
+        self.start_many(5, "ssh")
