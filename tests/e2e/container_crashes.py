@@ -88,7 +88,7 @@ class Many:
     """Many at once, from threads of one program."""
 
     def start_many(self, count, path):
-        """So many with two host ports each, which each has fetched from; returns their ports."""
+        """So many with two host ports each, which each has fetched from."""
         ports = [[str(self.hello(f"{i} first\n")), str(self.hello(f"{i} second\n"))] for i in range(count)]
         fetch = f"for p in $PORTS; do wget -qO- http://{ALIAS}:$p/; done; echo done; exec sleep 600"
         done = self.driver("start_many", count=count, ports_of=ports,
