@@ -34,9 +34,13 @@ std::size_t reap_session(const engine::Address& engine, const std::string& sessi
       failures.push_back(fmt::format("{}: {}", what, error.what()));
     }
   };
-  for (const auto& container : containers.list({label}, deadline))
+  const auto found =
+      engine::look_through(containers, deadline, [&] { return containers.list({label}, deadline); });
+  for (const auto& container : found)
     attempt(container.name, [&] { return containers.remove(container.id, deadline); });
-  for (const auto& network : networks.list({label}, deadline))
+  const auto made =
+      engine::look_through(containers, deadline, [&] { return networks.list({label}, deadline); });
+  for (const auto& network : made)
     attempt(network.name, [&] { return networks.remove(network.id, deadline); });
   if (!failures.empty()) throw Error(Errc::failure, fmt::format("{}", fmt::join(failures, "; ")));
   return removed;
@@ -69,7 +73,9 @@ void reap_dead_sessions(const engine::Address& engine, Deadline deadline) noexce
     exposer::remove_orphans(containers, deadline);
     engine::Networks networks(client);
     const std::string owner(exposer::kOwnerLabel);
-    for (const auto& network : networks.list({owner}, deadline)) {
+    const auto made =
+        engine::look_through(containers, deadline, [&] { return networks.list({owner}, deadline); });
+    for (const auto& network : made) {
       const auto label = network.labels.find(owner);
       if (label != network.labels.end() && exposer::owner_has_ended(label->second))
         networks.remove(network.id, deadline);

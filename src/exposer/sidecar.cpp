@@ -196,7 +196,9 @@ void fetch_image(engine::Containers& containers, const std::string& image, Deadl
 
 void remove_orphans(engine::Containers& containers, Deadline deadline) noexcept {
   try {
-    for (const auto& container : containers.list({std::string(kOwnerLabel)}, deadline)) {
+    const auto all = engine::look_through(
+        containers, deadline, [&] { return containers.list({std::string(kOwnerLabel)}, deadline); });
+    for (const auto& container : all) {
       const auto owner = container.labels.find(std::string(kOwnerLabel));
       if (owner == container.labels.end() || !owner_has_ended(owner->second)) continue;
       log::info("removing container {}, whose owner has died", container.name);

@@ -226,6 +226,32 @@ TEST_CASE("list asks for all containers with the labels") {
         Lines{"GET /v1.41/containers/json?all=1&filters=%7B%22label%22%3A%5B%22a%3Db%22%5D%7D"});
 }
 
+TEST_CASE("what Podman has in one record only does not keep others from clearing away") {
+  const auto broken = [](char digit) {
+    const std::string id(64, digit);
+    return http(500, fmt::format(R"({{"cause":"container not known","response":500,"message":)"
+                                 R"("getting container from store \"{}\": container not known"}})",
+                                 id));
+  };
+  const std::string all = "GET /v1.41/containers/json?all=1&filters=%7B%22label%22%3A%5B%22a%3Db%22%5D%7D";
+  World world({broken('1'), http(204, ""), broken('2'), http(404, R"({"message":"gone"})"),
+               http(200, R"([{"Id":"1","Names":["/a"]}])")});
+  const auto look = [](World& at) {
+    return look_through(at.containers, soon(), [&] { return at.containers.list({"a=b"}, soon()); });
+  };
+  CHECK(look(world).size() == 1);
+  const auto removal = [](char digit) {
+    return fmt::format("DELETE /v1.41/containers/{}?force=true&v=true&volumes=true&timeout=0",
+                       std::string(64, digit));
+  };
+  CHECK(world.asked() == Lines{all, removal('1'), all, removal('2'), all});
+
+  World failing({http(500, R"({"message":"disk on fire"})"), broken('1')});
+  CHECK(code_of([&] { look(failing); }) == Errc::engine_error);
+  CHECK(code_of([&] { failing.containers.list({"a=b"}, soon()); }) == Errc::engine_error);
+  CHECK(failing.asked() == Lines{all, all});
+}
+
 TEST_CASE("an image is there or not; pulling it tells how that goes") {
   World world({http(200, "{}"), http(404, R"({"message":"No such image"})"), http(500, "{}"),
                http(200, R"({"status":"Pulling"})"
