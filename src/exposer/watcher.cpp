@@ -43,9 +43,8 @@ bool is_away(const Error& error) {
 
 // Or there is no such process on this machine.
 bool has_ended(pid_t process) {
-  const auto stat = try_read_file(fmt::format("/proc/{}/stat", process)).value_or("");
-  const auto name_end = stat.rfind(") ");  // a name may have anything in it
-  return name_end == std::string::npos || stat.find_first_of("ZX", name_end + 2) == name_end + 2;
+  const auto stat = process_stat(process);
+  return !stat || stat->state == 'Z' || stat->state == 'X';
 }
 
 ExposeRequest request_for(const Wanted& wanted) {
