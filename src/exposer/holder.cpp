@@ -126,6 +126,7 @@ void Holder::narrow(const std::string& lease, const Served& served, Deadline dea
 }
 
 void Holder::release(const std::string& lease) {
+  if (state(lease) != ExposureState::active) return;  // for good, so there is nothing to wait for
   const std::scoped_lock work(work_);
   if (state(lease) != ExposureState::active) return;
   const auto deadline = Deadline::after(settings_.release_deadline);

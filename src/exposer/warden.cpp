@@ -164,7 +164,8 @@ bool Holder::a_setting_is_lost(netlink::Rtnl& rtnl) const {
 }
 
 void Holder::check() {
-  const auto deadline = Deadline::after(kRepairDeadline);
+  // What could not be taken away may be so for long: whoever wants to work meanwhile should not wait for it.
+  const auto deadline = Deadline::after(unfinished_ ? kCloseDeadline : kRepairDeadline);
   std::optional<state::Journal> lock;
   try {
     lock.emplace(ledger_.lock(deadline));
