@@ -83,15 +83,18 @@ class Tracee {
   Tracee& operator=(const Tracee&) = delete;
   ~Tracee() { kill_all(); }
 
-  Traced run(unsigned n) {
+  // Stops before the n-th change, or the n-th by `call`.
+  Traced run(const std::string& call, unsigned n, const std::function<void()>& meanwhile) {
+    Traced end;
     for (;;) {
       int status = 0;
       const pid_t pid = ::waitpid(-1, &status, __WALL | __WNOTHREAD);
       if (pid < 0) throw std::system_error(errno, std::generic_category(), "waitpid");
       if (WIFEXITED(status) || WIFSIGNALED(status)) {
         alive_.erase(pid);
-        if (pid == root_) return {.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status)};
-        continue;
+        if (pid != root_) continue;
+        end.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+        return end;
       }
       alive_.insert(pid);
       const int signal = WSTOPSIG(status);
@@ -99,7 +102,12 @@ class Tracee {
         __ptrace_syscall_info info{};
         ::ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info);
         const char* const change = change_of(info);
-        if (change != nullptr && n-- == 0) return {.killed = true, .call = change};
+        if (change != nullptr && (call.empty() || call == change) && n-- == 0) {
+          end.call = change;
+          end.killed = !meanwhile;
+          if (end.killed) return end;
+          meanwhile();
+        }
       }
       const bool of_tracing = signal == (SIGTRAP | 0x80) || signal == SIGTRAP || signal == SIGSTOP;
       go_on(pid, of_tracing ? 0 : signal);
@@ -126,6 +134,13 @@ class Tracee {
 
 }  // namespace
 
-Traced kill_before_change(const std::vector<std::string>& argv, unsigned n) { return Tracee(argv).run(n); }
+Traced kill_before_change(const std::vector<std::string>& argv, unsigned n) {
+  return Tracee(argv).run({}, n, {});
+}
+
+Traced meet_before_change(const std::vector<std::string>& argv, const std::string& call, unsigned n,
+                          const std::function<void()>& meanwhile) {
+  return Tracee(argv).run(call, n, meanwhile);
+}
 
 }  // namespace test
