@@ -13,7 +13,7 @@ from ssh_cases import HELLO, SshCase
 # Seconds from a loss until a lease serves again or has failed with a word.
 RECOVERY = 5
 # For machines that have much else to do; the engines' own commands are in those seconds, too.
-SLACK = 10
+SLACK = 25
 
 
 class Losses:
@@ -24,7 +24,7 @@ class Losses:
 
     def serves(self, patience):
         """Whether "app" fetches within so many seconds."""
-        return eventually(lambda: self.engine.fetch("app", f"http://{ALIAS}:{self.port}/", 2) == HELLO, patience)
+        return eventually(lambda: self.engine.fetch("app", f"http://{ALIAS}:{self.port}/", 5) == HELLO, patience)
 
     def within(self, begin, limit):
         self.assertLess(time.monotonic() - begin, limit + SLACK)
@@ -80,7 +80,7 @@ class Losses:
         for pid in sessions:
             os.kill(pid, signal.SIGKILL)
         self.assertTrue(eventually(lambda: not set(sessions) & set(self.sessions_of(self.sidecar()))))
-        self.assertTrue(self.serves(15))
+        self.assertTrue(self.serves(30), self.status_of(lease))
         self.within(begin, RECOVERY)
         self.assertTrue(eventually(lambda: self.status_of(lease)["tunnel"]["reconnects"] >= 1))
         self.assertEqual(self.status_of(lease)["tunnel"]["state"], "up")
@@ -99,7 +99,7 @@ class Losses:
         self.reaches_nothing("app", port=self.port)
         self.engine("unpause", sidecar)
         begin = time.monotonic()
-        self.assertTrue(self.serves(20))
+        self.assertTrue(self.serves(30), self.status_of(lease))
         self.within(begin, RECOVERY)
         self.assertTrue(eventually(lambda: self.status_of(lease)["tunnel"]["state"] == "up"))
         self.assertEqual(self.sidecar(), sidecar)
@@ -163,7 +163,7 @@ class Docker(Losses, SshCase):
         lease = self.expose_by_ssh(self.port, "--container", "app")
         begin = time.monotonic()
         self.engine("restart", "-t", "0", self.sidecar())
-        self.assertTrue(self.serves(15))
+        self.assertTrue(self.serves(30), self.status_of(lease))
         self.within(begin, 2 * RECOVERY)  # the engine takes some of it
         self.assertTrue(eventually(lambda: self.status_of(lease)["tunnel"]["reconnects"] >= 1))
         self.assertEqual(self.status_of(lease)["tunnel"]["state"], "up")
