@@ -1,6 +1,6 @@
 // What others do to a lease that stands: flushed rules come back, a bridge that goes takes its lease with it.
 #include "firewall/xtables_lock.hpp"
-#include "hostnet/log.hpp"
+#include "support/log_count.hpp"
 #include "support/service.hpp"
 #include "support/testbed.hpp"
 #include "unwatched_lease.hpp"
@@ -8,7 +8,6 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include <atomic>
 #include <cstdio>
 #include <memory>
 #include <mutex>
@@ -38,23 +37,6 @@ class Told {
  private:
   std::mutex mutex_;
   std::string last_;
-};
-
-// How often something was put back since it was made; the library says so.
-class Mendings {
- public:
-  Mendings() {
-    set_log_sink([this](LogLevel, std::string_view line) {
-      if (line.find("are put back") != std::string_view::npos) ++count_;
-    });
-  }
-  Mendings(const Mendings&) = delete;
-  Mendings& operator=(const Mendings&) = delete;
-  ~Mendings() { set_log_sink({}); }
-  [[nodiscard]] int count() const { return count_; }
-
- private:
-  std::atomic<int> count_{0};
 };
 
 // Takes the guard out, and lets nobody put it back or take anything else away as long as it lives.
@@ -124,9 +106,9 @@ TEST_CASE("rules and settings that somebody takes away come back within a second
     const Service web(loopback(8088), "web");
     auto exposure = bed.exposer()->expose(Target::bridge("br0"), {HostPort::same(8088)});
     const auto whole = bed.snapshot();
-    const Mendings mendings;
+    const LogCount mendings("are put back");
     CHECK(try_exec(mischief).status == 0);
-    CHECK(eventually([&] { return mendings.count() > 0; }, 1s));
+    CHECK(eventually([&] { return mendings.times() > 0; }, 1s));
     CHECK(eventually([&] { return bed.snapshot() == whole; }, 1s));
     CHECK(difference(whole, bed.snapshot()) == "");
     CHECK(dial(bed.container, {bed.gateway, 8088}) == "web");

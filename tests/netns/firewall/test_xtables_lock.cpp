@@ -1,8 +1,8 @@
 // The xtables lock in somebody else's hands, and somebody who changes the tables without it.
 #include "exposer/unwatched_lease.hpp"
 #include "firewall/xtables_lock.hpp"
-#include "hostnet/log.hpp"
 #include "support/expect_error.hpp"
+#include "support/log_count.hpp"
 #include "support/service.hpp"
 #include "support/testbed.hpp"
 #include "support/tracer.hpp"
@@ -10,7 +10,6 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include <atomic>
 #include <cstdlib>
 #include <future>
 #include <initializer_list>
@@ -27,23 +26,6 @@ using namespace std::chrono_literals;
 using namespace test;
 
 namespace {
-
-// Counts the lines of the log with these words in them, while it lives.
-class Told {
- public:
-  explicit Told(std::string_view words) {
-    set_log_sink([this, words](LogLevel, std::string_view line) {
-      if (line.find(words) != std::string_view::npos) ++times_;
-    });
-  }
-  Told(const Told&) = delete;
-  Told& operator=(const Told&) = delete;
-  ~Told() { set_log_sink({}); }
-  [[nodiscard]] int times() const { return times_; }
-
- private:
-  std::atomic<int> times_{0};
-};
 
 // By somebody who takes a lock of his own.
 std::string without_the_lock(const Testbed& bed) {
@@ -137,7 +119,7 @@ TEST_CASE(
     "beside a writer who takes no lock, every set-up and tear-down succeeds, and his rules stay right") {
   Testbed bed(Testbed::OwnRules::none);
   const Service web(loopback(8088), "web");
-  const Told collisions("changed under us");
+  const LogCount collisions("changed under us");
   const auto exposer = bed.exposer();
   {
     LocklessWriter writer(bed, "OUTPUT -d 192.0.2.1 -j ACCEPT");
@@ -206,7 +188,7 @@ TEST_CASE("a lease that stands as it should is not touched, however long somebod
   exposer::Ledger ledger(bed.runtime_dir());
   const auto journal = ledger.lock(soon());
   const auto held = ledger.load(journal);
-  const Told told("route_localnet is off");
+  const LogCount told("route_localnet is off");
   {
     const firewall::XtablesLock lock(soon());
     CHECK_FALSE(ledger.repair(held, Deadline::after(3s)));
