@@ -1,6 +1,7 @@
 // Writing requests, reading answers.
 #include "engine/container_json.hpp"
 
+#include "core/json.hpp"
 #include "core/strings.hpp"
 #include "engine/json_reader.hpp"
 #include "engine/parse.hpp"
@@ -13,24 +14,21 @@
 namespace hostnet::engine {
 namespace {
 
-using nlohmann::json;
+using json::Value;
 
 // Throws for what a caller passed on from elsewhere: the engine could not know what was meant.
-std::string dump(const json& tree) {
-  try {
-    return tree.dump();
-  } catch (const json::exception&) {
-    throw Error(Errc::invalid_argument, "a container's description has text that is not UTF-8");
-  }
+std::string dump(const Value& tree) {
+  if (auto text = tree.dump_exact()) return std::move(*text);
+  throw Error(Errc::invalid_argument, "a container's description has text that is not UTF-8");
 }
 
 // Empty means the engine's own choice, which absence stands for.
-template <class Value>
-void set_unless_empty(json& object, const char* key, const Value& value) {
+template <class Object, class Setting>
+void set_unless_empty(Object&& object, const char* key, const Setting& value) {
   if (!value.empty()) object[key] = value;
 }
 
-void set_ports(json& request, const std::vector<Publish>& ports) {
+void set_ports(Value& request, const std::vector<Publish>& ports) {
   for (const auto& port : ports) {
     if (port.container == 0) throw Error(Errc::invalid_argument, "a container has no port 0 to publish");
     const auto key = fmt::format("{}/{}", port.container, to_string(port.protocol));
@@ -40,20 +38,20 @@ void set_ports(json& request, const std::vector<Publish>& ports) {
   }
 }
 
-void set_network(json& request, const ContainerSpec& spec) {
+void set_network(Value& request, const ContainerSpec& spec) {
   set_unless_empty(request["HostConfig"], "NetworkMode", spec.network);
   if (spec.network_aliases.empty() && spec.mac.empty()) return;
   if (spec.network.empty())
     throw Error(Errc::invalid_argument, "network aliases are names on a network, and none is named");
-  auto& endpoint = request["NetworkingConfig"]["EndpointsConfig"][spec.network];
+  const auto endpoint = request["NetworkingConfig"]["EndpointsConfig"][spec.network];
   set_unless_empty(endpoint, "Aliases", spec.network_aliases);
   // Docker before API 1.44 reads the second alone, Podman the first, and who reads both wants them to agree.
   set_unless_empty(endpoint, "MacAddress", spec.mac);
   set_unless_empty(request, "MacAddress", spec.mac);
 }
 
-json health_check(const HealthCheck& check) {
-  json test{"CMD"};
+Value health_check(const HealthCheck& check) {
+  auto test = json::array({"CMD"});
   for (const auto& word : check.command) test.push_back(word);
   const auto nanoseconds = [](std::chrono::milliseconds span) {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(span).count();
@@ -85,7 +83,7 @@ int exit_code_or_zero(const JsonReader& object, const char* key) {
 std::string create_request(const ContainerSpec& spec) {
   if (spec.image.empty())
     throw Error(Errc::invalid_argument, "a container is made from an image, and none is named");
-  json request{{"Image", spec.image}};
+  Value request{{"Image", spec.image}};
   if (spec.entrypoint) request["Entrypoint"] = *spec.entrypoint;
   if (spec.command) request["Cmd"] = *spec.command;
   set_unless_empty(request, "Env", spec.environment);
@@ -93,12 +91,13 @@ std::string create_request(const ContainerSpec& spec) {
   if (spec.open_stdin) request["OpenStdin"] = true;
   if (spec.health_check) request["Healthcheck"] = health_check(*spec.health_check);
 
-  auto& host_config = request["HostConfig"] = json::object();
+  request["HostConfig"] = json::object();
+  const auto host_config = request["HostConfig"];
   set_unless_empty(host_config, "ExtraHosts", spec.extra_hosts);
   set_unless_empty(host_config, "CapDrop", spec.cap_drop);
   set_unless_empty(host_config, "CapAdd", spec.cap_add);
   set_unless_empty(host_config, "Sysctls", spec.sysctls);
-  if (spec.no_new_privileges) host_config["SecurityOpt"] = {"no-new-privileges"};
+  if (spec.no_new_privileges) host_config["SecurityOpt"] = json::array({"no-new-privileges"});
   if (spec.auto_remove) host_config["AutoRemove"] = true;
   if (spec.init) host_config["Init"] = true;
   set_ports(request, spec.ports);
@@ -109,7 +108,7 @@ std::string create_request(const ContainerSpec& spec) {
 std::string exec_request(const ExecSpec& spec) {
   if (spec.command.empty())
     throw Error(Errc::invalid_argument, "there is no command to execute in the container");
-  json request{{"Cmd", spec.command}, {"AttachStdout", true}, {"AttachStderr", true}};
+  Value request{{"Cmd", spec.command}, {"AttachStdout", true}, {"AttachStderr", true}};
   set_unless_empty(request, "User", spec.user);
   set_unless_empty(request, "Env", spec.environment);
   set_unless_empty(request, "WorkingDir", spec.working_dir);

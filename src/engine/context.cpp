@@ -37,7 +37,7 @@ std::string named(const ContextChoice& choice) {
 // read is some other context's, for all that is known.
 struct Found {
   fs::path digest;
-  nlohmann::json meta;
+  json::Document meta;
 };
 std::optional<Found> look_for(const fs::path& meta, const std::string& name) {
   std::error_code error;
