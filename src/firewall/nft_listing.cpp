@@ -1,81 +1,87 @@
 // Reading what libnftables lists as JSON (libnftables-json(5)).
+#include "core/json.hpp"
 #include "firewall/nft_script.hpp"
 #include "firewall/nft_shape.hpp"
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <optional>
 
 namespace hostnet::firewall::nft {
 namespace {
 
-using Json = nlohmann::json;
+using json::View;
 
 [[noreturn]] void strange(std::string_view what) {
   throw Error(Errc::failure,
               fmt::format("libnftables lists the table {} in a way that is not known: {}", kTableName, what));
 }
 
-Json parse(std::string_view text) {
-  auto json = Json::parse(text, nullptr, false);
-  if (json.is_discarded() || !json.is_object() || !json.contains("nftables") || !json["nftables"].is_array())
-    strange("no list of objects");
-  return json;
+// Of the kernel's own listing, as many values as there are elements.
+json::Value parse(std::string_view text) {
+  try {
+    auto listing = json::parse(text, {.values = std::numeric_limits<std::size_t>::max()});
+    if (listing.view().find("nftables").is_list()) return listing;
+  } catch (const json::Unreadable& fault) {
+    strange(fault.what());
+  }
+  strange("no list of objects");
 }
 
-std::string text_of(const Json& object, const char* name) {
-  const auto found = object.find(name);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
+std::string text_in(View value) { return std::string(value.text().value_or("")); }
+std::string text_of(View object, std::string_view name) { return text_in(object.find(name)); }
 
 // "ipv4_addr . inet_service" or ["ipv4_addr", "inet_service"]: versions differ.
-std::string joined(const Json& types) {
-  if (types.is_string()) return types.get<std::string>();
+std::string joined(View types) {
+  if (!types.is_list()) return text_in(types);
   std::string out;
-  if (types.is_array())
-    for (const auto& type : types)
-      out += (out.empty() ? "" : " . ") + (type.is_string() ? type.get<std::string>() : "?");
+  for (const auto type : types.elements()) {
+    if (!out.empty()) out += " . ";
+    out += type.text().value_or("?");
+  }
   return out;
 }
 
+std::string joined(const std::vector<std::string_view>& types) {
+  return fmt::format("{}", fmt::join(types, " . "));
+}
+
 struct Element {
-  std::vector<Json> key;
-  std::vector<Json> leads_to;
+  std::vector<View> key;
+  std::vector<View> leads_to;
   std::string comment;
   std::uint64_t packets = 0;
   std::uint64_t bytes = 0;
 };
 
 // A value, or {"concat": [...]}, maybe within {"elem": {"val": ...}} with more about it.
-void read_key(const Json& json, Element& element) {
-  if (json.is_object() && json.contains("elem")) {
-    const auto& inner = json["elem"];
+void read_key(View json, Element& element) {
+  if (const auto inner = json.find("elem"); inner.is_there()) {
     element.comment = text_of(inner, "comment");
-    if (const auto counter = inner.find("counter"); counter != inner.end() && counter->is_object()) {
-      element.packets = counter->value("packets", std::uint64_t{0});
-      element.bytes = counter->value("bytes", std::uint64_t{0});
-    }
-    if (!inner.contains("val")) strange("an element without a value");
-    return read_key(inner["val"], element);
+    const auto counter = inner.find("counter");
+    element.packets = counter.find("packets").natural().value_or(0);
+    element.bytes = counter.find("bytes").natural().value_or(0);
+    json = inner.find("val");
+    if (!json.is_there()) strange("an element without a value");
   }
-  if (json.is_object() && json.contains("concat"))
-    element.key = json["concat"].get<std::vector<Json>>();
+  const auto concat = json.find("concat");
+  if (concat.is_list())
+    element.key = concat.elements();
   else
     element.key = {json};
 }
 
-std::vector<Element> elements_in(const Json& set) {
+std::vector<Element> elements_in(View set) {
   std::vector<Element> out;
   const auto list = set.find("elem");
-  if (list == set.end()) return out;
-  if (!list->is_array()) strange("elements that are no list");
-  for (const auto& entry : *list) {
+  if (list.is_there() && !list.is_list()) strange("elements that are no list");
+  for (const auto entry : list.elements()) {
     auto& element = out.emplace_back();
-    if (!entry.is_array()) {
+    if (!entry.is_list()) {
       read_key(entry, element);
       continue;
     }
@@ -88,25 +94,24 @@ std::vector<Element> elements_in(const Json& set) {
   return out;
 }
 
-std::string word(std::string_view type, const Json& value) {
-  if (value.is_number_unsigned()) return fmt::format("{}", value.get<std::uint64_t>());
-  if (!value.is_string()) return value.dump();
-  const auto text = value.get<std::string>();
-  return type == "ifname" ? '"' + text + '"' : text;
+std::string word(std::string_view type, View value) {
+  const auto text = value.text();
+  if (!text) return value.dump();
+  return type == "ifname" ? fmt::format("\"{}\"", *text) : std::string(*text);
 }
 
-std::string words(const std::vector<std::string_view>& types, const std::vector<Json>& values) {
+std::string words(const std::vector<std::string_view>& types, const std::vector<View>& values) {
   std::string out;
   for (std::size_t i = 0; i < values.size(); ++i)
     out += (i == 0 ? "" : " . ") + word(i < types.size() ? types[i] : std::string_view(), values[i]);
   return out;
 }
 
-void read_set(const Json& json, const SetShape& shape, bool is_map, SetState& set) {
+void read_set(View json, const SetShape& shape, bool is_map, SetState& set) {
   set.there = true;
   set.is_map = is_map;
-  set.right = is_map == shape.is_map() && joined(json.value("type", Json())) == joined(Json(shape.key)) &&
-              (!is_map || joined(json.value("map", Json())) == joined(Json(shape.leads_to)));
+  set.right = is_map == shape.is_map() && joined(json.find("type")) == joined(shape.key) &&
+              (!is_map || joined(json.find("map")) == joined(shape.leads_to));
   if (!set.right) return;
   for (const auto& element : elements_in(json)) {
     std::string rest;
@@ -116,45 +121,41 @@ void read_set(const Json& json, const SetShape& shape, bool is_map, SetState& se
   }
 }
 
-bool is_rule(const Json& json, const RuleShape& shape) {
-  if (text_of(json, "comment") != kRuleComment || !json.contains("expr")) return false;
-  const auto text = json["expr"].dump();
+bool is_rule(View json, const RuleShape& shape) {
+  if (text_of(json, "comment") != kRuleComment) return false;
+  const auto text = json.find("expr").dump();
   return std::ranges::all_of(shape.signs,
                              [&](std::string_view sign) { return text.find(sign) != std::string::npos; });
 }
 
-bool is_chain(const Json& json, const PartShape& shape) {
-  const auto priority = json.find("prio");
+bool is_chain(View json, const PartShape& shape) {
   const auto policy = text_of(json, "policy");
   return text_of(json, "type") == shape.type && text_of(json, "hook") == shape.hook &&
-         priority != json.end() && priority->is_number_integer() && priority->get<int>() == shape.priority &&
-         (policy.empty() || policy == "accept");
+         json.find("prio").integer() == shape.priority && (policy.empty() || policy == "accept");
 }
 
 // Calls for each set or map of ours: its shape, the place of it, the object, whether it is a map.
 template <class Visit>
-void each_set(const Json& listing, Visit visit) {
-  for (const auto& entry : listing["nftables"])
+void each_set(View listing, Visit visit) {
+  for (const auto entry : listing.find("nftables").elements())
     for (const bool is_map : {false, true}) {
       const auto found = entry.find(is_map ? "map" : "set");
-      if (found == entry.end()) continue;
+      if (!found.is_there()) continue;
       for (const auto table : kTables) {
         const auto& sets = shape_of(table).sets;
-        const auto shape = std::ranges::find(sets, text_of(*found, "name"), &SetShape::name);
+        const auto shape = std::ranges::find(sets, text_of(found, "name"), &SetShape::name);
         if (shape != sets.end())
-          visit(table, static_cast<std::size_t>(shape - sets.begin()), *shape, *found, is_map);
+          visit(table, static_cast<std::size_t>(shape - sets.begin()), *shape, found, is_map);
       }
     }
 }
 
-std::optional<Ipv4> address_in(const Json& value) {
-  return value.is_string() ? Ipv4::parse(value.get<std::string>()) : std::nullopt;
+std::optional<Ipv4> address_in(View value) {
+  const auto text = value.text();
+  return text ? Ipv4::parse(*text) : std::nullopt;
 }
 
-std::uint16_t port_in(const Json& value) {
-  return value.is_number_unsigned() ? static_cast<std::uint16_t>(value.get<std::uint64_t>())
-                                    : std::uint16_t{0};
-}
+std::uint16_t port_in(View value) { return static_cast<std::uint16_t>(value.natural().value_or(0)); }
 
 DoorTraffic door_of(const SetShape& shape, const Element& element) {
   DoorTraffic traffic;
@@ -162,11 +163,10 @@ DoorTraffic door_of(const SetShape& shape, const Element& element) {
   door.protocol = shape.name.ends_with("_udp") ? Protocol::udp : Protocol::tcp;
   const bool has_source = std::ranges::count(shape.key, std::string_view("ipv4_addr")) == 2;
   for (std::size_t i = 0; i < shape.key.size(); ++i) {
-    const auto& value = element.key[i];
-    if (shape.key[i] == "ifname") door.bridge = value.is_string() ? value.get<std::string>() : "";
-    if (shape.key[i] == "ether_addr")
-      door.mac = Mac::parse(value.is_string() ? value.get<std::string>() : "");
-    if (shape.key[i] == "inet_proto" && value == Json(static_cast<unsigned>(Protocol::udp)))
+    const auto value = element.key[i];
+    if (shape.key[i] == "ifname") door.bridge = text_in(value);
+    if (shape.key[i] == "ether_addr") door.mac = Mac::parse(text_in(value));
+    if (shape.key[i] == "inet_proto" && value.natural() == static_cast<std::uint64_t>(Protocol::udp))
       door.protocol = Protocol::udp;
     if (shape.key[i] == "inet_service") door.listen = port_in(value);
     if (shape.key[i] != "ipv4_addr") continue;
@@ -182,39 +182,35 @@ DoorTraffic door_of(const SetShape& shape, const Element& element) {
   return traffic;
 }
 
-State state_in(const Json& listing) {
+State state_in(View listing) {
   State state;
-  std::map<std::string, std::vector<const Json*>> rules;  // of each chain, in order
-  for (const auto& entry : listing["nftables"]) {
-    if (entry.contains("table")) state.table_there = true;
-    if (const auto rule = entry.find("rule"); rule != entry.end())
-      rules[text_of(*rule, "chain")].push_back(&*rule);
+  std::map<std::string, std::vector<View>> rules;  // of each chain, in order
+  for (const auto entry : listing.find("nftables").elements()) {
+    if (entry.find("table").is_there()) state.table_there = true;
+    if (const auto rule = entry.find("rule"); rule.is_there()) rules[text_of(rule, "chain")].push_back(rule);
   }
-  for (const auto& entry : listing["nftables"]) {
+  for (const auto entry : listing.find("nftables").elements()) {
     const auto chain = entry.find("chain");
-    if (chain == entry.end()) continue;
+    if (!chain.is_there()) continue;
     for (const auto table : kTables) {
       const auto& shape = shape_of(table);
-      if (text_of(*chain, "name") != shape.chain) continue;
+      if (text_of(chain, "name") != shape.chain) continue;
       auto& part = state.parts[static_cast<std::size_t>(table)];
       part.chain_there = true;
-      part.chain_hooked = is_chain(*chain, shape);
+      part.chain_hooked = is_chain(chain, shape);
       part.chain_right =
-          part.chain_hooked && std::ranges::equal(rules[std::string(shape.chain)], shape.rules,
-                                                  [](const Json* rule, const RuleShape& wanted) {
-                                                    return is_rule(*rule, wanted);
-                                                  });
+          part.chain_hooked && std::ranges::equal(rules[std::string(shape.chain)], shape.rules, is_rule);
     }
   }
-  each_set(listing, [&](Table table, std::size_t place, const SetShape& shape, const Json& set, bool is_map) {
+  each_set(listing, [&](Table table, std::size_t place, const SetShape& shape, View set, bool is_map) {
     read_set(set, shape, is_map, state.parts[static_cast<std::size_t>(table)].sets[place]);
   });
   return state;
 }
 
-std::vector<DoorTraffic> doors_in(const Json& listing) {
+std::vector<DoorTraffic> doors_in(View listing) {
   std::vector<DoorTraffic> out;
-  each_set(listing, [&](Table table, std::size_t, const SetShape& shape, const Json& set, bool is_map) {
+  each_set(listing, [&](Table table, std::size_t, const SetShape& shape, View set, bool is_map) {
     if (table != Table::nat || !is_map) return;
     for (const auto& element : elements_in(set))
       if (element.key.size() == shape.key.size() && element.leads_to.size() == shape.leads_to.size())
@@ -223,23 +219,15 @@ std::vector<DoorTraffic> doors_in(const Json& listing) {
   return out;
 }
 
-// The types of values are taken on trust; where that is misplaced, nlohmann's exceptions stay in.
-template <class Read>
-auto checked(Read read) {
-  try {
-    return read();
-  } catch (const Json::exception& error) {
-    strange(error.what());
-  }
-}
-
 }  // namespace
 
 State read_state(std::string_view json) {
-  return checked([&] { return state_in(parse(json)); });
+  const auto listing = parse(json);
+  return state_in(listing.view());
 }
 
 std::vector<DoorTraffic> read_doors(std::string_view json) {
-  return checked([&] { return doors_in(parse(json)); });
+  const auto listing = parse(json);
+  return doors_in(listing.view());
 }
 }  // namespace hostnet::firewall::nft

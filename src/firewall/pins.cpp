@@ -6,15 +6,16 @@
 // dropped. No reject: the sender is not who it says it is.
 #include "firewall/pins.hpp"
 
+#include "core/json.hpp"
 #include "firewall/nft_script.hpp"
 #include "firewall/nft_shape.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
 #include <iterator>
+#include <limits>
 
 namespace hostnet::firewall {
 
@@ -26,7 +27,7 @@ void PinPlan::merge(const PinPlan& other) {
 namespace nft {
 namespace {
 
-using Json = nlohmann::json;
+using json::View;
 
 constexpr std::string_view kChain = "pins";
 constexpr int kPriority = -310;  // before ebtables and before the IP tables are called for bridged frames
@@ -72,23 +73,51 @@ Keys without(const Keys& all, const Keys& those) {
   return out;
 }
 
-std::string key_of(const Json& element) {
-  const auto& value = element.is_object() && element.contains("elem") ? element["elem"].at("val") : element;
-  if (value.is_string()) return value.get<std::string>();
-  const auto& parts = value.at("concat");
-  return fmt::format("{} . \"{}\"", parts.at(0).get<std::string>(), parts.at(1).get<std::string>());
+// Of an address, or of an address and a port; what is neither is as no key of ours.
+std::string key_of(View element) {
+  const auto inner = element.find("elem");
+  const auto value = inner.is_there() ? inner.find("val") : element;
+  if (const auto text = value.text()) return std::string(*text);
+  const auto parts = value.find("concat");
+  return fmt::format("{} . \"{}\"", parts[0].text().value_or("?"), parts[1].text().value_or("?"));
 }
 
-bool is_rule(const Json& rule, const Rule& wanted) {
-  const auto text = rule.value("expr", Json()).dump();
-  return rule.value("comment", "") == kRuleComment &&
+bool is_rule(View rule, const Rule& wanted) {
+  const auto text = rule.find("expr").dump();
+  return rule.find("comment").text() == kRuleComment &&
          std::ranges::all_of(wanted.signs, [&](auto sign) { return text.find(sign) != std::string::npos; });
 }
 
-bool is_chain(const Json& chain) {
-  return chain.value("name", "") == kChain && chain.value("type", "") == "filter" &&
-         chain.value("hook", "") == "prerouting" && chain.value("prio", 0) == kPriority &&
-         chain.value("policy", "accept") == "accept";
+bool is_chain(View chain) {
+  const auto policy = chain.find("policy");
+  return chain.find("name").text() == kChain && chain.find("type").text() == "filter" &&
+         chain.find("hook").text() == "prerouting" && chain.find("prio").integer() == kPriority &&
+         (!policy.is_there() || policy.text() == "accept");
+}
+
+// Throws json::Unreadable.
+bool are_pins(std::string_view text, const PinPlan& plan) {
+  const auto wanted = elements_of(plan);
+  const auto tree = json::parse(text, {.values = std::numeric_limits<std::size_t>::max()});
+  std::size_t sets = 0;
+  std::size_t chains = 0;
+  std::size_t rules = 0;
+  for (const auto entry : tree.view().find("nftables").elements()) {
+    if (const auto chain = entry.find("chain"); chain.is_there() && ++chains > 0 && !is_chain(chain))
+      return false;
+    if (const auto rule = entry.find("rule");
+        rule.is_there() && (rules == kRules.size() || !is_rule(rule, kRules[rules++])))
+      return false;
+    const auto set = entry.find("set");
+    if (!set.is_there()) continue;
+    const auto known = std::ranges::find(kSets, set.find("name").text().value_or(""), &Set::name);
+    if (known == kSets.end()) return false;
+    Keys elements;
+    for (const auto element : set.find("elem").elements()) elements.insert(key_of(element));
+    if (elements != wanted[static_cast<std::size_t>(known - kSets.begin())]) return false;
+    ++sets;
+  }
+  return sets == kSets.size() && chains == 1 && rules == kRules.size();
 }
 
 }  // namespace
@@ -125,26 +154,8 @@ std::string pins_between(const PinPlan& from, const PinPlan& to) {
 
 bool is_pins(std::string_view text, const PinPlan& plan) noexcept {
   try {
-    const auto wanted = elements_of(plan);
-    const auto listing = Json::parse(text);
-    std::size_t sets = 0;
-    std::size_t chains = 0;
-    std::size_t rules = 0;
-    for (const auto& entry : listing.at("nftables")) {
-      if (entry.contains("chain") && ++chains > 0 && !is_chain(entry["chain"])) return false;
-      if (entry.contains("rule") && (rules == kRules.size() || !is_rule(entry["rule"], kRules[rules++])))
-        return false;
-      if (!entry.contains("set")) continue;
-      const auto& set = entry["set"];
-      const auto known = std::ranges::find(kSets, set.value("name", ""), &Set::name);
-      if (known == kSets.end()) return false;
-      Keys elements;
-      for (const auto& element : set.value("elem", Json::array())) elements.insert(key_of(element));
-      if (elements != wanted[static_cast<std::size_t>(known - kSets.begin())]) return false;
-      ++sets;
-    }
-    return sets == kSets.size() && chains == 1 && rules == kRules.size();
-  } catch (const Json::exception&) {
+    return are_pins(text, plan);
+  } catch (const json::Unreadable&) {
     return false;
   }
 }

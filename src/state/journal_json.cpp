@@ -1,13 +1,14 @@
 // The journal's text. Strict on the way in: a field that is missing, of another type or out of range means
 // that the file is not ours, and acting on it could set a sysctl or edit a file that never was.
+#include "core/json_reader.hpp"
 #include "core/strings.hpp"
 #include "firewall/backend.hpp"
 #include "hostnet/error.hpp"
 #include "state/journal.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
+#include <limits>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
@@ -15,19 +16,21 @@
 namespace hostnet::state {
 namespace {
 
-using Json = nlohmann::json;
+using Json = json::Value;
+using json::Reader;
+
 constexpr int kSchema = 1;
 
 Json to_json(const std::vector<Ipv4>& addresses) {
-  auto out = Json::array();
+  auto out = json::array();
   for (const auto address : addresses) out.push_back(address.to_string());
   return out;
 }
 
 Json json_of(const Lease& lease) {
-  auto ports = Json::array();
+  auto ports = json::array();
   for (const auto& port : lease.ports) ports.push_back(port.to_string());
-  auto aliases = Json::array();
+  auto aliases = json::array();
   for (const auto& alias : lease.aliases)
     aliases.push_back({{"container", alias.container},
                        {"pid", alias.pid},
@@ -57,53 +60,19 @@ Json json_of(const Lease& lease) {
   return out;
 }
 
-[[noreturn]] void corrupt(std::string_view what) {
+[[noreturn]] void corrupt(const std::string& what) {
   throw Error(Errc::state_corrupt, fmt::format("not a journal of leases: {}", what),
               "set it right with: tc-hostnet release --all");
 }
 
-const Json& field(const Json& object, const char* name) {
-  if (!object.is_object()) corrupt(fmt::format("no object around {}", name));
-  const auto found = object.find(name);
-  if (found == object.end()) corrupt(fmt::format("{} is missing", name));
-  return *found;
-}
-
-std::string text(const Json& object, const char* name) {
-  const auto& value = field(object, name);
-  if (!value.is_string()) corrupt(fmt::format("{} is not a text", name));
-  return value.get<std::string>();
-}
-
-bool flag(const Json& object, const char* name) {
-  const auto& value = field(object, name);
-  if (!value.is_boolean()) corrupt(fmt::format("{} is neither true nor false", name));
-  return value.get<bool>();
-}
-
-template <class Number>
-Number number(const Json& object, const char* name) {
-  const auto& value = field(object, name);
-  if (!value.is_number_integer() ||
-      (value.is_number_unsigned() ? !std::in_range<Number>(value.get<std::uint64_t>())
-                                  : !std::in_range<Number>(value.get<std::int64_t>())))
-    corrupt(fmt::format("{} is not a number in range", name));
-  return value.get<Number>();
-}
-
-const Json& list(const Json& object, const char* name) {
-  const auto& value = field(object, name);
-  if (!value.is_array()) corrupt(fmt::format("{} is not a list", name));
-  return value;
-}
-
-std::vector<Ipv4> addresses(const Json& object, const char* name) {
+std::vector<Ipv4> addresses(const Reader& list) {
   std::vector<Ipv4> out;
-  for (const auto& entry : list(object, name)) {
-    const auto address = entry.is_string() ? Ipv4::parse(entry.get<std::string>()) : std::nullopt;
-    if (!address) corrupt(fmt::format("{} holds what is no address", name));
+  list.each_element([&](const Reader& entry) {
+    const auto text = entry.string();
+    const auto address = Ipv4::parse(text);
+    if (!address) entry.reject(quote(text), "an address");
     out.push_back(*address);
-  }
+  });
   return out;
 }
 
@@ -111,51 +80,51 @@ bool is_token(std::string_view token) {
   return !token.empty() && token.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
-Lifetime lifetime(const Json& owner) {
-  const auto lifetime = parse_lifetime(text(owner, "lifetime"));
+Lifetime lifetime(const Reader& name) {
+  const auto lifetime = parse_lifetime(name.string());
   if (!lifetime) corrupt("a lifetime that is not known");
   return *lifetime;
 }
 
-Lease lease_from(const Json& json) {
+Lease lease_from(const Reader& json) {
   Lease lease;
-  lease.id = text(json, "id");
-  lease.target = text(json, "target");
-  lease.label = text(json, "label");
-  const auto& owner = field(json, "owner");
-  lease.owner = {.token = text(owner, "token"),
-                 .pid = number<pid_t>(owner, "pid"),
-                 .start = number<std::uint64_t>(owner, "start"),
-                 .uid = number<uid_t>(owner, "uid"),
-                 .command = text(owner, "command"),
-                 .lifetime = lifetime(owner)};
+  lease.id = json.at("id").string();
+  lease.target = json.at("target").string();
+  lease.label = json.at("label").string();
+  const auto owner = json.at("owner");
+  lease.owner = {.token = owner.at("token").string(),
+                 .pid = owner.at("pid").number<pid_t>(),
+                 .start = owner.at("start").number<std::uint64_t>(),
+                 .uid = owner.at("uid").number<uid_t>(),
+                 .command = owner.at("command").string(),
+                 .lifetime = lifetime(owner.at("lifetime"))};
   // Both become part of a path or of a rule.
   if (!is_token(lease.id) || !is_token(lease.owner.token)) corrupt("an id is not hexadecimal");
-  lease.ifindex = number<int>(json, "ifindex");
-  lease.gateways = addresses(json, "gateways");
-  lease.sources = addresses(json, "sources");
+  lease.ifindex = json.at("ifindex").number<int>();
+  lease.gateways = addresses(json.at("gateways"));
+  lease.sources = addresses(json.at("sources"));
   if (json.contains("mac")) {
-    lease.mac = Mac::parse(text(json, "mac"));
+    lease.mac = Mac::parse(json.at("mac").string());
     if (!lease.mac) corrupt("mac is not an Ethernet address");
   }
-  if (json.contains("port")) lease.port = text(json, "port");
-  for (const auto& port : list(json, "ports")) {
-    if (!port.is_string()) corrupt("ports holds what is no text");
-    lease.ports.push_back(HostPort::parse(port.get<std::string>()));
-  }
+  if (json.contains("port")) lease.port = json.at("port").string();
+  json.at("ports").each_element(
+      [&](const Reader& port) { lease.ports.push_back(HostPort::parse(port.string())); });
   if (lease.gateways.empty() || lease.ports.empty()) corrupt("a lease without a gateway or a port");
-  for (const auto& alias : list(json, "aliases"))
-    lease.aliases.push_back({.container = text(alias, "container"),
-                             .pid = number<pid_t>(alias, "pid"),
-                             .pid_start = number<std::uint64_t>(alias, "pid_start"),
-                             .hosts_path = text(alias, "hosts_path")});
-  lease.created = number<std::int64_t>(json, "created");
-  if (json.contains("expires")) lease.expires = number<std::int64_t>(json, "expires");
+  json.at("aliases").each_element([&](const Reader& alias) {
+    lease.aliases.push_back({.container = alias.at("container").string(),
+                             .pid = alias.at("pid").number<pid_t>(),
+                             .pid_start = alias.at("pid_start").number<std::uint64_t>(),
+                             .hosts_path = alias.at("hosts_path").string()});
+  });
+  lease.created = json.at("created").number<std::int64_t>();
+  if (json.contains("expires")) lease.expires = json.at("expires").number<std::int64_t>();
   if (json.contains("served")) {
-    const auto& served = field(json, "served");
-    lease.served = {.pid = number<pid_t>(served, "pid"), .start = number<std::uint64_t>(served, "start")};
+    const auto served = json.at("served");
+    lease.served = {.pid = served.at("pid").number<pid_t>(),
+                    .start = served.at("start").number<std::uint64_t>()};
   }
-  lease.releasing = flag(json, "releasing");
+  lease.releasing = json.at("releasing").boolean();
   return lease;
 }
 
@@ -167,33 +136,33 @@ Json json_of(const Bridge& bridge) {
 
 template <class List>
 Json list_of(const List& list) {
-  auto out = Json::array();
+  auto out = json::array();
   for (const auto& one : list) out.push_back(json_of(one));
   return out;
 }
 
-Bridge bridge_from(const Json& json) {
-  return {.ifindex = number<int>(json, "ifindex"),
-          .name = text(json, "name"),
-          .prior_route_localnet = flag(json, "prior_route_localnet")};
+Bridge bridge_from(const Reader& json) {
+  return {.ifindex = json.at("ifindex").number<int>(),
+          .name = json.at("name").string(),
+          .prior_route_localnet = json.at("prior_route_localnet").boolean()};
 }
 
-std::vector<Bridge> bridges_from(const Json& json) {
+std::vector<Bridge> bridges_from(const Reader& list) {
   std::vector<Bridge> bridges;
-  for (const auto& bridge : list(json, "bridges")) bridges.push_back(bridge_from(bridge));
+  list.each_element([&](const Reader& bridge) { bridges.push_back(bridge_from(bridge)); });
   return bridges;
 }
 
-std::vector<Lease> leases_from(const Json& json) {
+std::vector<Lease> leases_from(const Reader& list) {
   std::vector<Lease> leases;
-  for (const auto& lease : list(json, "leases")) {
+  list.each_element([&](const Reader& lease) {
     try {
       leases.push_back(lease_from(lease));
     } catch (const Error& error) {
       if (error.code() == Errc::state_corrupt) throw;
       corrupt(error.what());
     }
-  }
+  });
   return leases;
 }
 
@@ -202,27 +171,21 @@ void check_bridges(const Holdings& holdings) {
     if (holdings.bridge(lease.ifindex) == nullptr) corrupt("a lease on no bridge");
 }
 
-Json parsed(std::string_view line) {
-  auto json = Json::parse(line, nullptr, false);
-  if (json.is_discarded()) corrupt("not JSON");
-  return json;
+// The file is our own, with as many values as leases need.
+json::Document parsed(std::string_view line) {
+  return json::read(line, {.values = std::numeric_limits<std::size_t>::max()}, corrupt);
 }
 
-// Names that are not UTF-8 are possible (a process may call itself anything) and must not make saving fail.
-std::string line_of(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
-}
+std::string line_of(const Json& json) { return json.dump() + '\n'; }
 
 // What a row of changes comes to.
 class Sum {
  public:
-  void add(const Json& change) {
-    if (change.contains("bridges")) bridges_ = bridges_from(change);
-    for (const auto& id : list(change, "gone")) {
-      if (!id.is_string()) corrupt("gone holds what is no text");
-      leases_.erase(*gone_.insert(id.get<std::string>()).first);
-    }
-    for (auto& lease : leases_from(change)) {
+  void add(const Reader& change) {
+    if (change.contains("bridges")) bridges_ = bridges_from(change.at("bridges"));
+    change.at("gone").each_element(
+        [&](const Reader& id) { leases_.erase(*gone_.insert(id.string()).first); });
+    for (auto& lease : leases_from(change.at("leases"))) {
       order_.push_back(lease.id);
       leases_.insert_or_assign(lease.id, std::move(lease));
     }
@@ -265,26 +228,27 @@ std::string to_json(const Holdings& holdings, std::string_view boot_id) {
 Holdings from_json(std::string_view text, std::string_view boot_id) {
   const auto end = text.find('\n');
   if (end == std::string_view::npos) corrupt("its first line has no end");
-  const auto json = parsed(text.substr(0, end));
-  if (number<int>(json, "schema") != kSchema)
-    corrupt(fmt::format("schema {} is not known", number<int>(json, "schema")));
+  const auto tree = parsed(text.substr(0, end));
+  const Reader json(tree);
+  if (const auto schema = json.at("schema").number<int>(); schema != kSchema)
+    corrupt(fmt::format("schema {} is not known", schema));
   // Rules and sysctls do not outlive a boot, the runtime directory may.
-  if (state::text(json, "boot_id") != boot_id) return {};
+  if (json.at("boot_id").string() != boot_id) return {};
   Holdings holdings;
-  if (const auto kind = firewall::parse_firewall(state::text(json, "firewall"));
+  if (const auto kind = firewall::parse_firewall(json.at("firewall").string());
       kind && kind != Firewall::automatic)
     holdings.firewall = *kind;
   else
     corrupt("a firewall that is not known");
-  holdings.bridges = bridges_from(json);
-  holdings.leases = leases_from(json);
+  holdings.bridges = bridges_from(json.at("bridges"));
+  holdings.leases = leases_from(json.at("leases"));
   apply_changes(holdings, text.substr(end + 1, text.rfind('\n') - end));
   return holdings;
 }
 
 std::string to_json_change(const Holdings& from, const Holdings& to) {
-  auto gone = Json::array();
-  auto leases = Json::array();
+  auto gone = json::array();
+  auto leases = json::array();
   LeaseList::compare(
       from.leases, to.leases,
       [&](const Lease& was, const Lease& is) {
@@ -302,7 +266,8 @@ std::string to_json_change(const Holdings& from, const Holdings& to) {
 void apply_changes(Holdings& holdings, std::string_view lines) {
   Sum sum;
   for (auto end = lines.find('\n'); end != std::string_view::npos; end = lines.find('\n')) {
-    sum.add(parsed(lines.substr(0, end)));
+    const auto change = parsed(lines.substr(0, end));
+    sum.add(Reader(change));
     lines.remove_prefix(end + 1);
   }
   sum.apply_to(holdings);

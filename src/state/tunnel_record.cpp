@@ -2,6 +2,7 @@
 #include "state/tunnel_record.hpp"
 
 #include "core/file.hpp"
+#include "core/json_reader.hpp"
 #include "core/log.hpp"
 #include "hostnet/error.hpp"
 #include "state/journal.hpp"
@@ -10,7 +11,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,7 +22,7 @@
 namespace hostnet::state {
 namespace {
 
-using Json = nlohmann::json;
+using Json = json::Value;
 constexpr int kSchema = 1;
 
 std::filesystem::path base_folder(const std::string& configured) {
@@ -33,10 +33,12 @@ std::filesystem::path base_folder(const std::string& configured) {
   return fmt::format("/tmp/tc-hostnet-{}", ::geteuid());
 }
 
+[[noreturn]] void corrupt(const std::string& what) { throw Error(Errc::state_corrupt, what); }
+
 }  // namespace
 
 std::string tunnel_record_to_json(const TunnelRecord& record) {
-  auto ports = Json::array();
+  auto ports = json::array();
   for (const auto& port : record.ports) ports.push_back(port.to_string());
   Json out{{"schema", kSchema},
            {"via", to_string(record.via)},
@@ -71,48 +73,48 @@ std::string tunnel_record_to_json(const TunnelRecord& record) {
              {"open", record.facts.open}}}};
   if (record.expires) out["expires"] = *record.expires;
   // A label or an engine's words may hold bytes that are not UTF-8.
-  return out.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return out.dump_in_lines() + "\n";
 }
 
 TunnelRecord tunnel_record_from_json(std::string_view text) {
   try {
-    const auto json = Json::parse(text);
-    if (json.at("schema").get<int>() != kSchema) throw Error(Errc::state_corrupt, "another schema");
-    const auto& owner = json.at("owner");
-    const auto& facts = json.at("facts");
+    const auto tree = json::read(text, {}, corrupt);
+    const json::Reader record(tree);
+    if (record.at("schema").number<int>() != kSchema) corrupt("another schema");
+    const auto owner = record.at("owner");
+    const auto facts = record.at("facts");
     TunnelRecord out;
-    out.via = json.at("via").get<std::string>() == to_string(Path::helper) ? Path::helper : Path::ssh;
-    out.id = json.at("id").get<std::string>();
-    out.target = json.at("target").get<std::string>();
-    out.label = json.at("label").get<std::string>();
-    out.owner.token = owner.at("token").get<std::string>();
-    out.owner.pid = owner.at("pid").get<pid_t>();
-    out.owner.start = owner.at("start").get<std::uint64_t>();
-    out.owner.uid = owner.at("uid").get<uid_t>();
-    out.owner.command = owner.at("command").get<std::string>();
-    out.engine = json.at("engine").get<std::string>();
-    out.sidecar = json.at("sidecar").get<std::string>();
-    out.network = json.at("network").get<std::string>();
-    out.address = json.at("address").get<std::string>();
-    out.sources = json.at("sources").get<std::vector<std::string>>();
-    out.alias_in = json.at("alias_in").get<std::vector<std::string>>();
-    out.created = json.at("created").get<std::int64_t>();
-    out.facts.state = facts.at("state").get<std::string>();
-    out.facts.reason = facts.at("reason").get<std::string>();
-    out.facts.cipher = facts.at("cipher").get<std::string>();
-    out.facts.sessions = facts.at("sessions").get<unsigned>();
-    out.facts.reconnects = facts.at("reconnects").get<std::uint64_t>();
-    out.facts.accepted = facts.at("accepted").get<std::uint64_t>();
-    out.facts.strangers = facts.at("strangers").get<std::uint64_t>();
-    out.facts.unserved = facts.at("unserved").get<std::uint64_t>();
-    out.facts.bytes_to_host = facts.at("bytes_to_host").get<std::uint64_t>();
-    out.facts.bytes_from_host = facts.at("bytes_from_host").get<std::uint64_t>();
-    out.facts.open = facts.at("open").get<std::int64_t>();
-    for (const auto& port : json.at("ports")) out.ports.push_back(HostPort::parse(port.get<std::string>()));
-    if (json.contains("expires")) out.expires = json.at("expires").get<std::int64_t>();
+    out.via = record.at("via").string() == to_string(Path::helper) ? Path::helper : Path::ssh;
+    out.id = record.at("id").string();
+    out.target = record.at("target").string();
+    out.label = record.at("label").string();
+    out.owner.token = owner.at("token").string();
+    out.owner.pid = owner.at("pid").number<pid_t>();
+    out.owner.start = owner.at("start").number<std::uint64_t>();
+    out.owner.uid = owner.at("uid").number<uid_t>();
+    out.owner.command = owner.at("command").string();
+    out.engine = record.at("engine").string();
+    out.sidecar = record.at("sidecar").string();
+    out.network = record.at("network").string();
+    out.address = record.at("address").string();
+    out.sources = record.at("sources").strings();
+    out.alias_in = record.at("alias_in").strings();
+    out.created = record.at("created").number<std::int64_t>();
+    out.facts.state = facts.at("state").string();
+    out.facts.reason = facts.at("reason").string();
+    out.facts.cipher = facts.at("cipher").string();
+    out.facts.sessions = facts.at("sessions").number<unsigned>();
+    out.facts.reconnects = facts.at("reconnects").number<std::uint64_t>();
+    out.facts.accepted = facts.at("accepted").number<std::uint64_t>();
+    out.facts.strangers = facts.at("strangers").number<std::uint64_t>();
+    out.facts.unserved = facts.at("unserved").number<std::uint64_t>();
+    out.facts.bytes_to_host = facts.at("bytes_to_host").number<std::uint64_t>();
+    out.facts.bytes_from_host = facts.at("bytes_from_host").number<std::uint64_t>();
+    out.facts.open = facts.at("open").number<std::int64_t>();
+    record.at("ports").each_element(
+        [&](const json::Reader& port) { out.ports.push_back(HostPort::parse(port.string())); });
+    if (record.contains("expires")) out.expires = record.at("expires").number<std::int64_t>();
     return out;
-  } catch (const Json::exception& error) {
-    throw Error(Errc::state_corrupt, fmt::format("not a tunnel's record: {}", error.what()));
   } catch (const Error& error) {
     throw Error(Errc::state_corrupt, fmt::format("not a tunnel's record: {}", error.what()));
   }
