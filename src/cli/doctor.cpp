@@ -9,7 +9,6 @@
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <memory>
@@ -53,13 +52,17 @@ void print_text(const std::vector<Check>& checks) {
                   count(Status::fail)));
 }
 
-nlohmann::json to_json(const std::vector<Check>& checks) {
-  auto list = nlohmann::json::array();
+std::optional<std::string> or_null(const std::string& text) {
+  return text.empty() ? std::nullopt : std::optional(text);
+}
+
+json::Value to_json(const std::vector<Check>& checks) {
+  auto list = json::array();
   for (const auto& check : checks)
     list.push_back({{"name", check.name},
                     {"status", to_string(check.status)},
                     {"finding", check.finding},
-                    {"mend", check.mend.empty() ? nlohmann::json(nullptr) : nlohmann::json(check.mend)}});
+                    {"mend", or_null(check.mend)}});
   return list;
 }
 
@@ -82,7 +85,7 @@ int walk(const Options& options, const Globals& globals) {
                 {"port", facts.port.container},
                 {"protocol", to_string(facts.port.protocol)},
                 {"steps", to_json(steps)},
-                {"stops_at", stop.empty() ? nlohmann::json(nullptr) : nlohmann::json(stop)},
+                {"stops_at", or_null(stop)},
                 {"ok", stop.empty()}});
   } else {
     for (const auto& line : doctor::draw_walk(facts, steps)) print(line);

@@ -12,7 +12,6 @@
 #include "exposer/transition.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 namespace hostnet::cli {
 namespace {
@@ -49,16 +48,16 @@ int dry_run_ssh(engine::Client& client, const ExposeRequest& request, const Glob
   for (const auto source : target.sources.value_or(std::vector<Ipv4>{}))
     sources += (sources.empty() ? "" : ", ") + source.to_string();
   if (globals.json) {
-    auto list = nlohmann::json::array();
+    auto list = json::array();
     for (const auto& port : ports) list.push_back(port.to_string());
-    nlohmann::json object{{"via", "ssh"},
-                          {"image", image},
-                          {"network", target.network.name},
-                          {"direct", target.direct},
-                          {"sources", sources},
-                          {"ports", std::move(list)},
-                          {"alias_in", target.alias_in},
-                          {"alias_by_dns", target.alias_by_dns}};
+    json::Value object{{"via", "ssh"},
+                       {"image", image},
+                       {"network", target.network.name},
+                       {"direct", target.direct},
+                       {"sources", sources},
+                       {"ports", std::move(list)},
+                       {"alias_in", target.alias_in},
+                       {"alias_by_dns", target.alias_by_dns}};
     if (run != nullptr) object["run"] = {{"image", run->image}, {"command", run->command}};
     print_json(std::move(object));
     return 0;
@@ -95,11 +94,11 @@ int print_plan(state::Holdings wanted, Firewall firewall, const Globals& globals
     return pins != nullptr && pins->plan.empty();
   });
   if (globals.json) {
-    nlohmann::json rules = nlohmann::json::object();
+    json::Value rules = json::object();
     for (const auto& plan : ruleset.tables) rules[to_string(plan.table)] = to_text(choice.kind, plan);
     if (const auto pins = exposer::pins_of(wanted); !pins.empty())
       rules["pins"] = firewall::nft::pins_to_nft(pins);
-    auto list = nlohmann::json::array();
+    auto list = json::array();
     if (!around.first.empty()) list.push_back(around.first);
     for (const auto& step : steps) list.push_back(exposer::describe(step));
     if (!around.last.empty()) list.push_back(around.last);

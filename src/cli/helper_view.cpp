@@ -9,7 +9,6 @@
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <unistd.h>
 
 #include <ctime>
@@ -34,7 +33,7 @@ std::vector<dbus::LeaseFacts> look_at_helper() {
   }
 }
 
-nlohmann::json to_json(const dbus::LeaseFacts& lease) {
+json::Value to_json(const dbus::LeaseFacts& lease) {
   auto ports = to_json(lease.ports);
   for (std::size_t i = 0; i < lease.packets.size() && i < ports.size(); ++i) {
     ports[i]["packets"] = lease.packets[i];
@@ -50,7 +49,7 @@ nlohmann::json to_json(const dbus::LeaseFacts& lease) {
           {"ports", std::move(ports)},
           {"lifetime", lease.lifetime},
           {"created", lease.created},
-          {"expires", lease.expires != 0 ? nlohmann::json(lease.expires) : nlohmann::json(nullptr)},
+          {"expires", lease.expires != 0 ? std::optional(lease.expires) : std::nullopt},
           {"owner", {{"pid", lease.pid}, {"uid", lease.uid}, {"command", command_of(lease.pid)}}}};
 }
 

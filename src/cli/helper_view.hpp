@@ -2,9 +2,8 @@
 #pragma once
 
 #include "cli/command.hpp"
+#include "core/json.hpp"
 #include "dbus/client.hpp"
-
-#include <nlohmann/json_fwd.hpp>
 
 #include <string>
 #include <vector>
@@ -16,7 +15,7 @@ namespace hostnet::cli {
 std::vector<dbus::LeaseFacts> look_at_helper();
 
 /// As the JSON of a native lease, with "via": "helper".
-nlohmann::json to_json(const dbus::LeaseFacts& lease);
+json::Value to_json(const dbus::LeaseFacts& lease);
 
 /// A row of `list`.
 std::vector<std::string> row_of(const dbus::LeaseFacts& lease);

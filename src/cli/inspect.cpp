@@ -9,7 +9,6 @@
 #include "exposer/native.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <memory>
 
@@ -42,14 +41,13 @@ std::string traffic_text(const state::Lease& lease, const std::vector<exposer::P
 }
 
 // The lease with the traffic of each port beside it.
-nlohmann::json with_traffic(nlohmann::json lease, const std::vector<exposer::PortTraffic>& traffic) {
+json::Value with_traffic(json::Value lease, const std::vector<exposer::PortTraffic>& traffic) {
   for (std::size_t i = 0; i < traffic.size(); ++i) lease["ports"][i]["connections"] = traffic[i].packets;
   return lease;
 }
 
 void print_text(const state::Lease& lease, const state::Holdings& held,
                 const std::vector<exposer::PortTraffic>& traffic, const std::vector<std::string>& amiss) {
-  const auto json = to_json(lease, held);
   std::string sources;
   for (const auto source : lease.sources) sources += (sources.empty() ? "" : ", ") + source.to_string();
   if (lease.mac) sources += (sources.empty() ? "" : ", ") + lease.mac->to_string();
@@ -59,7 +57,7 @@ void print_text(const state::Lease& lease, const state::Holdings& held,
       {"lease", lease.id},
       {"target", lease.target},
       {"ports", ports_text(lease.ports)},
-      {"interface", json["interface"].get<std::string>()},
+      {"interface", interface_of(lease, held)},
       {"gateways", gateways},
       {"sources", sources.empty() ? "everybody on the bridge" : sources},
       {"connections", traffic_text(lease, traffic)},
@@ -103,12 +101,12 @@ Action define_inspect(Arguments& arguments) {
     const auto* const bridge = held.bridge(lease.ifindex);
     const auto traffic = exposer::traffic_of(lease, bridge == nullptr ? "" : bridge->name);
     if (globals.json) {
-      auto json = with_traffic(to_json(lease, held), traffic);
-      json["firewall"] = to_string(held.firewall);
-      json["intact"] = amiss.empty();
-      json["amiss"] = amiss;
-      json["rules"] = rules_of(lease, held);
-      print_json(json);
+      auto object = with_traffic(to_json(lease, held), traffic);
+      object["firewall"] = to_string(held.firewall);
+      object["intact"] = amiss.empty();
+      object["amiss"] = amiss;
+      object["rules"] = rules_of(lease, held);
+      print_json(std::move(object));
     } else {
       print_text(lease, held, traffic, amiss);
     }

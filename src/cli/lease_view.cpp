@@ -4,15 +4,14 @@
 #include "hostnet/path.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <ctime>
 
 namespace hostnet::cli {
 namespace {
 
-nlohmann::json texts(const std::vector<Ipv4>& addresses) {
-  auto out = nlohmann::json::array();
+json::Value texts(const std::vector<Ipv4>& addresses) {
+  auto out = json::array();
   for (const auto address : addresses) out.push_back(address.to_string());
   return out;
 }
@@ -22,25 +21,26 @@ const char* path_of(const state::Lease& lease) {
   return to_string(lease.owner.lifetime == state::Lifetime::process ? Path::native : Path::helper);
 }
 
+}  // namespace
+
 std::string interface_of(const state::Lease& lease, const state::Holdings& holdings) {
   const auto* const bridge = holdings.bridge(lease.ifindex);
   return bridge == nullptr ? "?" : bridge->name;
 }
 
-}  // namespace
-
-nlohmann::json to_json(const std::vector<HostPort>& ports) {
-  auto out = nlohmann::json::array();
+json::Value to_json(const std::vector<HostPort>& ports) {
+  auto out = json::array();
   for (const auto& port : ports) {
-    out.push_back(
-        {{"host", port.host}, {"container", port.container}, {"protocol", to_string(port.protocol)}});
-    if (!port.socket.empty()) out.back()["socket"] = port.socket;
+    json::Value one{
+        {"host", port.host}, {"container", port.container}, {"protocol", to_string(port.protocol)}};
+    if (!port.socket.empty()) one["socket"] = port.socket;
+    out.push_back(std::move(one));
   }
   return out;
 }
 
-nlohmann::json to_json(const state::Lease& lease, const state::Holdings& holdings) {
-  auto containers = nlohmann::json::array();
+json::Value to_json(const state::Lease& lease, const state::Holdings& holdings) {
+  auto containers = json::array();
   for (const auto& alias : lease.aliases) containers.push_back(alias.container);
   return {{"id", lease.id},
           {"target", lease.target},
@@ -51,11 +51,11 @@ nlohmann::json to_json(const state::Lease& lease, const state::Holdings& holding
           {"gateway", lease.gateways.front().to_string()},
           {"gateways", texts(lease.gateways)},
           {"sources", texts(lease.sources)},
-          {"mac", lease.mac ? nlohmann::json(lease.mac->to_string()) : nlohmann::json(nullptr)},
+          {"mac", lease.mac ? std::optional(lease.mac->to_string()) : std::nullopt},
           {"ports", to_json(lease.ports)},
           {"alias_in", std::move(containers)},
           {"created", lease.created},
-          {"expires", lease.expires ? nlohmann::json(*lease.expires) : nlohmann::json(nullptr)},
+          {"expires", lease.expires},
           {"owner", {{"pid", lease.owner.pid}, {"uid", lease.owner.uid}, {"command", lease.owner.command}}}};
 }
 

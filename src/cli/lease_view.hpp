@@ -1,9 +1,8 @@
 // A lease as the command shows it, in words and in JSON.
 #pragma once
 
+#include "core/json.hpp"
 #include "state/holdings.hpp"
-
-#include <nlohmann/json_fwd.hpp>
 
 #include <string>
 #include <vector>
@@ -12,13 +11,16 @@ namespace hostnet::cli {
 
 /// The lease as an object: id, target, via, interface, gateway, gateways, sources, ports, label, created,
 /// expires, owner. Times are seconds since the epoch.
-nlohmann::json to_json(const state::Lease& lease, const state::Holdings& holdings);
+json::Value to_json(const state::Lease& lease, const state::Holdings& holdings);
+
+/// The name of its bridge, "?" where that is not known.
+std::string interface_of(const state::Lease& lease, const state::Holdings& holdings);
 
 /// The heading of `list`, and a row for each lease.
 std::vector<std::vector<std::string>> list_rows(const state::Holdings& holdings);
 
 /// Objects with host, container, protocol and, for a Unix socket, socket.
-nlohmann::json to_json(const std::vector<HostPort>& ports);
+json::Value to_json(const std::vector<HostPort>& ports);
 
 /// "8088/tcp, 5432:15432/tcp"
 std::string ports_text(const std::vector<HostPort>& ports);

@@ -6,8 +6,6 @@
 #include "cli/output.hpp"
 #include "cli/tunnel_view.hpp"
 
-#include <nlohmann/json.hpp>
-
 namespace hostnet::cli {
 
 Action define_list(Arguments& arguments) {

@@ -3,7 +3,6 @@
 
 #include "hostnet/log.hpp"
 
-#include <nlohmann/json.hpp>
 #include <unistd.h>
 
 #include <algorithm>
@@ -80,9 +79,9 @@ void say(const std::string& line) {
 
 void print(const std::string& line) { write_line(stdout, line); }
 
-void print_json(nlohmann::json object) {
+void print_json(json::Value object) {
   object["schema"] = 1;
-  print(object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  print(object.dump());
 }
 
 std::string one_line(std::string text) {

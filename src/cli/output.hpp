@@ -2,10 +2,10 @@
 #pragma once
 
 #include "cli/command.hpp"
+#include "core/json.hpp"
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json_fwd.hpp>
 
 #include <string>
 #include <string_view>
@@ -31,7 +31,7 @@ void say(const std::string& line);
 void print(const std::string& line);
 
 /// print() of one JSON object with "schema": 1 in it.
-void print_json(nlohmann::json object);
+void print_json(json::Value object);
 
 /// One line, whatever an engine or a name put into it: control characters become blanks.
 std::string one_line(std::string text);

@@ -10,7 +10,6 @@
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <unistd.h>
 
 #include <filesystem>

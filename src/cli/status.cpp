@@ -10,7 +10,6 @@
 #include "hostnet/version.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <optional>
@@ -61,8 +60,8 @@ EngineInUse engine_in_use(const std::string& wanted) {
   }
 }
 
-nlohmann::json to_json(const EngineInUse& engine) {
-  if (!engine.address) return nullptr;
+json::Value to_json(const EngineInUse& engine) {
+  if (!engine.address) return {};
   return {{"address", engine.address->socket}, {"from", engine.address->from}};
 }
 
@@ -85,7 +84,7 @@ Action define_status(Arguments& arguments) {
     const auto engine = engine_in_use(globals.engine);
     const std::string path = choice.path ? to_string(*choice.path) : "none";
     if (globals.json) {
-      auto list = nlohmann::json::array();
+      auto list = json::array();
       for (const auto& bridge : bridges)
         list.push_back({{"name", bridge.name},
                         {"route_localnet", bridge.route_localnet},
@@ -93,9 +92,9 @@ Action define_status(Arguments& arguments) {
                         {"guarded", bridge.guarded},
                         {"connections", bridge.connections},
                         {"leases", bridge.leases}});
-      auto helper_list = nlohmann::json::array();
+      auto helper_list = json::array();
       for (const auto& lease : helped) helper_list.push_back(to_json(lease));
-      auto tunnel_list = nlohmann::json::array();
+      auto tunnel_list = json::array();
       for (const auto& tunnel : tunnels) tunnel_list.push_back(to_json(tunnel));
       print_json({{"version", version()},
                   {"path", path},

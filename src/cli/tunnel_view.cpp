@@ -6,7 +6,6 @@
 #include "exposer/ssh_lease.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <array>
 #include <ctime>
@@ -31,7 +30,7 @@ std::vector<state::TunnelRecord> look_at_tunnels(const state::TunnelStore& store
   return records;
 }
 
-nlohmann::json to_json(const state::TunnelRecord& record) {
+json::Value to_json(const state::TunnelRecord& record) {
   const auto& facts = record.facts;
   return {
       {"id", record.id},
@@ -45,7 +44,7 @@ nlohmann::json to_json(const state::TunnelRecord& record) {
       {"ports", to_json(record.ports)},
       {"alias_in", record.alias_in},
       {"created", record.created},
-      {"expires", record.expires ? nlohmann::json(*record.expires) : nlohmann::json(nullptr)},
+      {"expires", record.expires},
       {"owner", {{"pid", record.owner.pid}, {"uid", record.owner.uid}, {"command", record.owner.command}}},
       {"sidecar", record.sidecar},
       {"tunnel",

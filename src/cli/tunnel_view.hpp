@@ -3,9 +3,8 @@
 
 #include "cli/command.hpp"
 #include "core/deadline.hpp"
+#include "core/json.hpp"
 #include "state/tunnel_record.hpp"
-
-#include <nlohmann/json_fwd.hpp>
 
 #include <string>
 #include <vector>
@@ -16,7 +15,7 @@ namespace hostnet::cli {
 std::vector<state::TunnelRecord> look_at_tunnels(const state::TunnelStore& store, const Globals& globals);
 
 /// As the JSON of a native lease, with "via": "ssh", and "network", "sidecar" and "tunnel" of its own.
-nlohmann::json to_json(const state::TunnelRecord& record);
+json::Value to_json(const state::TunnelRecord& record);
 
 /// A row of `list`.
 std::vector<std::string> row_of(const state::TunnelRecord& record);

@@ -9,7 +9,6 @@
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 
@@ -31,8 +30,8 @@ struct Options {
   bool trust_images = false;
 };
 
-nlohmann::json object_of(const WatchEvent& event) {
-  nlohmann::json object{{"event", to_string(event.kind)}};
+json::Value object_of(const WatchEvent& event) {
+  json::Value object{{"event", to_string(event.kind)}};
   if (!event.engine.empty()) object["engine"] = event.engine;
   if (!event.id.empty()) {
     object["container"] = event.name;
@@ -102,10 +101,10 @@ bool tells_of_an_end(std::string_view line) {
 int dry_run(Watcher& watcher, const Globals& globals) {
   for (const auto& wanted : watcher.survey()) {
     if (globals.json) {
-      nlohmann::json object{{"event", wanted.fault ? "failed" : "would-expose"},
-                            {"container", wanted.name},
-                            {"id", wanted.id.substr(0, 12)},
-                            {"ports", to_json(wanted.ports)}};
+      json::Value object{{"event", wanted.fault ? "failed" : "would-expose"},
+                         {"container", wanted.name},
+                         {"id", wanted.id.substr(0, 12)},
+                         {"ports", to_json(wanted.ports)}};
       if (wanted.fault) object["reason"] = wanted.fault->what();
       print_json(std::move(object));
     } else {
