@@ -90,14 +90,14 @@ class LoadGenerator(unittest.TestCase):
         self.assertGreaterEqual(figures["p99"], figures["p50"])
 
     def test_who_stalls_stays_connected_while_others_go_on(self):
-        with subprocess.Popen([LOADGEN, "client", "stall", f"127.0.0.1:{self.port}", "1"],
+        with subprocess.Popen([LOADGEN, "client", "stall", f"127.0.0.1:{self.port}", "10"],
                               stdout=subprocess.PIPE, text=True) as stalled:
             self.assertGreater(json.loads(stalled.stdout.readline())["stall"], 10_000)
             for metric in self.METRICS:
                 with self.subTest(metric):
                     self.assertEqual(client(metric, self.port).returncode, 0)
             self.assertIsNone(stalled.poll())
-            self.assertEqual(stalled.wait(10), 0)
+            self.assertEqual(stalled.wait(60), 0)
 
     def test_an_unaltered_relay_is_sound(self):
         for metric in self.METRICS + ("check",):

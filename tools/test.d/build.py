@@ -17,7 +17,6 @@ LIMIT = 30 * 60  # seconds, for one build
 class Build:
     name: str
     options: dict = field(hash=False)
-    targets: tuple = ()  # what ninja shall make; all, when empty
     compiler: str = "g++"
     sanitizer: bool = False
 
@@ -37,7 +36,7 @@ def introspect(folder, what):
     return json.loads(done.stdout)
 
 
-def configure(build):
+def configuration(build):
     """The meson command that is needed before ninja, or None."""
     options = [f"-D{name}={value}" for name, value in build.options.items()]
     if not (build.folder / "build.ninja").exists():
@@ -50,32 +49,6 @@ def configure(build):
     return [MESON, "configure", *options, build.folder]
 
 
-class Ahead:
-    """Builds made in the background, with what processor time nobody else wants, while tests wait for engines and clocks.
-
-    What a build says is of no interest here: make() runs it again, which is quick when all went well.
-    """
-
-    def __init__(self, builds):
-        self.done = {build.name: threading.Event() for build in builds}
-        threading.Thread(target=self.run, args=(builds,), daemon=True).start()
-
-    def run(self, builds):
-        for build in builds:
-            try:
-                for command in commands_of(build):
-                    subprocess.run(["chrt", "--idle", "0", *command], env=environment_of(build), check=True,
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            except (subprocess.CalledProcessError, OSError):
-                pass  # make() tells what is wrong
-            finally:
-                self.done[build.name].set()
-
-    def wait_for(self, build):
-        if build.name in self.done:
-            self.done[build.name].wait(LIMIT)
-
-
 def environment_of(build):
     environment = dict(os.environ)
     if "CXX" not in environment or build.compiler != "g++":
@@ -83,27 +56,46 @@ def environment_of(build):
     return environment
 
 
-def commands_of(build):
-    """One after the other: the second is known when the first has run."""
-    configuration = configure(build)
-    if configuration:
-        yield configuration
-    yield ["ninja", "-C", build.folder, *build.targets]
+class Make:
+    """One build, at once or in the background with what processor time nothing else wants."""
 
+    def __init__(self, build, targets):
+        """`targets()` is asked when the build is configured: what ninja has to make; nothing means all."""
+        self.build, self.targets = build, targets
+        self.output, self.failed, self.seconds = "", False, 0.0
+        self.done = threading.Event()
 
-def make(build, report):
-    """Configures and compiles. A failure is one failed case, with the end of what the tools said."""
-    report.stage(f"{build.name}: building in {build.folder.relative_to(ROOT)}")
-    start = time.monotonic()
-    for command in commands_of(build):
+    def run(self, *niceness):
+        start = time.monotonic()
         try:
-            done = subprocess.run(command, env=environment_of(build), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, text=True, timeout=LIMIT)
-            output, failed = done.stdout, done.returncode != 0
-        except subprocess.TimeoutExpired as expired:
-            output, failed = f"{expired}", True
-        if failed:
-            shown = "\n".join(line for line in output.splitlines()[-60:] if not line.startswith("["))
-            report.add(f"{build.name}: build", 0, 1, time.monotonic() - start, shown)
-            return False
-    return True
+            configure = configuration(self.build)
+            if configure:
+                self.call(*niceness, *configure)
+            self.call(*niceness, "ninja", "-C", self.build.folder, *self.targets())
+        except (subprocess.SubprocessError, OSError) as error:
+            self.failed, self.output = True, self.output + f"\n{error}"
+        self.seconds = time.monotonic() - start
+        self.done.set()
+
+    def call(self, *command):
+        done = subprocess.run(command, env=environment_of(self.build), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=LIMIT)
+        self.output += done.stdout
+        done.check_returncode()
+
+    def tell(self, report):
+        """A failure is one failed case, with the end of what the tools said."""
+        if self.failed:
+            shown = "\n".join(line for line in self.output.splitlines()[-60:] if not line.startswith("["))
+            report.add("build", self.build.name, 0, 1, self.seconds, 0, shown)
+        else:
+            report.say(f"{self.build.name}: built in {self.seconds:.0f} s")
+        return not self.failed
+
+
+def make_in_background(makes):
+    """One after the other."""
+    def run():
+        for make in makes:
+            make.run("chrt", "--idle", "0")
+    threading.Thread(target=run, daemon=True).start()

@@ -1,10 +1,13 @@
 """Which builds are made, what runs in each, and the count at the end. Started by tools/test."""
 import argparse
+import os
 import sys
 
 import build
+import changed
 import fuzz
 import programs
+from pool import Pool
 from report import Report
 
 RELEASE = build.Build("release", {"buildtype": "release", "werror": "true"})
@@ -13,69 +16,96 @@ SANITIZED = {"optimization": "0", "debug": "false", "cpp_args": "-g1", "b_lundef
 # vptr: that check looks at memory through a pipe, and takes objects for broken where a test leaves no descriptors.
 ASAN = build.Build("asan", SANITIZED | {"b_sanitize": "address,undefined", "cpp_args": "-g1 -fno-sanitize=vptr"},
                    sanitizer=True)
+TSAN = build.Build("tsan", SANITIZED | {"b_sanitize": "thread"}, sanitizer=True)
+
+# What runs of each build: {suite: programs}, all of a suite where none is named.
+OF_RELEASE = {suite: () for suite in ("unit", "netns", "hosts", "dbus", "e2e", "install", "soak")}
+OF_ASAN = {"unit": (), "netns": (), "dbus": (), "e2e": ("test_ssh.py",)}
 # Only what runs threads: the event loop, the exposer with its watcher and two processes at once, the tunnel's lanes, the
 # helper and its callers, and a program that starts containers from many threads, by either path.
-TSAN = build.Build("tsan", SANITIZED | {"b_sanitize": "thread"},
-                   targets=("src/cli/tc-hostnet", "src/daemon/tc-hostnetd", "src/reaper/tc-hostnet-reaper",
-                            "tests/unit/unit_core", "tests/netns/netns_exposer", "tests/netns/netns_ssh",
-                            "tests/e2e/container_driver"), sanitizer=True)
-
-
-def asan(report):
-    if build.make(ASAN, report):
-        programs.run(ASAN, "unit", report)
-        programs.run(ASAN, "netns", report)
-        programs.run(ASAN, "dbus", report)
-        programs.run(ASAN, "e2e", report, only=("test_ssh.py",))
-
-
-def tsan(report):
-    if build.make(TSAN, report):
-        programs.run(TSAN, "unit", report, only=("core",))
-        programs.run(TSAN, "netns", report, only=("exposer", "ssh"))
-        programs.run(TSAN, "dbus", report)
-        programs.run(TSAN, "e2e", report, only=("test_container_many.py",))
-
-
-# In the order in which they run. The first nine are about the release build.
-STAGES = {
-    "unit": lambda report: programs.run(RELEASE, "unit", report),
-    "netns": lambda report: programs.run(RELEASE, "netns", report),
-    "hosts": lambda report: programs.run(RELEASE, "hosts", report),
-    "dbus": lambda report: programs.run(RELEASE, "dbus", report),
-    "e2e": lambda report: programs.run(RELEASE, "e2e", report),
-    "install": lambda report: programs.run(RELEASE, "install", report),
-    "soak": lambda report: programs.run(RELEASE, "soak", report),
-    "demo": programs.run_demo,
-    "format": programs.check_format,
-    "asan": asan,
-    "tsan": tsan,
-    "fuzz": fuzz.run,
-}
-OF_RELEASE = {"unit", "netns", "hosts", "dbus", "e2e", "install", "soak"}
-BUILDS = {"asan": ASAN, "tsan": TSAN, "fuzz": fuzz.FUZZ}
+OF_TSAN = {"unit": ("core",), "netns": ("exposer", "ssh"), "dbus": (), "e2e": ("test_container_many.py",)}
+STAGES = (*OF_RELEASE, "demo", "format", "asan", "tsan", "fuzz")
 
 
 def arguments():
-    parser = argparse.ArgumentParser(prog="tools/test")
+    parser = argparse.ArgumentParser(prog="tools/test", description="Installs what is missing, builds, and runs the tests.")
     parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"only these, of {', '.join(STAGES)}; all unless told")
+    parser.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1), metavar="N",
+                        help="programs at a time: most wait for engines and clocks; twice the processors unless told")
+    parser.add_argument("--fail-fast", action="store_true", help="stop at the first program that fails")
+    parser.add_argument("--changed", nargs="?", const="HEAD", metavar="COMMIT",
+                        help="only what the changes since COMMIT can touch; since the last commit unless told")
+    parser.add_argument("--list", action="store_true", help="say what would run, and run nothing")
     options = parser.parse_args()
     for stage in options.stages:
         if stage not in STAGES:
             parser.error(f"there is no stage {stage!r}: {', '.join(STAGES)}")
+    if options.jobs < 1:
+        parser.error("--jobs takes a number from 1 on")
     return options
 
 
+class Plan:
+    """What runs, by the stages and changes asked for."""
+
+    def __init__(self, options):
+        self.stages = set(options.stages or STAGES)
+        self.touched = changed.touched(options.changed) if options.changed else None
+
+    def chosen(self, found):
+        return found if self.touched is None else [program for program in found if self.touched(program)]
+
+    def of_release(self):
+        return self.chosen(programs.of_build(RELEASE, {suite: () for suite in OF_RELEASE if suite in self.stages}))
+
+    def of_sanitizer(self, one, suites):
+        return self.chosen(programs.of_build(one, suites, prefix=f"{one.name} "))
+
+    def of_commands(self):
+        found = programs.demo() if "demo" in self.stages else []
+        return self.chosen(found + (programs.formatting() if "format" in self.stages else []))
+
+    def fuzzers(self):
+        return self.chosen(fuzz.programs())
+
+    def background(self):
+        """(what to make, what then runs), one for each build that this plan needs beside the release."""
+        made = []
+        for one, suites in ((ASAN, OF_ASAN), (TSAN, OF_TSAN)):
+            if one.name in self.stages:
+                def run(one=one, suites=suites):
+                    return self.of_sanitizer(one, suites)
+                made.append((build.Make(one, lambda one=one, run=run: needed(one, run())), run))
+        if "fuzz" in self.stages:
+            made.append((build.Make(fuzz.FUZZ, lambda: fuzz.TARGETS), self.fuzzers))
+        return made
+
+
+def needed(one, found):
+    """What ninja makes for these programs. Nothing to make must not mean all."""
+    return programs.targets_of(one, found) or ["build.ninja"]
+
+
 def main():
-    wanted = set(arguments().stages or STAGES)
+    options = arguments()
+    plan = Plan(options)
     report = Report()
-    built = not wanted & OF_RELEASE or build.make(RELEASE, report)
-    ahead = build.Ahead([build for name, build in BUILDS.items() if name in wanted])
-    for name, stage in STAGES.items():
-        if name in wanted and name in BUILDS:
-            ahead.wait_for(BUILDS[name])
-        if name in wanted and (built or name not in OF_RELEASE):
-            stage(report)
+    pool = Pool(options.jobs, report, options.fail_fast)
+    release = build.Make(RELEASE, lambda: needed(RELEASE, plan.of_release()) + ["src/cli/tc-hostnet"])
+    report.say(f"release: building in {RELEASE.folder.relative_to(build.ROOT)}")
+    release.run()
+    if not release.tell(report):
+        return report.finish()
+    pool.add(plan.of_release() + plan.of_commands())
+    if options.list:
+        for program in pool.waiting:
+            print(f"{program.stage}: {program.name}")
+        return 0
+    background = plan.background()
+    for make, then in background:
+        pool.expect(make.done.is_set, lambda make=make, then=then: then() if make.tell(report) else [])
+    build.make_in_background([make for make, _ in background])
+    pool.run()
     return report.finish()
 
 

@@ -1,16 +1,33 @@
-"""Running test programs and counting their cases. What cannot be counted, and what was skipped, counts as failed."""
+"""What can be run: test programs as meson knows them, and single commands that count as one case. Starts none itself."""
 import json
 import os
 import re
 import subprocess
-import time
+from dataclasses import dataclass, field
 
 from build import MESON, ROOT
 
 DOCTEST = re.compile(r"\[doctest\] test cases: +\d+ \| +(\d+) passed \| +(\d+) failed \| +(\d+) skipped")
 UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n+(?:OK|FAILED)(?: \((.*)\))?$", re.MULTILINE)
 REPORTED = re.compile(r"runtime error: |(?:Address|Leak|Thread)Sanitizer")
-LIMIT = 60 * 60  # seconds, for one suite; each program has its own in meson.build
+# A sanitized program takes several times as long; and each has to share the processors with others.
+SANITIZED_FACTOR, SHARED_FACTOR = 4, 2
+USUAL_SECONDS = 8  # what a program takes for which meson.build has no priority
+
+
+@dataclass(frozen=True)
+class Program:
+    """A command, and how to tell from its output and exit status what has passed."""
+
+    stage: str
+    name: str
+    command: tuple
+    judge: object  # (output, status) → passed, failed, output to show
+    environment: dict = field(default_factory=dict, hash=False)
+    folder: object = ROOT  # where it is started
+    limit: float = 3600  # seconds
+    seconds: float = USUAL_SECONDS  # expected; the longest are started first
+    alone: bool = False  # nothing else may run beside it
 
 
 def count(output):
@@ -27,67 +44,62 @@ def count(output):
     return passed, failed
 
 
-def excerpt(output):
-    """The part that tells why: from unittest's first report, else the end."""
-    lines = output.splitlines()
-    first = next((i for i, line in enumerate(lines) if line.startswith("=" * 70)), max(0, len(lines) - 80))
-    return "\n".join(lines[first:][:300])
+def judge_cases(output, status):
+    """What cannot be counted, and what was skipped, has failed; and what a sanitizer reports."""
+    passed, failed = count(output)
+    if passed + failed == 0:
+        failed, output = 1, output + "\nit says of no test that it ran"
+    elif not failed and (status != 0 or REPORTED.search(output)):
+        failed = 1
+    return passed, failed, output if status == 0 else f"{output}\nexit status {status}"
 
 
-def run(build, suite, report, only=()):
-    """The programs of one suite, by meson, which bounds the time of each."""
-    report.stage(f"{build.name}: {suite}")
-    log = build.folder / "meson-logs" / f"{suite}.json"
-    log.unlink(missing_ok=True)
-    # A sanitized program takes several times as long.
-    command = [*build.runner, MESON, "test", "-C", build.folder, "--no-rebuild", "--suite", suite, "--logbase", suite,
-               "--timeout-multiplier", "4" if build.sanitizer else "1", *only]
-    # Else a program goes on, and ends well, after undefined behaviour.
-    environment = os.environ | {"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
-    start = time.monotonic()
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              text=True, timeout=LIMIT, env=environment)
-        said = done.stdout
-    except subprocess.TimeoutExpired as expired:
-        said = str(expired)
-    results = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-    if not results:
-        report.add(f"{build.name}: {suite}", 0, 1, time.monotonic() - start, f"no program ran\n{said[-3000:]}")
-    for result in results:
-        output = "\n".join(filter(None, (result.get("stdout"), result.get("stderr"))))
-        passed, failed = count(output)
-        if passed + failed == 0:
-            failed, output = 1, output + "\nit says of no test that it ran"
-        elif not failed and (result["result"] != "OK" or build.sanitizer and REPORTED.search(output)):
-            failed = 1
-        if result["result"] != "OK":
-            output += f"\n{result['result']}, exit status {result['returncode']}"
-        name = result["name"].rsplit(" / ", 1)[-1]
-        report.add(f"{build.name}: {suite}: {name}", passed, failed, result["duration"], excerpt(output))
+def judge_command(output, status):
+    """One command is one case."""
+    return int(status == 0), int(status != 0), output
 
 
-def run_demo(report):
+def introspect(folder, what):
+    done = subprocess.run([MESON, "introspect", f"--{what}", folder], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def of_build(build, suites, prefix=""):
+    """The programs of these suites of a configured build; {suite: names} or {suite: ()} for all of it."""
+    found = []
+    for test in introspect(build.folder, "tests"):
+        suite = test["suite"][0].rsplit(":", 1)[-1]
+        if suite not in suites or suites[suite] and test["name"] not in suites[suite]:
+            continue
+        factor = SANITIZED_FACTOR if build.sanitizer else 1
+        found.append(Program(
+            stage=prefix + suite, name=test["name"], command=(*build.runner, *test["cmd"]), judge=judge_cases,
+            # Else a program goes on, and ends well, after undefined behaviour.
+            environment=test["env"] | {"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"},
+            folder=test["workdir"] or build.folder, limit=test["timeout"] * factor * SHARED_FACTOR, seconds=(test["priority"] or USUAL_SECONDS) * factor,
+            alone=not test["is_parallel"]))
+    return found
+
+
+def targets_of(build, programs):
+    """What of the build these programs start or are told of: all that ninja has to make for them."""
+    made = {name for target in introspect(build.folder, "targets") if target["type"] != "run" for name in target["filename"]}
+    words = {os.path.normpath(os.path.join(program.folder, word)) for program in programs
+             for word in (*program.command, *program.environment.values())}
+    folders = tuple(word + "/" for word in words if word.startswith(str(build.folder)))
+    wanted = {name for name in made if name in words or name.startswith(folders)}
+    return sorted(os.path.relpath(name, build.folder) for name in wanted)
+
+
+def demo():
     """tools/demo works, and says so itself of what it shows."""
-    check(report, "demo", [ROOT / "tools" / "demo"])
+    return [Program("demo", "demo", (ROOT / "tools" / "demo",), judge_command, seconds=40)]
 
 
-def check_format(report):
+def formatting():
     """The sources are as .clang-format has them; the scripts name nothing that is not there, nor what they do not use."""
     sources = [path for folder in ("src", "include", "tests", "examples") for suffix in ("cpp", "hpp")
                for path in sorted((ROOT / folder).rglob(f"*.{suffix}"))]
-    check(report, "clang-format", ["clang-format", "--dry-run", "-Werror", *sources])
     scripts = [path for folder in ("tests", "tools", "docs") for path in sorted((ROOT / folder).rglob("*.py"))]
-    check(report, "pyflakes", ["pyflakes3", *scripts])
-
-
-def check(report, name, command):
-    """One command as one case."""
-    start = time.monotonic()
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              text=True, timeout=LIMIT)
-        failed, output = done.returncode != 0, done.stdout
-    except subprocess.TimeoutExpired as expired:
-        failed, output = True, str(expired)
-    report.add(name, 0 if failed else 1, 1 if failed else 0, time.monotonic() - start, excerpt(output))
+    return [Program("format", "clang-format", ("clang-format", "--dry-run", "-Werror", *sources), judge_command),
+            Program("format", "pyflakes", ("pyflakes3", *scripts), judge_command)]

@@ -1,33 +1,64 @@
-"""What has run: a line for each program as it ends, the output of those that failed, and tools/test's last line."""
+"""What has run: a line for each program as it ends, the output of those that failed, tables, and tools/test's last line."""
+import collections
 import time
+
+SLOWEST = 15
+
+
+def excerpt(output):
+    """The part that tells why: from unittest's first report, else the end."""
+    lines = output.splitlines()
+    first = next((i for i, line in enumerate(lines) if line.startswith("=" * 70)), max(0, len(lines) - 80))
+    return "\n".join(lines[first:][:300])
+
+
+class Stage:
+    def __init__(self):
+        self.programs = self.passed = self.failed = 0
+        self.seconds = self.processor = 0.0
 
 
 class Report:
     def __init__(self):
-        self.passed = self.failed = 0
+        self.stages = collections.defaultdict(Stage)
+        self.times = []
         self.failures = []
         self.start = time.monotonic()
 
-    def stage(self, text):
-        """Says what is going on; it may take minutes."""
+    def say(self, text):
+        """What is going on; it may take minutes."""
         print(f"-- {text}", flush=True)
 
-    def add(self, name, passed, failed, seconds, output=""):
-        """One program, with the numbers of its cases. `output` is shown when one of them failed."""
-        self.passed += passed
-        self.failed += failed
+    def add(self, stage, name, passed, failed, seconds, processor, output=""):
+        """One program, with the numbers of its cases, its time and its processor time in seconds. `output` is shown when
+        a case failed."""
+        total = self.stages[stage]
+        total.programs, total.passed, total.failed = total.programs + 1, total.passed + passed, total.failed + failed
+        total.seconds, total.processor = total.seconds + seconds, total.processor + processor
+        name = f"{stage}: {name}"
+        self.times.append((seconds, processor, name))
         verdict = f"FAILED  {failed} of {passed + failed}" if failed else f"ok      {passed}"
-        print(f"{verdict:<18}{name}  ({seconds:.1f} s)", flush=True)
+        minutes, rest = divmod(int(time.monotonic() - self.start), 60)
+        print(f"{minutes:2}:{rest:02} {verdict:<18}{name}  ({seconds:.1f} s)", flush=True)
         if failed:
             self.failures.append(name)
-            print("".join(f"    {line}\n" for line in output.splitlines()), end="", flush=True)
+            print("".join(f"    {line}\n" for line in excerpt(output).splitlines()), end="", flush=True)
 
     def finish(self):
-        if not self.passed and not self.failed:
-            self.failed = 1
+        passed = sum(stage.passed for stage in self.stages.values())
+        failed = sum(stage.failed for stage in self.stages.values())
+        if not passed and not failed:
+            failed = 1
             print("nothing has run")
+        print(f"\n{'stage':<16}{'programs':>9}{'passed':>8}{'failed':>8}{'seconds':>9}{'of processor':>14}")
+        for name, stage in self.stages.items():
+            print(f"{name:<16}{stage.programs:>9}{stage.passed:>8}{stage.failed:>8}{stage.seconds:>9.0f}{stage.processor:>14.0f}")
+        print("\nthe slowest, in seconds and in seconds of processor time")
+        for seconds, processor, name in sorted(self.times, reverse=True)[:SLOWEST]:
+            print(f"{seconds:>8.1f}{processor:>8.1f}  {name}")
+        print()
         for name in self.failures:
             print(f"failed: {name}")
         print(f"in {(time.monotonic() - self.start) / 60:.1f} minutes")
-        print(f"{self.passed} passed, {self.failed} failed", flush=True)
-        return 1 if self.failed else 0
+        print(f"{passed} passed, {failed} failed", flush=True)
+        return 1 if failed else 0

@@ -134,7 +134,7 @@ TEST_CASE("256 uploads to services slower than the tunnel take bounded memory") 
     });
   }
   const auto start = std::chrono::steady_clock::now();
-  for (; arrived < 256 * kEach && std::chrono::steady_clock::now() - start < 30s;
+  for (; arrived < 256 * kEach && std::chrono::steady_clock::now() - start < 150s;
        std::this_thread::sleep_for(20ms)) {
     peak = std::max(peak, resident_mib());
     if (std::chrono::steady_clock::now() - start > 500ms) go = true;

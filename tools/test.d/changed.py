@@ -1,0 +1,51 @@
+"""Which programs a change can touch, for tools/test --changed: by the folders of the files that differ."""
+import re
+import subprocess
+
+from build import ROOT
+
+# The first row whose pattern matches a path decides. Its words match "stage: program"; nothing named means every program.
+# What lies below everything else (core, netlink, state, exposer, the public headers) touches all.
+ROWS = (
+    (r"README|LICENSE|po/|examples/|docs/", ("install: ",)),
+    (r"tests/unit/(\w+)/", (r"unit: \1$",)),
+    (r"tests/netns/exposer/", (r"(netns|hosts): (exposer|attacks|recovery)",)),
+    (r"tests/netns/(\w+)/", (r"netns: \1$",)),
+    (r"tests/(dbus|e2e|install)/(test_\w+\.py)$", (r"\1: \2",)),
+    (r"tests/(dbus|e2e|install|soak)/", (r"\1: ",)),
+    (r"tests/fuzz/", ("fuzz: ",)),
+    (r"tests/bench/", ("unit: loadgen",)),
+    (r"tests/support/", ("netns: ", "hosts: ", "dbus: ", "e2e: ", "install: ", "soak: ", "demo: ")),
+    (r"src/(daemon|dbus)/", (r"unit: (daemon|dbus)$", "dbus: ", "e2e: test_helper", "fuzz: fuzz_helper", "install: ")),
+    (r"src/ssh/", ("unit: ssh$", "netns: ssh$", r"e2e: test_(ssh|container|rootless|contexts|run|watch)", "fuzz: fuzz_ssh",
+                   "demo: ")),
+    (r"src/(container|reaper)/", ("unit: container$", "e2e: test_container", "install: ")),
+    (r"src/cli/", ("unit: cli$", "netns: (cli|recovery)", "e2e: test_(?!container)", "fuzz: fuzz_request", "demo: ", "soak: ")),
+    (r"src/firewall/", ("unit: firewall$", "netns: (?!ssh|engine)", "hosts: ", "dbus: ", "soak: ", "demo: ",
+                        "e2e: test_(docker|podman|firewalls|lifecycle|run|container_docker|errors|helper)")),
+    (r"src/engine/", ("unit: (engine|exposer|container)$", "netns: engine$", "e2e: ", "fuzz: fuzz_engine", "demo: ")),
+    (r"tools/demo$", ("demo: ",)),
+    (r"tools/(bench|soak)", ("unit: loadgen",)),
+    (r"", ("",)),
+)
+
+
+def changed_paths(commit):
+    def lines(*command):
+        return subprocess.run(["git", "-C", ROOT, *command], capture_output=True, text=True, check=True).stdout.splitlines()
+    return lines("diff", "--name-only", commit, "--") + lines("ls-files", "--others", "--exclude-standard")
+
+
+def words_for(path):
+    for pattern, words in ROWS:
+        found = re.match(pattern, path)
+        if found:
+            return [found.expand(word) for word in words]
+    raise AssertionError(path)  # the last row matches everything
+
+
+def touched(commit):
+    """Says of a program whether the changes since `commit` can touch it. The format is always looked at."""
+    words = {"format: "} | {word for path in changed_paths(commit) for word in words_for(path)}
+    either = re.compile("|".join(f"(?:{word})" for word in sorted(words)))
+    return lambda program: either.search(f"{program.stage}: {program.name}") is not None
