@@ -71,8 +71,9 @@ struct ExposerOptions {
   /// "unix:///run/docker.sock" or "tcp://host:2376"; empty: DOCKER_HOST, docker's context in use, the usual
   /// sockets.
   std::string engine;
-  std::string
-      runtime_dir;  ///< Where leases are journalled; empty: $TC_HOSTNET_RUNTIME_DIR, else /run/tc-hostnet.
+  /// Where leases are kept, closed to the writes of others; empty: $TC_HOSTNET_RUNTIME_DIR, else
+  /// /run/tc-hostnet, and for leases by ssh without root a folder of the user's (tc-hostnet(1), FILES).
+  std::string runtime_dir;
   std::chrono::milliseconds deadline{30'000};  ///< For one expose call or one release.
   StateCallback on_state;                      ///< May be empty.
   bool interactive = true;  ///< Whether the helper may have the user asked for a password. The wait for that

@@ -10,8 +10,6 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
-
 namespace hostnet::cli {
 
 Deadline command_deadline() { return Deadline::after(std::chrono::seconds{30}); }
@@ -21,10 +19,7 @@ exposer::Ledger open_ledger(const Globals& globals) {
 }
 
 state::Holdings look(exposer::Ledger& ledger, const Globals& globals) {
-  std::error_code error;
-  const bool there = std::filesystem::exists(ledger.folder(), error);
-  if (error) throw Error::from_errno(fmt::format("look into {}", ledger.folder().string()), error.value());
-  if (!there) return {};
+  if (!state::has_journal_folder(ledger.folder())) return {};
   if (globals.dry_run) return ledger.look();
   const auto journal = ledger.lock(command_deadline());
   state::Holdings held;

@@ -12,7 +12,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <memory>
 
 namespace hostnet::cli {
@@ -134,8 +133,7 @@ void foretell(exposer::Ledger& ledger, const Options& options, const state::Hold
 
 void release_native(const Options& options, const Globals& globals) {
   auto ledger = open_ledger(globals);
-  std::error_code ignored;
-  const bool no_journal = !std::filesystem::exists(ledger.folder(), ignored) && !ignored;
+  const bool no_journal = !state::has_journal_folder(ledger.folder());
   if (globals.dry_run) return foretell(ledger, options, no_journal ? state::Holdings{} : ledger.look());
   if (options.all && no_journal && look_for_leftovers(ledger, {}).empty()) return;
 

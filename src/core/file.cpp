@@ -55,19 +55,19 @@ void write_all(int fd, std::string_view data) {
   }
 }
 
-void replace_file(const std::filesystem::path& path, std::string_view text, mode_t mode) {
+void replace_file(const std::filesystem::path& path, std::string_view text, mode_t mode, int folder) {
   const std::string fresh = path.string() + ".new";
-  Fd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode));
+  Fd fd(::openat(folder, fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
   if (!fd) throw Error::from_errno(fmt::format("create {}", fresh), errno);
   try {
     write_all(fd.get(), text);
   } catch (const Error& error) {
-    ::unlink(fresh.c_str());
+    ::unlinkat(folder, fresh.c_str(), 0);
     throw error.in_context(fresh);
   }
-  if (::rename(fresh.c_str(), path.c_str()) != 0) {
+  if (::renameat(folder, fresh.c_str(), folder, path.c_str()) != 0) {
     const int cause = errno;
-    ::unlink(fresh.c_str());
+    ::unlinkat(folder, fresh.c_str(), 0);
     throw Error::from_errno(fmt::format("rename {} to {}", fresh, path.string()), cause);
   }
 }

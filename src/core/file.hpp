@@ -4,6 +4,7 @@
 #include "core/deadline.hpp"
 #include "core/fd.hpp"
 
+#include <fcntl.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -26,9 +27,10 @@ std::string read_all(int fd, std::size_t limit);
 /// Writes all of `data`, going on after short writes. @throws Error.
 void write_all(int fd, std::string_view data);
 
-/// Replaces the file in one step (a new file renamed over it): a reader sees the old text or the new.
-/// @throws Error; the old file is untouched then.
-void replace_file(const std::filesystem::path& path, std::string_view text, mode_t mode);
+/// Replaces the file in one step (PATH.new, which must not be there, renamed over it): a reader sees the old
+/// text or the new. A relative path starts at `folder`. @throws Error; the old file is untouched then.
+void replace_file(const std::filesystem::path& path, std::string_view text, mode_t mode,
+                  int folder = AT_FDCWD);
 
 /// Takes flock(2) LOCK_EX on an open file, waiting until the deadline. @return false when that passed.
 /// @throws Error.

@@ -77,7 +77,7 @@ class HelperExposer : public Exposer {
     settings.release_deadline = options_.deadline;
     settings.on_state = options_.on_state;
     if (!aliased.empty()) {
-      settings.owner = owner();
+      settings.owner = owner(deadline);
       settings.engine = engine::Address::find(options_.engine).text();
     }
     watch_->start();
@@ -110,11 +110,11 @@ class HelperExposer : public Exposer {
     return record;
   }
 
-  std::shared_ptr<state::Owner> owner() {
+  std::shared_ptr<state::Owner> owner(Deadline deadline) {
     const std::scoped_lock lock(mutex_);
     auto owner = owner_.lock();
     if (!owner) {
-      const auto locked = store_->lock();
+      const auto locked = store_->lock(deadline);
       owner = std::make_shared<state::Owner>(store_->folder());
     }
     owner_ = owner;

@@ -190,7 +190,7 @@ void HelperLease::write_alias(const std::vector<std::string>& containers, bool r
     throw Error(Errc::failure, fmt::format("the gateway {} is no address", quote(record.address)));
   record.alias_in = containers;
   record_ = std::move(record);
-  settings_.store->save(*record_);
+  settings_.store->save(*record_, deadline);
   engine::Client client(engine::Address::recorded(settings_.engine, "the lease"));
   for (const auto& container : containers) {
     try {

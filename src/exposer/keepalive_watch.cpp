@@ -2,6 +2,7 @@
 #include "exposer/keepalive_watch.hpp"
 
 #include "hostnet/error.hpp"
+#include "state/owner.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -28,19 +29,17 @@ KeepaliveWatch::KeepaliveWatch() : inotify_(::inotify_init1(IN_CLOEXEC | IN_NONB
   if (!inotify_) throw Error::from_errno("inotify_init1", errno);
 }
 
-void KeepaliveWatch::watch(const std::filesystem::path& owners) {
-  std::error_code error;
-  std::filesystem::create_directories(owners, error);
-  if (error) throw Error::from_errno(fmt::format("create {}", owners.string()), error.value());
-  if (::inotify_add_watch(inotify_.get(), owners.c_str(), IN_CLOSE | IN_ONLYDIR) < 0)
-    throw Error::from_errno(fmt::format("watch {}", owners.string()), errno);
-  owners_ = owners;
+void KeepaliveWatch::watch(const std::filesystem::path& folder) {
+  const auto owners = state::make_owners_folder(folder);
+  if (::inotify_add_watch(inotify_.get(), owners.by_descriptor().c_str(), IN_CLOSE | IN_ONLYDIR) < 0)
+    throw Error::from_errno(fmt::format("watch {}", owners.path().string()), errno);
+  folder_ = folder;
 }
 
 void KeepaliveWatch::add(const std::string& lease, const std::string& token) {
-  const auto path = owners_ / token;
-  Fd file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (!file) throw Error::from_errno(fmt::format("open {}", path.string()), errno);
+  const auto owners = state::make_owners_folder(folder_);
+  Fd file = owners.open(token, O_RDONLY);
+  if (!file) throw Error::from_errno(fmt::format("open {}", (owners.path() / token).string()), ENOENT);
   by_token_[token] = {lease, std::move(file)};
 }
 

@@ -23,8 +23,9 @@ class KeepaliveWatch {
 
   /// Readable when one may have been closed.
   [[nodiscard]] int fd() const noexcept { return inotify_.get(); }
-  /// Watches the folder from now on, as well as those before. @throws Error.
-  void watch(const std::filesystem::path& owners);
+  /// Watches the keepalives in this folder (state::make_keepalive()) from now on, as well as those before.
+  /// @throws Error.
+  void watch(const std::filesystem::path& folder);
   /// A lease, and the token of its keepalive, whose file must be in the folder that is watched. @throws
   /// Error.
   void add(const std::string& lease, const std::string& token);
@@ -46,7 +47,7 @@ class KeepaliveWatch {
   };
 
   Fd inotify_;
-  std::filesystem::path owners_;
+  std::filesystem::path folder_;
   std::map<std::string, Watched> by_token_;
   std::map<std::string, int> suspects_;  // tokens, and how often they are still to be looked at
 };

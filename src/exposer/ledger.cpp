@@ -272,7 +272,7 @@ void Ledger::remove(const state::Journal& journal, Holdings& held, const std::se
   // Whoever has the descriptor may keep it for long; the file is not to stay for that.
   for (const auto& lease : marked.leases)
     if (lease.releasing && lease.owner.lifetime != state::Lifetime::process)
-      ::unlink(state::owner_file(folder(), lease.owner.token).c_str());
+      state::remove_owner_file(folder(), lease.owner.token);
   all_watched_ = watched;
   held = std::move(wanted);
 }

@@ -91,7 +91,7 @@ class SshExposer : public Exposer {
     clear_dead_tunnels(*store_, deadline);
     auto owner = owner_.lock();
     if (!owner) {
-      const auto locked = store_->lock();
+      const auto locked = store_->lock(deadline);
       owner = std::make_shared<state::Owner>(store_->folder());
     }
     owner_ = owner;

@@ -71,7 +71,6 @@ struct Holder::Monitors {
 // missed.
 void Holder::start_watching() {
   if (!monitors_) subscribe();
-  const auto owners = ledger_.folder() / "owners";
   if (!keepalives_) {
     keepalives_.emplace();
     loop_.add(keepalives_->fd(), EPOLLIN, [this](std::uint32_t) {
@@ -79,9 +78,10 @@ void Holder::start_watching() {
       if (keepalives_->read()) release_closed_soon();
     });
   }
-  keepalives_->watch(owners);
+  keepalives_->watch(ledger_.folder());
   // Each time, for the folder is another one after all had been released and it was tidied away.
-  if (::inotify_add_watch(monitors_->journal.get(), ledger_.folder().c_str(),
+  const auto folder = state::PrivateFolder::make(ledger_.folder());
+  if (::inotify_add_watch(monitors_->journal.get(), folder.by_descriptor().c_str(),
                           IN_MOVED_TO | IN_MODIFY | IN_DELETE) < 0)
     throw Error::from_errno(fmt::format("watch {}", ledger_.folder().string()), errno);
   if (thread_.joinable()) return;

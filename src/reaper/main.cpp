@@ -19,6 +19,8 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <thread>
 
@@ -81,8 +83,13 @@ int main(int argc, char** argv) {
   const auto pid = parse_number(argv[2], 1U << 22);
   const auto start = parse_number(argv[3], UINT64_MAX);
   const std::string engine_text = argv[4];
-  const std::string runtime_dir = argv[5];
+  std::string runtime_dir = argv[5];
   if (session.empty() || !pid || !start) return 2;
+  // The folder in which its owner was, from which relative paths start, is left below.
+  if (const char* const told = std::getenv("TC_HOSTNET_RUNTIME_DIR");
+      runtime_dir.empty() && told != nullptr && *told != '\0')
+    runtime_dir = told;
+  if (!runtime_dir.empty()) runtime_dir = std::filesystem::absolute(runtime_dir);
   ::closefrom(STDERR_FILENO + 1);
   const pid_t child = ::fork();
   if (child < 0) return 1;

@@ -11,15 +11,13 @@
 #include "core/fd.hpp"
 #include "state/holdings.hpp"
 #include "state/journal_file.hpp"
+#include "state/runtime_dir.hpp"
 
 #include <filesystem>
 #include <string>
 #include <string_view>
 
 namespace hostnet::state {
-
-/// The runtime directory: `configured`, else $TC_HOSTNET_RUNTIME_DIR, else /run/tc-hostnet.
-std::filesystem::path runtime_dir(const std::string& configured);
 
 /// The folder of the calling thread's network namespace within it, named by the namespace's cookie.
 std::filesystem::path namespace_dir(const std::filesystem::path& runtime_dir);
@@ -28,7 +26,8 @@ std::filesystem::path namespace_dir(const std::filesystem::path& runtime_dir);
 class Journal {
  public:
   /// Makes the folder (mode 0700) if need be and waits for the lock. `file` is used as long as the object.
-  /// @throws Error: not_authorised, timed_out, failure; also when the folder belongs to somebody else.
+  /// @throws Error: not_authorised also for a folder or a lock that PrivateFolder refuses; timed_out,
+  /// failure.
   Journal(JournalFile& file, Deadline deadline);
 
   /// What is held. @throws as JournalFile::read().
@@ -50,6 +49,9 @@ class Journal {
 /// What is held, without taking the lock and without creating anything: for looking only.
 /// @throws Error: state_corrupt, not_authorised.
 Holdings peek(const std::filesystem::path& folder);
+
+/// Whether there is a folder for a journal. @throws Error{not_authorised} for one that is not this user's.
+bool has_journal_folder(const std::filesystem::path& folder);
 
 /// A whole file of one line, and back, with the changes that follow it; the last line counts only when it has
 /// its end. from_json() throws Error{state_corrupt} for anything that the two functions to_json… cannot have

@@ -24,11 +24,12 @@ constexpr std::size_t kLargest = 256U << 20;  // bytes
 constexpr std::size_t kRoom = 64U << 10;      // bytes of changes that are no reason for a new file
 
 // The size of the file, if it is the one that was seen last.
-std::optional<std::size_t> size_if_same(const Fd& seen, const std::filesystem::path& path) {
+std::optional<std::size_t> size_if_same(const Fd& seen, const PrivateFolder& folder) {
   struct stat before {};
   struct stat now {};
-  if (!seen || ::fstat(seen.get(), &before) != 0 || ::stat(path.c_str(), &now) != 0 ||
-      before.st_dev != now.st_dev || before.st_ino != now.st_ino)
+  if (!seen || ::fstat(seen.get(), &before) != 0 ||
+      ::fstatat(folder.fd(), kFile, &now, AT_SYMLINK_NOFOLLOW) != 0 || before.st_dev != now.st_dev ||
+      before.st_ino != now.st_ino)
     return std::nullopt;
   return static_cast<std::size_t>(now.st_size);
 }
@@ -49,14 +50,13 @@ void JournalFile::forget() {
 }
 
 const Holdings& JournalFile::read() {
-  if (const auto size = size_if_same(seen_, path_); size && read_added(*size)) return holdings_;
+  const auto folder = PrivateFolder::find(folder_);
+  if (folder)
+    if (const auto size = size_if_same(seen_, *folder); size && read_added(*size)) return holdings_;
   if (seen_) ++news_;
   forget();
-  Fd fd(::open(path_.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (!fd) {
-    if (errno == ENOENT) return holdings_;
-    throw Error::from_errno(fmt::format("open {}", path_.string()), errno);
-  }
+  Fd fd = folder ? folder->open(kFile, O_RDONLY) : Fd();
+  if (!fd) return holdings_;
   ++news_;
   try {
     const auto text = read_all(fd.get(), kLargest);
@@ -89,25 +89,32 @@ bool JournalFile::read_added(std::size_t size) {
   return true;
 }
 
+PrivateFolder JournalFile::open_folder() const {
+  if (auto folder = PrivateFolder::find(folder_)) return std::move(*folder);
+  throw Error::from_errno(fmt::format("open {}", folder_.string()), ENOENT);
+}
+
 void JournalFile::write(const Holdings& holdings) {
   if (holdings.leases.empty()) {
-    if (::unlink(path_.c_str()) != 0 && errno != ENOENT)
-      throw Error::from_errno(fmt::format("remove {}", path_.string()), errno);
+    const auto folder = PrivateFolder::find(folder_);
+    if (folder && folder->open(kFile, O_RDONLY) && !folder->remove(kFile))
+      throw Error(Errc::failure, fmt::format("{} cannot be removed", path_.string()));
     forget();
     return;
   }
-  if (!append(holdings)) replace(holdings);
+  const auto folder = open_folder();
+  if (!append(folder, holdings)) replace(folder, holdings);
 }
 
-bool JournalFile::append(const Holdings& holdings) {
+bool JournalFile::append(const PrivateFolder& folder, const Holdings& holdings) {
   if (holdings_.leases.empty() || holdings_.firewall != holdings.firewall ||
-      size_if_same(seen_, path_) != size_)
+      size_if_same(seen_, folder) != size_)
     return false;
   const auto change = to_json_change(holdings_, holdings);
   if (change.empty()) return true;
   if (size_ + change.size() > first_ + std::max(first_, kRoom)) return false;
-  const Fd out(::open(path_.c_str(), O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC));
-  if (!out) throw Error::from_errno(fmt::format("open {}", path_.string()), errno);
+  const Fd out = folder.open(kFile, O_WRONLY | O_APPEND);
+  if (!out) return false;
   try {
     write_all(out.get(), change);
   } catch (const Error& error) {
@@ -121,12 +128,12 @@ bool JournalFile::append(const Holdings& holdings) {
   return true;
 }
 
-void JournalFile::replace(const Holdings& holdings) {
+void JournalFile::replace(const PrivateFolder& folder, const Holdings& holdings) {
   const auto text = to_json(holdings, boot_id_);
-  replace_file(path_, text, 0600);
+  folder.replace(kFile, text);
   holdings_ = holdings;
   first_ = size_ = text.size();
-  seen_.reset(::open(path_.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  seen_ = folder.open(kFile, O_RDONLY);
 }
 
 }  // namespace hostnet::state

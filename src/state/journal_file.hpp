@@ -10,6 +10,7 @@
 
 #include "core/fd.hpp"
 #include "state/holdings.hpp"
+#include "state/private_folder.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -25,7 +26,8 @@ class JournalFile {
   explicit JournalFile(std::filesystem::path folder);
 
   /// What is held. An absent file, and one from before this boot, is nothing.
-  /// @throws Error{state_corrupt} when the file is not a journal; not_authorised; failure.
+  /// @throws Error{state_corrupt} when the file is not a journal; not_authorised when it or its folder is
+  /// none that PrivateFolder counts; failure.
   const Holdings& read();
   /// Makes the file say what is held; nothing held removes it. With the lock, and after read() with that
   /// lock, which tells what need not be written again. @throws Error; the file says what it said then.
@@ -37,10 +39,11 @@ class JournalFile {
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
 
  private:
+  [[nodiscard]] PrivateFolder open_folder() const;
   void forget();
   bool read_added(std::size_t size);
-  bool append(const Holdings& holdings);
-  void replace(const Holdings& holdings);
+  bool append(const PrivateFolder& folder, const Holdings& holdings);
+  void replace(const PrivateFolder& folder, const Holdings& holdings);
 
   std::filesystem::path folder_;
   std::filesystem::path path_;

@@ -76,10 +76,6 @@ std::vector<Ipv4> addresses(const Reader& list) {
   return out;
 }
 
-bool is_token(std::string_view token) {
-  return !token.empty() && token.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
-
 Lifetime lifetime(const Reader& name) {
   const auto lifetime = parse_lifetime(name.string());
   if (!lifetime) corrupt("a lifetime that is not known");

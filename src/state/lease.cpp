@@ -25,6 +25,10 @@ std::optional<Lifetime> parse_lifetime(std::string_view text) noexcept {
   return std::nullopt;
 }
 
+bool is_token(std::string_view text) noexcept {
+  return !text.empty() && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 std::int64_t expiry_after(std::chrono::seconds span) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   return std::chrono::ceil<std::chrono::seconds>(now).count() + span.count();

@@ -70,6 +70,9 @@ struct Lease {
   bool operator==(const Lease&) const = default;
 };
 
+/// Whether a text may name a lease, or the file of an owner: hexadecimal digits alone, some.
+bool is_token(std::string_view text) noexcept;
+
 /// When a lease ends that is to last so long from now: not before, and less than a second after.
 std::int64_t expiry_after(std::chrono::seconds span);
 

@@ -2,6 +2,7 @@
 #include "state/owner.hpp"
 
 #include "core/file.hpp"
+#include "core/log.hpp"
 #include "core/random.hpp"
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
@@ -9,14 +10,18 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
 #include <thread>
+#include <utility>
 
 namespace hostnet::state {
 namespace {
+
+constexpr const char* kOwners = "owners";
 
 // "pid:[4026531836]": names the pid namespace in which an owner's pid counts.
 std::string pid_namespace() {
@@ -34,50 +39,84 @@ int count_threads(pid_t pid) {
   return count;
 }
 
-// A new file under owners/, locked.
-Fd make_locked(const std::filesystem::path& folder, const std::filesystem::path& file, int access,
-               mode_t mode) {
-  std::error_code error;
-  std::filesystem::create_directories(folder / "owners", error);
-  if (error) throw Error::from_errno(fmt::format("create {}", (folder / "owners").string()), error.value());
-  Fd fd(::open(file.c_str(), access | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
-  if (!fd) throw Error::from_errno(fmt::format("create {}", file.string()), errno);
-  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0)
-    throw Error::from_errno(fmt::format("lock {}", file.string()), errno);
-  return fd;
+// A new file under owners/, locked, and its token. Another process that tidies may come between the making
+// and the locking, and takes the file for one that nobody holds: then it is made anew.
+std::pair<std::string, Fd> make_locked(const std::filesystem::path& folder, int access, mode_t mode) {
+  for (;;) {
+    auto token = random_hex(16);
+    Fd fd = make_owners_folder(folder).create(token, access, mode);
+    if (!fd) continue;  // the folder was tidied away
+    struct stat status {};
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
+      if (::fstat(fd.get(), &status) == 0 && status.st_nlink > 0) return {std::move(token), std::move(fd)};
+    } else if (errno != EWOULDBLOCK) {
+      throw Error::from_errno(fmt::format("lock {}", (folder / kOwners / token).string()), errno);
+    }
+  }
 }
 
 }  // namespace
 
-std::filesystem::path owner_file(const std::filesystem::path& folder, const std::string& token) {
-  return folder / "owners" / token;
+PrivateFolder make_owners_folder(const std::filesystem::path& folder) {
+  for (;;)
+    if (auto owners = PrivateFolder::make(folder).make_folder(kOwners)) return std::move(*owners);
 }
 
-Owner::Owner(const std::filesystem::path& folder) {
-  id_ = {.token = random_hex(16),
+void remove_owner_file(const std::filesystem::path& folder, const std::string& token) noexcept {
+  try {
+    const auto found = PrivateFolder::find(folder);
+    const auto owners = found ? found->find_folder(kOwners) : std::nullopt;
+    if (owners) owners->remove(token);
+  } catch (const std::exception& error) {
+    log::debug("removing the file of owner {}: {}", token, error.what());
+  }
+}
+
+void remove_owner_files(const PrivateFolder& folder,
+                        const std::function<bool(const std::string&)>& is_named) {
+  const auto owners = folder.find_folder(kOwners);
+  if (!owners) return;
+  for (const auto& token : owners->names()) {
+    if (!is_token(token) || !owners->has(token) || is_named(token)) continue;
+    const Fd file = owners->open(token, O_RDONLY);
+    if (file && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) owners->remove(token);
+  }
+  owners->remove_itself();
+}
+
+Owner::Owner(const std::filesystem::path& folder) : folder_(folder) {
+  auto [token, lock] = make_locked(folder, O_RDWR, 0600);
+  id_ = {.token = std::move(token),
          .pid = ::getpid(),
          .start = process_start_time(::getpid()).value_or(0),
          .uid = ::getuid(),
          .command = std::string(trim(try_read_file("/proc/self/comm").value_or("")))};
-  file_ = owner_file(folder, id_.token);
-  lock_ = make_locked(folder, file_, O_RDWR, 0600);
+  lock_ = std::move(lock);
   write_all(lock_.get(), pid_namespace());
 }
 
 Owner::~Owner() {
-  if (lock_) ::unlink(file_.c_str());
+  if (lock_) remove_owner_file(folder_, id_.token);
 }
 
 Keepalive make_keepalive(const std::filesystem::path& folder) {
-  auto token = random_hex(16);
-  auto fd = make_locked(folder, owner_file(folder, token), O_RDONLY, 0400);
-  return {std::move(token), std::move(fd)};
+  auto [token, lock] = make_locked(folder, O_RDONLY, 0400);
+  return {std::move(token), std::move(lock)};
 }
 
 bool is_alive(const std::filesystem::path& folder, const OwnerId& owner) {
   if (owner.lifetime == Lifetime::persistent) return true;
-  const Fd fd(::open(owner_file(folder, owner.token).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (!fd) return errno != ENOENT;
+  const auto found = PrivateFolder::find(folder);
+  const auto owners = found ? found->find_folder(kOwners) : std::nullopt;
+  if (!owners || !owners->has(owner.token)) return false;
+  Fd fd;
+  try {
+    fd = owners->open(owner.token, O_RDONLY);
+  } catch (const Error& error) {
+    log::debug("owner {} counts as alive: {}", owner.token, error.what());
+    return true;
+  }
+  if (!fd) return false;
   const auto is_held = [&] { return ::flock(fd.get(), LOCK_SH | LOCK_NB) != 0; };
   if (!is_held()) return false;
   if (errno != EWOULDBLOCK) return true;

@@ -8,8 +8,11 @@
 
 #include "core/fd.hpp"
 #include "state/lease.hpp"
+#include "state/private_folder.hpp"
 
 #include <filesystem>
+#include <functional>
+#include <string>
 
 namespace hostnet::state {
 
@@ -26,7 +29,7 @@ class Owner {
   [[nodiscard]] const OwnerId& id() const noexcept { return id_; }
 
  private:
-  std::filesystem::path file_;
+  std::filesystem::path folder_;
   Fd lock_;
   OwnerId id_;
 };
@@ -43,11 +46,18 @@ struct Keepalive {
 /// holds it any more. @throws Error.
 Keepalive make_keepalive(const std::filesystem::path& folder);
 
-/// The file under owners/ to which a token belongs.
-std::filesystem::path owner_file(const std::filesystem::path& folder, const std::string& token);
+/// The folder of such files. @throws Error as PrivateFolder::make().
+PrivateFolder make_owners_folder(const std::filesystem::path& folder);
 
-/// Whether the owner of a journalled lease lives. Unreadable facts count as alive: a lease must not be taken
-/// from somebody who may still need it.
+/// Removes the file under owners/ to which a token belongs.
+void remove_owner_file(const std::filesystem::path& folder, const std::string& token) noexcept;
+/// Removes those that nobody holds any more and `is_named` does not know, and then the folder owners/ if it
+/// is empty. Files that cannot be an owner's stay. @throws Error.
+void remove_owner_files(const PrivateFolder& folder, const std::function<bool(const std::string&)>& is_named);
+
+/// Whether the owner of a journalled lease lives. A file that PrivateFolder does not count is no sign of
+/// life. Other facts that cannot be read count as alive: a lease must not be taken from somebody who may
+/// still need it. @throws Error{not_authorised} for a folder that is not this user's.
 bool is_alive(const std::filesystem::path& folder, const OwnerId& owner);
 
 }  // namespace hostnet::state

@@ -1,23 +1,16 @@
 // Files of records.
 #include "state/tunnel_record.hpp"
 
-#include "core/file.hpp"
 #include "core/json_reader.hpp"
 #include "core/log.hpp"
+#include "core/strings.hpp"
 #include "hostnet/error.hpp"
-#include "state/journal.hpp"
 #include "state/owner.hpp"
-#include "state/private_folder.hpp"
+#include "state/runtime_dir.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdlib>
 
 namespace hostnet::state {
 namespace {
@@ -25,15 +18,19 @@ namespace {
 using Json = json::Value;
 constexpr int kSchema = 1;
 
-std::filesystem::path base_folder(const std::string& configured) {
-  if (!configured.empty() || ::geteuid() == 0 || std::getenv("TC_HOSTNET_RUNTIME_DIR") != nullptr)
-    return runtime_dir(configured);
-  const char* const session = std::getenv("XDG_RUNTIME_DIR");
-  if (session != nullptr && *session == '/') return std::filesystem::path(session) / "tc-hostnet";
-  return fmt::format("/tmp/tc-hostnet-{}", ::geteuid());
+constexpr std::size_t kLargest = 1U << 20;  // bytes of a record: some ten thousand containers with the alias
+constexpr const char* kFolder = "ssh";
+constexpr std::string_view kSuffix = ".json";
+
+// A path that a later version has is not to be taken for one of ours: what it left is not ours to clear away.
+Path path_of(const std::string& via) {
+  for (const auto path : {Path::ssh, Path::helper})
+    if (via == to_string(path)) return path;
+  throw Error(Errc::state_corrupt, fmt::format("this version does not know leases by {}", quote(via)));
 }
 
 [[noreturn]] void corrupt(const std::string& what) { throw Error(Errc::state_corrupt, what); }
+std::string file_of(const std::string& id) { return id + std::string(kSuffix); }
 
 }  // namespace
 
@@ -84,7 +81,7 @@ TunnelRecord tunnel_record_from_json(std::string_view text) {
     const auto owner = record.at("owner");
     const auto facts = record.at("facts");
     TunnelRecord out;
-    out.via = record.at("via").string() == to_string(Path::helper) ? Path::helper : Path::ssh;
+    out.via = path_of(record.at("via").string());
     out.id = record.at("id").string();
     out.target = record.at("target").string();
     out.label = record.at("label").string();
@@ -114,77 +111,86 @@ TunnelRecord tunnel_record_from_json(std::string_view text) {
     record.at("ports").each_element(
         [&](const json::Reader& port) { out.ports.push_back(HostPort::parse(port.string())); });
     if (record.contains("expires")) out.expires = record.at("expires").number<std::int64_t>();
+    if (!is_token(out.id) || !is_token(out.owner.token)) corrupt("an id is not hexadecimal");
     return out;
   } catch (const Error& error) {
     throw Error(Errc::state_corrupt, fmt::format("not a tunnel's record: {}", error.what()));
   }
 }
 
-TunnelStore::TunnelStore(const std::string& configured) : folder_(base_folder(configured) / "ssh") {}
+TunnelStore::TunnelStore(const std::string& configured)
+    : base_(user_dir(configured)), folder_(base_ / kFolder) {}
 
-Fd TunnelStore::lock() const {
+PrivateFolder TunnelStore::lock(Deadline deadline) const {
   for (;;) {
-    make_private_folder(folder_.parent_path());
-    if (!make_private_folder(folder_)) continue;
-    Fd folder(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!folder && errno == ENOENT) continue;
-    if (!folder) throw Error::from_errno(fmt::format("open {}", folder_.string()), errno);
-    lock_file(folder.get(), Deadline::never());
-    struct stat held {};
-    struct stat there {};
-    if (::fstat(folder.get(), &held) == 0 && ::stat(folder_.c_str(), &there) == 0 &&
-        held.st_ino == there.st_ino)
-      return folder;
+    auto folder = PrivateFolder::make(base_).make_folder(kFolder);
+    if (!folder) continue;
+    if (!folder->lock(deadline))
+      throw Error(Errc::timed_out, fmt::format("another process has held {} for too long", folder_.string()),
+                  "see which: fuser -v " + shell_word(folder_.string()));
+    if (folder->is_there()) return std::move(*folder);
     // It was tidied away while we waited.
   }
 }
 
-void TunnelStore::save(const TunnelRecord& record) const {
-  const auto locked = lock();
-  replace_file(folder_ / (record.id + ".json"), tunnel_record_to_json(record), 0600);
+std::optional<PrivateFolder> TunnelStore::find() const {
+  const auto base = PrivateFolder::find(base_);
+  return base ? base->find_folder(kFolder) : std::nullopt;
+}
+
+void TunnelStore::save(const TunnelRecord& record, Deadline deadline) const {
+  lock(deadline).replace(file_of(record.id), tunnel_record_to_json(record));
 }
 
 void TunnelStore::remove(const std::string& id) const noexcept {
-  ::unlink((folder_ / (id + ".json")).c_str());
+  try {
+    if (const auto folder = find()) folder->remove(file_of(id));
+  } catch (const std::exception& error) {
+    log::warn("the record of lease {} stays: {}", id, error.what());
+  }
 }
 
 void TunnelStore::tidy() const noexcept {
-  const Fd locked(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!locked || ::flock(locked.get(), LOCK_EX) != 0) return;
-  const auto owners = folder_ / "owners";
-  std::error_code error;
-  for (std::filesystem::directory_iterator entry(owners, error), end; !error && entry != end;
-       entry.increment(error)) {
-    const Fd file(::open(entry->path().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-    if (file && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(entry->path().c_str());
+  try {
+    const auto folder = find();
+    if (!folder || !folder->lock(Deadline::after(std::chrono::seconds{1}))) return;
+    remove_owner_files(*folder, [](const std::string&) { return false; });
+    const auto unfinished = file_of({}) + std::string(kUnfinished);
+    for (const auto& name : folder->names())
+      if (name.ends_with(unfinished)) folder->remove(name);
+    folder->remove_itself();
+  } catch (const std::exception& error) {
+    log::warn("tidying {}: {}", folder_.string(), error.what());
   }
-  for (std::filesystem::directory_iterator entry(folder_, error), end; !error && entry != end;
-       entry.increment(error))
-    if (entry->path().extension() == ".new") ::unlink(entry->path().c_str());
-  ::rmdir(owners.c_str());
-  ::rmdir(folder_.c_str());
 }
 
 bool TunnelStore::contains(const std::string& id) const noexcept {
-  return ::access((folder_ / (id + ".json")).c_str(), F_OK) == 0;
+  try {
+    const auto folder = find();
+    return folder && folder->has(file_of(id));
+  } catch (const std::exception& error) {
+    log::debug("the record of lease {} cannot be seen: {}", id, error.what());
+    return true;
+  }
 }
 
 std::vector<TunnelRecord> TunnelStore::load() const {
+  const auto folder = find();
+  if (!folder) return {};
   std::vector<TunnelRecord> out;
-  std::error_code error;
-  for (std::filesystem::directory_iterator entry(folder_, error), end; !error && entry != end;
-       entry.increment(error)) {
-    if (entry->path().extension() != ".json") continue;
-    const auto text = try_read_file(entry->path());
-    if (!text) continue;  // gone in this moment
+  for (const auto& name : folder->names()) {
+    if (!name.ends_with(kSuffix)) continue;
     try {
-      out.push_back(tunnel_record_from_json(*text));
+      const auto text = folder->read(name, kLargest);
+      if (!text) continue;  // gone in this moment
+      auto record = tunnel_record_from_json(*text);
+      if (file_of(record.id) != name)
+        throw Error(Errc::state_corrupt, fmt::format("it is the record of lease {}", record.id));
+      out.push_back(std::move(record));
     } catch (const Error& bad) {
-      log::warn("{}: {}", entry->path().string(), bad.what());
+      log::warn("{} is left alone: {}", (folder_ / name).string(), bad.what());
     }
   }
-  if (error == std::errc::permission_denied)
-    throw Error::from_errno(fmt::format("look into {}", folder_.string()), error.value());
   std::ranges::sort(out, [](const auto& a, const auto& b) {
     return a.created != b.created ? a.created < b.created : a.id < b.id;
   });

@@ -6,11 +6,13 @@
 // and removed after it is gone.
 #pragma once
 
-#include "core/fd.hpp"
+#include "core/deadline.hpp"
 #include "hostnet/path.hpp"
 #include "hostnet/port.hpp"
 #include "state/lease.hpp"
+#include "state/private_folder.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -56,35 +58,43 @@ struct TunnelRecord {
   bool operator==(const TunnelRecord&) const = default;
 };
 
-/// A folder of records. Thread-safe.
+/// A folder of records, in user_dir(). Thread-safe. Every call throws Error{not_authorised} for a folder that
+/// PrivateFolder refuses, but for those that are noexcept.
 class TunnelStore {
  public:
-  /// `configured` as in ExposerOptions; empty: $TC_HOSTNET_RUNTIME_DIR, /run/tc-hostnet for root,
-  /// $XDG_RUNTIME_DIR/tc-hostnet, and /tmp/tc-hostnet-UID at last. Makes nothing.
+  /// `configured` as in ExposerOptions. Makes nothing. @throws as user_dir().
   explicit TunnelStore(const std::string& configured);
 
   /// Where they are; owners' files are in there as well.
   [[nodiscard]] const std::filesystem::path& folder() const noexcept { return folder_; }
-  /// Makes the folder, which nobody else may write, and keeps tidy() of any process away as long as the
-  /// descriptor is open. @throws Error{not_authorised} when somebody else has it.
-  [[nodiscard]] Fd lock() const;
-  /// Writes the record, in one step. @throws Error.
-  void save(const TunnelRecord& record) const;
+  /// Makes the folder, and keeps tidy() of any process away as long as it is open. @throws Error{timed_out}.
+  [[nodiscard]] PrivateFolder lock(Deadline deadline = Deadline::after(kPatience)) const;
+  /// Writes the record, in one step. @throws Error, timed_out also.
+  void save(const TunnelRecord& record, Deadline deadline = Deadline::after(kPatience)) const;
   /// Nothing when it is not there.
   void remove(const std::string& id) const noexcept;
   /// Removes the files of owners that have died and of writes that were not finished, and the folder when
-  /// nothing is in it any more.
+  /// nothing is in it any more. Leaves that to others when the lock is not free for a second.
   void tidy() const noexcept;
+  /// False when there is none; true also when that cannot be found out.
   [[nodiscard]] bool contains(const std::string& id) const noexcept;
-  /// All records, oldest first. A file that is none is skipped with a warning. @throws Error{not_authorised}.
+  /// All records, oldest first. A file that is none, or of a kind that this version does not know, is skipped
+  /// with a warning.
   [[nodiscard]] std::vector<TunnelRecord> load() const;
   [[nodiscard]] bool is_alive(const TunnelRecord& record) const;
 
  private:
+  [[nodiscard]] std::optional<PrivateFolder> find() const;
+
+  // For the lock, which is held for the writing of one small file.
+  static constexpr std::chrono::seconds kPatience{5};
+
+  std::filesystem::path base_;
   std::filesystem::path folder_;
 };
 
-/// The file's text, and back. @throws Error{state_corrupt} for anything the other cannot have written.
+/// The file's text, and back. @throws Error{state_corrupt} for anything the other cannot have written, and
+/// for a `via` that this version does not know.
 std::string tunnel_record_to_json(const TunnelRecord& record);
 TunnelRecord tunnel_record_from_json(std::string_view text);
 

@@ -56,10 +56,13 @@ std::optional<RequestFacts> gather_request(const std::optional<Target>& target,
 StateFacts gather_state(const std::string& runtime_dir) {
   const auto folder = state::namespace_dir(state::runtime_dir(runtime_dir));
   StateFacts facts{.folder = folder.string()};
-  facts.held = see([&] { return state::peek(folder); });
+  facts.held = see([&] {
+    auto held = state::peek(folder);
+    for (const auto& lease : held.leases)
+      if (is_dead(folder, lease)) facts.dead.push_back(lease.id);
+    return held;
+  });
   if (!facts.held) return facts;
-  for (const auto& lease : facts.held->leases)
-    if (is_dead(folder, lease)) facts.dead.push_back(lease.id);
   facts.amiss = see([&] { return deviations(*facts.held); });
   return facts;
 }

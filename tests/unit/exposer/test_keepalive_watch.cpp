@@ -34,7 +34,7 @@ std::set<std::string> closed_within(exposer::KeepaliveWatch& watch, std::chrono:
 TEST_CASE("no closing is missed, however soon it is looked at") {
   const test::TempDir dir;
   exposer::KeepaliveWatch watch;
-  watch.watch(dir.path() / "owners");
+  watch.watch(dir.path());
   for (int round = 0; round < 300; ++round) {
     auto keepalive = state::make_keepalive(dir.path());
     watch.add("lease", keepalive.token);
@@ -48,7 +48,7 @@ TEST_CASE("no closing is missed, however soon it is looked at") {
 TEST_CASE("what others look at is not closed") {
   const test::TempDir dir;
   exposer::KeepaliveWatch watch;
-  watch.watch(dir.path() / "owners");
+  watch.watch(dir.path());
   const auto keepalive = state::make_keepalive(dir.path());
   watch.add("lease", keepalive.token);
   state::OwnerId owner;
@@ -62,7 +62,7 @@ TEST_CASE("what others look at is not closed") {
 TEST_CASE("a duplicate keeps it, and one that is not watched any more is of no interest") {
   const test::TempDir dir;
   exposer::KeepaliveWatch watch;
-  watch.watch(dir.path() / "owners");
+  watch.watch(dir.path());
   auto first = state::make_keepalive(dir.path());
   auto second = state::make_keepalive(dir.path());
   watch.add("first", first.token);

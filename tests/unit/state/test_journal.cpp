@@ -4,6 +4,7 @@
 #include "hostnet/error.hpp"
 #include "state/journal.hpp"
 #include "state/journal_file.hpp"
+#include "support/expect_error.hpp"
 #include "support/temp_dir.hpp"
 
 #include <doctest/doctest.h>
@@ -321,4 +322,56 @@ TEST_CASE("a corrupt file is refused by name and can be set aside") {
   journal.set_aside();
   CHECK(journal.load().leases.empty());
   CHECK(std::filesystem::exists(folder / "journal.jsonl.corrupt"));
+}
+
+TEST_CASE("a journal or a lock that is no file of ours is refused, left as it is, and not waited for") {
+  namespace fs = std::filesystem;
+  const test::TempDir dir;
+  const auto folder = dir.path() / "netns-1";
+  fs::create_directory(folder);
+  replace_file(dir.path() / "victim", to_json(holdings(), "boot"), 0600);
+  for (const auto* const name : {"journal.jsonl", "lock"}) {
+    for (const int shape : {0, 1, 2}) {
+      CAPTURE(name);
+      CAPTURE(shape);
+      if (shape == 0) fs::create_symlink(dir.path() / "victim", folder / name);
+      if (shape == 1) fs::create_hard_link(dir.path() / "victim", folder / name);
+      if (shape == 2) REQUIRE(::mkfifo((folder / name).c_str(), 0600) == 0);
+      JournalFile file(folder);
+      const auto refusal = test::error_of([&] {
+        const Journal journal(file, Deadline::after(1s));
+        static_cast<void>(journal.load());
+      });
+      CHECK(refusal.code() == Errc::not_authorised);
+      CHECK(std::string(refusal.what()).find((folder / name).string()) != std::string::npos);
+      if (std::string_view(name) == "journal.jsonl") {
+        CHECK_THROWS_AS(peek(folder), Error);
+        CHECK_THROWS_AS(file.write({}), Error);
+      }
+      CHECK(fs::symlink_status(folder / name).type() != fs::file_type::not_found);
+      fs::remove(folder / name);
+      CHECK(read_file(dir.path() / "victim") == to_json(holdings(), "boot"));
+      fs::remove(folder / "lock");
+    }
+  }
+}
+
+TEST_CASE("tidying a journal's folder follows no link and removes nothing but owners' files") {
+  namespace fs = std::filesystem;
+  const test::TempDir dir;
+  const auto folder = dir.path() / "netns-1";
+  fs::create_directories(dir.path() / "victims");
+  replace_file(dir.path() / "victims" / "00ff", "secret", 0600);
+  JournalFile file(folder);
+  const Journal journal(file, Deadline::after(1s));
+  fs::create_directory_symlink(dir.path() / "victims", folder / "owners");
+  journal.tidy({});
+  CHECK(fs::exists(dir.path() / "victims" / "00ff"));
+  fs::remove(folder / "owners");
+  fs::create_directory(folder / "owners");
+  fs::create_hard_link(dir.path() / "victims" / "00ff", folder / "owners" / "00ff");
+  replace_file(folder / "owners" / "dead", "", 0600);
+  journal.tidy({});
+  CHECK(fs::exists(folder / "owners" / "00ff"));
+  CHECK_FALSE(fs::exists(folder / "owners" / "dead"));
 }

@@ -1,4 +1,5 @@
 // Whether an owner lives, as others see it.
+#include "state/journal.hpp"
 #include "state/owner.hpp"
 #include "support/temp_dir.hpp"
 
@@ -135,4 +136,54 @@ TEST_CASE("a persistent lease needs nobody") {
   owner.token = "0123456789abcdef";
   owner.lifetime = Lifetime::persistent;
   CHECK(is_alive(dir.path(), owner));
+}
+
+TEST_CASE("an owner's file that is none, for its kind, its links or its mode, is no sign of life") {
+  namespace fs = std::filesystem;
+  const test::TempDir dir;
+  const auto folder = dir.path() / "netns-1";
+  const Owner owner(folder);
+  const auto file = folder / "owners" / owner.id().token;
+  CHECK(is_alive(folder, owner.id()));
+  fs::create_hard_link(file, dir.path() / "second");
+  CHECK_FALSE(is_alive(folder, owner.id()));
+  fs::remove(dir.path() / "second");
+  CHECK(is_alive(folder, owner.id()));
+  fs::permissions(file, fs::perms(0622));
+  CHECK_FALSE(is_alive(folder, owner.id()));
+  OwnerId odd = owner.id();
+  odd.token = "abcd";
+  REQUIRE(::mkfifo((folder / "owners" / "abcd").c_str(), 0600) == 0);
+  CHECK_FALSE(is_alive(folder, odd));
+  odd.token = "00ff";
+  fs::create_symlink(file, folder / "owners" / "00ff");
+  CHECK_FALSE(is_alive(folder, odd));
+}
+
+TEST_CASE("owners come to be in a folder that is closed to others, whatever the umask") {
+  const test::TempDir dir;
+  const auto before = ::umask(0);
+  const auto keepalive = make_keepalive(dir.path() / "netns-1");
+  ::umask(before);
+  for (const auto& folder : {dir.path() / "netns-1", dir.path() / "netns-1" / "owners"}) {
+    struct stat status {};
+    REQUIRE(::stat(folder.c_str(), &status) == 0);
+    CHECK((status.st_mode & 07777) == 0700);
+  }
+}
+
+TEST_CASE("a keepalive is made whoever tidies at the same time, and is not removed") {
+  const test::TempDir dir;
+  const auto folder = dir.path() / "netns-1";
+  const pid_t tidier = ::fork();
+  if (tidier == 0) {
+    JournalFile file(folder);
+    for (;;) Journal(file, hostnet::Deadline::never()).tidy({});
+  }
+  for (int round = 0; round < 300; ++round) {
+    const auto keepalive = make_keepalive(folder);
+    REQUIRE(std::filesystem::exists(folder / "owners" / keepalive.token));
+  }
+  ::kill(tidier, SIGKILL);
+  ::waitpid(tidier, nullptr, 0);
 }
