@@ -8,6 +8,7 @@
 #include "core/file.hpp"
 #include "core/log.hpp"
 #include "engine/containers.hpp"
+#include "exposer/own_labels.hpp"
 #include "exposer/sidecar_plan.hpp"
 #include "exposer/ssh.hpp"
 #include "hostnet/error.hpp"
@@ -164,7 +165,8 @@ int run_image(const ImageRun& wanted, const Globals& globals) {
   spec.extra_hosts = {fmt::format("{}:{}", kAlias, lease.exposure.gateway())};
   spec.labels = {{"org.testcontainers", "true"},
                  {"org.testcontainers.lang", "c++"},
-                 {std::string(exposer::kOwnerLabel), exposer::owner_label()}};
+                 {std::string(exposer::kOwnerLabel), exposer::owner_label()},
+                 {std::string(exposer::kCreationLabel), exposer::creation_value()}};
   if (!wanted.command.empty()) spec.command = wanted.command;
   int code = 0;
   {

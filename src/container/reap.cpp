@@ -6,6 +6,7 @@
 #include "engine/networks.hpp"
 #include "exposer/ledger.hpp"
 #include "exposer/native.hpp"
+#include "exposer/own_labels.hpp"
 #include "exposer/session.hpp"
 #include "exposer/sidecar.hpp"
 #include "exposer/sidecar_plan.hpp"
@@ -15,7 +16,6 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <vector>
 
 namespace hostnet::container {
@@ -37,7 +37,10 @@ std::size_t reap_session(const engine::Address& engine, const std::string& sessi
   const auto found =
       engine::look_through(containers, deadline, [&] { return containers.list({label}, deadline); });
   for (const auto& container : found)
-    attempt(container.name, [&] { return containers.remove(container.id, deadline); });
+    attempt(container.name, [&] {
+      return exposer::was_created_with(client, container.id, exposer::kSessionLabel, session, deadline) &&
+             containers.remove(container.id, deadline);
+    });
   const auto made =
       engine::look_through(containers, deadline, [&] { return networks.list({label}, deadline); });
   for (const auto& network : made)
@@ -48,9 +51,8 @@ std::size_t reap_session(const engine::Address& engine, const std::string& sessi
 
 void reap_leases(const std::string& runtime_dir, Deadline deadline) noexcept {
   try {
-    const auto folder = state::namespace_dir(state::runtime_dir(runtime_dir));
-    if (exposer::probe_native().usable && std::filesystem::exists(folder)) {
-      exposer::Ledger ledger(state::runtime_dir(runtime_dir));
+    exposer::Ledger ledger(state::runtime_dir(runtime_dir));
+    if (exposer::probe_native().usable && state::has_journal_folder(ledger.folder())) {
       const auto journal = ledger.lock(deadline);
       state::Holdings left;
       ledger.reap(journal, left, deadline);
@@ -70,7 +72,7 @@ void reap_dead_sessions(const engine::Address& engine, Deadline deadline) noexce
   try {
     engine::Client client(engine);
     engine::Containers containers(client);
-    exposer::remove_orphans(containers, deadline);
+    exposer::remove_orphans(client, deadline);
     engine::Networks networks(client);
     const std::string owner(exposer::kOwnerLabel);
     const auto made =

@@ -2,6 +2,7 @@
 #include "exposer/session.hpp"
 
 #include "core/random.hpp"
+#include "exposer/own_labels.hpp"
 #include "exposer/sidecar_plan.hpp"
 #include "hostnet/version.hpp"
 
@@ -17,7 +18,8 @@ std::map<std::string, std::string> session_labels() {
           {"org.testcontainers.lang", "c++"},
           {"org.testcontainers.version", version()},
           {std::string(kSessionLabel), session_id()},
-          {std::string(kOwnerLabel), owner_label()}};
+          {std::string(kOwnerLabel), owner_label()},
+          {std::string(kCreationLabel), creation_value()}};
 }
 
 }  // namespace hostnet::exposer

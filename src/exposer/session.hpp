@@ -13,8 +13,8 @@ const std::string& session_id();
 
 inline constexpr std::string_view kSessionLabel = "org.testcontainers.sessionId";
 
-/// The labels of everything that is to be gone when this process is: those of the other libraries, and the
-/// owner.
+/// The labels of a container or network that is to be gone when this process is: those of the other
+/// libraries, the owner, and its own kCreationLabel.
 std::map<std::string, std::string> session_labels();
 
 }  // namespace hostnet::exposer

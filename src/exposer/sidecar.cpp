@@ -4,6 +4,7 @@
 #include "core/log.hpp"
 #include "core/strings.hpp"
 #include "engine/parse.hpp"
+#include "exposer/own_labels.hpp"
 #include "exposer/sidecar_plan.hpp"
 #include "hostnet/error.hpp"
 #include "ssh/dial.hpp"
@@ -194,18 +195,37 @@ void fetch_image(engine::Containers& containers, const std::string& image, Deadl
   }
 }
 
-void remove_orphans(engine::Containers& containers, Deadline deadline) noexcept {
+void remove_orphans(engine::Client& client, Deadline deadline) noexcept {
   try {
+    engine::Containers containers(client);
     const auto all = engine::look_through(
         containers, deadline, [&] { return containers.list({std::string(kOwnerLabel)}, deadline); });
     for (const auto& container : all) {
       const auto owner = container.labels.find(std::string(kOwnerLabel));
       if (owner == container.labels.end() || !owner_has_ended(owner->second)) continue;
+      if (!was_created_with(client, container.id, kOwnerLabel, owner->second, deadline)) continue;
       log::info("removing container {}, whose owner has died", container.name);
       containers.remove(container.id, deadline);
     }
   } catch (const std::exception& error) {
     log::debug("looking for what dead owners left: {}", error.what());
+  }
+}
+
+void remove_recorded_sidecar(engine::Client& client, const std::string& sidecar, const std::string& lease,
+                             Deadline deadline) {
+  if (sidecar.empty()) return;
+  try {
+    const auto container = client.container(sidecar, deadline);
+    const auto labels = labels_of_creation(client, container, deadline);
+    const auto label = labels.find(std::string(kLeaseLabel));
+    if (label != labels.end() && label->second == lease)
+      engine::Containers(client).remove(container.id, deadline);
+    else
+      log::warn("lease {}: container {} was not created as its sidecar, and is left alone", lease,
+                container.name);
+  } catch (const Error& error) {
+    if (error.code() != Errc::not_found) throw;
   }
 }
 

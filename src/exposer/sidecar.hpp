@@ -81,7 +81,13 @@ class Sidecar {
 /// do about an image that cannot be had, timed_out.
 void fetch_image(engine::Containers& containers, const std::string& image, Deadline deadline);
 
-/// Removes the sidecars of owners that have died, by their labels. Failures go to the log.
-void remove_orphans(engine::Containers& containers, Deadline deadline) noexcept;
+/// Removes the sidecars of owners that have died, by the labels that they were created with. Failures go to
+/// the log.
+void remove_orphans(engine::Client& client, Deadline deadline) noexcept;
+
+/// Removes the container that a record names as the sidecar of a lease, if it was created as that. One that
+/// is gone, and one that is another, is no failure. @throws Error.
+void remove_recorded_sidecar(engine::Client& client, const std::string& sidecar, const std::string& lease,
+                             Deadline deadline);
 
 }  // namespace hostnet::exposer

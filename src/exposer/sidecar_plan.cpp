@@ -3,6 +3,7 @@
 
 #include "core/file.hpp"
 #include "core/strings.hpp"
+#include "exposer/own_labels.hpp"
 #include "hostnet/exposer.hpp"
 #include "hostnet/version.hpp"
 
@@ -97,6 +98,7 @@ engine::ContainerSpec sidecar_spec(const SidecarRequest& request, const ssh::Ssh
                  {"org.testcontainers.version", version()},
                  {"org.testcontainers.sessionId", request.session_id},
                  {std::string(kLeaseLabel), request.lease},
+                 {std::string(kCreationLabel), request.lease},
                  {std::string(kOwnerLabel), request.owner}},
       .network = request.network_id,
       // What sshd's separation of privileges needs, and a port below 1024.

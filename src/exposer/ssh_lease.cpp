@@ -32,12 +32,14 @@ constexpr seconds kUndo{30};
 void check_alias_of_network(engine::Containers& containers, const SshTarget& target, Deadline deadline) {
   if (!target.alias_by_dns) return;
   const auto label = fmt::format("{}={}", kAliasLabel, target.network.id);
-  for (const auto& other : containers.list({label}, deadline))
-    if (other.state == "running")
-      throw Error(Errc::conflict,
-                  fmt::format("host port exposure {} already defined on network {} by lease {}", kAlias,
-                              target.network.name, other.labels.at(std::string(kLeaseLabel))),
-                  "release that lease first, or ask for all the ports at once: see tc-hostnet list");
+  for (const auto& other : containers.list({label}, deadline)) {
+    const auto lease = other.labels.find(std::string(kLeaseLabel));
+    if (other.state != "running" || lease == other.labels.end()) continue;  // every sidecar of ours has one
+    throw Error(Errc::conflict,
+                fmt::format("host port exposure {} already defined on network {} by lease {}", kAlias,
+                            target.network.name, lease->second),
+                "release that lease first, or ask for all the ports at once: see tc-hostnet list");
+  }
 }
 
 template <class Step>
@@ -76,7 +78,7 @@ SshLease::SshLease(SshSettings settings, const ExposeRequest& request, std::vect
     for (const auto source : *target.sources) record_.sources.push_back(source.to_string());
   if (request.timeout) record_.expires = state::expiry_after(*request.timeout);
   try {
-    settings_.store->save(record_);
+    settings_.store->save(record_, deadline);
     set_up(target, deadline);
   } catch (const Error& error) {
     const auto words = sidecar_ ? sidecar_->last_words() : std::string();
@@ -133,7 +135,7 @@ void SshLease::set_up(const SshTarget& target, Deadline deadline) {
   {
     engine::Client client(settings_.engine);
     engine::Containers containers(client);
-    remove_orphans(containers, deadline);
+    remove_orphans(client, deadline);
     check_alias_of_network(containers, target, deadline);
   }
   const SidecarRequest wanted{.lease = id,
@@ -148,7 +150,7 @@ void SshLease::set_up(const SshTarget& target, Deadline deadline) {
   gateway = place.address.to_string();
   record_.sidecar = sidecar_->id();
   record_.address = gateway;
-  settings_.store->save(record_);
+  settings_.store->save(record_, deadline);
 
   const auto start = Deadline::Clock::now();
   auto aliases = std::async(std::launch::async, [&] { write_aliases(place.address, deadline); });
@@ -418,7 +420,7 @@ void clear_away(const state::TunnelStore& store, const state::TunnelRecord& reco
   for (const auto& container : record.alias_in)
     attempt(failures, [&] { remove_container_alias(client, container, record.id, deadline); });
   if (record.via == Path::ssh)
-    attempt(failures, [&] { engine::Containers(client).remove(record.sidecar, deadline); });
+    attempt(failures, [&] { remove_recorded_sidecar(client, record.sidecar, record.id, deadline); });
   if (!failures.empty())
     throw Error(Errc::failure, fmt::format("lease {}: {}", record.id, list_of(failures)));
   store.remove(record.id);

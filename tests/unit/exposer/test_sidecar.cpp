@@ -81,6 +81,7 @@ class World {
     if (has("/logs?")) return "logs";
     if (has("/images/create?")) return "pull";
     if (has("/containers/json?")) return "list";
+    if (has("/images/")) return "image";
     return has("/json ") ? "inspect" : line;
   }
   bool serve(const std::string& line, int connection) {
@@ -287,20 +288,38 @@ TEST_CASE("orphans are the containers of owners that have died, and of nobody el
         R"({{"Id":"{}","Names":["/{}"],"Image":"sshd","State":"running","Labels":{{"{}":"{}"}}}})", id, id,
         kOwnerLabel, owner);
   };
+  const auto inspected = [](const std::string& id, const std::string& owner) {
+    return http(
+        200, fmt::format(R"({{"Id":"{0}","Name":"/{0}","Image":"sha256:i","State":{{"Running":true,"Pid":7}},
+"Config":{{"Labels":{{"{1}":"{2}"}}}},"HostConfig":{{"NetworkMode":"web"}},"NetworkSettings":{{}}}})",
+                         id, kOwnerLabel, owner));
+  };
   World world;
   world.answers("list",
                 {http(200, fmt::format("[{},{},{},{},{}]", entry("mine", mine), entry("dead1", theirs),
                                        entry("elsewhere", "another-boot/pid:[1]/2/3"), entry("odd", "?"),
                                        entry("dead2", theirs)))});
+  world.answers("inspect", {inspected("dead1", theirs), inspected("dead2", theirs)});
+  world.answers("image", {http(200, R"({"Config":{"Labels":null}})")});
   engine::Client client(world.address());
-  engine::Containers containers(client);
-  remove_orphans(containers, soon());
-  CHECK(world.asked() == Asked{"list", "remove dead1", "remove dead2"});  // both were gone already: no matter
+  remove_orphans(client, soon());
+  CHECK(world.asked() == Asked{"list", "inspect", "image", "remove dead1", "inspect", "image",
+                               "remove dead2"});  // both were gone already: no matter
+
+  // The same label, and it comes with the image; or the image is gone, and it cannot be told.
+  for (const auto& image :
+       {http(200, fmt::format(R"({{"Config":{{"Labels":{{"{}":"{}"}}}}}})", kOwnerLabel, theirs)),
+        http(404, R"({"message":"No such image"})")}) {
+    world.answers("inspect", {inspected("dead1", theirs), inspected("dead2", theirs)});
+    world.answers("image", {image});
+    remove_orphans(client, soon());
+    CHECK(world.asked() == Asked{"list", "inspect", "image", "inspect", "image"});
+  }
 
   world.answers("remove dead1", {kTrouble});
-  remove_orphans(containers, soon());  // tells nobody but the log
+  remove_orphans(client, soon());  // tells nobody but the log
   world.answers("list", {kTrouble});
-  remove_orphans(containers, soon());
+  remove_orphans(client, soon());
 }
 
 TEST_CASE("an image that cannot be had is an error with the next step") {
