@@ -1,0 +1,53 @@
+// Any bytes as the record of a lease, and as a journal: what is believed can be written again and says the
+// same, and what is not is an error of one kind.
+#include "hostnet/error.hpp"
+#include "state/journal.hpp"
+#include "state/tunnel_record.hpp"
+
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+using namespace hostnet;
+using namespace hostnet::state;
+
+namespace {
+
+void require(bool promise) {
+  if (!promise) std::abort();
+}
+
+void record(std::string_view text) {
+  try {
+    const auto record = tunnel_record_from_json(text);
+    // Both become names of files.
+    require(is_token(record.id) && is_token(record.owner.token));
+    require(record.via == Path::ssh || record.via == Path::helper);
+    require(tunnel_record_from_json(tunnel_record_to_json(record)) == record);
+  } catch (const Error& error) {
+    require(error.code() == Errc::state_corrupt);
+  }
+}
+
+void journal(std::string_view text) {
+  try {
+    const auto held = from_json(text, "boot");
+    for (const auto& lease : held.leases) require(is_token(lease.id) && is_token(lease.owner.token));
+    require(from_json(to_json(held, "boot"), "boot") == held);
+    auto changed = held;
+    apply_changes(changed, to_json_change(held, {held.bridges, {}, held.firewall}));
+    require(changed.leases.empty());
+  } catch (const Error& error) {
+    require(error.code() == Errc::state_corrupt);
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  record(text);
+  journal(text);
+  return 0;
+}
