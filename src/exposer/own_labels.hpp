@@ -1,5 +1,5 @@
 // Which of a container's labels were given to it when it was created. An image brings labels, too, and the
-// engine mixes the two: a container that somebody made from an image with our labels (a committed one, or one
+// engine mixes the two: a container made from an image with our labels (a committed one, or one
 // that was built to deceive) must not be taken for one of ours, and removed.
 #pragma once
 
@@ -21,7 +21,7 @@ inline constexpr std::string_view kCreationLabel = "io.github.tchostnet.creation
 std::string creation_value();
 
 /// Of a container's labels those that do not come with its image. Where its kCreationLabel does not, that is
-/// all: whoever set that one has set the others. Pure.
+/// all: the process that set that one set the others. Pure.
 Labels labels_of_creation(const Labels& container, const Labels& image);
 
 /// The same for a container of an engine. None when its image is gone: then it cannot be told. @throws Error.

@@ -51,7 +51,7 @@ PrivateFolder make_owners_folder(const std::filesystem::path& folder);
 
 /// Removes the file under owners/ to which a token belongs.
 void remove_owner_file(const std::filesystem::path& folder, const std::string& token) noexcept;
-/// Removes those that nobody holds any more and `is_named` does not know, and then the folder owners/ if it
+/// Removes those whose lock is free and that `is_named` does not know, and then the folder owners/ if it
 /// is empty. Files that cannot be an owner's stay. @throws Error.
 void remove_owner_files(const PrivateFolder& folder, const std::function<bool(const std::string&)>& is_named);
 

@@ -187,7 +187,7 @@ struct CloseFolder {
 std::optional<PrivateFolder> PrivateFolder::find(const fs::path& path) { return reach(path, false); }
 
 PrivateFolder PrivateFolder::make(const fs::path& path) {
-  for (;;)  // until nobody removes the folder on the way at the same time
+  for (;;)  // again when another process removes the folder at the same time
     if (auto folder = reach(path, true)) return std::move(*folder);
 }
 

@@ -3,9 +3,9 @@
 //
 // A path is walked one component at a time, links included, so that every folder on the way is judged on the
 // descriptor that leads on from it. Each must belong to root, to this user or to the owner of "/"; the last
-// one before the state must also be closed to the writes of others (or be sticky, as /tmp is, where nobody
-// can rename what is not theirs). The folder itself and those below it must be real folders that belong to
-// this user and that no other user can write. Below it nothing is opened by path any more.
+// one before the state must also be closed to the writes of others (or be sticky, as /tmp is, where no user
+// can rename what belongs to another). The folder itself and those below it must be real folders that belong
+// to this user and that no other user can write. Below it nothing is opened by path any more.
 //
 // A file counts only if it is a regular file of this user's, with one link, that others cannot write: a link
 // would lead out of the folder, a FIFO would have the reader wait. A file that does not count is neither
