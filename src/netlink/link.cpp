@@ -11,6 +11,7 @@
 
 #include <linux/if_link.h>
 #include <linux/ip.h>
+#include <linux/net_namespace.h>
 #include <linux/rtnetlink.h>
 
 namespace hostnet::netlink {
@@ -165,6 +166,27 @@ std::vector<Address> Rtnl::addresses_elsewhere(int netns, int ifindex) {
     throw Error::from_errno(
         fmt::format("list addresses of interface {} in network namespace {}", ifindex, netns), error);
   return addresses;
+}
+
+std::optional<int> Rtnl::netns_number(int attribute, std::uint32_t value) {
+  const auto request = make_message(RTM_GETNSID, 0, rtgenmsg{.rtgen_family = AF_UNSPEC});
+  put(request.get(), attribute, value);
+  std::optional<int> number;
+  const int error = transact(socket_.get(), request.get(), [&](const nlmsghdr& header) {
+    const Attributes<NETNSA_MAX> attributes(header, sizeof(rtgenmsg));
+    number = number_of_netns(attributes[NETNSA_NSID]);
+  });
+  if (error == ESRCH) return std::nullopt;  // no such process
+  if (error != 0) throw Error::from_errno("look up the number of a network namespace", error);
+  return number;
+}
+
+std::optional<int> Rtnl::netns_of_process(pid_t pid) {
+  return pid <= 0 ? std::nullopt : netns_number(NETNSA_PID, static_cast<std::uint32_t>(pid));
+}
+
+std::optional<int> Rtnl::netns_number(int netns_fd) {
+  return netns_number(NETNSA_FD, static_cast<std::uint32_t>(netns_fd));
 }
 
 std::vector<Route> Rtnl::routes() {

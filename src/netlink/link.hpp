@@ -4,6 +4,8 @@
 #include "core/ipv4.hpp"
 #include "netlink/socket.hpp"
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -58,6 +60,11 @@ class Rtnl {
   /// nobody moves: IFA_TARGET_NETNSID, since Linux 4.20. None where that netns or interface is gone.
   /// @throws Error{not_authorised} without CAP_NET_ADMIN in the netns' user namespace.
   std::vector<Address> addresses_elsewhere(int netns, int ifindex);
+  /// The netns of a process, or of an open descriptor, as this one numbers it (Link::peer_netns):
+  /// RTM_GETNSID, which takes no privilege. nullopt where it has no number, as one to which no interface here
+  /// leads, and where there is no such process. List the interfaces first: that gives the numbers out.
+  std::optional<int> netns_of_process(pid_t pid);
+  std::optional<int> netns_number(int netns_fd);
   /// IPv4 routes of the main and local tables.
   std::vector<Route> routes();
 
@@ -78,6 +85,8 @@ class Rtnl {
 
  private:
   explicit Rtnl(Socket socket);
+  std::optional<int> netns_number(int attribute, std::uint32_t value);
+
   Socket socket_;
 };
 

@@ -15,6 +15,7 @@
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
 
 #include <algorithm>
 #include <cstring>
@@ -138,6 +139,24 @@ bool destroy_tcp(Endpoint local, Endpoint remote) {
   }
   if (error != 0) throw Error::from_errno(what, error);
   return true;
+}
+
+std::uint32_t unix_peer(std::uint32_t inode) {
+  const auto socket = open_socket(NETLINK_SOCK_DIAG);
+  constexpr auto any = static_cast<std::uint32_t>(INET_DIAG_NOCOOKIE);
+  const auto request = make_message(SOCK_DIAG_BY_FAMILY, 0,
+                                    unix_diag_req{.sdiag_family = AF_UNIX,
+                                                  .udiag_ino = inode,
+                                                  .udiag_show = UDIAG_SHOW_PEER,
+                                                  .udiag_cookie = {any, any}});
+  std::uint32_t peer = 0;
+  const int error = transact(socket.get(), request.get(), [&](const nlmsghdr& header) {
+    const Attributes<UNIX_DIAG_MAX> attributes(header, sizeof(unix_diag_msg));
+    if (payload<unix_diag_msg>(header).udiag_ino == inode)
+      peer = get<std::uint32_t>(attributes[UNIX_DIAG_PEER]);
+  });
+  if (error != 0 && error != ENOENT) throw Error::from_errno("look up the other end of a Unix socket", error);
+  return peer;
 }
 
 }  // namespace hostnet::netlink

@@ -43,4 +43,9 @@ std::vector<Listener> all_listeners(Protocol protocol = Protocol::tcp);
 ///         CONFIG_INET_DIAG_DESTROY.
 bool destroy_tcp(Endpoint local, Endpoint remote);
 
+/// The inode of the socket that a connected Unix socket of the calling thread's netns, named by its own
+/// inode, is connected to; 0 when the connection has not been accepted, there is no such socket, or the
+/// kernel lacks CONFIG_UNIX_DIAG. Takes no privilege. @throws Error.
+std::uint32_t unix_peer(std::uint32_t inode);
+
 }  // namespace hostnet::netlink

@@ -11,9 +11,12 @@
 #include <nlohmann/json.hpp>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 
 using namespace hostnet;
 using namespace hostnet::netlink;
@@ -104,6 +107,42 @@ TEST_CASE("a bridge, a veth pair into another namespace, and all that is told ab
   CHECK_FALSE(rtnl.link(port->ifindex));
   CHECK_FALSE(inside.link("eth0"));
   rtnl.remove(port->ifindex);  // gone already
+}
+
+TEST_CASE("the number of a process's namespace is the one at the other end of its veth pair, for any user") {
+  const NetNs host;
+  const NetNs container;
+  const NetNs stranger;
+  Rtnl rtnl = Rtnl::in_namespace(host.fd());
+  rtnl.add_veth("port0", "eth0", container.fd());
+  const auto port = rtnl.link("port0");
+  REQUIRE(port);
+  REQUIRE(port->peer_netns);
+  CHECK(rtnl.netns_number(container.fd()) == port->peer_netns);
+  CHECK_FALSE(rtnl.netns_number(stranger.fd()));
+  CHECK_FALSE(rtnl.netns_number(host.fd()));
+
+  const auto process = [](const NetNs& where) {
+    return where.run([] {
+      const pid_t pid = ::fork();
+      if (pid == 0) ::pause();
+      return pid;
+    });
+  };
+  const pid_t inside = process(container);
+  const pid_t outside = process(stranger);
+  REQUIRE(inside > 0);
+  REQUIRE(outside > 0);
+  CHECK(rtnl.netns_of_process(inside) == port->peer_netns);
+  CHECK_FALSE(rtnl.netns_of_process(outside));
+  const auto seen_by_nobody = test::run_unprivileged([&] { return rtnl.netns_of_process(inside); });
+  CHECK(seen_by_nobody == port->peer_netns);
+  for (const pid_t pid : {inside, outside}) {
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+  }
+  CHECK_FALSE(rtnl.netns_of_process(inside));
+  CHECK_FALSE(rtnl.netns_of_process(0));
 }
 
 TEST_CASE("a veth pair within one namespace has its peer here") {

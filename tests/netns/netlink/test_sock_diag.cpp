@@ -7,8 +7,13 @@
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <string_view>
 
 using namespace hostnet;
 using namespace hostnet::netlink;
@@ -210,4 +215,29 @@ TEST_CASE("without privilege listeners are told and connections stay") {
     REQUIRE(::send(connection.server.get(), "x", 1, 0) == 1);
     CHECK(read_errno(connection.client) == 0);
   });
+}
+
+TEST_CASE("the other end of a Unix connection, once it has been accepted") {
+  sockaddr_un where{};
+  where.sun_family = AF_UNIX;
+  constexpr std::string_view name{"\0hostnet-test", 13};  // abstract: of this network namespace
+  name.copy(where.sun_path, name.size());
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size());
+  const Fd listener(::socket(AF_UNIX, SOCK_STREAM, 0));
+  const Fd client(::socket(AF_UNIX, SOCK_STREAM, 0));
+  REQUIRE(::bind(listener.get(), reinterpret_cast<const sockaddr*>(&where), size) == 0);
+  REQUIRE(::listen(listener.get(), 1) == 0);
+  REQUIRE(::connect(client.get(), reinterpret_cast<const sockaddr*>(&where), size) == 0);
+  const auto inode = [](const Fd& fd) {
+    struct stat status {};
+    REQUIRE(::fstat(fd.get(), &status) == 0);
+    return static_cast<std::uint32_t>(status.st_ino);
+  };
+  CHECK(unix_peer(inode(client)) == 0);
+  const Fd accepted(::accept(listener.get(), nullptr, nullptr));
+  REQUIRE(accepted);
+  CHECK(unix_peer(inode(client)) == inode(accepted));
+  CHECK(unix_peer(inode(listener)) == 0);
+  CHECK(unix_peer(1) == 0);
+  CHECK(test::run_unprivileged([&] { return unix_peer(inode(client)); }) == inode(accepted));
 }
