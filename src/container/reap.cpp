@@ -34,17 +34,20 @@ std::size_t reap_session(const engine::Address& engine, const std::string& sessi
       failures.push_back(fmt::format("{}: {}", what, error.what()));
     }
   };
-  const auto found =
-      engine::look_through(containers, deadline, [&] { return containers.list({label}, deadline); });
-  for (const auto& container : found)
-    attempt(container.name, [&] {
-      return exposer::was_created_with(client, container.id, exposer::kSessionLabel, session, deadline) &&
-             containers.remove(container.id, deadline);
-    });
-  const auto made =
-      engine::look_through(containers, deadline, [&] { return networks.list({label}, deadline); });
-  for (const auto& network : made)
-    attempt(network.name, [&] { return networks.remove(network.id, deadline); });
+  // Where the one listing fails, the other may do.
+  const auto each = [&](auto& kind, const auto& is_ours) {
+    try {
+      for (const auto& one : kind.list({label}, deadline))
+        attempt(one.name, [&] { return is_ours(one) && kind.remove(one.id, deadline); });
+    } catch (const Error& error) {
+      failures.push_back(error.hint().empty() ? error.what()
+                                              : fmt::format("{}; {}", error.what(), error.hint()));
+    }
+  };
+  each(containers, [&](const auto& container) {
+    return exposer::was_created_with(client, container.id, exposer::kSessionLabel, session, deadline);
+  });
+  each(networks, [](const auto&) { return true; });  // no image gives a network labels
   if (!failures.empty()) throw Error(Errc::failure, fmt::format("{}", fmt::join(failures, "; ")));
   return removed;
 }
@@ -75,9 +78,7 @@ void reap_dead_sessions(const engine::Address& engine, Deadline deadline) noexce
     exposer::remove_orphans(client, deadline);
     engine::Networks networks(client);
     const std::string owner(exposer::kOwnerLabel);
-    const auto made =
-        engine::look_through(containers, deadline, [&] { return networks.list({owner}, deadline); });
-    for (const auto& network : made) {
+    for (const auto& network : networks.list({owner}, deadline)) {
       const auto label = network.labels.find(owner);
       if (label != network.labels.end() && exposer::owner_has_ended(label->second))
         networks.remove(network.id, deadline);

@@ -126,10 +126,7 @@ std::string network_request(const std::string& name, const std::map<std::string,
 
 std::string parse_id(std::string_view text) {
   const auto tree = parse_json(text);
-  const auto id = JsonReader(tree).at("Id");
-  auto name = id.string();
-  if (name.empty()) id.reject("empty", "an id");
-  return name;
+  return id_of(JsonReader(tree).at("Id"));
 }
 
 std::vector<ContainerSummary> parse_container_list(std::string_view text) {
@@ -137,7 +134,7 @@ std::vector<ContainerSummary> parse_container_list(std::string_view text) {
   std::vector<ContainerSummary> containers;
   JsonReader(tree).each_element([&](const JsonReader& entry) {
     ContainerSummary container;
-    container.id = entry.at("Id").string();
+    container.id = id_of(entry.at("Id"));
     if (const auto names = entry.maybe("Names")) container.name = own_name(*names);
     container.image = entry.string_or_empty("Image");
     container.state = entry.string_or_empty("State");

@@ -64,18 +64,6 @@ class MoreToCome {
   bool ended_ = false;
 };
 
-// The id in Podman's `getting container from store "ID": container not known`; else nothing.
-std::string in_one_record_only(std::string_view said) {
-  constexpr std::string_view before = "getting container from store \"";
-  constexpr std::string_view after = "\": container not known";
-  const auto start = said.find(before);
-  if (start == std::string_view::npos) return {};
-  said.remove_prefix(start + before.size());
-  const auto end = said.find('"');
-  if (end == std::string_view::npos || !said.substr(end).starts_with(after)) return {};
-  return std::string(said.substr(0, end));
-}
-
 }  // namespace
 
 Transport& Containers::transport() { return *client_.transport_; }
@@ -232,14 +220,6 @@ std::vector<ContainerSummary> Containers::list(const std::vector<std::string>& l
   const auto filters = query_value(label_filter(labels));
   return parsed(transport().get(path("containers/json?all=1&filters=" + filters, deadline), deadline),
                 parse_container_list);
-}
-
-bool Containers::removes_cause(const Error& error, Deadline deadline) {
-  const auto broken = in_one_record_only(error.what());
-  if (broken.empty()) return false;
-  log::info("container {} is in one of the engine's records only: removing it", broken.substr(0, 12));
-  remove(broken, deadline);
-  return true;
 }
 
 bool Containers::has_image(std::string_view reference, Deadline deadline) {

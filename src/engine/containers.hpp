@@ -132,10 +132,6 @@ class Containers {
   ExecResult exec(std::string_view id, const ExecSpec& spec, Deadline deadline);
   /// All containers, running or not, that carry every one of these labels ("name" or "name=value").
   std::vector<ContainerSummary> list(const std::vector<std::string>& labels, Deadline deadline);
-  /// Whether a listing failed with this for a container that Podman has in one of its two records only, and
-  /// which is removed now. Podman 4.3.1 is left with one now and then, when it is told to remove what it is
-  /// making, and answers no listing from then on, whoever's the container is. It cannot run. @throws Error.
-  bool removes_cause(const Error& error, Deadline deadline);
 
   /// @throws Error{engine_error} where Podman finds that no image could have that name.
   bool has_image(std::string_view reference, Deadline deadline);
@@ -153,19 +149,5 @@ class Containers {
 
   Client& client_;
 };
-
-/// What `look`, which lists something, returns, for those who clear away: what keeps it from an answer and
-/// cannot be of use to anybody is removed (Containers::removes_cause()). @throws what it throws otherwise.
-template <class Look>
-auto look_through(Containers& containers, Deadline deadline, const Look& look) {
-  constexpr int most = 8;
-  for (int removed = 0;; ++removed) {
-    try {
-      return look();
-    } catch (const Error& error) {
-      if (removed == most || !containers.removes_cause(error, deadline)) throw;
-    }
-  }
-}
 
 }  // namespace hostnet::engine

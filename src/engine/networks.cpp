@@ -3,6 +3,7 @@
 
 #include "engine/container_json.hpp"
 #include "engine/json_reader.hpp"
+#include "engine/parse.hpp"
 #include "engine/transport.hpp"
 #include "engine/url.hpp"
 #include "hostnet/error.hpp"
@@ -16,8 +17,7 @@ std::vector<NetworkSummary> parse_list(std::string_view text) {
   const auto tree = parse_json(text);
   std::vector<NetworkSummary> networks;
   JsonReader(tree).each_element([&](const JsonReader& entry) {
-    networks.push_back(
-        {entry.at("Id").string(), entry.at("Name").string(), entry.strings_or_empty("Labels")});
+    networks.push_back({id_of(entry.at("Id")), entry.at("Name").string(), entry.strings_or_empty("Labels")});
   });
   return networks;
 }

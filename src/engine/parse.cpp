@@ -7,6 +7,7 @@
 
 #include "core/strings.hpp"
 #include "engine/json_reader.hpp"
+#include "engine/url.hpp"
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
@@ -55,7 +56,7 @@ bool attached(const JsonReader& container) {
 
 Network read_network(const JsonReader& json) {
   Network network;
-  network.id = json.at("Id").string();
+  network.id = id_of(json.at("Id"));
   network.name = json.at("Name").string();
   network.driver = json.at("Driver").string();
   if (const auto internal = json.maybe("Internal")) network.internal = internal->boolean();
@@ -64,7 +65,8 @@ Network read_network(const JsonReader& json) {
   network.gateway = configured_gateway(json);
   if (const auto containers = json.maybe("Containers"))
     containers->each_member([&](const std::string& id, const JsonReader& container) {
-      if (attached(container)) network.containers.push_back(id);
+      // Docker lists what is on its way out by "ep-…", which is no container's id.
+      if (attached(container) && looks_like_id(id)) network.containers.push_back(id);
     });
   return network;
 }
@@ -162,7 +164,7 @@ Container parse_container(std::string_view text) {
   const auto tree = parse_json(text);
   const JsonReader json(tree);
   Container container;
-  container.id = json.at("Id").string();
+  container.id = id_of(json.at("Id"));
   container.name = json.at("Name").string();
   if (container.name.starts_with('/')) container.name.erase(0, 1);
 
@@ -189,7 +191,10 @@ Container parse_container(std::string_view text) {
   container.network_mode = host_config.at("NetworkMode").string();
   if (const auto hosts = host_config.maybe("ExtraHosts"))
     hosts->each_element([&](const JsonReader& entry) { container.extra_hosts.push_back(entry.string()); });
+  // A path that is another in each folder, or ends before its end, is none.
   container.hosts_path = json.string_or_empty("HostsPath");
+  if (!container.hosts_path.starts_with('/') || container.hosts_path.find('\0') != std::string::npos)
+    container.hosts_path.clear();
   container.image_id = json.string_or_empty("Image");
   if (const auto mounts = json.maybe("Mounts"))
     mounts->each_element([&](const JsonReader& mount) {
@@ -211,6 +216,12 @@ std::map<std::string, std::string> parse_image_labels(std::string_view text) {
   const auto tree = parse_json(text);
   const auto config = JsonReader(tree).maybe("Config");
   return config ? config->strings_or_empty("Labels") : std::map<std::string, std::string>{};
+}
+
+std::string id_of(const JsonReader& value) {
+  auto id = value.string();
+  if (!looks_like_id(id)) value.reject(id.empty() ? "empty" : quote(id), "an id");
+  return id;
 }
 
 std::string parse_error_cause(std::string_view body) {

@@ -33,6 +33,10 @@ struct LibpodBridge {
 /// Network id → that, from one network or the list of them as Podman's own ("libpod") API describes them.
 std::map<std::string, LibpodBridge> parse_libpod_bridges(std::string_view json);
 
+class JsonReader;
+/// A string that looks_like_id(). @throws Error{engine_error} for any other value.
+std::string id_of(const JsonReader& value);
+
 /// The "message" of an error body, or the body itself where it is not such JSON; one line, at most 400 bytes
 /// and "…".
 std::string parse_error_message(std::string_view body);

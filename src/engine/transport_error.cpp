@@ -3,6 +3,7 @@
 
 #include "core/strings.hpp"
 #include "engine/parse.hpp"
+#include "engine/url.hpp"
 
 #include <fmt/format.h>
 #include <grp.h>
@@ -31,6 +32,22 @@ std::string owning_group(const std::string& socket) {
 // only by a name with such parts, percent-encoded; nothing bears one, and where the redirect leads is another
 // resource.
 bool is_redirect(long status) { return status >= 300 && status < 400; }
+
+constexpr std::string_view kMending =
+    "Podman has it in one of its two records only; remove it by hand: podman rm -f ";
+
+// The command that mends what Podman 4.3 says as `getting container from store "ID": container not known`;
+// empty for anything else. Another text than an id does not get into a command line that people copy.
+std::string mending(std::string_view said) {
+  constexpr std::string_view before = "getting container from store \"";
+  constexpr std::string_view after = "\": container not known";
+  const auto start = said.find(before);
+  if (start == std::string_view::npos) return {};
+  said.remove_prefix(start + before.size());
+  const auto id = said.substr(0, said.find('"'));
+  if (!looks_like_id(id) || !said.substr(id.size()).starts_with(after)) return {};
+  return fmt::format("{}{}", kMending, id);
+}
 
 Errc code_of(const Response& answer) {
   if (answer.status == 404 || is_redirect(answer.status)) return Errc::not_found;
@@ -139,6 +156,8 @@ void check_speaks_plainly(const Address& address, const Response& answer) {
       "set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder with ca.pem, cert.pem and key.pem");
 }
 
+bool is_half_record(const Error& error) { return error.hint().starts_with(kMending); }
+
 bool is_success(long status) { return (status >= 200 && status < 300) || status == 304; }
 
 void check_status(const Response& answer) {
@@ -147,8 +166,10 @@ void check_status(const Response& answer) {
   const auto message = is_redirect(answer.status) ? "" : parse_error_message(answer.body);
   if (code != Errc::engine_error && !message.empty()) throw Error(code, message);
   if (code == Errc::not_found) throw Error(code, fmt::format("{}: there is no such thing", answer.call));
-  throw Error(code, fmt::format("{}: HTTP status {}{}{}", answer.call, answer.status,
-                                message.empty() ? "" : ": ", message));
+  throw Error(
+      code,
+      fmt::format("{}: HTTP status {}{}{}", answer.call, answer.status, message.empty() ? "" : ": ", message),
+      mending(message));
 }
 
 }  // namespace hostnet::engine

@@ -33,6 +33,11 @@ std::string path_segment(std::string_view name) {
   return encode(name, dots ? kWithoutDot : kUnreserved);
 }
 
+bool looks_like_id(std::string_view text) {
+  constexpr std::size_t length = 64;
+  return text.size() == length && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 std::string query_value(std::string_view text) { return encode(text, kUnreserved); }
 
 }  // namespace hostnet::engine

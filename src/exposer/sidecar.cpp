@@ -4,6 +4,7 @@
 #include "core/log.hpp"
 #include "core/strings.hpp"
 #include "engine/parse.hpp"
+#include "engine/transport_error.hpp"
 #include "exposer/own_labels.hpp"
 #include "exposer/sidecar_plan.hpp"
 #include "hostnet/error.hpp"
@@ -198,15 +199,18 @@ void fetch_image(engine::Containers& containers, const std::string& image, Deadl
 void remove_orphans(engine::Client& client, Deadline deadline) noexcept {
   try {
     engine::Containers containers(client);
-    const auto all = engine::look_through(
-        containers, deadline, [&] { return containers.list({std::string(kOwnerLabel)}, deadline); });
-    for (const auto& container : all) {
+    for (const auto& container : containers.list({std::string(kOwnerLabel)}, deadline)) {
       const auto owner = container.labels.find(std::string(kOwnerLabel));
       if (owner == container.labels.end() || !owner_has_ended(owner->second)) continue;
       if (!was_created_with(client, container.id, kOwnerLabel, owner->second, deadline)) continue;
       log::info("removing container {}, whose owner has died", container.name);
       containers.remove(container.id, deadline);
     }
+  } catch (const Error& error) {
+    if (engine::is_half_record(error))
+      log::warn("what dead owners left cannot be listed: {}; {}", error.what(), error.hint());
+    else
+      log::debug("looking for what dead owners left: {}", error.what());
   } catch (const std::exception& error) {
     log::debug("looking for what dead owners left: {}", error.what());
   }

@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """The library's container API against a real Podman."""
 import json
+import re
 
 from container_bed import ContainerCase, Driver
 from container_cases import Containers, Errors, Workflows
 from container_crashes import Crashes, Many
-from harness import IMAGE, PodmanWithSshd, main, run
+from harness import IMAGE, PodmanWithSshd, eventually, main, run
 
 
 class PodmanContainerCase(ContainerCase):
@@ -25,17 +26,33 @@ class PodmanErrors(Errors, PodmanContainerCase):
 
 
 class PodmanCrashes(Crashes, PodmanContainerCase):
-    def test_a_container_in_one_record_only_does_not_keep_the_rest(self):
-        """As Podman 4.3.1 is left with now and then, when it removes what it is making: no listing succeeds any more."""
+    def mend(self):
+        if half := re.search(r'from store \W+([0-9a-f]{64})\W+: container not known', self.listing()):
+            self.engine.attempt(*self.engine.rm, half[1])
+
+    def test_a_container_in_one_record_only_is_for_a_person_to_remove(self):
+        """As Podman 4.3.1 is left with now and then, when it removes what it is making: no listing succeeds any more. What an
+        error names need not be ours."""
         driver = Driver(self.env)
         self.addCleanup(driver.close)
         driver("start", **{"as": "a", "cmd": ["sleep", "600"], "network": "fresh"})
         broken = self.engine("create", "--name", "half", IMAGE, "true")
+        self.addCleanup(self.engine.attempt, *self.engine.rm, broken)
         record = self.engine.dir / "storage/overlay-containers/containers.json"
         record.write_text(json.dumps([one for one in json.loads(record.read_text()) if one["id"] != broken]))
         self.assertIn("container not known", self.listing())
-        self.killed(driver)
-        self.assertEqual(json.loads(self.listing()), [])
+        driver.process.kill()
+        driver.process.wait(10)
+        # The next one says by which command, and goes on.
+        other = Driver(self.env)
+        self.addCleanup(other.close)
+        other("start", **{"as": "b", "cmd": ["sleep", "600"], "network": "fresh"})
+        (said,) = [line for line in other.said().splitlines() if "podman rm -f" in line]
+        self.assertTrue(said.startswith("warning: ") and said.endswith(f"podman rm -f {broken}"), said)
+        self.assertIn(broken, self.listing())
+        self.mend()
+        other("drop", of="b")
+        self.assertTrue(eventually(lambda: json.loads(self.listing()) == [], timeout=60))
 
     def listing(self):
         return run("curl", "-s", "--unix-socket", self.engine.socket, "http://d/v1.41/containers/json?all=1").stdout

@@ -15,7 +15,7 @@ namespace {
 
 // An engine's answer with these ports.
 std::string answer(const std::string& ports) {
-  return R"({"Id":"0a","Name":"/web","State":{"Running":true,"Pid":7},"HostConfig":{"NetworkMode":"bridge"},)"
+  return R"({"Id":"0a00000000000000000000000000000000000000000000000000000000000000","Name":"/web","State":{"Running":true,"Pid":7},"HostConfig":{"NetworkMode":"bridge"},)"
          R"("NetworkSettings":{"Ports":)" +
          ports + "}}";
 }

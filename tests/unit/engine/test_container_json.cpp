@@ -99,18 +99,28 @@ TEST_CASE("a filter for labels") {
 }
 
 TEST_CASE("an id") {
-  CHECK(parse_id(R"({"Id":"abc","Warnings":[]})") == "abc");
+  CHECK(parse_id(
+            R"({"Id":"abc0000000000000000000000000000000000000000000000000000000000000","Warnings":[]})") ==
+        "abc" + std::string(61, '0'));
   CHECK(contains(complaint(parse_id, R"({"Id":""})"), "Id is empty"));
   for (const char* text : {"", "{}", "[]", R"({"Id":7})", R"({"Id":null})"})
     CHECK(complaint(parse_id, text) != "accepted");
+  // Names, which requests take as well, and what is no single segment of a path.
+  const std::string id(64, 'a');
+  for (const std::string& other : {std::string("database"), std::string("abc"), id + "a", id.substr(1),
+                                   id.substr(1) + "G", id.substr(1) + "/", "../" + id.substr(3)}) {
+    CHECK(contains(complaint(parse_id, R"({"Id":")" + other + R"("})"), "not an id"));
+    CHECK(contains(complaint(parse_container_list, R"([{"Id":")" + other + R"(","Labels":{}}])"),
+                   "[0].Id is "));
+  }
 }
 
 TEST_CASE("a list of containers") {
   const auto list = parse_container_list(
-      R"([{"Id":"1","Names":["/other/alias","/web"],"Image":"alpine","State":"running","Labels":{"a":"1"}},)"
-      R"({"Id":"2","Names":null,"Labels":null},{"Id":"3","Names":["plain"]}])");
+      R"([{"Id":"1000000000000000000000000000000000000000000000000000000000000000","Names":["/other/alias","/web"],"Image":"alpine","State":"running","Labels":{"a":"1"}},)"
+      R"({"Id":"2000000000000000000000000000000000000000000000000000000000000000","Names":null,"Labels":null},{"Id":"3000000000000000000000000000000000000000000000000000000000000000","Names":["plain"]}])");
   REQUIRE(list.size() == 3);
-  CHECK(list[0].id == "1");
+  CHECK(list[0].id == "1" + std::string(63, '0'));
   CHECK(list[0].name == "web");
   CHECK(list[0].image == "alpine");
   CHECK(list[0].state == "running");
@@ -119,9 +129,19 @@ TEST_CASE("a list of containers") {
   CHECK(list[1].labels.empty());
   CHECK(list[2].name == "plain");
   CHECK(parse_container_list("[]").empty());
-  CHECK(contains(complaint(parse_container_list, R"([{"Id":"1"},{}])"), "[1].Id is missing"));
-  CHECK(contains(complaint(parse_container_list, R"([{"Id":"1","Names":[7]}])"), "[0].Names[0]"));
-  CHECK(contains(complaint(parse_container_list, R"([{"Id":"1","Labels":{"a":7}}])"), "[0].Labels.a"));
+  CHECK(
+      contains(complaint(parse_container_list,
+                         R"([{"Id":"1000000000000000000000000000000000000000000000000000000000000000"},{}])"),
+               "[1].Id is missing"));
+  CHECK(contains(
+      complaint(parse_container_list,
+                R"([{"Id":"1000000000000000000000000000000000000000000000000000000000000000","Names":[7]}])"),
+      "[0].Names[0]"));
+  CHECK(contains(
+      complaint(
+          parse_container_list,
+          R"([{"Id":"1000000000000000000000000000000000000000000000000000000000000000","Labels":{"a":7}}])"),
+      "[0].Labels.a"));
   CHECK(complaint(parse_container_list, "{}") != "accepted");
 }
 

@@ -37,8 +37,8 @@ struct World {
 }  // namespace
 
 TEST_CASE("a network is made with its labels, and not twice under one name") {
-  World world(http(201, R"({"Id":"0a"})"));
-  CHECK(world.networks.create("web", {{"a", "1"}}, soon()) == "0a");
+  World world(http(201, R"({"Id":"0a00000000000000000000000000000000000000000000000000000000000000"})"));
+  CHECK(world.networks.create("web", {{"a", "1"}}, soon()) == "0a" + std::string(62, '0'));
   CHECK(world.engine.requests().at(1) == "POST /v1.41/networks/create HTTP/1.1");
   CHECK(
       nlohmann::json::parse(world.engine.bodies().at(1)) ==
@@ -61,8 +61,9 @@ TEST_CASE("one that is in use stays, and one that is gone is gone") {
 }
 
 TEST_CASE("networks by label") {
-  World world(
-      http(200, R"([{"Id":"0a","Name":"web","Labels":{"a":"1"}},{"Id":"0b","Name":"x","Labels":null}])"));
+  World world(http(
+      200,
+      R"([{"Id":"0a00000000000000000000000000000000000000000000000000000000000000","Name":"web","Labels":{"a":"1"}},{"Id":"0b00000000000000000000000000000000000000000000000000000000000000","Name":"x","Labels":null}])"));
   const auto seen = world.networks.list({"a"}, soon());
   REQUIRE(seen.size() == 2);
   CHECK(seen[0].name == "web");

@@ -142,7 +142,10 @@ TEST_CASE("Docker's networks: the bridge's name is told, docker0, or made of the
         std::vector<std::string>{"14b189172b6b4d310c28bf0a2cc0537b75b6df1aa08d410e89b7c1c3bf15a3a9"});
   CHECK(parse_network(fixture("docker-network-bridge.json")).bridge == "docker0");
   CHECK_FALSE(parse_network(fixture("docker-network-bridge.json")).dns);
-  CHECK(parse_network(R"({"Id":"abc","Name":"bridge","Driver":"bridge"})").bridge == "docker0");
+  CHECK(
+      parse_network(
+          R"({"Id":"abc0000000000000000000000000000000000000000000000000000000000000","Name":"bridge","Driver":"bridge"})")
+          .bridge == "docker0");
 
   const auto named = parse_network(fixture("docker-network-named.json"));
   CHECK(named.bridge == "brnamed");
@@ -166,7 +169,8 @@ TEST_CASE("a list of networks") {
 
 TEST_CASE("the first IPv4 gateway counts, IPv6 ones do not, nonsense is refused") {
   const auto with = [](const std::string& config) {
-    return R"({"Id":"i","Name":"n","Driver":"bridge","IPAM":{"Config":)" + config + "}}";
+    return R"({"Id":"dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd","Name":"n","Driver":"bridge","IPAM":{"Config":)" +
+           config + "}}";
   };
   CHECK(parse_network(with(R"([{"Gateway":"fd00::1"},{"Subnet":"10.1.0.0/16"},{"Gateway":"10.2.0.1"},)"
                            R"({"Gateway":"10.3.0.1"}])"))
@@ -333,13 +337,19 @@ TEST_CASE("a complaint names the field and what is wrong with it") {
   CHECK(contains(with("/NetworkSettings/Networks/web/IPAddress", "nowhere"),
                  "NetworkSettings.Networks.web.IPAddress is 'nowhere', not an IP address"));
   CHECK(contains(complaint(parse_networks, fixture("docker-version.json")), "the whole is of type object"));
-  CHECK(contains(complaint(parse_networks, R"([{"Id":"i","Name":"n","Driver":"d"},{"Id":"i"}])"),
-                 "[1].Name is missing"));
+  CHECK(contains(
+      complaint(
+          parse_networks,
+          R"([{"Id":"dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd","Name":"n","Driver":"d"},{"Id":"dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd"}])"),
+      "[1].Name is missing"));
   // A key that somebody chose to upset a terminal.
-  CHECK(contains(complaint(parse_container, R"({"Id":"i","Name":"n","State":{"Pid":0,"Running":false},)"
-                                            R"("HostConfig":{"NetworkMode":"n"},"NetworkSettings":)"
-                                            R"({"Networks":{"a\u001b[31m":1}}})"),
-                 R"(NetworkSettings.Networks.'a\x1b[31m')"));
+  CHECK(contains(
+      complaint(
+          parse_container,
+          R"({"Id":"dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd","Name":"n","State":{"Pid":0,"Running":false},)"
+          R"("HostConfig":{"NetworkMode":"n"},"NetworkSettings":)"
+          R"({"Networks":{"a\u001b[31m":1}}})"),
+      R"(NetworkSettings.Networks.'a\x1b[31m')"));
 }
 
 TEST_CASE("what is not JSON is refused") {

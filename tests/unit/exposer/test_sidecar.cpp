@@ -40,10 +40,13 @@ std::string container(const std::string& address, std::uint16_t published = 0, b
   const auto ports = published == 0
                          ? std::string()
                          : fmt::format(R"("22/tcp":[{{"HostIp":"127.0.0.1","HostPort":"{}"}}])", published);
-  return http(200, fmt::format(R"({{"Id":"abc","Name":"/tc-hostnet-1","State":{{"Running":{},"Pid":{}}},
+  return http(
+      200,
+      fmt::format(
+          R"({{"Id":"abc0000000000000000000000000000000000000000000000000000000000000","Name":"/tc-hostnet-1","State":{{"Running":{},"Pid":{}}},
 "HostConfig":{{"NetworkMode":"web"}},
 "NetworkSettings":{{"Ports":{{{}}},"Networks":{{"web":{{"NetworkID":"n","IPAddress":"{}"}}}}}}}})",
-                               running, running ? 4711 : 0, ports, address));
+          running, running ? 4711 : 0, ports, address));
 }
 
 // An engine that has answers to each kind of request, the last of which it gives again and again.
@@ -74,7 +77,8 @@ class World {
     const auto has = [&](std::string_view part) { return line.find(part) != std::string::npos; };
     if (line.starts_with("DELETE")) {
       const auto start = line.rfind('/', line.find('?')) + 1;
-      return "remove " + line.substr(start, line.find('?') - start);
+      const auto id = line.substr(start, line.find('?') - start);
+      return "remove " + id.substr(0, id.find_last_not_of('0') + 1);  // without what fills an id up
     }
     if (has("/containers/create")) return "create";
     if (has("/start ")) return "start";
@@ -99,10 +103,11 @@ class World {
   }
 
   std::mutex mutex_;
-  std::map<std::string, std::deque<std::string>> answers_{{"create", {http(201, R"({"Id":"abc"})")}},
-                                                          {"start", {kDone}},
-                                                          {"inspect", {container("198.18.0.2")}},
-                                                          {"remove abc", {kDone}}};
+  std::map<std::string, std::deque<std::string>> answers_{
+      {"create", {http(201, R"({"Id":"abc0000000000000000000000000000000000000000000000000000000000000"})")}},
+      {"start", {kDone}},
+      {"inspect", {container("198.18.0.2")}},
+      {"remove abc", {kDone}}};
   std::vector<std::string> asked_;
   test::FakeEngine engine_{
       [this](const std::string& line, int connection) { return serve(line, connection); }};
@@ -131,7 +136,7 @@ TEST_CASE("a sidecar is created, started, looked at, and removed at its end") {
   World world;
   {
     const auto sidecar = world.sidecar();
-    CHECK(sidecar->id() == "abc");
+    CHECK(sidecar->id() == "abc" + std::string(61, '0'));
     CHECK(sidecar->place().address.to_string() == "198.18.0.2");
     CHECK(sidecar->place().sshd.to_string() == "198.18.0.2:22");
     CHECK(world.asked() == Asked{"create", "start", "inspect"});
@@ -285,19 +290,19 @@ TEST_CASE("orphans are the containers of owners that have died, and of nobody el
   ::waitpid(dead, nullptr, 0);
   const auto entry = [](const std::string& id, const std::string& owner) {
     return fmt::format(
-        R"({{"Id":"{}","Names":["/{}"],"Image":"sshd","State":"running","Labels":{{"{}":"{}"}}}})", id, id,
-        kOwnerLabel, owner);
+        R"({{"Id":"{:0<64}","Names":["/{}"],"Image":"sshd","State":"running","Labels":{{"{}":"{}"}}}})", id,
+        id, kOwnerLabel, owner);
   };
   const auto inspected = [](const std::string& id, const std::string& owner) {
     return http(
-        200, fmt::format(R"({{"Id":"{0}","Name":"/{0}","Image":"sha256:i","State":{{"Running":true,"Pid":7}},
+        200, fmt::format(R"({{"Id":"{0:0<64}","Name":"/{0}","Image":"sha256:i","State":{{"Running":true,"Pid":7}},
 "Config":{{"Labels":{{"{1}":"{2}"}}}},"HostConfig":{{"NetworkMode":"web"}},"NetworkSettings":{{}}}})",
                          id, kOwnerLabel, owner));
   };
   World world;
   world.answers("list",
-                {http(200, fmt::format("[{},{},{},{},{}]", entry("mine", mine), entry("dead1", theirs),
-                                       entry("elsewhere", "another-boot/pid:[1]/2/3"), entry("odd", "?"),
+                {http(200, fmt::format("[{},{},{},{},{}]", entry("a1", mine), entry("dead1", theirs),
+                                       entry("a2", "another-boot/pid:[1]/2/3"), entry("a3", "?"),
                                        entry("dead2", theirs)))});
   world.answers("inspect", {inspected("dead1", theirs), inspected("dead2", theirs)});
   world.answers("image", {http(200, R"({"Config":{"Labels":null}})")});
