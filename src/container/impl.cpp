@@ -46,9 +46,10 @@ bool minds_sigterm(pid_t pid) {
 
 // The first process of a pid namespace does not get signals that it does not catch. To wait for the end of
 // one that would not hear is time lost.
-seconds useful_grace(const engine::Address& engine, const engine::Container& container, seconds wanted) {
-  // Its pid may be that of a process of another machine.
-  if (engine.tcp) return wanted;
+seconds useful_grace(engine::Client& client, const engine::Container& container, seconds wanted,
+                     Deadline deadline) {
+  // Its pid may be that of another process.
+  if (client.why_remote(deadline)) return wanted;
   const bool by_sigterm =
       container.stop_signal.empty() || container.stop_signal == "SIGTERM" || container.stop_signal == "15";
   return by_sigterm && !minds_sigterm(container.pid) ? seconds{0} : wanted;
@@ -66,7 +67,7 @@ bool stop_container(const engine::Address& engine, const std::string& id, second
   try {
     const auto now = client.container(id, Deadline::after(kCall));
     if (!now.running) return true;
-    const auto limit = useful_grace(engine, now, grace);
+    const auto limit = useful_grace(client, now, grace, Deadline::after(kCall));
     containers.stop(id, limit, Deadline::after(limit + kCall));
     return true;
   } catch (const Error& error) {

@@ -132,6 +132,7 @@ class Waiting {
   // file; else by a command inside.
   std::string listeners(const engine::Container& now) {
     try {
+      if (client_.why_remote(deadline_)) return listeners_inside();
       engine::alias_record(now);
       const auto tcp = try_read_file(fmt::format("/proc/{}/net/tcp", now.pid));
       const auto tcp6 = try_read_file(fmt::format("/proc/{}/net/tcp6", now.pid));
@@ -139,6 +140,10 @@ class Waiting {
     } catch (const Error&) {
       // Not to be told from here.
     }
+    return listeners_inside();
+  }
+
+  std::string listeners_inside() {
     engine::ExecSpec command;
     command.command = {"cat", "/proc/net/tcp", "/proc/net/tcp6"};
     engine::ExecResult result;

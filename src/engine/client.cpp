@@ -125,6 +125,19 @@ std::map<std::string, std::string> Client::image_labels(std::string_view name_or
   return fetch(path, deadline, parse_image_labels);
 }
 
+std::optional<std::string> Client::why_remote(Deadline deadline) {
+  if (address_.tcp) return "which is not known to be on this machine";
+  dialect(deadline);  // it has been connected to then
+  if (transport_->fault().empty()) return std::nullopt;
+  return fmt::format("which may be another user's ({})", transport_->fault());
+}
+
+bool Client::is_roots(Deadline deadline) {
+  if (address_.tcp) return false;
+  dialect(deadline);
+  return transport_->is_roots();
+}
+
 bool Client::is_rootless(Deadline deadline) {
   return fetch(dialect(deadline).docker + "/info", deadline, parse_is_rootless);
 }

@@ -122,6 +122,13 @@ class Client {
   std::map<std::string, std::string> image_labels(std::string_view name_or_id, Deadline deadline);
   /// Whether it is Podman, as its answers' headers tell.
   bool is_podman(Deadline deadline) { return !dialect(deadline).libpod.empty(); }
+  /// Why it is not to be taken for an engine of this machine's root, or of our own: it listens on the
+  /// network, or its Unix socket is, or may be made, another user's (engine/unix_socket.hpp). To be put after
+  /// its address; nullopt where nothing speaks against it. What such an engine says of processes, paths and
+  /// bridges is never acted upon here. Once found it stays so for this Client.
+  std::optional<std::string> why_remote(Deadline deadline);
+  /// Whether it is a process of root's that listens on its Unix socket.
+  bool is_roots(Deadline deadline);
   /// Whether it runs without root's privileges, its networks hence in a namespace of its own.
   bool is_rootless(Deadline deadline);
   /// The gateway of the default bridge network, to which Docker resolves `host-gateway` in --add-host (unless

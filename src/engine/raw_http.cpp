@@ -4,11 +4,11 @@
 #include "core/strings.hpp"
 #include "engine/reach.hpp"
 #include "engine/transport_error.hpp"
+#include "engine/unix_socket.hpp"
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <array>
@@ -17,20 +17,6 @@
 
 namespace hostnet::engine {
 namespace {
-
-Fd connect_to(const Address& address) {
-  sockaddr_un where{};
-  where.sun_family = AF_UNIX;
-  if (address.socket.size() >= sizeof where.sun_path)
-    throw Error(Errc::invalid_argument, fmt::format("the path {} is too long", quote(address.socket)));
-  address.socket.copy(where.sun_path, sizeof where.sun_path - 1);
-  // A listener whose queue is full, as a hung engine's is in the end, would be waited for without an end.
-  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) throw Error::from_errno("socket", errno);
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0)
-    throw connect_error(address, errno == EAGAIN ? 0 : errno);
-  return fd;
-}
 
 EasyHandle connect_by_curl(const Address& address, Deadline deadline) {
   const auto& curl = Curl::get();
@@ -64,7 +50,7 @@ ssize_t result_of(CURLcode code, std::size_t bytes) noexcept {
 
 Wire::Wire(const Address& address, Deadline deadline) {
   if (!address.tcp) {
-    own_ = connect_to(address);
+    own_ = connect_unix(address).fd;
     fd_ = own_.get();
     return;
   }

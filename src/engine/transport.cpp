@@ -5,6 +5,7 @@
 #include "engine/curl.hpp"
 #include "engine/reach.hpp"
 #include "engine/transport_error.hpp"
+#include "engine/unix_socket.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/version.hpp"
 
@@ -121,6 +122,32 @@ struct Transport::Connection {
   List own_headers;
   List json_headers = make_list({"Content-Type: application/json", "Expect:"});
   std::array<char, CURL_ERROR_SIZE> detail{};  // libcurl's own words for what went wrong
+  std::string fault;                           // of a Unix socket, once found never forgotten
+  bool is_roots = true;
+  std::exception_ptr not_connected;
+
+  // libcurl connects by a path, and would tell nothing of whom to; so the connecting is done here, whenever
+  // it wants a new connection, and it is handed one that stands.
+  struct Opening {
+    Connection* connection;
+    const Address* address;
+  };
+  Opening opening{};
+  static curl_socket_t open(void* user, curlsocktype, curl_sockaddr*) noexcept {
+    const auto& [connection, address] = *static_cast<const Opening*>(user);
+    try {
+      auto made = connect_unix(*address);
+      if (connection->fault.empty()) connection->fault = std::move(made.fault);
+      connection->is_roots &= made.uid == 0;
+      return made.fd.release();
+    } catch (...) {
+      connection->not_connected = std::current_exception();
+      return CURL_SOCKET_BAD;
+    }
+  }
+  static int is_connected(void*, curl_socket_t, curlsocktype) noexcept {
+    return CURL_SOCKOPT_ALREADY_CONNECTED;
+  }
 
   template <class Value>
   void set(CURLoption option, Value value) {
@@ -133,6 +160,13 @@ struct Transport::Connection {
   void prepare(const Address& address, const Request& request, Deadline deadline, Exchange& exchange) {
     curl.easy_reset(handle.get());
     reach(curl, handle.get(), address, request.path);
+    not_connected = nullptr;
+    if (!address.tcp) {
+      opening = {this, &address};
+      set(CURLOPT_OPENSOCKETFUNCTION, &open);
+      set(CURLOPT_OPENSOCKETDATA, static_cast<void*>(&opening));
+      set(CURLOPT_SOCKOPTFUNCTION, &is_connected);
+    }
     detail.fill('\0');
     set(CURLOPT_ERRORBUFFER, detail.data());
     if (request.method == "POST" || request.method == "PUT") {
@@ -186,6 +220,10 @@ std::optional<Ipv4> Transport::peer() const {
   return text == nullptr ? std::nullopt : Ipv4::parse(text);
 }
 
+const std::string& Transport::fault() const { return connection_->fault; }
+
+bool Transport::is_roots() const { return connection_->is_roots; }
+
 Response Transport::get(std::string_view path, Deadline deadline, const BodySink& sink,
                         const StillWanted& still_wanted) {
   return send({"GET", path, {}}, deadline, sink, still_wanted);
@@ -206,7 +244,9 @@ Response Transport::remove(std::string_view path, Deadline deadline) {
 
 Response Transport::send(const Request& request, Deadline deadline, const BodySink& sink,
                          const StillWanted& still_wanted) {
-  auto& [curl, handle, own_headers, json_headers, detail] = *connection_;
+  auto& curl = connection_->curl;
+  auto& handle = connection_->handle;
+  auto& detail = connection_->detail;
   Exchange exchange{.curl = curl, .handle = handle.get(), .sink = sink, .still_wanted = still_wanted};
   // Without the query, which is long and percent-encoded.
   exchange.response.call = fmt::format("{} {} on {}", request.method,
@@ -221,6 +261,7 @@ Response Transport::send(const Request& request, Deadline deadline, const BodySi
 
   const auto& call = exchange.response.call;
   if (exchange.thrown) std::rethrow_exception(exchange.thrown);
+  if (connection_->not_connected) std::rethrow_exception(connection_->not_connected);
   if (exchange.ended_here) return std::move(exchange.response);
   if (exchange.too_large != nullptr)
     throw Error(Errc::engine_error,

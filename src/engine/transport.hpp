@@ -68,6 +68,10 @@ class Transport {
 
   /// As Client::peer().
   [[nodiscard]] std::optional<Ipv4> peer() const;
+  /// UnixConnection::fault of the first connection so far that had one; empty while none had.
+  [[nodiscard]] const std::string& fault() const;
+  /// Whether root listened at the end of every connection so far to a Unix socket. True before the first.
+  [[nodiscard]] bool is_roots() const;
 
  private:
   struct Request;

@@ -76,7 +76,7 @@ class JustAfter : public AheadLease {
 }  // namespace
 
 void AheadLease::check_mac(const engine::Container& container) const {
-  if (mac && Mac::parse(endpoint_of(container).mac) != mac)
+  if (mac && Mac::parse(endpoint_of(container, false).mac) != mac)
     throw Error(
         Errc::no_path,
         fmt::format("the engine gave container {} another Ethernet address than asked for", container.name));

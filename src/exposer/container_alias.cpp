@@ -15,10 +15,10 @@ namespace hostnet::exposer {
 namespace {
 
 // What is needed to edit it from outside; nullopt where that is not for us to do. What an engine on the
-// network says of pids and paths is of its own machine, and not to be acted upon as root on this one.
-std::optional<engine::AliasRecord> from_outside(const engine::Address& engine,
-                                                const engine::Container& container) {
-  if (::geteuid() != 0 || engine.tcp) return std::nullopt;
+// network, or at another user's socket, says of pids and paths is not to be acted upon as root.
+std::optional<engine::AliasRecord> from_outside(engine::Client& client, const engine::Container& container,
+                                                Deadline deadline) {
+  if (::geteuid() != 0 || client.why_remote(deadline)) return std::nullopt;
   try {
     return engine::alias_record(container);
   } catch (const Error& error) {
@@ -32,7 +32,7 @@ std::optional<engine::AliasRecord> from_outside(const engine::Address& engine,
 
 void write_container_alias(engine::Client& client, const std::string& container, Ipv4 address,
                            const std::string& lease, Deadline deadline) {
-  if (const auto record = from_outside(client.address(), client.container(container, deadline))) {
+  if (const auto record = from_outside(client, client.container(container, deadline), deadline)) {
     engine::write_alias(*record, kAlias, address, lease);
     return;
   }
@@ -45,7 +45,7 @@ void remove_container_alias(engine::Client& client, const std::string& container
   try {
     const auto found = client.container(container, deadline);
     if (!found.running) return;
-    if (const auto record = from_outside(client.address(), found))
+    if (const auto record = from_outside(client, found, deadline))
       return engine::remove_alias(*record, lease);
     engine::Containers containers(client);
     engine::remove_alias_inside(containers, container, lease, deadline);

@@ -4,6 +4,7 @@
 #include "core/file.hpp"
 #include "core/log.hpp"
 #include "core/strings.hpp"
+#include "exposer/attached.hpp"
 #include "exposer/checks.hpp"
 #include "exposer/holder.hpp"
 #include "exposer/native.hpp"
@@ -49,7 +50,7 @@ std::shared_ptr<Holder> shared_holder(const ExposerOptions& options) {
 }
 
 Holder::Served served_by(const engine::Container& container) {
-  const auto& endpoint = endpoint_of(container);
+  const auto& endpoint = endpoint_of(container, true);
   Holder::Served served{.target = Target::container(container.name).to_string(),
                         .source = endpoint.address.value(),
                         .process = std::nullopt};
@@ -102,6 +103,7 @@ class NativeAhead : public AheadLease {
     check_mac(container);
     // Podman takes a bridge away with its last container and makes another for the next: ours.
     if (exposure.state() != ExposureState::active) hold(served.target, {served.source}, deadline);
+    check_attached(container, served);
     // The ports are reachable by now. To narrow the door takes a walk through all of conntrack, some 25 ms,
     // for which nobody needs to wait.
     narrowing_ =
@@ -125,6 +127,15 @@ class NativeAhead : public AheadLease {
   ExposeRequest wanted_;
 
  private:
+  // The door is for the address next, which on a bridge that is not the container's is another's.
+  void check_attached(const engine::Container& container, const Holder::Served& served) const {
+    netlink::Rtnl rtnl;
+    const auto bridge = rtnl.link(exposure.interface());
+    if (bridge && attached(rtnl, container, bridge->ifindex, served.source) == Attached::elsewhere)
+      throw Error(Errc::no_path, fmt::format("container {} is not on bridge {} of this network namespace",
+                                             container.name, bridge->name));
+  }
+
   std::future<void> narrowing_;  // waited for by its destructor
 };
 
@@ -168,8 +179,8 @@ class BetweenInitAndStart : public NativeAhead {
 }  // namespace
 
 bool bridge_will_come(engine::Client& client, const engine::Network& network, Deadline deadline) {
-  // Of one on the network it is not known whose bridges it names.
-  if (client.address().tcp) return false;
+  // It is not known whose bridges such a one names.
+  if (client.why_remote(deadline)) return false;
   if (network.driver != "bridge" || network.bridge.empty() || interface_name_fault(network.bridge))
     return false;
   if (netlink::Rtnl().link(network.bridge)) return false;

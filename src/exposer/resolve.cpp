@@ -4,13 +4,13 @@
 #include "core/file.hpp"
 #include "core/log.hpp"
 #include "core/strings.hpp"
+#include "exposer/attached.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/exposer.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <net/if.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -32,12 +32,17 @@ void push_unique(std::vector<Ipv4>& list, Ipv4 address) {
 
 std::optional<Attachment> find_attachment(netlink::Rtnl& rtnl, int netns_fd, std::optional<Ipv4> address) {
   auto inside = netlink::Rtnl::in_namespace(netns_fd);
+  static_cast<void>(rtnl.links());  // gives the namespaces at the other ends their numbers
+  const auto number = rtnl.netns_number(netns_fd);
+  if (!number) return std::nullopt;
   for (const auto& link : inside.links()) {
     if (link.kind != "veth" || link.peer == 0) continue;
     auto port = rtnl.link(link.peer);
-    // The number counts in the peer's namespace, which need not be ours; a veth here that points back is the
-    // one.
-    if (!port || port->kind != "veth" || port->peer != link.ifindex || port->master == 0) continue;
+    // The index counts in the peer's namespace, which need not be ours. The one here points back, and into
+    // that very namespace: eth0 has the same index in many.
+    if (!port || port->kind != "veth" || port->peer != link.ifindex || port->peer_netns != number ||
+        port->master == 0)
+      continue;
     Attachment out{.port = std::move(*port), .addresses = {}};
     for (const auto& one : inside.addresses(link.ifindex)) push_unique(out.addresses, one.address);
     const bool wanted = !address || std::ranges::find(out.addresses, *address) != out.addresses.end();
@@ -117,29 +122,30 @@ std::optional<Ipv4> default_gateway(std::string_view proc_net_route) {
   return std::nullopt;
 }
 
-const engine::Endpoint& endpoint_of(const engine::Container& container) {
-  const auto route = try_read_file(fmt::format("/proc/{}/net/route", container.pid)).value_or("");
+const engine::Endpoint& endpoint_of(const engine::Container& container, bool local) {
+  const auto route =
+      local ? try_read_file(fmt::format("/proc/{}/net/route", container.pid)).value_or("") : std::string();
   const auto* const endpoint = primary_endpoint(container, default_gateway(route));
   if (endpoint == nullptr)
-    throw Error(Errc::not_found,
-                fmt::format("container {} has no IPv4 address on any network", container.name),
-                "connect it to a bridge network: docker network connect NETWORK " + container.name);
+    throw Error(
+        Errc::not_found, fmt::format("container {} has no IPv4 address on any network", container.name),
+        "connect it to a bridge network: docker network connect NETWORK " + shell_word(container.name));
   return *endpoint;
 }
 
 bool runs_rootless(engine::Client& client, Deadline deadline) {
   // Only one that somebody else than root started can be rootless, which spares the others the question.
-  struct stat socket {};
-  const bool of_root =
-      !client.address().tcp && (::stat(client.address().socket.c_str(), &socket) != 0 || socket.st_uid == 0);
-  return !of_root && client.is_rootless(deadline);
+  return !client.is_roots(deadline) && client.is_rootless(deadline);
 }
 
 void check_network_mode(engine::Client& client, const engine::Container& container, Deadline deadline) {
-  // Podman's is the machine's also where it runs rootless; Docker's is RootlessKit's.
-  const bool own_loopback =
-      container.network_mode == "host" &&
-      (client.address().tcp || (runs_rootless(client, deadline) && !client.is_podman(deadline)));
+  const auto elsewhere = [&] {
+    if (client.address().tcp) return true;
+    // Podman's is the machine's also where it runs rootless; Docker's is RootlessKit's.
+    if (runs_rootless(client, deadline)) return !client.is_podman(deadline);
+    return client.why_remote(deadline).has_value();
+  };
+  const bool own_loopback = container.network_mode == "host" && elsewhere();
   check_network_mode(container, own_loopback);
 }
 
@@ -225,32 +231,33 @@ Resolved Resolver::bridge(const std::string& name, bool force) {
 
 // An engine on the network names bridges of its own machine. Here the same names and gateways (docker0 with
 // 172.17.0.1, say) may be those of another engine, whose containers would then be let in. Nor is one at a
-// loopback address known to be here: a tunnel may begin there.
-void Resolver::refuse_remote(const std::string& whose) {
+// loopback address known to be here: a tunnel may begin there. And one at a socket that another user can put
+// in its place would choose, by the processes and paths that it names, what root does.
+void Resolver::refuse_remote(const std::string& whose, Deadline deadline) {
   const auto& address = client().address();
-  if (!address.tcp) return;
-  throw Error(
-      Errc::no_path,
-      fmt::format("{} is of the engine at {}, which is not known to be on this machine: its bridges may "
-                  "be elsewhere",
-                  whose, address.socket),
-      "take the ssh path: --via ssh; or give the socket of an engine of this machine: --engine "
-      "unix:///run/docker.sock");
-}
-
-void Resolver::refuse_rootless(const std::string& whose, Deadline deadline) {
-  if (runs_rootless(client(), deadline))
+  if (!address.tcp && runs_rootless(client(), deadline))
     throw Error(
         Errc::no_path,
         fmt::format("{} is of an engine that runs rootless: its bridges are in a network namespace of "
                     "its own",
                     whose),
         "take the ssh path: --via ssh");
+  const auto why = client().why_remote(deadline);
+  if (!why) return;
+  throw Error(Errc::no_path,
+              fmt::format("{} is of the engine at {}, {}: {}", whose, address.socket, *why,
+                          address.tcp ? "its bridges may be elsewhere"
+                                      : "what it says of this machine is not acted upon"),
+              "take the ssh path: --via ssh; or give the socket of an engine of this machine: --engine "
+              "unix:///run/docker.sock");
 }
 
 netlink::Link Resolver::local_bridge(const std::string& name, const std::string& whose, Deadline deadline) {
-  refuse_remote(whose);
-  refuse_rootless(whose, deadline);
+  if (const auto fault = interface_name_fault(name))
+    throw Error(Errc::no_path,
+                fmt::format("the engine calls the bridge of {} {}, which is no interface name: {}", whose,
+                            quote(name), *fault),
+                "take the ssh path: --via ssh");
   auto link = rtnl_.link(name);
   if (link && link->kind == "bridge") return std::move(*link);
   if (!link && client().version(deadline).is_podman())
@@ -298,17 +305,26 @@ std::vector<Ipv4> Resolver::gateways_of(const netlink::Link& bridge, std::option
   return gateways;
 }
 
-Resolved Resolver::network(const std::string& name, bool with_alias, bool force, Deadline deadline) {
-  const auto network = client().network(name, deadline);
+Resolver::OnBridge Resolver::on_bridge(const std::string& name, bool force, Deadline deadline) {
+  auto network = client().network(name, deadline);
   const auto whose = fmt::format("network {}", network.name);
   if (network.driver != "bridge")
     throw Error(Errc::invalid_argument,
                 fmt::format("{} is of driver {}, not a bridge network", whose, quote(network.driver)),
                 "use a bridge network: docker network create NAME");
+  refuse_remote(whose, deadline);
   Resolved out{.bridge = local_bridge(network.bridge, whose, deadline)};
   check_ports_of(out.bridge, force);
   out.gateways = gateways_of(out.bridge, network.gateway, whose, deadline);
-  if (!with_alias) return out;
+  return {std::move(network), std::move(out)};
+}
+
+Resolved Resolver::network(const std::string& name, bool with_alias, bool force, Deadline deadline) {
+  auto [network, out] = on_bridge(name, force, deadline);
+  if (const auto why = why_not_its_bridge(client(), rtnl_, network, out.bridge, deadline))
+    throw Error(Errc::no_path, *why,
+                "start a container on the network first; or take the ssh path: --via ssh");
+  if (!with_alias) return std::move(out);
   for (const auto& id : network.containers) {
     try {
       out.aliases.push_back(engine::alias_record(client().container(id, deadline)));
@@ -317,7 +333,7 @@ Resolved Resolver::network(const std::string& name, bool with_alias, bool force,
       if (error.code() != Errc::not_found && error.code() != Errc::conflict) throw;
     }
   }
-  return out;
+  return std::move(out);
 }
 
 Resolved Resolver::container(const std::string& name, bool with_alias, bool force, Deadline deadline) {
@@ -325,17 +341,28 @@ Resolved Resolver::container(const std::string& name, bool with_alias, bool forc
   check_network_mode(client(), container, deadline);
   if (!container.running || container.pid <= 0)
     throw Error(Errc::not_found, fmt::format("container {} is not running", container.name),
-                fmt::format("start it: docker start {}", container.name));
-  const auto& endpoint = endpoint_of(container);
-  auto out =
-      network(endpoint.network_id.empty() ? endpoint.network : endpoint.network_id, false, force, deadline);
+                fmt::format("start it: docker start {}", shell_word(container.name)));
+  refuse_remote(fmt::format("container {}", container.name), deadline);
+  const auto& endpoint = endpoint_of(container, true);
+  auto [network, out] =
+      on_bridge(endpoint.network_id.empty() ? endpoint.network : endpoint.network_id, force, deadline);
+  if (const auto where = attached(rtnl_, container, out.bridge.ifindex, *endpoint.address);
+      where != Attached::here)
+    throw Error(
+        Errc::no_path,
+        fmt::format("container {} is not seen on bridge {} of this network namespace: {}", container.name,
+                    out.bridge.name,
+                    where == Attached::unseen ? fmt::format("there is no process {} here", container.pid)
+                                              : fmt::format("the engine at {} has another one of that name",
+                                                            client().address().socket)),
+        "run tc-hostnet where the engine's bridges and processes are, or take the ssh path: --via ssh");
   out.sources = {*endpoint.address};
   if (with_alias) out.aliases = {engine::alias_record(container)};
   // Its bridge is here, so its processes are this machine's, unless pids are hidden from us.
   if (const auto start = process_start_time(container.pid))
     out.served = state::ProcessId{.pid = container.pid, .start = *start};
   if (out.served) out.port = bridge_port_of(rtnl_, container.pid, out.bridge.ifindex, *endpoint.address);
-  return out;
+  return std::move(out);
 }
 
 Resolved Resolver::netns(const std::string& path, bool force) {

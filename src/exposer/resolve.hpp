@@ -38,14 +38,19 @@ class Resolver {
   Resolved resolve(const Target& target, bool with_alias, bool force, Deadline deadline);
 
  private:
+  // What is on a network's bridge, which was found here but not yet shown to be that network's.
+  struct OnBridge {
+    engine::Network network;
+    Resolved resolved;
+  };
   Resolved bridge(const std::string& name, bool force);
   Resolved network(const std::string& name, bool with_alias, bool force, Deadline deadline);
   Resolved container(const std::string& name, bool with_alias, bool force, Deadline deadline);
   Resolved netns(const std::string& path, bool force);
 
   engine::Client& client();
-  void refuse_remote(const std::string& whose);
-  void refuse_rootless(const std::string& whose, Deadline deadline);
+  void refuse_remote(const std::string& whose, Deadline deadline);
+  OnBridge on_bridge(const std::string& network, bool force, Deadline deadline);
   netlink::Link local_bridge(const std::string& name, const std::string& whose, Deadline deadline);
   std::vector<Ipv4> gateways_of(const netlink::Link& bridge, std::optional<Ipv4> configured,
                                 const std::string& whose, Deadline deadline);
@@ -86,9 +91,9 @@ std::optional<std::string> interface_name_fault(std::string_view name);
 const engine::Endpoint* primary_endpoint(const engine::Container& container,
                                          std::optional<Ipv4> default_gateway);
 
-/// primary_endpoint() of a running container, by its default route where its processes are this machine's.
-/// @throws Error{not_found} when it has no IPv4 address.
-const engine::Endpoint& endpoint_of(const engine::Container& container);
+/// primary_endpoint() of a running container, by the default route of its process where its engine is `local`
+/// (Client::why_remote()), else the first. @throws Error{not_found} when it has no IPv4 address.
+const engine::Endpoint& endpoint_of(const engine::Container& container, bool local);
 
 /// The gateway of the default route in the text of /proc/PID/net/route (proc(5)); nullopt when there is none.
 std::optional<Ipv4> default_gateway(std::string_view proc_net_route);

@@ -187,7 +187,7 @@ void SshLease::set_up(const SshTarget& target, Deadline deadline) {
 }
 
 void SshLease::serve(const engine::Container& container) {
-  const auto one = served(container);
+  const auto one = served(container, false);  // it is on one network
   const std::vector<Ipv4> sources{one.address};
   {
     const std::lock_guard lock(mutex_);

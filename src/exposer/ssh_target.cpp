@@ -2,6 +2,7 @@
 #include "exposer/ssh_target.hpp"
 
 #include "core/strings.hpp"
+#include "exposer/attached.hpp"
 #include "exposer/resolve.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/exposer.hpp"
@@ -15,15 +16,23 @@
 namespace hostnet::exposer {
 namespace {
 
-// The network's bridge is here with the gateway on it: what is on it can be dialled.
-bool is_local(const engine::Network& network) {
-  if (network.bridge.empty() || interface_name_fault(network.bridge)) return false;
+// Why what is on the network cannot be dialled from here; nullopt where it can be: its bridge is here, with
+// the gateway on it, and is not another engine's.
+std::optional<std::string> why_not_direct(engine::Client& client, const engine::Network& network,
+                                          Deadline deadline) {
+  if (const auto why = client.why_remote(deadline))
+    return fmt::format("it is of the engine at {}, {}", client.address().socket, *why);
+  constexpr const char* not_here = "its bridge is not in this network namespace";
+  if (network.bridge.empty() || interface_name_fault(network.bridge)) return not_here;
   netlink::Rtnl rtnl;
   const auto link = rtnl.link(network.bridge);
-  if (!link || link->kind != "bridge") return false;
+  if (!link || link->kind != "bridge") return not_here;
   const auto addresses = rtnl.addresses(link->ifindex);
-  if (!network.gateway) return !addresses.empty();
-  return std::ranges::find(addresses, *network.gateway, &netlink::Address::address) != addresses.end();
+  const bool has_gateway = network.gateway ? std::ranges::find(addresses, *network.gateway,
+                                                               &netlink::Address::address) != addresses.end()
+                                           : !addresses.empty();
+  if (!has_gateway || runs_rootless(client, deadline)) return not_here;
+  return why_not_its_bridge(client, rtnl, network, *link, deadline);
 }
 
 SshTarget on_network(engine::Client& client, const std::string& name, Deadline deadline) {
@@ -34,14 +43,13 @@ SshTarget on_network(engine::Client& client, const std::string& name, Deadline d
                 fmt::format("network {} is of driver {}: no sidecar can be reached there", out.network.name,
                             quote(driver)),
                 "use a bridge network: docker network create NAME");
-  out.direct = !client.address().tcp && is_local(out.network) && !runs_rootless(client, deadline);
-  if (!out.direct && out.network.internal)
-    throw Error(
-        Errc::no_path,
-        fmt::format("network {} is internal and its bridge is not {}: a sidecar on it cannot be reached",
-                    out.network.name,
-                    client.address().tcp ? "known to be on this machine" : "in this network namespace"),
-        "use a network that is not internal");
+  const auto why = why_not_direct(client, out.network, deadline);
+  out.direct = !why;
+  if (why && out.network.internal)
+    throw Error(Errc::no_path,
+                fmt::format("network {} is internal, and a sidecar on it cannot be reached: {}",
+                            out.network.name, *why),
+                "use a network that is not internal");
   return out;
 }
 
@@ -60,13 +68,14 @@ SshTarget for_container(engine::Client& client, const std::string& name, bool wi
   check_network_mode(client, container, deadline);
   if (!container.running)
     throw Error(Errc::not_found, fmt::format("container {} is not running", container.name),
-                fmt::format("start it: docker start {}", container.name));
+                fmt::format("start it: docker start {}", shell_word(container.name)));
   if (with_alias) check_alias_is_free(container);
-  // Where the engine is on another machine, the pid is somebody else's: then the first network is as good.
-  const auto& endpoint = endpoint_of(container);
+  // Where the engine is not of this machine, the pid is another process's: then the first network is as good.
+  const bool local = !client.why_remote(deadline);
+  const auto& endpoint = endpoint_of(container, local);
   auto out =
       on_network(client, endpoint.network_id.empty() ? endpoint.network : endpoint.network_id, deadline);
-  out.container = served(container);
+  out.container = served(container, local);
   out.sources = {out.container->address};
   if (with_alias) out.alias_in = {container.id};
   return out;
@@ -74,8 +83,8 @@ SshTarget for_container(engine::Client& client, const std::string& name, bool wi
 
 }  // namespace
 
-ServedContainer served(const engine::Container& container) {
-  return {container.id, container.pid, endpoint_of(container).address.value()};
+ServedContainer served(const engine::Container& container, bool local) {
+  return {container.id, container.pid, endpoint_of(container, local).address.value()};
 }
 
 void check_port_for_ssh(const HostPort& port) {

@@ -21,8 +21,8 @@ struct ServedContainer {
   Ipv4 address;   ///< Where its connections come from.
 };
 
-/// @throws Error{invalid_argument} for one without an IPv4 address.
-ServedContainer served(const engine::Container& container);
+/// `local` as endpoint_of() has it. @throws Error{not_found} for one without an IPv4 address.
+ServedContainer served(const engine::Container& container, bool local);
 
 struct SshTarget {
   engine::Network network;                   ///< The sidecar goes there.

@@ -77,6 +77,7 @@ struct EngineFacts {
   Seen<bool> answers;             ///< To a ping; tried only where there is an address.
   Seen<engine::Version> version;  ///< Asked only of one that answers. Podman's can take seconds to tell.
   bool rootless = false;          ///< It says so itself.
+  std::string remote;             ///< Client::why_remote(); empty where nothing speaks against it.
 };
 
 /// One bridge by which containers may reach the host.

@@ -106,7 +106,11 @@ AliasFacts gather_alias(const Target& container, const EngineFacts& engine, cons
       if (std::ranges::find(lease.aliases, found->id, &engine::AliasRecord::container) != lease.aliases.end())
         facts.promised = lease.id;
     }
-  facts.hosts = see([&] { return read_hosts(*found); });
+  facts.hosts = see([&] {
+    if (engine.remote.empty()) return read_hosts(*found);
+    throw Error(Errc::no_path, fmt::format("the engine at {}, {}, names files that are not opened",
+                                           engine.address->socket, engine.remote));
+  });
   return facts;
 }
 

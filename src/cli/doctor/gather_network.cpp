@@ -76,6 +76,9 @@ EngineFacts gather_engine(const std::optional<Target>& target, const std::string
   facts.rootless = see([&] {
                      return engine::Client(*facts.address).is_rootless(engine_deadline());
                    }).value.value_or(false);
+  facts.remote = see([&] {
+                   return engine::Client(*facts.address).why_remote(engine_deadline()).value_or("");
+                 }).value.value_or("which does not say whose it is");
   return facts;
 }
 
@@ -84,8 +87,8 @@ std::vector<BridgeFacts> gather_bridges(const std::optional<Target>& target, con
   netlink::Rtnl rtnl;
   exposer::Resolver resolver(rtnl, explicit_engine);
   if (!target) {
-    // Those of an engine on the network are not known to be here.
-    if (engine.answers && !engine.address->tcp) return bridges_of_engine(*engine.address, resolver, rtnl);
+    // Those of an engine on the network, or at another user's socket, are not known to be here.
+    if (engine.answers && engine.remote.empty()) return bridges_of_engine(*engine.address, resolver, rtnl);
     return bridges_here(resolver, rtnl);
   }
   if (engine.needed && !engine.answers) return {};  // the engine's own check says why

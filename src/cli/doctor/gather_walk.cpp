@@ -193,11 +193,13 @@ WalkFacts gather_walk(const std::string& container, const HostPort& port, const 
   facts.inside = see([&] {
     if (!address)
       throw Error(Errc::not_found, "there is no address to dial", "expose the port, and look again");
-    if (facts.engine.address->tcp)
+    if (!facts.engine.remote.empty())
       throw Error(Errc::no_path,
-                  fmt::format("the processes of the engine at {} are not known to be this machine's",
-                              facts.engine.address->socket),
-                  "run it on the engine's machine, by its Unix socket");
+                  fmt::format("the engine at {}, {}, names processes that are not looked into",
+                              facts.engine.address->socket, facts.engine.remote),
+                  "run it on the engine's machine, by the socket of an engine of root's");
+    // What is entered and dialled from is that container's network, not that of a namesake's process.
+    if (!facts.bridge.resolved) throw *facts.bridge.resolved.error;
     return look_inside(facts.container->pid, *address, port);
   });
   return facts;

@@ -86,7 +86,14 @@ Check judge_engine(const EngineFacts& facts) {
                 "{}, {}, is not known to be on this machine, so only the ssh path leads to its containers",
                 what, secured(*facts.address->tcp)),
             "for the native path, use an engine of this machine: --engine unix:///run/docker.sock"};
-  if (!facts.rootless) return {.name = "engine", .finding = what};
+  if (!facts.rootless && facts.remote.empty()) return {.name = "engine", .finding = what};
+  if (!facts.rootless)
+    return {
+        "engine", Status::warn,
+        fmt::format("{}, {}: what it says of this machine is not acted upon, so only the ssh path leads to "
+                    "its containers",
+                    what, facts.remote),
+        "for the native path, use the system's engine: DOCKER_HOST=unix:///run/docker.sock"};
   return {"engine", Status::warn,
           what +
               " runs rootless: its bridges are in a network namespace of its own, so only the ssh path leads "

@@ -1,8 +1,11 @@
 // The parts of target look-up that need no kernel and no engine.
+#include "exposer/attached.hpp"
 #include "exposer/resolve.hpp"
 #include "hostnet/error.hpp"
 
 #include <doctest/doctest.h>
+
+#include <string>
 
 using namespace hostnet;
 using namespace hostnet::exposer;
@@ -69,4 +72,20 @@ TEST_CASE("network modes without a bridge are refused") {
     container.network_mode = mode;
     CHECK_NOTHROW(check_network_mode(container));
   }
+}
+
+TEST_CASE("a control group that names other containers is not of this one") {
+  const std::string own(64, 'a');
+  const std::string other(64, 'b');
+  CHECK_FALSE(names_another_container("0::/system.slice/docker-" + own + ".scope\n", own, ""));
+  CHECK_FALSE(
+      names_another_container("0::/docker/" + other + "/docker/" + own + "\n", own, ""));  // in another
+  CHECK_FALSE(names_another_container("0::/user.slice/user-1000.slice\n", own, ""));
+  CHECK_FALSE(names_another_container("", own, ""));
+  CHECK(names_another_container("0::/docker/" + other + "\n", own, ""));
+  CHECK(names_another_container("12:pids:/libpod_parent/libpod-" + other + "/ctr\n", own, ""));
+  CHECK(names_another_container("0::/docker/" + other + "\n", "", ""));
+  // All of this is inside of that one.
+  CHECK_FALSE(
+      names_another_container("0::/docker/" + other + "/app\n", own, "0::/docker/" + other + "/us\n"));
 }

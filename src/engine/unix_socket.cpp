@@ -1,0 +1,163 @@
+// The walk, and the connection.
+#include "engine/unix_socket.hpp"
+
+#include "core/strings.hpp"
+#include "engine/transport_error.hpp"
+#include "hostnet/error.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <linux/magic.h>
+
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <deque>
+#include <utility>
+#include <vector>
+
+namespace hostnet::engine {
+namespace {
+
+constexpr int kMostLinks = 40;  // as the kernel has it
+
+bool is_on_procfs(int fd) {
+  struct statfs about {};
+  return ::fstatfs(fd, &about) != 0 || about.f_type == PROC_SUPER_MAGIC;
+}
+
+// Where the walk is: the folders from the root on, for "..", each with its path.
+class Walk {
+ public:
+  explicit Walk(uid_t own) : own_(own) {}
+
+  std::string to(const std::string& path, const struct stat& there) {
+    if (auto fault = begin(path); !fault.empty()) return fault;
+    while (!left_.empty()) {
+      const auto name = std::exchange(left_.front(), {});
+      left_.pop_front();
+      if (name.empty() || name == ".") continue;
+      if (name == "..") {
+        if (folders_.size() > 1) folders_.pop_back();
+        continue;
+      }
+      struct stat status {};
+      const auto here = (folders_.back().path == "/" ? "" : folders_.back().path) + "/" + name;
+      Fd fd(::openat(folders_.back().fd.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+      if (!fd || ::fstat(fd.get(), &status) != 0) return changed(here);
+      if (S_ISLNK(status.st_mode)) {
+        if (auto fault = follow(fd, here, status); !fault.empty()) return fault;
+      } else if (S_ISDIR(status.st_mode)) {
+        if (auto fault = fault_of(OnTheWay::folder, here, status, own_); !fault.empty()) return fault;
+        folders_.push_back({std::move(fd), here});
+      } else {
+        if (!left_.empty() || status.st_dev != there.st_dev || status.st_ino != there.st_ino)
+          return changed(here);
+        return fault_of(OnTheWay::socket, here, status, own_);
+      }
+    }
+    return changed(path);
+  }
+
+ private:
+  struct Folder {
+    Fd fd;
+    std::string path;
+  };
+
+  static std::string changed(const std::string& path) {
+    return fmt::format("its path is not a fixed one at {}", quote(path));
+  }
+
+  // From the root, towards `path`.
+  std::string begin(const std::string& path) {
+    struct stat status {};
+    Fd root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!root || ::fstat(root.get(), &status) != 0) return changed("/");
+    folders_.clear();
+    folders_.push_back({std::move(root), "/"});
+    const auto parts = split(path, '/');
+    left_.insert(left_.begin(), parts.begin(), parts.end());
+    return fault_of(OnTheWay::folder, "/", status, own_);
+  }
+
+  std::string follow(const Fd& link, const std::string& path, const struct stat& status) {
+    if (auto fault = fault_of(OnTheWay::link, path, status, own_); !fault.empty()) return fault;
+    std::array<char, PATH_MAX> target;
+    const auto size = ::readlinkat(link.get(), "", target.data(), target.size());
+    if (++links_ > kMostLinks || size <= 0 || static_cast<std::size_t>(size) == target.size() ||
+        is_on_procfs(link.get()))
+      return changed(path);
+    const std::string text(target.data(), static_cast<std::size_t>(size));
+    if (text.front() == '/') return begin(text);
+    const auto parts = split(text, '/');
+    left_.insert(left_.begin(), parts.begin(), parts.end());
+    return {};
+  }
+
+  uid_t own_;
+  int links_ = 0;
+  std::vector<Folder> folders_;
+  std::deque<std::string> left_;
+};
+
+bool is_trusted(uid_t uid, uid_t own) { return uid == 0 || uid == own; }
+
+}  // namespace
+
+std::string fault_of(OnTheWay what, const std::string& path, const struct stat& status, uid_t own) {
+  const char* const noun = what == OnTheWay::socket ? "socket" : what == OnTheWay::link ? "link" : "folder";
+  if (!is_trusted(status.st_uid, own))
+    return fmt::format("its {} {} belongs to uid {}", noun, quote(path), status.st_uid);
+  const bool open_to_others = (status.st_mode & (S_IWGRP | S_IWOTH)) != 0;
+  if (what == OnTheWay::folder && open_to_others && (status.st_mode & S_ISVTX) == 0)
+    return fmt::format("its folder {} may be changed by {}", quote(path),
+                       (status.st_mode & S_IWOTH) != 0 ? std::string("every user")
+                                                       : fmt::format("the group {}", status.st_gid));
+  return {};
+}
+
+std::string fault_on_way(const std::string& path, const struct stat& there, uid_t own) {
+  return Walk(own).to(path, there);
+}
+
+UnixConnection connect_unix(const Address& address) {
+  if (address.socket.size() >= sizeof(sockaddr_un::sun_path))
+    throw Error(Errc::invalid_argument, fmt::format("the path {} is too long", quote(address.socket)));
+  const Fd target(::open(address.socket.c_str(), O_PATH | O_CLOEXEC));
+  struct stat there {};
+  if (!target || ::fstat(target.get(), &there) != 0) throw connect_error(address, errno);
+
+  UnixConnection made;
+  made.fault = fault_on_way(address.socket, there, ::geteuid());
+  sockaddr_un where{};
+  where.sun_family = AF_UNIX;
+  auto name = fmt::format("/proc/self/fd/{}", target.get());
+  if (::access(name.c_str(), F_OK) != 0) {  // without a procfs nothing is known of processes, either
+    if (made.fault.empty()) made.fault = "/proc, which tells whose it is, is not mounted";
+    name = address.socket;
+  }
+  name.copy(where.sun_path, sizeof where.sun_path - 1);
+  // A listener whose queue is full, as a hung engine's is in the end, would be waited for without an end.
+  made.fd.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!made.fd) throw Error::from_errno("socket", errno);
+  if (::connect(made.fd.get(), reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0)
+    throw connect_error(address, errno == EAGAIN ? 0 : errno);
+
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(made.fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+    throw Error::from_errno("look up who listens on the engine's socket", errno);
+  made.uid = peer.uid;
+  made.listener = peer.pid;
+  if (made.fault.empty() && !is_trusted(peer.uid, ::geteuid()))
+    made.fault = fmt::format("a process of uid {} listens there", peer.uid);
+  return made;
+}
+
+}  // namespace hostnet::engine
