@@ -129,6 +129,13 @@ void add_dnat_state(Blob& blob, const DnatState& state) {
   blob.add_match("conntrack", 3, match);
 }
 
+void add_expected(Blob& blob) {
+  xt_conntrack_mtinfo3 match{};
+  match.match_flags = XT_CONNTRACK_STATUS;
+  match.status_mask = IPS_EXPECTED;
+  blob.add_match("conntrack", 3, match);
+}
+
 void add_reply(Blob& blob) {
   xt_conntrack_mtinfo3 match{};
   match.match_flags = XT_CONNTRACK_DIRECTION;
@@ -170,6 +177,7 @@ Entry encode(const Rule& rule) {
   if (rule.source_mac) add_mac_match(blob, *rule.source_mac);
   if (rule.protocol) add_port_match(blob, *rule.protocol, rule.destination_port);
   if (rule.dnat_state) add_dnat_state(blob, *rule.dnat_state);
+  if (rule.expected) add_expected(blob);
   if (rule.reply) add_reply(blob);
   if (!rule.comment.empty()) add_comment(blob, rule.comment);
   add_verdict(blob, rule.verdict);

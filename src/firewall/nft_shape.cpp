@@ -5,7 +5,8 @@
 // the same name, which the plan is written for.
 //
 // A packet that conntrack does not know matches no expression on `ct`, negated or not. So what may pass is
-// accepted first (which ends this chain only, no other table's), and the drop behind it asks nothing.
+// accepted first (which ends this chain only, no other table's), and the drop behind it asks nothing. Before
+// both go connections that a helper has foretold, which would pass as DNATed: those conntrack knows.
 //
 // A key joins five fields at most, hence two maps where a door is for an Ethernet and an IP address.
 #include "firewall/nft_shape.hpp"
@@ -33,7 +34,9 @@ const std::array<PartShape, kTables.size()>& shapes() {
                 "postrouting",
                 -160,
                 {{"bridges_out", {"ifname"}, {}}},
-                {{"oifname @bridges_out ip saddr 127.0.0.0/8 ct status dnat accept",
+                {{"oifname @bridges_out ip saddr 127.0.0.0/8 ct status expected counter drop",
+                  {"oifname", "@bridges_out", "saddr", "127.0.0.0", "status", "expected", "drop"}},
+                 {"oifname @bridges_out ip saddr 127.0.0.0/8 ct status dnat accept",
                   {"oifname", "@bridges_out", "saddr", "127.0.0.0", "dnat", "accept"}},
                  {"oifname @bridges_out ip saddr 127.0.0.0/8 counter drop",
                   {"oifname", "@bridges_out", "saddr", "127.0.0.0", "drop"}}}},
@@ -43,7 +46,9 @@ const std::array<PartShape, kTables.size()>& shapes() {
                 "input",
                 -10,
                 {{"bridges_in", {"ifname"}, {}}, {"gateways_in", {"ifname", "ipv4_addr"}, {}}},
-                {{"ct status dnat iifname . ct original ip daddr @gateways_in accept",
+                {{"iifname @bridges_in ip daddr 127.0.0.0/8 ct status expected counter drop",
+                  {"iifname", "@bridges_in", "daddr", "127.0.0.0", "status", "expected", "drop"}},
+                 {"ct status dnat iifname . ct original ip daddr @gateways_in accept",
                   {"dnat", "iifname", "original", "@gateways_in", "accept"}},
                  {"iifname @bridges_in ip daddr 127.0.0.0/8 ct direction reply accept",
                   {"iifname", "@bridges_in", "daddr", "127.0.0.0", "direction", "reply", "accept"}},

@@ -15,6 +15,10 @@ namespace {
 Verdict drop() { return {Verdict::Kind::drop, {}, {}}; }
 Verdict jump(const char* chain) { return {Verdict::Kind::jump, chain, {}}; }
 
+// A connection that a helper has foretold is DNATed as the one is that it was read in, which the doors say
+// nothing of: who talks to a service writes the text that the helper reads.
+Rule drop_of_expected() { return {.expected = true, .comment = "tc-hostnet:guard", .verdict = drop()}; }
+
 std::string bridge_comment(const std::string& bridge) { return "tc-hostnet:" + bridge; }
 
 TablePlan raw_guard(std::span<const Guard> guards) {
@@ -34,6 +38,8 @@ TablePlan postrouting_guard(std::span<const Guard> guards) {
     plan.jumps.push_back(
         {.out = guard.bridge, .comment = bridge_comment(guard.bridge), .verdict = jump(plan.chain)});
   if (guards.empty()) return plan;
+  plan.rules.push_back(drop_of_expected());
+  plan.rules.back().source = kLoopbackNet;
   plan.rules.push_back({.source = kLoopbackNet,
                         .dnat_state = DnatState{.negated = true, .original_destination = {}},
                         .comment = "tc-hostnet:guard",
@@ -43,6 +49,7 @@ TablePlan postrouting_guard(std::span<const Guard> guards) {
 
 TablePlan input_guard(std::span<const Guard> guards) {
   TablePlan plan{Table::filter, "TCHN-IN", "INPUT", {}, {}};
+  if (!guards.empty()) plan.rules.push_back(drop_of_expected());
   for (const auto& guard : guards) {
     plan.jumps.push_back({.in = guard.bridge,
                           .destination = kLoopbackNet,
@@ -141,6 +148,7 @@ std::string to_iptables(const Rule& rule) {
     if (const auto original = rule.dnat_state->original_destination)
       add("--ctorigdst {}", original->to_string());
   }
+  if (rule.expected) add("-m conntrack --ctstatus EXPECTED");
   if (rule.reply) add("-m conntrack --ctdir REPLY");
   if (!rule.comment.empty()) add("-m comment --comment \"{}\"", rule.comment);
   switch (rule.verdict.kind) {

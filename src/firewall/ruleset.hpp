@@ -5,9 +5,10 @@
 // a source in, 127.0.0.0/8 before routing (raw), drops on INPUT what reached loopback by any way other than a
 // DNAT of a gateway address (filter; answers to what this host itself has asked pass, as those from the ports
 // that dockerd publishes on 127.0.0.1 without a proxy), and keeps frames with a loopback source off the
-// bridge (mangle). The *doors* are the exceptions: DNAT of gateway:port to 127.0.0.1:port (nat), for one
-// source or for all of the bridge. A packet passes the guard only through a door, because only a door
-// rewrites its destination after the raw drop.
+// bridge (mangle). Nor does a connection pass that a conntrack helper has foretold (ftp, sip, amanda …): what
+// is said on an exposed port would else choose another port of the loopback. The *doors* are the exceptions:
+// DNAT of gateway:port to 127.0.0.1:port (nat), for one source or for all of the bridge. A packet passes the
+// guard only through a door, because only a door rewrites its destination after the raw drop.
 //
 // Whoever applies a plan must put the guard in before the doors, and the sysctl last; and the reverse way
 // out. exposer/transition.hpp has that order.
@@ -79,8 +80,9 @@ struct Rule {
   std::optional<Protocol> protocol;
   std::uint16_t destination_port = 0;  ///< With `protocol` only.
   std::optional<DnatState> dnat_state;
-  bool reply = false;   ///< Only what answers the first packet of its connection: `--ctdir REPLY`.
-  std::string comment;  ///< At most 255 bytes, as the kernel's xt_comment allows.
+  bool expected = false;  ///< Only connections that a conntrack helper has foretold: `--ctstatus EXPECTED`.
+  bool reply = false;     ///< Only what answers the first packet of its connection: `--ctdir REPLY`.
+  std::string comment;    ///< At most 255 bytes, as the kernel's xt_comment allows.
   Verdict verdict;
   bool operator==(const Rule&) const = default;
 };

@@ -87,7 +87,8 @@ class Nftables:
             return any(in_chain == chain and {"drop": None} in words and
                        any(word.get("match", {}).get("right") == f"@{of}" for word in words) and
                        any(word.get("match", {}).get("right") == LOOPBACK_NET and
-                           word["match"]["left"]["payload"]["field"] == address for word in words)
+                           word["match"]["left"]["payload"]["field"] == address for word in words) and
+                       '"ct"' not in json.dumps(words)  # whatever conntrack says of it
                        for in_chain, words in rules)
 
         whole = (hooks.get("guard_raw") == ("filter", "prerouting", -310) and
@@ -123,7 +124,7 @@ class Iptables:
     DOORSTEP = re.compile(r"^-A PREROUTING -d (\S+)/32 -i (\S+) .*-j TCHN-PRE$", re.MULTILINE)
     DROPS = (re.compile(r"^-A TCHN-RAW -d 127\.0\.0\.0/8 -m comment .*-j DROP$", re.MULTILINE),
              re.compile(r"^-A TCHN-RAW -s 127\.0\.0\.0/8 -m comment .*-j DROP$", re.MULTILINE),
-             re.compile(r"^-A TCHN-POST -s 127\.0\.0\.0/8 .*-j DROP$", re.MULTILINE),
+             re.compile(r"^-A TCHN-POST -s 127\.0\.0\.0/8 -m conntrack ! --ctstate DNAT .*-j DROP$", re.MULTILINE),
              re.compile(r"^-A TCHN-IN -m comment .*-j DROP$", re.MULTILINE))
 
     def together(self, read):

@@ -175,13 +175,18 @@ void Testbed::take_out(GuardPart part) {
     exec(on_nftables() ? fmt::format("nft flush chain ip tc_hostnet {}", nft)
                        : fmt::format("iptables-legacy -t {} -F {}", table, legacy));
   };
+  const auto delete_rule = [](const char* from, const char* sign) {
+    exec(
+        fmt::format("nft delete rule ip tc_hostnet {0} handle $(nft -a list chain ip tc_hostnet {0} | sed -n "
+                    "'/{1}/s/.*handle //p')",
+                    from, sign));
+  };
   switch (part) {
     case GuardPart::raw:
       return chain("raw", "TCHN-RAW", "guard_raw");
     case GuardPart::raw_source:
-      exec(on_nftables() ? "nft delete rule ip tc_hostnet guard_raw handle "
-                           "$(nft -a list chain ip tc_hostnet guard_raw | sed -n '/ip saddr/s/.*handle //p')"
-                         : "iptables-legacy -t raw -D TCHN-RAW 2");
+      if (on_nftables()) return delete_rule("guard_raw", "ip saddr");
+      exec("iptables-legacy -t raw -D TCHN-RAW 2");
       return;
     case GuardPart::input:
       // It stands wherever the host has rules in INPUT as well.
@@ -190,6 +195,15 @@ void Testbed::take_out(GuardPart part) {
       return chain("filter", "TCHN-IN", "guard_in");
     case GuardPart::output:
       return chain("mangle", "TCHN-POST", "guard_out");
+    case GuardPart::input_expected:
+      if (on_nftables()) delete_rule("guard_in", "ct status expected");
+      for (const char* const iptables : {"iptables-legacy", "iptables-nft"})
+        try_exec(std::string(iptables) + " -D TCHN-IN 1");
+      return;
+    case GuardPart::output_expected:
+      if (on_nftables()) return delete_rule("guard_out", "ct status expected");
+      exec("iptables-legacy -t mangle -D TCHN-POST 1");
+      return;
   }
 }
 

@@ -101,6 +101,8 @@ class Testbed {
     raw_source,  ///< Of that, the drop of sources in 127/8.
     input,
     output,
+    input_expected,  ///< Of these two, the drop of what a conntrack helper has foretold.
+    output_expected,
   };
   static void take_out(GuardPart part);
 

@@ -81,6 +81,8 @@ std::vector<std::string> mischiefs() {
         "nft insert rule ip tc_hostnet guard_raw accept",
         "nft delete rule ip tc_hostnet guard_raw handle "
         "$(nft -a list chain ip tc_hostnet guard_raw | sed -n '/ip saddr/s/.*handle //p')",
+        "nft delete rule ip tc_hostnet guard_in handle "
+        "$(nft -a list chain ip tc_hostnet guard_in | sed -n '/ct status expected/s/.*handle //p')",
         "nft add table ip tc_hostnet '{ flags dormant; }'",
     };
   return {
@@ -92,6 +94,8 @@ std::vector<std::string> mischiefs() {
       "iptables-legacy -t raw -F TCHN-RAW",
       "iptables-legacy -t raw -D TCHN-RAW 2",
       "iptables-legacy -t nat -D TCHN-PRE 1",
+      "iptables-legacy -D TCHN-IN 1",
+      "iptables-legacy -t mangle -D TCHN-POST 1",
       "iptables-legacy-restore </dev/null; printf '*nat\\nCOMMIT\\n*raw\\nCOMMIT\\n' | "
       "iptables-legacy-restore",
   };

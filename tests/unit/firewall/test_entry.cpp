@@ -81,6 +81,7 @@ TEST_CASE("rules that differ in anything have different signatures, equal ones t
   add([](Rule& r) { r.comment = "tc-hostnet:0b"; });
   add([](Rule& r) { r.dnat_state = DnatState{}; });
   add([](Rule& r) { r.reply = true; });
+  add([](Rule& r) { r.expected = true; });
   add([](Rule& r) { r.dnat_state = DnatState{.negated = true, .original_destination = {}}; });
   add([](Rule& r) { r.dnat_state = DnatState{.negated = false, .original_destination = Ipv4{1}}; });
   add([](Rule& r) { r.verdict.to.port = 1; });

@@ -17,6 +17,7 @@ constexpr const char* kFresh = "*filter\n:INPUT DROP [0:0]\n-A INPUT -i lo -j AC
 constexpr const char* kJump =
     "-A INPUT -d 127.0.0.0/8 -i br0 -m comment --comment \"tc-hostnet:br0\" -j TCHN-IN\n";
 constexpr const char* kRules =
+    "-A TCHN-IN -m conntrack --ctstatus EXPECTED -m comment --comment \"tc-hostnet:guard\" -j DROP\n"
     "-A TCHN-IN -i br0 -m conntrack --ctstate DNAT --ctorigdst 10.0.0.1 -m comment --comment "
     "\"tc-hostnet:br0\" -j "
     "ACCEPT\n-A TCHN-IN -m conntrack --ctdir REPLY -m comment --comment \"tc-hostnet:guard\" -j RETURN\n"
@@ -37,6 +38,15 @@ TEST_CASE("what is as planned is left alone") {
       std::string("*filter\n:INPUT DROP [3:180]\n:TCHN-IN - [0:0]\n") + kJump + kRules + "COMMIT\n";
   CHECK_FALSE(restore_script(input_plan(), saved));
   CHECK_FALSE(restore_script(TablePlan{Table::filter, "TCHN-IN", "INPUT", {}, {}}, kFresh));
+}
+
+TEST_CASE("a chain of the version before, which let expected connections in, is made anew") {
+  std::string rules = kRules;
+  const std::string saved = std::string("*filter\n:INPUT DROP [3:180]\n:TCHN-IN - [0:0]\n") + kJump +
+                            rules.erase(0, rules.find('\n') + 1) + "COMMIT\n";
+  const auto script = restore_script(input_plan(), saved);
+  REQUIRE(script);
+  CHECK(script->find(std::string(":TCHN-IN - [0:0]\n") + kRules) != std::string::npos);
 }
 
 TEST_CASE("an empty plan takes jump and chain out again") {

@@ -52,7 +52,11 @@ TEST_CASE("what may pass is accepted before the drop that asks nothing") {
   CHECK(has(input, "\"br0\" . 172.17.0.1"));
   CHECK(input.find("ct original ip daddr @gateways_in accept") <
         input.find("ip daddr 127.0.0.0/8 counter drop"));
+  CHECK(input.find("ip daddr 127.0.0.0/8 ct status expected counter drop") <
+        input.find("ct original ip daddr @gateways_in accept"));
   const auto output = to_nft(plan(kGuards, {}).of(Table::mangle));
+  CHECK(output.find("ip saddr 127.0.0.0/8 ct status expected counter drop") <
+        output.find("ct status dnat accept"));
   CHECK(output.find("ct status dnat accept") < output.find("ip saddr 127.0.0.0/8 counter drop"));
 }
 

@@ -34,12 +34,16 @@ TEST_CASE("one door on one bridge: the rules as they were tried in the kernel") 
   CHECK(to_iptables_restore(ruleset.of(Table::mangle)) ==
         "*mangle\n:TCHN-POST - [0:0]\n"
         "-A POSTROUTING -o br0 -m comment --comment \"tc-hostnet:br0\" -j TCHN-POST\n"
+        "-A TCHN-POST -s 127.0.0.0/8 -m conntrack --ctstatus EXPECTED -m comment --comment "
+        "\"tc-hostnet:guard\" "
+        "-j DROP\n"
         "-A TCHN-POST -s 127.0.0.0/8 -m conntrack ! --ctstate DNAT -m comment --comment \"tc-hostnet:guard\" "
         "-j DROP\n"
         "COMMIT\n");
   CHECK(to_iptables_restore(ruleset.of(Table::filter)) ==
         "*filter\n:TCHN-IN - [0:0]\n"
         "-A INPUT -d 127.0.0.0/8 -i br0 -m comment --comment \"tc-hostnet:br0\" -j TCHN-IN\n"
+        "-A TCHN-IN -m conntrack --ctstatus EXPECTED -m comment --comment \"tc-hostnet:guard\" -j DROP\n"
         "-A TCHN-IN -i br0 -m conntrack --ctstate DNAT --ctorigdst 10.0.0.1 -m comment --comment "
         "\"tc-hostnet:br0\" "
         "-j ACCEPT\n"
@@ -67,7 +71,7 @@ TEST_CASE("every gateway of a bridge is a way in, and no other address is") {
     REQUIRE(rule.destination);
     CHECK(rule.destination->length == 32);
   }
-  CHECK(ruleset.of(Table::filter).rules.size() == 4);  // an accept each, answers, and the drop
+  CHECK(ruleset.of(Table::filter).rules.size() == 5);  // an accept each, answers, and two drops
 }
 
 TEST_CASE("a door for one source comes before the door for everybody on that port") {
@@ -138,8 +142,12 @@ TEST_CASE("whatever is planned, no rule accepts or rewrites without its bridge a
         }
       }
       for (const auto& jump : table.jumps) CHECK_FALSE((jump.in.empty() && jump.out.empty()));
-      if (!table.rules.empty() && table.table != Table::nat)
-        CHECK(table.rules.back().verdict.kind == Verdict::Kind::drop);
+      if (table.rules.empty() || table.table == Table::nat) continue;
+      CHECK(table.rules.back().verdict.kind == Verdict::Kind::drop);
+      if (table.table == Table::raw) continue;
+      // What a conntrack helper foretells is dropped before anything is let through.
+      CHECK(table.rules.front().expected);
+      CHECK(table.rules.front().verdict.kind == Verdict::Kind::drop);
     }
   }
 }
