@@ -47,6 +47,10 @@ class HOSTNET_EXPORT Exposure {
   [[nodiscard]] ExposureState state() const;
   /// Why it is released or failed, one line; empty while active.
   [[nodiscard]] std::string reason() const;
+  /// Why nothing keeps a neighbour that takes over the container's address from using a lease for one
+  /// container, one line; empty when the address is pinned to its port of the bridge, for a lease for
+  /// everybody, and by ssh.
+  [[nodiscard]] std::string unpinned() const;
   /// Sorted and without duplicates.
   [[nodiscard]] std::vector<HostPort> ports() const;
   /// The address to which the alias resolves in the container, dotted quad.

@@ -46,6 +46,7 @@ json::Value to_json(const dbus::LeaseFacts& lease) {
           {"interface", lease.interface},
           {"gateway", lease.gateway},
           {"sources", lease.sources},
+          {"unpinned", lease.unpinned.empty() ? std::nullopt : std::optional(lease.unpinned)},
           {"ports", std::move(ports)},
           {"lifetime", lease.lifetime},
           {"created", lease.created},
@@ -73,6 +74,9 @@ std::vector<std::vector<std::string>> rows_of(const dbus::LeaseFacts& lease) {
       {"interface", lease.interface},
       {"gateway", lease.gateway},
       {"sources", lease.sources.empty() ? "everybody on the bridge" : list_of(lease.sources)},
+      {"pinned", lease.unpinned.empty()
+                     ? lease.sources.empty() ? "not needed: it is for everybody on the bridge" : "yes"
+                     : "unpinned: " + lease.unpinned},
       {"lifetime", lease.lifetime},
       {"owner", fmt::format("{} (pid {}, uid {})", command_of(lease.pid), lease.pid, lease.uid)},
       {"label", lease.label},

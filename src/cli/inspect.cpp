@@ -40,6 +40,11 @@ std::string traffic_text(const state::Lease& lease, const std::vector<exposer::P
   return out.empty() ? "none so far" : out;
 }
 
+std::string pinned_text(const state::Lease& lease) {
+  if (const auto why = why_unpinned(lease); !why.empty()) return paint(Tone::doubtful, "unpinned: " + why);
+  return lease.port.empty() ? "not needed: it is for everybody on the bridge" : "to port " + lease.port;
+}
+
 // The lease with the traffic of each port beside it.
 json::Value with_traffic(json::Value lease, const std::vector<exposer::PortTraffic>& traffic) {
   for (std::size_t i = 0; i < traffic.size(); ++i) lease["ports"][i]["connections"] = traffic[i].packets;
@@ -60,6 +65,7 @@ void print_text(const state::Lease& lease, const state::Holdings& held,
       {"interface", interface_of(lease, held)},
       {"gateways", gateways},
       {"sources", sources.empty() ? "everybody on the bridge" : sources},
+      {"pinned", pinned_text(lease)},
       {"connections", traffic_text(lease, traffic)},
       {"firewall", to_string(held.firewall)},
       {"alias in", fmt::format("{} containers", lease.aliases.size())},

@@ -42,6 +42,7 @@ json::Value to_json(const std::vector<HostPort>& ports) {
 json::Value to_json(const state::Lease& lease, const state::Holdings& holdings) {
   auto containers = json::array();
   for (const auto& alias : lease.aliases) containers.push_back(alias.container);
+  const auto why = why_unpinned(lease);
   return {{"id", lease.id},
           {"target", lease.target},
           {"via", path_of(lease)},
@@ -51,6 +52,7 @@ json::Value to_json(const state::Lease& lease, const state::Holdings& holdings) 
           {"gateway", lease.gateways.front().to_string()},
           {"gateways", texts(lease.gateways)},
           {"sources", texts(lease.sources)},
+          {"unpinned", why.empty() ? std::nullopt : std::optional(why)},
           {"mac", lease.mac ? std::optional(lease.mac->to_string()) : std::nullopt},
           {"ports", to_json(lease.ports)},
           {"alias_in", std::move(containers)},

@@ -10,7 +10,7 @@
 namespace hostnet::cli {
 
 /// The lease as an object: id, target, via, interface, gateway, gateways, sources, ports, label, created,
-/// expires, owner. Times are seconds since the epoch.
+/// expires, owner; unpinned, why its sources are not pinned, or null. Times are seconds since the epoch.
 json::Value to_json(const state::Lease& lease, const state::Holdings& holdings);
 
 /// The name of its bridge, "?" where that is not known.

@@ -13,6 +13,8 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
+#include <vector>
 
 namespace hostnet::cli {
 namespace {
@@ -42,6 +44,17 @@ std::vector<BridgeStatus> bridges_of(exposer::Ledger& ledger, const state::Holdi
     for (const auto& door : traffic)
       if (door.door.bridge == bridge.name) out.back().connections += door.packets;
   }
+  return out;
+}
+
+// The leases for one container that a neighbour could use in its name, each with the reason.
+std::vector<std::pair<std::string, std::string>> unpinned_of(const state::Holdings& held,
+                                                             const std::vector<dbus::LeaseFacts>& helped) {
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const auto& lease : held.leases)
+    if (auto why = why_unpinned(lease); !why.empty()) out.emplace_back(lease.id, std::move(why));
+  for (const auto& lease : helped)
+    if (!lease.unpinned.empty()) out.emplace_back(lease.id, lease.unpinned);
   return out;
 }
 
@@ -92,6 +105,9 @@ Action define_status(Arguments& arguments) {
                         {"guarded", bridge.guarded},
                         {"connections", bridge.connections},
                         {"leases", bridge.leases}});
+      auto unpinned = json::array();
+      for (const auto& [lease, why] : unpinned_of(held, helped))
+        unpinned.push_back({{"lease", lease}, {"why", why}});
       auto helper_list = json::array();
       for (const auto& lease : helped) helper_list.push_back(to_json(lease));
       auto tunnel_list = json::array();
@@ -104,6 +120,7 @@ Action define_status(Arguments& arguments) {
                   {"state", ledger.folder().string()},
                   {"leases", leases},
                   {"bridges", std::move(list)},
+                  {"unpinned", std::move(unpinned)},
                   {"helper", std::move(helper_list)},
                   {"tunnels", std::move(tunnel_list)}});
       return 0;
@@ -119,6 +136,8 @@ Action define_status(Arguments& arguments) {
                         bridge.name, bridge.leases, bridge.route_localnet ? 1 : 0, bridge.prior ? 1 : 0,
                         bridge.guarded ? paint(Tone::good, "in place") : paint(Tone::bad, "missing"),
                         bridge.connections));
+    for (const auto& [lease, why] : unpinned_of(held, helped))
+      print(fmt::format("  {}: {}: {}", lease, paint(Tone::doubtful, "unpinned"), why));
     for (const auto& lease : helped)
       print(fmt::format("  {} on {}: {}, by the helper", lease.id, lease.interface, lease.state));
     for (const auto& tunnel : tunnels)

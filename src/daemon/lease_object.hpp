@@ -64,6 +64,7 @@ class LeaseObject final
   std::string Gateway() override { return tenure_.lease.gateways.front().to_string(); }
   PortList Ports() override { return to_ports(tenure_.lease.ports); }
   std::vector<std::string> Sources() override;
+  std::string Unpinned() override { return tenure_.exposure.unpinned(); }
   std::string Label() override { return tenure_.lease.label; }
   std::uint64_t Created() override { return static_cast<std::uint64_t>(tenure_.lease.created); }
   std::uint64_t Expires() override { return static_cast<std::uint64_t>(tenure_.lease.expires.value_or(0)); }

@@ -147,6 +147,7 @@ void Manager::Expose(ExposeCall&& result, std::int32_t ifindex, PortList ports, 
     waiting->name_watch = watch_name(message.getSender(), [this, number = waiting->number] { drop(number); });
     waiting->caller = caller_of(message);
     waiting->network = judge(look_at(rtnl_, request.ifindex), request, config_.allow_interface);
+    find_port(rtnl_, request);
     waiting->share = quota_.take(waiting->caller.uid, request.ports.size());
     waiting->asked = decide(waiting->caller, request, listeners_of(request.ports));
     if (waiting->asked)
@@ -232,7 +233,9 @@ void Manager::hold(Waiting& waiting) {
   lease.gateways = waiting.network.gateways;
   lease.sources = request.sources;
   lease.mac = request.mac;
-  lease.port = exposer::bridge_port_holding(rtnl_, lease.ifindex, lease.sources);
+  auto port = find_port(rtnl_, request);
+  lease.port = std::move(port.name);
+  lease.unpinned = std::move(port.fault);
   lease.ports = request.ports;
   if (request.timeout) lease.expires = state::expiry_after(*request.timeout);
 
@@ -250,6 +253,8 @@ void Manager::hold(Waiting& waiting) {
   bridge.name = waiting.network.interface;
   bridge.prior_route_localnet = waiting.network.route_localnet;
   auto exposures = holder_->hold({lease}, {bridge}, Deadline::after(kHoldDeadline));
+
+  if (!lease.sources.empty()) exposer::warn_if_unpinned(exposures.front().id(), exposures.front().unpinned());
 
   Tenure tenure;
   tenure.lease = std::move(lease);

@@ -3,7 +3,6 @@
 
 #include "core/strings.hpp"
 #include "daemon/config.hpp"
-#include "exposer/resolve.hpp"
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
@@ -43,6 +42,12 @@ NetworkFacts look_at(netlink::Rtnl& rtnl, int ifindex) {
   for (const auto& route : rtnl.routes())
     if (route.prefix == 0 && !route.local && route.ifindex == ifindex) facts.carries_default_route = true;
   return facts;
+}
+
+exposer::PortFound find_port(netlink::Rtnl& rtnl, const Request& request) {
+  auto found = exposer::bridge_port_holding(rtnl, request.ifindex, request.sources);
+  if (found.contested) refuse(found.fault, "take the address off the container that it is not meant for");
+  return found;
 }
 
 Network judge(const NetworkFacts& facts, const Request& request, const std::vector<std::string>& allowed) {

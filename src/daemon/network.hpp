@@ -3,6 +3,7 @@
 #pragma once
 
 #include "daemon/request.hpp"
+#include "exposer/resolve.hpp"
 #include "netlink/link.hpp"
 
 #include <string>
@@ -31,6 +32,10 @@ struct Network {
 
   bool operator==(const Network&) const = default;
 };
+
+/// The port of the bridge to which a request's sources can be pinned, or why they cannot.
+/// @throws Error{not_found} when one of them is behind two ports: then it is not one container's.
+exposer::PortFound find_port(netlink::Rtnl& rtnl, const Request& request);
 
 /// Judges the facts. `allowed` are patterns of interface names, fnmatch(3). Pure.
 /// @throws Error{not_found} naming what keeps it from being a network to expose to.

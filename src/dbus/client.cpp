@@ -77,6 +77,7 @@ const std::map<std::string, std::pair<const char*, ReadProperty>>& properties() 
             f.bytes.push_back(reader.number<std::uint64_t>('t'));
           });
         }}},
+      {"Unpinned", {"s", [](Reader& r, LeaseFacts& f) { f.unpinned = r.text(); }}},
       {"Label", {"s", [](Reader& r, LeaseFacts& f) { f.label = r.text(); }}},
       {"Lifetime", {"s", [](Reader& r, LeaseFacts& f) { f.lifetime = r.text(); }}},
       {"State", {"s", [](Reader& r, LeaseFacts& f) { f.state = r.text(); }}},
@@ -202,6 +203,18 @@ Granted Client::expose(const ExposeCall& wanted, Deadline deadline) {
   granted.keepalive.reset(::fcntl(reader.number<int>('h'), F_DUPFD_CLOEXEC, 3));
   if (!granted.keepalive) throw Error::from_errno("keep the lease's descriptor", errno);
   return granted;
+}
+
+std::string Client::unpinned(const std::string& lease, Deadline deadline) {
+  auto request = method(bus_, kBusName, lease.c_str(), "org.freedesktop.DBus.Properties", "Get");
+  Writer writer(request.get());
+  writer.text(kLeaseInterface);
+  writer.text("Unpinned");
+  const auto reply = call(std::move(request), deadline);
+  std::string why;
+  Reader reader(reply.get());
+  reader.container('v', "s", [&] { why = reader.text(); });
+  return why;
 }
 
 void Client::release(const std::string& lease, bool interactive, Deadline deadline) {

@@ -48,6 +48,8 @@ struct LeaseFacts {
   std::vector<HostPort> ports;
   std::vector<std::uint64_t> packets;  ///< Of each port, in the same order.
   std::vector<std::uint64_t> bytes;
+  std::string unpinned;  ///< Why its sources are not pinned to their port of the bridge; empty: they are, or
+                         ///< it has none.
   std::string label;
   std::string lifetime;
   std::string state;
@@ -78,6 +80,8 @@ class Client {
 
   /// Waits for as long as a prompt stays open, when the call is interactive.
   Granted expose(const ExposeCall& call, Deadline deadline);
+  /// LeaseFacts::unpinned of one lease.
+  std::string unpinned(const std::string& lease, Deadline deadline);
   void release(const std::string& lease, bool interactive, Deadline deadline);
   /// Starts nothing: a helper that does not run has no leases.
   std::vector<LeaseFacts> leases(Deadline deadline);

@@ -63,4 +63,10 @@ void check_host_port(const HostPort& port, bool required, Listeners& listeners, 
   log::warn("{}; the port is exposed all the same", why);
 }
 
+void warn_if_unpinned(const std::string& lease, const std::string& why) {
+  if (!why.empty())
+    log::warn("lease {} is unpinned: {}; a neighbour that takes over its container's address can use it",
+              lease, why);
+}
+
 }  // namespace hostnet::exposer

@@ -35,4 +35,7 @@ enum class Loopback {
 void check_host_port(const HostPort& port, bool required, Listeners& listeners,
                      Loopback loopback = Loopback::ipv4);
 
+/// Warns of a lease for one container that a neighbour could use in its name; `why` as why_unpinned() has it.
+void warn_if_unpinned(const std::string& lease, const std::string& why);
+
 }  // namespace hostnet::exposer

@@ -49,6 +49,7 @@ void Exposure::release() {
 std::string Exposure::id() const { return impl_ ? impl_->id : std::string(); }
 ExposureState Exposure::state() const { return impl_ ? impl_->state() : ExposureState::released; }
 std::string Exposure::reason() const { return impl_ ? impl_->reason() : std::string(); }
+std::string Exposure::unpinned() const { return impl_ ? impl_->unpinned() : std::string(); }
 std::vector<HostPort> Exposure::ports() const { return impl_ ? impl_->ports : std::vector<HostPort>(); }
 std::string Exposure::gateway() const { return impl_ ? impl_->gateway : std::string(); }
 std::string Exposure::interface() const { return impl_ ? impl_->interface : std::string(); }

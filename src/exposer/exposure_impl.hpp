@@ -17,6 +17,8 @@ class Exposure::Impl {
   virtual void release() = 0;
   [[nodiscard]] virtual ExposureState state() const = 0;
   [[nodiscard]] virtual std::string reason() const = 0;
+  /// As Exposure::unpinned().
+  [[nodiscard]] virtual std::string unpinned() const { return {}; }
   /// One port more for whom this lease is for, by what it has set up, until either of the two ends. nullptr
   /// on a path where that is another lease. @throws as Exposer::expose().
   virtual std::shared_ptr<Impl> extend(const HostPort&) { return nullptr; }

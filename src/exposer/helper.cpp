@@ -87,6 +87,7 @@ class HelperExposer : public Exposer {
     lease->interface = call.ifname;
     watch_->add(lease->path(), lease);
     Exposure exposure(lease);  // from here on, what fails releases it
+    if (!resolved.sources.empty()) lease->ask_unpinned(deadline);
     if (!aliased.empty())
       lease->write_alias(aliased, request.target.kind() == Target::Kind::container,
                          record_of(request, *lease, settings), Deadline::after(options_.deadline));

@@ -6,6 +6,7 @@
 #include "core/strings.hpp"
 #include "dbus/names.hpp"
 #include "engine/client.hpp"
+#include "exposer/checks.hpp"
 #include "exposer/container_alias.hpp"
 #include "hostnet/error.hpp"
 
@@ -258,6 +259,15 @@ void HelperLease::end(ExposureState state, const std::string& reason) {
   for (const auto& failure : failures) log::warn("lease {}: {}", id, failure);
   granted_.keepalive.reset();
   if (settings_.on_state) settings_.on_state(id, state, reason);
+}
+
+void HelperLease::ask_unpinned(Deadline deadline) {
+  try {
+    unpinned_ = dbus::Client().unpinned(granted_.lease, deadline);
+  } catch (const Error& error) {
+    unpinned_ = fmt::format("the helper does not say whether it is pinned: {}", error.what());
+  }
+  warn_if_unpinned(id, unpinned_);
 }
 
 ExposureState HelperLease::state() const {

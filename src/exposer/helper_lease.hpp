@@ -59,6 +59,10 @@ class HelperLease : public Exposure::Impl, public std::enable_shared_from_this<H
   [[nodiscard]] ExposureState state() const override;
   [[nodiscard]] std::string reason() const override;
 
+  [[nodiscard]] std::string unpinned() const override { return unpinned_; }
+  /// Asks the helper, once, before the lease is shown to anybody; warns when there is a reason.
+  void ask_unpinned(Deadline deadline);
+
   [[nodiscard]] const std::string& path() const noexcept { return granted_.lease; }
   /// Writes the alias into these containers, and down that it is there. @throws Error.
   void write_alias(const std::vector<std::string>& containers, bool required, state::TunnelRecord record,
@@ -72,6 +76,7 @@ class HelperLease : public Exposure::Impl, public std::enable_shared_from_this<H
   Settings settings_;
   dbus::Granted granted_;
   std::optional<state::TunnelRecord> record_;
+  std::string unpinned_;
 
   mutable std::mutex mutex_;  // guards what follows
   ExposureState state_ = ExposureState::active;

@@ -22,6 +22,7 @@ class HeldExposure : public Exposure::Impl {
   void release() override { holder_->release(id); }
   [[nodiscard]] ExposureState state() const override { return holder_->state(id); }
   [[nodiscard]] std::string reason() const override { return holder_->reason(id); }
+  [[nodiscard]] std::string unpinned() const override { return holder_->unpinned(id); }
 
  private:
   std::shared_ptr<Holder> holder_;
@@ -73,7 +74,8 @@ std::vector<Exposure> Holder::hold(std::vector<state::Lease> leases,
     throw;
   }
   std::vector<Exposure> out;
-  for (const auto& lease : leases) out.push_back(handle_of(lease, held.bridge(lease.ifindex)->name));
+  for (const auto& lease : leases)
+    out.push_back(handle_of(*held.lease(lease.id), held.bridge(lease.ifindex)->name));
   return out;
 }
 
@@ -105,8 +107,11 @@ Exposure Holder::handle_of(const state::Lease& lease, const std::string& bridge)
   impl->gateway = lease.gateways.front().to_string();
   impl->interface = bridge;
   const std::scoped_lock lock(mutex_);
-  held_[lease.id] = {
-      .state = ExposureState::active, .reason = {}, .expires = lease.expires, .ifindex = lease.ifindex};
+  held_[lease.id] = {.state = ExposureState::active,
+                     .reason = {},
+                     .expires = lease.expires,
+                     .ifindex = lease.ifindex,
+                     .unpinned = why_unpinned(lease)};
   if (lease.owner.lifetime == state::Lifetime::descriptor) keepalives_->add(lease.id, lease.owner.token);
   return Exposure(std::move(impl));
 }
@@ -122,7 +127,11 @@ void Holder::narrow(const std::string& lease, const Served& served, Deadline dea
   narrowed.sources = {served.source};
   narrowed.served = served.process;
   narrowed.port = served.port;
+  narrowed.unpinned = served.unpinned;
   ledger_.amend(journal, held, narrowed, deadline);
+  const std::scoped_lock lock(mutex_);
+  if (const auto found = held_.find(lease); found != held_.end())
+    found->second.unpinned = why_unpinned(*held.lease(lease));
 }
 
 void Holder::release(const std::string& lease) {
@@ -151,6 +160,12 @@ std::string Holder::reason(const std::string& lease) const {
   const std::scoped_lock lock(mutex_);
   const auto found = held_.find(lease);
   return found == held_.end() ? std::string() : found->second.reason;
+}
+
+std::string Holder::unpinned(const std::string& lease) const {
+  const std::scoped_lock lock(mutex_);
+  const auto found = held_.find(lease);
+  return found == held_.end() ? std::string() : found->second.unpinned;
 }
 
 void Holder::let_go(const std::string& lease) {

@@ -66,6 +66,7 @@ class Holder : public std::enable_shared_from_this<Holder> {
     Ipv4 source;
     std::optional<state::ProcessId> process;  ///< The lease ends with it.
     std::string port = {};                    ///< As Lease::port has it.
+    std::string unpinned = {};                ///< As Lease::unpinned has it.
   };
   /// Narrows a lease of this process down to one container, whose address was not known before.
   /// @throws Error as Ledger::amend().
@@ -75,6 +76,8 @@ class Holder : public std::enable_shared_from_this<Holder> {
   void release(const std::string& lease);
   [[nodiscard]] ExposureState state(const std::string& lease) const;
   [[nodiscard]] std::string reason(const std::string& lease) const;
+  /// As Exposure::unpinned().
+  [[nodiscard]] std::string unpinned(const std::string& lease) const;
   /// Leaves a lease in place without looking after it any more, for another process to adopt.
   void let_go(const std::string& lease);
   /// The handle is gone: nobody asks about this lease any more.
@@ -88,6 +91,7 @@ class Holder : public std::enable_shared_from_this<Holder> {
     std::string reason;
     std::optional<std::int64_t> expires;
     int ifindex = 0;
+    std::string unpinned = {};
   };
   struct Monitors;
 

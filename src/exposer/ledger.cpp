@@ -175,7 +175,10 @@ void Ledger::add(const state::Journal& journal, Holdings& held, std::vector<Leas
                 fmt::format("choose another container port (HOST:CONTAINER), or: tc-hostnet release {}",
                             clash->older));
 
-  for (const auto& lease : leases) wanted.leases.push_back(lease);
+  for (auto& lease : leases) {
+    settle_pin(lease);
+    wanted.leases.push_back(lease);
+  }
   journal.save(wanted);
   try {
     executor_.lead(held, wanted, deadline);
@@ -210,6 +213,12 @@ firewall::FirewallChoice firewall_of_leases(Firewall kind) {
   return {kind, "the rules of the leases that are held stand there"};
 }
 
+// Where no pins can stand, the lease says so.
+void Ledger::settle_pin(Lease& lease) {
+  if (!lease.sources.empty() && !lease.port.empty() && lease.unpinned.empty())
+    lease.unpinned = executor_.backend().pin_fault();
+}
+
 void Ledger::write_aliases(const std::vector<Lease>& leases) {
   for (const auto& lease : leases)
     for (const auto& record : lease.aliases) {
@@ -230,7 +239,9 @@ void Ledger::amend(const state::Journal& journal, Holdings& held, const Lease& l
   if (present == nullptr || present->releasing)
     throw Error(Errc::not_found, fmt::format("lease {} is held no more", lease.id));
   Holdings wanted = held;
-  wanted.leases.replace(lease);
+  auto settled = lease;
+  settle_pin(settled);
+  wanted.leases.replace(settled);
   journal.save(wanted);
   executor_.lead(held, wanted, deadline);
   held = std::move(wanted);

@@ -134,6 +134,7 @@ class Ledger {
   Executor& executor() noexcept { return executor_; }
 
  private:
+  void settle_pin(state::Lease& lease);
   void write_aliases(const std::vector<state::Lease>& leases);
   void take_away(const state::Holdings& found, Deadline deadline);
 

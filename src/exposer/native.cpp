@@ -86,7 +86,9 @@ class NativeExposer : public Exposer {
     const auto deadline = Deadline::after(deadline_);
     auto prepared = prepare(requests, engine_, deadline);
     if (prepared.leases.empty()) return {};
-    return holder_->hold(std::move(prepared.leases), prepared.bridges, deadline);
+    auto exposures = holder_->hold(std::move(prepared.leases), prepared.bridges, deadline);
+    for (const auto& exposure : exposures) warn_if_unpinned(exposure.id(), exposure.unpinned());
+    return exposures;
   }
 
  private:
@@ -126,7 +128,8 @@ Prepared prepare(std::span<const ExposeRequest> requests, const std::string& eng
     lease.ifindex = resolved.bridge.ifindex;
     lease.gateways = resolved.gateways;
     lease.sources = resolved.sources;
-    lease.port = resolved.port;
+    lease.port = resolved.port.name;
+    lease.unpinned = resolved.port.fault;
     lease.ports = std::move(ports);
     lease.served = resolved.served;
     lease.aliases = resolved.aliases;

@@ -60,24 +60,27 @@ Holder::Served served_by(const engine::Container& container) {
   return served;
 }
 
-// Empty where it cannot be seen: then the address alone decides.
-std::string port_of(const std::string& interface, const Holder::Served& served) {
-  if (!served.process) return {};
+// Where it cannot be seen, the address alone decides.
+PortFound port_of(const std::string& interface, const Holder::Served& served) {
+  if (!served.process) return {.fault = "its process cannot be seen from here"};
   try {
     netlink::Rtnl rtnl;
     const auto bridge = rtnl.link(interface);
-    return bridge ? bridge_port_of(rtnl, served.process->pid, bridge->ifindex, served.source) : std::string();
+    if (bridge) return bridge_port_of(rtnl, served.process->pid, bridge->ifindex, served.source);
+    return {.fault = fmt::format("there is no bridge {} any more", interface)};
   } catch (const Error& error) {
-    log::debug("the port of {} is not known: {}", served.target, error.what());
-    return {};
+    return {.fault = error.what()};
   }
 }
 
 void narrow_or_close(Holder& holder, const std::string& lease, const std::string& interface,
                      Holder::Served served) noexcept {
   try {
-    served.port = port_of(interface, served);
+    auto port = port_of(interface, served);
+    served.port = std::move(port.name);
+    served.unpinned = std::move(port.fault);
     holder.narrow(lease, served, Deadline::after(kNarrowing));
+    warn_if_unpinned(lease, holder.unpinned(lease));
   } catch (const Error& error) {
     if (error.code() == Errc::not_found) return;  // it has ended meanwhile
     log::error("lease {} could not be narrowed to {}, and is closed: {}", lease, served.target, error.what());

@@ -15,6 +15,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <map>
+#include <set>
 
 namespace hostnet::exposer {
 namespace {
@@ -51,39 +53,78 @@ std::optional<Attachment> find_attachment(netlink::Rtnl& rtnl, int netns_fd, std
   return std::nullopt;
 }
 
-// The kernel allows names that a rule would read otherwise; such a port is as good as unknown.
-std::string pinnable(std::string port) { return interface_name_fault(port) ? std::string() : port; }
+namespace {
 
-std::string bridge_port_of(netlink::Rtnl& rtnl, pid_t pid, int bridge, Ipv4 address) {
-  const Fd netns(::open(fmt::format("/proc/{}/ns/net", pid).c_str(), O_RDONLY | O_CLOEXEC));
-  if (!netns) return {};
-  try {
-    const auto attachment = find_attachment(rtnl, netns.get(), address);
-    if (attachment && attachment->port.master == bridge) return pinnable(attachment->port.name);
-  } catch (const Error& error) {
-    log::debug("the network namespace of process {} is not looked into: {}", pid, error.what());
-  }
-  return {};
+// The kernel allows names that a rule, and a reader, would take for something else.
+std::string name_of(const netlink::Link& port) {
+  return interface_name_fault(port.name) ? fmt::format("number {}", port.ifindex) : port.name;
 }
 
-std::string bridge_port_holding(netlink::Rtnl& rtnl, int bridge, const std::vector<Ipv4>& addresses) try {
-  if (addresses.empty()) return {};
-  std::optional<std::string> found;
-  for (const auto& port : rtnl.links()) {
-    if (port.master != bridge || port.kind != "veth" || !port.peer_netns) continue;
-    const auto there = rtnl.addresses_elsewhere(*port.peer_netns, port.peer);
-    const auto has = [&](Ipv4 address) {
-      return std::ranges::find(there, address, &netlink::Address::address) != there.end();
-    };
-    if (std::ranges::none_of(addresses, has)) continue;
-    if (found || !std::ranges::all_of(addresses, has)) return {};
-    found = port.name;
+// Such a port is as good as unknown.
+PortFound pinnable(const netlink::Link& port) {
+  if (interface_name_fault(port.name))
+    return {.fault =
+                fmt::format("its port of the bridge, {}, has a name that no rule can have", name_of(port))};
+  return {.name = port.name};
+}
+
+// What is behind one port of a bridge; nullopt where the kernel does not tell.
+std::optional<std::vector<netlink::Address>> addresses_behind(netlink::Rtnl& rtnl,
+                                                              const netlink::Link& port) {
+  if (port.kind != "veth") return std::nullopt;
+  if (port.peer_netns) return rtnl.addresses_elsewhere(*port.peer_netns, port.peer);
+  if (port.peer_elsewhere) return std::nullopt;
+  return rtnl.addresses(port.peer);
+}
+
+}  // namespace
+
+PortFound bridge_port_of(netlink::Rtnl& rtnl, pid_t pid, int bridge, Ipv4 address) {
+  const Fd netns(::open(fmt::format("/proc/{}/ns/net", pid).c_str(), O_RDONLY | O_CLOEXEC));
+  try {
+    if (!netns) throw Error::from_errno("open it", errno);
+    const auto attachment = find_attachment(rtnl, netns.get(), address);
+    if (attachment && attachment->port.master == bridge) return pinnable(attachment->port);
+    return {.fault =
+                fmt::format("{} is not at the end of a veth pair whose other end is a port of the bridge",
+                            address.to_string())};
+  } catch (const Error& error) {
+    return {.fault = fmt::format("the network namespace of process {} cannot be looked into: {}", pid,
+                                 error.what())};
   }
-  return pinnable(found.value_or(""));
+}
+
+PortFound bridge_port_holding(netlink::Rtnl& rtnl, int bridge, const std::vector<Ipv4>& addresses) try {
+  if (addresses.empty()) return {};
+  std::map<Ipv4, netlink::Link> holders;
+  std::set<int> ports;
+  PortFound unseen;
+  for (const auto& port : rtnl.links()) {
+    if (port.master != bridge) continue;
+    const auto there = addresses_behind(rtnl, port);
+    if (!there) {
+      unseen.fault = fmt::format("what is behind port {} of the bridge cannot be seen", name_of(port));
+      continue;
+    }
+    for (const auto address : addresses) {
+      if (std::ranges::find(*there, address, &netlink::Address::address) == there->end()) continue;
+      const auto [holder, fresh] = holders.emplace(address, port);
+      if (!fresh && holder->second.ifindex != port.ifindex)
+        return {.fault = fmt::format("{} is behind port {} of the bridge as well as behind {}",
+                                     address.to_string(), name_of(holder->second), name_of(port)),
+                .contested = true};
+      ports.insert(port.ifindex);
+    }
+  }
+  for (const auto address : addresses)
+    if (!holders.contains(address))
+      return {.fault = fmt::format("{} is behind no port of the bridge", address.to_string())};
+  if (ports.size() > 1) return {.fault = "its addresses are behind several ports of the bridge"};
+  if (!unseen.fault.empty()) return unseen;
+  return pinnable(holders.begin()->second);
 } catch (const Error& error) {
-  log::debug("behind which port of interface {} {} is cannot be seen: {}", bridge,
-             addresses.front().to_string(), error.what());
-  return {};
+  return {.fault = fmt::format("behind which port of the bridge {} is cannot be seen: {}",
+                               addresses.front().to_string(), error.what())};
 }
 
 std::optional<std::string> interface_name_fault(std::string_view name) {
@@ -361,6 +402,8 @@ Resolved Resolver::container(const std::string& name, bool with_alias, bool forc
   // Its bridge is here, so its processes are this machine's, unless pids are hidden from us.
   if (const auto start = process_start_time(container.pid))
     out.served = state::ProcessId{.pid = container.pid, .start = *start};
+  else
+    out.port.fault = fmt::format("its process {} cannot be seen from here", container.pid);
   if (out.served) out.port = bridge_port_of(rtnl_, container.pid, out.bridge.ifindex, *endpoint.address);
   return std::move(out);
 }
@@ -379,7 +422,7 @@ Resolved Resolver::netns(const std::string& path, bool force) {
   if (master) {
     auto out = bridge(master->name, force);
     out.sources = attachment->addresses;
-    out.port = attachment->port.name;
+    out.port = pinnable(attachment->port);
     return out;
   }
   throw Error(

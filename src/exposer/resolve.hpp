@@ -15,6 +15,13 @@
 
 namespace hostnet::exposer {
 
+/// The port of a bridge that a container is on, or why it is not known.
+struct PortFound {
+  std::string name;        ///< Empty: not known.
+  std::string fault;       ///< Then: why, one line.
+  bool contested = false;  ///< Another port has one of the container's addresses as well.
+};
+
 /// A target on this host, as it is at this moment.
 struct Resolved {
   netlink::Link bridge;
@@ -22,7 +29,7 @@ struct Resolved {
   std::vector<Ipv4> sources;   ///< The target's own addresses; empty when everybody on the bridge is meant.
   std::vector<engine::AliasRecord> aliases;  ///< The running containers that shall get the alias.
   std::optional<state::ProcessId> served;    ///< The first process of the container, where one is meant.
-  std::string port;  ///< The bridge's port that the target is on, by which alone it sends; empty: not known.
+  PortFound port;  ///< The bridge's port that the target is on, by which alone it sends.
 };
 
 /// Looks targets up, asking the engine only where a container or a network is named. Not thread-safe.
@@ -72,15 +79,15 @@ struct Attachment {
 std::optional<Attachment> find_attachment(netlink::Rtnl& rtnl, int netns_fd,
                                           std::optional<Ipv4> address = {});
 
-/// The name of the bridge's port that the container of a process is on; empty where that cannot be seen, or
-/// the name is none for a rule.
-std::string bridge_port_of(netlink::Rtnl& rtnl, pid_t pid, int bridge, Ipv4 address);
+/// The bridge's port that the container of a process is on. Not found where that cannot be seen, or the name
+/// is none for a rule.
+PortFound bridge_port_of(netlink::Rtnl& rtnl, pid_t pid, int bridge, Ipv4 address);
 
-/// The name of the bridge's port behind which all of these addresses are, as the kernel tells of the other
-/// ends of veths; nobody's namespace is entered. Empty where there is none or it cannot be seen, and where
-/// any of them is behind another port: who names addresses that are not one container's must not have them
-/// pinned.
-std::string bridge_port_holding(netlink::Rtnl& rtnl, int bridge, const std::vector<Ipv4>& addresses);
+/// The bridge's port behind which all of these addresses are, as the kernel tells of the other ends of veths;
+/// nobody's namespace is entered. Not found where there is none or it cannot be seen, and where any of them
+/// is behind another port: who names addresses that are not one container's must not have them pinned.
+/// Without addresses, neither a port nor a fault.
+PortFound bridge_port_holding(netlink::Rtnl& rtnl, int bridge, const std::vector<Ipv4>& addresses);
 
 /// Why an interface name cannot be one, or nullopt. Stricter than the kernel, which allows all but '/' and
 /// blanks: a name also stands in rules that people copy into a shell.

@@ -22,7 +22,7 @@ auto key_of(const Door& door) {
 
 bool has_same_doors(const state::Lease& a, const state::Lease& b) {
   return a.ifindex == b.ifindex && a.gateways == b.gateways && a.sources == b.sources && a.mac == b.mac &&
-         a.port == b.port && a.ports == b.ports;
+         a.port == b.port && a.unpinned == b.unpinned && a.ports == b.ports;
 }
 
 // What one has and the other has not, or with other doors; a lease too many in both is no harm.
@@ -69,6 +69,8 @@ std::vector<Guard> both(const std::vector<Guard>& a, const std::vector<Guard>& b
   for (const auto& [bridge, gateways] : merged) out.push_back({bridge, {gateways.begin(), gateways.end()}});
   return out;
 }
+
+bool is_pinned(const state::Lease& lease) { return !lease.port.empty() && lease.unpinned.empty(); }
 
 bool lets_in(const Door& door, const netlink::Flow& flow) {
   return flow.protocol == door.protocol && flow.destination == Endpoint{door.gateway, door.listen} &&
@@ -143,7 +145,7 @@ std::vector<Guard> guards_of(const Holdings& holdings) {
 firewall::PinPlan pins_of(const Holdings& holdings) {
   firewall::PinPlan plan;
   for (const auto& lease : holdings.leases) {
-    if (lease.port.empty()) continue;
+    if (!is_pinned(lease)) continue;
     for (const auto source : lease.sources) plan.pins.emplace(source, lease.port);
     plan.gateways.insert(lease.gateways.begin(), lease.gateways.end());
   }
@@ -239,7 +241,6 @@ std::optional<std::vector<Step>> small_transition(const Holdings& before, const 
   const auto doors_before = doors_of(before, ports);
   const auto doors_after = doors_of(after, ports);
   std::vector<Step> steps;
-  const auto is_pinned = [](const state::Lease& lease) { return !lease.port.empty(); };
   const bool unpins = std::ranges::any_of(gone.leases, is_pinned);
   const auto pins_after =
       unpins || std::ranges::any_of(come.leases, is_pinned) ? pins_of(after) : firewall::PinPlan();

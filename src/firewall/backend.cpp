@@ -106,6 +106,13 @@ bool has_our_nft_table(std::uint8_t family = NFPROTO_IPV4) {
 
 }  // namespace
 
+std::string Backend::pin_fault() {
+  if (able_) return {};
+  auto fault = nftables().pin_fault();
+  able_ = fault.empty();
+  return fault;
+}
+
 bool Backend::pin(const PinPlan& plan, Deadline deadline) {
   if (unable_ && !plan.empty()) return false;
   try {
@@ -113,7 +120,7 @@ bool Backend::pin(const PinPlan& plan, Deadline deadline) {
   } catch (const Error& error) {
     if (error.code() != Errc::no_path && error.code() != Errc::failure) throw;
     // Without nf_tables there is nothing to take away; what could be made is to be as planned.
-    if (plan.empty() ? error.code() == Errc::failure : nftables().can_pin()) throw;
+    if (plan.empty() ? error.code() == Errc::failure : nftables().pin_fault().empty()) throw;
     if (!plan.empty()) {
       unable_ = true;
       log::warn("containers are known by their addresses alone, and not by their ports of the bridge: {}",
@@ -125,7 +132,7 @@ bool Backend::pin(const PinPlan& plan, Deadline deadline) {
 
 bool Backend::is_pinned(const PinPlan& plan) {
   try {
-    return nftables().pins_match(plan) || (!plan.empty() && !nftables().can_pin());
+    return nftables().pins_match(plan) || (!plan.empty() && !nftables().pin_fault().empty());
   } catch (const Error& error) {
     if (error.code() != Errc::no_path) throw;
     return true;  // no nf_tables here

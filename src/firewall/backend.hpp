@@ -39,6 +39,8 @@ class Backend {
   /// then.
   virtual bool change_doors(const TablePlan& from, const TablePlan& to) = 0;
 
+  /// Why no pins can stand here; empty when they can. Changes nothing. @throws Error{not_authorised}.
+  std::string pin_fault();
   /// Makes the pins as planned, where the kernel has nf_tables for bridges and libnftables is there;
   /// elsewhere it warns once. Returns whether anything had to change. @throws Error: not_authorised,
   /// timed_out.
@@ -52,6 +54,7 @@ class Backend {
 
  private:
   bool unable_ = false;
+  bool able_ = false;  // was found to be
 };
 
 /// `kind` is not `automatic`. Touches nothing yet. @throws nothing.

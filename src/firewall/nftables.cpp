@@ -136,13 +136,13 @@ bool Nftables::pins_match(const PinPlan& plan) {
   return nft::is_pins(context_->run(fmt::format("list table bridge {}\n", nft::kTableName)), plan);
 }
 
-bool Nftables::can_pin() {
+std::string Nftables::pin_fault() {
   try {
     if (!context_) context_.emplace();
-    return context_->would_take(nft::pins_to_nft({}));
+    return context_->would_take(nft::pins_to_nft({})) ? "" : "this kernel has no nf_tables for bridges";
   } catch (const Error& error) {
     if (error.code() != Errc::no_path) throw;
-    return false;
+    return error.what();
   }
 }
 

@@ -45,9 +45,9 @@ class Nftables {
   bool apply_pins(const PinPlan& plan, Deadline deadline);
   /// Whether it is as planned. Changes nothing. @throws Error.
   bool pins_match(const PinPlan& plan);
-  /// Whether this kernel would take a table of pins, and libnftables is there. Changes nothing.
-  /// @throws Error{not_authorised}.
-  bool can_pin();
+  /// Why this kernel would not take a table of pins, or that libnftables is not there; empty when they would
+  /// stand. Changes nothing. @throws Error{not_authorised}.
+  std::string pin_fault();
 
   /// The bridges that have our guard in front of conntrack, whoever put it there. @throws Error, also when
   /// the table sleeps.

@@ -1,9 +1,26 @@
 // The table of pins, written and recognised.
 //
-// `meta protocol` and not the Ethernet header's type: a frame with a priority tag (VLAN 0) is IPv4 to the
-// host, whatever its header says. With a second tag in the first it is so as well, once the bridge hands it
-// up, which takes off all tags of VLAN 0; but not here yet. Nobody has a use for such frames: they are
-// dropped. No reject: the sender is not who it says it is.
+// What of a frame decides is what the host makes of it in the end, after the bridge. At this hook the
+// outermost tag, of whatever VLAN, is beside the frame already (skb->vlan_tci), as the kernel takes it off on
+// receipt; so `meta protocol` is what is inside it, where the Ethernet header's type would be the tag's. What
+// then becomes of the tags:
+//
+//   outermost  further ones   the host's IP gets it                                          stopped by
+//   none       –              yes                                                            pins, rule 1
+//   VLAN 0     –              yes: a priority alone (IEEE 802.1Q)                            pins, rule 1
+//   VLAN n     –              if vlan_filtering is on, and n leaves by the bridge untagged   pins, rule 1
+//   any        all VLAN 0     as above: the kernel takes tags of VLAN 0 off, one by one      pins, rule 2
+//   any        one VLAN n     no: nothing of the bridge's own takes off a second such tag    –
+//   any        type 0x9100    no: to the kernel that is no tag                               –
+//
+// The type of a tag (802.1Q, 802.1ad) makes no difference: a bridge of the other vlan_protocol puts it back
+// into the frame, under a tag of its own which it takes off. So rule 2 drops a tag of VLAN 0 in another,
+// whatever is inside, and whoever it is for: nobody has a use for such frames, and this chain cannot see
+// through any number of them. It hooks in before the host's own VLAN filter and before the IP tables are
+// called for bridged frames. No reject: the sender is not who it says it is.
+//
+// A claim by ARP to have a pinned address is kept from the host alone (hook input), which would else send its
+// answers to the claimant. What neighbours believe of each other is theirs: an address may move on purpose.
 #include "firewall/pins.hpp"
 
 #include "core/json.hpp"
@@ -29,17 +46,27 @@ namespace {
 
 using json::View;
 
-constexpr std::string_view kChain = "pins";
 constexpr int kPriority = -310;  // before ebtables and before the IP tables are called for bridged frames
+struct Chain {
+  std::string_view name;
+  std::string_view hook;
+};
+constexpr std::array<Chain, 2> kChains{{{"pins", "prerouting"}, {"claims", "input"}}};
 struct Rule {
+  std::string_view chain;
   std::string_view text;
   std::array<std::string_view, 5> signs;  // What any version prints of it.
 };
-constexpr std::array<Rule, 2> kRules{
-    {{"meta protocol 0x0800 ip saddr @pinned ip daddr @gateways ip saddr . iifname != @ports counter drop",
+constexpr std::array<Rule, 3> kRules{
+    {{"pins",
+      "meta protocol 0x0800 ip saddr @pinned ip daddr @gateways ip saddr . iifname != @ports counter drop",
       {"@pinned", "@gateways", "@ports", "!=", "drop"}},
-     {"meta protocol { 0x8100, 0x88a8 } @ll,116,12 0 counter drop",
-      {"meta", "protocol", "\"set\"", "==", "drop"}}}};
+     {"pins",
+      "meta protocol { 0x8100, 0x88a8 } @nh,4,12 0 counter drop",
+      {"meta", "protocol", "\"set\"", "\"nh\"", "drop"}},
+     {"claims",
+      "meta protocol 0x0806 arp saddr ip @pinned arp saddr ip . iifname != @ports counter drop",
+      {"arp", "@pinned", "@ports", "!=", "drop"}}}};
 
 using Keys = std::set<std::string>;
 
@@ -84,14 +111,14 @@ std::string key_of(View element) {
 
 bool is_rule(View rule, const Rule& wanted) {
   const auto text = rule.find("expr").dump();
-  return rule.find("comment").text() == kRuleComment &&
+  return rule.find("chain").text() == wanted.chain && rule.find("comment").text() == kRuleComment &&
          std::ranges::all_of(wanted.signs, [&](auto sign) { return text.find(sign) != std::string::npos; });
 }
 
-bool is_chain(View chain) {
+bool is_chain(View chain, const Chain& wanted) {
   const auto policy = chain.find("policy");
-  return chain.find("name").text() == kChain && chain.find("type").text() == "filter" &&
-         chain.find("hook").text() == "prerouting" && chain.find("prio").integer() == kPriority &&
+  return chain.find("name").text() == wanted.name && chain.find("type").text() == "filter" &&
+         chain.find("hook").text() == wanted.hook && chain.find("prio").integer() == kPriority &&
          (!policy.is_there() || policy.text() == "accept");
 }
 
@@ -103,7 +130,8 @@ bool are_pins(std::string_view text, const PinPlan& plan) {
   std::size_t chains = 0;
   std::size_t rules = 0;
   for (const auto entry : tree.view().find("nftables").elements()) {
-    if (const auto chain = entry.find("chain"); chain.is_there() && ++chains > 0 && !is_chain(chain))
+    if (const auto chain = entry.find("chain");
+        chain.is_there() && (chains == kChains.size() || !is_chain(chain, kChains[chains++])))
       return false;
     if (const auto rule = entry.find("rule");
         rule.is_there() && (rules == kRules.size() || !is_rule(rule, kRules[rules++])))
@@ -117,7 +145,7 @@ bool are_pins(std::string_view text, const PinPlan& plan) {
     if (elements != wanted[static_cast<std::size_t>(known - kSets.begin())]) return false;
     ++sets;
   }
-  return sets == kSets.size() && chains == 1 && rules == kRules.size();
+  return sets == kSets.size() && chains == kChains.size() && rules == kRules.size();
 }
 
 }  // namespace
@@ -128,14 +156,15 @@ std::string pins_to_nft(const PinPlan& plan) {
   for (const auto& set : kSets)
     fmt::format_to(std::back_inserter(script), "add set bridge {} {} {{ type {}; }}\n", kTableName, set.name,
                    set.type);
-  fmt::format_to(std::back_inserter(script),
-                 "add chain bridge {0} {1} {{ type filter hook prerouting priority {2}; policy accept; }}\n",
-                 kTableName, kChain, kPriority);
+  for (const auto& chain : kChains)
+    fmt::format_to(std::back_inserter(script),
+                   "add chain bridge {} {} {{ type filter hook {} priority {}; policy accept; }}\n",
+                   kTableName, chain.name, chain.hook, kPriority);
   const auto elements = elements_of(plan);
   for (std::size_t i = 0; i < kSets.size(); ++i) change_elements(script, "add", kSets[i].name, elements[i]);
   for (const auto& rule : kRules)
     fmt::format_to(std::back_inserter(script), "add rule bridge {} {} {} comment \"{}\"\n", kTableName,
-                   kChain, rule.text, kRuleComment);
+                   rule.chain, rule.text, kRuleComment);
   return script;
 }
 

@@ -3,7 +3,8 @@
 // A door for one container knows it by its address, and a neighbour that can send ARP can take an address
 // over. What it cannot take over is the port of the bridge that the container's veth is. So frames that come
 // with a pinned address for one of the host's addresses there, and by another port, are dropped before
-// anything looks at them, in the family bridge; what a container says to others is not looked at.
+// anything looks at them, in the family bridge; what a container says to others is not looked at. So are
+// claims by ARP to have such an address, before the host hears them.
 //
 // They stand in a table of their own, `bridge tc_hostnet`, in whichever firewall the rest stands: ip_tables
 // has nothing like it.

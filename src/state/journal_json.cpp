@@ -55,6 +55,7 @@ Json json_of(const Lease& lease) {
            {"releasing", lease.releasing}};
   if (lease.mac) out["mac"] = lease.mac->to_string();
   if (!lease.port.empty()) out["port"] = lease.port;
+  if (!lease.unpinned.empty()) out["unpinned"] = lease.unpinned;
   if (lease.expires) out["expires"] = *lease.expires;
   if (lease.served) out["served"] = {{"pid", lease.served->pid}, {"start", lease.served->start}};
   return out;
@@ -104,6 +105,7 @@ Lease lease_from(const Reader& json) {
     if (!lease.mac) corrupt("mac is not an Ethernet address");
   }
   if (json.contains("port")) lease.port = json.at("port").string();
+  if (json.contains("unpinned")) lease.unpinned = json.at("unpinned").string();
   json.at("ports").each_element(
       [&](const Reader& port) { lease.ports.push_back(HostPort::parse(port.string())); });
   if (lease.gateways.empty() || lease.ports.empty()) corrupt("a lease without a gateway or a port");

@@ -29,6 +29,13 @@ bool is_token(std::string_view text) noexcept {
   return !text.empty() && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
+std::string why_unpinned(const Lease& lease) {
+  if (!lease.unpinned.empty()) return lease.unpinned;
+  if (!lease.sources.empty())
+    return lease.port.empty() ? "its container's port of the bridge is not known" : "";
+  return lease.mac ? "an Ethernet address alone tells its container from others" : "";
+}
+
 std::int64_t expiry_after(std::chrono::seconds span) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   return std::chrono::ceil<std::chrono::seconds>(now).count() + span.count();

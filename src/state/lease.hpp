@@ -60,6 +60,7 @@ struct Lease {
   std::vector<Ipv4> sources;   ///< Only from these; empty: from anybody on the bridge.
   std::optional<Mac> mac;      ///< Only from this Ethernet address, which the one container was given.
   std::string port;            ///< The bridge's port by which alone the sources send; empty: not known.
+  std::string unpinned;        ///< Why the sources are not pinned to it; ask why_unpinned().
   std::vector<HostPort> ports;
   std::optional<ProcessId> served;           ///< The first process of the one container that it is for.
   std::vector<engine::AliasRecord> aliases;  ///< Containers into whose hosts file the alias was written.
@@ -72,6 +73,10 @@ struct Lease {
 
 /// Whether a text may name a lease, or the file of an owner: hexadecimal digits alone, some.
 bool is_token(std::string_view text) noexcept;
+
+/// Why nothing keeps a neighbour from using a lease for one container in that container's name, one line.
+/// Empty when its addresses are pinned to their port of the bridge, and for a lease for everybody.
+std::string why_unpinned(const Lease& lease);
 
 /// When a lease ends that is to last so long from now: not before, and less than a second after.
 std::int64_t expiry_after(std::chrono::seconds span);

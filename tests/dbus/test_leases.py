@@ -7,7 +7,7 @@ import time
 import unittest
 from pathlib import Path
 
-from harness import (ERROR, GATEWAY, Helped, add_bridge, add_container, as_user, eventually, fetch, firewall, helper_log,
+from harness import (CONTAINER, ERROR, GATEWAY, Helped, add_bridge, add_container, as_user, eventually, fetch, firewall, helper_log,
                      helper_pid, run, settings, user_environment)
 
 
@@ -140,6 +140,38 @@ class Leases(Helped):
         self.assertEqual(fetch(8088, "short"), "alice")
         run("ip", "netns", "del", "short")
         self.ended(path, "container-gone")
+
+    def test_an_address_that_two_containers_have(self):
+        add_container("twin", "br-test", "198.18.0.9", GATEWAY)
+        self.addCleanup(run, "ip", "netns", "del", "twin")
+        alice = self.caller("alice")
+        one = alice.expose(self.bridge, 8088, sources=["198.18.0.9"])
+        self.assertEqual(alice.get(path=one, name="Unpinned"), "")
+        alice.release(path=one)
+        run("ip", "-n", "neighbour", "address", "add", "198.18.0.9/32", "dev", "eth0")
+        self.addCleanup(run, "ip", "-n", "neighbour", "address", "del", "198.18.0.9/32", "dev", "eth0")
+        # Whoever of the two is meant: the other one would be let in, or the one that is not would be.
+        for user in ("alice", "root"):
+            said = self.refused(ERROR + "NetworkInvalid", self.caller(user).expose, self.bridge, 8088, sources=["198.18.0.9"])
+            self.assertIn("198.18.0.9 is behind port ", said)
+            self.assertIn("v-twin", said)
+            self.assertIn("v-neighbour", said)
+
+    def test_a_lease_says_why_it_is_unpinned(self):
+        alice = self.caller("alice")
+        mac = json.loads(run("ip", "-n", "container", "-j", "link", "show", "eth0").stdout)[0]["address"]
+        for sources, why in ((["198.18.0.99"], "198.18.0.99 is behind no port of the bridge"),
+                             ([CONTAINER, "198.18.0.3"], "its addresses are behind several ports of the bridge"),
+                             ([mac], "an Ethernet address alone tells its container from others"),
+                             ([], ""), ([CONTAINER], "")):
+            path = alice.expose(self.bridge, 8088, **({"sources": sources} if sources else {}))
+            self.assertEqual(alice.get(path=path, name="Unpinned"), why)
+            for command in (["list"], ["inspect", path.rsplit("/", 1)[1]]):
+                shown = json.loads(run(os.environ["TC_HOSTNET"], "--json", *command).stdout)
+                self.assertEqual(shown["unpinned"], why or None)
+            status = json.loads(run(os.environ["TC_HOSTNET"], "--json", "status").stdout)["unpinned"]
+            self.assertEqual(status, [{"lease": path.rsplit("/", 1)[1], "why": why}] if why else [])
+            alice.release(path=path)
 
     def test_interface_gone(self):
         number = add_bridge("br-gone", "198.18.7.1")

@@ -142,10 +142,24 @@ Wire::Wire(const NetNs& netns, const std::string& interface) {
 
 void Wire::send(const Packet& packet, const Mac& to) const { send(encode(packet), ETH_P_IP, to); }
 
-void Wire::send_tagged(const Packet& packet, int tags, const Mac& to) const {
-  auto bytes = std::string("\0\0\x08\0", 4) + encode(packet);
-  while (--tags > 0) bytes.insert(0, std::string("\0\0\x81\0", 4));
-  send(bytes, ETH_P_8021Q, to);
+void Wire::send_tagged(const Packet& packet, const std::vector<Tag>& tags, const Mac& to) const {
+  std::string bytes;
+  for (std::size_t i = 0; i < tags.size(); ++i) {
+    append(bytes, htons(tags[i].vlan));
+    append(bytes, htons(i + 1 < tags.size() ? tags[i + 1].type : std::uint16_t{ETH_P_IP}));
+  }
+  send(bytes + encode(packet), tags.empty() ? std::uint16_t{ETH_P_IP} : tags.front().type, to);
+}
+
+void Wire::claim(Ipv4 address, const Mac& own, std::uint16_t hardware) const {
+  std::string bytes;
+  for (const int word : {int{hardware}, ETH_P_IP, 0x0604, 2})
+    append(bytes, htons(static_cast<std::uint16_t>(word)));
+  for (int side = 0; side < 2; ++side) {
+    append(bytes, own);
+    append(bytes, address.network());
+  }
+  send(bytes, ETH_P_ARP, {0xff, 0xff, 0xff, 0xff, 0xff, 0xff});
 }
 
 void Wire::send(const std::string& bytes, std::uint16_t ether_type, const Mac& to) const {

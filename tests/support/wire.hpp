@@ -37,8 +37,15 @@ class Wire {
   explicit Wire(const NetNs& netns, const std::string& interface = "eth0");
 
   void send(const Packet& packet, const Mac& to) const;
-  /// In so many tags of VLAN 0, which carry a priority alone (IEEE 802.1Q).
-  void send_tagged(const Packet& packet, int tags, const Mac& to) const;
+  /// A tag in front of a packet, IEEE 802.1Q's or another's. One of VLAN 0 carries a priority alone.
+  struct Tag {
+    std::uint16_t type = 0x8100;
+    std::uint16_t vlan = 0;
+  };
+  /// In these tags, the outermost first.
+  void send_tagged(const Packet& packet, const std::vector<Tag>& tags, const Mac& to) const;
+  /// Says by ARP, to everybody, that this address is at this interface. `hardware`: ARPHRD_…
+  void claim(hostnet::Ipv4 address, const Mac& own, std::uint16_t hardware = 1) const;
   /// TCP and UDP packets that have come in, and those that come within the time.
   [[nodiscard]] std::vector<Packet> heard(std::chrono::milliseconds window) const;
 

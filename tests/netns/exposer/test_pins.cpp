@@ -1,10 +1,19 @@
 // Who takes a container's address over, on the same bridge: the port of the bridge gives it away.
 #include "attack.hpp"
 #include "exposer/resolve.hpp"
+#include "support/log_count.hpp"
 #include "unwatched_lease.hpp"
 
 #include <doctest/doctest.h>
 #include <fmt/ranges.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+
+#include <linux/if_packet.h>
+
+#include <algorithm>
+#include <array>
+#include <thread>
 
 using namespace hostnet;
 using namespace test;
@@ -45,23 +54,81 @@ std::vector<HostPort> both_protocols() {
   return {HostPort::same(Secrets::exposed), HostPort::parse(fmt::format("{}/udp", Secrets::port))};
 }
 
-// In so many tags, or in none.
-void send_datagram(const NetNs& from, Ipv4 source, Ipv4 gateway, int tags) {
-  const Wire wire(from);
-  const Packet packet{{source, 40'001}, {gateway, Secrets::port}, Protocol::udp};
-  if (tags > 0)
-    wire.send_tagged(packet, tags, mac_of("br0"));
-  else
-    wire.send(packet, mac_of("br0"));
+using Tags = std::vector<Wire::Tag>;
+
+// "8100:0 88a8:10", the outermost first.
+std::string text_of(const Tags& tags) {
+  std::string out;
+  for (const auto& tag : tags) out += fmt::format("{}{:x}:{}", out.empty() ? "" : " ", tag.type, tag.vlan);
+  return out;
 }
 
-bool datagram_reaches(const Secrets& secrets, const NetNs& from, Ipv4 source, Ipv4 gateway, int tags) {
+// All ways to put so many tags, of three types and two VLANs, one into another.
+std::vector<Tags> all_tags(std::size_t depth) {
+  std::vector<Tags> out{{}};
+  for (std::size_t level = 0; level < depth; ++level) {
+    std::vector<Tags> deeper;
+    for (const auto& tags : out)
+      for (const std::uint16_t type : {0x8100, 0x88a8, 0x9100})
+        for (const std::uint16_t vlan : {0, 10}) {
+          deeper.push_back(tags);
+          deeper.back().push_back({type, vlan});
+        }
+    out = std::move(deeper);
+  }
+  return out;
+}
+
+// What the host's IP gets, as the head of firewall/pins.cpp has it, by a bridge without vlan_filtering.
+bool passes_for_untagged(const Tags& tags) {
+  return std::ranges::all_of(tags, [](const Wire::Tag& tag) { return tag.type != 0x9100 && tag.vlan == 0; });
+}
+
+// All frames that an interface gets, however they are tagged.
+class Frames {
+ public:
+  explicit Frames(const NetNs& netns)
+      : socket_(netns.run([] {
+          Fd socket(
+              check_call(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL)), "packet socket"));
+          const sockaddr_ll here{.sll_family = AF_PACKET,
+                                 .sll_protocol = htons(ETH_P_ALL),
+                                 .sll_ifindex = static_cast<int>(::if_nametoindex("eth0"))};
+          check_call(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&here), sizeof here), "bind");
+          return socket;
+        })) {}
+
+  // Whether one with this in it comes within the time.
+  bool hear(const std::string& bytes, std::chrono::milliseconds patience) const {
+    return eventually(
+        [&] {
+          std::array<char, 2048> frame;
+          const auto got = ::recv(socket_.get(), frame.data(), frame.size(), MSG_DONTWAIT);
+          return got > 0 && std::string_view(frame.data(), static_cast<std::size_t>(got)).find(bytes) !=
+                                std::string_view::npos;
+        },
+        patience);
+  }
+
+ private:
+  Fd socket_;
+};
+
+void send_datagram(const NetNs& from, Ipv4 source, Ipv4 gateway, const Tags& tags) {
+  const Wire wire(from);
+  const Packet packet{{source, 40'001}, {gateway, Secrets::port}, Protocol::udp};
+  wire.send_tagged(packet, tags, mac_of("br0"));
+}
+
+bool datagram_reaches(const Secrets& secrets, const NetNs& from, Ipv4 source, Ipv4 gateway,
+                      const Tags& tags) {
   const int before = secrets.udp.visits();
   send_datagram(from, source, gateway, tags);
   return eventually([&] { return secrets.udp.visits() > before; }, std::chrono::seconds{3});
 }
 
-bool datagram_is_dropped(const Secrets& secrets, const NetNs& from, Ipv4 source, Ipv4 gateway, int tags) {
+bool datagram_is_dropped(const Secrets& secrets, const NetNs& from, Ipv4 source, Ipv4 gateway,
+                         const Tags& tags) {
   const int before = secrets.udp.visits();
   send_datagram(from, source, gateway, tags);
   return !eventually([&] { return secrets.udp.visits() > before; }, std::chrono::milliseconds{200});
@@ -83,21 +150,10 @@ TEST_CASE("a neighbour in the container's name gets nothing, and the container i
   const Secrets secrets;
   const auto source = ip("198.18.0.2");
   {
-    // What there is to be kept from: an address and nothing else tells the container from others.
-    const ByAddress lease(bed, both_protocols());
-    for (const int tags : {0, 1, 2, 3}) {
-      CAPTURE(tags);
-      CHECK(datagram_reaches(secrets, bed.hostile, source, bed.gateway, tags));
-    }
-  }
-  {
     const auto exposure = bed.exposer()->expose(bed.for_container(both_protocols()));
-    for (const int tags : {0, 1, 2, 3}) {
-      CAPTURE(tags);
+    for (const auto& tags : {Tags{}, Tags{{0x8100, 0}}, Tags{{0x88a8, 0}}}) {
+      CAPTURE(text_of(tags));
       CHECK(datagram_is_dropped(secrets, bed.hostile, source, bed.gateway, tags));
-    }
-    for (const int tags : {0, 1}) {
-      CAPTURE(tags);
       CHECK(datagram_reaches(secrets, bed.container, source, bed.gateway, tags));
     }
     CHECK(dial(bed.container, {bed.gateway, Secrets::exposed}) == "web");
@@ -114,6 +170,107 @@ TEST_CASE("a neighbour in the container's name gets nothing, and the container i
     CHECK(dial(bed.hostile, {bed.gateway, Secrets::exposed}) != "web");
   }
   CHECK(bed.changes() == "");
+}
+
+TEST_CASE("frames in tags, of every type and depth: those that reach the host are pinned") {
+  const Testbed bed;
+  const Secrets secrets;
+  const auto source = ip("198.18.0.2");
+  std::vector<Tags> reaching;
+  std::vector<Tags> others;
+  for (const std::size_t depth : {0, 1, 2})
+    for (auto& tags : all_tags(depth))
+      (passes_for_untagged(tags) ? reaching : others).push_back(std::move(tags));
+  for (const std::size_t depth : {3, 4, 8}) reaching.emplace_back(depth, Wire::Tag{0x8100, 0});
+  reaching.push_back({{0x88a8, 0}, {0x8100, 0}, {0x88a8, 0}, {0x8100, 0}});
+  others.push_back({{0x8100, 0}, {0x8100, 0}, {0x8100, 10}});
+  others.push_back({{0x88a8, 10}, {0x8100, 0}, {0x8100, 0}, {0x8100, 0}});
+  const auto heard = [&](const std::vector<Tags>& list) {
+    const int before = secrets.udp.visits();
+    for (const auto& tags : list) send_datagram(bed.hostile, source, bed.gateway, tags);
+    eventually([&] { return secrets.udp.visits() > before; }, std::chrono::milliseconds{500});
+    return secrets.udp.visits() - before;
+  };
+  {
+    // What there is to be kept from: an address and nothing else tells the container from others.
+    const ByAddress lease(bed, both_protocols());
+    for (const auto& tags : reaching) {
+      CAPTURE(text_of(tags));
+      CHECK(datagram_reaches(secrets, bed.hostile, source, bed.gateway, tags));
+    }
+    CHECK(heard(others) == 0);
+  }
+  const auto exposure = bed.exposer()->expose(bed.for_container(both_protocols()));
+  CHECK(heard(reaching) == 0);
+  CHECK(heard(others) == 0);
+}
+
+// A bridge with vlan_filtering takes the outer tag off after this, and then the inner one is all there is.
+TEST_CASE(
+    "of tags in tags the inner one of VLAN 0 is dropped whatever the outer one is, and no other frame") {
+  const Testbed bed;
+  // To a group, so that the bridge passes it to all of its ports.
+  const auto passes = [&](const Tags& tags) {
+    const Frames frames(bed.neighbour);
+    const Wire wire(bed.hostile);
+    static std::uint16_t port = 41'000;
+    const Packet packet{{ip("198.18.0.2"), ++port}, {bed.gateway, Secrets::port}, Protocol::udp};
+    wire.send_tagged(packet, tags, {0x01, 0x00, 0x5e, 0x01, 0x02, 0x03});
+    return frames.hear(encode(packet), std::chrono::milliseconds{300});
+  };
+  std::vector<Tags> dropped;
+  std::vector<Tags> passed{{{0x9100, 0}}, {{0x9100, 10}}};
+  for (auto& tags : all_tags(2)) {
+    const bool hides = tags[0].type != 0x9100 && tags[1].type != 0x9100 && tags[1].vlan == 0;
+    (hides ? dropped : passed).push_back(std::move(tags));
+  }
+  dropped.push_back({{0x8100, 10}, {0x8100, 0}, {0x8100, 0}, {0x8100, 0}});
+  for (const auto& tags : dropped) {
+    CAPTURE(text_of(tags));
+    CHECK(passes(tags));  // so the bridge would take it in
+  }
+  const auto exposure = bed.exposer()->expose(bed.for_container({HostPort::same(Secrets::exposed)}));
+  for (const auto& tags : dropped) {
+    CAPTURE(text_of(tags));
+    CHECK_FALSE(passes(tags));
+  }
+  for (const auto& tags : passed) {
+    CAPTURE(text_of(tags));
+    CHECK(passes(tags));
+  }
+  // In one tag, it is what is inside that counts: whether it is for the gateway, in the container's name.
+  CHECK_FALSE(passes({{0x8100, 10}}));
+}
+
+TEST_CASE("by ARP, a neighbour cannot have the host send it the container's answers") {
+  const Testbed bed;
+  const Secrets secrets;
+  const auto own = bed.hostile.run([] { return mac_of("eth0"); });
+  const auto is_believed = [&](std::uint16_t hardware) {
+    // An entry that the kernel has just made is not overwritten for a second.
+    exec("ip neighbour replace 198.18.0.2 dev br0 lladdr 02:00:00:00:00:02 nud stale");
+    std::this_thread::sleep_for(std::chrono::milliseconds{1200});
+    Wire(bed.hostile).claim(ip("198.18.0.2"), own, hardware);
+    return eventually(
+        [&] {
+          return exec("ip neighbour show 198.18.0.2 dev br0")
+                     .find(fmt::format("{:02x}", fmt::join(own, ":"))) != std::string::npos;
+        },
+        std::chrono::milliseconds{300});
+  };
+  {
+    const ByAddress lease(bed, {HostPort::same(Secrets::exposed)});
+    for (const std::uint16_t hardware : {1, 6}) CHECK(is_believed(hardware));  // Ethernet, IEEE 802
+  }
+  const auto exposure = bed.exposer()->expose(bed.for_container({HostPort::same(Secrets::exposed)}));
+  for (const std::uint16_t hardware : {1, 6}) CHECK_FALSE(is_believed(hardware));
+  exec("ip neighbour del 198.18.0.2 dev br0");
+  CHECK(dial(bed.container, {bed.gateway, Secrets::exposed}) == "web");
+  // Others hear it: an address may move to another container on purpose.
+  const Frames frames(bed.neighbour);
+  Wire(bed.hostile).claim(ip("198.18.0.2"), own);
+  CHECK(frames.hear(std::string(own.begin(), own.end()) + std::string("\xc6\x12\0\2", 4),
+                    std::chrono::milliseconds{500}));
 }
 
 TEST_CASE("with an address alone, the neighbour who takes it over is served: that is what pins are for") {
@@ -147,24 +304,55 @@ TEST_CASE("pins concern the host's addresses only, and go with their lease") {
   CHECK(bed.changes() == "");
 }
 
-TEST_CASE("who has an address is seen from outside, unless two have it") {
+TEST_CASE("who has an address is seen from outside, unless two have it; and if not, why") {
   const Testbed bed;
   netlink::Rtnl rtnl;
   const auto br0 = rtnl.link("br0")->ifindex;
-  const auto port_of = [&](const char* address) {
-    return exposer::bridge_port_holding(rtnl, br0, {ip(address)});
+  const auto found = [&](const std::vector<Ipv4>& addresses) {
+    const auto port = exposer::bridge_port_holding(rtnl, br0, addresses);
+    CHECK(port.name.empty() == !port.fault.empty());
+    return port.name + port.fault + (port.contested ? "!" : "");
   };
   bed.container.exec("ip address add 198.18.0.20/24 dev eth0");
-  CHECK(exposer::bridge_port_holding(rtnl, br0, {ip("198.18.0.2"), ip("198.18.0.20")}) == "port2");
+  CHECK(found({ip("198.18.0.2"), ip("198.18.0.20")}) == "port2");
   // Whose address is free, or another's, is not pinned to where only one of them is.
-  CHECK(exposer::bridge_port_holding(rtnl, br0, {ip("198.18.0.2"), ip("198.18.0.99")}).empty());
-  CHECK(exposer::bridge_port_holding(rtnl, br0, {ip("198.18.0.2"), ip("198.18.0.3")}).empty());
-  CHECK(port_of("198.18.0.2") == "port2");
-  CHECK(port_of("198.18.0.3") == "port3");
-  CHECK(port_of("198.18.0.99").empty());
-  CHECK(port_of("198.18.1.2").empty());  // on the other bridge
+  CHECK(found({ip("198.18.0.2"), ip("198.18.0.99")}) == "198.18.0.99 is behind no port of the bridge");
+  CHECK(found({ip("198.18.0.2"), ip("198.18.0.3")}) ==
+        "its addresses are behind several ports of the bridge");
+  CHECK(found({ip("198.18.0.2")}) == "port2");
+  CHECK(found({ip("198.18.0.3")}) == "port3");
+  CHECK(found({ip("198.18.0.99")}) == "198.18.0.99 is behind no port of the bridge");
+  CHECK(found({ip("198.18.1.2")}) == "198.18.1.2 is behind no port of the bridge");  // on the other bridge
   bed.hostile.exec("ip address add 198.18.0.2/24 dev eth0");
-  CHECK(port_of("198.18.0.2").empty());
+  for (const auto& addresses :
+       {std::vector{ip("198.18.0.2")}, std::vector{ip("198.18.0.99"), ip("198.18.0.2")}}) {
+    const auto said = found(addresses);
+    CAPTURE(said);
+    CHECK(said.starts_with("198.18.0.2 is behind port "));
+    CHECK(said.find("port2") != std::string::npos);
+    CHECK(said.find("port4") != std::string::npos);
+    CHECK(said.ends_with("!"));
+  }
+  CHECK(found({ip("198.18.0.20")}) == "port2");
+  // A port whose other end the kernel tells nothing of may be anybody's.
+  exec("ip tuntap add dev tap7 mode tap && ip link set tap7 master br0 up");
+  CHECK(found({ip("198.18.0.20")}).find("tap7 of the bridge cannot be seen") != std::string::npos);
+}
+
+TEST_CASE("a lease for one container says whether it is pinned, and if not, why, and so does the log") {
+  const Testbed bed;
+  const LogCount warnings("is unpinned");
+  const auto exposer = bed.exposer();
+  CHECK(exposer->expose(Testbed::on_br0({HostPort::same(8088)})).unpinned().empty());
+  // That a neighbour has the address as well is no matter where the container's own namespace is looked into.
+  bed.hostile.exec("ip address add 198.18.0.2/24 dev eth0");
+  CHECK(exposer->expose(bed.for_container({HostPort::same(8088)})).unpinned().empty());
+  CHECK(warnings.times() == 0);
+  exec("ip link set port2 down && ip link set port2 name 'odd\"port' && ip link set 'odd\"port' up");
+  const auto exposure = exposer->expose(bed.for_container({HostPort::same(8088)}));
+  CHECK(exposure.unpinned().find("has a name that no rule can have") != std::string::npos);
+  CHECK(warnings.times() == 1);
+  CHECK(try_exec(kList).status != 0);
 }
 
 TEST_CASE("pins that somebody takes away or alters come back within a second") {
@@ -174,7 +362,8 @@ TEST_CASE("pins that somebody takes away or alters come back within a second") {
   const auto pins = exec("nft -s list table bridge tc_hostnet");
   for (const char* harm :
        {"nft delete table bridge tc_hostnet", "nft flush set bridge tc_hostnet ports",
-        "nft flush chain bridge tc_hostnet pins", "nft insert rule bridge tc_hostnet pins accept",
+        "nft flush chain bridge tc_hostnet pins", "nft flush chain bridge tc_hostnet claims",
+        "nft insert rule bridge tc_hostnet pins accept",
         "nft add element bridge tc_hostnet ports '{ 198.18.0.2 . \"eth9\" }'",
         "nft add table bridge tc_hostnet '{ flags dormant; }'"}) {
     CAPTURE(harm);

@@ -160,6 +160,17 @@ TEST_CASE("with a lease left on the bridge, guard and sysctl stay") {
   CHECK(kernel.raw == std::set<std::string>{"br5"});
 }
 
+TEST_CASE("a lease that says that it is unpinned pins nothing") {
+  auto unpinned = lease("0a", 5, 80, {ip("10.0.0.2")});
+  unpinned.port = "veth1";
+  unpinned.unpinned = "this kernel has no nf_tables for bridges";
+  Holdings held{{{.ifindex = 5, .name = "br0"}}, {unpinned}};
+  CHECK(pins_of(held).empty());
+  unpinned.unpinned.clear();
+  held.leases.replace(unpinned);
+  CHECK(pins_of(held).pins.size() == 1);
+}
+
 TEST_CASE("two leases on the same port: releasing one closes no door and cuts nothing") {
   const Holdings before{{bridge(5)}, {lease("0a", 5, 80), lease("0b", 5, 80)}};
   const Holdings after{{bridge(5)}, {lease("0b", 5, 80)}};

@@ -22,8 +22,10 @@ const std::string kListing =
 {"set": {"family": "bridge", "name": "gateways", "table": "tc_hostnet", "type": "ipv4_addr", "handle": 2, "elem": ["198.18.0.1"]}},
 {"set": {"family": "bridge", "name": "ports", "table": "tc_hostnet", "type": ["ipv4_addr", "ifname"], "handle": 3, "elem": [{"concat": ["198.18.0.2", "veth0"]}]}},
 {"chain": {"family": "bridge", "table": "tc_hostnet", "name": "pins", "handle": 4, "type": "filter", "hook": "prerouting", "prio": -310, "policy": "accept"}},
-{"rule": {"family": "bridge", "table": "tc_hostnet", "chain": "pins", "handle": 5, "comment": "tc-hostnet:guard", "expr": [{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "@pinned"}}, {"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "daddr"}}, "right": "@gateways"}}, {"match": {"op": "!=", "left": {"concat": [{"payload": {"protocol": "ip", "field": "saddr"}}, {"meta": {"key": "iifname"}}]}, "right": "@ports"}}, {"counter": {"packets": 0, "bytes": 0}}, {"drop": null}]}},
-{"rule": {"family": "bridge", "table": "tc_hostnet", "chain": "pins", "handle": 7, "comment": "tc-hostnet:guard", "expr": [{"match": {"op": "==", "left": {"meta": {"key": "protocol"}}, "right": {"set": ["8021q", "8021ad"]}}}, {"match": {"op": "==", "left": {"&": [{"payload": {"base": "ll", "offset": 112, "len": 16}}, 4095]}, "right": 0}}, {"counter": {"packets": 0, "bytes": 0}}, {"drop": null}]}}]})";
+{"chain": {"family": "bridge", "table": "tc_hostnet", "name": "claims", "handle": 5, "type": "filter", "hook": "input", "prio": -310, "policy": "accept"}},
+{"rule": {"family": "bridge", "table": "tc_hostnet", "chain": "pins", "handle": 6, "comment": "tc-hostnet:guard", "expr": [{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "@pinned"}}, {"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "daddr"}}, "right": "@gateways"}}, {"match": {"op": "!=", "left": {"concat": [{"payload": {"protocol": "ip", "field": "saddr"}}, {"meta": {"key": "iifname"}}]}, "right": "@ports"}}, {"counter": {"packets": 0, "bytes": 0}}, {"drop": null}]}},
+{"rule": {"family": "bridge", "table": "tc_hostnet", "chain": "pins", "handle": 7, "comment": "tc-hostnet:guard", "expr": [{"match": {"op": "==", "left": {"meta": {"key": "protocol"}}, "right": {"set": ["8021q", "8021ad"]}}}, {"match": {"op": "==", "left": {"&": [{"payload": {"base": "nh", "offset": 0, "len": 16}}, 4095]}, "right": 0}}, {"counter": {"packets": 0, "bytes": 0}}, {"drop": null}]}},
+{"rule": {"family": "bridge", "table": "tc_hostnet", "chain": "claims", "handle": 9, "comment": "tc-hostnet:guard", "expr": [{"match": {"op": "==", "left": {"payload": {"protocol": "arp", "field": "saddr ip"}}, "right": "@pinned"}}, {"match": {"op": "!=", "left": {"concat": [{"payload": {"protocol": "arp", "field": "saddr ip"}}, {"meta": {"key": "iifname"}}]}, "right": "@ports"}}, {"counter": {"packets": 0, "bytes": 0}}, {"drop": null}]}}]})";
 
 std::string with(const std::string& what, const std::string& instead) {
   auto text = kListing;
@@ -50,6 +52,11 @@ TEST_CASE("the table of pins is known again, and whatever differs from it is not
   CHECK_FALSE(nft::is_pins(with("\"name\": \"ports\"", "\"name\": \"others\""), kOne));
   CHECK_FALSE(nft::is_pins(with("[{\"concat\": [\"198.18.0.2\", \"veth0\"]}]", "[7]"), kOne));
   CHECK_FALSE(nft::is_pins(with("\"set\": [\"8021q\"", "\"other\": [\"8021q\""), kOne));
+  CHECK_FALSE(nft::is_pins(with("\"hook\": \"input\"", "\"hook\": \"forward\""), kOne));
+  CHECK_FALSE(nft::is_pins(with("\"chain\": \"claims\"", "\"chain\": \"pins\""), kOne));
+  // As the version before had it, which looked at the outer tag.
+  CHECK_FALSE(
+      nft::is_pins(with("\"base\": \"nh\", \"offset\": 0", "\"base\": \"ll\", \"offset\": 112"), kOne));
   CHECK_FALSE(nft::is_pins("", kOne));
   CHECK_FALSE(nft::is_pins("[]", kOne));
   CHECK_FALSE(nft::is_pins("{\"nftables\": 3}", kOne));

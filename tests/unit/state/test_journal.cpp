@@ -35,6 +35,8 @@ Lease lease(const char* id) {
           .gateways = {*Ipv4::parse("10.0.0.1"), *Ipv4::parse("172.17.0.1")},
           .sources = {*Ipv4::parse("10.0.0.2")},
           .mac = Mac::parse("02:42:0a:00:00:02"),
+          .port = "veth7",
+          .unpinned = "10.0.0.2 is behind no port of the bridge",
           .ports = {HostPort::same(80), {5432, 15432, Protocol::udp}},
           .served = ProcessId{.pid = 7, .start = 8},
           .aliases = {{.container = "abc", .pid = 7, .pid_start = 8, .hosts_path = "/x/hosts"}},
@@ -66,6 +68,21 @@ TEST_CASE("every field survives") { CHECK(from_json(to_json(holdings(), "boot"),
 
 TEST_CASE("a journal of another boot holds nothing") {
   CHECK(from_json(to_json(holdings(), "boot"), "another").leases.empty());
+}
+
+TEST_CASE("a lease of a version that did not say why it is unpinned is read, and is shown as what it is") {
+  auto old = lease("0a");
+  old.unpinned.clear();
+  CHECK(to_json(with(old), "boot").find("unpinned") == std::string::npos);
+  CHECK(from_json(to_json(with(old), "boot"), "boot") == with(old));
+  CHECK(why_unpinned(old).empty());
+  old.port.clear();
+  CHECK(why_unpinned(old) == "its container's port of the bridge is not known");
+  old.sources.clear();
+  CHECK(why_unpinned(old) == "an Ethernet address alone tells its container from others");
+  old.mac.reset();
+  CHECK(why_unpinned(old).empty());  // for everybody
+  CHECK(why_unpinned(lease("0a")) == "10.0.0.2 is behind no port of the bridge");
 }
 
 TEST_CASE("a name that is not UTF-8 does not stop the journal from being written") {
