@@ -1,6 +1,7 @@
 // tc-hostnetd: the helper for people who are not root. Reads its configuration and serves the system bus.
 #include "core/log.hpp"
 #include "daemon/bus_address.hpp"
+#include "daemon/decision_log.hpp"
 #include "daemon/loop.hpp"
 #include "exposer/ledger.hpp"
 #include "hostnet/error.hpp"
@@ -34,7 +35,7 @@ int priority_of(LogLevel level) {
 
 // To the journal where standard error leads there anyway, else to standard error.
 void set_up_log(bool verbose) {
-  const bool to_journal = std::getenv("JOURNAL_STREAM") != nullptr;
+  const bool to_journal = logs_to_journal();
   set_log_sink([=](LogLevel level, std::string_view line) {
     if (level == LogLevel::debug && !verbose) return;
     if (to_journal) {

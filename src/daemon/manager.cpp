@@ -4,6 +4,7 @@
 #include "core/file.hpp"
 #include "core/log.hpp"
 #include "core/strings.hpp"
+#include "daemon/decision_log.hpp"
 #include "daemon/message_flags.hpp"
 #include "dbus/names.hpp"
 #include "exposer/checks.hpp"
@@ -59,6 +60,28 @@ const char* reason_of(exposer::Cause cause) {
   return "failed";
 }
 
+Decision decision_on(const Caller& caller, const char* method, std::optional<Action> asked,
+                     const std::string& interface, const std::vector<HostPort>& ports) {
+  Decision decision{.caller = caller.name, .method = method, .interface = interface};
+  // Without a name, the caller was not looked up before it was refused.
+  if (!caller.name.empty()) decision.uid = caller.uid;
+  decision.pid = caller.pid;
+  if (!ports.empty()) decision.ports = list_of(texts_of(ports));
+  if (asked) decision.action = id_of(*asked);
+  return decision;
+}
+
+Decision granted(Decision decision, std::string reason) {
+  decision.granted = true;
+  decision.reason = std::move(reason);
+  return decision;
+}
+
+Decision refused(Decision decision, std::string reason) {
+  decision.reason = std::move(reason);
+  return decision;
+}
+
 sdbus::Error refusal(Answer answer, Action action) {
   switch (answer) {
     case Answer::must_ask:
@@ -92,6 +115,11 @@ struct Manager::Waiting {
   std::uint64_t question = 0;
   std::shared_ptr<void> name_watch;
 };
+
+Decision Manager::decision_on(const Waiting& waiting) {
+  return daemon::decision_on(waiting.caller, "Expose", waiting.asked, waiting.network.interface,
+                             waiting.request.ports);
+}
 
 Manager::Manager(sdbus::IConnection& connection, std::shared_ptr<exposer::Holder> holder,
                  const Config& config)
@@ -140,12 +168,12 @@ void Manager::Expose(ExposeCall&& result, std::int32_t ifindex, PortList ports, 
   waiting->number = ++last_number_;
   waiting_.emplace(waiting->number, waiting);
   try_for(waiting, [&] {
-    auto& request = waiting->request;
-    request = read_request(ifindex, ports, options);
-    request.interactive = request.interactive || allows_interaction(message);
     // The watch comes before the look at who it is, so that an end in between is not missed.
     waiting->name_watch = watch_name(message.getSender(), [this, number = waiting->number] { drop(number); });
     waiting->caller = caller_of(message);
+    auto& request = waiting->request;
+    request = read_request(ifindex, ports, options);
+    request.interactive = request.interactive || allows_interaction(message);
     waiting->network = judge(look_at(rtnl_, request.ifindex), request, config_.allow_interface);
     find_port(rtnl_, request);
     waiting->share = quota_.take(waiting->caller.uid, request.ports.size());
@@ -178,7 +206,7 @@ void Manager::ask(const std::shared_ptr<Waiting>& waiting) {
 void Manager::try_for(const std::shared_ptr<Waiting>& waiting, const std::function<void()>& action) {
   const auto asked_before = waiting->question;
   const auto fail = [&](const sdbus::Error& error) {
-    log::info("uid {} is refused: {}", waiting->caller.uid, error.getMessage());
+    record(refused(decision_on(*waiting), error.getMessage()));
     waiting->result.returnError(error);
   };
   try {
@@ -272,6 +300,7 @@ void Manager::hold(Waiting& waiting) {
   }
   // What the caller gets where the descriptor has no meaning.
   if (request.lifetime != Lifetime::descriptor) keepalive.fd.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  record(granted(decision_on(waiting), fmt::format("lease {}", id)));
   const auto said = fmt::format("lease {}: uid {} (pid {}) exposes {} to {}", id, uid, pid,
                                 list_of(texts_of(request.ports)), tenure.interface);
   add(std::move(tenure));
@@ -307,23 +336,30 @@ void Manager::add(Tenure tenure) {
 
 void Manager::release_asked(const LeaseObject& lease, const sdbus::Message& message, ReleaseCall&& call) {
   const auto result = std::make_shared<ReleaseCall>(std::move(call));
-  const auto fail = [result](const sdbus::Error& error) { result->returnError(error); };
+  const auto& tenure = lease.tenure();
+  const auto decision = std::make_shared<Decision>(
+      Decision{.caller = message.getSender(), .method = "Release", .interface = tenure.interface});
+  const auto fail = [result, decision](const sdbus::Error& error) {
+    record(refused(*decision, error.getMessage()));
+    result->returnError(error);
+  };
   try {
     const auto caller = caller_of(message);
-    const auto& tenure = lease.tenure();
     const auto owner = tenure.lease.owner.uid;
-    const auto release = [this, result, fail, id = lease.id(), own = caller.uid == owner] {
+    const auto action = decide_release(caller, owner);
+    *decision = daemon::decision_on(caller, "Release", action, tenure.interface, tenure.lease.ports);
+    const auto release = [this, result, fail, decision, id = lease.id(), own = caller.uid == owner] {
       // The answer may come long after the lease has ended by itself.
       if (!leases_.contains(id))
         return fail(sdbus::Error(dbus::kLeaseNotFound, "the lease has ended by itself"));
       try {
+        record(granted(*decision, fmt::format("lease {}", id)));
         remove(id, ExposureState::released, own ? "released" : "revoked");
         result->returnResults();
       } catch (const Error& error) {
         fail(to_bus(error));
       }
     };
-    const auto action = decide_release(caller, owner);
     if (!action) return release();
     const auto prompt = std::make_shared<Quota::Share>(quota_.wait(caller.uid));
     const Details details{{"interface", tenure.interface}, {"owner", fmt::format("{}", owner)}};

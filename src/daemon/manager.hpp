@@ -8,6 +8,7 @@
 
 #include "daemon/bouncer.hpp"
 #include "daemon/config.hpp"
+#include "daemon/decision_log.hpp"
 #include "daemon/lease_object.hpp"
 #include "daemon/network.hpp"
 #include "exposer/holder.hpp"
@@ -59,6 +60,7 @@ class Manager final : public sdbus::AdaptorInterfaces<io::github::tchostnet::Hos
   std::vector<std::string> Features() override { return option_keys(); }
 
   Caller caller_of(const sdbus::Message& message) const;
+  static Decision decision_on(const Waiting& waiting);
   void ask(const std::shared_ptr<Waiting>& waiting);
   void try_for(const std::shared_ptr<Waiting>& waiting, const std::function<void()>& action);
   void check_again(const Waiting& waiting);
