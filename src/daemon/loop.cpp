@@ -2,6 +2,7 @@
 #include "daemon/loop.hpp"
 
 #include "core/log.hpp"
+#include "daemon/bus_gate.hpp"
 #include "dbus/names.hpp"
 #include "hostnet/error.hpp"
 
@@ -15,6 +16,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <optional>
 #include <thread>
 
 namespace hostnet::daemon {
@@ -57,6 +59,7 @@ class Server {
 
   void run() {
     for (bool first = true;; first = false) {
+      gate_.reset();
       const auto connection = connect(first);
       if (!connection) return;  // told to stop while waiting for the bus
       Manager manager(*connection, holder_, config_);
@@ -87,7 +90,9 @@ class Server {
     const auto give_up = Clock::now() + kReconnectPatience;
     for (;;) {
       try {
-        return sdbus::createSystemBusConnection();
+        auto connection = sdbus::createSystemBusConnection();
+        gate_.emplace(connection->getEventLoopPollData().fd);
+        return connection;
       } catch (const sdbus::Error& error) {
         if (at_once || Clock::now() > give_up)
           throw Error(Errc::failure, fmt::format("connect to the system bus: {}", error.getMessage()));
@@ -126,9 +131,12 @@ class Server {
   }
 
   // Returns whether anything was done.
-  static bool process(sdbus::IConnection& connection, Manager& manager) {
+  bool process(sdbus::IConnection& connection, Manager& manager) {
     for (int count = 0; count < kMessagesInARow; ++count) {
-      if (!connection.processPendingRequest()) return count > 0;
+      if (!connection.processPendingRequest()) {
+        gate_->drained();
+        return count > 0;
+      }
       manager.tidy();
     }
     return true;
@@ -171,6 +179,7 @@ class Server {
   Fd signals_;
   Mailbox mailbox_;
   std::shared_ptr<exposer::Holder> holder_;
+  std::optional<BusGate> gate_;  // of the connection in run(), and destroyed after it
 };
 
 }  // namespace

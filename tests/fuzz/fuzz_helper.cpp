@@ -1,5 +1,6 @@
-// Any bytes as the arguments of Expose(), which every local user may send to a daemon of root's, and as the
-// journal that it reads when it starts.
+// Any bytes as a message on the wire and as the arguments of Expose(), which every local user may send to a
+// daemon of root's, and as the journal that it reads when it starts.
+#include "daemon/message_bound.hpp"
 #include "daemon/request.hpp"
 #include "hostnet/error.hpp"
 #include "state/journal.hpp"
@@ -9,6 +10,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -103,6 +105,57 @@ void request(std::string_view bytes) {
   }
 }
 
+// As it comes from the bus: the header, the table, the walk.
+void message(std::span<const std::byte> bytes) {
+  if (bytes.size() < daemon::Preamble::kSize) return;
+  const auto preamble = daemon::Preamble::parse(bytes.first<daemon::Preamble::kSize>());
+  if (!preamble) return;
+  require(preamble->size() >= daemon::Preamble::kSize && preamble->size() <= 128U << 20);
+  daemon::Bytes source(bytes.subspan(daemon::Preamble::kSize));
+  const auto fields = daemon::Fields::read(*preamble, source);
+  if (!fields) return;
+  require(bytes.size() >= preamble->header_size());
+  for (const auto* const text : {&fields->path, &fields->interface, &fields->member, &fields->destination,
+                                 &fields->sender, &fields->signature})
+    require(text->size() <= daemon::Fields::kMaxText && text->find('\0') == std::string::npos);
+  daemon::judge_signal(*preamble, *fields);
+  if (bytes.size() < preamble->size()) return;
+  const auto refusal =
+      daemon::judge_call(*preamble, *fields, bytes.subspan(preamble->header_size(), preamble->body_size));
+  if (refusal) {
+    require(refusal->text.size() < 1024 && refusal->text.find('\n') == std::string::npos);
+    return;
+  }
+  require(preamble->body_size <= daemon::kMaxMessageSize && fields->descriptors == 0 && !fields->too_long);
+}
+
+// As the body of each method that there is, and of types of its own choice. What passes has so many bytes as
+// its arguments, and one more or less does not pass.
+void body(std::span<const std::byte> bytes) {
+  if (bytes.empty()) return;
+  const auto methods = daemon::methods();
+  const auto choice = std::to_integer<std::uint8_t>(bytes[0]);
+  const auto& method = methods[choice / 2 % methods.size()];
+  const bool big_endian = choice % 2 == 1;
+  const auto rest = bytes.subspan(1);
+  if (!daemon::walk(method.signature, rest, big_endian, method.limits)) {
+    require(rest.size() <= method.limits.bytes);
+    require(rest.empty() ||
+            daemon::walk(method.signature, rest.first(rest.size() - 1), big_endian, method.limits));
+    require(!method.signature.empty() || rest.empty());
+  }
+  const auto size =
+      std::min<std::size_t>(rest.empty() ? 0 : std::to_integer<std::uint8_t>(rest[0]), rest.size());
+  const std::string_view types(reinterpret_cast<const char*>(rest.data()), size);
+  daemon::walk(types, rest.subspan(size), big_endian,
+               {.bytes = 1U << 16,
+                .values = 8192,
+                .text = 1000,
+                .depth = 8,
+                .elements = {99, 9},
+                .inner_elements = 9});
+}
+
 void journal(std::string_view text) {
   try {
     const auto holdings = state::from_json(std::string(text) + '\n', "boot");
@@ -116,6 +169,8 @@ void journal(std::string_view text) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  message(std::as_bytes(std::span(data, size)));
+  body(std::as_bytes(std::span(data, size)));
   request(bytes);
   journal(bytes);
   return 0;
