@@ -1,6 +1,7 @@
 // tc-hostnetd: the helper for people who are not root. Reads its configuration and serves the system bus.
 #include "core/log.hpp"
 #include "daemon/bus_address.hpp"
+#include "daemon/confinement.hpp"
 #include "daemon/decision_log.hpp"
 #include "daemon/loop.hpp"
 #include "exposer/ledger.hpp"
@@ -106,6 +107,7 @@ int run(int argc, char** argv) {
   config.idle_timeout = std::chrono::seconds{idle};
   config.firewall = firewall::parse_firewall(firewall).value_or(Firewall::automatic);
   set_up_log(verbose);
+  confine();
   forget_bus_guid();
   if (flush)
     flush_stale(config);
