@@ -22,6 +22,9 @@ constexpr const char* kBusPath = "/org/freedesktop/DBus";
 // What a person may take to answer a prompt, beyond the deadline of the call itself.
 constexpr std::chrono::minutes kPatience{10};
 
+// For an answer of the bus itself.
+constexpr std::chrono::seconds kBusPatience{5};
+
 struct CallError {
   sd_bus_error error{};
   CallError() = default;
@@ -251,11 +254,28 @@ std::vector<LeaseFacts> Client::leases(Deadline deadline) {
 void Client::watch() {
   const auto released = fmt::format("type='signal',sender='{}',interface='{}',member='LeaseReleased'",
                                     kBusName, kManagerInterface);
-  const auto gone =
-      fmt::format("type='signal',sender='{}',member='NameOwnerChanged',arg0='{}',arg2=''", kBus, kBusName);
-  for (const auto& match : {released, gone})
+  const auto owner =
+      fmt::format("type='signal',sender='{}',member='NameOwnerChanged',arg0='{}'", kBus, kBusName);
+  for (const auto& match : {released, owner})
     checked(api_.sd_bus_add_match(bus_.get(), nullptr, match.c_str(), on_nothing, nullptr),
             "listen for signals");
+  // A change in between is told of by a signal that is read later.
+  const auto deadline = Deadline::after(kBusPatience);
+  if (!is_running(deadline)) return;
+  auto request = method(bus_, kBus, kBusPath, kBus, "GetNameOwner");
+  Writer(request.get()).text(kBusName);
+  try {
+    const auto reply = call(std::move(request), deadline);
+    helper_ = Reader(reply.get()).text();
+  } catch (const Error&) {
+    helper_.clear();  // it has gone just now
+  }
+}
+
+bool Client::is_signal_of(sd_bus_message* message, const std::string& sender, const char* interface,
+                          const char* member) const {
+  const char* const from = api_.sd_bus_message_get_sender(message);
+  return from != nullptr && from == sender && api_.sd_bus_message_is_signal(message, interface, member) > 0;
 }
 
 std::optional<Client::Event> Client::next_event() {
@@ -265,7 +285,7 @@ std::optional<Client::Event> Client::next_event() {
     const MessageRef message(raw);
     if (!message) continue;
     Event event;
-    if (api_.sd_bus_message_is_signal(raw, kManagerInterface, "LeaseReleased") > 0) {
+    if (is_signal_of(raw, helper_, kManagerInterface, "LeaseReleased")) {
       Reader reader(raw);
       Released released;
       released.lease = reader.text('o');
@@ -273,9 +293,13 @@ std::optional<Client::Event> Client::next_event() {
       event.released = std::move(released);
       return event;
     }
-    if (api_.sd_bus_message_is_signal(raw, kBus, "NameOwnerChanged") > 0) {
-      event.helper_gone = true;
-      return event;
+    if (is_signal_of(raw, kBus, kBus, "NameOwnerChanged")) {
+      Reader reader(raw);
+      if (reader.text() != kBusName) continue;
+      reader.text();  // the owner before
+      helper_ = reader.text();
+      event.helper_gone = helper_.empty();
+      if (event.helper_gone) return event;
     }
   }
 }

@@ -86,7 +86,8 @@ class Client {
   /// Starts nothing: a helper that does not run has no leases.
   std::vector<LeaseFacts> leases(Deadline deadline);
 
-  /// From now on, next_event() tells of leases that end and of the helper's coming and going.
+  /// From now on, next_event() tells of leases that end and of the helper's going. Only signals of the helper
+  /// and of the bus itself count: any user may send one of the same name to this connection.
   void watch();
   struct Event {
     std::optional<Released> released;
@@ -102,9 +103,12 @@ class Client {
 
  private:
   MessageRef call(MessageRef request, Deadline deadline, bool interactive = false);
+  [[nodiscard]] bool is_signal_of(sd_bus_message* message, const std::string& sender, const char* interface,
+                                  const char* member) const;
 
   const SdBus& api_;
   Bus bus_;
+  std::string helper_;  // its unique name, while watching; empty: it does not run
 };
 
 }  // namespace hostnet::dbus

@@ -4,6 +4,7 @@
 #include "dbus/sd_bus.hpp"
 #include "hostnet/error.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -53,7 +54,7 @@ class Writer {
 };
 
 /// Reads a reply. What is not there in the type asked for is an error: the other side is not the helper we
-/// know.
+/// know. So is more than a helper with all its leases has to say.
 class Reader {
  public:
   explicit Reader(sd_bus_message* message) : message_(message) {}
@@ -61,7 +62,9 @@ class Reader {
   std::string text(char type = 's') {
     const char* value = nullptr;
     basic(type, &value);
-    return value;
+    std::string text(value);
+    spend(text_, text.size());
+    return text;
   }
   template <class Number>
   Number number(char type) {
@@ -86,11 +89,17 @@ class Reader {
   void skip(const char* types) { checked(api_.sd_bus_message_skip(message_, types), "read a message"); }
 
  private:
+  static void spend(std::size_t& budget, std::size_t amount) {
+    if (amount > budget) throw Error(Errc::failure, "read a message: it is too large");
+    budget -= amount;
+  }
   void basic(char type, void* into) {
+    spend(values_, 1);
     if (checked(api_.sd_bus_message_read_basic(message_, type, into), "read a message") == 0)
       throw Error(Errc::failure, "read a message: it ends too soon");
   }
   void enter(char type, const char* contents) {
+    spend(values_, 1);
     if (checked(api_.sd_bus_message_enter_container(message_, type, contents), "read a message") == 0)
       throw Error(Errc::failure, "read a message: it ends too soon");
   }
@@ -98,6 +107,8 @@ class Reader {
 
   const SdBus& api_ = SdBus::get();
   sd_bus_message* message_;
+  std::size_t values_ = 1U << 20;  // what may still be read: values and containers,
+  std::size_t text_ = 8U << 20;    // and bytes of strings
 };
 
 }  // namespace hostnet::dbus

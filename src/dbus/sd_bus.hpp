@@ -32,6 +32,7 @@ namespace hostnet::dbus {
   X(sd_bus_message_exit_container)                      \
   X(sd_bus_message_at_end)                              \
   X(sd_bus_message_is_signal)                           \
+  X(sd_bus_message_get_sender)                          \
   X(sd_bus_message_skip)
 
 /// The functions, under their own names, so that a call reads as it does in the manual.
