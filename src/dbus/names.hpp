@@ -21,6 +21,21 @@ inline constexpr const char* kInvalidArgs = "org.freedesktop.DBus.Error.InvalidA
 inline constexpr const char* kNetworkChanged = "io.github.tchostnet.HostNet1.Error.NetworkChanged";
 inline constexpr const char* kLeaseNotFound = "io.github.tchostnet.HostNet1.Error.LeaseNotFound";
 
+/// Why a lease has ended, in LeaseReleased.
+namespace reason {
+inline constexpr const char* kReleased = "released";
+inline constexpr const char* kRevoked = "revoked";
+inline constexpr const char* kOwnerGone = "owner-gone";
+inline constexpr const char* kExpired = "expired";
+inline constexpr const char* kInterfaceGone = "interface-gone";
+inline constexpr const char* kContainerGone = "container-gone";
+inline constexpr const char* kListenerGone = "listener-gone";
+/// Another user listens on a port that was exposed as the caller's own.
+inline constexpr const char* kListenerChanged = "listener-changed";
+inline constexpr const char* kDaemonStopping = "daemon-stopping";
+inline constexpr const char* kFailed = "failed";
+}  // namespace reason
+
 /// The name of the error that the helper answers with. Two codes may share a name: the bus has fewer.
 const char* error_name(Errc code) noexcept;
 /// The code for an error's name, as a caller of the helper sees it; failure for one that is not known.

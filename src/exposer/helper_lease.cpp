@@ -25,7 +25,9 @@ using namespace std::chrono_literals;
 constexpr auto kCallDeadline = 5s;
 constexpr auto kTryAgain = 1s;
 
-bool is_failure(const std::string& reason) { return reason == "interface-gone" || reason == "failed"; }
+bool is_failure(const std::string& reason) {
+  return reason == dbus::reason::kInterfaceGone || reason == dbus::reason::kFailed;
+}
 
 }  // namespace
 

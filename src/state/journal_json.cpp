@@ -56,6 +56,7 @@ Json json_of(const Lease& lease) {
   if (lease.mac) out["mac"] = lease.mac->to_string();
   if (!lease.port.empty()) out["port"] = lease.port;
   if (!lease.unpinned.empty()) out["unpinned"] = lease.unpinned;
+  if (lease.expose_own) out["expose_own"] = true;
   if (lease.expires) out["expires"] = *lease.expires;
   if (lease.served) out["served"] = {{"pid", lease.served->pid}, {"start", lease.served->start}};
   return out;
@@ -106,6 +107,7 @@ Lease lease_from(const Reader& json) {
   }
   if (json.contains("port")) lease.port = json.at("port").string();
   if (json.contains("unpinned")) lease.unpinned = json.at("unpinned").string();
+  if (json.contains("expose_own")) lease.expose_own = json.at("expose_own").boolean();
   json.at("ports").each_element(
       [&](const Reader& port) { lease.ports.push_back(HostPort::parse(port.string())); });
   if (lease.gateways.empty() || lease.ports.empty()) corrupt("a lease without a gateway or a port");

@@ -66,6 +66,7 @@ struct Lease {
   std::vector<engine::AliasRecord> aliases;  ///< Containers into whose hosts file the alias was written.
   std::int64_t created = 0;                  ///< Seconds since the epoch.
   std::optional<std::int64_t> expires;       ///< Likewise; nullopt: never.
+  bool expose_own = false;                   ///< Ends when another user than its owner listens on its ports.
   bool releasing = false;                    ///< Its release has begun: whoever finds it finishes the job.
 
   bool operator==(const Lease&) const = default;

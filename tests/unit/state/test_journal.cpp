@@ -42,6 +42,7 @@ Lease lease(const char* id) {
           .aliases = {{.container = "abc", .pid = 7, .pid_start = 8, .hosts_path = "/x/hosts"}},
           .created = 1700000000,
           .expires = 1700000060,
+          .expose_own = true,
           .releasing = true};
 }
 
@@ -65,6 +66,14 @@ Errc code_of(const std::string& text) {
 }  // namespace
 
 TEST_CASE("every field survives") { CHECK(from_json(to_json(holdings(), "boot"), "boot") == holdings()); }
+
+TEST_CASE("a journal from before expose-own was noted is read, and its leases stay whoever listens") {
+  auto old = nlohmann::json::parse(to_json(holdings(), "boot"));
+  for (auto& one : old["leases"]) REQUIRE(one.erase("expose_own") == 1);
+  const auto read = from_json(old.dump() + '\n', "boot");
+  REQUIRE(read.leases.size() == 2);
+  for (const auto& one : read.leases) CHECK_FALSE(one.expose_own);
+}
 
 TEST_CASE("a journal of another boot holds nothing") {
   CHECK(from_json(to_json(holdings(), "boot"), "another").leases.empty());
