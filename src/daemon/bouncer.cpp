@@ -3,13 +3,17 @@
 
 #include "core/log.hpp"
 #include "core/strings.hpp"
+#include "daemon/guard.hpp"
+#include "dbus/names.hpp"
 #include "firewall/ruleset.hpp"
 
 #include <fmt/format.h>
 #include <sdbus-c++/sdbus-c++.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <string_view>
 #include <tuple>
 
 namespace hostnet::daemon {
@@ -24,6 +28,34 @@ constexpr std::uint16_t kFirstUnprivilegedPort = 1024;
 bool is_privileged(const HostPort& port) {
   return port.host < kFirstUnprivilegedPort || port.container < kFirstUnprivilegedPort;
 }
+
+Ruling by(std::optional<Action> needed) {
+  return needed ? Ruling{Ruling::Verdict::ask, needed} : Ruling{Ruling::Verdict::allow};
+}
+
+Ruling about_expose(const Caller& caller, const Facts& facts) {
+  if (facts.request == nullptr || facts.listeners == nullptr) return {};
+  return by(decide(caller, *facts.request, *facts.listeners));
+}
+
+Ruling about_release(const Caller& caller, const Facts& facts) {
+  if (!facts.lease_owner) return {};
+  return by(decide_release(caller, *facts.lease_owner));
+}
+
+Ruling about_what_is_open(const Caller&, const Facts&) { return {Ruling::Verdict::allow}; }
+
+// All that can be called. Properties and GetManagedObjects are sd-bus's own, read-only, and open to all.
+struct Row {
+  std::string_view interface;
+  std::string_view member;
+  Ruling (*decision)(const Caller&, const Facts&);
+};
+constexpr std::array kMethods{
+    Row{dbus::kManagerInterface, "Expose", about_expose},
+    Row{dbus::kManagerInterface, "Probe", about_what_is_open},
+    Row{dbus::kLeaseInterface, "Release", about_release},
+};
 
 std::string cancellation_id(std::uint64_t question) { return fmt::format("hostnet-{}", question); }
 
@@ -66,6 +98,24 @@ bool are_served_still(const ListenerUids& then, const ListenerUids& now) {
   });
 }
 
+bool another_listens(const ListenerUids& now, uid_t owner) {
+  return std::ranges::any_of(now, [&](const auto& uids) {
+    return std::ranges::any_of(uids, [&](uid_t uid) { return uid != owner; });
+  });
+}
+
+Ruling authorise(const Method& method, const Caller& caller, const Facts& facts,
+                 std::optional<Action> granted) {
+  const auto* const row = std::ranges::find_if(kMethods, [&](const Row& one) {
+    return one.interface == method.interface && one.member == method.member;
+  });
+  if (row == kMethods.end()) return {};
+  auto decision = row->decision(caller, facts);
+  if (decision.verdict == Ruling::Verdict::ask && granted)
+    decision.verdict = covers(*granted, *decision.action) ? Ruling::Verdict::allow : Ruling::Verdict::deny;
+  return decision;
+}
+
 std::optional<Action> decide(const Caller& caller, const Request& request, const ListenerUids& listeners) {
   if (caller.uid == 0) return std::nullopt;
   const bool own = std::ranges::all_of(listeners, [&](const auto& uids) {
@@ -92,42 +142,57 @@ Bouncer::Bouncer(sdbus::IConnection& connection)
     : polkit_(sdbus::createProxy(connection, "org.freedesktop.PolicyKit1",
                                  "/org/freedesktop/PolicyKit1/Authority")) {}
 
+// The replies are read by hand: one of another form than polkit's is then an error inside of the guard.
 std::uint64_t Bouncer::ask(Action action, const Caller& caller, const Details& details, bool interactive,
                            Reply reply) {
   using Subject = sdbus::Struct<std::string, std::map<std::string, sdbus::Variant>>;
-  using Verdict = sdbus::Struct<bool, bool, std::map<std::string, std::string>>;
   const auto question = ++last_;
+  auto call = polkit_->createMethodCall(kAuthority, "CheckAuthorization");
+  call << Subject{"system-bus-name", {{"name", sdbus::Variant(caller.name)}}} << std::string(id_of(action))
+       << details << (interactive ? kAllowUserInteraction : 0U) << cancellation_id(question);
   open_[question] = std::move(reply);
-  const Subject subject{"system-bus-name", {{"name", sdbus::Variant(caller.name)}}};
-  polkit_->callMethodAsync("CheckAuthorization")
-      .onInterface(kAuthority)
-      .withTimeout(kPatience)
-      .withArguments(subject, std::string(id_of(action)), details, interactive ? kAllowUserInteraction : 0U,
-                     cancellation_id(question))
-      .uponReplyInvoke([this, question](const sdbus::Error* error, const Verdict& verdict) {
-        const auto found = open_.find(question);
-        if (found == open_.end()) return;  // cancelled
-        const auto answer_to = std::move(found->second);
-        open_.erase(found);
-        if (error != nullptr) {
-          log::error("polkit: {}", error->what());
-          return answer_to(Answer::unavailable);
-        }
-        const bool authorised = verdict.get<0>();
-        const bool challenge = verdict.get<1>();
-        answer_to(authorised ? Answer::yes : challenge ? Answer::must_ask : Answer::no);
-      });
+  try {
+    polkit_->callMethod(
+        call,
+        [this, question](sdbus::MethodReply& answer, const sdbus::Error* error) {
+          guarded("polkit's answer", [&] { answered(question, answer, error); });
+        },
+        kPatience);
+  } catch (...) {
+    open_.erase(question);
+    throw;
+  }
   return question;
+}
+
+void Bouncer::answered(std::uint64_t question, sdbus::MethodReply& reply, const sdbus::Error* error) {
+  using Verdict = sdbus::Struct<bool, bool, std::map<std::string, std::string>>;
+  const auto found = open_.find(question);
+  if (found == open_.end()) return;  // cancelled
+  const auto answer_to = std::move(found->second);
+  open_.erase(found);
+  auto answer = Answer::unavailable;
+  if (error != nullptr) {
+    log::error("polkit: {}", error->what());
+  } else {
+    guarded("polkit's answer", [&] {
+      Verdict verdict;
+      reply >> verdict;
+      answer = verdict.get<0>() ? Answer::yes : verdict.get<1>() ? Answer::must_ask : Answer::no;
+    });
+  }
+  answer_to(answer);
 }
 
 void Bouncer::cancel(std::uint64_t question) {
   if (open_.erase(question) == 0) return;
-  polkit_->callMethodAsync("CancelCheckAuthorization")
-      .onInterface(kAuthority)
-      .withArguments(cancellation_id(question))
-      .uponReplyInvoke([](const sdbus::Error* error) {
-        if (error != nullptr) log::debug("polkit: cancel: {}", error->what());
-      });
+  auto call = polkit_->createMethodCall(kAuthority, "CancelCheckAuthorization");
+  call << cancellation_id(question);
+  polkit_->callMethod(call, [](sdbus::MethodReply&, const sdbus::Error* error) {
+    guarded("polkit's answer", [&] {
+      if (error != nullptr) log::debug("polkit: cancel: {}", error->what());
+    });
+  });
 }
 
 }  // namespace hostnet::daemon

@@ -1,9 +1,10 @@
 // Who may do what: the one place of the helper where that is decided.
 //
-// Nothing is allowed that is not in decide(). It is pure: from facts that the daemon found out itself to
-// "yes" or to the polkit action that has to say yes. The two actions for exposing are apart because polkit's
-// auth_admin_keep remembers an action and not its details: what was granted for a harmless request must not
-// carry a riskier one.
+// Each method call passes authorise(), before polkit is asked and again after: a method that is not in its
+// table is denied, and so is one about which the facts are missing. It is pure: from facts that the daemon
+// found out itself to "yes" or to the polkit action that has to say yes. The two actions for exposing are
+// apart because polkit's auth_admin_keep remembers an action and not its details: what was granted for a
+// harmless request must not carry a riskier one.
 #pragma once
 
 #include "daemon/request.hpp"
@@ -46,11 +47,38 @@ ListenerUids listeners_of(const std::vector<HostPort>& ports, exposer::Listeners
 ListenerUids listeners_of(const std::vector<HostPort>& ports);
 /// Whether each port has a listener now of a user who had one there then. Pure.
 bool are_served_still(const ListenerUids& then, const ListenerUids& now);
+/// Whether another user than that one listens on any of the ports. Pure.
+bool another_listens(const ListenerUids& now, uid_t owner);
 
 /// The action that must be granted, or nullopt when the caller may without asking. Pure.
 std::optional<Action> decide(const Caller& caller, const Request& request, const ListenerUids& listeners);
 /// The same for the release of a lease of `owner`.
 std::optional<Action> decide_release(const Caller& caller, uid_t owner);
+
+/// A method, as the message names it.
+struct Method {
+  std::string interface;
+  std::string member;
+};
+
+/// What a decision about a call depends on; each method has its own part of it.
+struct Facts {
+  const Request* request = nullptr;
+  const ListenerUids* listeners = nullptr;  ///< Of the request's ports.
+  std::optional<uid_t> lease_owner = {};
+};
+
+struct Ruling {
+  enum class Verdict : std::uint8_t { deny, ask, allow };
+  Verdict verdict = Verdict::deny;
+  /// What would have to be granted; with deny, nullopt when nothing would help.
+  std::optional<Action> action = {};
+};
+
+/// The decision about a call, given what polkit has granted for it already, if anything: with a grant that
+/// does not cover what the facts take now the call is denied, and nothing is asked twice. Pure.
+Ruling authorise(const Method& method, const Caller& caller, const Facts& facts,
+                 std::optional<Action> granted = {});
 
 /// What the prompt may show, in polkit's form. All of it is the daemon's own wording of numbers and of
 /// interface names that were checked: a prompt shows it as markup.
@@ -78,6 +106,8 @@ class Bouncer {
   void cancel(std::uint64_t question);
 
  private:
+  void answered(std::uint64_t question, sdbus::MethodReply& reply, const sdbus::Error* error);
+
   std::unique_ptr<sdbus::IProxy> polkit_;
   std::map<std::uint64_t, Reply> open_;
   std::uint64_t last_ = 0;

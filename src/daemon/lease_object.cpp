@@ -1,9 +1,19 @@
 // Properties of a lease.
 #include "daemon/lease_object.hpp"
 
+#include "daemon/guard.hpp"
 #include "dbus/names.hpp"
 
 namespace hostnet::daemon {
+namespace {
+
+// Getters are called from C, as methods are.
+template <class Function>
+auto property(Function&& get) {
+  return answered("a property", std::forward<Function>(get));
+}
+
+}  // namespace
 
 LeaseObject::LeaseObject(sdbus::IConnection& connection, Tenure tenure, Callbacks callbacks)
     : AdaptorInterfaces(connection, dbus::kLeasePaths + tenure.lease.id),
@@ -15,11 +25,8 @@ LeaseObject::LeaseObject(sdbus::IConnection& connection, Tenure tenure, Callback
 }
 
 LeaseObject::~LeaseObject() {
-  try {
-    getObject().emitInterfacesRemovedSignal({dbus::kLeaseInterface});
-  } catch (const sdbus::Error&) {
-    // The bus has gone, and with it everybody who would want to know.
-  }
+  // Where the bus has gone, everybody has who would want to know.
+  guarded("the end of a lease", [&] { getObject().emitInterfacesRemovedSignal({dbus::kLeaseInterface}); });
   unregisterAdaptor();
 }
 
@@ -29,27 +36,66 @@ void LeaseObject::announce(ExposureState state) {
 }
 
 void LeaseObject::Release(sdbus::Result<>&& result) {
-  callbacks_.release(*this, *getObject().getCurrentlyProcessedMessage(), std::move(result));
+  answered("Release", [&] {
+    callbacks_.release(*this, *getObject().getCurrentlyProcessedMessage(), std::move(result));
+  });
+}
+
+std::string LeaseObject::Id() {
+  return property([&] { return tenure_.lease.id; });
+}
+std::string LeaseObject::Owner() {
+  return property([&] { return tenure_.owner; });
+}
+std::uint32_t LeaseObject::OwnerUid() { return tenure_.lease.owner.uid; }
+std::uint32_t LeaseObject::OwnerPid() { return static_cast<std::uint32_t>(tenure_.lease.owner.pid); }
+std::int32_t LeaseObject::Ifindex() { return tenure_.lease.ifindex; }
+std::string LeaseObject::Interface() {
+  return property([&] { return tenure_.interface; });
+}
+std::string LeaseObject::Gateway() {
+  return property([&] { return tenure_.lease.gateways.front().to_string(); });
+}
+PortList LeaseObject::Ports() {
+  return property([&] { return to_ports(tenure_.lease.ports); });
+}
+std::string LeaseObject::Unpinned() {
+  return property([&] { return tenure_.exposure->unpinned(); });
+}
+std::string LeaseObject::Label() {
+  return property([&] { return tenure_.lease.label; });
+}
+std::uint64_t LeaseObject::Created() { return static_cast<std::uint64_t>(tenure_.lease.created); }
+std::uint64_t LeaseObject::Expires() { return static_cast<std::uint64_t>(tenure_.lease.expires.value_or(0)); }
+std::string LeaseObject::Lifetime() {
+  return property([&] { return std::string(to_string(tenure_.lease.owner.lifetime)); });
+}
+std::string LeaseObject::State() {
+  return property([&] { return std::string(to_string(state_)); });
 }
 
 std::vector<std::string> LeaseObject::Sources() {
-  std::vector<std::string> sources;
-  for (const auto source : tenure_.lease.sources) sources.push_back(source.to_string());
-  if (tenure_.lease.mac) sources.push_back(tenure_.lease.mac->to_string());
-  return sources;
+  return property([&] {
+    std::vector<std::string> sources;
+    for (const auto source : tenure_.lease.sources) sources.push_back(source.to_string());
+    if (tenure_.lease.mac) sources.push_back(tenure_.lease.mac->to_string());
+    return sources;
+  });
 }
 
 std::vector<sdbus::Struct<std::string, std::uint16_t, std::uint16_t, std::uint64_t, std::uint64_t>>
 LeaseObject::Counters() {
-  std::vector<sdbus::Struct<std::string, std::uint16_t, std::uint16_t, std::uint64_t, std::uint64_t>> out;
-  const auto& ports = tenure_.lease.ports;
-  // The announcement, which carries every property, does not wait for a reading of all the rules there are.
-  auto counted = announced_ ? callbacks_.counters(*this) : std::vector<exposer::PortTraffic>();
-  counted.resize(ports.size());
-  for (std::size_t i = 0; i < ports.size(); ++i)
-    out.emplace_back(to_string(ports[i].protocol), ports[i].container, ports[i].host, counted[i].packets,
-                     counted[i].bytes);
-  return out;
+  return property([&] {
+    std::vector<sdbus::Struct<std::string, std::uint16_t, std::uint16_t, std::uint64_t, std::uint64_t>> out;
+    const auto& ports = tenure_.lease.ports;
+    // The announcement carries every property; no reading has this lease by then.
+    auto counted = announced_ ? callbacks_.counters(tenure_) : std::vector<exposer::PortTraffic>();
+    counted.resize(ports.size());
+    for (std::size_t i = 0; i < ports.size(); ++i)
+      out.emplace_back(to_string(ports[i].protocol), ports[i].container, ports[i].host, counted[i].packets,
+                       counted[i].bytes);
+    return out;
+  });
 }
 
 }  // namespace hostnet::daemon

@@ -12,23 +12,33 @@
 
 #include <sdbus-c++/sdbus-c++.h>
 
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace hostnet::daemon {
+
+/// The end of a lease on its way.
+struct Ending {
+  const char* reason = nullptr;  ///< While a worker releases it.
+  const char* failed = nullptr;  ///< The reason of a release that has failed.
+  std::vector<std::function<void(const std::exception_ptr&)>> waiting;  ///< To be told of the result.
+};
 
 /// All that the daemon keeps of a lease.
 struct Tenure {
   state::Lease lease;
   std::string interface;
   std::string owner;  ///< Unique bus name; empty when it has outlived a daemon.
-  Exposure exposure;
+  std::shared_ptr<Exposure> exposure;
   Quota::Share share;
   Fd keepalive;                           ///< With lifetime connection only: the lock that we hold for it.
-  std::shared_ptr<void> name_watch;       ///< Likewise: what tells that the connection is gone.
   std::optional<ListenerUids> listeners;  ///< With watch-listener: who listened when it was granted.
+  std::uint64_t first_look = 0;           ///< At listeners that was begun after the lease was granted.
+  Ending ending;
 };
 
 /// Not thread-safe: on the connection's loop.
@@ -39,7 +49,7 @@ class LeaseObject final
   using ReleaseCall = sdbus::Result<>;
   struct Callbacks {
     std::function<void(const LeaseObject&, const sdbus::Message&, ReleaseCall&&)> release;
-    std::function<std::vector<exposer::PortTraffic>(const LeaseObject&)> counters;
+    std::function<std::vector<exposer::PortTraffic>(const Tenure&)> counters;
   };
 
   LeaseObject(sdbus::IConnection& connection, Tenure tenure, Callbacks callbacks);
@@ -55,21 +65,21 @@ class LeaseObject final
 
  private:
   void Release(sdbus::Result<>&& result) override;
-  std::string Id() override { return tenure_.lease.id; }
-  std::string Owner() override { return tenure_.owner; }
-  std::uint32_t OwnerUid() override { return tenure_.lease.owner.uid; }
-  std::uint32_t OwnerPid() override { return static_cast<std::uint32_t>(tenure_.lease.owner.pid); }
-  std::int32_t Ifindex() override { return tenure_.lease.ifindex; }
-  std::string Interface() override { return tenure_.interface; }
-  std::string Gateway() override { return tenure_.lease.gateways.front().to_string(); }
-  PortList Ports() override { return to_ports(tenure_.lease.ports); }
+  std::string Id() override;
+  std::string Owner() override;
+  std::uint32_t OwnerUid() override;
+  std::uint32_t OwnerPid() override;
+  std::int32_t Ifindex() override;
+  std::string Interface() override;
+  std::string Gateway() override;
+  PortList Ports() override;
   std::vector<std::string> Sources() override;
-  std::string Unpinned() override { return tenure_.exposure.unpinned(); }
-  std::string Label() override { return tenure_.lease.label; }
-  std::uint64_t Created() override { return static_cast<std::uint64_t>(tenure_.lease.created); }
-  std::uint64_t Expires() override { return static_cast<std::uint64_t>(tenure_.lease.expires.value_or(0)); }
-  std::string Lifetime() override { return to_string(tenure_.lease.owner.lifetime); }
-  std::string State() override { return to_string(state_); }
+  std::string Unpinned() override;
+  std::string Label() override;
+  std::uint64_t Created() override;
+  std::uint64_t Expires() override;
+  std::string Lifetime() override;
+  std::string State() override;
   std::vector<sdbus::Struct<std::string, std::uint16_t, std::uint16_t, std::uint64_t, std::uint64_t>>
   Counters() override;
 

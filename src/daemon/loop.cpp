@@ -1,16 +1,21 @@
 // Running it all.
 #include "daemon/loop.hpp"
 
+#include "core/fd.hpp"
 #include "core/log.hpp"
 #include "daemon/bus_gate.hpp"
+#include "daemon/guard.hpp"
+#include "daemon/inbox.hpp"
+#include "daemon/manager.hpp"
+#include "daemon/raw_bus.hpp"
 #include "dbus/names.hpp"
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -25,9 +30,11 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-constexpr auto kLookPeriod = 1s;  // for listeners that leases are bound to
 constexpr auto kReconnectPeriod = 250ms;
 constexpr auto kReconnectPatience = 60s;
+constexpr auto kReleaseDeadline = 10s;
+// For the job at hand and the releases after it; what is left then is in the journal, for who comes next.
+constexpr auto kStopPatience = 20s;
 constexpr int kMessagesInARow = 64;  // before signals and the clock are looked at again
 
 Fd block_signals() {
@@ -43,11 +50,22 @@ Fd block_signals() {
   return fd;
 }
 
-// How often the service manager wants to hear from us; zero: never.
-std::chrono::microseconds watchdog_period() {
+// How often the service manager wants to hear from us.
+std::optional<Clock::duration> watchdog_period() {
   std::uint64_t microseconds = 0;
-  if (::sd_watchdog_enabled(0, &microseconds) <= 0) return 0us;
+  if (::sd_watchdog_enabled(0, &microseconds) <= 0) return std::nullopt;
   return std::chrono::microseconds{microseconds} / 3;
+}
+
+// Nothing to wait for is later than anything.
+void bring_forward(std::optional<Clock::time_point>& until, std::optional<Clock::time_point> other) {
+  if (other) until = until ? std::min(*until, *other) : *other;
+}
+
+int milliseconds_until(std::optional<Clock::time_point> until) {
+  if (!until) return -1;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(*until - Clock::now());
+  return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 3'600'000));
 }
 
 enum class End { stopped, idle, bus_lost };
@@ -55,25 +73,35 @@ enum class End { stopped, idle, bus_lost };
 class Server {
  public:
   explicit Server(const Config& config)
-      : config_(config), signals_(block_signals()), holder_(std::make_shared<exposer::Holder>(settings())) {}
+      : config_(config),
+        signals_(block_signals()),
+        works_{.holder = std::make_shared<exposer::Holder>(settings()),
+               .changes = std::make_shared<Worker>("changes", inbox_),
+               .looks = std::make_shared<Worker>("looks", inbox_)} {}
+
+  // What is still in the Inbox may own exposures, and has them released by a worker, or here after that.
+  ~Server() {
+    works_.changes->finish();
+    works_.looks->finish();
+    inbox_.take();
+  }
 
   void run() {
     for (bool first = true;; first = false) {
       gate_.reset();
       const auto connection = connect(first);
       if (!connection) return;  // told to stop while waiting for the bus
-      Manager manager(*connection, holder_, config_);
-      connection->requestName(dbus::kBusName);
-      ::sd_notify(0, "READY=1");
+      Manager manager(*connection, works_, config_);
+      manager_ = &manager;
       const auto end = serve(*connection, manager);
       if (end == End::stopped) {
         ::sd_notify(0, "STOPPING=1");
-        manager.stop();
-        return;
+        stop(*connection, manager);
       }
-      if (end == End::idle) return;
+      if (end != End::idle) manager.let_go();
+      manager_ = nullptr;
+      if (end != End::bus_lost) return;
       log::warn("the message bus is gone; waiting for it to come back");
-      manager.let_go();
     }
   }
 
@@ -81,8 +109,13 @@ class Server {
   exposer::Holder::Settings settings() {
     exposer::Holder::Settings settings;
     settings.runtime_dir = state::runtime_dir(config_.runtime_dir);
+    settings.release_deadline = kReleaseDeadline;
     settings.firewall = config_.firewall;
-    settings.on_end = [this](const exposer::Ended& ended) { mailbox_.put(ended); };
+    settings.on_end = [this](const exposer::Ended& ended) {
+      inbox_.put([this, ended] {
+        if (manager_ != nullptr) manager_->ended(ended);
+      });
+    };
     return settings;
   }
 
@@ -97,111 +130,135 @@ class Server {
         if (at_once || Clock::now() > give_up)
           throw Error(Errc::failure, fmt::format("connect to the system bus: {}", error.getMessage()));
       }
-      pollfd signals{.fd = signals_.get(), .events = POLLIN, .revents = 0};
-      if (::poll(&signals, 1, static_cast<int>(std::chrono::milliseconds{kReconnectPeriod}.count())) > 0)
-        return nullptr;
+      if (wait(nullptr, Clock::now() + kReconnectPeriod)) return nullptr;
+      read_inbox();
     }
   }
 
   End serve(sdbus::IConnection& connection, Manager& manager) {
-    const auto watchdog = watchdog_period();
+    // Who asks for the list of leases is to find all of them: no name before they are taken on. Until then
+    // signals wait, for as long as that may take.
+    manager.adopt();
+    while (!manager.is_ready()) {
+      pollfd inbox{.fd = inbox_.fd(), .events = POLLIN, .revents = 0};
+      ::poll(&inbox, 1, milliseconds_until(next_feeding()));
+      read_inbox();
+    }
+    connection.requestName(dbus::kBusName);
+    ::sd_notify(0, "READY=1");
+
+    auto* const bus = raw_bus(connection);
     auto idle_since = Clock::now();
-    auto next_look = Clock::now() + kLookPeriod;
+    auto calls = manager.calls();
     for (;;) {
-      try {
-        const bool more = process(connection, manager);
-        if (more || !manager.idle()) idle_since = Clock::now();
-        for (const auto& ended : mailbox_.take()) manager.ended(ended);
-        if (Clock::now() >= next_look) {
-          manager.look_around();
-          next_look = Clock::now() + kLookPeriod;
-        }
-        manager.tidy();
-        if (watchdog > 0us) ::sd_notify(0, "WATCHDOG=1");
-        if (idle_for_long(manager, idle_since) && leave(connection, manager)) return End::idle;
-        if (wait(connection, more, manager.idle() ? idle_since + config_.idle_timeout : next_look, watchdog))
-          return End::stopped;
-      } catch (const sdbus::Error& error) {
-        log::debug("bus: {}", error.what());
-        return End::bus_lost;
-      } catch (const Error& error) {
-        log::error("{}", error.what());
+      const bool more = process(connection);
+      read_inbox();
+      if (!is_open(bus)) return End::bus_lost;
+      auto now = Clock::now();
+      std::optional<Clock::time_point> until;
+      guarded("what is due", [&] { until = manager.tick(now); });
+      if (std::exchange(calls, manager.calls()) != calls || !manager.is_idle()) idle_since = now;
+      if (config_.idle_timeout > 0s && manager.is_idle()) {
+        const auto leave_at = idle_since + config_.idle_timeout;
+        if (now >= leave_at && leave(connection, manager)) return End::idle;
+        bring_forward(until, std::max(leave_at, now));
       }
+      if (wait(&connection, more ? now : until)) return End::stopped;
     }
   }
 
-  // Returns whether anything was done.
-  bool process(sdbus::IConnection& connection, Manager& manager) {
+  // Until the leases are released, or time is up. Callers have been refused by then, and are told the end of
+  // their leases.
+  void stop(sdbus::IConnection& connection, Manager& manager) {
+    const auto give_up = Clock::now() + kStopPatience;
+    manager.stop();
+    while (!manager.has_stopped() || !works_.changes->is_idle() || !works_.looks->is_idle()) {
+      if (Clock::now() >= give_up) {
+        // Waiting for a thread is what ends a process otherwise.
+        log::error("leases could not be released in time; they are in the journal, for who comes next");
+        ::_exit(EXIT_FAILURE);
+      }
+      const bool more = process(connection);
+      wait(&connection, more ? Clock::now() : std::min(give_up, Clock::now() + 50ms), false);
+      read_inbox();
+    }
+    read_inbox();
+  }
+
+  void read_inbox() {
+    for (const auto& letter : inbox_.take()) guarded("a worker's result", letter);
+  }
+
+  // Returns whether anything was done. What goes wrong with one message is no loss of the bus: sd-bus knows
+  // of that (is_open()).
+  bool process(sdbus::IConnection& connection) {
     for (int count = 0; count < kMessagesInARow; ++count) {
-      if (!connection.processPendingRequest()) {
+      bool done = false;
+      guarded("the bus", [&] { done = connection.processPendingRequest(); });
+      if (!done) {
         gate_->drained();
         return count > 0;
       }
-      manager.tidy();
     }
     return true;
-  }
-
-  [[nodiscard]] bool idle_for_long(const Manager& manager, Clock::time_point since) const {
-    return config_.idle_timeout > 0s && manager.idle() && Clock::now() - since >= config_.idle_timeout;
   }
 
   // Without the name, the bus starts another daemon for the next call; those that it has given to us are
   // answered.
   bool leave(sdbus::IConnection& connection, Manager& manager) {
-    connection.releaseName(dbus::kBusName);
-    while (process(connection, manager)) {
-    }
-    if (manager.idle()) return true;
-    connection.requestName(dbus::kBusName);
-    return false;
+    bool left = false;
+    guarded("leaving the bus", [&] {
+      connection.releaseName(dbus::kBusName);
+      while (process(connection)) {
+      }
+      left = manager.is_idle();
+      if (!left) connection.requestName(dbus::kBusName);
+    });
+    return left;
   }
 
-  // Until something happens or it is time. Returns whether a signal asks us to stop.
-  bool wait(const sdbus::IConnection& connection, bool more, Clock::time_point until,
-            std::chrono::microseconds watchdog) {
-    const auto bus = connection.getEventLoopPollData();
-    std::array<pollfd, 3> fds{pollfd{.fd = bus.fd, .events = bus.events, .revents = 0},
-                              pollfd{.fd = mailbox_.fd(), .events = POLLIN, .revents = 0},
-                              pollfd{.fd = signals_.get(), .events = POLLIN, .revents = 0}};
-    auto timeout = std::max<Clock::duration>(until - Clock::now(), 0ms);
-    if (watchdog > 0us) timeout = std::min<Clock::duration>(timeout, watchdog);
-    int milliseconds =
-        more ? 0 : static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(timeout).count());
-    if (config_.idle_timeout == 0s && watchdog == 0us && !more) milliseconds = 1000;
-    if (const int of_bus = bus.getPollTimeout(); of_bus >= 0) milliseconds = std::min(milliseconds, of_bus);
+  // Unless a worker is stuck, which the service manager is to notice.
+  void feed_watchdog() {
+    if (!watchdog_) return;
+    if (!works_.changes->is_stuck() && !works_.looks->is_stuck()) ::sd_notify(0, "WATCHDOG=1");
+  }
+
+  [[nodiscard]] std::optional<Clock::time_point> next_feeding() {
+    feed_watchdog();
+    if (!watchdog_) return std::nullopt;
+    return Clock::now() + *watchdog_;
+  }
+
+  // Until something happens or it is time, for ever without a time. Returns whether a signal asks us to stop.
+  bool wait(const sdbus::IConnection* connection, std::optional<Clock::time_point> until,
+            bool for_signals = true) {
+    bring_forward(until, next_feeding());
+    int milliseconds = milliseconds_until(until);
+    std::array<pollfd, 3> fds{pollfd{.fd = inbox_.fd(), .events = POLLIN, .revents = 0},
+                              pollfd{.fd = for_signals ? signals_.get() : -1, .events = POLLIN, .revents = 0},
+                              pollfd{.fd = -1, .events = 0, .revents = 0}};
+    if (connection != nullptr) {
+      const auto bus = connection->getEventLoopPollData();
+      fds[2].fd = bus.fd;
+      fds[2].events = bus.events;
+      if (const int of_bus = bus.getPollTimeout(); of_bus >= 0)
+        milliseconds = milliseconds < 0 ? of_bus : std::min(milliseconds, of_bus);
+    }
     if (::poll(fds.data(), fds.size(), milliseconds) < 0 && errno != EINTR)
       throw Error::from_errno("poll", errno);
-    return (fds[2].revents & POLLIN) != 0;
+    return (fds[1].revents & POLLIN) != 0;
   }
 
   const Config& config_;
+  const std::optional<Clock::duration> watchdog_ = watchdog_period();
   Fd signals_;
-  Mailbox mailbox_;
-  std::shared_ptr<exposer::Holder> holder_;
-  std::optional<BusGate> gate_;  // of the connection in run(), and destroyed after it
+  Inbox inbox_;
+  Works works_;
+  Manager* manager_ = nullptr;   ///< The one that the holder's news are for.
+  std::optional<BusGate> gate_;  ///< Of the connection in run(), and destroyed after it.
 };
 
 }  // namespace
-
-Mailbox::Mailbox() : wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  if (!wake_) throw Error::from_errno("eventfd", errno);
-}
-
-void Mailbox::put(const exposer::Ended& ended) noexcept {
-  const std::scoped_lock lock(mutex_);
-  letters_.push_back(ended);
-  const std::uint64_t one = 1;
-  // It fails only when it is full, and then the loop is awake anyway.
-  [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);
-}
-
-std::vector<exposer::Ended> Mailbox::take() {
-  const std::scoped_lock lock(mutex_);
-  std::uint64_t count = 0;
-  [[maybe_unused]] const auto read = ::read(wake_.get(), &count, sizeof count);
-  return std::exchange(letters_, {});
-}
 
 void serve(const Config& config) { Server(config).run(); }
 

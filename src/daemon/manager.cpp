@@ -1,24 +1,19 @@
-// Requests, and the leases that came of them.
+// Methods, step by step.
 #include "daemon/manager.hpp"
 
-#include "core/file.hpp"
 #include "core/log.hpp"
 #include "core/strings.hpp"
-#include "daemon/decision_log.hpp"
-#include "daemon/message_flags.hpp"
+#include "daemon/bus_error.hpp"
+#include "daemon/guard.hpp"
 #include "dbus/names.hpp"
-#include "exposer/checks.hpp"
 #include "exposer/native.hpp"
-#include "exposer/resolve.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/version.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 
-#include <cerrno>
 #include <chrono>
-#include <ctime>
 #include <utility>
 
 namespace hostnet::daemon {
@@ -26,7 +21,7 @@ namespace {
 
 using state::Lifetime;
 
-constexpr std::chrono::seconds kHoldDeadline{10};
+constexpr std::chrono::seconds kAdoptDeadline{10};
 
 std::vector<std::string> texts_of(const std::vector<HostPort>& ports) {
   std::vector<std::string> texts;
@@ -34,411 +29,253 @@ std::vector<std::string> texts_of(const std::vector<HostPort>& ports) {
   return texts;
 }
 
-sdbus::Error to_bus(const Error& error) {
-  const auto text =
-      error.hint().empty() ? std::string(error.what()) : fmt::format("{}; {}", error.what(), error.hint());
-  return {dbus::error_name(error.code()), text};
+sdbus::Error stops() {
+  return sdbus::Error(dbus::error_name(Errc::failure), "the helper has been told to stop");
 }
 
-const char* reason_of(exposer::Cause cause) {
-  using exposer::Cause;
-  switch (cause) {
-    case Cause::owner_gone:
-    case Cause::interrupted:
-      return "owner-gone";
-    case Cause::expired:
-      return "expired";
-    case Cause::bridge_gone:
-      return "interface-gone";
-    case Cause::container_stopped:
-      return "container-gone";
-    case Cause::revoked:
-      return "revoked";
-    case Cause::not_kept:
-      return "failed";
+// A Variant is a message of sd-bus: it is made in the bus thread alone.
+struct Probed {
+  std::optional<Network> network;
+  std::vector<std::string> reasons;
+};
+
+Probed probe(std::int32_t ifindex, const std::vector<std::string>& allowed) {
+  Probed probed{.network = {}, .reasons = exposer::probe_native().reasons};
+  try {
+    Request request;
+    request.ifindex = ifindex;
+    netlink::Rtnl rtnl;
+    probed.network = judge(look_at(rtnl, ifindex), request, allowed);
+  } catch (const Error& error) {
+    if (error.code() != Errc::not_found) throw;
+    probed.reasons.emplace_back(error.what());
   }
-  return "failed";
+  return probed;
 }
 
-Decision decision_on(const Caller& caller, const char* method, std::optional<Action> asked,
-                     const std::string& interface, const std::vector<HostPort>& ports) {
-  Decision decision{.caller = caller.name, .method = method, .interface = interface};
-  // Without a name, the caller was not looked up before it was refused.
-  if (!caller.name.empty()) decision.uid = caller.uid;
-  decision.pid = caller.pid;
-  if (!ports.empty()) decision.ports = list_of(texts_of(ports));
-  if (asked) decision.action = id_of(*asked);
-  return decision;
-}
-
-Decision granted(Decision decision, std::string reason) {
-  decision.granted = true;
-  decision.reason = std::move(reason);
-  return decision;
-}
-
-Decision refused(Decision decision, std::string reason) {
-  decision.reason = std::move(reason);
-  return decision;
-}
-
-sdbus::Error refusal(Answer answer, Action action) {
-  switch (answer) {
-    case Answer::must_ask:
-      return {dbus::kInteractionRequired,
-              fmt::format(
-                  "{} needs somebody to answer a prompt, and none may or can be shown; an administrator can "
-                  "allow it by a rule in /etc/polkit-1/rules.d",
-                  id_of(action))};
-    case Answer::unavailable:
-      return sdbus::Error(dbus::kAccessDenied, "polkit does not answer, and without it only root is served");
-    default:
-      return {dbus::kAccessDenied,
-              fmt::format("{} was refused; an administrator can allow it by a rule in /etc/polkit-1/rules.d",
-                          id_of(action))};
+std::map<std::string, sdbus::Variant> facts_of(const Probed& probed) {
+  std::map<std::string, sdbus::Variant> facts;
+  if (const auto& network = probed.network) {
+    facts["interface"] = sdbus::Variant(network->interface);
+    facts["gateway"] = sdbus::Variant(network->gateways.front().to_string());
+    facts["route-localnet"] = sdbus::Variant(network->route_localnet);
   }
+  facts["usable"] = sdbus::Variant(probed.reasons.empty());
+  facts["reasons"] = sdbus::Variant(probed.reasons);
+  return facts;
 }
 
 }  // namespace
 
 // One call of Expose() on its way.
-struct Manager::Waiting {
-  std::uint64_t number = 0;
-  std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
-  ExposeCall result;
-  Caller caller;
+struct Manager::Exposing {
+  std::shared_ptr<Call> call;
+  ExposeResult result;
   Request request;
   Network network;
-  std::optional<Action> asked;  ///< What polkit has to grant; nullopt: nothing.
   Quota::Share share;
-  Quota::Share prompt;
-  std::uint64_t question = 0;
-  std::shared_ptr<void> name_watch;
 };
 
-Decision Manager::decision_on(const Waiting& waiting) {
-  return daemon::decision_on(waiting.caller, "Expose", waiting.asked, waiting.network.interface,
-                             waiting.request.ports);
-}
-
-Manager::Manager(sdbus::IConnection& connection, std::shared_ptr<exposer::Holder> holder,
-                 const Config& config)
+Manager::Manager(sdbus::IConnection& connection, const Works& works, const Config& config)
     : AdaptorInterfaces(connection, dbus::kManagerPath),
-      connection_(connection),
-      holder_(std::move(holder)),
+      works_(works),
       config_(config),
       bouncer_(connection),
-      quota_(config.limits) {
+      quota_(config.limits),
+      calls_(bouncer_, quota_),
+      leases_(connection, works,
+              {.release =
+                   [this](const LeaseObject& lease, const sdbus::Message& message,
+                          LeaseObject::ReleaseCall&& result) { release(lease, message, std::move(result)); },
+               .released = [this](const sdbus::ObjectPath& lease,
+                                  const std::string& reason) { emitLeaseReleased(lease, reason); }}),
+      callers_(connection, [this](const std::string& name) {
+        calls_.leave(name);
+        leases_.owner_left(name);
+      }) {
   registerAdaptor();
-  for (auto& [lease, exposure] : holder_->adopt(Deadline::after(kHoldDeadline))) {
+}
+
+Manager::~Manager() { unregisterAdaptor(); }
+
+// What an earlier connection's requests have come to is let go first: their results have passed the Inbox
+// when the first, empty job's has.
+void Manager::adopt() {
+  works_.changes->run(
+      alive_, [] {},
+      [this](Outcome<void>&) {
+        works_.changes->run(
+            alive_, [holder = works_.holder] { return holder->adopt(Deadline::after(kAdoptDeadline)); },
+            [this](Outcome<exposer::Holder::Adopted>& adopted) {
+              try {
+                take_on(std::move(adopted.get()));
+                ready_ = true;
+              } catch (...) {
+                adoption_failed_ = std::current_exception();
+              }
+            });
+      });
+}
+
+bool Manager::is_ready() const {
+  if (adoption_failed_) std::rethrow_exception(adoption_failed_);
+  return ready_;
+}
+
+void Manager::take_on(exposer::Holder::Adopted adopted) {
+  for (auto& [lease, exposure] : adopted) {
     log::info("lease {} of uid {} is taken on again", lease.id, lease.owner.uid);
     Tenure tenure;
     tenure.interface = exposure.interface();
-    tenure.exposure = std::move(exposure);
+    tenure.exposure = keep(std::move(exposure), works_.changes);
     tenure.share = quota_.take(lease.owner.uid, lease.ports.size(), true);
     tenure.lease = std::move(lease);
-    add(std::move(tenure));
+    leases_.add(std::move(tenure));
   }
 }
 
-Manager::~Manager() {
-  waiting_.clear();
-  leases_.clear();
-  unregisterAdaptor();
+void Manager::open(const sdbus::Message& message, std::function<void(const sdbus::Error&)> fail,
+                   const std::function<void(const std::shared_ptr<Call>&)>& first) {
+  if (stopping_) throw stops();
+  calls_.open(message, std::move(fail), first);
 }
 
-Caller Manager::caller_of(const sdbus::Message& message) const {
-  return {.name = message.getSender(), .uid = message.getCredsEuid(), .pid = message.getCredsPid()};
-}
-
-// Called back when the connection of that name has ended, while the result lives.
-std::shared_ptr<void> Manager::watch_name(const std::string& name, std::function<void()> gone) {
-  auto slot = connection_.addMatch(
-      fmt::format("type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
-                  "member='NameOwnerChanged',arg0='{}',arg2=''",
-                  name),
-      [gone = std::move(gone)](sdbus::Message&) { gone(); });
-  return std::shared_ptr<void>(std::move(slot));
-}
-
-void Manager::Expose(ExposeCall&& result, std::int32_t ifindex, PortList ports, Options options) {
-  const auto& message = *getObject().getCurrentlyProcessedMessage();
-  auto waiting = std::make_shared<Waiting>();
-  waiting->result = std::move(result);
-  waiting->number = ++last_number_;
-  waiting_.emplace(waiting->number, waiting);
-  try_for(waiting, [&] {
-    // The watch comes before the look at who it is, so that an end in between is not missed.
-    waiting->name_watch = watch_name(message.getSender(), [this, number = waiting->number] { drop(number); });
-    waiting->caller = caller_of(message);
-    auto& request = waiting->request;
-    request = read_request(ifindex, ports, options);
-    request.interactive = request.interactive || allows_interaction(message);
-    waiting->network = judge(look_at(rtnl_, request.ifindex), request, config_.allow_interface);
-    find_port(rtnl_, request);
-    waiting->share = quota_.take(waiting->caller.uid, request.ports.size());
-    waiting->asked = decide(waiting->caller, request, listeners_of(request.ports));
-    if (waiting->asked)
-      ask(waiting);
-    else
-      hold(*waiting);
+void Manager::Expose(ExposeResult&& result, std::int32_t ifindex, PortList ports, Options options) {
+  answered("Expose", [&] {
+    const auto exposing = std::make_shared<Exposing>();
+    exposing->result = std::move(result);
+    const auto fail = [exposing](const sdbus::Error& error) { exposing->result.returnError(error); };
+    open(*getObject().getCurrentlyProcessedMessage(), fail, [&](const std::shared_ptr<Call>& call) {
+      exposing->call = call;
+      exposing->request = read_request(ifindex, ports, options);
+      call->ports = list_of(texts_of(exposing->request.ports));
+      call->may_ask = call->may_ask || exposing->request.interactive;
+      exposing->share = quota_.take(call->caller.uid, exposing->request.ports.size());
+      look_for(exposing);
+    });
   });
 }
 
-void Manager::ask(const std::shared_ptr<Waiting>& waiting) {
-  waiting->prompt = quota_.wait(waiting->caller.uid);
-  const auto& request = waiting->request;
-  waiting->question =
-      bouncer_.ask(*waiting->asked, waiting->caller, details_of(request, waiting->network.interface),
-                   request.interactive, [this, number = waiting->number](Answer answer) {
-                     const auto found = waiting_.find(number);
-                     if (found == waiting_.end()) return;
-                     const auto asker = found->second;
-                     try_for(asker, [&] {
-                       if (answer != Answer::yes) throw refusal(answer, *asker->asked);
-                       check_again(*asker);
-                       hold(*asker);
-                     });
-                   });
+void Manager::look_for(const std::shared_ptr<Exposing>& exposing) {
+  works_.looks->run(
+      alive_,
+      [request = exposing->request, allowed = config_.allow_interface] { return look(request, allowed); },
+      [this, exposing](Outcome<Sight>& outcome) {
+        calls_.resume(exposing->call, [&] {
+          const auto& sight = outcome.get();
+          exposing->network = sight.network;
+          exposing->call->interface = sight.network.interface;
+          calls_.authorise(exposing->call, {.request = &exposing->request, .listeners = &sight.listeners},
+                           details_of(exposing->request, sight.network.interface),
+                           [this, exposing] { hold_for(exposing); });
+        });
+      });
 }
 
-// Does what may end a request, and ends it when that fails or when it was not left waiting for polkit.
-void Manager::try_for(const std::shared_ptr<Waiting>& waiting, const std::function<void()>& action) {
-  const auto asked_before = waiting->question;
-  const auto fail = [&](const sdbus::Error& error) {
-    record(refused(decision_on(*waiting), error.getMessage()));
-    waiting->result.returnError(error);
-  };
-  try {
-    action();
-    if (waiting->question != asked_before) return;
-  } catch (const Error& error) {
-    fail(to_bus(error));
-  } catch (const sdbus::Error& error) {
-    fail(error);
-  } catch (const std::exception& error) {
-    fail(sdbus::Error(dbus::error_name(Errc::failure), error.what()));
-  }
-  waiting_.erase(waiting->number);
-  gone_.push_back(waiting);
+void Manager::hold_for(const std::shared_ptr<Exposing>& exposing) {
+  const auto& call = *exposing->call;
+  Grant grant{.method = call.method,
+              .caller = call.caller,
+              .request = exposing->request,
+              .network = exposing->network,
+              .granted = call.granted,
+              .left = call.left};
+  leases_.expect(true);
+  works_.changes->run(
+      alive_,
+      [grant = std::move(grant), holder = works_.holder, allowed = config_.allow_interface,
+       changes = works_.changes] { return hold(grant, *holder, allowed, changes); },
+      [this, exposing](Outcome<Held>& outcome) {
+        calls_.resume(exposing->call, [&] { this->grant(*exposing, std::move(outcome.get())); });
+        leases_.expect(false);
+      });
 }
 
-void Manager::check_again(const Waiting& waiting) {
-  const auto& request = waiting.request;
-  Network now;
-  try {
-    now = judge(look_at(rtnl_, request.ifindex), request, config_.allow_interface);
-  } catch (const Error& error) {
-    throw sdbus::Error(dbus::kNetworkChanged, error.what());
-  }
-  now.route_localnet = waiting.network.route_localnet;  // another lease may have set it meanwhile
-  if (now != waiting.network)
-    throw sdbus::Error(dbus::kNetworkChanged,
-                       fmt::format("{} has changed while the request was being authorised", now.interface));
-  const auto needed = decide(waiting.caller, request, listeners_of(request.ports));
-  if (needed && !covers(*waiting.asked, *needed))
-    throw Error(Errc::not_authorised,
-                fmt::format("somebody else listens on a port now: that takes {}", id_of(*needed)));
-}
-
-// The caller has gone.
-void Manager::drop(std::uint64_t number) {
-  const auto found = waiting_.find(number);
-  if (found == waiting_.end()) return;
-  bouncer_.cancel(found->second->question);
-  log::info("uid {} has gone before its request was answered", found->second->caller.uid);
-  gone_.push_back(std::move(found->second));
-  waiting_.erase(found);
-}
-
-void Manager::hold(Waiting& waiting) {
-  const auto& [name, uid, pid] = waiting.caller;
-  const auto& request = waiting.request;
-  state::Lease lease;
-  lease.target = fmt::format("bridge {}", waiting.network.interface);
-  lease.label = request.label;
-  lease.ifindex = waiting.network.ifindex;
-  lease.gateways = waiting.network.gateways;
-  lease.sources = request.sources;
-  lease.mac = request.mac;
-  auto port = find_port(rtnl_, request);
-  lease.port = std::move(port.name);
-  lease.unpinned = std::move(port.fault);
-  lease.ports = request.ports;
-  if (request.timeout) lease.expires = state::expiry_after(*request.timeout);
-
-  exposer::check_way(lease, waiting.network.interface, request.require_listener);
-  auto keepalive = state::make_keepalive(holder_->ledger().folder());
-  lease.owner.token = keepalive.token;
-  lease.owner.pid = pid;
-  lease.owner.start = process_start_time(pid).value_or(0);
-  lease.owner.uid = uid;
-  lease.owner.command = trim(try_read_file(fmt::format("/proc/{}/comm", pid)).value_or(""));
-  lease.owner.lifetime = request.lifetime;
-
-  state::Bridge bridge;
-  bridge.ifindex = waiting.network.ifindex;
-  bridge.name = waiting.network.interface;
-  bridge.prior_route_localnet = waiting.network.route_localnet;
-  auto exposures = holder_->hold({lease}, {bridge}, Deadline::after(kHoldDeadline));
-
-  if (!lease.sources.empty()) exposer::warn_if_unpinned(exposures.front().id(), exposures.front().unpinned());
-
+void Manager::grant(Exposing& exposing, Held held) {
+  const auto& request = exposing.request;
+  const auto& [name, uid, pid] = exposing.call->caller;
   Tenure tenure;
-  tenure.lease = std::move(lease);
-  tenure.lease.id = exposures.front().id();
-  tenure.lease.created = std::time(nullptr);
-  tenure.interface = waiting.network.interface;
+  tenure.exposure = std::move(held.exposure);
+  tenure.lease = std::move(held.lease);
+  tenure.interface = std::move(held.interface);
   tenure.owner = name;
-  tenure.exposure = std::move(exposures.front());
-  tenure.share = std::move(waiting.share);
-  if (request.watch_listener) tenure.listeners = listeners_of(request.ports);
-  const auto id = tenure.lease.id;
-  if (request.lifetime == Lifetime::connection) {
-    tenure.keepalive = std::move(keepalive.fd);
-    tenure.name_watch = watch_name(name, [this, id] { remove(id, ExposureState::released, "owner-gone"); });
-  }
+  tenure.share = std::move(exposing.share);
+  if (request.watch_listener) tenure.listeners = std::move(held.listeners);
   // What the caller gets where the descriptor has no meaning.
-  if (request.lifetime != Lifetime::descriptor) keepalive.fd.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  record(granted(decision_on(waiting), fmt::format("lease {}", id)));
-  const auto said = fmt::format("lease {}: uid {} (pid {}) exposes {} to {}", id, uid, pid,
+  Fd given = std::move(held.keepalive);
+  if (request.lifetime == Lifetime::connection) tenure.keepalive = std::move(given);
+  if (request.lifetime != Lifetime::descriptor) given.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const auto said = fmt::format("lease {}: uid {} (pid {}) exposes {} to {}", tenure.lease.id, uid, pid,
                                 list_of(texts_of(request.ports)), tenure.interface);
-  add(std::move(tenure));
-  waiting.result.returnResults(leases_.at(id)->path(), sdbus::UnixFd(keepalive.fd.get()));
-  const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - waiting.since;
+  record_grant(*exposing.call, fmt::format("lease {}", tenure.lease.id));
+  const auto path = leases_.add(std::move(tenure)).path();
+  calls_.close(*exposing.call);
+  exposing.result.returnResults(path, sdbus::UnixFd(given.get()));
+  const std::chrono::duration<double, std::milli> took =
+      std::chrono::steady_clock::now() - exposing.call->since;
   log::info("{}, {:.1f} ms after it asked", said, took.count());
 }
 
-// Whoever asks for all objects asks for the counters of each, and the kernel gives them all at once. They are
-// good for the message that is being answered.
-const std::vector<firewall::DoorTraffic>& Manager::traffic() {
-  if (!traffic_) traffic_ = firewall::read_traffic();
-  return *traffic_;
-}
-
-void Manager::tidy() {
-  gone_.clear();
-  traffic_.reset();
-}
-
-void Manager::add(Tenure tenure) {
-  auto id = tenure.lease.id;
-  LeaseObject::Callbacks callbacks;
-  callbacks.release = [this](const LeaseObject& lease, const sdbus::Message& message, ReleaseCall&& call) {
-    release_asked(lease, message, std::move(call));
-  };
-  callbacks.counters = [this](const LeaseObject& lease) {
-    return exposer::traffic_of(lease.tenure().lease, lease.tenure().interface, traffic());
-  };
-  leases_.emplace(std::move(id),
-                  std::make_unique<LeaseObject>(connection_, std::move(tenure), std::move(callbacks)));
-}
-
-void Manager::release_asked(const LeaseObject& lease, const sdbus::Message& message, ReleaseCall&& call) {
-  const auto result = std::make_shared<ReleaseCall>(std::move(call));
-  const auto& tenure = lease.tenure();
-  const auto decision = std::make_shared<Decision>(
-      Decision{.caller = message.getSender(), .method = "Release", .interface = tenure.interface});
-  const auto fail = [result, decision](const sdbus::Error& error) {
-    record(refused(*decision, error.getMessage()));
-    result->returnError(error);
-  };
-  try {
-    const auto caller = caller_of(message);
-    const auto owner = tenure.lease.owner.uid;
-    const auto action = decide_release(caller, owner);
-    *decision = daemon::decision_on(caller, "Release", action, tenure.interface, tenure.lease.ports);
-    const auto release = [this, result, fail, decision, id = lease.id(), own = caller.uid == owner] {
-      // The answer may come long after the lease has ended by itself.
-      if (!leases_.contains(id))
-        return fail(sdbus::Error(dbus::kLeaseNotFound, "the lease has ended by itself"));
-      try {
-        record(granted(*decision, fmt::format("lease {}", id)));
-        remove(id, ExposureState::released, own ? "released" : "revoked");
-        result->returnResults();
-      } catch (const Error& error) {
-        fail(to_bus(error));
-      }
+void Manager::release(const LeaseObject& lease, const sdbus::Message& message,
+                      LeaseObject::ReleaseCall&& result) {
+  const auto shared = std::make_shared<LeaseObject::ReleaseCall>(std::move(result));
+  const auto fail = [shared](const sdbus::Error& error) { shared->returnError(error); };
+  open(message, fail, [&](const std::shared_ptr<Call>& call) {
+    const auto owner = lease.tenure().lease.owner.uid;
+    call->interface = lease.tenure().interface;
+    call->ports = list_of(texts_of(lease.tenure().lease.ports));
+    const auto end = [this, call, shared, owner, id = lease.id()] {
+      // polkit's answer may come long after the lease has ended by itself.
+      if (leases_.find(id) == nullptr)
+        throw sdbus::Error(dbus::kLeaseNotFound, "the lease has ended by itself");
+      check_not_denied(authorise(call->method, call->caller, {.lease_owner = owner}, call->granted));
+      record_grant(*call, fmt::format("lease {}", id));
+      const auto* const reason = call->caller.uid == owner ? dbus::reason::kReleased : dbus::reason::kRevoked;
+      leases_.end(id, reason, [this, call, shared](const std::exception_ptr& failed) {
+        calls_.resume(call, [&] {
+          if (failed) std::rethrow_exception(failed);
+          calls_.close(*call);
+          shared->returnResults();
+        });
+      });
     };
-    if (!action) return release();
-    const auto prompt = std::make_shared<Quota::Share>(quota_.wait(caller.uid));
-    const Details details{{"interface", tenure.interface}, {"owner", fmt::format("{}", owner)}};
-    bouncer_.ask(*action, caller, details, allows_interaction(message),
-                 [prompt, release, fail, action = *action](Answer answer) {
-                   if (answer == Answer::yes) return release();
-                   fail(refusal(answer, action));
-                 });
-  } catch (const Error& error) {
-    fail(to_bus(error));
-  }
+    calls_.authorise(call, {.lease_owner = owner},
+                     {{"interface", lease.tenure().interface}, {"owner", fmt::format("{}", owner)}}, end);
+  });
 }
 
-// Ends a lease, if it has not ended yet, and tells everybody.
-void Manager::remove(const std::string& id, ExposureState state, const std::string& reason) {
-  const auto found = leases_.find(id);
-  if (found == leases_.end()) return;
-  found->second->tenure().exposure.release();
-  log::info("lease {} ends: {}", id, reason);
-  std::shared_ptr<LeaseObject> lease = std::move(found->second);
-  leases_.erase(found);
-  lease->announce(state);
-  emitLeaseReleased(lease->path(), reason);
-  gone_.push_back(std::move(lease));
-}
-
-void Manager::ended(const exposer::Ended& ended) {
-  remove(ended.lease, ended.state(), reason_of(ended.cause));
-}
-
-void Manager::look_around() {
-  std::vector<std::string> without;
-  exposer::Listeners listeners;
-  for (const auto& [id, lease] : leases_) {
-    const auto& tenure = lease->tenure();
-    if (tenure.listeners && !are_served_still(*tenure.listeners, listeners_of(tenure.lease.ports, listeners)))
-      without.push_back(id);
-  }
-  for (const auto& id : without) remove(id, ExposureState::released, "listener-gone");
+void Manager::Probe(ProbeResult&& result, std::int32_t ifindex) {
+  answered("Probe", [&] {
+    const auto shared = std::make_shared<ProbeResult>(std::move(result));
+    const auto fail = [shared](const sdbus::Error& error) { shared->returnError(error); };
+    open(*getObject().getCurrentlyProcessedMessage(), fail, [&](const std::shared_ptr<Call>& call) {
+      calls_.authorise(call, {}, {}, [this, call, shared, ifindex] {
+        works_.looks->run(
+            alive_, [ifindex, allowed = config_.allow_interface] { return probe(ifindex, allowed); },
+            [this, call, shared](Outcome<Probed>& outcome) {
+              calls_.resume(call, [&] {
+                const auto facts = facts_of(outcome.get());
+                calls_.close(*call);
+                shared->returnResults(facts);
+              });
+            });
+      });
+    });
+  });
 }
 
 void Manager::stop() {
-  std::vector<std::string> ids;
-  for (const auto& [id, lease] : leases_)
-    if (lease->tenure().lease.owner.lifetime != Lifetime::persistent) ids.push_back(id);
-  for (const auto& id : ids) {
-    try {
-      remove(id, ExposureState::released, "daemon-stopping");
-    } catch (const Error& error) {
-      log::error("lease {}: {}", id, error.what());
-    }
-  }
-  let_go();
+  stopping_ = true;
+  calls_.refuse(stops());
+  leases_.stop();
 }
 
-void Manager::let_go() {
-  for (const auto& [id, lease] : leases_)
-    if (lease->tenure().lease.owner.lifetime != Lifetime::connection) holder_->let_go(id);
+std::string Manager::Version() {
+  return answered("a property", [] { return std::string(version()); });
 }
 
-std::map<std::string, sdbus::Variant> Manager::Probe(const std::int32_t& ifindex) {
-  std::map<std::string, sdbus::Variant> facts;
-  std::vector<std::string> reasons = exposer::probe_native().reasons;
-  try {
-    Request request;
-    request.ifindex = ifindex;
-    const auto network = judge(look_at(rtnl_, ifindex), request, config_.allow_interface);
-    facts["interface"] = sdbus::Variant(network.interface);
-    facts["gateway"] = sdbus::Variant(network.gateways.front().to_string());
-    facts["route-localnet"] = sdbus::Variant(network.route_localnet);
-  } catch (const Error& error) {
-    if (error.code() != Errc::not_found) throw to_bus(error);
-    reasons.emplace_back(error.what());
-  }
-  facts["usable"] = sdbus::Variant(reasons.empty());
-  facts["reasons"] = sdbus::Variant(reasons);
-  return facts;
+std::vector<std::string> Manager::Features() {
+  return answered("a property", [] { return option_keys(); });
 }
-
-std::string Manager::Version() { return version(); }
 
 }  // namespace hostnet::daemon

@@ -1,88 +1,88 @@
 // The object that answers Expose(): from a message to a lease.
 //
-// A request goes: read → look → decide → ask polkit → look and decide again → hold. Between asking and the
-// answer anything may have happened, so everything that was judged before is judged anew: the network must be
-// the same (NetworkChanged), the listeners must not need more than was granted, the caller must still be
-// there. Nobody waits for another's prompt, since nothing here waits for polkit.
+// A request goes: read → look → decide → ask polkit → look and decide again → hold. Nothing of it waits in
+// this thread: polkit's answer is a callback, and looking and holding are jobs of the workers, whose results
+// come by the Inbox. In between, the caller may leave, the daemon may be told to stop, and others are served.
 #pragma once
 
 #include "daemon/bouncer.hpp"
+#include "daemon/callers.hpp"
+#include "daemon/calls.hpp"
 #include "daemon/config.hpp"
-#include "daemon/decision_log.hpp"
-#include "daemon/lease_object.hpp"
-#include "daemon/network.hpp"
-#include "exposer/holder.hpp"
-#include "firewall/traffic.hpp"
+#include "daemon/leases.hpp"
+#include "daemon/quota.hpp"
 
 #include <sdbus-c++/sdbus-c++.h>
 
-#include <functional>
+#include <exception>
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
 namespace hostnet::daemon {
 
-/// Not thread-safe: on the connection's loop, in whose thread the holder's network namespace is.
+/// Not thread-safe: on the connection's loop.
 class Manager final : public sdbus::AdaptorInterfaces<io::github::tchostnet::HostNet1::Manager_adaptor,
                                                       sdbus::ObjectManager_adaptor> {
  public:
-  /// Takes on the leases that have outlived an earlier daemon. @throws Error, sdbus::Error.
-  Manager(sdbus::IConnection& connection, std::shared_ptr<exposer::Holder> holder, const Config& config);
+  using Clock = Leases::Clock;
+
+  /// @throws sdbus::Error.
+  Manager(sdbus::IConnection& connection, const Works& works, const Config& config);
   ~Manager();
 
+  /// Takes on the leases that have outlived an earlier daemon, or connection: is_ready() when that is done.
+  void adopt();
+  /// @throws Error: why they cannot be taken on.
+  [[nodiscard]] bool is_ready() const;
+
   /// The holder's news, brought to the loop.
-  void ended(const exposer::Ended& ended);
-  /// What has to be looked at from time to time: listeners that leases are bound to.
-  void look_around();
-  /// Frees what could not be freed while its own method was running, and forgets what was read for it. After
-  /// each message.
-  void tidy();
-  /// Releases all but the persistent leases, saying that the daemon stops.
+  void ended(const exposer::Ended& ended) { leases_.ended(ended); }
+  /// Does what is due. Returns when there is more; nullopt: not before something happens.
+  std::optional<Clock::time_point> tick(Clock::time_point now) { return leases_.tick(now); }
+
+  /// Refuses calls from now on, and has all but the persistent leases released, saying that the daemon stops.
   void stop();
+  [[nodiscard]] bool has_stopped() const noexcept { return leases_.has_stopped(); }
   /// Lets the leases stand that live by a descriptor or by nothing, for the next daemon or connection to take
   /// on.
-  void let_go();
+  void let_go() { leases_.let_go(); }
 
-  [[nodiscard]] bool idle() const noexcept { return leases_.empty() && waiting_.empty(); }
+  [[nodiscard]] bool is_idle() const noexcept { return leases_.empty() && calls_.empty(); }
+  /// How many methods have been called.
+  [[nodiscard]] std::uint64_t calls() const noexcept { return calls_.count(); }
 
  private:
-  using ExposeCall = sdbus::Result<sdbus::ObjectPath, sdbus::UnixFd>;
-  using ReleaseCall = LeaseObject::ReleaseCall;
-  struct Waiting;
+  using ExposeResult = sdbus::Result<sdbus::ObjectPath, sdbus::UnixFd>;
+  using ProbeResult = sdbus::Result<std::map<std::string, sdbus::Variant>>;
+  struct Exposing;
 
-  void Expose(ExposeCall&& result, std::int32_t ifindex, PortList ports, Options options) override;
-  std::map<std::string, sdbus::Variant> Probe(const std::int32_t& ifindex) override;
+  void Expose(ExposeResult&& result, std::int32_t ifindex, PortList ports, Options options) override;
+  void Probe(ProbeResult&& result, std::int32_t ifindex) override;
   std::string Version() override;
-  std::vector<std::string> Features() override { return option_keys(); }
+  std::vector<std::string> Features() override;
 
-  Caller caller_of(const sdbus::Message& message) const;
-  static Decision decision_on(const Waiting& waiting);
-  void ask(const std::shared_ptr<Waiting>& waiting);
-  void try_for(const std::shared_ptr<Waiting>& waiting, const std::function<void()>& action);
-  void check_again(const Waiting& waiting);
-  void drop(std::uint64_t number);
-  void hold(Waiting& waiting);
-  void add(Tenure tenure);
-  const std::vector<firewall::DoorTraffic>& traffic();
-  void release_asked(const LeaseObject& lease, const sdbus::Message& message, ReleaseCall&& call);
-  void remove(const std::string& id, ExposureState state, const std::string& reason);
-  std::shared_ptr<void> watch_name(const std::string& name, std::function<void()> gone);
+  void open(const sdbus::Message& message, std::function<void(const sdbus::Error&)> fail,
+            const std::function<void(const std::shared_ptr<Call>&)>& first);
+  void look_for(const std::shared_ptr<Exposing>& exposing);
+  void hold_for(const std::shared_ptr<Exposing>& exposing);
+  void grant(Exposing& exposing, Held held);
+  void release(const LeaseObject& lease, const sdbus::Message& message, LeaseObject::ReleaseCall&& result);
+  void take_on(exposer::Holder::Adopted adopted);
 
-  sdbus::IConnection& connection_;
-  std::shared_ptr<exposer::Holder> holder_;
-  Config config_;
-  netlink::Rtnl rtnl_;
-  std::optional<std::vector<firewall::DoorTraffic>> traffic_;  // read for the message being answered
+  Works works_;
+  const Config& config_;
   Bouncer bouncer_;
   Quota quota_;
-  std::uint64_t last_number_ = 0;
-  std::map<std::uint64_t, std::shared_ptr<Waiting>> waiting_;
-  std::map<std::string, std::unique_ptr<LeaseObject>> leases_;
-  std::vector<std::shared_ptr<void>> gone_;
+  Calls calls_;
+  Leases leases_;
+  Callers callers_;
+  bool stopping_ = false;
+  bool ready_ = false;
+  std::exception_ptr adoption_failed_;
+  std::shared_ptr<void> alive_ = std::make_shared<int>();
 };
 
 }  // namespace hostnet::daemon

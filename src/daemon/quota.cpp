@@ -37,6 +37,16 @@ Quota::Share Quota::wait(uid_t uid) {
   return {books_, uid, {.prompts = 1}};
 }
 
+Quota::Share Quota::call(uid_t uid) {
+  auto& use = books_->by_uid[uid];
+  if (uid != 0 && use.calls + 1 > limits_.calls_per_uid)
+    throw Error(Errc::quota_exceeded,
+                fmt::format("{} calls of one user are not answered yet", limits_.calls_per_uid),
+                "wait for the answers");
+  use.calls += 1;
+  return {books_, uid, {.calls = 1}};
+}
+
 Quota::Share& Quota::Share::operator=(Share&& other) noexcept {
   if (this == &other) return *this;
   give_back();
@@ -54,8 +64,9 @@ void Quota::Share::give_back() noexcept {
   use.leases -= use_.leases;
   use.ports -= use_.ports;
   use.prompts -= use_.prompts;
+  use.calls -= use_.calls;
   books_->leases -= use_.leases;
-  if (use.leases == 0 && use.prompts == 0) books_->by_uid.erase(uid_);
+  if (use.leases == 0 && use.prompts == 0 && use.calls == 0) books_->by_uid.erase(uid_);
   books_.reset();
 }
 

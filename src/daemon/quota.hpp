@@ -15,6 +15,7 @@ struct Limits {
   std::size_t ports_per_uid = 128;
   std::size_t leases = 1024;        ///< Of all users together.
   std::size_t prompts_per_uid = 4;  ///< Requests of one user that wait for polkit's answer.
+  std::size_t calls_per_uid = 64;   ///< Of all methods, from the call to its answer.
 };
 
 /// Not thread-safe. root is bound by the number of all leases only.
@@ -29,12 +30,16 @@ class Quota {
   [[nodiscard]] Share take(uid_t uid, std::size_t ports, bool kept = false);
   /// A place among the user's requests that wait. @throws Error{quota_exceeded}.
   [[nodiscard]] Share wait(uid_t uid);
+  /// A place among the user's calls that are not answered yet: what one user has in the daemon, and in front
+  /// of others, is bounded. @throws Error{quota_exceeded}.
+  [[nodiscard]] Share call(uid_t uid);
 
  private:
   struct Use {
     std::size_t leases = 0;
     std::size_t ports = 0;
     std::size_t prompts = 0;
+    std::size_t calls = 0;
   };
   struct Books {
     std::map<uid_t, Use> by_uid;

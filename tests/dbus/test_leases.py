@@ -1,7 +1,9 @@
 """The life of a lease: whom it is bound to, what it survives, and what ends it."""
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 import unittest
@@ -284,11 +286,12 @@ class Leases(Helped):
                                  "Ports": [["tcp", 8088, 8088], ["tcp", 9088, 8088]], "Sources": [], "Label": "a label",
                                  "Lifetime": "fd", "State": "active"})
         for connections in range(4):
-            # What is said is of now, however lately it was asked for.
-            counters = {port: (packets, size) for _, port, _, packets, size in alice.get(path=path, name="Counters")}
-            self.assertEqual(counters[8088], (0, 0))
-            self.assertEqual(counters[9088][0], connections)
-            self.assertGreaterEqual(counters[9088][1], 40 * connections)
+            def counters():
+                return {port: (packets, size) for _, port, _, packets, size in alice.get(path=path, name="Counters")}
+            # What is said is of about a second ago, whether it was asked for before or not.
+            self.assertTrue(eventually(lambda: counters()[9088][0] == connections))
+            self.assertEqual(counters()[8088], (0, 0))
+            self.assertGreaterEqual(counters()[9088][1], 40 * connections)
             fetch(9088)
         alice.release(path=path)
         heard = []
@@ -353,6 +356,14 @@ class Idle(Helped):
         self.addCleanup(flags.write_text, "")
         self.addCleanup(self.stop_helper)
 
+    def test_a_stranger_that_comes_and_goes_does_not_keep_it(self):
+        self.caller("alice").probe(ifindex=self.bridge)
+        first = helper_pid()
+        end = time.monotonic() + 10
+        while helper_pid() == first and time.monotonic() < end:
+            run("busctl", "--list", "--no-pager", check=False)  # a connection that ends, of which the helper hears
+        self.assertNotEqual(helper_pid(), first)
+
     def test_ends_when_idle_and_comes_back(self):
         self.service("alice", 8088)
         alice = self.caller("alice")
@@ -366,6 +377,43 @@ class Idle(Helped):
         alice.expose(self.bridge, 8088)
         self.assertNotEqual(helper_pid(), first)
         self.assertEqual(fetch(8088), "alice")
+
+
+class Watchdog(Helped):
+    """The helper under a service manager that wants to hear from it, and without an idle timeout."""
+
+    def started(self, seconds):
+        """How often it was heard in that time, and the processor time that it took."""
+        self.stop_helper()
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(notify.close)
+        path = f"{os.environ['TC_HOSTNET_RUNTIME_DIR']}-notify"
+        notify.bind(path)
+        self.addCleanup(os.unlink, path)
+        helper = subprocess.Popen(["/bin/sh", "-c", f"WATCHDOG_PID=$$ exec {os.environ['HELPER_PROGRAM']} --idle-timeout 0"],
+                                  env=os.environ | {"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "1500000"})
+        self.addCleanup(lambda: (helper.terminate(), helper.wait(20)))
+        notify.settimeout(20)
+        while b"READY=1" not in notify.recv(100):
+            pass
+
+        def processor_time():
+            fields = Path(f"/proc/{helper.pid}/stat").read_text().rpartition(")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        before, heard, end = processor_time(), 0, time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            notify.settimeout(left)
+            with contextlib.suppress(TimeoutError):
+                heard += notify.recv(100) == b"WATCHDOG=1"
+        self.assertIsNone(helper.poll())
+        return heard, processor_time() - before
+
+    def test_without_an_idle_timeout_it_sleeps(self):
+        heard, took = self.started(5)
+        # Every half second; on a busy machine it may be late, and it is never early.
+        self.assertGreaterEqual(heard, 4)
+        self.assertLess(heard, 20)
+        self.assertLess(took, 0.5)
 
 
 if __name__ == "__main__":

@@ -91,6 +91,20 @@ class Many:
 class OnNftables(Many, Helped):
     firewall = "nftables"
 
+    def test_a_thousand_leases_bound_to_connections(self):
+        """The bus allows the helper 512 match rules."""
+        callers = [self.caller(f"crowd{number}") for number in range(USERS)]
+        for number, caller in enumerate(callers):
+            for round_ in range(USERS):
+                caller.expose(self.bridge, ("tcp", 2000 + number * 40 + round_, 2000 + number), lifetime="connection")
+        root = self.caller("root")
+        self.assertEqual(len(root.leases()), 1024)
+        callers[0].kill()
+        self.assertTrue(eventually(lambda: len(root.leases()) == 992, 60))
+        for caller in callers[1:]:
+            caller.kill()
+        self.assertTrue(eventually(lambda: not root.leases(), 120))
+
 
 class OnIptables(Many, Helped):
     firewall = "iptables"

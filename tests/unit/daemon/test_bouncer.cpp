@@ -85,3 +85,58 @@ TEST_CASE("the prompt shows what the daemon worded, and no label") {
   CHECK(details.at("ports").find("5432:15432/udp") != std::string::npos);
   for (const auto& [key, value] : details) CHECK(value.find('<') == std::string::npos);
 }
+
+TEST_CASE("a method that is not in the table is denied, to root too") {
+  const auto request = request_for({HostPort::same(8080)});
+  const ListenerUids listeners{{kMe}};
+  const Facts facts{.request = &request, .listeners = &listeners, .lease_owner = kMe};
+  const std::string manager = "io.github.tchostnet.HostNet1.Manager";
+  const std::string lease = "io.github.tchostnet.HostNet1.Lease";
+  using Verdict = Ruling::Verdict;
+  for (const auto& method : {Method{manager, "Release"}, Method{lease, "Expose"}, Method{manager, "Reload"},
+                             Method{manager, "expose"}, Method{"", "Expose"}, Method{lease, ""},
+                             Method{"org.freedesktop.DBus.Properties", "Set"}}) {
+    CHECK(authorise(method, caller(0), facts).verdict == Verdict::deny);
+    CHECK(authorise(method, caller(kMe), facts, Action::expose_foreign).verdict == Verdict::deny);
+  }
+  CHECK(authorise({manager, "Probe"}, caller(kMe), {}).verdict == Verdict::allow);
+  CHECK(authorise({manager, "Expose"}, caller(0), facts).verdict == Verdict::allow);
+  CHECK(authorise({lease, "Release"}, caller(kMe), facts).verdict == Verdict::allow);
+}
+
+TEST_CASE("without the facts of a method nothing is allowed") {
+  const auto request = request_for({HostPort::same(8080)});
+  using Verdict = Ruling::Verdict;
+  const Method expose{"io.github.tchostnet.HostNet1.Manager", "Expose"};
+  const Method release{"io.github.tchostnet.HostNet1.Lease", "Release"};
+  CHECK(authorise(expose, caller(0), {}).verdict == Verdict::deny);
+  CHECK(authorise(expose, caller(0), {.request = &request}).verdict == Verdict::deny);
+  CHECK(authorise(release, caller(0), {}).verdict == Verdict::deny);
+  CHECK(authorise(release, caller(0), {.request = &request}, Action::release_any).verdict == Verdict::deny);
+}
+
+TEST_CASE("a grant is good for what it covers, and nothing is asked twice") {
+  const auto request = request_for({HostPort::same(8080)});
+  const ListenerUids own{{kMe}};
+  const ListenerUids foreign{{kOther}};
+  using Verdict = Ruling::Verdict;
+  const Method expose{"io.github.tchostnet.HostNet1.Manager", "Expose"};
+  const Method release{"io.github.tchostnet.HostNet1.Lease", "Release"};
+  const auto ruling = authorise(expose, caller(kMe), {.request = &request, .listeners = &own});
+  CHECK(ruling.verdict == Verdict::ask);
+  CHECK(ruling.action == Action::expose_own);
+  const auto with = [&](const ListenerUids& listeners, Action granted) {
+    return authorise(expose, caller(kMe), {.request = &request, .listeners = &listeners}, granted).verdict;
+  };
+  CHECK(with(own, Action::expose_own) == Verdict::allow);
+  CHECK(with(own, Action::expose_foreign) == Verdict::allow);
+  CHECK(with(foreign, Action::expose_foreign) == Verdict::allow);
+  CHECK(with(foreign, Action::expose_own) == Verdict::deny);
+  CHECK(with(foreign, Action::release_any) == Verdict::deny);
+  const auto releasing = [&](std::optional<Action> granted) {
+    return authorise(release, caller(kMe), {.lease_owner = kOther}, granted).verdict;
+  };
+  CHECK(releasing({}) == Verdict::ask);
+  CHECK(releasing(Action::release_any) == Verdict::allow);
+  CHECK(releasing(Action::expose_foreign) == Verdict::deny);
+}

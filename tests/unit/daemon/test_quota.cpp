@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <vector>
 
 using namespace hostnet;
@@ -61,4 +62,16 @@ TEST_CASE("requests that wait") {
   CHECK_NOTHROW(quota.wait(2));
   prompt = {};
   CHECK_NOTHROW(quota.wait(1));
+}
+
+TEST_CASE("calls of one user that are not answered yet are bounded, root's and others' are not by them") {
+  Quota quota({.calls_per_uid = 2});
+  const auto first = quota.call(1000);
+  {
+    const auto second = quota.call(1000);
+    CHECK_THROWS_WITH_AS(quota.call(1000), doctest::Contains("2 calls of one user"), Error);
+    const auto of_another = quota.call(1001);
+    const auto roots = std::array{quota.call(0), quota.call(0), quota.call(0)};
+  }
+  const auto again = quota.call(1000);
 }

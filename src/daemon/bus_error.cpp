@@ -1,0 +1,65 @@
+// From our errors, causes and answers to the bus's.
+#include "daemon/bus_error.hpp"
+
+#include "dbus/names.hpp"
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+
+namespace hostnet::daemon {
+
+sdbus::Error bus_error(const std::exception_ptr& thrown) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const sdbus::Error& error) {
+    return error;
+  } catch (const Error& error) {
+    const auto text =
+        error.hint().empty() ? std::string(error.what()) : fmt::format("{}; {}", error.what(), error.hint());
+    return {dbus::error_name(error.code()), text};
+  } catch (const std::exception& error) {
+    return sdbus::Error(dbus::error_name(Errc::failure), error.what());
+  } catch (...) {
+    return sdbus::Error(dbus::error_name(Errc::failure), "an exception of an unknown type");
+  }
+}
+
+sdbus::Error refusal(Answer answer, Action action) {
+  switch (answer) {
+    case Answer::must_ask:
+      return {dbus::kInteractionRequired,
+              fmt::format(
+                  "{} needs somebody to answer a prompt, and none may or can be shown; an administrator can "
+                  "allow it by a rule in /etc/polkit-1/rules.d",
+                  id_of(action))};
+    case Answer::unavailable:
+      return sdbus::Error(dbus::kAccessDenied, "polkit does not answer, and without it only root is served");
+    default:
+      return {dbus::kAccessDenied,
+              fmt::format("{} was refused; an administrator can allow it by a rule in /etc/polkit-1/rules.d",
+                          id_of(action))};
+  }
+}
+
+const char* reason_of(exposer::Cause cause) noexcept {
+  using exposer::Cause;
+  namespace reason = dbus::reason;
+  switch (cause) {
+    case Cause::owner_gone:
+    case Cause::interrupted:
+      return reason::kOwnerGone;
+    case Cause::expired:
+      return reason::kExpired;
+    case Cause::bridge_gone:
+      return reason::kInterfaceGone;
+    case Cause::container_stopped:
+      return reason::kContainerGone;
+    case Cause::revoked:
+      return reason::kRevoked;
+    case Cause::not_kept:
+      return reason::kFailed;
+  }
+  return reason::kFailed;
+}
+
+}  // namespace hostnet::daemon

@@ -1,0 +1,56 @@
+// Reading and indexing.
+#include "daemon/counters.hpp"
+
+#include "core/log.hpp"
+#include "daemon/bus_error.hpp"
+#include "firewall/backend.hpp"
+
+#include <algorithm>
+
+namespace hostnet::daemon {
+namespace {
+
+constexpr std::chrono::seconds kPeriod{1};
+constexpr int kShare = 20;  // of the time that reading may take, one in so many
+
+}  // namespace
+
+Counters::Clock::time_point Counters::tick(Clock::time_point now) {
+  if (reading_) return now + kPeriod;
+  if (now < due_) return due_;
+  reading_ = true;
+  looks_.run(
+      alive_,
+      [] {
+        Doors doors;
+        for (auto& one : firewall::read_traffic()) {
+          const Key key{one.door.protocol, one.door.listen, one.door.host};
+          doors.emplace(key, std::move(one));
+        }
+        return doors;
+      },
+      [this, now](Outcome<Doors>& reading) { take(reading, now); });
+  return now + kPeriod;
+}
+
+void Counters::take(Outcome<Doors>& reading, Clock::time_point begun) {
+  const auto now = Clock::now();
+  reading_ = false;
+  due_ = std::max<Clock::time_point>(begun + kPeriod, now + kShare * (now - begun));
+  if (reading.thrown())
+    log::debug("the counters cannot be read: {}", bus_error(reading.thrown()).getMessage());
+  else
+    doors_ = std::move(reading.get());
+}
+
+std::vector<exposer::PortTraffic> Counters::of(const state::Lease& lease,
+                                               const std::string& interface) const {
+  std::vector<firewall::DoorTraffic> doors;
+  for (const auto& port : lease.ports) {
+    const auto [begin, end] = doors_.equal_range(Key{port.protocol, port.container, port.host});
+    for (auto one = begin; one != end; ++one) doors.push_back(one->second);
+  }
+  return exposer::traffic_of(lease, interface, doors);
+}
+
+}  // namespace hostnet::daemon

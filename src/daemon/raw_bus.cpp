@@ -1,0 +1,29 @@
+// By way of a message, which knows its bus.
+#include "daemon/raw_bus.hpp"
+
+#include <sdbus-c++/IProxy.h>
+#include <sdbus-c++/Message.h>
+#include <systemd/sd-bus.h>
+
+namespace hostnet::daemon {
+namespace {
+
+// A pointer to the protected member, which only a derived class may form.
+struct Opened : sdbus::Message {
+  static constexpr auto kMessage = &Opened::msg_;
+};
+
+}  // namespace
+
+sd_bus_message* raw_message(const sdbus::Message& message) {
+  return static_cast<sd_bus_message*>(message.*Opened::kMessage);
+}
+
+sd_bus* raw_bus(sdbus::IConnection& connection) {
+  const auto proxy = sdbus::createProxy(connection, "org.freedesktop.DBus", "/org/freedesktop/DBus");
+  return ::sd_bus_message_get_bus(raw_message(proxy->createMethodCall("org.freedesktop.DBus.Peer", "Ping")));
+}
+
+bool is_open(sd_bus* bus) noexcept { return ::sd_bus_is_open(bus) > 0; }
+
+}  // namespace hostnet::daemon

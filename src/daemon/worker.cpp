@@ -1,0 +1,76 @@
+// The thread, and its queue.
+#include "daemon/worker.hpp"
+
+#include "daemon/guard.hpp"
+#include "hostnet/error.hpp"
+
+#include <pthread.h>
+
+#include <csignal>
+#include <system_error>
+
+namespace hostnet::daemon {
+
+Worker::Worker(const char* name, Inbox& inbox, Clock::duration stuck_after)
+    : inbox_(inbox), stuck_after_(stuck_after) {
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  try {
+    thread_ = std::thread([this] { work(); });
+  } catch (const std::system_error& error) {
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    throw Error::from_errno("start a thread", error.code().value());
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  ::pthread_setname_np(thread_.native_handle(), name);
+}
+
+void Worker::post(Job job) {
+  const std::scoped_lock lock(mutex_);
+  if (ending_) return;
+  jobs_.push_back(std::move(job));
+  wake_.notify_one();
+}
+
+void Worker::finish() {
+  {
+    const std::scoped_lock lock(mutex_);
+    ending_ = true;
+    wake_.notify_one();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+bool Worker::is_idle() const {
+  const std::scoped_lock lock(mutex_);
+  return !busy_since_ && jobs_.empty();
+}
+
+bool Worker::is_stuck(Clock::time_point now) const {
+  const std::scoped_lock lock(mutex_);
+  return busy_since_ && now - *busy_since_ > stuck_after_;
+}
+
+void Worker::work() {
+  for (;;) {
+    Job job;
+    {
+      std::unique_lock lock(mutex_);
+      busy_since_.reset();
+      wake_.wait(lock, [this] { return ending_ || !jobs_.empty(); });
+      if (jobs_.empty()) return;
+      job = std::move(jobs_.front());
+      jobs_.pop_front();
+      busy_since_ = Clock::now();
+    }
+    Inbox::Letter letter;
+    guarded("a worker", [&] { letter = job(); });
+    // Before the letter can be read: the last reference to what the bus thread owns is not to end here.
+    guarded("a worker", [&] { job = nullptr; });
+    if (letter) inbox_.put(std::move(letter));
+  }
+}
+
+}  // namespace hostnet::daemon
