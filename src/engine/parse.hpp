@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/client.hpp"
+#include "engine/json_reader.hpp"
 
 #include <map>
 #include <string>
@@ -33,7 +34,6 @@ struct LibpodBridge {
 /// Network id → that, from one network or the list of them as Podman's own ("libpod") API describes them.
 std::map<std::string, LibpodBridge> parse_libpod_bridges(std::string_view json);
 
-class JsonReader;
 /// A string that looks_like_id(). @throws Error{engine_error} for any other value.
 std::string id_of(const JsonReader& value);
 
