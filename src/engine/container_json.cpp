@@ -124,13 +124,13 @@ std::string network_request(const std::string& name, const std::map<std::string,
   return dump({{"Name", name}, {"Driver", "bridge"}, {"CheckDuplicate", true}, {"Labels", labels}});
 }
 
-std::string parse_id(std::string_view text) {
-  const auto tree = parse_json(text);
+std::string parse_id(std::string_view text, Deadline deadline) {
+  const auto tree = parse_json(text, deadline);
   return id_of(JsonReader(tree).at("Id"));
 }
 
-std::vector<ContainerSummary> parse_container_list(std::string_view text) {
-  const auto tree = parse_json(text);
+std::vector<ContainerSummary> parse_container_list(std::string_view text, Deadline deadline) {
+  const auto tree = parse_json(text, deadline);
   std::vector<ContainerSummary> containers;
   JsonReader(tree).each_element([&](const JsonReader& entry) {
     ContainerSummary container;
@@ -144,8 +144,8 @@ std::vector<ContainerSummary> parse_container_list(std::string_view text) {
   return containers;
 }
 
-ExecState parse_exec_state(std::string_view text) {
-  const auto tree = parse_json(text);
+ExecState parse_exec_state(std::string_view text, Deadline deadline) {
+  const auto tree = parse_json(text, deadline);
   const JsonReader exec(tree);
   ExecState state;
   state.running = exec.at("Running").boolean();
@@ -153,8 +153,8 @@ ExecState parse_exec_state(std::string_view text) {
   return state;
 }
 
-int parse_exit_code(std::string_view text) {
-  const auto tree = parse_json(text);
+int parse_exit_code(std::string_view text, Deadline deadline) {
+  const auto tree = parse_json(text, deadline);
   const JsonReader answer(tree);
   if (const auto error = answer.maybe("Error"))
     if (const auto words = error->string_or_empty("Message"); !words.empty())

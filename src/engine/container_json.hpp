@@ -32,11 +32,12 @@ struct ExecState {
   int exit_code = 0;  ///< 0 while it runs.
 };
 
-/// These throw Error{engine_error} with the path of the offending field, and nothing else; parse_exit_code()
-/// also with the engine's words when it says that waiting failed.
-std::string parse_id(std::string_view json);
-std::vector<ContainerSummary> parse_container_list(std::string_view json);
-ExecState parse_exec_state(std::string_view json);
-int parse_exit_code(std::string_view json);
+/// These throw Error{engine_error} with the path of the offending field, Error{timed_out} at the deadline,
+/// and nothing else; parse_exit_code() also with the engine's words when it says that waiting failed.
+std::string parse_id(std::string_view json, Deadline deadline = Deadline::never());
+std::vector<ContainerSummary> parse_container_list(std::string_view json,
+                                                   Deadline deadline = Deadline::never());
+ExecState parse_exec_state(std::string_view json, Deadline deadline = Deadline::never());
+int parse_exit_code(std::string_view json, Deadline deadline = Deadline::never());
 
 }  // namespace hostnet::engine

@@ -27,7 +27,9 @@ class Conversation {
     if (!out.empty()) poll.events |= POLLOUT;
     const int ready = ::poll(&poll, 1, deadline_.poll_timeout());
     if (ready < 0 && errno != EINTR) throw Error::from_errno("poll", errno);
-    if (ready == 0) throw Error(Errc::timed_out, fmt::format("{}: the answer had not ended in time", call_));
+    // An engine that never stops sending would never let poll() wait.
+    if (ready == 0 || deadline_.expired())
+      throw Error(Errc::timed_out, fmt::format("{}: the answer had not ended in time", call_));
     if ((poll.revents & POLLOUT) != 0) {
       const auto sent = wire_.send(out);
       if (sent > 0) {
@@ -79,8 +81,9 @@ void converse(const Address& address, const std::string& path, std::string_view 
   std::size_t head = std::string::npos;
   bool more = true;
   while (more && head == std::string::npos) {
+    const auto seen = in.size();
     more = conversation.turn(out, false, in);
-    head = in.find("\r\n\r\n");
+    head = end_of_head(in, seen);
     if (in.size() > kLargestHead && head == std::string::npos)
       throw Error(Errc::engine_error, fmt::format("{}: the answer's headers grew too large", call));
   }

@@ -110,12 +110,13 @@ void EventStream::take(std::string_view piece, const EventSink& sink) {
     reader_.feed(piece, sink);
     return;
   }
+  const auto seen = head_.size();
   head_ += piece;
   if (refusal_ != 0) {
     head_.resize(std::min(head_.size(), kLongestRefusal));
     return;
   }
-  const auto end = head_.find("\r\n\r\n");
+  const auto end = end_of_head(head_, seen);
   if (end == std::string::npos) {
     if (head_.size() > kLargestHead)
       throw Error(Errc::engine_error, fmt::format("{}: the answer's headers grew too large", call_));

@@ -13,8 +13,8 @@
 namespace hostnet::engine {
 namespace {
 
-std::vector<NetworkSummary> parse_list(std::string_view text) {
-  const auto tree = parse_json(text);
+std::vector<NetworkSummary> parse_list(std::string_view text, Deadline deadline) {
+  const auto tree = parse_json(text, deadline);
   std::vector<NetworkSummary> networks;
   JsonReader(tree).each_element([&](const JsonReader& entry) {
     networks.push_back({id_of(entry.at("Id")), entry.at("Name").string(), entry.strings_or_empty("Labels")});

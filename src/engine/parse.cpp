@@ -103,8 +103,8 @@ std::vector<PublishedPort> published_ports(const JsonReader& network_settings) {
 
 bool Version::is_podman() const { return product == "Podman Engine"; }
 
-Version parse_version(std::string_view text) {
-  const auto tree = parse_json(text);
+Version parse_version(std::string_view text, Deadline deadline) {
+  const auto tree = parse_json(text, deadline);
   const JsonReader json(tree);
   Version version;
   version.version = json.at("Version").string();
@@ -120,8 +120,8 @@ Version parse_version(std::string_view text) {
   return version;
 }
 
-bool parse_is_rootless(std::string_view text) {
-  const auto tree = parse_json(text);
+bool parse_is_rootless(std::string_view text, Deadline deadline) {
+  const auto tree = parse_json(text, deadline);
   const JsonReader json(tree);
   // Docker says it among the options, Podman by a field of its own.
   const auto said = json.maybe("Rootless");
@@ -131,20 +131,20 @@ bool parse_is_rootless(std::string_view text) {
   return rootless;
 }
 
-Network parse_network(std::string_view text) {
-  const auto tree = parse_json(text);
+Network parse_network(std::string_view text, Deadline deadline) {
+  const auto tree = parse_json(text, deadline);
   return read_network(JsonReader(tree));
 }
 
-std::vector<Network> parse_networks(std::string_view text) {
-  const auto tree = parse_json(text);
+std::vector<Network> parse_networks(std::string_view text, Deadline deadline) {
+  const auto tree = parse_json(text, deadline);
   std::vector<Network> networks;
   JsonReader(tree).each_element([&](const JsonReader& json) { networks.push_back(read_network(json)); });
   return networks;
 }
 
-std::map<std::string, LibpodBridge> parse_libpod_bridges(std::string_view text) {
-  const auto tree = parse_json(text);
+std::map<std::string, LibpodBridge> parse_libpod_bridges(std::string_view text, Deadline deadline) {
+  const auto tree = parse_json(text, deadline);
   std::map<std::string, LibpodBridge> bridges;
   const auto add = [&](const JsonReader& network) {
     LibpodBridge bridge{.interface = network.string_or_empty("network_interface")};
@@ -160,8 +160,8 @@ std::map<std::string, LibpodBridge> parse_libpod_bridges(std::string_view text) 
   return bridges;
 }
 
-Container parse_container(std::string_view text) {
-  const auto tree = parse_json(text);
+Container parse_container(std::string_view text, Deadline deadline) {
+  const auto tree = parse_json(text, deadline);
   const JsonReader json(tree);
   Container container;
   container.id = id_of(json.at("Id"));
@@ -212,8 +212,8 @@ Container parse_container(std::string_view text) {
   return container;
 }
 
-std::map<std::string, std::string> parse_image_labels(std::string_view text) {
-  const auto tree = parse_json(text);
+std::map<std::string, std::string> parse_image_labels(std::string_view text, Deadline deadline) {
+  const auto tree = parse_json(text, deadline);
   const auto config = JsonReader(tree).maybe("Config");
   return config ? config->strings_or_empty("Labels") : std::map<std::string, std::string>{};
 }

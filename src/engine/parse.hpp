@@ -11,17 +11,18 @@
 
 namespace hostnet::engine {
 
-/// All but the last three throw Error{engine_error} with the path of the offending field, and
-/// nothing else.
-Version parse_version(std::string_view json);
-Network parse_network(std::string_view json);
-std::vector<Network> parse_networks(std::string_view json);
-Container parse_container(std::string_view json);
+/// All but the last three throw Error{engine_error} with the path of the offending field, Error{timed_out} at
+/// the deadline, and nothing else.
+Version parse_version(std::string_view json, Deadline deadline = Deadline::never());
+Network parse_network(std::string_view json, Deadline deadline = Deadline::never());
+std::vector<Network> parse_networks(std::string_view json, Deadline deadline = Deadline::never());
+Container parse_container(std::string_view json, Deadline deadline = Deadline::never());
 /// The labels of an image, from GET /images/ID/json.
-std::map<std::string, std::string> parse_image_labels(std::string_view json);
+std::map<std::string, std::string> parse_image_labels(std::string_view json,
+                                                      Deadline deadline = Deadline::never());
 
 /// From GET /info, whose security options have "name=rootless" then.
-bool parse_is_rootless(std::string_view json);
+bool parse_is_rootless(std::string_view json, Deadline deadline = Deadline::never());
 
 /// What Podman's compatible answers do not have of a bridge network.
 struct LibpodBridge {
@@ -32,7 +33,8 @@ struct LibpodBridge {
 };
 
 /// Network id → that, from one network or the list of them as Podman's own ("libpod") API describes them.
-std::map<std::string, LibpodBridge> parse_libpod_bridges(std::string_view json);
+std::map<std::string, LibpodBridge> parse_libpod_bridges(std::string_view json,
+                                                         Deadline deadline = Deadline::never());
 
 /// A string that looks_like_id(). @throws Error{engine_error} for any other value.
 std::string id_of(const JsonReader& value);

@@ -78,6 +78,11 @@ ssize_t Wire::receive(char* buffer, std::size_t size) noexcept {
 
 void Wire::end_output() noexcept { ::shutdown(fd_, SHUT_WR); }
 
+std::size_t end_of_head(std::string_view head, std::size_t seen) {
+  constexpr std::string_view blank_line = "\r\n\r\n";
+  return head.find(blank_line, seen - std::min(seen, blank_line.size() - 1));
+}
+
 long status_of(std::string_view head) {
   const auto words = split(head.substr(0, head.find("\r\n")), ' ');
   if (words.size() < 2 || !words[0].starts_with("HTTP/1.")) return 0;

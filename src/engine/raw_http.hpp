@@ -47,6 +47,10 @@ class Wire {
   int fd_ = -1;
 };
 
+/// Where the blank line at the end of an answer's head begins, or npos. The first `seen` bytes were searched
+/// before: a head that comes byte by byte is gone through once.
+std::size_t end_of_head(std::string_view head, std::size_t seen);
+
 /// The status in the first line of an answer, "HTTP/1.1 101 UPGRADED"; 0 for what is no such line.
 long status_of(std::string_view head);
 

@@ -249,6 +249,7 @@ Response Transport::send(const Request& request, Deadline deadline, const BodySi
   auto& detail = connection_->detail;
   Exchange exchange{.curl = curl, .handle = handle.get(), .sink = sink, .still_wanted = still_wanted};
   // Without the query, which is long and percent-encoded.
+  exchange.response.deadline = deadline;
   exchange.response.call = fmt::format("{} {} on {}", request.method,
                                        request.path.substr(0, request.path.find('?')), address_.socket);
   if (deadline.expired()) throw timed_out(exchange);

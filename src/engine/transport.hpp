@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 namespace hostnet::engine {
 
@@ -19,13 +20,17 @@ struct Response {
   std::string body;            ///< At most kLargestBody bytes; empty where a sink took it.
   std::string api_version;     ///< The header Api-Version, "1.41"; empty where there is none.
   std::string libpod_version;  ///< The header Libpod-Api-Version, "4.3.1"; Podman alone sends it.
+  Deadline deadline = Deadline::never();  ///< The request's, which the reading of the body must meet, too.
 };
 
-/// What `parse` makes of the body; its Error names the call.
+/// What `parse` makes of the body, by the request's deadline if it takes one; its Error names the call.
 template <class Parser>
 auto parsed(const Response& answer, Parser parse) {
   try {
-    return parse(answer.body);
+    if constexpr (std::is_invocable_v<Parser, const std::string&, Deadline>)
+      return parse(answer.body, answer.deadline);
+    else
+      return parse(answer.body);
   } catch (const Error& error) {
     throw error.in_context(answer.call);
   }

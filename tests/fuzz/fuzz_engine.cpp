@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <type_traits>
 
 using namespace hostnet;
 using namespace hostnet::engine;
@@ -18,7 +19,10 @@ namespace {
 template <class Parser>
 void try_parser(Parser parse, std::string_view text) {
   try {
-    static_cast<void>(parse(text));
+    if constexpr (std::is_invocable_v<Parser, std::string_view, Deadline>)
+      static_cast<void>(parse(text, Deadline::never()));
+    else
+      static_cast<void>(parse(text));
   } catch (const Error& error) {
     if (error.code() != Errc::engine_error) std::abort();
   }

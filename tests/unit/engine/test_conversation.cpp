@@ -11,6 +11,7 @@
 #include <array>
 #include <functional>
 #include <string>
+#include <thread>
 
 using namespace hostnet;
 using namespace std::chrono_literals;
@@ -55,6 +56,26 @@ TEST_CASE("input goes in, its end too, and what comes back comes whole") {
   CHECK(talk(engine, input) == input);
   CHECK(engine.requests().at(0) == "POST /v1.41/exec/0a/start HTTP/1.1");
   CHECK(engine.bodies().at(0) == "{}");
+}
+
+TEST_CASE("an engine that never stops sending is left at the deadline") {
+  const FakeEngine engine(once([](int connection) {
+    send_bytes(connection, kUpgrade);
+    const std::string piece(1U << 16, 'x');
+    const auto end = std::chrono::steady_clock::now() + 10s;
+    while (std::chrono::steady_clock::now() < end &&
+           ::send(connection, piece.data(), piece.size(), MSG_NOSIGNAL) > 0) {
+    }
+  }));
+  std::size_t received = 0;
+  CHECK(test::error_of([&] {
+          converse({engine.socket(), "--engine"}, "/v1.41/exec/0a/start", "{}", "", Deadline::after(300ms),
+                   [&](std::string_view piece) {
+                     received += piece.size();
+                     std::this_thread::sleep_for(1ms);  // so that there is always more to be read
+                   });
+        }).code() == Errc::timed_out);
+  CHECK(received > 0);
 }
 
 TEST_CASE("no input at all is an end at once; a status of 200 will do") {
