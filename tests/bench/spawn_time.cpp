@@ -1,11 +1,11 @@
 // How long a command takes, from before it is spawned. A scripting language's own process start would cost as
 // much as what is measured; posix_spawn is the cheapest start that a program has.
 #include "commands.hpp"
+#include "core/json.hpp"
 #include "socket.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -86,8 +86,8 @@ void time_to_exit(const Arguments& arguments) {
     if (at == arguments.end()) break;
   }
   const double elapsed = milliseconds_since(start);
-  const nlohmann::json result{{"ms", elapsed}, {"line", read_line(child.output.get(), 0)}};
-  std::cout << result << std::endl;
+  const json::Value result{{"ms", elapsed}, {"line", read_line(child.output.get(), 0)}};
+  std::cout << result.dump() << std::endl;
 }
 
 void time_to_line(const Arguments& command) {
@@ -99,14 +99,14 @@ void time_to_line(const Arguments& command) {
     wait_for_success(child, command.front());
     throw std::runtime_error("the command ended without a line of output");
   }
-  std::cout << nlohmann::json{{"ms", ready}, {"line", line}} << std::endl;
+  std::cout << json::Value{{"ms", ready}, {"line", line}}.dump() << std::endl;
   // The end of stdin means go on as well: a measurer that died must not leave the child behind.
   read_line(STDIN_FILENO, -1);
   const auto stop = Clock::now();
   checked(::kill(child.pid, SIGTERM), "kill");
   int status = 0;
   checked(::waitpid(child.pid, &status, 0), "waitpid");
-  std::cout << nlohmann::json{{"ms", milliseconds_since(stop)}, {"status", status}} << std::endl;
+  std::cout << json::Value{{"ms", milliseconds_since(stop)}, {"status", status}}.dump() << std::endl;
 }
 
 }  // namespace

@@ -11,16 +11,17 @@
 namespace {
 
 using namespace hostnet;
-using nlohmann::json;
 using test::Arguments;
 
 constexpr const char* kAlias = "host.testcontainers.internal";
 
 Deadline soon() { return Deadline::after(std::chrono::seconds{20}); }
 
-json of(const std::optional<Ipv4>& address) { return address ? json(address->to_string()) : json(); }
+json::Value of(const std::optional<Ipv4>& address) {
+  return address ? json::Value(address->to_string()) : json::Value();
+}
 
-json of(const engine::Network& network) {
+json::Value of(const engine::Network& network) {
   return {{"id", network.id},
           {"name", network.name},
           {"driver", network.driver},
@@ -30,14 +31,14 @@ json of(const engine::Network& network) {
           {"containers", network.containers}};
 }
 
-json of(const engine::Container& container) {
+json::Value of(const engine::Container& container) {
   auto endpoints = json::object();
   for (const auto& endpoint : container.endpoints)
     endpoints[endpoint.network] = {
         {"id", endpoint.network_id}, {"address", of(endpoint.address)}, {"gateway", of(endpoint.gateway)}};
   auto ports = json::array();
   for (const auto& port : container.ports)
-    ports.push_back({port.container, port.protocol, port.host_ip, port.host});
+    ports.push_back(json::array({port.container, port.protocol, port.host_ip, port.host}));
   return {{"id", container.id},
           {"name", container.name},
           {"image", container.image},
@@ -53,7 +54,7 @@ json of(const engine::Container& container) {
           {"endpoints", endpoints}};
 }
 
-json write_alias(engine::Client& client, const Arguments& arguments) {
+json::Value write_alias(engine::Client& client, const Arguments& arguments) {
   const auto record = engine::alias_record(client.container(arguments.at(0), soon()));
   const auto result =
       engine::write_alias(record, kAlias, Ipv4::parse(arguments.at(1)).value(), arguments.at(2));
@@ -64,7 +65,7 @@ json write_alias(engine::Client& client, const Arguments& arguments) {
           {"result", result == engine::AliasResult::written ? "written" : "already_there"}};
 }
 
-json remove_alias(const Arguments& arguments) {
+json::Value remove_alias(const Arguments& arguments) {
   const engine::AliasRecord record{arguments.at(0),
                                    static_cast<pid_t>(parse_number(arguments.at(1), INT32_MAX).value()),
                                    parse_number(arguments.at(2), UINT64_MAX).value(), arguments.at(3)};
@@ -72,7 +73,7 @@ json remove_alias(const Arguments& arguments) {
   return json::object();
 }
 
-json run(engine::Client& client, const std::string& command, const Arguments& arguments) {
+json::Value run(engine::Client& client, const std::string& command, const Arguments& arguments) {
   if (command == "ping") return client.ping(soon()), json::object();
   if (command == "version") {
     const auto version = client.version(soon());

@@ -6,10 +6,9 @@
 // status 1.
 #pragma once
 
+#include "core/json.hpp"
 #include "engine/client.hpp"
 #include "hostnet/error.hpp"
-
-#include <nlohmann/json.hpp>
 
 #include <cstdio>
 #include <string>
@@ -22,15 +21,16 @@ using Arguments = std::vector<std::string>;
 /// The body of main(); `run(client, command, arguments)` gives the JSON.
 template <class Run>
 int engine_tool(int argc, char** argv, Run run) {
-  using nlohmann::json;
   const Arguments arguments(argv + 1, argv + argc);
   try {
     hostnet::engine::Client client({arguments.at(0), "--engine"});
-    const json seen = run(client, arguments.at(1), Arguments(arguments.begin() + 2, arguments.end()));
+    const hostnet::json::Value seen =
+        run(client, arguments.at(1), Arguments(arguments.begin() + 2, arguments.end()));
     std::puts(seen.dump().c_str());
     return 0;
   } catch (const hostnet::Error& error) {
-    const json told{{"error", to_string(error.code())}, {"message", error.what()}, {"hint", error.hint()}};
+    const hostnet::json::Value told{
+        {"error", to_string(error.code())}, {"message", error.what()}, {"hint", error.hint()}};
     std::puts(told.dump().c_str());
     return 1;
   }

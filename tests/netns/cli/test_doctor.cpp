@@ -1,6 +1,7 @@
 // `tc-hostnet doctor` on hosts that are well, and on hosts with one thing wrong. Each is a namespace of its
 // own.
 #include "core/fd.hpp"
+#include "core/json.hpp"
 #include "support/netns.hpp"
 #include "support/sockets.hpp"
 #include "support/temp_dir.hpp"
@@ -8,7 +9,6 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <sys/file.h>
 #include <sys/un.h>
 
@@ -20,7 +20,6 @@
 
 using namespace hostnet;
 using namespace test;
-using nlohmann::json;
 
 namespace {
 
@@ -32,28 +31,33 @@ std::string command() {
 
 struct Diagnosis {
   int status = 0;
-  json checks;
+  json::Value checks;
   bool ok = false;
 
   // All findings under that name, the worst first.
-  [[nodiscard]] std::vector<json> of(const std::string& name) const {
-    std::vector<json> out;
-    std::ranges::copy_if(checks, std::back_inserter(out),
-                         [&](const json& check) { return check["name"] == name; });
-    std::ranges::stable_sort(out, {}, [](const json& check) {
-      const auto how = check["status"].get<std::string>();
+  [[nodiscard]] std::vector<json::View> of(const std::string& name) const {
+    std::vector<json::View> out;
+    std::ranges::copy_if(checks.view().elements(), std::back_inserter(out),
+                         [&](json::View check) { return check.find("name").text() == name; });
+    std::ranges::stable_sort(out, {}, [](json::View check) {
+      const auto how = check.find("status").text();
       return how == "fail" ? 0 : how == "warn" ? 1 : 2;
     });
     return out;
   }
-  [[nodiscard]] json worst(const std::string& name) const {
+  [[nodiscard]] json::View worst(const std::string& name) const {
     const auto found = of(name);
     if (found.empty()) throw std::runtime_error("no check " + name + " in " + checks.dump());
     return found.front();
   }
-  [[nodiscard]] std::string status_of(const std::string& name) const { return worst(name)["status"]; }
-  [[nodiscard]] std::string finding(const std::string& name) const { return worst(name)["finding"]; }
-  [[nodiscard]] std::string mend(const std::string& name) const { return worst(name)["mend"]; }
+  [[nodiscard]] std::string status_of(const std::string& name) const { return text(name, "status"); }
+  [[nodiscard]] std::string finding(const std::string& name) const { return text(name, "finding"); }
+  [[nodiscard]] std::string mend(const std::string& name) const { return text(name, "mend"); }
+
+ private:
+  [[nodiscard]] std::string text(const std::string& name, const char* member) const {
+    return std::string(worst(name).find(member).text().value());
+  }
 };
 
 // A host with a bridge, and no engine that could be found.
@@ -69,11 +73,14 @@ class Host : public NetNs {
     const auto outcome = try_exec(
         fmt::format("env -u DOCKER_HOST {} {} doctor --json {} 2>/dev/null", before, command(), arguments));
     CAPTURE(outcome.output);
-    const auto object = json::parse(outcome.output);
-    REQUIRE(object["schema"] == 1);
-    CHECK(object["ok"] == (outcome.status == 0));
-    for (const auto& check : object["checks"]) CHECK(check["mend"].is_null() == (check["status"] == "ok"));
-    return {outcome.status, object["checks"], object["ok"]};
+    const auto parsed = json::parse(outcome.output);
+    const auto object = parsed.view();
+    REQUIRE(object.find("schema").integer() == 1);
+    const auto ok = object.find("ok").flag();
+    CHECK(ok == (outcome.status == 0));
+    for (const auto check : object.find("checks").elements())
+      CHECK(check.find("mend").is_null() == (check.find("status").text() == "ok"));
+    return {outcome.status, json::parse(object.find("checks").dump()), ok.value()};
   }
   [[nodiscard]] Fd service(const std::string& address, std::uint16_t port) const {
     return run([&] { return listen_on({ip(address), port}); });
@@ -233,7 +240,7 @@ TEST_CASE("leases: intact, with their guard gone, and left by an owner that was 
   CHECK(found.finding("route_localnet") == "on for br0 alone, behind the guard");
 
   const auto lease = json::parse(host.exec(command() + " list --json"));
-  const pid_t owner = lease["owner"]["pid"];
+  const auto owner = static_cast<pid_t>(lease.view().find("owner").find("pid").integer().value());
   REQUIRE(owner > 1);
   REQUIRE(::kill(owner, SIGSTOP) == 0);  // or it would put the rules back
   host.exec("iptables-legacy -t raw -F");
@@ -247,7 +254,7 @@ TEST_CASE("leases: intact, with their guard gone, and left by an owner that was 
     std::this_thread::sleep_for(std::chrono::milliseconds{20});
   found = host.doctor("--bridge br0");
   CHECK(found.status_of("state") == "warn");
-  CHECK(found.finding("state").find(lease["id"].get<std::string>()) != std::string::npos);
+  CHECK(found.finding("state").find(lease.view().find("id").text().value()) != std::string::npos);
   host.exec(command() + " list");
   CHECK(host.doctor("--bridge br0").finding("state") == "nothing is held");
   CHECK(host.doctor("--bridge br0").status_of("route_localnet") == "ok");

@@ -1,5 +1,6 @@
 // Interfaces, addresses and routes against what the ip command and /proc say.
 #include "core/file.hpp"
+#include "core/json.hpp"
 #include "netlink/link.hpp"
 #include "support/expect_error.hpp"
 #include "support/netns.hpp"
@@ -8,7 +9,6 @@
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
@@ -20,13 +20,12 @@
 
 using namespace hostnet;
 using namespace hostnet::netlink;
-using nlohmann::json;
 using test::ip;
 using test::NetNs;
 
 namespace {
 
-json ip_json(const NetNs& netns, const std::string& arguments) {
+json::Value ip_json(const NetNs& netns, const std::string& arguments) {
   return json::parse(netns.exec("ip -j -d " + arguments));
 }
 
@@ -60,15 +59,16 @@ TEST_CASE("a bridge, a veth pair into another namespace, and all that is told ab
   inside.set_up(eth0->ifindex);
   inside.add_default_route(ip("198.18.5.1"), eth0->ifindex);
 
-  const auto shown_bridge = ip_json(host, "link show br0").at(0);
-  CHECK(shown_bridge.at("ifindex") == bridge);
-  CHECK(shown_bridge.at("linkinfo").at("info_kind") == "bridge");
-  const auto shown_port = ip_json(host, "link show port0").at(0);
-  CHECK(shown_port.at("master") == "br0");
-  CHECK(ip_json(host, "address show br0").at(0).at("addr_info").at(0).at("local") == "198.18.5.1");
-  const auto shown_route = ip_json(container, "route show default").at(0);
-  CHECK(shown_route.at("gateway") == "198.18.5.1");
-  CHECK(shown_route.at("dev") == "eth0");
+  const auto shown_bridge = ip_json(host, "link show br0");
+  CHECK(shown_bridge.view()[0].find("ifindex").integer() == bridge);
+  CHECK(shown_bridge.view()[0].find("linkinfo").find("info_kind").text() == "bridge");
+  const auto shown_port = ip_json(host, "link show port0");
+  CHECK(shown_port.view()[0].find("master").text() == "br0");
+  const auto shown_address = ip_json(host, "address show br0");
+  CHECK(shown_address.view()[0].find("addr_info")[0].find("local").text() == "198.18.5.1");
+  const auto shown_route = ip_json(container, "route show default");
+  CHECK(shown_route.view()[0].find("gateway").text() == "198.18.5.1");
+  CHECK(shown_route.view()[0].find("dev").text() == "eth0");
 
   const auto again = rtnl.link(port->ifindex);
   REQUIRE(again);

@@ -1,11 +1,11 @@
 // The calls of Networks against a fake engine.
+#include "core/json.hpp"
 #include "engine/networks.hpp"
 #include "hostnet/error.hpp"
 #include "support/expect_error.hpp"
 #include "unit/engine/fake_engine.hpp"
 
 #include <doctest/doctest.h>
-#include <nlohmann/json.hpp>
 
 using namespace hostnet;
 using engine::Client;
@@ -40,9 +40,8 @@ TEST_CASE("a network is made with its labels, and not twice under one name") {
   World world(http(201, R"({"Id":"0a00000000000000000000000000000000000000000000000000000000000000"})"));
   CHECK(world.networks.create("web", {{"a", "1"}}, soon()) == "0a" + std::string(62, '0'));
   CHECK(world.engine.requests().at(1) == "POST /v1.41/networks/create HTTP/1.1");
-  CHECK(
-      nlohmann::json::parse(world.engine.bodies().at(1)) ==
-      nlohmann::json::parse(R"({"Name":"web","Driver":"bridge","CheckDuplicate":true,"Labels":{"a":"1"}})"));
+  CHECK(json::parse(world.engine.bodies().at(1)) ==
+        json::parse(R"({"Name":"web","Driver":"bridge","CheckDuplicate":true,"Labels":{"a":"1"}})"));
   CHECK(test::error_of([&] { world.networks.create("", {}, soon()); }).code() == Errc::invalid_argument);
 }
 

@@ -1,12 +1,12 @@
 // How a watcher bears an engine that does not do as it should. What it does with real ones,
 // tests/e2e/test_watch.py tells.
+#include "core/json.hpp"
 #include "exposer/watcher.hpp"
 #include "hostnet/error.hpp"
 #include "support/expect_error.hpp"
 #include "unit/engine/fake_engine.hpp"
 
 #include <doctest/doctest.h>
-#include <nlohmann/json.hpp>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,11 +40,13 @@ FakeEngine::Serve serve(std::string events_answer) {
 
 // One container asks for a port, and runs with this process, says the engine, which can do nothing for it.
 FakeEngine::Serve serve_container(pid_t process) {
-  auto container = nlohmann::json::parse(test::fixture("docker-container.json"));
+  auto container = json::parse(test::fixture("docker-container.json"));
   container["State"]["Pid"] = process;
-  container["Config"]["Labels"] = {{kPortsLabel, "8080"}};
-  auto list = nlohmann::json::array(
-      {{{"Id", container["Id"]}, {"Names", {"/c1"}}, {"Labels", container["Config"]["Labels"]}}});
+  const json::Value labels{{kPortsLabel, "8080"}};
+  container["Config"]["Labels"] = labels;
+  const auto list = json::array({{{"Id", std::string(container.view().find("Id").text().value())},
+                                  {"Names", json::array({"/c1"})},
+                                  {"Labels", labels}}});
   return [container = container.dump(), list = list.dump()](const std::string& request, int connection) {
     const auto asks_for = [&](std::string_view what) { return request.find(what) != std::string::npos; };
     if (asks_for("/events?")) {
