@@ -3,6 +3,7 @@
 
 #include "core/log.hpp"
 #include "core/strings.hpp"
+#include "exposer/names.hpp"
 #include "exposer/transition.hpp"
 #include "firewall/backend.hpp"
 #include "hostnet/error.hpp"
@@ -21,10 +22,13 @@ exposer::Ledger open_ledger(const Globals& globals) {
 state::Holdings look(exposer::Ledger& ledger, const Globals& globals) {
   if (!state::has_journal_folder(ledger.folder())) return {};
   if (globals.dry_run) return ledger.look();
-  const auto journal = ledger.lock(command_deadline());
   state::Holdings held;
-  ledger.reap(journal, held, command_deadline());
-  journal.tidy(held);
+  {
+    const auto journal = ledger.lock(command_deadline());
+    ledger.reap(journal, held, command_deadline());
+    journal.tidy(held);
+  }
+  exposer::finish_names(ledger, exposer::name_budget(command_deadline()));
   return held;
 }
 

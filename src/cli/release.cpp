@@ -5,6 +5,7 @@
 #include "cli/output.hpp"
 #include "cli/tunnel_view.hpp"
 #include "core/log.hpp"
+#include "exposer/names.hpp"
 #include "exposer/ssh_lease.hpp"
 #include "firewall/backend.hpp"
 #include "hostnet/error.hpp"
@@ -151,6 +152,7 @@ void release_native(const Options& options, const Globals& globals) {
     if (error.code() != Errc::state_corrupt || !options.all) throw;
     return rescue(ledger, error);
   }
+  exposer::finish_names(ledger, exposer::name_budget(deadline));
   for (const auto& id : ids) report(id, globals);
 }
 

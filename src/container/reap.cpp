@@ -5,6 +5,7 @@
 #include "engine/containers.hpp"
 #include "engine/networks.hpp"
 #include "exposer/ledger.hpp"
+#include "exposer/names.hpp"
 #include "exposer/native.hpp"
 #include "exposer/own_labels.hpp"
 #include "exposer/session.hpp"
@@ -56,10 +57,13 @@ void reap_leases(const std::string& runtime_dir, Deadline deadline) noexcept {
   try {
     exposer::Ledger ledger(state::runtime_dir(runtime_dir));
     if (exposer::probe_native().usable && state::has_journal_folder(ledger.folder())) {
-      const auto journal = ledger.lock(deadline);
-      state::Holdings left;
-      ledger.reap(journal, left, deadline);
-      journal.tidy(left);
+      {
+        const auto journal = ledger.lock(deadline);
+        state::Holdings left;
+        ledger.reap(journal, left, deadline);
+        journal.tidy(left);
+      }
+      exposer::finish_names(ledger, exposer::name_budget(deadline));
     }
   } catch (const std::exception& error) {
     log::error("leases of dead owners: {}", error.what());

@@ -1,10 +1,9 @@
-// Adding and removing our line in place.
+// Adding and removing our line in place, in time.
 #include "engine/alias.hpp"
 
-#include "core/deadline.hpp"
 #include "core/file.hpp"
 #include "core/strings.hpp"
-#include "engine/container_file.hpp"
+#include "engine/alias_parts.hpp"
 #include "hostnet/error.hpp"
 
 #include <fcntl.h>
@@ -13,51 +12,54 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <thread>
 
 namespace hostnet::engine {
 namespace {
 
-constexpr std::size_t kLargestHostsFile = 4U << 20;
-constexpr std::string_view kByHand =
-    "leave the container's hosts file alone with --no-alias, and name the address there";
+using std::chrono::milliseconds;
 
-// For a message: what `docker ps` shows.
-std::string short_id(const std::string& id) { return id.substr(0, 12); }
-
-std::optional<HeldFile> hold_hosts_path(const AliasRecord& record) {
-  return record.hosts_path.empty() ? std::nullopt : hold_host_file(record.hosts_path);
-}
-
-bool cgroup_names(pid_t pid, std::string_view container) {
-  const auto cgroups = try_read_file(fmt::format("/proc/{}/cgroup", pid));
-  return cgroups && !container.empty() && cgroups->find(container) != std::string::npos;
-}
-
-Error mounted_by_user(const std::string& id) {
-  return {Errc::conflict,
-          fmt::format("the hosts file of container {} is a file that its user mounted there", short_id(id)),
-          std::string(kByHand)};
-}
-
+constexpr milliseconds kPause{5};  // before a file is tried again, and twice that the next time
+constexpr milliseconds kLongestPause{100};
 // The file may be changed: it is the one that the engine made for this container. `on_host` is HostsPath.
 void check_is_the_engines(const HeldFile& file, const std::optional<HeldFile>& on_host,
                           const AliasRecord& record) {
-  const auto machine = hold_host_file("/etc/hosts");
+  const auto machine = hold_host_file("/etc/hosts", Walk::any);
   if ((on_host && !file.same_as(*on_host)) || (machine && file.same_as(*machine)))
     throw mounted_by_user(record.container);
+  if (record.file.is_known() && file.id != record.file)
+    throw Error(Errc::conflict, fmt::format("the hosts file of container {} is not the one that it had",
+                                            short_id(record.container)));
+  if (file.links > 1)
+    throw Error(Errc::conflict,
+                fmt::format("the hosts file of container {} has another name, too: it is not the container's "
+                            "alone",
+                            short_id(record.container)),
+                std::string(kByHand));
+}
+
+Fd open_in_time(const HeldFile& file, int flags, Deadline deadline) {
+  for (auto pause = kPause;; pause = std::min(pause * 2, kLongestPause)) {
+    try {
+      return open_held(file, flags);
+    } catch (const Error& error) {
+      if (error.sys_errno() != EAGAIN || deadline.expired()) throw;
+    }
+    std::this_thread::sleep_for(std::min(pause, deadline.remaining()));
+  }
 }
 
 // Opened by the container's mount, or where that is read-only by the host's path to the same inode; then
 // locked.
-Fd open_locked(const HeldFile& file, const std::optional<HeldFile>& on_host, int flags) {
-  Fd fd = open_held(file, flags);
-  if (!fd && on_host && on_host->same_as(file)) fd = open_held(*on_host, flags);
+Fd open_locked(const HeldFile& file, const std::optional<HeldFile>& on_host, int flags, Deadline deadline) {
+  Fd fd = open_in_time(file, flags, deadline);
+  if (!fd && on_host && on_host->same_as(file)) fd = open_in_time(*on_host, flags, deadline);
   if (!fd)
     throw Error(Errc::failure, "the container's hosts file is on a read-only file system",
                 std::string(kByHand), EROFS);
   // Bounded: whoever can open the file in the container can hold a lock on it for ever.
-  if (!lock_file(fd.get(), Deadline::after(std::chrono::seconds{2})))
-    throw Error(Errc::timed_out, "another process keeps the container's hosts file locked");
+  if (!lock_file(fd.get(), deadline))
+    throw Error(Errc::timed_out, "another process keeps the container's hosts file locked", {}, EAGAIN);
   return fd;
 }
 
@@ -85,29 +87,6 @@ void remove_lines(const Fd& file, std::string_view lease) {
 
 }  // namespace
 
-AliasRecord alias_record(const Container& container) {
-  if (!container.running)
-    throw Error(Errc::conflict, fmt::format("container {} does not run", quote(container.name)),
-                "start it first");
-  if (container.hosts_mounted) throw mounted_by_user(container.id);
-  AliasRecord record{container.id, container.pid, 0, container.hosts_path};
-  const auto elsewhere = [&](std::string_view why) {
-    return Error(Errc::not_found,
-                 fmt::format("container {} has no process on this machine: {}", quote(container.name), why),
-                 "where the engine runs in a virtual machine, give the alias with --add-host when the "
-                 "container is made");
-  };
-  const auto start = process_start_time(record.pid);
-  if (!start) throw elsewhere(fmt::format("there is no process {}", record.pid));
-  record.pid_start = *start;
-  if (cgroup_names(record.pid, record.container)) return record;
-  const auto on_host = hold_hosts_path(record);
-  const auto in_container = on_host ? hold_container_hosts(record.pid, record.pid_start) : std::nullopt;
-  if (!in_container || !in_container->same_as(*on_host))
-    throw elsewhere(fmt::format("process {} is another one", record.pid));
-  return record;
-}
-
 Error already_defined(std::string_view alias, std::string_view container, const Definition& by) {
   const auto what = fmt::format("host port exposure: {} is already defined in container {}, as {}", alias,
                                 container.substr(0, 12), quote(by.address));
@@ -117,15 +96,15 @@ Error already_defined(std::string_view alias, std::string_view container, const 
 }
 
 AliasResult write_alias(const AliasRecord& record, std::string_view alias, Ipv4 address,
-                        std::string_view lease, std::span<const Ipv4> as_good) {
-  const auto file = hold_container_hosts(record.pid, record.pid_start);
+                        std::string_view lease, std::span<const Ipv4> as_good, Deadline deadline) {
+  const auto file = hold_hosts(record, Walk::any);
   if (!file)
     throw Error(Errc::not_found,
                 fmt::format("container {} has stopped or has no hosts file", short_id(record.container)));
-  const auto on_host = hold_hosts_path(record);
+  const auto on_host = hold_hosts_path(record, Walk::any);
   check_is_the_engines(*file, on_host, record);
 
-  const Fd fd = open_locked(*file, on_host, O_RDWR | O_APPEND);
+  const Fd fd = open_locked(*file, on_host, O_RDWR | O_APPEND, deadline);
   const auto before = read_all(fd.get(), kLargestHostsFile);
   if (const auto others = definition_by_others(before, alias, lease)) {
     const auto given = Ipv4::parse(others->address);
@@ -138,23 +117,25 @@ AliasResult write_alias(const AliasRecord& record, std::string_view alias, Ipv4 
   return AliasResult::written;
 }
 
-void remove_alias(const AliasRecord& record, std::string_view lease) {
-  const auto on_host = hold_hosts_path(record);
-  auto file = hold_container_hosts(record.pid, record.pid_start);
-  if (file) {
-    remove_lines(open_locked(*file, on_host, O_RDWR), lease);
-  } else if (on_host) {
-    remove_lines(open_locked(*on_host, on_host, O_RDWR), lease);
+void remove_alias(const AliasRecord& record, std::string_view lease, Deadline deadline) {
+  const auto on_host = hold_hosts_path(record, Walk::any);
+  try {
+    if (const auto file = hold_hosts(record, Walk::any)) {
+      check_is_the_engines(*file, on_host, record);
+      return remove_lines(open_locked(*file, on_host, O_RDWR, deadline), lease);
+    }
+  } catch (const Error& error) {
+    if (error.code() != Errc::conflict || !on_host) throw;
   }
+  // The container is gone, or has something else there: its own file may still lie where the engine made it.
+  if (!on_host || on_host->id != record.file) return;
+  check_is_the_engines(*on_host, on_host, record);
+  remove_lines(open_locked(*on_host, on_host, O_RDWR, deadline), lease);
 }
 
 bool may_remove_alias(const AliasRecord& record) {
-  try {
-    hold_container_hosts(record.pid, record.pid_start);
-  } catch (const Error& error) {
-    return error.code() != Errc::not_authorised;
-  }
-  return true;
+  const Fd root(::open(fmt::format("/proc/{}/root", record.pid).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  return root || (errno != EACCES && errno != EPERM);
 }
 
 }  // namespace hostnet::engine

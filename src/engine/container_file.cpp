@@ -1,24 +1,57 @@
-// openat2 and O_PATH.
+// openat2 and O_PATH, without a word to a file system that need not answer.
+//
+// RESOLVE_CACHED walks along what the kernel has in memory. A container's hosts file is a mount as a rule,
+// and a mount keeps all the names that lead to it in memory, so such a walk gets there. Where it does not,
+// the file systems on the way are known from the mounts of the container (no links are followed, so these are
+// the ones of /, /etc and /etc/hosts), and a walk over one that a program serves is not begun. statx(2) with
+// AT_STATX_DONT_SYNC takes what the kernel knows of the inode.
 #include "engine/container_file.hpp"
 
 #include "core/file.hpp"
+#include "engine/mounts.hpp"
 #include "hostnet/error.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <linux/openat2.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace hostnet::engine {
 namespace {
 
-HeldFile hold(Fd fd, const std::string& name) {
-  HeldFile file{.fd = std::move(fd)};
-  if (::fstat(file.fd.get(), &file.status) != 0) throw Error::from_errno("fstat " + name, errno);
+constexpr int kTries = 5;  // a cached walk fails, too, when names are changed in the same moment
+
+Error served_by_program(const std::string& name) {
+  return {Errc::conflict,
+          name + " is on a file system that a program serves (FUSE), which is not waited for"};
+}
+
+std::vector<Mount> mounts_of(const std::string& process) {
+  return parse_mounts(try_read_file(fmt::format("/proc/{}/mountinfo", process)).value_or(""));
+}
+
+HeldFile hold(Fd fd, const std::string& name, const std::string& process) {
+  struct statx status {};
+  if (::statx(fd.get(), "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &status) != 0)
+    throw Error::from_errno("statx " + name, errno);
+  HeldFile file;
+  file.id = {makedev(status.stx_dev_major, status.stx_dev_minor), status.stx_ino};
+  file.mode = status.stx_mode;
+  file.links = status.stx_nlink;
+  // The descriptor keeps the mount, and with it its number. One that is in no list has been taken out of the
+  // tree meanwhile: of that, nothing is known.
+  const auto id = mount_of(fd.get());
+  const auto mounts = mounts_of(process);
+  const auto mount = id ? std::ranges::find(mounts, *id, &Mount::id) : mounts.end();
+  file.served = mount == mounts.end() || is_served_by_program(mount->type);
+  file.fd = std::move(fd);
   return file;
 }
 
@@ -32,18 +65,34 @@ bool is_alive(pid_t pid, std::uint64_t start) {
   }
 }
 
+// With errno of the last try.
+Fd open_path(int folder, const char* path, std::uint64_t flags, std::uint64_t resolve) {
+  open_how how{};
+  how.flags = flags | O_PATH | O_CLOEXEC;
+  how.resolve = resolve;
+  Fd fd;
+  for (int i = 0; !fd && i < kTries; ++i) {
+    fd.reset(static_cast<int>(::syscall(SYS_openat2, folder, path, &how, sizeof how)));
+    if (!fd && errno == EINVAL && (resolve & RESOLVE_CACHED) != 0) errno = EAGAIN;  // before Linux 5.12
+    if (!fd && errno != EAGAIN) break;
+  }
+  return fd;
+}
+
 }  // namespace
 
-std::optional<HeldFile> hold_host_file(const std::string& path) {
-  Fd fd(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+std::optional<HeldFile> hold_host_file(const std::string& path, Walk walk) {
+  auto fd = open_path(AT_FDCWD, path.c_str(), O_NOFOLLOW, RESOLVE_NO_MAGICLINKS | RESOLVE_CACHED);
+  if (!fd && errno == EAGAIN && walk == Walk::any)
+    fd = open_path(AT_FDCWD, path.c_str(), O_NOFOLLOW, RESOLVE_NO_MAGICLINKS);
   if (!fd && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)) return std::nullopt;
   if (!fd) throw Error::from_errno("open " + path, errno);
-  auto file = hold(std::move(fd), path);
-  if (!S_ISREG(file.status.st_mode)) return std::nullopt;  // O_PATH with O_NOFOLLOW holds a link itself
+  auto file = hold(std::move(fd), path, "self");
+  if (!S_ISREG(file.mode)) return std::nullopt;  // O_PATH with O_NOFOLLOW holds a link itself
   return file;
 }
 
-std::optional<HeldFile> hold_container_hosts(pid_t pid, std::uint64_t start) {
+std::optional<HeldFile> hold_container_hosts(pid_t pid, std::uint64_t start, Walk walk) {
   const auto root_path = fmt::format("/proc/{}/root", pid);
   if (!is_alive(pid, start)) return std::nullopt;
   const Fd root(::open(root_path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -52,25 +101,38 @@ std::optional<HeldFile> hold_container_hosts(pid_t pid, std::uint64_t start) {
   if (!is_alive(pid, start)) return std::nullopt;
 
   const auto name = root_path + "/etc/hosts";
-  open_how how{};
-  how.flags = O_PATH | O_CLOEXEC;
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  Fd fd(static_cast<int>(::syscall(SYS_openat2, root.get(), "etc/hosts", &how, sizeof how)));
+  constexpr std::uint64_t below = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  auto fd = open_path(root.get(), "etc/hosts", 0, below | RESOLVE_CACHED);
+  if (!fd && errno == EAGAIN) {
+    const bool is_served = std::ranges::any_of(mounts_of(std::to_string(pid)), [](const Mount& mount) {
+      return (mount.point == "/" || mount.point == "/etc" || mount.point == "/etc/hosts") &&
+             is_served_by_program(mount.type);
+    });
+    if (is_served) throw served_by_program(name);
+    errno = EAGAIN;
+    if (walk == Walk::any) fd = open_path(root.get(), "etc/hosts", 0, below);
+  }
   if (!fd && (errno == ENOENT || errno == ENOTDIR)) return std::nullopt;
   if (!fd && errno == ELOOP)
     throw Error(Errc::conflict, name + " is reached through a symbolic link, which is not followed", {},
                 ELOOP);
-  if (!fd) throw Error::from_errno("open " + name, errno);
-  auto file = hold(std::move(fd), name);
-  if (!S_ISREG(file.status.st_mode)) throw Error(Errc::conflict, name + " is not a regular file");
+  // Also what is denied in there is no lack of privilege: a FUSE file system keeps even root out.
+  if (!fd) throw Error(Errc::failure, Error::from_errno("open " + name, errno).what(), {}, errno);
+  auto file = hold(std::move(fd), name, std::to_string(pid));
+  if (!S_ISREG(file.mode)) throw Error(Errc::conflict, name + " is not a regular file");
+  if (file.served) throw served_by_program(name);
   return file;
 }
 
 Fd open_held(const HeldFile& file, int flags) {
+  if (file.served) throw served_by_program("the container's hosts file");
   // Through the descriptor, so that what is opened is what was looked at, and by the mount that it was found
-  // on.
+  // on. Not blocking: what holds an open(2) of a regular file up is a lease of another process, for 45
+  // seconds as a rule.
   const auto link = fmt::format("/proc/self/fd/{}", file.fd.get());
-  Fd fd(::open(link.c_str(), flags | O_CLOEXEC | O_NOCTTY));
+  Fd fd(::open(link.c_str(), flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
+  if (!fd && errno == EAGAIN)
+    throw Error(Errc::timed_out, "another process holds a lease on the container's hosts file", {}, EAGAIN);
   if (!fd && errno != EROFS) throw Error::from_errno("open the container's hosts file", errno);
   return fd;
 }

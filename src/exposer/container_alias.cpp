@@ -1,6 +1,7 @@
 // Choosing how the hosts file is edited.
 #include "exposer/container_alias.hpp"
 
+#include "core/log.hpp"
 #include "engine/alias.hpp"
 #include "engine/containers.hpp"
 #include "engine/exec_alias.hpp"
@@ -9,7 +10,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <optional>
+#include <span>
 
 namespace hostnet::exposer {
 namespace {
@@ -20,7 +24,10 @@ std::optional<engine::AliasRecord> from_outside(engine::Client& client, const en
                                                 Deadline deadline) {
   if (::geteuid() != 0 || client.why_remote(deadline)) return std::nullopt;
   try {
-    return engine::alias_record(container);
+    auto record = engine::alias_record(container);
+    // Else nothing but the container says that the engine made the file.
+    if (!engine::is_at_hosts_path(record)) return std::nullopt;
+    return record;
   } catch (const Error& error) {
     // An engine elsewhere, or in another user namespace: the pid it names is not one of this machine's.
     if (error.code() == Errc::not_found || error.code() == Errc::not_authorised) return std::nullopt;
@@ -28,16 +35,33 @@ std::optional<engine::AliasRecord> from_outside(engine::Client& client, const en
   }
 }
 
+constexpr std::chrono::seconds kAll{15};
+constexpr std::chrono::seconds kOne{5};
+
+Deadline within(Deadline deadline, std::chrono::milliseconds span) {
+  return Deadline::after(std::min(span, deadline.remaining()));
+}
+
+void edit_from_outside(const engine::AliasRecord& record, const std::string& lease,
+                       std::optional<Ipv4> address, Deadline deadline) {
+  const engine::AliasEdit edit{record, lease, address};
+  const auto outcomes =
+      engine::edit_aliases(std::span(&edit, 1), kAlias, within(deadline, engine::kAliasBudget));
+  if (outcomes.front()) throw *outcomes.front();
+}
+
 }  // namespace
+
+Deadline alias_deadline(Deadline deadline) { return within(deadline, kAll); }
 
 void write_container_alias(engine::Client& client, const std::string& container, Ipv4 address,
                            const std::string& lease, Deadline deadline) {
   if (const auto record = from_outside(client, client.container(container, deadline), deadline)) {
-    engine::write_alias(*record, kAlias, address, lease);
+    edit_from_outside(*record, lease, address, deadline);
     return;
   }
   engine::Containers containers(client);
-  engine::write_alias_inside(containers, container, kAlias, address, lease, deadline);
+  engine::write_alias_inside(containers, container, kAlias, address, lease, within(deadline, kOne));
 }
 
 void remove_container_alias(engine::Client& client, const std::string& container, const std::string& lease,
@@ -46,11 +70,27 @@ void remove_container_alias(engine::Client& client, const std::string& container
     const auto found = client.container(container, deadline);
     if (!found.running) return;
     if (const auto record = from_outside(client, found, deadline))
-      return engine::remove_alias(*record, lease);
+      return edit_from_outside(*record, lease, std::nullopt, deadline);
     engine::Containers containers(client);
-    engine::remove_alias_inside(containers, container, lease, deadline);
+    engine::remove_alias_inside(containers, container, lease, within(deadline, kOne));
   } catch (const Error& error) {
     if (error.code() != Errc::not_found) throw;
+  }
+}
+
+void remove_container_aliases(engine::Client& client, const std::vector<std::string>& containers,
+                              const std::string& lease, Deadline deadline,
+                              std::vector<std::string>& failures) {
+  const auto limit = alias_deadline(deadline);
+  for (const auto& container : containers) {
+    try {
+      remove_container_alias(client, container, lease, limit);
+    } catch (const Error& error) {
+      if (error.code() == Errc::engine_unavailable || error.code() == Errc::engine_error)
+        failures.emplace_back(error.what());
+      else
+        log::warn("the hosts file of container {} is not tidied: {}", container.substr(0, 12), error.what());
+    }
   }
 }
 

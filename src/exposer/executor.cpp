@@ -39,7 +39,7 @@ std::vector<std::string> Executor::lead_all(const state::Holdings& before, const
 std::optional<bool> Executor::lead_shortly(const state::Holdings& before, const state::Holdings& after,
                                            Deadline deadline) {
   const auto standing = std::exchange(standing_, std::nullopt);
-  if (!standing || *standing != before || !backend_->is_as_left()) return std::nullopt;
+  if (!standing || !standing->has_same_rules(before) || !backend_->is_as_left()) return std::nullopt;
   const auto steps = small_transition(before, after);
   if (!steps) return std::nullopt;
   try {

@@ -195,9 +195,10 @@ void HelperLease::write_alias(const std::vector<std::string>& containers, bool r
   record_ = std::move(record);
   settings_.store->save(*record_, deadline);
   engine::Client client(engine::Address::recorded(settings_.engine, "the lease"));
+  const auto limit = alias_deadline(deadline);
   for (const auto& container : containers) {
     try {
-      write_container_alias(client, container, *address, id, deadline);
+      write_container_alias(client, container, *address, id, limit);
     } catch (const Error& error) {
       if (!required) {
         log::warn("{} is not written into container {}: {}", kAlias, container.substr(0, 12), error.what());
@@ -216,13 +217,7 @@ void HelperLease::remove_alias(Deadline deadline, std::vector<std::string>& fail
   if (!record_) return;
   const auto before = failures.size();
   engine::Client client(engine::Address::recorded(settings_.engine, "the lease"));
-  for (const auto& container : record_->alias_in) {
-    try {
-      remove_container_alias(client, container, id, deadline);
-    } catch (const Error& error) {
-      failures.emplace_back(error.what());
-    }
-  }
+  remove_container_aliases(client, record_->alias_in, id, deadline, failures);
   if (failures.size() == before) settings_.store->remove(id);
 }
 
@@ -236,7 +231,7 @@ void HelperLease::release() {
   }
   const auto deadline = Deadline::after(settings_.release_deadline);
   std::vector<std::string> failures;
-  remove_alias(deadline, failures);
+  // The doors first: the containers can hold up whoever edits their hosts files.
   try {
     dbus::Client().release(granted_.lease, false, deadline);
   } catch (const Error& error) {
@@ -245,6 +240,7 @@ void HelperLease::release() {
     if (error.code() != Errc::not_found && error.code() != Errc::no_path) failures.emplace_back(error.what());
   }
   granted_.keepalive.reset();
+  remove_alias(deadline, failures);
   if (!failures.empty()) throw Error(Errc::failure, fmt::format("release: {}", list_of(failures)));
 }
 
@@ -256,10 +252,10 @@ void HelperLease::end(ExposureState state, const std::string& reason) {
     reason_ = reason;
   }
   log::warn("lease {} {}: {}", id, to_string(state), reason);
+  granted_.keepalive.reset();
   std::vector<std::string> failures;
   remove_alias(Deadline::after(kCallDeadline), failures);
   for (const auto& failure : failures) log::warn("lease {}: {}", id, failure);
-  granted_.keepalive.reset();
   if (settings_.on_state) settings_.on_state(id, state, reason);
 }
 

@@ -4,12 +4,14 @@
 #include "core/log.hpp"
 #include "core/random.hpp"
 #include "exposer/exposure_impl.hpp"
+#include "exposer/names.hpp"
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <ctime>
+#include <iterator>
 
 namespace hostnet::exposer {
 namespace {
@@ -34,13 +36,45 @@ Holder::Holder(Settings settings)
     : settings_(std::move(settings)), ledger_(settings_.runtime_dir, settings_.firewall) {}
 
 Holder::~Holder() {
-  if (!thread_.joinable()) return;
-  loop_.stop();
-  thread_.join();
+  if (thread_.joinable()) {
+    loop_.stop();
+    thread_.join();
+  }
+  if (tidier_.joinable()) tidier_.join();
+  finish_new_names();
 }
 
 std::vector<Exposure> Holder::hold(std::vector<state::Lease> leases,
                                    const std::vector<state::Bridge>& bridges, Deadline deadline) {
+  std::vector<Exposure> exposures;
+  try {
+    exposures = put_into_effect(leases, bridges, deadline);
+  } catch (...) {
+    finish_new_names();
+    throw;
+  }
+  // From here on the leases are held like any others. Their names are written with no lock held.
+  const auto budget = name_budget(deadline);
+  try {
+    write_names(leases, budget);
+  } catch (const Error&) {
+    std::set<std::string> ids;
+    for (const auto& lease : leases) ids.insert(lease.id);
+    try {
+      give_back(std::move(ids));
+    } catch (const Error& error) {
+      log::error("taking back what was set up: {}", error.what());
+    }
+    throw;
+  }
+  take_out(names_of_released(leases), budget);
+  finish_new_names();
+  return exposures;
+}
+
+// All or none, without their names.
+std::vector<Exposure> Holder::put_into_effect(std::vector<state::Lease>& leases,
+                                              const std::vector<state::Bridge>& bridges, Deadline deadline) {
   const std::scoped_lock work(work_);
   const auto journal = ledger_.lock(deadline);
   state::Holdings held;
@@ -77,6 +111,21 @@ std::vector<Exposure> Holder::hold(std::vector<state::Lease> leases,
   for (const auto& lease : leases)
     out.push_back(handle_of(*held.lease(lease.id), held.bridge(lease.ifindex)->name));
   return out;
+}
+
+// Names that have just been written for leases that another process has released meanwhile:
+// exposer/names.hpp.
+std::vector<state::NameLeft> Holder::names_of_released(const std::vector<state::Lease>& leases) {
+  std::vector<state::NameLeft> names;
+  if (std::ranges::all_of(leases, [](const auto& lease) { return lease.aliases.empty(); })) return names;
+  const std::scoped_lock work(work_);
+  const auto held = ledger_.peek();
+  for (const auto& lease : leases) {
+    const auto* const present = held.lease(lease.id);
+    if (present == nullptr || present->releasing)
+      std::ranges::move(names_of(lease), std::back_inserter(names));
+  }
+  return names;
 }
 
 Holder::Adopted Holder::adopt(Deadline deadline) {
@@ -134,20 +183,40 @@ void Holder::narrow(const std::string& lease, const Served& served, Deadline dea
     found->second.unpinned = why_unpinned(*held.lease(lease));
 }
 
-void Holder::release(const std::string& lease) {
-  if (state(lease) != ExposureState::active) return;  // for good, so there is nothing to wait for
-  const std::scoped_lock work(work_);
-  if (state(lease) != ExposureState::active) return;
-  const auto deadline = Deadline::after(settings_.release_deadline);
-  const auto journal = ledger_.lock(deadline);
-  auto held = ledger_.load(journal);
-  ledger_.remove(journal, held, {lease}, deadline);
+void Holder::release(const std::string& lease) { give_back({lease}); }
+
+void Holder::give_back(std::set<std::string> leases) {
+  const auto only_active = [&] {
+    std::erase_if(leases, [this](const auto& lease) { return state(lease) != ExposureState::active; });
+    return !leases.empty();
+  };
+  if (!only_active()) return;  // for good, so there is nothing to wait for
+  bool has_names = false;
   {
-    const std::scoped_lock lock(mutex_);
-    held_[lease] = {.state = ExposureState::released, .reason = "released", .expires = {}};
+    const std::scoped_lock work(work_);
+    if (!only_active()) return;
+    const auto deadline = Deadline::after(settings_.release_deadline);
+    const auto journal = ledger_.lock(deadline);
+    auto held = ledger_.load(journal);
+    ledger_.remove(journal, held, leases, deadline);
+    for (const auto& lease : leases) {
+      if (keepalives_) keepalives_->remove(lease);
+      const std::scoped_lock lock(mutex_);
+      held_[lease] = {.state = ExposureState::released, .reason = "released", .expires = {}};
+    }
+    drop_owner_if_idle(journal, held);
+    has_names = ledger_.has_new_names();  // at once, lest the thread take it on: they are out when we return
   }
-  if (keepalives_) keepalives_->remove(lease);
-  drop_owner_if_idle(journal, held);
+  if (has_names) finish_names(ledger_, Deadline::after(engine::kAliasBudget), &work_);
+}
+
+// With no lock held: the containers may keep it waiting.
+void Holder::finish_new_names() noexcept {
+  {
+    const std::scoped_lock work(work_);
+    if (!ledger_.has_new_names()) return;
+  }
+  finish_names(ledger_, Deadline::after(engine::kAliasBudget), &work_);
 }
 
 ExposureState Holder::state(const std::string& lease) const {

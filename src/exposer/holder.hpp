@@ -6,6 +6,11 @@
 // and for descriptors that a lease is bound to, and four times a second compares the size of the legacy
 // tables and looks at the sysctl, the kernel having no notification for those. Whatever is amiss is put back;
 // if that fails, the lease is closed: the sysctl goes off, and the owner is told.
+//
+// Nothing here edits a container's hosts file under a lock, nor in that thread (exposer/names.hpp): a
+// container can keep whoever opens its file waiting, and a flushed guard must be back meanwhile. hold() and
+// release() do it in the caller's thread at their end; for leases that end by themselves a thread of its own
+// does it.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -18,6 +23,7 @@
 #include "netlink/monitor.hpp"
 #include "state/owner.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <map>
@@ -49,8 +55,8 @@ class Holder : public std::enable_shared_from_this<Holder> {
   ~Holder();
 
   /// Puts leases into effect, all or none, and holds them; their ids are filled in here, and this process as
-  /// the owner of those that have none.
-  /// @throws Error as Ledger::add().
+  /// the owner of those that have none. Their names are written as write_names() does it.
+  /// @throws Error as Ledger::add() and write_names().
   std::vector<Exposure> hold(std::vector<state::Lease> leases, const std::vector<state::Bridge>& bridges,
                              Deadline deadline);
 
@@ -97,6 +103,12 @@ class Holder : public std::enable_shared_from_this<Holder> {
 
   std::set<std::string> active() const;
   bool has_active() const;
+  std::vector<Exposure> put_into_effect(std::vector<state::Lease>& leases,
+                                        const std::vector<state::Bridge>& bridges, Deadline deadline);
+  std::vector<state::NameLeft> names_of_released(const std::vector<state::Lease>& leases);
+  void give_back(std::set<std::string> leases);
+  void finish_new_names() noexcept;
+  void finish_new_names_soon();
   void end(Ended ended);  // with work_ taken
   Exposure handle_of(const state::Lease& lease, const std::string& bridge);
   void drop_owner_if_idle(const state::Journal& journal, const state::Holdings& held);
@@ -131,6 +143,8 @@ class Holder : public std::enable_shared_from_this<Holder> {
   EventLoop loop_;
   std::shared_ptr<Monitors> monitors_;
   std::thread thread_;
+  std::thread tidier_;  // the thread's: edits hosts files, which the thread must not wait for
+  std::atomic<bool> is_tidying_ = false;
 };
 
 }  // namespace hostnet::exposer

@@ -4,9 +4,8 @@
 #include "core/file.hpp"
 #include "core/log.hpp"
 #include "core/strings.hpp"
-#include "engine/alias.hpp"
+#include "exposer/names.hpp"
 #include "hostnet/error.hpp"
-#include "hostnet/exposer.hpp"
 #include "state/owner.hpp"
 
 #include <fmt/format.h>
@@ -139,11 +138,6 @@ std::vector<Ended> Ledger::reap(const state::Journal& journal, Holdings& left, D
     ended.insert(ended.end(), more.begin(), more.end());
   std::set<std::string> known;  // the first reason counts
   std::erase_if(ended, [&](const Ended& one) { return !known.insert(one.lease).second; });
-  // Whoever cannot tidy the containers' hosts files leaves the whole lease to somebody who can.
-  std::erase_if(ended, [&](const Ended& one) {
-    const auto* const lease = left.lease(one.lease);
-    return lease != nullptr && !std::ranges::all_of(lease->aliases, engine::may_remove_alias);
-  });
   if (ended.empty()) return ended;
   for (const auto& one : ended) log::info("lease {} ends: {}", one.lease, one.reason);
   remove(journal, left, ids_of(ended), deadline);
@@ -182,7 +176,6 @@ void Ledger::add(const state::Journal& journal, Holdings& held, std::vector<Leas
   journal.save(wanted);
   try {
     executor_.lead(held, wanted, deadline);
-    write_aliases(leases);
   } catch (const Error&) {
     std::set<std::string> ids;
     for (const auto& lease : leases) ids.insert(lease.id);
@@ -219,21 +212,6 @@ void Ledger::settle_pin(Lease& lease) {
     lease.unpinned = executor_.backend().pin_fault();
 }
 
-void Ledger::write_aliases(const std::vector<Lease>& leases) {
-  for (const auto& lease : leases)
-    for (const auto& record : lease.aliases) {
-      try {
-        engine::write_alias(record, kAlias, lease.gateways.front(), lease.id, lease.gateways);
-      } catch (const Error& error) {
-        // A lease for one container promises the alias there; for a network it is a service to those that
-        // take it.
-        if (!lease.sources.empty()) throw;
-        log::warn("{} is not written into container {}: {}", kAlias, record.container.substr(0, 12),
-                  error.what());
-      }
-    }
-}
-
 void Ledger::amend(const state::Journal& journal, Holdings& held, const Lease& lease, Deadline deadline) {
   const auto* const present = held.lease(lease.id);
   if (present == nullptr || present->releasing)
@@ -259,26 +237,15 @@ void Ledger::remove(const state::Journal& journal, Holdings& held, const std::se
   const auto watched = std::exchange(all_watched_, std::nullopt);  // until none is left half released
   journal.save(marked);
 
-  for (const auto& lease : marked.leases) {
-    if (!lease.releasing) continue;
-    for (const auto& record : lease.aliases) {
-      try {
-        engine::remove_alias(record, lease.id);
-      } catch (const Error& error) {
-        // No reason to keep the lease: at worst a name is left that leads to closed ports. A container that
-        // makes its hosts file unfit for change would else hold up this release, and with it every later look
-        // at the leases.
-        log::warn("the hosts file of container {} is not tidied: {}", record.container.substr(0, 12),
-                  error.what());
-      }
-    }
-  }
   const auto failures = executor_.lead_all(held, wanted, deadline);
   if (!failures.empty()) {
     held = std::move(marked);
     throw Error(Errc::failure, "release: " + fmt::format("{}", fmt::join(failures, "; ")),
                 "mend the cause, then: tc-hostnet release --all");
   }
+  for (const auto& lease : held.leases)
+    if (leases.contains(lease.id)) std::ranges::move(names_of(lease), std::back_inserter(wanted.names));
+  if (wanted.names.size() > held.names.size()) new_names_ = true;
   journal.save(wanted);
   // Whoever has the descriptor may keep it for long; the file is not to stay for that.
   for (const auto& lease : marked.leases)
@@ -286,6 +253,12 @@ void Ledger::remove(const state::Journal& journal, Holdings& held, const std::se
       state::remove_owner_file(folder(), lease.owner.token);
   all_watched_ = watched;
   held = std::move(wanted);
+}
+
+void Ledger::settle(const state::Journal& journal, Holdings& held, std::vector<state::NameLeft> left) {
+  if (held.names == left) return;
+  held.names = std::move(left);
+  journal.save(held);
 }
 
 bool Ledger::repair(const Holdings& held, Deadline deadline) {

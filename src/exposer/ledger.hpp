@@ -1,8 +1,9 @@
 // The journal and the kernel kept in step: every change of what is held goes through here.
 //
 // A change takes the journal's lock, first finishes what dead owners left, writes down what it is about to
-// do, runs the steps of the transition, and writes down the result. Killed anywhere in between, the next
-// change or look by anybody finds the lease without a living owner (or marked `releasing`) and leads the
+// do, runs the steps of the transition, and writes down the result. It touches no file of a container: names
+// are written and taken out when the lock is given back (exposer/names.hpp). Killed anywhere in between, the
+// next change or look by anybody finds the lease without a living owner (or marked `releasing`) and leads the
 // kernel back.
 #pragma once
 
@@ -18,6 +19,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace hostnet::exposer {
@@ -89,7 +91,8 @@ class Ledger {
   void forget_watched() noexcept { all_watched_.reset(); }
 
   /// Adds leases whose bridges are `bridges` (prior settings included; those held already keep their record)
-  /// and puts them into effect, writing the aliases too. `held` is what reap() left and becomes what is held.
+  /// and puts them into effect; write_names() is the caller's, without the lock. `held` is what reap() left
+  /// and becomes what is held.
   /// @throws Error: conflict when a port leads elsewhere already; whatever failed. Nothing of them is left
   /// then.
   void add(const state::Journal& journal, state::Holdings& held, std::vector<state::Lease> leases,
@@ -105,10 +108,16 @@ class Ledger {
   /// @throws Error{conflict} when another one is asked for than theirs.
   [[nodiscard]] firewall::FirewallChoice firewall_for(const state::Holdings& held) const;
 
-  /// Takes leases away. Unknown ids are ignored. @throws Error naming every step that failed; those leases
+  /// Takes leases away; the names that they have written become `held.names`, for finish_names() without the
+  /// lock. Unknown ids are ignored. @throws Error naming every step that failed; those leases
   /// stay in the journal as `releasing`.
   void remove(const state::Journal& journal, state::Holdings& held, const std::set<std::string>& leases,
               Deadline deadline);
+
+  /// Whether remove() or reap() has left names since the last call.
+  bool has_new_names() noexcept { return std::exchange(new_names_, false); }
+  /// Makes these the names that are left. @throws Error.
+  void settle(const state::Journal& journal, state::Holdings& held, std::vector<state::NameLeft> left);
 
   /// Puts back whatever others have undone. What cannot be put back at once is waited for with
   /// route_localnet off. Returns whether anything was amiss. @throws Error.
@@ -135,12 +144,12 @@ class Ledger {
 
  private:
   void settle_pin(state::Lease& lease);
-  void write_aliases(const std::vector<state::Lease>& leases);
   void take_away(const state::Holdings& found, Deadline deadline);
 
   Firewall firewall_;
   Executor executor_;
   state::JournalFile file_;
+  bool new_names_ = false;
   std::uint64_t news_ = 0;                    // that has_news() told of
   std::optional<std::uint64_t> all_watched_;  // the news up to which all leases were found to be watched
 };

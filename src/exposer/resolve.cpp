@@ -371,7 +371,10 @@ Resolved Resolver::network(const std::string& name, bool with_alias, bool force,
       out.aliases.push_back(engine::alias_record(client().container(id, deadline)));
     } catch (const Error& error) {
       // It may have stopped since the network was listed.
-      if (error.code() != Errc::not_found && error.code() != Errc::conflict) throw;
+      if (error.code() == Errc::timed_out)
+        log::warn("{} is not written into container {}: {}", kAlias, id.substr(0, 12), error.what());
+      else if (error.code() != Errc::not_found && error.code() != Errc::conflict)
+        throw;
     }
   }
   return std::move(out);

@@ -153,7 +153,8 @@ void SshLease::set_up(const SshTarget& target, Deadline deadline) {
   settings_.store->save(record_, deadline);
 
   const auto start = Deadline::Clock::now();
-  auto aliases = std::async(std::launch::async, [&] { write_aliases(place.address, deadline); });
+  auto aliases = std::async(std::launch::async,
+                            [&] { write_aliases(place.address, target.container.has_value(), deadline); });
   ssh::TunnelSettings tunnel{
       .dial = [sidecar = sidecar_.get()](Deadline limit) { return sidecar->dial(limit); },
       .client = std::move(client_key),
@@ -251,32 +252,43 @@ std::vector<std::shared_ptr<SshExtension>> SshLease::extensions() const {
   return out;
 }
 
-void SshLease::write_aliases(Ipv4 address, Deadline deadline) {
+void SshLease::write_aliases(Ipv4 address, bool is_for_one, Deadline deadline) {
   if (record_.alias_in.empty()) return;
   engine::Client client(settings_.engine);
+  const auto limit = alias_deadline(deadline);
   for (std::size_t i = 0; i < record_.alias_in.size(); ++i) {
+    const auto& container = record_.alias_in[i];
     try {
-      write_container_alias(client, record_.alias_in[i], address, id, deadline);
-    } catch (...) {
-      record_.alias_in.resize(i);  // nothing was written there, or after it
+      write_container_alias(client, container, address, id, limit);
+    } catch (const Error& error) {
+      const auto what = fmt::format("{} is not written into container {}: {}", kAlias,
+                                    container.substr(0, 12), error.what());
+      // One container of a network must not keep the others from what they asked for.
+      if (!is_for_one) {
+        log::warn("{}", what);
+        continue;
+      }
+      // A command that did not end may write yet; else nothing was written there.
+      if (error.code() != Errc::timed_out) record_.alias_in.resize(i);
+      if (error.code() == Errc::timed_out) throw Error(error.code(), what, error.hint());
       throw;
     }
   }
 }
 
-// Every step is tried even when one fails; returns what failed.
+// Every step is tried even when one fails; returns what failed. The way is closed first: the containers can
+// hold up whoever edits their hosts files.
 std::vector<std::string> SshLease::take_down(Deadline deadline) noexcept {
   std::vector<std::string> failures;
-  attempt(failures, [&] {
-    if (record_.alias_in.empty()) return;
-    engine::Client client(settings_.engine);
-    for (const auto& container : record_.alias_in)
-      attempt(failures, [&] { remove_container_alias(client, container, id, deadline); });
-  });
   for (const auto& extension : extensions()) extension->end("the lease that it belongs to has ended");
   if (tunnel_) tunnel_->close();
   attempt(failures, [&] {
     if (sidecar_) sidecar_->remove(deadline);
+  });
+  attempt(failures, [&] {
+    if (record_.alias_in.empty()) return;
+    engine::Client client(settings_.engine);
+    remove_container_aliases(client, record_.alias_in, id, deadline, failures);
   });
   if (failures.empty()) settings_.store->remove(id);
   return failures;
@@ -378,7 +390,7 @@ void SshLease::follow_sidecar(engine::Client& client) {
   const auto address = sidecar_->place().address;
   if (address.to_string() == record_.address) return;
   log::info("lease {}: the sidecar has moved to {}", id, address.to_string());
-  const auto deadline = Deadline::after(settings_.release_deadline);
+  const auto deadline = alias_deadline(Deadline::after(settings_.release_deadline));
   for (const auto& container : record_.alias_in) {
     remove_container_alias(client, container, id, deadline);
     write_container_alias(client, container, address, id, deadline);
@@ -417,10 +429,10 @@ void SshLease::publish_facts() {
 void clear_away(const state::TunnelStore& store, const state::TunnelRecord& record, Deadline deadline) {
   std::vector<std::string> failures;
   engine::Client client(engine::Address::recorded(record.engine, "the lease's record"));
-  for (const auto& container : record.alias_in)
-    attempt(failures, [&] { remove_container_alias(client, container, record.id, deadline); });
   if (record.via == Path::ssh)
     attempt(failures, [&] { remove_recorded_sidecar(client, record.sidecar, record.id, deadline); });
+  attempt(failures,
+          [&] { remove_container_aliases(client, record.alias_in, record.id, deadline, failures); });
   if (!failures.empty())
     throw Error(Errc::failure, fmt::format("lease {}: {}", record.id, list_of(failures)));
   store.remove(record.id);

@@ -56,7 +56,7 @@ class SshLease : public Exposure::Impl, public std::enable_shared_from_this<SshL
  private:
   void set_up(const SshTarget& target, Deadline deadline);
   void undo() noexcept;
-  void write_aliases(Ipv4 address, Deadline deadline);
+  void write_aliases(Ipv4 address, bool is_for_one, Deadline deadline);
   std::vector<std::string> take_down(Deadline deadline) noexcept;
   std::vector<std::shared_ptr<SshExtension>> extensions() const;
   bool leave_active(ExposureState state, const std::string& reason);

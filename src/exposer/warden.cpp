@@ -2,6 +2,7 @@
 #include "core/file.hpp"
 #include "core/log.hpp"
 #include "exposer/holder.hpp"
+#include "exposer/names.hpp"
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
@@ -288,7 +289,23 @@ void Holder::release(const std::set<std::string>& leases, Cause cause, const std
   drop_owner_if_idle(journal, held);
 }
 
+// In this thread, with no lock held. What is not begun now is at the next look.
+void Holder::finish_new_names_soon() {
+  if (is_tidying_) return;
+  if (tidier_.joinable()) tidier_.join();
+  {
+    const std::scoped_lock work(work_);
+    if (!ledger_.has_new_names()) return;
+  }
+  is_tidying_ = true;
+  tidier_ = std::thread([this] {
+    finish_names(ledger_, Deadline::after(engine::kAliasBudget), &work_);
+    is_tidying_ = false;
+  });
+}
+
 void Holder::deliver_notices() {
+  finish_new_names_soon();
   std::vector<Ended> notices;
   {
     const std::scoped_lock lock(mutex_);

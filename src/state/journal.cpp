@@ -60,7 +60,7 @@ void Journal::tidy(const Holdings& holdings) const noexcept {
       return std::ranges::any_of(holdings.leases, [&](const Lease& l) { return l.owner.token == token; });
     });
     folder->remove(journal + std::string(kUnfinished));  // of somebody killed before the rename
-    if (!holdings.leases.empty()) return;
+    if (!holdings.is_empty()) return;
     // Whatever is not ours or still in use keeps the folder: rmdir() takes only an empty one.
     if (folder->names() != std::vector<std::string>{kLock} || !folder->remove(kLock)) return;
     folder->remove_itself();

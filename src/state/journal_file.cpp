@@ -95,7 +95,7 @@ PrivateFolder JournalFile::open_folder() const {
 }
 
 void JournalFile::write(const Holdings& holdings) {
-  if (holdings.leases.empty()) {
+  if (holdings.is_empty()) {
     const auto folder = PrivateFolder::find(folder_);
     if (folder && folder->open(kFile, O_RDONLY) && !folder->remove(kFile))
       throw Error(Errc::failure, fmt::format("{} cannot be removed", path_.string()));
@@ -107,7 +107,7 @@ void JournalFile::write(const Holdings& holdings) {
 }
 
 bool JournalFile::append(const PrivateFolder& folder, const Holdings& holdings) {
-  if (holdings_.leases.empty() || holdings_.firewall != holdings.firewall ||
+  if (holdings_.is_empty() || holdings_.firewall != holdings.firewall ||
       size_if_same(seen_, folder) != size_)
     return false;
   const auto change = to_json_change(holdings_, holdings);

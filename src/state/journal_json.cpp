@@ -27,15 +27,24 @@ Json to_json(const std::vector<Ipv4>& addresses) {
   return out;
 }
 
+Json json_of(const engine::AliasRecord& alias) {
+  Json out{{"container", alias.container},
+           {"pid", alias.pid},
+           {"pid_start", alias.pid_start},
+           {"hosts_path", alias.hosts_path}};
+  if (alias.file.is_known()) out["file"] = {{"device", alias.file.device}, {"inode", alias.file.inode}};
+  return out;
+}
+
+Json json_of(const NameLeft& name) {
+  return {{"lease", name.lease}, {"alias", json_of(name.record)}, {"tries", name.tries}};
+}
+
 Json json_of(const Lease& lease) {
   auto ports = json::array();
   for (const auto& port : lease.ports) ports.push_back(port.to_string());
   auto aliases = json::array();
-  for (const auto& alias : lease.aliases)
-    aliases.push_back({{"container", alias.container},
-                       {"pid", alias.pid},
-                       {"pid_start", alias.pid_start},
-                       {"hosts_path", alias.hosts_path}});
+  for (const auto& alias : lease.aliases) aliases.push_back(json_of(alias));
   Json out{{"id", lease.id},
            {"target", lease.target},
            {"label", lease.label},
@@ -84,6 +93,32 @@ Lifetime lifetime(const Reader& name) {
   return *lifetime;
 }
 
+engine::AliasRecord alias_from(const Reader& json) {
+  engine::AliasRecord alias{.container = json.at("container").string(),
+                            .pid = json.at("pid").number<pid_t>(),
+                            .pid_start = json.at("pid_start").number<std::uint64_t>(),
+                            .hosts_path = json.at("hosts_path").string()};
+  if (json.contains("file")) {
+    const auto file = json.at("file");
+    alias.file = {.device = file.at("device").number<std::uint64_t>(),
+                  .inode = file.at("inode").number<std::uint64_t>()};
+  }
+  return alias;
+}
+
+// Journals of older versions have none.
+std::vector<NameLeft> names_from(const Reader& json) {
+  std::vector<NameLeft> names;
+  if (!json.contains("names")) return names;
+  json.at("names").each_element([&](const Reader& name) {
+    names.push_back({.lease = name.at("lease").string(),
+                     .record = alias_from(name.at("alias")),
+                     .tries = name.at("tries").number<int>()});
+    if (!is_token(names.back().lease)) corrupt("an id is not hexadecimal");
+  });
+  return names;
+}
+
 Lease lease_from(const Reader& json) {
   Lease lease;
   lease.id = json.at("id").string();
@@ -111,12 +146,7 @@ Lease lease_from(const Reader& json) {
   json.at("ports").each_element(
       [&](const Reader& port) { lease.ports.push_back(HostPort::parse(port.string())); });
   if (lease.gateways.empty() || lease.ports.empty()) corrupt("a lease without a gateway or a port");
-  json.at("aliases").each_element([&](const Reader& alias) {
-    lease.aliases.push_back({.container = alias.at("container").string(),
-                             .pid = alias.at("pid").number<pid_t>(),
-                             .pid_start = alias.at("pid_start").number<std::uint64_t>(),
-                             .hosts_path = alias.at("hosts_path").string()});
-  });
+  json.at("aliases").each_element([&](const Reader& alias) { lease.aliases.push_back(alias_from(alias)); });
   lease.created = json.at("created").number<std::int64_t>();
   if (json.contains("expires")) lease.expires = json.at("expires").number<std::int64_t>();
   if (json.contains("served")) {
@@ -183,6 +213,7 @@ class Sum {
  public:
   void add(const Reader& change) {
     if (change.contains("bridges")) bridges_ = bridges_from(change.at("bridges"));
+    if (change.contains("names")) names_ = names_from(change);
     change.at("gone").each_element(
         [&](const Reader& id) { leases_.erase(*gone_.insert(id.string()).first); });
     for (auto& lease : leases_from(change.at("leases"))) {
@@ -193,6 +224,7 @@ class Sum {
 
   void apply_to(Holdings& holdings) {
     if (bridges_) holdings.bridges = std::move(*bridges_);
+    if (names_) holdings.names = std::move(*names_);
     holdings.leases.erase_if([&](const Lease& lease) { return gone_.contains(lease.id); });
     const auto take = [&](const std::string& id, const auto& put) {
       const auto found = leases_.find(id);
@@ -210,6 +242,7 @@ class Sum {
 
  private:
   std::optional<std::vector<Bridge>> bridges_;
+  std::optional<std::vector<NameLeft>> names_;
   std::unordered_set<std::string> gone_;
   std::unordered_map<std::string, Lease> leases_;
   std::vector<std::string> order_;  // in which they came
@@ -218,11 +251,13 @@ class Sum {
 }  // namespace
 
 std::string to_json(const Holdings& holdings, std::string_view boot_id) {
-  return line_of({{"schema", kSchema},
-                  {"boot_id", boot_id},
-                  {"firewall", to_string(holdings.firewall)},
-                  {"bridges", list_of(holdings.bridges)},
-                  {"leases", list_of(holdings.leases)}});
+  Json all{{"schema", kSchema},
+           {"boot_id", boot_id},
+           {"firewall", to_string(holdings.firewall)},
+           {"bridges", list_of(holdings.bridges)},
+           {"leases", list_of(holdings.leases)}};
+  if (!holdings.names.empty()) all["names"] = list_of(holdings.names);
+  return line_of(all);
 }
 
 Holdings from_json(std::string_view text, std::string_view boot_id) {
@@ -242,6 +277,7 @@ Holdings from_json(std::string_view text, std::string_view boot_id) {
     corrupt("a firewall that is not known");
   holdings.bridges = bridges_from(json.at("bridges"));
   holdings.leases = leases_from(json.at("leases"));
+  holdings.names = names_from(json);
   apply_changes(holdings, text.substr(end + 1, text.rfind('\n') - end));
   return holdings;
 }
@@ -257,9 +293,11 @@ std::string to_json_change(const Holdings& from, const Holdings& to) {
       [&](const Lease& lease) { gone.push_back(lease.id); },
       [&](const Lease& lease) { leases.push_back(json_of(lease)); });
   const bool same_bridges = from.bridges == to.bridges;
-  if (gone.empty() && leases.empty() && same_bridges) return {};
+  const bool same_names = from.names == to.names;
+  if (gone.empty() && leases.empty() && same_bridges && same_names) return {};
   Json change{{"gone", std::move(gone)}, {"leases", std::move(leases)}};
   if (!same_bridges) change["bridges"] = list_of(to.bridges);
+  if (!same_names) change["names"] = list_of(to.names);
   return line_of(change);
 }
 

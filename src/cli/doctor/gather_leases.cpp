@@ -3,7 +3,6 @@
 #include "cli/held.hpp"
 #include "core/file.hpp"
 #include "core/strings.hpp"
-#include "engine/container_file.hpp"
 #include "exposer/ledger.hpp"
 #include "exposer/native.hpp"
 #include "exposer/transition.hpp"
@@ -28,16 +27,6 @@ constexpr std::chrono::seconds kEngineSpan{2};
 bool is_dead(const std::filesystem::path& folder, const state::Lease& lease) {
   return lease.releasing || (lease.expires && *lease.expires <= std::time(nullptr)) ||
          !state::is_alive(folder, lease.owner);
-}
-
-std::string read_hosts(const engine::Container& container) {
-  const auto record = engine::alias_record(container);
-  const auto file = engine::hold_container_hosts(record.pid, record.pid_start);
-  if (!file) throw Error(Errc::not_found, fmt::format("container {} has no hosts file", container.name));
-  const Fd fd = engine::open_held(*file, O_RDONLY);
-  if (!fd)
-    throw Error(Errc::failure, fmt::format("the hosts file of container {} cannot be read", container.name));
-  return read_all(fd.get(), 4U << 20);
 }
 
 std::optional<RequestFacts> gather_request(const std::optional<Target>& target,
@@ -107,7 +96,7 @@ AliasFacts gather_alias(const Target& container, const EngineFacts& engine, cons
         facts.promised = lease.id;
     }
   facts.hosts = see([&] {
-    if (engine.remote.empty()) return read_hosts(*found);
+    if (engine.remote.empty()) return engine::read_hosts_outside(engine::alias_record(*found));
     throw Error(Errc::no_path, fmt::format("the engine at {}, {}, names files that are not opened",
                                            engine.address->socket, engine.remote));
   });

@@ -1,10 +1,13 @@
 // The alias written from outside into the hosts file of a process in a mount namespace of its own, which
 // stands for a container, also one that means harm.
+#include "core/apart.hpp"
 #include "core/fd.hpp"
 #include "core/file.hpp"
 #include "engine/alias.hpp"
 #include "hostnet/error.hpp"
 #include "support/expect_error.hpp"
+#include "support/fake_container.hpp"
+#include "support/hostile_hosts.hpp"
 #include "support/temp_dir.hpp"
 
 #include <doctest/doctest.h>
@@ -12,19 +15,28 @@
 #include <fmt/format.h>
 #include <sched.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <functional>
+#include <iterator>
+#include <list>
 #include <thread>
 
 using namespace hostnet;
 using namespace hostnet::engine;
+using namespace std::chrono_literals;
+using test::bind;
+using test::FakeContainer;
+using test::must;
+using test::write;
 namespace fs = std::filesystem;
 
 namespace {
@@ -34,87 +46,16 @@ constexpr const char* kLine = "10.1.2.3\thost.testcontainers.internal # tc-hostn
 constexpr const char* kHosts = "127.0.0.1 localhost\n";
 const Ipv4 kAddress = Ipv4::parse("10.1.2.3").value();
 
-// For the fake container's side of the fork, where a failed REQUIRE would go on with the test.
-void must(int result, const char* what) {
-  if (result != 0) throw Error::from_errno(what, errno);
-}
-
-// A process in a mount namespace of its own whose root is a small tmpfs; it sleeps until it is ended.
-class FakeContainer {
- public:
-  /// `furnish` runs in the new namespace with the tmpfs at `root`, before the process moves in there for
-  /// good.
-  explicit FakeContainer(const std::function<void(const fs::path& root)>& furnish) {
-    int ready[2];
-    REQUIRE(::pipe2(ready, O_CLOEXEC) == 0);
-    const Fd read_end(ready[0]);
-    Fd write_end(ready[1]);
-    pid_ = ::fork();
-    REQUIRE(pid_ >= 0);
-    if (pid_ == 0) live(write_end.get(), furnish);
-    write_end.reset();
-    char byte = 0;
-    REQUIRE(::read(read_end.get(), &byte, 1) == 1);
-    record_.pid = pid_;
-    record_.container = "f00dfeed0123456789";
-    record_.pid_start = process_start_time(pid_).value();
-  }
-  FakeContainer(const FakeContainer&) = delete;
-  FakeContainer& operator=(const FakeContainer&) = delete;
-  ~FakeContainer() { end(); }
-
-  void end() {
-    if (pid_ <= 0) return;
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-    pid_ = -1;
-  }
-
-  [[nodiscard]] AliasRecord record(const fs::path& hosts_path = {}) const {
-    auto record = record_;
-    record.hosts_path = hosts_path.string();
-    return record;
-  }
-  [[nodiscard]] std::string hosts() const { return read_file(fmt::format("/proc/{}/root/etc/hosts", pid_)); }
-  [[nodiscard]] pid_t pid() const { return pid_; }
-
- private:
-  [[noreturn]] static void live(int ready, const std::function<void(const fs::path&)>& furnish) {
-    try {
-      must(::unshare(CLONE_NEWNS), "unshare");
-      must(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), "make private");
-      const fs::path root = "/mnt";
-      must(::mount("tmpfs", root.c_str(), "tmpfs", 0, nullptr), "mount");
-      fs::create_directory(root / "etc");
-      furnish(root);
-      must(::chroot(root.c_str()), "chroot");
-      must(::chdir("/"), "chdir");
-      if (::write(ready, "x", 1) == 1)
-        for (;;) ::pause();
-    } catch (const std::exception& error) {
-      std::fprintf(stderr, "fake container: %s\n", error.what());
-    }
-    ::_exit(1);
-  }
-
-  pid_t pid_ = -1;
-  AliasRecord record_;
-};
-
-void write(const fs::path& path, std::string_view text) { replace_file(path, text, 0644); }
-
-// As an engine does it: its own file mounted over the image's.
-void bind(const fs::path& file, const fs::path& onto, unsigned long flags = 0) {
-  write(onto, "");
-  must(::mount(file.c_str(), onto.c_str(), nullptr, MS_BIND, nullptr), "bind");
-  if (flags != 0)
-    must(::mount(nullptr, onto.c_str(), nullptr, MS_BIND | MS_REMOUNT | flags, nullptr), "remount");
-}
-
 ino_t inode(const fs::path& path) {
   struct stat status {};
   REQUIRE(::stat(path.c_str(), &status) == 0);
   return status.st_ino;
+}
+
+FileId id_of(const fs::path& path) {
+  struct stat status {};
+  REQUIRE(::stat(path.c_str(), &status) == 0);
+  return {status.st_dev, status.st_ino};
 }
 
 Errc code_of(const std::function<void()>& call) { return test::error_of(call).code(); }
@@ -208,7 +149,7 @@ TEST_CASE("this machine's own hosts file is never written, even when a container
   CHECK(code_of([&] { write_alias(container.record(), kAlias, kAddress, "L1"); }) == Errc::conflict);
 
   // Nor by a process without a mount namespace of its own, such as a mistaken pid would name.
-  const AliasRecord self{"f00d", ::getpid(), process_start_time(::getpid()).value(), ""};
+  const AliasRecord self{"f00d", ::getpid(), process_start_time(::getpid()).value(), "", {}};
   CHECK(code_of([&] { write_alias(self, kAlias, kAddress, "L1"); }) == Errc::conflict);
   CHECK(read_file("/etc/hosts") == before);
 }
@@ -284,7 +225,8 @@ TEST_CASE("when the container is gone our line goes from HostsPath, but not thro
   const auto engines = dir.path() / "hosts";
   write(engines, kHosts);
   FakeContainer container([&](const fs::path& root) { bind(engines, root / "etc/hosts"); });
-  const auto record = container.record(engines);
+  auto record = container.record(engines);
+  record.file = id_of(engines);
   write_alias(record, kAlias, kAddress, "L1");
   container.end();
   const auto with_line = std::string(kHosts) + kLine;
@@ -303,10 +245,156 @@ TEST_CASE("when the container is gone our line goes from HostsPath, but not thro
 
   remove_alias(record, "another lease");
   CHECK(read_file(engines) == with_line);
+
+  // Nor from a file that is not known to be the one that was written, by an old journal or because it is not.
+  auto of_old_journal = record;
+  of_old_journal.file = {};
+  remove_alias(of_old_journal, "L1");
+  auto another = record;
+  ++another.file.inode;
+  remove_alias(another, "L1");
+  CHECK(read_file(engines) == with_line);
+
   remove_alias(record, "L1");
   CHECK(read_file(engines) == kHosts);
   fs::remove(engines);
   remove_alias(record, "L1");
+}
+
+TEST_CASE("removal makes the checks of writing: a file mounted over the engine's is not touched") {
+  const test::TempDir dir;
+  const auto engines = dir.path() / "hosts";
+  const auto victim = dir.path() / "victim";
+  write(engines, kHosts);
+  const auto of_victim = std::string("keep me\n") + kLine + "and me\n";
+  write(victim, of_victim);
+  // Within the time of a lease, a container with mount rights does this.
+  for (const bool is_visible : {true, false}) {
+    CAPTURE(is_visible);
+    write(engines, std::string(kHosts) + kLine);
+    const FakeContainer container([&](const fs::path& root) {
+      bind(engines, root / "etc/hosts");
+      must(::mount(victim.c_str(), (root / "etc/hosts").c_str(), nullptr, MS_BIND, nullptr), "bind over");
+    });
+    auto record = container.record(is_visible ? engines : fs::path());
+    record.file = id_of(engines);
+    CHECK(container.hosts() == of_victim);
+    if (is_visible)
+      remove_alias(record, "L1");
+    else
+      CHECK(code_of([&] { remove_alias(record, "L1"); }) == Errc::conflict);
+    CHECK(read_file(victim) == of_victim);
+    CHECK(read_file(engines) == (is_visible ? kHosts : std::string(kHosts) + kLine));
+  }
+  // This machine's own file, and one of two names, likewise.
+  const auto before = read_file("/etc/hosts");
+  const FakeContainer of_machine([](const fs::path& root) { bind("/etc/hosts", root / "etc/hosts"); });
+  CHECK(code_of([&] { remove_alias(of_machine.record(), "L1"); }) == Errc::conflict);
+  CHECK(read_file("/etc/hosts") == before);
+  fs::create_hard_link(victim, dir.path() / "second name");
+  const FakeContainer of_two([&](const fs::path& root) { bind(victim, root / "etc/hosts"); });
+  CHECK(code_of([&] { remove_alias(of_two.record(), "L1"); }) == Errc::conflict);
+  CHECK(code_of([&] { write_alias(of_two.record(), kAlias, kAddress, "L1"); }) == Errc::conflict);
+  CHECK(read_file(victim) == of_victim);
+  // The check is what kept it: it is written once it has one name.
+  fs::remove(dir.path() / "second name");
+  remove_alias(of_two.record(), "L1");
+  CHECK(read_file(victim) == "keep me\nand me\n");
+}
+
+TEST_CASE(
+    "a lease, a lock, a FIFO, a silent file system: no file holds up the others for longer than the budget") {
+  auto* const asked = static_cast<std::atomic<int>*>(
+      ::mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  REQUIRE(asked != MAP_FAILED);
+  const test::TempDir dir;
+  const auto hosts_in = [](const fs::path& root) { write(root / "etc/hosts", kHosts); };
+  const std::vector<std::pair<Errc, FakeContainer::Furnish>> hostile{
+      {Errc::timed_out,
+       [&](const fs::path& root) {
+         hosts_in(root);
+         test::hold_lease(root / "etc/hosts");
+       }},
+      {Errc::timed_out,
+       [&](const fs::path& root) {
+         hosts_in(root);
+         test::hold_flock(root / "etc/hosts");
+       }},
+      {Errc::conflict, [&](const fs::path& root) { test::put_fifo(root / "etc/hosts"); }},
+      {Errc::conflict,
+       [&](const fs::path& root) {
+         hosts_in(root);
+         test::mount_silence(root / "etc/hosts", asked);
+       }},
+      {Errc::conflict, [&](const fs::path& root) { test::mount_silence(root / "etc", asked); }},
+  };
+  std::list<FakeContainer> containers;
+  std::vector<AliasEdit> writing;
+  for (const auto& [code, furnish] : hostile) {
+    containers.emplace_back(furnish);
+    writing.push_back({containers.back().record(), "L1", kAddress});
+  }
+  containers.emplace_back(hosts_in);
+  const auto& good = containers.back();
+  writing.push_back({good.record(), "L1", kAddress});
+  auto removing = writing;
+  for (auto& edit : removing) edit.address.reset();
+
+  for (const auto* const edits : {&writing, &removing}) {
+    const auto start = Deadline::Clock::now();
+    const auto outcomes = edit_aliases(*edits, kAlias);
+    const auto took = Deadline::Clock::now() - start;
+    CHECK(took >= kAliasBudget);  // those that may go better are tried again until then
+    CHECK(took < 5 * kAliasBudget);
+    for (std::size_t i = 0; i < hostile.size(); ++i) {
+      CAPTURE(i);
+      REQUIRE(outcomes[i]);
+      CHECK(outcomes[i]->code() == hostile[i].first);
+    }
+    CHECK_FALSE(outcomes.back());
+    CHECK(good.hosts() == (edits == &writing ? std::string(kHosts) + kLine : kHosts));
+  }
+  CHECK(*asked == 0);  // what is not asked cannot hang
+
+  // It could: whoever opens the file waits, also when killed, until the file system is gone.
+  const auto path = fmt::format("/proc/{}/root/etc/hosts", std::next(containers.begin(), 3)->pid());
+  const auto answers = run_apart(
+      1,
+      [&](std::size_t) {
+        const Fd fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+        return std::string(fd ? "open" : "not open");
+      },
+      Deadline::after(500ms), 500ms);
+  CHECK_FALSE(answers.front());
+  CHECK(*asked > 0);
+  containers.clear();
+  ::munmap(asked, sizeof *asked);
+}
+
+TEST_CASE("a lease that is given back, and a lock that is let go, are waited for within the budget") {
+  const FakeContainer container([](const fs::path& root) { write(root / "etc/hosts", kHosts); });
+  const auto path = fmt::format("/proc/{}/root/etc/hosts", container.pid());
+  const AliasEdit edit{container.record(), "L1", kAddress};
+  for (const auto& hold : {test::hold_lease, test::hold_flock}) {
+    const pid_t other = ::fork();
+    REQUIRE(other >= 0);
+    if (other == 0) {
+      hold(path);
+      ::kill(::getpid(), SIGSTOP);
+      ::usleep(300'000);
+      ::_exit(0);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(other, &status, WUNTRACED) == other);
+    REQUIRE(WIFSTOPPED(status));
+    CHECK(code_of([&] { write_alias(edit.record, kAlias, kAddress, "L1", {}, Deadline::after(0ms)); }) ==
+          Errc::timed_out);
+    ::kill(other, SIGCONT);
+    CHECK_FALSE(edit_aliases(std::span(&edit, 1), kAlias, Deadline::after(10s)).front());
+    CHECK(container.hosts() == std::string(kHosts) + kLine);
+    ::waitpid(other, nullptr, 0);
+    remove_alias(edit.record, "L1");
+  }
 }
 
 TEST_CASE("many leases at once lose no line, added or left") {
@@ -365,7 +453,9 @@ TEST_CASE("what the engine says of a container becomes a record only with eviden
   container.hosts_path = (dir.path() / "other").string();
   CHECK(code_of([&] { alias_record(container); }) == Errc::not_found);
   container.hosts_path = engines.string();
-  CHECK(alias_record(container) == process.record(engines));
+  auto expected = process.record(engines);
+  expected.file = id_of(engines);
+  CHECK(alias_record(container) == expected);
 
   container.hosts_mounted = true;
   CHECK(code_of([&] { alias_record(container); }) == Errc::conflict);

@@ -39,7 +39,7 @@ Lease lease(const char* id) {
           .unpinned = "10.0.0.2 is behind no port of the bridge",
           .ports = {HostPort::same(80), {5432, 15432, Protocol::udp}},
           .served = ProcessId{.pid = 7, .start = 8},
-          .aliases = {{.container = "abc", .pid = 7, .pid_start = 8, .hosts_path = "/x/hosts"}},
+          .aliases = {{.container = "abc", .pid = 7, .pid_start = 8, .hosts_path = "/x/hosts", .file = {9, 10}}},
           .created = 1700000000,
           .expires = 1700000060,
           .expose_own = true,
@@ -49,7 +49,8 @@ Lease lease(const char* id) {
 Holdings holdings() {
   return {{{.ifindex = 5, .name = "br0", .prior_route_localnet = true}},
           {lease("0a"), lease("0b")},
-          Firewall::nftables};
+          Firewall::nftables,
+          {{.lease = "0c", .record = lease("0c").aliases.front(), .tries = 2}}};
 }
 
 Holdings with(const Lease& one) { return {holdings().bridges, {one}, Firewall::nftables}; }
@@ -73,6 +74,33 @@ TEST_CASE("a journal from before expose-own was noted is read, and its leases st
   const auto read = from_json(old.dump() + '\n', "boot");
   REQUIRE(read.leases.size() == 2);
   for (const auto& one : read.leases) CHECK_FALSE(one.expose_own);
+}
+
+TEST_CASE("a journal from before files and names were in it is read") {
+  auto json = nlohmann::json::parse(to_json(holdings(), "boot"));
+  json.erase("names");
+  for (auto& lease : json["leases"]) lease["aliases"][0].erase("file");
+  const auto held = from_json(json.dump() + '\n', "boot");
+  CHECK(held.names.empty());
+  CHECK_FALSE(held.leases.front().aliases.front().file.is_known());
+}
+
+TEST_CASE("names that are left come and go by lines of their own, and keep the journal without a lease") {
+  auto held = holdings();
+  auto after = held;
+  after.names.front().tries = 3;
+  CHECK(held.has_same_rules(after));
+  apply_changes(held, to_json_change(held, after));
+  CHECK(held == after);
+  after.names.clear();
+  apply_changes(held, to_json_change(held, after));
+  CHECK(held == after);
+  const Holdings names_only{{}, {}, Firewall::nftables, holdings().names};
+  CHECK_FALSE(names_only.is_empty());
+  CHECK(from_json(to_json(names_only, "boot"), "boot") == names_only);
+  auto odd = names_only;
+  odd.names.front().lease = "x # y";
+  CHECK(code_of(to_json(odd, "boot")) == Errc::state_corrupt);
 }
 
 TEST_CASE("a journal of another boot holds nothing") {
