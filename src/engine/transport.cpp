@@ -9,12 +9,17 @@
 #include "hostnet/error.hpp"
 #include "hostnet/version.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <strings.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
 #include <exception>
 
 namespace hostnet::engine {
@@ -126,27 +131,49 @@ struct Transport::Connection {
   bool is_roots = true;
   std::exception_ptr not_connected;
 
-  // libcurl connects by a path, and would tell nothing of whom to; so the connecting is done here, whenever
-  // it wants a new connection, and it is handed one that stands.
+  // libcurl connects by a path, to whatever is there by then. So whenever it wants a new connection it is
+  // given the inode that was judged in the address's place, and who listened there is asked when it is done.
+  // (It could be handed a socket that is connected already, which libcurl 7.88 connects once more.)
   struct Opening {
     Connection* connection;
     const Address* address;
   };
   Opening opening{};
-  static curl_socket_t open(void* user, curlsocktype, curl_sockaddr*) noexcept {
+  UnixTarget target;
+  Fd connected;  // a second descriptor of libcurl's socket
+
+  static curl_socket_t open(void* user, curlsocktype, curl_sockaddr* where) noexcept {
     const auto& [connection, address] = *static_cast<const Opening*>(user);
     try {
-      auto made = connect_unix(*address);
-      if (connection->fault.empty()) connection->fault = std::move(made.fault);
-      connection->is_roots &= made.uid == 0;
-      return made.fd.release();
+      connection->target = open_unix(*address);
+      if (connection->fault.empty()) connection->fault = connection->target.fault;
+      sockaddr_un named{};
+      named.sun_family = AF_UNIX;
+      connection->target.path.copy(named.sun_path, sizeof named.sun_path - 1);
+      // libcurl has room for any address there.
+      std::memcpy(reinterpret_cast<char*>(where) + offsetof(curl_sockaddr, addr), &named, sizeof named);
+      where->addrlen = sizeof named;
+      Fd made(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+      if (!made) throw Error::from_errno("socket", errno);
+      connection->connected.reset(::fcntl(made.get(), F_DUPFD_CLOEXEC, 0));
+      if (!connection->connected) throw Error::from_errno("dup", errno);
+      return made.release();
     } catch (...) {
       connection->not_connected = std::current_exception();
       return CURL_SOCKET_BAD;
     }
   }
-  static int is_connected(void*, curl_socket_t, curlsocktype) noexcept {
-    return CURL_SOCKOPT_ALREADY_CONNECTED;
+
+  // After a request for which a connection was made. Where that failed there is nobody at its end.
+  void look_at_peer(bool succeeded) {
+    const Fd made = std::move(connected);
+    target.inode.reset();
+    if (!made) return;
+    try {
+      is_roots &= peer_of(made.get(), fault).uid == 0;
+    } catch (const Error&) {
+      if (succeeded) throw;
+    }
   }
 
   template <class Value>
@@ -165,7 +192,6 @@ struct Transport::Connection {
       opening = {this, &address};
       set(CURLOPT_OPENSOCKETFUNCTION, &open);
       set(CURLOPT_OPENSOCKETDATA, static_cast<void*>(&opening));
-      set(CURLOPT_SOCKOPTFUNCTION, &is_connected);
     }
     detail.fill('\0');
     set(CURLOPT_ERRORBUFFER, detail.data());
@@ -256,6 +282,7 @@ Response Transport::send(const Request& request, Deadline deadline, const BodySi
 
   connection_->prepare(address_, request, deadline, exchange);
   const CURLcode code = curl.easy_perform(handle.get());
+  connection_->look_at_peer(code == CURLE_OK);
   long system_error = 0;
   curl.easy_getinfo(handle.get(), CURLINFO_OS_ERRNO, &system_error);
   exchange.response.status = exchange.status();

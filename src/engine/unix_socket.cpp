@@ -126,37 +126,46 @@ std::string fault_on_way(const std::string& path, const struct stat& there, uid_
   return Walk(own).to(path, there);
 }
 
-UnixConnection connect_unix(const Address& address) {
+UnixTarget open_unix(const Address& address) {
   if (address.socket.size() >= sizeof(sockaddr_un::sun_path))
     throw Error(Errc::invalid_argument, fmt::format("the path {} is too long", quote(address.socket)));
-  const Fd target(::open(address.socket.c_str(), O_PATH | O_CLOEXEC));
+  UnixTarget target{.inode = Fd(::open(address.socket.c_str(), O_PATH | O_CLOEXEC))};
   struct stat there {};
-  if (!target || ::fstat(target.get(), &there) != 0) throw connect_error(address, errno);
+  if (!target.inode || ::fstat(target.inode.get(), &there) != 0) throw connect_error(address, errno);
+  target.fault = fault_on_way(address.socket, there, ::geteuid());
+  target.path = fmt::format("/proc/self/fd/{}", target.inode.get());
+  if (::access(target.path.c_str(), F_OK) != 0) {  // without a procfs nothing is known of processes, either
+    if (target.fault.empty()) target.fault = "/proc, which tells whose it is, is not mounted";
+    target.path = address.socket;
+  }
+  return target;
+}
 
-  UnixConnection made;
-  made.fault = fault_on_way(address.socket, there, ::geteuid());
+ucred peer_of(int fd, std::string& fault) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+    throw Error::from_errno("look up who listens on the engine's socket", errno);
+  if (peer.uid == static_cast<uid_t>(-1)) throw Error::from_errno("look up who listens there", ENOTCONN);
+  if (fault.empty() && !is_trusted(peer.uid, ::geteuid()))
+    fault = fmt::format("a process of uid {} listens there", peer.uid);
+  return peer;
+}
+
+UnixConnection connect_unix(const Address& address) {
+  auto target = open_unix(address);
   sockaddr_un where{};
   where.sun_family = AF_UNIX;
-  auto name = fmt::format("/proc/self/fd/{}", target.get());
-  if (::access(name.c_str(), F_OK) != 0) {  // without a procfs nothing is known of processes, either
-    if (made.fault.empty()) made.fault = "/proc, which tells whose it is, is not mounted";
-    name = address.socket;
-  }
-  name.copy(where.sun_path, sizeof where.sun_path - 1);
+  target.path.copy(where.sun_path, sizeof where.sun_path - 1);
+  UnixConnection made{.fault = std::move(target.fault)};
   // A listener whose queue is full, as a hung engine's is in the end, would be waited for without an end.
   made.fd.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!made.fd) throw Error::from_errno("socket", errno);
   if (::connect(made.fd.get(), reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0)
     throw connect_error(address, errno == EAGAIN ? 0 : errno);
-
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  if (::getsockopt(made.fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
-    throw Error::from_errno("look up who listens on the engine's socket", errno);
+  const auto peer = peer_of(made.fd.get(), made.fault);
   made.uid = peer.uid;
   made.listener = peer.pid;
-  if (made.fault.empty() && !is_trusted(peer.uid, ::geteuid()))
-    made.fault = fmt::format("a process of uid {} listens there", peer.uid);
   return made;
 }
 

@@ -23,6 +23,7 @@
 #include "core/fd.hpp"
 #include "engine/address.hpp"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
@@ -39,6 +40,20 @@ struct UnixConnection {
   /// folder /home/ann belongs to uid 1000"; empty: none could.
   std::string fault;
 };
+
+/// A socket that was opened and judged, to be connected to by whatever path() says while this lives.
+struct UnixTarget {
+  Fd inode;           ///< O_PATH.
+  std::string path;   ///< For connect(2): "/proc/self/fd/7".
+  std::string fault;  ///< As UnixConnection has it, but for the peer.
+};
+
+/// @throws Error: invalid_argument for a path that does not fit a Unix socket's address, engine_unavailable,
+/// not_authorised.
+UnixTarget open_unix(const Address& address);
+
+/// Who listens at the other end of a connected socket. `fault` is set unless it is set. @throws Error.
+ucred peer_of(int fd, std::string& fault);
 
 /// Waits for nothing. Thread-safe. @throws Error: invalid_argument for a path that does not fit a Unix
 /// socket's address, engine_unavailable, not_authorised.

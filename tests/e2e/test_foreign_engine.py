@@ -183,10 +183,15 @@ class Tunnel:
                 near, _ = self.listener.accept()
             except OSError:
                 return
-            far = socket.socket(socket.AF_UNIX)
+            threading.Thread(target=self.carry, args=(near,), daemon=True).start()
+
+    def carry(self, near):
+        with near, socket.socket(socket.AF_UNIX) as far:
             far.connect(self.target)
-            for one, other in ((near, far), (far, near)):
-                threading.Thread(target=self.pump, args=(one, other), daemon=True).start()
+            back = threading.Thread(target=self.pump, args=(far, near), daemon=True)
+            back.start()
+            self.pump(near, far)
+            back.join()
 
     @staticmethod
     def pump(one, other):
@@ -218,6 +223,8 @@ class TunnelToAnEngine(HostCase):
     def setUp(self):
         super().setUp()
         self.container("app")
+        self.state = tempfile.mkdtemp(prefix="hostnet-e2e-")
+        self.addCleanup(shutil.rmtree, self.state)
         run("ip", "netns", "add", "far")
         self.addCleanup(run, "ip", "netns", "del", "far")
         run("ip", "-n", "far", "link", "set", "lo", "up")
@@ -233,7 +240,7 @@ class TunnelToAnEngine(HostCase):
         self.assertEqual(self.packets.stdout.readline(), "ready\n")
 
     def from_afar(self, *arguments):
-        state = self.env | {"TC_HOSTNET_RUNTIME_DIR": os.environ["TC_HOSTNET_RUNTIME_DIR"] + "/far"}
+        state = self.env | {"TC_HOSTNET_RUNTIME_DIR": self.state}
         return run("ip", "netns", "exec", "far", self.program, *arguments, env=state, check=False, timeout=120)
 
     def is_refused(self, engine):
