@@ -34,12 +34,12 @@ HOSTNET_EXPORT const char* to_string(Errc code) noexcept;
 /// Thrown by everything in hostnet that fails. Copyable; safe to pass between threads.
 ///
 /// what() is one line without a trailing full stop: what was attempted, and why it failed. hint() is the next
-/// step for a person, or empty.
+/// step for a person, or empty. Both are valid UTF-8 and safe for a terminal: control, format and other
+/// invisible characters in the words of others are in them as \xNN, \uNNNN or \UNNNNNNNN.
 class HOSTNET_EXPORT Error : public std::runtime_error {
  public:
   /// `sys_errno`: errno of the call that failed, 0 when there is none.
-  Error(Errc code, const std::string& message, std::string hint = {}, int sys_errno = 0)
-      : std::runtime_error(message), code_(code), hint_(std::move(hint)), sys_errno_(sys_errno) {}
+  Error(Errc code, const std::string& message, std::string hint = {}, int sys_errno = 0);
 
   /// Builds a `failure` (or not_authorised for EPERM/EACCES) from errno: "<what>: <strerror>".
   static Error from_errno(std::string_view what, int sys_errno);

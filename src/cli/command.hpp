@@ -32,6 +32,9 @@ class Arguments {
   /// One word each time the option is given; a positional one takes all words.
   virtual void values(const char* name, std::vector<std::string>& into, const char* help,
                       Need need = Need::optional) = 0;
+  /// The same, optional; where it is not given, the word in an environment variable, if that has one.
+  virtual void values(const char* name, std::vector<std::string>& into, const char* environment,
+                      const char* help) = 0;
   /// One of `allowed`, also by an environment variable.
   virtual void choice(const char* name, std::string& into, const std::vector<std::string>& allowed,
                       const char* environment, const char* help) = 0;

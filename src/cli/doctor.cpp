@@ -44,8 +44,8 @@ std::optional<Target> target_of(const Options& options) {
 
 void print_text(const std::vector<Check>& checks) {
   for (const auto& check : checks) {
-    print(fmt::format("{} {}: {}", mark(check.status), check.name, one_line(check.finding)));
-    if (!check.mend.empty()) print(fmt::format("    → {}", paint(Tone::strong, one_line(check.mend))));
+    print(mark(check.status) + fmt::format(" {}: {}", check.name, check.finding));
+    if (!check.mend.empty()) print("    → " + paint(Tone::strong, check.mend));
   }
   const auto count = [&](Status status) { return std::ranges::count(checks, status, &Check::status); };
   say(fmt::format("{} ok, {} to be aware of, {} to be mended", count(Status::ok), count(Status::warn),

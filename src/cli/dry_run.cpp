@@ -74,11 +74,9 @@ int dry_run_ssh(engine::Client& client, const ExposeRequest& request, const Glob
     print(fmt::format("# write its address and {} into the hosts file of container {}", kAlias,
                       container.substr(0, 12)));
   if (run != nullptr)
-    print("# " +
-          one_line(fmt::format("create and start a container from {} on network {}, and run {}", run->image,
-                               target.network.name,
-                               run->command.empty() ? "the image's own command"
-                                                    : fmt::format("{}", fmt::join(run->command, " ")))));
+    print(fmt::format(
+        "# create and start a container from {} on network {}, and run {}", run->image, target.network.name,
+        run->command.empty() ? "the image's own command" : fmt::format("{}", fmt::join(run->command, " "))));
   return 0;
 }
 
@@ -109,19 +107,19 @@ int print_plan(state::Holdings wanted, Firewall firewall, const Globals& globals
     return 0;
   }
   print(fmt::format("# {}: {}", to_string(choice.kind), choice.reason));
-  if (!around.first.empty()) print("# " + one_line(around.first));
+  if (!around.first.empty()) print("# " + around.first);
   for (const auto& step : steps) {
     print("# " + exposer::describe(step));
     if (const auto* const table = std::get_if<exposer::ApplyTable>(&step))
-      print(to_text(choice.kind, table->plan));
+      print_lines(to_text(choice.kind, table->plan));
     if (const auto* const pins = std::get_if<exposer::ApplyPins>(&step))
-      print(firewall::nft::pins_to_nft(pins->plan));
+      print_lines(firewall::nft::pins_to_nft(pins->plan));
   }
   for (const auto& alias : wanted.leases.front().aliases)
     print(fmt::format("# write {} {} into the hosts file of container {}",
                       wanted.leases.front().gateways.front().to_string(), kAlias,
                       alias.container.substr(0, 12)));
-  if (!around.last.empty()) print("# " + one_line(around.last));
+  if (!around.last.empty()) print("# " + around.last);
   return 0;
 }
 

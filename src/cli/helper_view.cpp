@@ -54,7 +54,7 @@ json::Value to_json(const dbus::LeaseFacts& lease) {
           {"owner", {{"pid", lease.pid}, {"uid", lease.uid}, {"command", command_of(lease.pid)}}}};
 }
 
-std::vector<std::string> row_of(const dbus::LeaseFacts& lease) {
+Row row_of(const dbus::LeaseFacts& lease) {
   return {lease.id,
           "bridge " + lease.interface,
           "helper",
@@ -66,8 +66,8 @@ std::vector<std::string> row_of(const dbus::LeaseFacts& lease) {
           lease.label};
 }
 
-std::vector<std::vector<std::string>> rows_of(const dbus::LeaseFacts& lease) {
-  std::vector<std::vector<std::string>> rows{
+std::vector<Row> rows_of(const dbus::LeaseFacts& lease) {
+  std::vector<Row> rows{
       {"lease", lease.id},
       {"via", "helper"},
       {"ports", ports_text(lease.ports)},

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cli/command.hpp"
+#include "cli/output.hpp"
 #include "core/json.hpp"
 #include "dbus/client.hpp"
 
@@ -18,9 +19,9 @@ std::vector<dbus::LeaseFacts> look_at_helper();
 json::Value to_json(const dbus::LeaseFacts& lease);
 
 /// A row of `list`.
-std::vector<std::string> row_of(const dbus::LeaseFacts& lease);
+Row row_of(const dbus::LeaseFacts& lease);
 
 /// The rows of `inspect`.
-std::vector<std::vector<std::string>> rows_of(const dbus::LeaseFacts& lease);
+std::vector<Row> rows_of(const dbus::LeaseFacts& lease);
 
 }  // namespace hostnet::cli

@@ -58,7 +58,7 @@ void print_text(const state::Lease& lease, const state::Holdings& held,
   if (lease.mac) sources += (sources.empty() ? "" : ", ") + lease.mac->to_string();
   std::string gateways;
   for (const auto gateway : lease.gateways) gateways += (gateways.empty() ? "" : ", ") + gateway.to_string();
-  std::vector<std::vector<std::string>> rows{
+  std::vector<Row> rows{
       {"lease", lease.id},
       {"target", lease.target},
       {"ports", ports_text(lease.ports)},

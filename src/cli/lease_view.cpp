@@ -77,9 +77,8 @@ std::string span_text(std::int64_t seconds) {
   return fmt::format("{} d", seconds / 86'400);
 }
 
-std::vector<std::vector<std::string>> list_rows(const state::Holdings& holdings) {
-  std::vector<std::vector<std::string>> rows{
-      {"LEASE", "TARGET", "VIA", "PORTS", "INTERFACE", "GATEWAY", "OWNER", "AGE", "LABEL"}};
+std::vector<Row> list_rows(const state::Holdings& holdings) {
+  std::vector<Row> rows{{"LEASE", "TARGET", "VIA", "PORTS", "INTERFACE", "GATEWAY", "OWNER", "AGE", "LABEL"}};
   const auto now = std::time(nullptr);
   for (const auto& lease : holdings.leases)
     rows.push_back({lease.id, lease.target, path_of(lease), ports_text(lease.ports),

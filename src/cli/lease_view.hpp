@@ -1,6 +1,7 @@
 // A lease as the command shows it, in words and in JSON.
 #pragma once
 
+#include "cli/output.hpp"
 #include "core/json.hpp"
 #include "state/holdings.hpp"
 
@@ -17,7 +18,7 @@ json::Value to_json(const state::Lease& lease, const state::Holdings& holdings);
 std::string interface_of(const state::Lease& lease, const state::Holdings& holdings);
 
 /// The heading of `list`, and a row for each lease.
-std::vector<std::vector<std::string>> list_rows(const state::Holdings& holdings);
+std::vector<Row> list_rows(const state::Holdings& holdings);
 
 /// Objects with host, container, protocol and, for a Unix socket, socket.
 json::Value to_json(const std::vector<HostPort>& ports);

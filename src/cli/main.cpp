@@ -48,6 +48,10 @@ class Cli11Arguments final : public Arguments {
     auto* const option = app_.add_option(name, into, help)->required(need == Need::required);
     if (name[0] == '-') option->allow_extra_args(false);
   }
+  void values(const char* name, std::vector<std::string>& into, const char* environment,
+              const char* help) override {
+    app_.add_option(name, into, help)->allow_extra_args(false)->envname(environment);
+  }
   void choice(const char* name, std::string& into, const std::vector<std::string>& allowed,
               const char* environment, const char* help) override {
     app_.add_option(name, into, help)->check(CLI::IsMember(allowed))->envname(environment);

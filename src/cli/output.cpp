@@ -1,6 +1,8 @@
 // Writing to the terminal, to pipes, and to people.
 #include "cli/output.hpp"
 
+#include "core/printable.hpp"
+#include "core/strings.hpp"
 #include "hostnet/log.hpp"
 
 #include <unistd.h>
@@ -34,19 +36,27 @@ bool shows_colour(int fd, const std::string& wanted) {
   return ::isatty(fd) != 0;
 }
 
-void write_line(std::FILE* stream, const std::string& line) {
-  const std::string whole = line + '\n';
+void write_line(std::FILE* stream, std::string whole) {
+  whole += '\n';
   const bool written =
       std::fwrite(whole.data(), 1, whole.size(), stream) == whole.size() && std::fflush(stream) == 0;
   if (!written && stream == stdout) throw Error::from_errno("write to standard output", errno);
 }
 
-// Counts characters, not bytes: continuation bytes of UTF-8 take no column.
-std::size_t width(std::string_view text) {
-  return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xc0) != 0x80; }));
+}  // namespace
+
+Text::Text(std::string_view plain)
+    : text_(printable(plain)),
+      // Continuation bytes of UTF-8 take no column.
+      width_(
+          static_cast<std::size_t>(std::ranges::count_if(text_, [](char c) { return (c & 0xc0) != 0x80; }))) {
 }
 
-}  // namespace
+Text& Text::operator+=(const Text& more) {
+  text_ += more.text_;
+  width_ += more.width_;
+  return *this;
+}
 
 void set_up_output(const Globals& globals) {
   state = {.quiet = globals.quiet,
@@ -61,60 +71,60 @@ void set_up_output(const Globals& globals) {
     const char* const word = level == LogLevel::error     ? "error: "
                              : level == LogLevel::warning ? "warning: "
                                                           : "";
-    write_line(stderr, fmt::format("tc-hostnet: {}{}", word, line));
+    write_line(stderr, (Text("tc-hostnet: ") + word + line).str());
   });
 }
 
 void demote_warnings(bool (*detail)(std::string_view line)) { state.is_detail = detail; }
 
 void print_error(const Error& error) {
-  std::string line = fmt::format("tc-hostnet: {}", error.what());
-  if (!error.hint().empty()) line += fmt::format("; {}", error.hint());
-  write_line(stderr, one_line(std::move(line)));
+  Text line = Text("tc-hostnet: ") + error.what();
+  if (!error.hint().empty()) line += Text("; ") + error.hint();
+  write_line(stderr, line.str());
 }
 
-void say(const std::string& line) {
-  if (!state.quiet) write_line(stderr, line);
+void say(const Text& line) {
+  if (!state.quiet) write_line(stderr, line.str());
 }
 
-void print(const std::string& line) { write_line(stdout, line); }
+void print(const Text& line) { write_line(stdout, line.str()); }
+
+void print_lines(std::string_view lines) {
+  for (const auto line : split(lines, '\n')) print(line);
+}
 
 void print_json(json::Value object) {
   object["schema"] = 1;
-  print(object.dump());
+  write_line(stdout, printable_json(object.dump()));
 }
 
-std::string one_line(std::string text) {
-  std::ranges::replace_if(
-      text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
-  return text;
-}
-
-std::string table(const std::vector<std::vector<std::string>>& rows) {
+Text table(const std::vector<Row>& rows) {
   std::vector<std::size_t> widths;
   for (const auto& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width(row[i]));
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].width());
   }
-  std::string out;
+  Text out;
   for (const auto& row : rows) {
-    if (!out.empty()) out += '\n';
+    if (!out.text_.empty()) out.text_ += '\n';
     for (std::size_t i = 0; i < row.size(); ++i) {
       out += row[i];
-      if (i + 1 < row.size()) out += std::string(widths[i] - width(row[i]) + 2, ' ');
+      if (i + 1 < row.size()) out += std::string(widths[i] - row[i].width() + 2, ' ');
     }
   }
   return out;
 }
 
-std::string paint(Tone tone, const std::string& text, bool to_stderr) {
+Text paint(Tone tone, const Text& text, bool to_stderr) {
   if (!(to_stderr ? state.colour_err : state.colour_out)) return text;
   const char* const code = tone == Tone::good       ? "32"
                            : tone == Tone::bad      ? "31"
                            : tone == Tone::doubtful ? "33"
                            : tone == Tone::strong   ? "1"
                                                     : "2";
-  return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
+  Text painted = text;
+  painted.text_ = fmt::format("\x1b[{}m{}\x1b[0m", code, text.text_);
+  return painted;
 }
 
 }  // namespace hostnet::cli

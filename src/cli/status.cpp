@@ -132,12 +132,12 @@ Action define_status(Arguments& arguments) {
                  {"state", ledger.folder().string()},
                  {"leases", fmt::format("{}", leases)}}));
     for (const auto& bridge : bridges)
-      print(fmt::format("  {}: {} leases, route_localnet {} (was {}), guard {}, {} connections so far",
-                        bridge.name, bridge.leases, bridge.route_localnet ? 1 : 0, bridge.prior ? 1 : 0,
-                        bridge.guarded ? paint(Tone::good, "in place") : paint(Tone::bad, "missing"),
-                        bridge.connections));
+      print(fmt::format("  {}: {} leases, route_localnet {} (was {}), guard ", bridge.name, bridge.leases,
+                        bridge.route_localnet ? 1 : 0, bridge.prior ? 1 : 0) +
+            (bridge.guarded ? paint(Tone::good, "in place") : paint(Tone::bad, "missing")) +
+            fmt::format(", {} connections so far", bridge.connections));
     for (const auto& [lease, why] : unpinned_of(held, helped))
-      print(fmt::format("  {}: {}: {}", lease, paint(Tone::doubtful, "unpinned"), why));
+      print(fmt::format("  {}: ", lease) + paint(Tone::doubtful, "unpinned") + fmt::format(": {}", why));
     for (const auto& lease : helped)
       print(fmt::format("  {} on {}: {}, by the helper", lease.id, lease.interface, lease.state));
     for (const auto& tunnel : tunnels)

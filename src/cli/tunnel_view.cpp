@@ -61,7 +61,7 @@ json::Value to_json(const state::TunnelRecord& record) {
         {"bytes_from_host", facts.bytes_from_host}}}};
 }
 
-std::vector<std::string> row_of(const state::TunnelRecord& record) {
+Row row_of(const state::TunnelRecord& record) {
   return {record.id,
           record.target,
           "ssh",
@@ -73,7 +73,7 @@ std::vector<std::string> row_of(const state::TunnelRecord& record) {
           record.label};
 }
 
-std::vector<std::vector<std::string>> rows_of(const state::TunnelRecord& record) {
+std::vector<Row> rows_of(const state::TunnelRecord& record) {
   std::string sources;
   for (const auto& source : record.sources) sources += (sources.empty() ? "" : ", ") + source;
   return {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cli/command.hpp"
+#include "cli/output.hpp"
 #include "core/deadline.hpp"
 #include "core/json.hpp"
 #include "state/tunnel_record.hpp"
@@ -18,10 +19,10 @@ std::vector<state::TunnelRecord> look_at_tunnels(const state::TunnelStore& store
 json::Value to_json(const state::TunnelRecord& record);
 
 /// A row of `list`.
-std::vector<std::string> row_of(const state::TunnelRecord& record);
+Row row_of(const state::TunnelRecord& record);
 
 /// The rows of `inspect`.
-std::vector<std::vector<std::string>> rows_of(const state::TunnelRecord& record);
+std::vector<Row> rows_of(const state::TunnelRecord& record);
 
 /// "up, aes128-gcm@openssh.com on 2 sessions, 3 connections open of 120, 1.2 MB in, 3 kB out"
 std::string tunnel_text(const state::TunnelFacts& facts);

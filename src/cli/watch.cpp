@@ -28,6 +28,8 @@ using Kind = WatchEvent::Kind;
 struct Options {
   RequestOptions request;  // Only its path is used.
   bool trust_images = false;
+  std::vector<std::string> allow;
+  std::vector<std::string> allow_socket;
 };
 
 json::Value object_of(const WatchEvent& event) {
@@ -60,6 +62,8 @@ std::string to_line(const WatchEvent& event) {
                          kAlias, event.gateway, event.lease, to_string(event.via));
     case Kind::released:
       return fmt::format("{}: released lease {}: {}", event.name, event.lease, why);
+    case Kind::refused:
+      return fmt::format("{}: refused: {}", event.name, why);
     case Kind::failed:
       return fmt::format("{}: failed: {}", event.name, why);
     case Kind::engine_lost:
@@ -71,10 +75,13 @@ std::string to_line(const WatchEvent& event) {
 }
 
 void tell(const WatchEvent& event, const Globals& globals) {
+  const bool refused = event.kind == Kind::refused;
+  // The operator sees it, whatever reads the events.
+  if (refused) print_error(Error(Errc::not_authorised, to_line(event)));
   if (globals.json) {
     print_json(object_of(event));
-  } else {
-    print(one_line(to_line(event)));
+  } else if (!refused) {
+    print(to_line(event));
   }
 }
 
@@ -101,16 +108,19 @@ bool tells_of_an_end(std::string_view line) {
 int dry_run(Watcher& watcher, const Globals& globals) {
   for (const auto& wanted : watcher.survey()) {
     if (globals.json) {
-      json::Value object{{"event", wanted.fault ? "failed" : "would-expose"},
+      const bool refused = !wanted.refused.empty();
+      json::Value object{{"event", refused        ? "would-refuse"
+                                   : wanted.fault ? "failed"
+                                                  : "would-expose"},
                          {"container", wanted.name},
                          {"id", wanted.id.substr(0, 12)},
-                         {"ports", to_json(wanted.ports)}};
+                         {"ports", to_json(refused ? wanted.refused : wanted.ports)}};
       if (wanted.fault) object["reason"] = wanted.fault->what();
       print_json(std::move(object));
     } else {
-      print(one_line(wanted.fault ? fmt::format("{}: {}", wanted.name, wanted.fault->what())
-                                  : fmt::format("{}: would expose {} by {}", wanted.name,
-                                                ports_text(wanted.ports), to_string(wanted.via))));
+      print(wanted.fault ? fmt::format("{}: {}", wanted.name, wanted.fault->what())
+                         : fmt::format("{}: would expose {} by {}", wanted.name, ports_text(wanted.ports),
+                                       to_string(wanted.via)));
     }
   }
   return 0;
@@ -128,6 +138,7 @@ int watch(const Options& options, const Globals& globals) {
   settings.exposer = exposer_options(path, globals);
   settings.exposer.firewall = options.request.wanted_firewall();
   settings.trust_images = options.trust_images;
+  settings.allowance = exposer::Allowance::parse(options.allow, options.allow_socket);
   settings.on_event = [&](const WatchEvent& event) {
     try {
       tell(event, globals);
@@ -153,11 +164,16 @@ Action define_watch(Arguments& arguments) {
   options->request.define_way(arguments);
   arguments.flag("--trust-images", options->trust_images,
                  "follow labels that a container has from its image, too");
+  arguments.values("--allow", options->allow, "TC_HOSTNET_WATCH_ALLOW",
+                   "host ports that labels may ask for, as 3000-3999,5432/tcp; default 1024-65535");
+  arguments.values("--allow-socket", options->allow_socket, "TC_HOSTNET_WATCH_ALLOW_SOCKET",
+                   "path of a Unix socket that labels may ask for; default none");
   arguments.footer(
       R"(Containers that are labelled io.github.tchostnet.ports=8080,5432:15432 (ports as for `expose`) reach these ports
 while they run; those that run already are taken on. The label io.github.tchostnet.via=PATH chooses a path for one
 container. Prints one line an event, with --json one object: exposed, released, failed, engine-lost, engine-back.
-Ends at Ctrl-C or SIGTERM, with everything released.
+A label that asks for more than --allow and --allow-socket have is refused: one line on standard error, and with --json
+an event, too. Both options can be repeated and take commas. Ends at Ctrl-C or SIGTERM, with everything released.
 
   sudo tc-hostnet watch
   docker run -d --label io.github.tchostnet.ports=8080 IMAGE)");

@@ -1,6 +1,8 @@
 // Error codes' names and the ways errors are built.
 #include "hostnet/error.hpp"
 
+#include "core/printable.hpp"
+
 #include <cerrno>
 #include <system_error>
 
@@ -41,6 +43,9 @@ const char* to_string(Errc code) noexcept {
   }
   return "failure";
 }
+
+Error::Error(Errc code, const std::string& message, std::string hint, int sys_errno)
+    : std::runtime_error(printable(message)), code_(code), hint_(printable(hint)), sys_errno_(sys_errno) {}
 
 Error Error::from_errno(std::string_view what, int sys_errno) {
   const bool denied = sys_errno == EPERM || sys_errno == EACCES;

@@ -1,8 +1,11 @@
 // The process-wide log sink.
 #include "core/log.hpp"
 
+#include "core/printable.hpp"
+
 #include <memory>
 #include <mutex>
+#include <new>
 
 namespace hostnet {
 namespace {
@@ -29,7 +32,12 @@ namespace log {
 
 void write(LogLevel level, std::string_view line) noexcept {
   std::scoped_lock lock(sink().mutex);
-  if (sink().function) sink().function(level, line);
+  if (!sink().function) return;
+  try {
+    sink().function(level, printable(line));
+  } catch (const std::bad_alloc&) {
+    // A line is lost, and the work that it tells of goes on.
+  }
 }
 
 }  // namespace log

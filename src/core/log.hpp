@@ -7,7 +7,8 @@
 
 namespace hostnet::log {
 
-/// Hands one line to the sink, if there is one. Never throws. Thread-safe.
+/// Hands one line to the sink, if there is one, after printable() (core/printable.hpp). Never throws.
+/// Thread-safe.
 void write(LogLevel level, std::string_view line) noexcept;
 
 template <class... Args>

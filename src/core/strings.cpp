@@ -1,6 +1,8 @@
 // Small text helpers.
 #include "core/strings.hpp"
 
+#include "core/printable.hpp"
+
 #include <fmt/format.h>
 
 #include <charconv>
@@ -32,19 +34,18 @@ std::string_view trim(std::string_view text) {
   return text.substr(first, text.find_last_not_of(blanks) - first + 1);
 }
 
+std::string_view beginning(std::string_view text, std::size_t limit) {
+  if (text.size() <= limit) return text;
+  // A character has three continuation bytes at most; more of them are no UTF-8 at all.
+  auto end = limit;
+  while (end > 0 && limit - end < 3 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return text.substr(0, end);
+}
+
 std::string quote(std::string_view text) {
   constexpr std::size_t longest = 80;
-  std::string out = "'";
-  for (const char c : text.substr(0, longest)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) {
-      out += fmt::format("\\x{:02x}", byte);
-    } else {
-      out += c;
-    }
-  }
-  if (text.size() > longest) out += "…";
-  return out + "'";
+  const auto shown = beginning(text, longest);
+  return fmt::format("'{}{}'", printable(shown), shown.size() < text.size() ? "…" : "");
 }
 
 std::string shell_word(std::string_view text) {

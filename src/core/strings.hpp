@@ -22,8 +22,10 @@ std::vector<std::string_view> split(Temporary&& text, char separator) = delete;
 /// Without leading and trailing blanks, tabs and line ends.
 std::string_view trim(std::string_view text);
 
-/// In single quotes for an error message: control characters become \xNN and what is longer than 80 bytes is
-/// cut.
+/// The beginning of `text`, at most `limit` bytes, without a piece of a UTF-8 character at its end.
+std::string_view beginning(std::string_view text, std::size_t limit);
+
+/// In single quotes for an error message: printable() (core/printable.hpp), and cut after 80 bytes.
 std::string quote(std::string_view text);
 
 /// `text` as one word of a POSIX shell command line, quoted only where needed.

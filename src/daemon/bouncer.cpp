@@ -2,6 +2,7 @@
 #include "daemon/bouncer.hpp"
 
 #include "core/log.hpp"
+#include "core/printable.hpp"
 #include "core/strings.hpp"
 #include "daemon/guard.hpp"
 #include "dbus/names.hpp"
@@ -135,7 +136,9 @@ std::optional<Action> decide_release(const Caller& caller, uid_t owner) {
 Details details_of(const Request& request, const std::string& interface) {
   std::vector<std::string> ports;
   for (const auto& port : request.ports) ports.push_back(port.to_string());
-  return {{"interface", interface}, {"ports", list_of(ports)}, {"lifetime", to_string(request.lifetime)}};
+  return {{"interface", printable(interface)},
+          {"ports", list_of(ports)},
+          {"lifetime", to_string(request.lifetime)}};
 }
 
 Bouncer::Bouncer(sdbus::IConnection& connection)

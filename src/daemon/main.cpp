@@ -1,5 +1,6 @@
 // tc-hostnetd: the helper for people who are not root. Reads its configuration and serves the system bus.
 #include "core/log.hpp"
+#include "core/printable.hpp"
 #include "daemon/bus_address.hpp"
 #include "daemon/confinement.hpp"
 #include "daemon/decision_log.hpp"
@@ -101,7 +102,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& success) {
     return app.exit(success);
   } catch (const CLI::ParseError& error) {
-    fmt::print(stderr, "tc-hostnetd: {}; see tc-hostnetd --help\n", error.what());
+    fmt::print(stderr, "tc-hostnetd: {}; see tc-hostnetd --help\n", printable(error.what()));
     return 2;
   }
   config.idle_timeout = std::chrono::seconds{idle};

@@ -5,6 +5,7 @@
 // parse_libpod_bridges().
 #include "engine/parse.hpp"
 
+#include "core/printable.hpp"
 #include "core/strings.hpp"
 #include "engine/json_reader.hpp"
 #include "engine/url.hpp"
@@ -12,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <climits>
 
 namespace hostnet::engine {
@@ -235,15 +237,11 @@ std::string parse_error_cause(std::string_view body) {
 
 std::string one_line(std::string_view text, std::size_t limit) {
   text = trim(text);
-  const bool cut = text.size() > limit;
-  if (cut) {
-    while (limit > 0 && (static_cast<unsigned char>(text[limit]) & 0xc0) == 0x80) --limit;
-    text = text.substr(0, limit);
-  }
-  std::string out(text);
-  for (char& c : out)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  return cut ? out + "…" : out;
+  const auto shown = beginning(text, limit);
+  std::string out(shown);
+  std::ranges::replace_if(
+      out, [](char c) { return c == '\n' || c == '\r' || c == '\t'; }, ' ');
+  return printable(out) + (shown.size() < text.size() ? "…" : "");
 }
 
 std::string parse_error_message(std::string_view body) {

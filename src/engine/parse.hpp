@@ -47,8 +47,8 @@ std::string parse_error_message(std::string_view body);
 /// there is none.
 std::string parse_error_cause(std::string_view body);
 
-/// An engine's or a container's words as they may be shown: trimmed, on one line, without control characters,
-/// at most `limit` bytes of UTF-8 and, where that cut them, "…".
+/// An engine's or a container's words as they may be shown: trimmed, cut after `limit` bytes (with "…"), line
+/// ends and tabs as blanks, and the rest printable() (core/printable.hpp).
 std::string one_line(std::string_view text, std::size_t limit);
 
 }  // namespace hostnet::engine

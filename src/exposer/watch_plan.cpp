@@ -22,24 +22,53 @@ Path parse_via(const std::string& value) {
               "give auto, native, helper or ssh");
 }
 
-void read_labels(const std::string& ports, const engine::Container& container,
-                 const std::map<std::string, std::string>& image_labels, bool trust_images, Wanted& wanted) {
-  const auto* const brought = value_of(image_labels, kPortsLabel);
-  if (!trust_images && brought != nullptr && *brought == ports)
+// A label that the container has from its image counts for nothing, unless images are trusted.
+const std::string* own_label(const engine::Container& container,
+                             const std::map<std::string, std::string>& image_labels, const char* name,
+                             bool trust_images) {
+  const auto* const value = value_of(container.labels, name);
+  const auto* const brought = value_of(image_labels, name);
+  if (!trust_images && value != nullptr && brought != nullptr && *brought == *value)
     throw Error(Errc::not_authorised,
-                fmt::format("label {}={} comes from its image, which may not open ports of this host",
-                            kPortsLabel, quote(ports)),
+                fmt::format("label {}={} comes from its image, which may not open ports of this host", name,
+                            quote(*value)),
                 "label the container and not its image, or watch with --trust-images");
-  if (const auto* const via = value_of(container.labels, kViaLabel)) wanted.via = parse_via(*via);
-  wanted.ports = parse_ports_label(ports);
+  return value;
+}
+
+std::string some_of(const std::vector<HostPort>& ports) {
+  constexpr std::size_t shown = 4;
+  std::vector<std::string> texts;
+  for (const auto& port : ports) {
+    if (texts.size() == shown) {
+      texts.push_back(fmt::format("{} more", ports.size() - shown));
+      break;
+    }
+    texts.push_back(port.to_string());
+  }
+  return list_of(texts);
+}
+
+void refuse(Wanted& wanted, std::vector<HostPort> ports, const std::string& why, const char* hint) {
+  wanted.fault = Error(Errc::not_authorised,
+                       fmt::format("label {} asks for {}, {}", kPortsLabel, some_of(ports), why), hint);
+  wanted.ports.clear();
+  wanted.refused = std::move(ports);
 }
 
 }  // namespace
 
 std::vector<HostPort> parse_ports_label(std::string_view value) {
+  constexpr std::size_t longest = 4096;
+  constexpr std::size_t most = 256;
   try {
+    const auto parts = split(value.substr(0, longest), ',');
+    if (value.size() > longest || parts.size() > most)
+      throw Error(Errc::invalid_argument,
+                  fmt::format("more than {} bytes or {} ports are not read", longest, most),
+                  "ask for fewer ports");
     std::vector<HostPort> ports;
-    for (const auto part : split(value, ',')) ports.push_back(HostPort::parse(trim(part)));
+    for (const auto part : parts) ports.push_back(HostPort::parse(trim(part)));
     return normalise(std::move(ports));
   } catch (const Error& error) {
     throw Error(error.code(), fmt::format("label {}={}: {}", kPortsLabel, quote(value), error.what()),
@@ -48,19 +77,37 @@ std::vector<HostPort> parse_ports_label(std::string_view value) {
 }
 
 std::optional<Wanted> wanted_by(const engine::Container& container,
-                                const std::map<std::string, std::string>& image_labels, Path via,
-                                bool trust_images) {
-  const auto* const ports = value_of(container.labels, kPortsLabel);
-  if (ports == nullptr || !container.running) return std::nullopt;
+                                const std::map<std::string, std::string>& image_labels,
+                                const WatchRules& rules) {
+  if (value_of(container.labels, kPortsLabel) == nullptr || !container.running) return std::nullopt;
   Wanted wanted;
   wanted.id = container.id;
   wanted.name = container.name;
   wanted.run = container.pid;
-  wanted.via = via;
+  wanted.via = rules.via;
   try {
-    read_labels(*ports, container, image_labels, trust_images, wanted);
+    const auto* const ports = own_label(container, image_labels, kPortsLabel, rules.trust_images);
+    if (const auto* const via = own_label(container, image_labels, kViaLabel, rules.trust_images))
+      wanted.via = parse_via(*via);
+    wanted.ports = parse_ports_label(*ports);
+    if (auto refused = rules.allowance.refused(wanted.ports); !refused.empty())
+      refuse(wanted, std::move(refused), "which labels may not have here",
+             "allow it to all containers of this engine: watch --allow PORTS, or --allow-socket PATH");
   } catch (const Error& error) {
     wanted.fault = error;
+  }
+  return wanted;
+}
+
+Wanted with_links_refused(Wanted wanted) {
+  for (const auto& port : wanted.ports) {
+    if (port.socket.empty()) continue;
+    const auto real = leads_elsewhere(port.socket);
+    if (!real) continue;
+    refuse(wanted, {port},
+           real->empty() ? "and where that leads cannot be seen" : "which leads to " + quote(*real),
+           "allow and label the path without links");
+    return wanted;
   }
   return wanted;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/client.hpp"
+#include "exposer/watch_allowance.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/path.hpp"
 #include "hostnet/port.hpp"
@@ -30,19 +31,32 @@ struct Wanted {
   pid_t run = 0;  ///< Its first process: another one after a restart.
   std::vector<HostPort> ports;
   Path via = Path::automatic;
-  std::optional<Error> fault;  ///< Why its labels cannot be followed; the ports are empty then.
+  std::optional<Error> fault;     ///< Why its labels are not followed; the ports are empty then.
+  std::vector<HostPort> refused;  ///< What it asks for and may not have: why there is a fault.
+};
+
+/// What `watch` was told of labels.
+struct WatchRules {
+  Path via = Path::automatic;  ///< For containers whose labels name no path.
+  bool trust_images = false;   ///< Follow labels that the image has, too.
+  Allowance allowance;
 };
 
 /// What the labels of a container ask for; nullopt when it does not run or asks for nothing.
 ///
-/// An image brings labels, too, and the engine does not tell them apart. Whoever runs somebody's image has
-/// not thereby allowed it to reach services of the host: a label that the image has with the same value is a
-/// fault, unless `trust_images`.
+/// An image brings labels, too, and the engine does not tell them apart. Running an image is no consent to
+/// what it asks for: a label that the image has with the same value is a fault, unless the images are
+/// trusted. Ports that the allowance does not cover are a fault of the whole label, images trusted or not.
 std::optional<Wanted> wanted_by(const engine::Container& container,
-                                const std::map<std::string, std::string>& image_labels, Path via,
-                                bool trust_images);
+                                const std::map<std::string, std::string>& image_labels,
+                                const WatchRules& rules);
 
-/// The ports of a label's value. @throws Error: invalid_argument, conflict, each naming the label.
+/// The same with the fault that a label's Unix socket leads elsewhere than its path says: what was allowed is
+/// a path. Looks at the file system.
+Wanted with_links_refused(Wanted wanted);
+
+/// The ports of a label's value, at most 4 KiB and 256 ports.
+/// @throws Error: invalid_argument, conflict, each naming the label.
 std::vector<HostPort> parse_ports_label(std::string_view value);
 
 using WatchClock = std::chrono::steady_clock;

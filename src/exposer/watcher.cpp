@@ -4,6 +4,8 @@
 #include "core/fd.hpp"
 #include "core/file.hpp"
 #include "core/log.hpp"
+#include "core/printable.hpp"
+#include "core/strings.hpp"
 #include "engine/containers.hpp"
 #include "hostnet/error.hpp"
 
@@ -50,7 +52,8 @@ bool has_ended(pid_t process) {
 ExposeRequest request_for(const Wanted& wanted) {
   ExposeRequest request{.target = Target::container(wanted.id.substr(0, kShortId)), .ports = wanted.ports};
   // By id, since a name may be another container's by the time it is looked up; people know the name.
-  request.label = fmt::format("watch: {}", wanted.name).substr(0, 64);
+  constexpr std::size_t longest_label = 64;
+  request.label = beginning(printable("watch: " + wanted.name), longest_label);
   return request;
 }
 
@@ -64,6 +67,8 @@ const char* to_string(WatchEvent::Kind kind) noexcept {
       return "exposed";
     case Kind::released:
       return "released";
+    case Kind::refused:
+      return "refused";
     case Kind::failed:
       return "failed";
     case Kind::engine_lost:
@@ -254,7 +259,9 @@ std::optional<Wanted> Watcher::ask_for(const std::string& id) {
     if (!container.running || !container.labels.contains(kPortsLabel)) return std::nullopt;
     std::map<std::string, std::string> image_labels;
     if (!settings_.trust_images) image_labels = client_->image_labels(container.image_id, engine_deadline());
-    return wanted_by(container, image_labels, settings_.exposer.path, settings_.trust_images);
+    auto wanted = wanted_by(container, image_labels,
+                            {settings_.exposer.path, settings_.trust_images, settings_.allowance});
+    return wanted ? with_links_refused(std::move(*wanted)) : wanted;
   } catch (const Error& error) {
     if (error.code() == Errc::not_found) return std::nullopt;
     throw;
@@ -321,8 +328,8 @@ void Watcher::expose(const Wanted& wanted) {
 void Watcher::failed(const Wanted& wanted, const Error& error) {
   auto& entry = entries_.at(wanted.id);
   if (std::exchange(entry.last_fault, error.what()) == error.what()) return;
-  auto event = event_of(Kind::failed, wanted.id, entry);
-  event.ports = wanted.ports;
+  auto event = event_of(wanted.refused.empty() ? Kind::failed : Kind::refused, wanted.id, entry);
+  event.ports = wanted.refused.empty() ? wanted.ports : wanted.refused;
   event.reason = error.what();
   event.hint = error.hint();
   settings_.on_event(event);

@@ -26,7 +26,7 @@ namespace hostnet::exposer {
 
 /// What a watcher tells of. Fields that do not belong to the kind are empty.
 struct WatchEvent {
-  enum class Kind { watching, exposed, released, failed, engine_lost, engine_back };
+  enum class Kind { watching, exposed, released, refused, failed, engine_lost, engine_back };
 
   Kind kind = Kind::watching;
   std::string id;    ///< Of the container.
@@ -37,11 +37,11 @@ struct WatchEvent {
   std::string interface;
   std::vector<HostPort> ports;
   std::string engine;  ///< Its socket, for watching, engine_lost and engine_back.
-  std::string reason;  ///< For released, failed and engine_lost, one line.
-  std::string hint;    ///< The next step for a person, for failed and engine_lost.
+  std::string reason;  ///< For released, refused, failed and engine_lost, one line.
+  std::string hint;    ///< The next step for a person, for refused, failed and engine_lost.
 };
 
-/// "watching", "exposed", "released", "failed", "engine-lost", "engine-back".
+/// "watching", "exposed", "released", "refused", "failed", "engine-lost", "engine-back".
 const char* to_string(WatchEvent::Kind kind) noexcept;
 
 /// Works in the thread of its loop, and in the network namespace of that. Not thread-safe. The loop must not
@@ -53,6 +53,7 @@ class Watcher {
     /// password, whatever `interactive` says.
     ExposerOptions exposer;
     bool trust_images = false;  ///< Follow labels that the image has, too.
+    Allowance allowance;        ///< What labels may ask for; the rest is told as refused.
     /// Called in the loop's thread. Must not throw.
     std::function<void(const WatchEvent&)> on_event;
     std::chrono::milliseconds list_period{60'000};

@@ -96,6 +96,15 @@ class Gate:
             end.close()
 
 
+def answer_all(listener):
+    with contextlib.suppress(OSError):
+        while True:
+            connection, _ = listener.accept()
+            connection.recv(65536)
+            connection.sendall(f"HTTP/1.0 200 OK\r\nContent-Length: {len(HELLO)}\r\n\r\n{HELLO}".encode())
+            connection.close()
+
+
 class WatchCase(HostCase):
     engine_type = DockerWithSshd
 
@@ -104,8 +113,8 @@ class WatchCase(HostCase):
         self.service(8088, HELLO)
         self.network("web")
 
-    def watch(self, *options):
-        watch = Watch([self.program, "--json", "watch", *options], self.env)
+    def watch(self, *options, **environment):
+        watch = Watch([self.program, "--json", "watch", *options], self.env | environment)
         self.addCleanup(watch.close)
         return watch
 
@@ -227,6 +236,86 @@ class Containers(WatchCase):
         self.reaches("app", HELLO)
         self.ends_clean(watch)
 
+    def refused(self, watch, container, *ports):
+        event = watch.next("refused", container=container)
+        self.assertEqual([(port["host"], port["protocol"]) for port in event["ports"]], list(ports))
+        return event
+
+    def test_ports_that_labels_may_not_have(self):
+        for port in (22, 80, 9090):
+            self.service(port, HELLO)
+        watch = self.watching()
+        self.labelled("shell", "22:8022")
+        event = self.refused(watch, "shell", (22, "tcp"))
+        self.assertIn("asks for 22:8022/tcp, which labels may not have here", event["reason"])
+        self.assertIn("--allow PORTS", event["hint"])
+        self.labelled("mixed", "8088,80")
+        self.refused(watch, "mixed", (80, "tcp"))
+        self.no_rule_is_left()
+        for name, port in (("shell", 8022), ("mixed", 80), ("mixed", 8088)):
+            self.reaches_nothing(name, port=port, name=self.gateway("web"))
+        self.labelled("other", "9090:80")
+        watch.next("exposed", container="other")
+        self.engine("restart", "-t", "0", "shell")
+        self.refused(watch, "shell", (22, "tcp"))  # once more: another run
+        code, out, err = watch.end()
+        self.assertEqual((code, [json.loads(line)["event"] for line in out.splitlines()]), (0, ["released"]))
+        lines = err.splitlines()
+        self.assertEqual([line.split(": ")[1:3] for line in lines],
+                         [["shell", "refused"], ["mixed", "refused"], ["shell", "refused"]], err)
+
+        watch = self.watch("--allow", "80,8000-8999", "--allow", "22/udp")
+        events = sorted([watch.ready, watch.read_event(), watch.read_event()], key=lambda event: event["container"])
+        self.assertEqual([(event["event"], event["container"]) for event in events],
+                         [("exposed", "mixed"), ("refused", "other"), ("refused", "shell")])
+        watch.next("watching")
+        self.reaches("mixed", HELLO, port=80)
+        self.reaches("mixed", HELLO)
+        watch.end()
+        self.no_rule_is_left()
+
+    def test_the_allowance_of_the_unit(self):
+        """As an EnvironmentFile gives it; the command line has the last word."""
+        self.service(80, HELLO)
+        self.labelled("app", "80")
+        watch = self.watch(TC_HOSTNET_WATCH_ALLOW="80/tcp", TC_HOSTNET_WATCH_ALLOW_SOCKET="/run/some.sock")
+        self.assertEqual((watch.ready["event"], watch.ready["container"]), ("exposed", "app"))
+        self.reaches("app", HELLO, port=80)
+        watch.next("watching")
+        self.ends_clean(watch)
+        watch = self.watch("--allow", "81", TC_HOSTNET_WATCH_ALLOW="80/tcp")
+        self.assertEqual(watch.ready["event"], "refused")
+        watch.end()
+        wrong = self.tc_hostnet("watch", check=False, env=self.env | {"TC_HOSTNET_WATCH_ALLOW": "80/sctp"})
+        self.assertEqual((wrong.returncode, wrong.stderr.count("\n")), (2, 1), wrong.stderr)
+        self.assertIn("allowed ports '80/sctp'", wrong.stderr)
+
+    def test_unix_sockets_that_labels_may_not_have(self):
+        folder = Path(os.path.realpath(self.engine.dir)) / "sockets"
+        folder.mkdir()
+        self.addCleanup(shutil.rmtree, folder)
+        listener = socket.socket(socket.AF_UNIX)
+        self.addCleanup(listener.close)
+        listener.bind(str(folder / "app.sock"))
+        listener.listen()
+        threading.Thread(target=answer_all, args=(listener,), daemon=True).start()
+        self.labelled("app", f"{folder}/app.sock:8088", "--label", f"{VIA}=ssh")
+        watch = self.watch()
+        self.assertEqual((watch.ready["event"], watch.ready["ports"][0]["socket"]), ("refused", f"{folder}/app.sock"))
+        watch.end()
+        watch = self.watch("--allow-socket", f"{folder}/app.sock")
+        self.assertEqual(watch.ready["event"], "exposed", watch.ready)
+        watch.next("watching")
+        self.reaches("app", HELLO)
+        self.ends_clean(watch)
+        # A link that stands in the allowed place.
+        (folder / "app.sock").unlink()
+        (folder / "app.sock").symlink_to(self.engine.socket)
+        watch = self.watch("--allow-socket", f"{folder}/app.sock")
+        self.assertEqual(watch.ready["event"], "refused")
+        self.assertIn("which leads to", watch.ready["reason"])
+        watch.end()
+
     def test_what_fails_is_tried_again(self):
         blocker = Service(8088, "theirs", address=self.gateway("web"))
         self.addCleanup(blocker.close)
@@ -258,9 +347,10 @@ class Containers(WatchCase):
     def test_a_dry_run_changes_nothing(self):
         self.labelled("app")
         self.labelled("wrong", "80x")
+        self.labelled("root", "22")
         lines = self.tc_hostnet("--dry-run", "--json", "watch").stdout.splitlines()
         events = {event["container"]: event["event"] for event in map(json.loads, lines)}
-        self.assertEqual(events, {"app": "would-expose", "wrong": "failed"})
+        self.assertEqual(events, {"app": "would-expose", "wrong": "failed", "root": "would-refuse"})
         self.no_rule_is_left()
 
 

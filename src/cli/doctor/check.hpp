@@ -10,7 +10,7 @@ namespace hostnet::cli::doctor {
 enum class Status { ok, warn, fail };
 
 /// The sign before a line of text: "✓", "!" or "✗", in colour where the output has it.
-inline std::string mark(Status status) {
+inline Text mark(Status status) {
   switch (status) {
     case Status::ok:
       return paint(Tone::good, "✓");

@@ -269,19 +269,19 @@ std::string stops_at(const std::vector<Check>& steps) {
   return stop == steps.end() ? std::string() : stop->name;
 }
 
-std::vector<std::string> draw_walk(const WalkFacts& facts, const std::vector<Check>& steps) {
-  std::vector<std::string> lines{
+std::vector<Text> draw_walk(const WalkFacts& facts, const std::vector<Check>& steps) {
+  std::vector<Text> lines{
       paint(Tone::strong, fmt::format("{} → {}:{}", facts.alias.container, kAlias, facts.port.container))};
   bool stopped = false;
   for (const auto& step : steps) {
     const bool stop = !stopped && step.status == Status::fail;
     const auto* const way = stop ? "╳" : stopped ? "┊" : "│";
     stopped |= stop;
-    lines.push_back(
-        fmt::format(" {} {} {:<10} {}", way, mark(step.status), step.name, one_line(step.finding)));
+    lines.push_back(fmt::format(" {} ", way) + mark(step.status) +
+                    fmt::format(" {:<10} {}", step.name, step.finding));
     if (!step.mend.empty())
-      lines.push_back(fmt::format(" {}              → {}", stopped ? "┊" : "│",
-                                  paint(Tone::strong, one_line(step.mend))));
+      lines.push_back(fmt::format(" {}              → ", stopped ? "┊" : "│") +
+                      paint(Tone::strong, step.mend));
   }
   lines.push_back(stopped ? paint(Tone::bad, fmt::format(" ✗ it stops at: {}", stops_at(steps)))
                           : paint(Tone::good, " ▼ the way is open, as far as could be seen"));

@@ -72,6 +72,6 @@ std::vector<Check> judge_walk(const WalkFacts& facts);
 std::string stops_at(const std::vector<Check>& steps);
 
 /// The steps as a picture that a person reads at a glance, a line each, with colours where output shows them.
-std::vector<std::string> draw_walk(const WalkFacts& facts, const std::vector<Check>& steps);
+std::vector<Text> draw_walk(const WalkFacts& facts, const std::vector<Check>& steps);
 
 }  // namespace hostnet::cli::doctor

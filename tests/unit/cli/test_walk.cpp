@@ -268,10 +268,10 @@ TEST_CASE("the picture") {
   facts.openings.clear();
   facts.inside = dialled(Dialled::Outcome::refused);
   const auto lines = draw_walk(facts, judge_walk(facts));
-  CHECK(lines.front() == "app → host.testcontainers.internal:15432");
-  CHECK(lines.at(1).starts_with(" │ ✓ container  app runs"));
-  CHECK(lines.at(4).starts_with(" ╳ ✗ door       no lease"));
-  CHECK(lines.at(5) == " ┊              → tc-hostnet expose 15432 --container app");
-  CHECK(lines.at(6).starts_with(" ┊ ✓ firewall"));
-  CHECK(lines.back() == " ✗ it stops at: door");
+  CHECK(lines.front().str() == "app → host.testcontainers.internal:15432");
+  CHECK(lines.at(1).str().starts_with(" │ ✓ container  app runs"));
+  CHECK(lines.at(4).str().starts_with(" ╳ ✗ door       no lease"));
+  CHECK(lines.at(5).str() == " ┊              → tc-hostnet expose 15432 --container app");
+  CHECK(lines.at(6).str().starts_with(" ┊ ✓ firewall"));
+  CHECK(lines.back().str() == " ✗ it stops at: door");
 }

@@ -460,7 +460,7 @@ TEST_CASE("an error's message is the engine's own, on one line, not too long") {
   CHECK(parse_error_message(R"({"message":"No such container: c"})") == "No such container: c");
   CHECK(parse_error_message(fixture("podman-error.json")) ==
         "unable to find network with name or ID nope: network not found");
-  CHECK(parse_error_message(R"({"message":"two\nlines\u001b[31m"})") == "two lines [31m");
+  CHECK(parse_error_message(R"({"message":"two\nlines\u001b[31m"})") == "two lines\\x1b[31m");
   CHECK(parse_error_message("plain text\n") == "plain text");
   CHECK(parse_error_message("") == "");
   CHECK(parse_error_message(R"({"message":7})") == R"({"message":7})");

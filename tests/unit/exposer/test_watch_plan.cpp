@@ -1,9 +1,12 @@
 // What labels ask for, and what is done about it.
 #include "exposer/watch_plan.hpp"
 #include "support/expect_error.hpp"
+#include "support/temp_dir.hpp"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
+#include <filesystem>
 #include <string>
 
 using namespace hostnet;
@@ -25,7 +28,11 @@ engine::Container container(std::map<std::string, std::string> labels) {
 std::optional<Wanted> wish(std::map<std::string, std::string> labels,
                            const std::map<std::string, std::string>& image_labels = {},
                            bool trust_images = false) {
-  return wanted_by(container(std::move(labels)), image_labels, Path::automatic, trust_images);
+  return wanted_by(container(std::move(labels)), image_labels, {.trust_images = trust_images});
+}
+
+std::optional<Wanted> wish_with(const Allowance& allowance, const std::string& ports) {
+  return wanted_by(container({{kPortsLabel, ports}}), {}, {.allowance = allowance});
 }
 
 std::string fault_of(const std::optional<Wanted>& wanted) {
@@ -61,14 +68,14 @@ TEST_CASE("who asks for nothing, or does not run") {
   CHECK_FALSE(wish({{kViaLabel, "ssh"}}));
   auto stopped = container({{kPortsLabel, "8080"}});
   stopped.running = false;
-  CHECK_FALSE(wanted_by(stopped, {}, Path::automatic, false));
+  CHECK_FALSE(wanted_by(stopped, {}, {}));
 }
 
 TEST_CASE("the path: the container's own word before that of `watch`") {
-  const auto with = container({{kPortsLabel, "1"}, {kViaLabel, "ssh"}});
-  CHECK(wanted_by(with, {}, Path::native, false)->via == Path::ssh);
-  CHECK(wanted_by(container({{kPortsLabel, "1"}}), {}, Path::native, false)->via == Path::native);
-  CHECK(says(fault_of(wish({{kPortsLabel, "1"}, {kViaLabel, "carrier pigeon"}})),
+  const auto with = container({{kPortsLabel, "8080"}, {kViaLabel, "ssh"}});
+  CHECK(wanted_by(with, {}, {.via = Path::native})->via == Path::ssh);
+  CHECK(wanted_by(container({{kPortsLabel, "8080"}}), {}, {.via = Path::native})->via == Path::native);
+  CHECK(says(fault_of(wish({{kPortsLabel, "8080"}, {kViaLabel, "carrier pigeon"}})),
              "label io.github.tchostnet.via: 'carrier pigeon' is no path; give auto, native"));
 }
 
@@ -86,6 +93,56 @@ TEST_CASE("an image opens no ports, but for who trusts it") {
   CHECK_FALSE(wish({{kPortsLabel, "5432"}}, brought, true)->fault);
   // The container's own label stands in the place of the image's.
   CHECK_FALSE(wish({{kPortsLabel, "8080"}}, brought)->fault);
+  // Nor does it choose the path.
+  const std::map<std::string, std::string> chooses{{kViaLabel, "ssh"}};
+  CHECK(says(fault_of(wish({{kPortsLabel, "8080"}, {kViaLabel, "ssh"}}, chooses)),
+             "label io.github.tchostnet.via='ssh' comes from its image"));
+  CHECK(wish({{kPortsLabel, "8080"}, {kViaLabel, "native"}}, chooses)->via == Path::native);
+}
+
+TEST_CASE("what labels may not have is a fault of the whole label, and listed") {
+  const auto wanted = wish({{kPortsLabel, "8080,22:8022,80/udp"}});
+  CHECK(
+      says(fault_of(wanted),
+           "label io.github.tchostnet.ports asks for 22:8022/tcp and 80/udp, which labels may not have here; "
+           "allow it to all containers of this engine: watch --allow PORTS, or --allow-socket PATH"));
+  CHECK(wanted->fault->code() == Errc::not_authorised);
+  CHECK(wanted->refused == std::vector<HostPort>{{22, 8022}, {80, 80, Protocol::udp}});
+  // The container's side is its own matter.
+  CHECK_FALSE(wish({{kPortsLabel, "8080:22"}})->fault);
+  CHECK_FALSE(wish_with(Allowance::parse({"22"}, {}), "22:8022")->fault);
+  CHECK(wish_with(Allowance::parse({"22"}, {}), "8080")->refused == std::vector<HostPort>{{8080, 8080}});
+  // Trusting images is no allowance.
+  CHECK(wish({{kPortsLabel, "22"}}, {{kPortsLabel, "22"}}, true)->refused.size() == 1);
+  CHECK(says(fault_of(wish({{kPortsLabel, "1,2,3,4,5,6"}})), "1/tcp, 2/tcp, 3/tcp, 4/tcp and 2 more"));
+  // Labels that cannot be read ask for nothing.
+  CHECK(wish({{kPortsLabel, "22,x"}})->refused.empty());
+}
+
+TEST_CASE("Unix sockets: none, but those that are allowed, and none by a link") {
+  CHECK(says(fault_of(wish({{kPortsLabel, "/run/docker.sock:2375"}})),
+             "asks for /run/docker.sock:2375/tcp, which"));
+  const test::TempDir dir;
+  const auto folder = std::filesystem::canonical(dir.path());
+  const auto plain = (folder / "a.sock").string();
+  const auto allowance = Allowance::parse({}, {plain});
+  const auto asked = [&] { return with_links_refused(wish_with(allowance, plain + ":80").value()); };
+  CHECK_FALSE(asked().fault);
+  CHECK(asked().ports.size() == 1);
+  std::filesystem::create_symlink("/run/docker.sock", plain);
+  CHECK(says(fault_of(asked()), "asks for " + plain + ":80/tcp, which leads to '"));
+  CHECK(says(fault_of(asked()), "docker.sock'; allow and label the path without links"));
+  CHECK(asked().refused.size() == 1);
+}
+
+TEST_CASE("a label is read up to a size") {
+  std::string many = "1024";
+  for (int port = 1025; port < 1024 + 256; ++port) many += fmt::format(",{}", port);
+  CHECK(wish({{kPortsLabel, many}})->ports.size() == 256);
+  CHECK(says(fault_of(wish({{kPortsLabel, many + ",9000"}})),
+             "more than 4096 bytes or 256 ports are not read"));
+  CHECK(says(fault_of(wish({{kPortsLabel, "8080" + std::string(4096, ' ')}})), "more than 4096 bytes"));
+  CHECK(fault_of(wish({{kPortsLabel, std::string(10'000'000, ',')}})).size() < 400);
 }
 
 TEST_CASE("steps: from what is wanted and what was done") {

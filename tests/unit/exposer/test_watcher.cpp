@@ -39,11 +39,12 @@ FakeEngine::Serve serve(std::string events_answer) {
 }
 
 // One container asks for a port, and runs with this process, says the engine, which can do nothing for it.
-FakeEngine::Serve serve_container(pid_t process) {
+FakeEngine::Serve serve_container(pid_t process, const char* ports = "8080", const char* name = nullptr) {
   auto container = json::parse(test::fixture("docker-container.json"));
   container["State"]["Pid"] = process;
-  const json::Value labels{{kPortsLabel, "8080"}};
+  const json::Value labels{{kPortsLabel, ports}};
   container["Config"]["Labels"] = labels;
+  if (name != nullptr) container["Name"] = name;
   const auto list = json::array({{{"Id", std::string(container.view().find("Id").text().value())},
                                   {"Names", json::array({"/c1"})},
                                   {"Labels", labels}}});
@@ -71,7 +72,8 @@ pid_t ended_process() {
 }
 
 // What is told within that time.
-std::vector<WatchEvent> watch(const std::string& socket, std::chrono::milliseconds span) {
+std::vector<WatchEvent> watch(const std::string& socket, std::chrono::milliseconds span,
+                              const Allowance& allowance = {}, std::chrono::milliseconds list_period = 60s) {
   EventLoop loop;
   std::vector<WatchEvent> told;
   Watcher::Settings settings;
@@ -80,6 +82,8 @@ std::vector<WatchEvent> watch(const std::string& socket, std::chrono::millisecon
   settings.exposer.path = Path::ssh;
   settings.exposer.runtime_dir = runtime_dir.path().string();
   settings.trust_images = true;
+  settings.allowance = allowance;
+  settings.list_period = list_period;
   settings.on_event = [&](const WatchEvent& event) { told.push_back(event); };
   Watcher watcher(loop, std::move(settings));
   watcher.start();
@@ -133,6 +137,30 @@ TEST_CASE("what fails is told at once") {
   CHECK(count(told, Kind::watching) == 1);
   REQUIRE(count(told, Kind::failed) == 1);
   CHECK(told.front().name == "c1");
+}
+
+TEST_CASE("what labels may not have is refused once a run, however often it is looked at") {
+  const FakeEngine engine(serve_container(::getpid(), "22,8080"));
+  const auto told = watch(engine.socket(), 1000ms, {}, 50ms);
+  REQUIRE(count(told, Kind::refused) == 1);
+  CHECK(count(told, Kind::failed) == 0);
+  CHECK(told.front().name == "c1");
+  CHECK(told.front().ports == std::vector<HostPort>{{22, 22}});
+  CHECK(told.front().reason.find("asks for 22/tcp") != std::string::npos);
+  // With the port allowed the same engine fails it later, at the exposing.
+  const auto allowed = watch(engine.socket(), 1000ms, Allowance::parse({"1-65535"}, {}));
+  CHECK(count(allowed, Kind::refused) == 0);
+  CHECK(count(allowed, Kind::failed) == 1);
+}
+
+TEST_CASE("a container's name may be anything") {
+  const FakeEngine engine(serve_container(::getpid(), "8080",
+                                          "/\x1b[31m\u202e\n"
+                                          "äääääääääääääääääääääääääääääääääääääääääää"));
+  const auto told = watch(engine.socket(), 1000ms);
+  REQUIRE(count(told, Kind::failed) == 1);
+  // Not for its name, out of which the lease's label is made.
+  CHECK(told.front().reason.find("printable") == std::string::npos);
 }
 
 TEST_CASE("a container whose process has ended has not failed, though the engine calls it running") {
