@@ -40,7 +40,7 @@ std::string traffic_text(const state::Lease& lease, const std::vector<exposer::P
   return out.empty() ? "none so far" : out;
 }
 
-std::string pinned_text(const state::Lease& lease) {
+Text pinned_text(const state::Lease& lease) {
   if (const auto why = why_unpinned(lease); !why.empty()) return paint(Tone::doubtful, "unpinned: " + why);
   return lease.port.empty() ? "not needed: it is for everybody on the bridge" : "to port " + lease.port;
 }

@@ -17,19 +17,19 @@ constexpr std::size_t kMaxSignalSize = 4096;
 
 // read_request() has the limits of what the values mean; these are of the room that they take.
 constexpr std::array kMethods{
-    Method{dbus::kManagerInterface,
+    MethodBound{dbus::kManagerInterface,
            "Expose",
            "ia(sqq)a{sv}",
            {.bytes = 32UL << 10, .values = 8192, .elements = {1024, 32}, .inner_elements = 128}},
-    Method{dbus::kManagerInterface, "Probe", "i"},
-    Method{dbus::kLeaseInterface, "Release", ""},
-    Method{"org.freedesktop.DBus.Properties", "Get", "ss"},
-    Method{"org.freedesktop.DBus.Properties", "GetAll", "s"},
-    Method{"org.freedesktop.DBus.Properties", "Set", "ssv", {.inner_elements = 8}},
-    Method{"org.freedesktop.DBus.ObjectManager", "GetManagedObjects", ""},
-    Method{"org.freedesktop.DBus.Introspectable", "Introspect", ""},
-    Method{"org.freedesktop.DBus.Peer", "Ping", ""},
-    Method{"org.freedesktop.DBus.Peer", "GetMachineId", ""},
+    MethodBound{dbus::kManagerInterface, "Probe", "i"},
+    MethodBound{dbus::kLeaseInterface, "Release", ""},
+    MethodBound{"org.freedesktop.DBus.Properties", "Get", "ss"},
+    MethodBound{"org.freedesktop.DBus.Properties", "GetAll", "s"},
+    MethodBound{"org.freedesktop.DBus.Properties", "Set", "ssv", {.inner_elements = 8}},
+    MethodBound{"org.freedesktop.DBus.ObjectManager", "GetManagedObjects", ""},
+    MethodBound{"org.freedesktop.DBus.Introspectable", "Introspect", ""},
+    MethodBound{"org.freedesktop.DBus.Peer", "Ping", ""},
+    MethodBound{"org.freedesktop.DBus.Peer", "GetMachineId", ""},
 };
 
 struct Excess {
@@ -182,7 +182,7 @@ class Walk {
 
 }  // namespace
 
-std::span<const Method> methods() noexcept { return kMethods; }
+std::span<const MethodBound> methods() noexcept { return kMethods; }
 
 std::optional<std::string> walk(std::string_view signature, std::span<const std::byte> body, bool big_endian,
                                 const ArgumentLimits& limits) {
@@ -202,7 +202,7 @@ std::optional<Refusal> judge_call(const Preamble& preamble, const Fields& fields
                                   std::span<const std::byte> body) {
   if (fields.too_long)
     return Refusal{dbus::kInvalidArgs, fmt::format("a path or name of more than {} bytes", Fields::kMaxText)};
-  const auto method = std::ranges::find_if(kMethods, [&](const Method& one) {
+  const auto method = std::ranges::find_if(kMethods, [&](const MethodBound& one) {
     return one.interface == fields.interface && one.member == fields.member;
   });
   if (method == kMethods.end())

@@ -29,7 +29,7 @@ struct ArgumentLimits {
   std::size_t inner_elements = 0;
 };
 
-struct Method {
+struct MethodBound {
   std::string_view interface;
   std::string_view member;
   std::string_view signature;
@@ -37,7 +37,7 @@ struct Method {
 };
 
 /// All methods that may be called.
-std::span<const Method> methods() noexcept;
+std::span<const MethodBound> methods() noexcept;
 
 /// Why a message may not pass, for its sender.
 struct Refusal {

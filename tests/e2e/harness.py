@@ -316,8 +316,10 @@ class LegacyTables:
 
     name = "iptables"
     # Each takes away all that leases stand in, but for the pins, which are nftables' in either firewall.
+    # Rules may be put back between the two halves of the second one, and keep the chains.
     mischiefs = tuple("; ".join(line.format(table) for table in TABLES)
-                      for line in ("iptables-legacy -t {} -F", "iptables-legacy -t {0} -F; iptables-legacy -t {0} -X"))
+                      for line in ("iptables-legacy -t {} -F",
+                                   "until iptables-legacy -t {0} -F && iptables-legacy -t {0} -X 2>&1; do sleep 0.05; done"))
     # And this what keeps strangers' packets for 127.0.0.1 out.
     raw_mischief = "iptables-legacy -t raw -F"
 

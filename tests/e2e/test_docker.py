@@ -288,7 +288,10 @@ class Alias(DockerCase):
         self.container("sly", "--network", "web", "--cap-add", "SYS_ADMIN")
         lease = self.detach(8088, "--container", "sly")
         self.engine("exec", "sly", "sh", "-ec", "umount /etc/hosts; rm /etc/hosts; ln -s /tmp/elsewhere /etc/hosts")
-        self.assertIn("warning", self.tc_hostnet("release", lease).stderr)
+        made_by_the_engine = Path(self.engine.inspect("sly", "{{.HostsPath}}"))
+        self.assertIn(ALIAS, made_by_the_engine.read_text())
+        self.tc_hostnet("release", lease)
+        self.assertNotIn(ALIAS, made_by_the_engine.read_text())
         self.assertEqual(self.leases(), [])
         self.reaches_nothing("sly", name=self.gateway("web"))
 

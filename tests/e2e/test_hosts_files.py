@@ -100,7 +100,7 @@ class Hostile(HostsFileCase):
         print(f"guard back after {time.monotonic() - start:.2f} s", flush=True)
         self.assertIsNone(stalled.poll(), "the guard came back only when the file had been given up")
         self.assertEqual(stalled.wait(SLOW), 0)
-        self.assertIn(1, route_localnet().values())
+        self.assertIn("1", route_localnet().values())
 
 
 class Removal(HostsFileCase):

@@ -17,7 +17,7 @@
 
 using namespace hostnet;
 using namespace hostnet::engine;
-using nlohmann::json;
+using Tree = nlohmann::json;
 using test::fixture;
 
 namespace {
@@ -77,8 +77,8 @@ bool survives(const Case& one, const std::string& text) {
 }
 
 // Calls visit with the path of every value in the tree, the root's too.
-void each_path(const json& value, const json::json_pointer& path,
-               const std::function<void(const json::json_pointer&)>& visit) {
+void each_path(const Tree& value, const Tree::json_pointer& path,
+               const std::function<void(const Tree::json_pointer&)>& visit) {
   visit(path);
   if (value.is_object())
     for (const auto& [key, member] : value.items()) each_path(member, path / key, visit);
@@ -86,8 +86,8 @@ void each_path(const json& value, const json::json_pointer& path,
     for (std::size_t i = 0; i < value.size(); ++i) each_path(value[i], path / i, visit);
 }
 
-const std::vector<json>& strange_values() {
-  static const std::vector<json> values{nullptr,
+const std::vector<Tree>& strange_values() {
+  static const std::vector<Tree> values{nullptr,
                                         true,
                                         0,
                                         -1,
@@ -99,12 +99,12 @@ const std::vector<json>& strange_values() {
                                         "text",
                                         "999.1.1.1",
                                         "::1",
-                                        json::array(),
-                                        json::object(),
-                                        json::array({1}),
-                                        json::array({nullptr}),
-                                        json::object({{"a", nullptr}}),
-                                        json::object({{"Gateway", 7}}),
+                                        Tree::array(),
+                                        Tree::object(),
+                                        Tree::array({1}),
+                                        Tree::array({nullptr}),
+                                        Tree::object({{"a", nullptr}}),
+                                        Tree::object({{"Gateway", 7}}),
                                         std::string(2000, 'x')};
   return values;
 }
@@ -241,7 +241,7 @@ TEST_CASE("Podman's containers") {
 }
 
 TEST_CASE("a container's image, labels, state and last exit code") {
-  auto container = json::parse(fixture("docker-container.json"));
+  auto container = Tree::parse(fixture("docker-container.json"));
   const auto running = parse_container(container.dump());
   CHECK(running.image == "alpine:3.19");
   CHECK(running.labels.empty());
@@ -260,9 +260,9 @@ TEST_CASE("a container's image, labels, state and last exit code") {
 }
 
 TEST_CASE("published ports: one for each address of the host, none for what is only exposed") {
-  auto container = json::parse(fixture("docker-container.json"));
+  auto container = Tree::parse(fixture("docker-container.json"));
   auto& ports = container["NetworkSettings"]["Ports"];
-  const auto seen = [&](const json& value) {
+  const auto seen = [&](const Tree& value) {
     ports = value;
     return parse_container(container.dump()).ports;
   };
@@ -271,14 +271,14 @@ TEST_CASE("published ports: one for each address of the host, none for what is o
             {"53/udp", {{{"HostIp", "0.0.0.0"}, {"HostPort", "53"}}, {{"HostIp", "::"}, {"HostPort", "53"}}}},
             {"80/tcp", nullptr},
             {"81", {{{"HostPort", "65535"}}}},
-            {"82/tcp", json::array()}}) == std::vector<PublishedPort>{{22, "tcp", "127.0.0.1", 32768},
+            {"82/tcp", Tree::array()}}) == std::vector<PublishedPort>{{22, "tcp", "127.0.0.1", 32768},
                                                                       {53, "udp", "0.0.0.0", 53},
                                                                       {53, "udp", "::", 53},
                                                                       {81, "tcp", "", 65535}});
   CHECK(seen(nullptr).empty());
-  CHECK(seen(json::object()).empty());
+  CHECK(seen(Tree::object()).empty());
 
-  const auto wrong = [&](const json& value) {
+  const auto wrong = [&](const Tree& value) {
     ports = value;
     return complaint(parse_container, container.dump());
   };
@@ -288,13 +288,13 @@ TEST_CASE("published ports: one for each address of the host, none for what is o
   for (const char* port : {"", "/tcp", "0/tcp", "65536/tcp", "x/tcp", "22/"})
     CHECK(contains(wrong({{port, {{{"HostPort", "22"}}}}}), "NetworkSettings.Ports."));
   CHECK(contains(wrong({{"22/tcp", {{{"HostPort", 22}}}}}), "HostPort is of type number"));
-  CHECK(contains(wrong({{"22/tcp", {json::object()}}}), "HostPort is missing"));
+  CHECK(contains(wrong({{"22/tcp", {Tree::object()}}}), "HostPort is missing"));
   CHECK(wrong({{"22/tcp", 7}}) != "accepted");
   CHECK(wrong(7) != "accepted");
 }
 
 TEST_CASE("between two restarts a container does not run; a pid of one that does not run is none") {
-  auto container = json::parse(fixture("docker-container.json"));
+  auto container = Tree::parse(fixture("docker-container.json"));
   container["State"]["Pid"] = 0;
   CHECK_FALSE(parse_container(container.dump()).running);
   container["State"]["Pid"] = 17;
@@ -303,27 +303,27 @@ TEST_CASE("between two restarts a container does not run; a pid of one that does
 }
 
 TEST_CASE("a hosts file mounted by the user is seen") {
-  auto container = json::parse(fixture("docker-container.json"));
+  auto container = Tree::parse(fixture("docker-container.json"));
   container["Mounts"] =
-      json::parse(R"([{"Destination":"/data"},{"Type":"bind","Destination":"/etc/hosts"}])");
+      Tree::parse(R"([{"Destination":"/data"},{"Type":"bind","Destination":"/etc/hosts"}])");
   CHECK(parse_container(container.dump()).hosts_mounted);
   container["Mounts"][1]["Destination"] = "/etc/hosts2";
   CHECK_FALSE(parse_container(container.dump()).hosts_mounted);
 }
 
 TEST_CASE("a complaint names the field and what is wrong with it") {
-  auto container = json::parse(fixture("docker-container.json"));
+  auto container = Tree::parse(fixture("docker-container.json"));
   const auto without = [&](const char* pointer) {
     auto copy = container;
-    auto parent = json::json_pointer(pointer);
+    auto parent = Tree::json_pointer(pointer);
     const auto key = parent.back();
     parent.pop_back();
     copy[parent].erase(key);
     return complaint(parse_container, copy.dump());
   };
-  const auto with = [&](const char* pointer, const json& value) {
+  const auto with = [&](const char* pointer, const Tree& value) {
     auto copy = container;
-    copy[json::json_pointer(pointer)] = value;
+    copy[Tree::json_pointer(pointer)] = value;
     return complaint(parse_container, copy.dump());
   };
   for (const char* mandatory : {"Id", "Name", "State", "State.Pid", "State.Running", "HostConfig",
@@ -331,7 +331,7 @@ TEST_CASE("a complaint names the field and what is wrong with it") {
     std::string pointer = fmt::format("/{}", mandatory);
     std::ranges::replace(pointer, '.', '/');
     CHECK(contains(without(pointer.c_str()), fmt::format("{} is missing", mandatory)));
-    CHECK(contains(with(pointer.c_str(), json::array()), mandatory));
+    CHECK(contains(with(pointer.c_str(), Tree::array()), mandatory));
   }
   CHECK(contains(with("/State/Pid", "17"), "State.Pid is of type string, not a whole number"));
   CHECK(contains(with("/State/Pid", -1), "State.Pid is -1, not a whole number from 0"));
@@ -420,8 +420,8 @@ TEST_CASE("every value of every real answer replaced by each other type: a value
   std::size_t tried = 0;
   for (const auto& one : cases()) {
     CAPTURE(one.file);
-    const auto original = json::parse(fixture(one.file));
-    each_path(original, json::json_pointer(), [&](const json::json_pointer& path) {
+    const auto original = Tree::parse(fixture(one.file));
+    each_path(original, Tree::json_pointer(), [&](const Tree::json_pointer& path) {
       for (const auto& strange : strange_values()) {
         auto copy = original;
         copy[path] = strange;

@@ -161,7 +161,7 @@ TEST_CASE("with a lease left on the bridge, guard and sysctl stay") {
 }
 
 TEST_CASE("a lease that says that it is unpinned pins nothing") {
-  auto unpinned = lease("0a", 5, 80, {ip("10.0.0.2")});
+  auto unpinned = lease("0a", 5, 80, {Ipv4{0x0a000002}});
   unpinned.port = "veth1";
   unpinned.unpinned = "this kernel has no nf_tables for bridges";
   Holdings held{{{.ifindex = 5, .name = "br0"}}, {unpinned}};
