@@ -5,18 +5,24 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <exception>
 
 namespace hostnet::json {
 namespace {
 
+// Asked about every character of every key that is read.
+constexpr bool is_plain(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+         c == '-';
+}
+
 // A key as it may be shown: an engine passes on names that users chose.
-std::string shown(std::string_view key) {
-  const bool plain =
-      key.size() <= 80 &&
-      key.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
-          std::string_view::npos;
-  return plain ? std::string(key) : quote(key);
+void append_shown(std::string& path, std::string_view key) {
+  if (key.size() <= 80 && std::ranges::all_of(key, is_plain))
+    path += key;
+  else
+    path += quote(key);
 }
 
 }  // namespace
@@ -123,7 +129,12 @@ std::vector<std::pair<std::string_view, View>> Reader::members() const {
 }
 
 std::string Reader::below(std::string_view key) const {
-  return path_.empty() ? shown(key) : path_ + "." + shown(key);
+  std::string path;
+  path.reserve(path_.size() + 1 + std::min<std::size_t>(key.size(), 100));
+  path = path_;
+  if (!path.empty()) path += '.';
+  append_shown(path, key);
+  return path;
 }
 
 }  // namespace hostnet::json
