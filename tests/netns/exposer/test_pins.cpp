@@ -69,8 +69,8 @@ std::vector<Tags> all_tags(std::size_t depth) {
   for (std::size_t level = 0; level < depth; ++level) {
     std::vector<Tags> deeper;
     for (const auto& tags : out)
-      for (const std::uint16_t type : {0x8100, 0x88a8, 0x9100})
-        for (const std::uint16_t vlan : {0, 10}) {
+      for (const std::uint16_t type : std::to_array<std::uint16_t>({0x8100, 0x88a8, 0x9100}))
+        for (const std::uint16_t vlan : std::to_array<std::uint16_t>({0, 10})) {
           deeper.push_back(tags);
           deeper.back().push_back({type, vlan});
         }
@@ -178,10 +178,11 @@ TEST_CASE("frames in tags, of every type and depth: those that reach the host ar
   const auto source = ip("198.18.0.2");
   std::vector<Tags> reaching;
   std::vector<Tags> others;
-  for (const std::size_t depth : {0, 1, 2})
+  for (const std::size_t depth : std::to_array<std::size_t>({0, 1, 2}))
     for (auto& tags : all_tags(depth))
       (passes_for_untagged(tags) ? reaching : others).push_back(std::move(tags));
-  for (const std::size_t depth : {3, 4, 8}) reaching.emplace_back(depth, Wire::Tag{0x8100, 0});
+  for (const std::size_t depth : std::to_array<std::size_t>({3, 4, 8}))
+    reaching.emplace_back(depth, Wire::Tag{0x8100, 0});
   reaching.push_back({{0x88a8, 0}, {0x8100, 0}, {0x88a8, 0}, {0x8100, 0}});
   others.push_back({{0x8100, 0}, {0x8100, 0}, {0x8100, 10}});
   others.push_back({{0x88a8, 10}, {0x8100, 0}, {0x8100, 0}, {0x8100, 0}});
@@ -260,10 +261,12 @@ TEST_CASE("by ARP, a neighbour cannot have the host send it the container's answ
   };
   {
     const ByAddress lease(bed, {HostPort::same(Secrets::exposed)});
-    for (const std::uint16_t hardware : {1, 6}) CHECK(is_believed(hardware));  // Ethernet, IEEE 802
+    for (const std::uint16_t hardware : std::to_array<std::uint16_t>({1, 6}))
+      CHECK(is_believed(hardware));  // Ethernet, IEEE 802
   }
   const auto exposure = bed.exposer()->expose(bed.for_container({HostPort::same(Secrets::exposed)}));
-  for (const std::uint16_t hardware : {1, 6}) CHECK_FALSE(is_believed(hardware));
+  for (const std::uint16_t hardware : std::to_array<std::uint16_t>({1, 6}))
+    CHECK_FALSE(is_believed(hardware));
   exec("ip neighbour del 198.18.0.2 dev br0");
   CHECK(dial(bed.container, {bed.gateway, Secrets::exposed}) == "web");
   // Others hear it: an address may move to another container on purpose.
