@@ -28,8 +28,8 @@ std::uint16_t parse_port(std::string_view text, std::string_view whole) {
 // A label's path is compared as it is written, and therefore has one way to be written.
 std::string parse_socket(std::string_view text) {
   const std::filesystem::path path(text);
-  const bool plain =
-      path.is_absolute() && path.lexically_normal() == path && path.has_filename() && !text.starts_with("//");
+  const bool plain = path.is_absolute() && path.lexically_normal().native() == text && path.has_filename() &&
+                     !text.starts_with("//");
   if (!plain)
     throw Error(Errc::invalid_argument,
                 fmt::format("allowed socket {} is not the plain absolute path of a Unix socket", quote(text)),
@@ -85,11 +85,16 @@ std::vector<HostPort> Allowance::refused(const std::vector<HostPort>& ports) con
   return out;
 }
 
-std::optional<std::string> leads_elsewhere(const std::string& path) {
-  std::error_code error;
-  const auto real = std::filesystem::weakly_canonical(path, error);
-  if (error) return std::string();
-  return real == path ? std::nullopt : std::optional(real.string());
+std::optional<std::string> link_in(const std::string& path) {
+  std::filesystem::path walked;
+  for (const auto& part : std::filesystem::path(path)) {
+    walked /= part;
+    std::error_code error;
+    const auto status = std::filesystem::symlink_status(walked, error);
+    if (status.type() == std::filesystem::file_type::not_found) return std::nullopt;
+    if (error || status.type() == std::filesystem::file_type::symlink) return walked.string();
+  }
+  return std::nullopt;
 }
 
 }  // namespace hostnet::exposer

@@ -40,8 +40,8 @@ class Allowance {
   std::set<std::string, std::less<>> sockets_;
 };
 
-/// Where the path of a Unix socket leads, if that is another path: by a symbolic link in it. A path that
-/// cannot be followed leads to an empty one. nullopt for a path that is what it says, there or not.
-std::optional<std::string> leads_elsewhere(const std::string& path);
+/// The first part of a path that is a symbolic link, or that cannot be looked at. nullopt for a path that
+/// leads where it says, there or not. Follows no link, so a dangling one is found, too.
+std::optional<std::string> link_in(const std::string& path);
 
 }  // namespace hostnet::exposer

@@ -102,10 +102,9 @@ std::optional<Wanted> wanted_by(const engine::Container& container,
 Wanted with_links_refused(Wanted wanted) {
   for (const auto& port : wanted.ports) {
     if (port.socket.empty()) continue;
-    const auto real = leads_elsewhere(port.socket);
-    if (!real) continue;
-    refuse(wanted, {port},
-           real->empty() ? "and where that leads cannot be seen" : "which leads to " + quote(*real),
+    const auto link = link_in(port.socket);
+    if (!link) continue;
+    refuse(wanted, {port}, fmt::format("and {} is a link or cannot be looked at", quote(*link)),
            "allow and label the path without links");
     return wanted;
   }

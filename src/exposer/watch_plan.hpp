@@ -51,8 +51,8 @@ std::optional<Wanted> wanted_by(const engine::Container& container,
                                 const std::map<std::string, std::string>& image_labels,
                                 const WatchRules& rules);
 
-/// The same with the fault that a label's Unix socket leads elsewhere than its path says: what was allowed is
-/// a path. Looks at the file system.
+/// The same with the fault that the path of a Unix socket has a symbolic link in it: what was allowed is
+/// where the path leads by itself. Looks at the file system.
 Wanted with_links_refused(Wanted wanted);
 
 /// The ports of a label's value, at most 4 KiB and 256 ports.

@@ -53,7 +53,7 @@ class Workflows:
     def test_an_unprivileged_program_goes_by_ssh(self):
         port = self.hello()
         for folder in (self.engine.dir, self.engine.socket):
-            folder.chmod(folder.stat().st_mode | 0o007)
+            folder.chmod(folder.stat().st_mode | (0o005 if folder.is_dir() else 0o006))
         home = Path(tempfile.mkdtemp(prefix="hostnet-nobody-"))
         self.addCleanup(run, "rm", "-rf", home)
         os.chown(home, 65534, 65534)

@@ -2,7 +2,6 @@
 import json
 import os
 import socket
-import stat
 import subprocess
 import threading
 
@@ -82,7 +81,7 @@ class SshCase(HostCase):
     def as_nobody(self, *arguments, check=True, **env):
         """The command run by a user who may speak to the engine and nothing else."""
         for folder in (self.engine.dir, self.engine.socket):
-            folder.chmod(folder.stat().st_mode | stat.S_IRWXO)
+            folder.chmod(folder.stat().st_mode | (0o005 if folder.is_dir() else 0o006))
         home = self.engine.dir / "nobody"
         home.mkdir(exist_ok=True)
         os.chown(home, NOBODY, NOBODY)

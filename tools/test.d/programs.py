@@ -11,7 +11,7 @@ DOCTEST = re.compile(r"\[doctest\] test cases: +\d+ \| +(\d+) passed \| +(\d+) f
 UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n+(?:OK|FAILED)(?: \((.*)\))?$", re.MULTILINE)
 REPORTED = re.compile(r"runtime error: |(?:Address|Leak|Thread)Sanitizer")
 # A sanitized program takes several times as long; and each has to share the processors with others.
-SANITIZED_FACTOR, SHARED_FACTOR = 4, 2
+SANITIZED_FACTOR, SHARED_FACTOR = 4, 4
 USUAL_SECONDS = 8  # what a program takes for which meson.build has no priority
 
 
