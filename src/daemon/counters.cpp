@@ -39,12 +39,15 @@ void Counters::take(Outcome<Doors>& reading, Clock::time_point begun) {
   due_ = std::max<Clock::time_point>(begun + kPeriod, now + kShare * (now - begun));
   if (reading.thrown())
     log::debug("the counters cannot be read: {}", bus_error(reading.thrown()).getMessage());
-  else
+  else {
     doors_ = std::move(reading.get());
+    begun_ = begun;
+  }
 }
 
-std::vector<exposer::PortTraffic> Counters::of(const state::Lease& lease,
-                                               const std::string& interface) const {
+std::vector<exposer::PortTraffic> Counters::of(const state::Lease& lease, const std::string& interface,
+                                               Clock::time_point granted) const {
+  if (begun_ <= granted) return {};
   std::vector<firewall::DoorTraffic> doors;
   for (const auto& port : lease.ports) {
     const auto [begin, end] = doors_.equal_range(Key{port.protocol, port.container, port.host});

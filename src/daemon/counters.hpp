@@ -28,9 +28,10 @@ class Counters {
 
   /// Has them read when it is time. Returns when it is time again.
   Clock::time_point tick(Clock::time_point now);
-  /// Of the last reading: nothing before the first, and for a lease that came later.
-  [[nodiscard]] std::vector<exposer::PortTraffic> of(const state::Lease& lease,
-                                                     const std::string& interface) const;
+  /// Of the last reading: nothing before the first, and for a lease that was granted after it had begun. (The
+  /// same rule may have been an earlier lease's then.)
+  [[nodiscard]] std::vector<exposer::PortTraffic> of(const state::Lease& lease, const std::string& interface,
+                                                     Clock::time_point granted) const;
 
  private:
   using Key = std::tuple<Protocol, std::uint16_t, std::uint16_t>;  // with the port dialled, and the host's
@@ -40,6 +41,7 @@ class Counters {
 
   Worker& looks_;
   Doors doors_;
+  Clock::time_point begun_;  // the reading that they are of
   bool reading_ = false;
   Clock::time_point due_;
   std::shared_ptr<void> alive_ = std::make_shared<int>();

@@ -12,6 +12,7 @@
 
 #include <sdbus-c++/sdbus-c++.h>
 
+#include <chrono>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -38,6 +39,7 @@ struct Tenure {
   Fd keepalive;                           ///< With lifetime connection only: the lock that we hold for it.
   std::optional<ListenerUids> listeners;  ///< With watch-listener: who listened when it was granted.
   std::uint64_t first_look = 0;           ///< At listeners that was begun after the lease was granted.
+  std::chrono::steady_clock::time_point granted = std::chrono::steady_clock::now();
   Ending ending;
 };
 

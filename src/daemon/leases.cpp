@@ -31,7 +31,7 @@ const LeaseObject& Leases::add(Tenure tenure) {
   auto lease = std::make_unique<LeaseObject>(
       connection_, std::move(tenure),
       LeaseObject::Callbacks{.release = callbacks_.release, .counters = [this](const Tenure& of) {
-                               return counters_.of(of.lease, of.interface);
+                               return counters_.of(of.lease, of.interface, of.granted);
                              }});
   const auto& added = *leases_.emplace(id, std::move(lease)).first->second;
   return added;

@@ -67,7 +67,8 @@ std::vector<Exposure> Holder::hold(std::vector<state::Lease> leases,
     }
     throw;
   }
-  take_out(names_of_released(leases), budget);
+  // With time of its own: what was written before may have used up the other.
+  take_out(names_of_released(leases), Deadline::after(engine::kAliasBudget));
   finish_new_names();
   return exposures;
 }

@@ -110,7 +110,7 @@ def expose(**options):
 lease, keepalive = expose()
 fd = keepalive.take()
 if os.fork() == 0:
-    time.sleep(1)
+    time.sleep(5)
     os._exit(0)
 """)
         lease = self.one_lease()

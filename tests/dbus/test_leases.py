@@ -127,7 +127,8 @@ class Leases(Helped):
         self.service("bob", 8090)
         found = {}
         self.assertTrue(eventually(lambda: found.update(self.reasons()) or watched in found))
-        self.assertEqual(found, {watched: "listener-gone"})
+        # Both are true of it; which is seen first depends on when it is looked.
+        self.assertIn(found, ({watched: "listener-gone"}, {watched: "listener-changed"}))
 
     def test_a_listener_can_be_demanded(self):
         root = self.caller("root")
