@@ -18,9 +18,9 @@ constexpr std::size_t kMaxSignalSize = 4096;
 // read_request() has the limits of what the values mean; these are of the room that they take.
 constexpr std::array kMethods{
     MethodBound{dbus::kManagerInterface,
-           "Expose",
-           "ia(sqq)a{sv}",
-           {.bytes = 32UL << 10, .values = 8192, .elements = {1024, 32}, .inner_elements = 128}},
+                "Expose",
+                "ia(sqq)a{sv}",
+                {.bytes = 32UL << 10, .values = 8192, .elements = {1024, 32}, .inner_elements = 128}},
     MethodBound{dbus::kManagerInterface, "Probe", "i"},
     MethodBound{dbus::kLeaseInterface, "Release", ""},
     MethodBound{"org.freedesktop.DBus.Properties", "Get", "ss"},

@@ -107,8 +107,7 @@ void JournalFile::write(const Holdings& holdings) {
 }
 
 bool JournalFile::append(const PrivateFolder& folder, const Holdings& holdings) {
-  if (holdings_.is_empty() || holdings_.firewall != holdings.firewall ||
-      size_if_same(seen_, folder) != size_)
+  if (holdings_.is_empty() || holdings_.firewall != holdings.firewall || size_if_same(seen_, folder) != size_)
     return false;
   const auto change = to_json_change(holdings_, holdings);
   if (change.empty()) return true;

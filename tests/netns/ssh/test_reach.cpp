@@ -193,8 +193,8 @@ TEST_CASE("when the tunnel is closed nothing is reached any more and no descript
   CHECK(eventually([&] { return open_descriptors() == descriptors + 1; }, 1s));  // the connection
 }
 
-// Asked for all at once: one after the other, each would wait for the answer to the one before, 40 ms where Nagle's
-// algorithm holds it back.
+// Asked for all at once: one after the other, each would wait for the answer to the one before, 40 ms where
+// Nagle's algorithm holds it back.
 TEST_CASE("two hundred ports are ready within a second after the login") {
   std::map<std::uint16_t, ssh::Service> many;
   for (std::uint16_t port = 20'000; port < 20'200; ++port) many[port] = {.port = 7001};

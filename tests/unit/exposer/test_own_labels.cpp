@@ -27,9 +27,10 @@ class Engine {
   Engine(std::string container_labels, std::string image_labels)
       : engine_(test::serve_paths(
             {{"/v1.41/containers/production-database/json",
-              fmt::format(R"({{"Id":"abcdef0000000000000000000000000000000000000000000000000000000000","Name":"/production-database","Image":"sha256:i",
+              fmt::format(
+                  R"({{"Id":"abcdef0000000000000000000000000000000000000000000000000000000000","Name":"/production-database","Image":"sha256:i",
 "State":{{"Running":true,"Pid":7}},"Config":{{"Labels":{}}},"HostConfig":{{"NetworkMode":"web"}},"NetworkSettings":{{}}}})",
-                          container_labels)},
+                  container_labels)},
              {"/v1.41/images/sha256:i/json", fmt::format(R"({{"Config":{{"Labels":{}}}}})", image_labels)},
              {"/v1.41/images/sha256%3Ai/json", fmt::format(R"({{"Config":{{"Labels":{}}}}})", image_labels)},
              {"/v1.41/containers/abcdef", ""}},

@@ -295,15 +295,15 @@ TEST_CASE("orphans are the containers of owners that have died, and of nobody el
   };
   const auto inspected = [](const std::string& id, const std::string& owner) {
     return http(
-        200, fmt::format(R"({{"Id":"{0:0<64}","Name":"/{0}","Image":"sha256:i","State":{{"Running":true,"Pid":7}},
+        200,
+        fmt::format(R"({{"Id":"{0:0<64}","Name":"/{0}","Image":"sha256:i","State":{{"Running":true,"Pid":7}},
 "Config":{{"Labels":{{"{1}":"{2}"}}}},"HostConfig":{{"NetworkMode":"web"}},"NetworkSettings":{{}}}})",
-                         id, kOwnerLabel, owner));
+                    id, kOwnerLabel, owner));
   };
   World world;
-  world.answers("list",
-                {http(200, fmt::format("[{},{},{},{},{}]", entry("a1", mine), entry("dead1", theirs),
-                                       entry("a2", "another-boot/pid:[1]/2/3"), entry("a3", "?"),
-                                       entry("dead2", theirs)))});
+  world.answers("list", {http(200, fmt::format("[{},{},{},{},{}]", entry("a1", mine), entry("dead1", theirs),
+                                               entry("a2", "another-boot/pid:[1]/2/3"), entry("a3", "?"),
+                                               entry("dead2", theirs)))});
   world.answers("inspect", {inspected("dead1", theirs), inspected("dead2", theirs)});
   world.answers("image", {http(200, R"({"Config":{"Labels":null}})")});
   engine::Client client(world.address());

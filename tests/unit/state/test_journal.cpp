@@ -22,28 +22,29 @@ using namespace std::chrono_literals;
 namespace {
 
 Lease lease(const char* id) {
-  return {.id = id,
-          .target = "network web",
-          .label = "a label",
-          .owner = {.token = "00ff",
-                    .pid = 42,
-                    .start = 99,
-                    .uid = 0,
-                    .command = "tests",
-                    .lifetime = Lifetime::descriptor},
-          .ifindex = 5,
-          .gateways = {*Ipv4::parse("10.0.0.1"), *Ipv4::parse("172.17.0.1")},
-          .sources = {*Ipv4::parse("10.0.0.2")},
-          .mac = Mac::parse("02:42:0a:00:00:02"),
-          .port = "veth7",
-          .unpinned = "10.0.0.2 is behind no port of the bridge",
-          .ports = {HostPort::same(80), {5432, 15432, Protocol::udp}},
-          .served = ProcessId{.pid = 7, .start = 8},
-          .aliases = {{.container = "abc", .pid = 7, .pid_start = 8, .hosts_path = "/x/hosts", .file = {9, 10}}},
-          .created = 1700000000,
-          .expires = 1700000060,
-          .expose_own = true,
-          .releasing = true};
+  return {
+      .id = id,
+      .target = "network web",
+      .label = "a label",
+      .owner = {.token = "00ff",
+                .pid = 42,
+                .start = 99,
+                .uid = 0,
+                .command = "tests",
+                .lifetime = Lifetime::descriptor},
+      .ifindex = 5,
+      .gateways = {*Ipv4::parse("10.0.0.1"), *Ipv4::parse("172.17.0.1")},
+      .sources = {*Ipv4::parse("10.0.0.2")},
+      .mac = Mac::parse("02:42:0a:00:00:02"),
+      .port = "veth7",
+      .unpinned = "10.0.0.2 is behind no port of the bridge",
+      .ports = {HostPort::same(80), {5432, 15432, Protocol::udp}},
+      .served = ProcessId{.pid = 7, .start = 8},
+      .aliases = {{.container = "abc", .pid = 7, .pid_start = 8, .hosts_path = "/x/hosts", .file = {9, 10}}},
+      .created = 1700000000,
+      .expires = 1700000060,
+      .expose_own = true,
+      .releasing = true};
 }
 
 Holdings holdings() {
