@@ -1,11 +1,9 @@
 """What can be run: test programs as meson knows them, and single commands that count as one case. Starts none itself."""
-import json
 import os
 import re
-import subprocess
 from dataclasses import dataclass, field
 
-from build import MESON, ROOT
+from build import ROOT, introspect
 
 DOCTEST = re.compile(r"\[doctest\] test cases: +\d+ \| +(\d+) passed \| +(\d+) failed \| +(\d+) skipped")
 UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n+(?:OK|FAILED)(?: \((.*)\))?$", re.MULTILINE)
@@ -57,11 +55,6 @@ def judge_cases(output, status):
 def judge_command(output, status):
     """One command is one case."""
     return int(status == 0), int(status != 0), output
-
-
-def introspect(folder, what):
-    done = subprocess.run([MESON, "introspect", f"--{what}", folder], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
 
 
 def of_build(build, suites, prefix=""):
