@@ -1,6 +1,7 @@
 // From our errors, causes and answers to the bus's.
 #include "daemon/bus_error.hpp"
 
+#include "core/printable.hpp"
 #include "dbus/names.hpp"
 #include "hostnet/error.hpp"
 
@@ -18,7 +19,7 @@ sdbus::Error bus_error(const std::exception_ptr& thrown) {
         error.hint().empty() ? std::string(error.what()) : fmt::format("{}; {}", error.what(), error.hint());
     return {dbus::error_name(error.code()), text};
   } catch (const std::exception& error) {
-    return sdbus::Error(dbus::error_name(Errc::failure), error.what());
+    return sdbus::Error(dbus::error_name(Errc::failure), printable(error.what()));
   } catch (...) {
     return sdbus::Error(dbus::error_name(Errc::failure), "an exception of an unknown type");
   }

@@ -154,9 +154,9 @@ BusGate::BusGate(int fd) : bus_(duplicate_of(fd)), buffer_(kMaxMessageSize) {
   if (flags < 0 || ::fcntl(theirs.get(), F_SETFL, O_NONBLOCK) != 0 ||
       ::fcntl(bus_.get(), F_SETFL, flags & ~O_NONBLOCK) != 0 || ::dup3(theirs.get(), fd, O_CLOEXEC) < 0)
     throw Error::from_errno("put the gate before the connection to the bus", errno);
-  inward_ = std::thread([this] { carry_inward(); });
+  inward_ = std::thread([this] { carry(&BusGate::take_in); });
   try {
-    outward_ = std::thread([this] { carry_outward(); });
+    outward_ = std::thread([this] { carry(&BusGate::take_out); });
   } catch (...) {
     close();
     inward_.join();
@@ -180,20 +180,11 @@ void BusGate::close() noexcept {
   ::shutdown(inside_.get(), SHUT_RDWR);
 }
 
-void BusGate::carry_inward() {
+// Message after message by `take`, until the last. sd-bus reads what it was given, and then the end; what it
+// writes after that goes nowhere.
+void BusGate::carry(bool (BusGate::*take)()) {
   try {
-    while (take_in()) {
-    }
-  } catch (const std::exception& error) {
-    log::error("the connection to the bus is given up: {}", error.what());
-  }
-  // sd-bus reads what it was given, and then the end. What it writes goes nowhere.
-  close();
-}
-
-void BusGate::carry_outward() {
-  try {
-    while (take_out()) {
+    while ((this->*take)()) {
     }
   } catch (const std::exception& error) {
     log::error("the connection to the bus is given up: {}", error.what());

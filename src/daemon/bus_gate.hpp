@@ -54,8 +54,7 @@ class BusGate {
  private:
   class Incoming;
 
-  void carry_inward();
-  void carry_outward();
+  void carry(bool (BusGate::*take)());
   bool take_in();
   bool take_out();
   void judge(const Preamble& preamble, const std::optional<Fields>& fields, bool whole);

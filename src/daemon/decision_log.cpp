@@ -2,6 +2,8 @@
 #include "daemon/decision_log.hpp"
 
 #include "core/log.hpp"
+#include "core/printable.hpp"
+#include "core/strings.hpp"
 
 #include <fmt/format.h>
 #include <sys/uio.h>
@@ -19,16 +21,10 @@ namespace {
 constexpr std::size_t kMaxValue = 256;
 constexpr std::string_view kPrefix = "HOSTNET_";
 
-std::string printable(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (out.size() >= kMaxValue) return out + "...";
-    if (c >= ' ' && c <= '~' && c != '\\')
-      out += c;
-    else
-      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-  }
-  return out;
+std::string shown(std::string_view value) {
+  const auto escaped = printable(beginning(value, kMaxValue));
+  const auto cut = beginning(escaped, kMaxValue);
+  return cut.size() < escaped.size() || value.size() > kMaxValue ? fmt::format("{}…", cut) : escaped;
 }
 
 }  // namespace
@@ -36,7 +32,7 @@ std::string printable(std::string_view text) {
 std::vector<std::pair<const char*, std::string>> fields_of(const Decision& decision) {
   std::vector<std::pair<const char*, std::string>> fields;
   const auto add = [&](const char* name, std::string_view value) {
-    if (!value.empty()) fields.emplace_back(name, printable(value));
+    if (!value.empty()) fields.emplace_back(name, shown(value));
   };
   add("HOSTNET_DECISION", decision.granted ? "granted" : "refused");
   if (decision.uid) add("HOSTNET_UID", fmt::format("{}", *decision.uid));
@@ -61,11 +57,10 @@ std::string line_of(const Decision& decision) {
     for (const char c : std::string_view(name).substr(kPrefix.size()))
       line += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     // The value's own quotes must not end it.
-    std::string shown = value;
-    std::ranges::replace(shown, '"', '\'');
-    line += shown.find(' ') == std::string::npos && shown.find('=') == std::string::npos
-                ? fmt::format("={}", shown)
-                : fmt::format("=\"{}\"", shown);
+    std::string unquoted = value;
+    std::ranges::replace(unquoted, '"', '\'');
+    line += unquoted.find_first_of(" =") == std::string::npos ? fmt::format("={}", unquoted)
+                                                              : fmt::format("=\"{}\"", unquoted);
   }
   return line;
 }

@@ -1,8 +1,7 @@
 // One line for each decision: who asked for what, granted or refused, and why.
 //
 // On the journal each fact is a field of its own (journalctl HOSTNET_DECISION=refused), elsewhere the line
-// has them as key=value. Values that other users had a hand in are cut, and what is not printable ASCII is
-// escaped.
+// has them as key=value. Values that other users had a hand in are cut, and what is not printable is escaped.
 #pragma once
 
 #include <sys/types.h>

@@ -237,11 +237,13 @@ std::string parse_error_cause(std::string_view body) {
 
 std::string one_line(std::string_view text, std::size_t limit) {
   text = trim(text);
-  const auto shown = beginning(text, limit);
-  std::string out(shown);
+  std::string read(beginning(text, limit));
   std::ranges::replace_if(
-      out, [](char c) { return c == '\n' || c == '\r' || c == '\t'; }, ' ');
-  return printable(out) + (shown.size() < text.size() ? "…" : "");
+      read, [](char c) { return c == '\n' || c == '\r' || c == '\t'; }, ' ');
+  const auto escaped = printable(read);  // up to ten times as long
+  const auto shown = beginning(escaped, limit);
+  const bool cut = read.size() < text.size() || shown.size() < escaped.size();
+  return std::string(shown) + (cut ? "…" : "");
 }
 
 std::string parse_error_message(std::string_view body) {
