@@ -55,13 +55,13 @@ Attached attached(netlink::Rtnl& rtnl, const engine::Container& container, int b
   const auto netns = rtnl.netns_of_process(container.pid);
   const auto cgroups = try_read_file(fmt::format("/proc/{}/cgroup", container.pid)).value_or("");
   const auto own_cgroups = try_read_file("/proc/self/cgroup").value_or("");
-  // The same process all the while; where it cannot be seen, the kernel knows whether it is there.
-  if (start != process_start_time(container.pid)) return Attached::unseen;
-  if (!netns) return start ? Attached::elsewhere : Attached::unseen;
+  // The same process all the while; where /proc does not show it, the kernel knows whether it is there.
+  if (!netns.is_there || start != process_start_time(container.pid)) return Attached::unseen;
+  if (!netns.number) return Attached::elsewhere;
   if (names_another_container(cgroups, container.id, own_cgroups)) return Attached::elsewhere;
   const bool here = std::ranges::any_of(links, [&](const netlink::Link& port) {
-    if (port.master != bridge || port.kind != "veth" || port.peer_netns != netns) return false;
-    const auto there = addresses_at(rtnl, *netns, port.peer);
+    if (port.master != bridge || port.kind != "veth" || port.peer_netns != netns.number) return false;
+    const auto there = addresses_at(rtnl, *netns.number, port.peer);
     return there.empty() || std::ranges::find(there, address, &netlink::Address::address) != there.end();
   });
   return here ? Attached::here : Attached::elsewhere;

@@ -28,7 +28,7 @@ namespace hostnet::exposer {
 enum class Attached {
   here,       ///< By a veth pair to this bridge.
   elsewhere,  ///< Its process is one that is not on this bridge, or is another container's.
-  unseen,     ///< There is no such process, or no longer.
+  unseen,     ///< There is no such process, or it is ending.
 };
 
 /// Where a running container is, with regard to the bridge with that ifindex. `address` is what it shall have

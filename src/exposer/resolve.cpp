@@ -17,6 +17,7 @@
 #include <charconv>
 #include <map>
 #include <set>
+#include <thread>
 
 namespace hostnet::exposer {
 namespace {
@@ -79,19 +80,18 @@ std::optional<std::vector<netlink::Address>> addresses_behind(netlink::Rtnl& rtn
 
 }  // namespace
 
-PortFound bridge_port_of(netlink::Rtnl& rtnl, pid_t pid, int bridge, Ipv4 address) {
-  const Fd netns(::open(fmt::format("/proc/{}/ns/net", pid).c_str(), O_RDONLY | O_CLOEXEC));
-  try {
-    if (!netns) throw Error::from_errno("open it", errno);
-    const auto attachment = find_attachment(rtnl, netns.get(), address);
-    if (attachment && attachment->port.master == bridge) return pinnable(attachment->port);
-    return {.fault =
-                fmt::format("{} is not at the end of a veth pair whose other end is a port of the bridge",
-                            address.to_string())};
-  } catch (const Error& error) {
-    return {.fault = fmt::format("the network namespace of process {} cannot be looked into: {}", pid,
-                                 error.what())};
+PortFound bridge_port_of(netlink::Rtnl& rtnl, pid_t pid, int bridge, Ipv4 address) try {
+  const auto links = rtnl.links();
+  const auto netns = rtnl.netns_of_process(pid).number;
+  for (const auto& port : links) {
+    if (!netns || port.master != bridge || port.kind != "veth" || port.peer_netns != netns) continue;
+    const auto there = rtnl.addresses_elsewhere(*netns, port.peer);
+    if (std::ranges::find(there, address, &netlink::Address::address) != there.end()) return pinnable(port);
   }
+  return {.fault = fmt::format("{} is not at the end of a veth pair whose other end is a port of the bridge",
+                               address.to_string())};
+} catch (const Error& error) {
+  return {.fault = fmt::format("what is behind the ports of the bridge cannot be seen: {}", error.what())};
 }
 
 PortFound bridge_port_holding(netlink::Rtnl& rtnl, int bridge, const std::vector<Ipv4>& addresses) try {
@@ -380,18 +380,37 @@ Resolved Resolver::network(const std::string& name, bool with_alias, bool force,
   return std::move(out);
 }
 
+namespace {
+
+Error not_running(const engine::Container& container) {
+  return {Errc::not_found, fmt::format("container {} is not running", container.name),
+          fmt::format("start it: docker start {}", shell_word(container.name))};
+}
+
+// Of one whose process is not there: its end is the kernel's first, and its engine's a moment later.
+bool has_ended(engine::Client& client, const engine::Container& container, Deadline deadline) {
+  constexpr std::chrono::milliseconds pause{50};
+  for (int left = 10; left > 0; --left) {
+    const auto now = client.container(container.id, deadline);
+    if (!now.running || now.pid != container.pid) return true;
+    std::this_thread::sleep_for(pause);
+  }
+  return false;
+}
+
+}  // namespace
+
 Resolved Resolver::container(const std::string& name, bool with_alias, bool force, Deadline deadline) {
   const auto container = client().container(name, deadline);
   check_network_mode(client(), container, deadline);
-  if (!container.running || container.pid <= 0)
-    throw Error(Errc::not_found, fmt::format("container {} is not running", container.name),
-                fmt::format("start it: docker start {}", shell_word(container.name)));
+  if (!container.running || container.pid <= 0) throw not_running(container);
   refuse_remote(fmt::format("container {}", container.name), deadline);
   const auto& endpoint = endpoint_of(container, true);
   auto [network, out] =
       on_bridge(endpoint.network_id.empty() ? endpoint.network : endpoint.network_id, force, deadline);
   if (const auto where = attached(rtnl_, container, out.bridge.ifindex, *endpoint.address);
-      where != Attached::here)
+      where != Attached::here) {
+    if (where == Attached::unseen && has_ended(client(), container, deadline)) throw not_running(container);
     throw Error(
         Errc::no_path,
         fmt::format("container {} is not seen on bridge {} of this network namespace: {}", container.name,
@@ -400,6 +419,7 @@ Resolved Resolver::container(const std::string& name, bool with_alias, bool forc
                                               : fmt::format("the engine at {} has another one of that name",
                                                             client().address().socket)),
         "run tc-hostnet where the engine's bridges and processes are, or take the ssh path: --via ssh");
+  }
   out.sources = {*endpoint.address};
   if (with_alias) out.aliases = {engine::alias_record(container)};
   // Its bridge is here, so its processes are this machine's, unless pids are hidden from us.

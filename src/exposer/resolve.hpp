@@ -79,8 +79,8 @@ struct Attachment {
 std::optional<Attachment> find_attachment(netlink::Rtnl& rtnl, int netns_fd,
                                           std::optional<Ipv4> address = {});
 
-/// The bridge's port that the container of a process is on. Not found where that cannot be seen, or the name
-/// is none for a rule.
+/// The bridge's port behind which a process has that address, as the kernel tells: its network namespace is
+/// not entered. Not found where that cannot be seen (CAP_NET_ADMIN), or the name is none for a rule.
 PortFound bridge_port_of(netlink::Rtnl& rtnl, pid_t pid, int bridge, Ipv4 address);
 
 /// The bridge's port behind which all of these addresses are, as the kernel tells of the other ends of veths;

@@ -168,25 +168,25 @@ std::vector<Address> Rtnl::addresses_elsewhere(int netns, int ifindex) {
   return addresses;
 }
 
-std::optional<int> Rtnl::netns_number(int attribute, std::uint32_t value) {
+ProcessNetns Rtnl::netns_number(int attribute, std::uint32_t value) {
   const auto request = make_message(RTM_GETNSID, 0, rtgenmsg{.rtgen_family = AF_UNSPEC});
   put(request.get(), attribute, value);
-  std::optional<int> number;
+  ProcessNetns found{.is_there = true};
   const int error = transact(socket_.get(), request.get(), [&](const nlmsghdr& header) {
     const Attributes<NETNSA_MAX> attributes(header, sizeof(rtgenmsg));
-    number = number_of_netns(attributes[NETNSA_NSID]);
+    found.number = number_of_netns(attributes[NETNSA_NSID]);
   });
-  if (error == ESRCH) return std::nullopt;  // no such process
+  if (error == ESRCH) return {};
   if (error != 0) throw Error::from_errno("look up the number of a network namespace", error);
-  return number;
+  return found;
 }
 
-std::optional<int> Rtnl::netns_of_process(pid_t pid) {
-  return pid <= 0 ? std::nullopt : netns_number(NETNSA_PID, static_cast<std::uint32_t>(pid));
+ProcessNetns Rtnl::netns_of_process(pid_t pid) {
+  return pid <= 0 ? ProcessNetns{} : netns_number(NETNSA_PID, static_cast<std::uint32_t>(pid));
 }
 
 std::optional<int> Rtnl::netns_number(int netns_fd) {
-  return netns_number(NETNSA_FD, static_cast<std::uint32_t>(netns_fd));
+  return netns_number(NETNSA_FD, static_cast<std::uint32_t>(netns_fd)).number;
 }
 
 std::vector<Route> Rtnl::routes() {

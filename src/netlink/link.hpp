@@ -33,6 +33,14 @@ struct Address {
   unsigned prefix = 32;  ///< Prefix length, 0–32.
 };
 
+/// Where a process is, as far as RTM_GETNSID tells.
+struct ProcessNetns {
+  bool is_there = false;      ///< False: there is no such process, or it is ending and in no netns any more.
+  std::optional<int> number;  ///< As Link::peer_netns; none where no interface of ours leads there.
+
+  bool operator==(const ProcessNetns&) const = default;
+};
+
 struct Route {
   Ipv4 destination;
   unsigned prefix = 0;  ///< 0 is the default route.
@@ -62,8 +70,8 @@ class Rtnl {
   std::vector<Address> addresses_elsewhere(int netns, int ifindex);
   /// The netns of a process, or of an open descriptor, as this one numbers it (Link::peer_netns):
   /// RTM_GETNSID, which takes no privilege. nullopt where it has no number, as one to which no interface here
-  /// leads, and where there is no such process. List the interfaces first: that gives the numbers out.
-  std::optional<int> netns_of_process(pid_t pid);
+  /// leads. List the interfaces first: that gives the numbers out.
+  ProcessNetns netns_of_process(pid_t pid);
   std::optional<int> netns_number(int netns_fd);
   /// IPv4 routes of the main and local tables.
   std::vector<Route> routes();
@@ -85,7 +93,7 @@ class Rtnl {
 
  private:
   explicit Rtnl(Socket socket);
-  std::optional<int> netns_number(int attribute, std::uint32_t value);
+  ProcessNetns netns_number(int attribute, std::uint32_t value);
 
   Socket socket_;
 };

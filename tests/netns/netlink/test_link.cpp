@@ -133,16 +133,19 @@ TEST_CASE("the number of a process's namespace is the one at the other end of it
   const pid_t outside = process(stranger);
   REQUIRE(inside > 0);
   REQUIRE(outside > 0);
-  CHECK(rtnl.netns_of_process(inside) == port->peer_netns);
-  CHECK_FALSE(rtnl.netns_of_process(outside));
+  CHECK(rtnl.netns_of_process(inside) == ProcessNetns{true, port->peer_netns});
+  CHECK(rtnl.netns_of_process(outside) == ProcessNetns{true, std::nullopt});
   const auto seen_by_nobody = test::run_unprivileged([&] { return rtnl.netns_of_process(inside); });
-  CHECK(seen_by_nobody == port->peer_netns);
+  CHECK(seen_by_nobody == ProcessNetns{true, port->peer_netns});
   for (const pid_t pid : {inside, outside}) {
     ::kill(pid, SIGKILL);
+    siginfo_t ended{};
+    ::waitid(P_PID, static_cast<id_t>(pid), &ended, WEXITED | WNOWAIT);
+    CHECK_FALSE(rtnl.netns_of_process(pid).is_there);  // a zombie
     ::waitpid(pid, nullptr, 0);
+    CHECK_FALSE(rtnl.netns_of_process(pid).is_there);
   }
-  CHECK_FALSE(rtnl.netns_of_process(inside));
-  CHECK_FALSE(rtnl.netns_of_process(0));
+  CHECK_FALSE(rtnl.netns_of_process(0).is_there);
 }
 
 TEST_CASE("a veth pair within one namespace has its peer here") {
