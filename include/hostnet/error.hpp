@@ -35,7 +35,7 @@ HOSTNET_EXPORT const char* to_string(Errc code) noexcept;
 ///
 /// what() is one line without a trailing full stop: what was attempted, and why it failed. hint() is the next
 /// step for a person, or empty. Both are valid UTF-8 and safe for a terminal: control, format and other
-/// invisible characters in the words of others are in them as \xNN, \uNNNN or \UNNNNNNNN.
+/// invisible characters in the words of others are in them as `\xNN`, `\uNNNN` or `\UNNNNNNNN`.
 class HOSTNET_EXPORT Error : public std::runtime_error {
  public:
   /// `sys_errno`: errno of the call that failed, 0 when there is none.

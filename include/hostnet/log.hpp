@@ -15,7 +15,7 @@ enum class LogLevel { debug, info, warning, error };
 /// not call set_log_sink().
 ///
 /// The line is valid UTF-8 and safe for a terminal: control, format and other invisible characters that a
-/// name or an engine's words brought are in it as \xNN, \uNNNN or \UNNNNNNNN.
+/// name or an engine's words brought are in it as `\xNN`, `\uNNNN` or `\UNNNNNNNN`.
 using LogSink = std::function<void(LogLevel, std::string_view)>;
 
 /// Replaces the process-wide sink; an empty one discards everything, which is the default. Thread-safe.

@@ -310,8 +310,10 @@ class Sandbox(Bed):
     def test_it_does_its_job(self):
         self.start()
         client = self.expose_and_fetch()
-        counters = next(iter(leases(self.bus).values()))["Counters"]
-        self.assertEqual([tuple(counter)[:4] for counter in counters], [("tcp", PORT, PORT, 1)])
+
+        def counters():
+            return [tuple(counter)[:4] for counter in next(iter(leases(self.bus).values()))["Counters"]]
+        self.assertTrue(eventually(lambda: counters() == [("tcp", PORT, PORT, 1)]), counters())
         client.kill()
         self.assertTrue(eventually(lambda: not leases(self.bus)))
 

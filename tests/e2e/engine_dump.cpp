@@ -3,7 +3,7 @@
 //
 //   engine_dump SOCKET ping | version | networks | host-gateway | network NAME | container NAME
 //   engine_dump SOCKET alias-write CONTAINER ADDRESS LEASE      prints the record and the result
-//   engine_dump SOCKET alias-remove CONTAINER-ID PID START HOSTS-PATH LEASE
+//   engine_dump SOCKET alias-remove CONTAINER-ID PID START HOSTS-PATH DEVICE INODE LEASE
 #include "core/strings.hpp"
 #include "e2e/engine_tool.hpp"
 #include "engine/alias.hpp"
@@ -62,14 +62,19 @@ json::Value write_alias(engine::Client& client, const Arguments& arguments) {
           {"pid", record.pid},
           {"pid_start", record.pid_start},
           {"hosts_path", record.hosts_path},
+          {"device", record.file.device},
+          {"inode", record.file.inode},
           {"result", result == engine::AliasResult::written ? "written" : "already_there"}};
 }
 
 json::Value remove_alias(const Arguments& arguments) {
-  const engine::AliasRecord record{arguments.at(0),
-                                   static_cast<pid_t>(parse_number(arguments.at(1), INT32_MAX).value()),
-                                   parse_number(arguments.at(2), UINT64_MAX).value(), arguments.at(3)};
-  engine::remove_alias(record, arguments.at(4));
+  const auto number = [&](std::size_t i) { return parse_number(arguments.at(i), UINT64_MAX).value(); };
+  const engine::AliasRecord record{.container = arguments.at(0),
+                                   .pid = static_cast<pid_t>(number(1)),
+                                   .pid_start = number(2),
+                                   .hosts_path = arguments.at(3),
+                                   .file = {.device = number(4), .inode = number(5)}};
+  engine::remove_alias(record, arguments.at(6));
   return json::object();
 }
 

@@ -66,8 +66,8 @@ class EngineTests:
         return self.engine("exec", container, "cat", "/etc/hosts").splitlines()
 
     def remove(self, record, lease):
-        self.dump("alias-remove", record["container"], str(record["pid"]), str(record["pid_start"]),
-                  record["hosts_path"], lease)
+        self.dump("alias-remove", *(str(record[key]) for key in ("container", "pid", "pid_start", "hosts_path", "device",
+                                                                 "inode")), lease)
 
     def interface_address(self, interface):
         shown = json.loads(run("ip", "-j", "-4", "address", "show", "dev", interface))

@@ -29,18 +29,34 @@ struct Change {
   const char* name;
 };
 
-// All by which the kernel's tables, the state folder, a lock or a reader elsewhere may come to differ.
+// All by which the kernel's tables, the state folder, a lock or a reader elsewhere may come to differ. The
+// forms of one call have one name.
 constexpr std::array kChanges{
-    Change{SYS_setsockopt, "setsockopt"}, Change{SYS_sendto, "sendto"},
-    Change{SYS_sendmsg, "sendmsg"},       Change{SYS_write, "write"},
-    Change{SYS_pwrite64, "pwrite64"},     Change{SYS_ftruncate, "ftruncate"},
-    Change{SYS_rename, "rename"},         Change{SYS_renameat2, "renameat2"},
-    Change{SYS_unlink, "unlink"},         Change{SYS_unlinkat, "unlinkat"},
-    Change{SYS_mkdir, "mkdir"},           Change{SYS_mkdirat, "mkdirat"},
-    Change{SYS_rmdir, "rmdir"},           Change{SYS_flock, "flock"},
-    Change{SYS_execve, "execve"},         Change{SYS_clone, "clone"},
-    Change{SYS_clone3, "clone3"},         Change{SYS_unshare, "unshare"},
-    Change{SYS_mount, "mount"},           Change{SYS_umount2, "umount2"},
+    Change{SYS_setsockopt, "setsockopt"},
+    Change{SYS_sendto, "sendto"},
+    Change{SYS_sendmsg, "sendmsg"},
+    Change{SYS_write, "write"},
+    Change{SYS_pwrite64, "pwrite"},
+    Change{SYS_ftruncate, "ftruncate"},
+    Change{SYS_rename, "rename"},
+    Change{SYS_renameat, "rename"},
+    Change{SYS_renameat2, "rename"},
+    Change{SYS_unlink, "unlink"},
+    Change{SYS_unlinkat, "unlink"},
+    Change{SYS_link, "link"},
+    Change{SYS_linkat, "link"},
+    Change{SYS_mkdir, "mkdir"},
+    Change{SYS_mkdirat, "mkdir"},
+    Change{SYS_rmdir, "rmdir"},
+    Change{SYS_flock, "flock"},
+    Change{SYS_execve, "execve"},
+    Change{SYS_clone, "clone"},
+    Change{SYS_clone3, "clone"},
+    Change{SYS_fork, "fork"},
+    Change{SYS_vfork, "fork"},
+    Change{SYS_unshare, "unshare"},
+    Change{SYS_mount, "mount"},
+    Change{SYS_umount2, "umount"},
 };
 
 const char* change_of(const __ptrace_syscall_info& info) {
