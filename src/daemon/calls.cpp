@@ -122,7 +122,8 @@ void Calls::leave(const std::string& name) {
 }
 
 void Calls::refuse(const sdbus::Error& error) {
-  for (const auto& [number, call] : std::exchange(calls_, {})) {
+  for (const auto& entry : std::exchange(calls_, {})) {
+    const auto& call = entry.second;
     *call->left = true;
     guarded("an answer", [&] { call->fail(error); });
     call->fail = nullptr;

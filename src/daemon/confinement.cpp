@@ -5,6 +5,7 @@
 #include "core/fd.hpp"
 #include "core/log.hpp"
 #include "core/process.hpp"
+#include "core/sanitized.hpp"
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
@@ -37,55 +38,52 @@ constexpr std::uint64_t kNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWU
 // What the daemon, iptables-nft-save and -restore, modprobe and the C library use, of glibc 2.36 to 2.41.
 // systemd's @system-service without @privileged, @resources and @mount, and without what is not for them:
 // other users' ids and files, keys, System V and POSIX queues, other processes' memory, namespaces.
-constexpr std::array kCalls {
-  // memory and threads
-  "arch_prctl", "brk", "exit", "exit_group", "futex", "futex_time64", "futex_waitv", "get_robust_list",
-      "get_thread_area", "getcpu", "madvise", "membarrier", "mincore", "mremap", "msync", "munmap",
-      "restart_syscall", "riscv_flush_icache", "riscv_hwprobe", "rseq", "sched_getaffinity", "sched_getparam",
-      "sched_getscheduler", "sched_yield", "set_robust_list", "set_thread_area", "set_tid_address", "set_tls",
-      // programs
-      "execve", "execveat", "fork", "kill", "pidfd_open", "pidfd_send_signal", "pipe", "pipe2", "prctl",
-      "setpgid", "setsid", "tgkill", "tkill", "vfork", "wait4", "waitid", "waitpid",
-      // who and where this process is
-      "capget", "getcwd", "getegid", "getegid32", "geteuid", "geteuid32", "getgid", "getgid32", "getgroups",
-      "getgroups32", "getpgid", "getpgrp", "getpid", "getppid", "getpriority", "getresgid", "getresgid32",
-      "getresuid", "getresuid32", "getrlimit", "getrusage", "getsid", "gettid", "getuid", "getuid32",
-      "prlimit64", "sysinfo", "times", "ugetrlimit", "umask", "uname",
-      // signals
-      "pause", "rt_sigaction", "rt_sigpending", "rt_sigprocmask", "rt_sigqueueinfo", "rt_sigreturn",
-      "rt_sigsuspend", "rt_sigtimedwait", "rt_sigtimedwait_time64", "rt_tgsigqueueinfo", "sigaltstack",
-      "sigreturn", "signalfd", "signalfd4",
-      // clocks
-      "alarm", "clock_getres", "clock_getres_time64", "clock_gettime", "clock_gettime64", "clock_nanosleep",
-      "clock_nanosleep_time64", "getitimer", "gettimeofday", "nanosleep", "setitimer", "time", "timer_create",
-      "timer_delete", "timer_getoverrun", "timer_gettime", "timer_gettime64", "timer_settime",
-      "timer_settime64", "timerfd_create", "timerfd_gettime", "timerfd_gettime64", "timerfd_settime",
-      "timerfd_settime64",
-      // files, and descriptors of any kind
-      "_llseek", "access", "chdir", "chmod", "close", "close_range", "copy_file_range", "creat", "dup",
-      "dup2", "dup3", "faccessat", "faccessat2", "fadvise64", "fadvise64_64", "fallocate", "fchdir", "fchmod",
-      "fchmodat", "fchmodat2", "fcntl", "fcntl64", "fdatasync", "fgetxattr", "flock", "fstat", "fstat64",
-      "fstatat64", "fstatfs", "fstatfs64", "fsync", "ftruncate", "ftruncate64", "getdents", "getdents64",
-      "getrandom", "getxattr", "ioctl", "lgetxattr", "link", "linkat", "lseek", "lstat", "lstat64",
-      "memfd_create", "mkdir", "mkdirat", "newfstatat", "open", "openat", "openat2", "pread64", "preadv",
-      "preadv2", "pwrite64", "pwritev", "pwritev2", "read", "readahead", "readlink", "readlinkat", "readv",
-      "rename", "renameat", "renameat2", "rmdir", "sendfile", "sendfile64", "splice", "stat", "stat64",
-      "statfs", "statfs64", "statx", "symlink", "symlinkat", "sync_file_range", "tee", "truncate",
-      "truncate64", "unlink", "unlinkat", "utime", "utimensat", "utimensat_time64", "utimes", "write",
-      "writev",
-      // waiting
-      "_newselect", "epoll_create", "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait",
-      "eventfd", "eventfd2", "inotify_add_watch", "inotify_init", "inotify_init1", "inotify_rm_watch", "poll",
-      "ppoll", "ppoll_time64", "pselect6", "pselect6_time64", "select",
-      // sockets; socket() itself by its family
-      "accept", "accept4", "bind", "connect", "getpeername", "getsockname", "getsockopt", "listen", "recv",
-      "recvfrom", "recvmmsg", "recvmmsg_time64", "recvmsg", "send", "sendmmsg", "sendmsg", "sendto",
-      "setsockopt", "shutdown", "socketpair",
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-      // A sanitizer looks for leaks from a tracer of its own.
-      "personality", "process_vm_readv", "ptrace", "sched_getattr", "setrlimit",
-#endif
-};
+constexpr std::array kCalls{
+    // memory and threads
+    "arch_prctl", "brk", "exit", "exit_group", "futex", "futex_time64", "futex_waitv", "get_robust_list",
+    "get_thread_area", "getcpu", "madvise", "membarrier", "mincore", "mremap", "msync", "munmap",
+    "restart_syscall", "riscv_flush_icache", "riscv_hwprobe", "rseq", "sched_getaffinity", "sched_getparam",
+    "sched_getscheduler", "sched_yield", "set_robust_list", "set_thread_area", "set_tid_address", "set_tls",
+    // programs
+    "execve", "execveat", "fork", "kill", "pidfd_open", "pidfd_send_signal", "pipe", "pipe2", "prctl",
+    "setpgid", "setsid", "tgkill", "tkill", "vfork", "wait4", "waitid", "waitpid",
+    // who and where this process is
+    "capget", "getcwd", "getegid", "getegid32", "geteuid", "geteuid32", "getgid", "getgid32", "getgroups",
+    "getgroups32", "getpgid", "getpgrp", "getpid", "getppid", "getpriority", "getresgid", "getresgid32",
+    "getresuid", "getresuid32", "getrlimit", "getrusage", "getsid", "gettid", "getuid", "getuid32",
+    "prlimit64", "sysinfo", "times", "ugetrlimit", "umask", "uname",
+    // signals
+    "pause", "rt_sigaction", "rt_sigpending", "rt_sigprocmask", "rt_sigqueueinfo", "rt_sigreturn",
+    "rt_sigsuspend", "rt_sigtimedwait", "rt_sigtimedwait_time64", "rt_tgsigqueueinfo", "sigaltstack",
+    "sigreturn", "signalfd", "signalfd4",
+    // clocks
+    "alarm", "clock_getres", "clock_getres_time64", "clock_gettime", "clock_gettime64", "clock_nanosleep",
+    "clock_nanosleep_time64", "getitimer", "gettimeofday", "nanosleep", "setitimer", "time", "timer_create",
+    "timer_delete", "timer_getoverrun", "timer_gettime", "timer_gettime64", "timer_settime",
+    "timer_settime64", "timerfd_create", "timerfd_gettime", "timerfd_gettime64", "timerfd_settime",
+    "timerfd_settime64",
+    // files, and descriptors of any kind
+    "_llseek", "access", "chdir", "chmod", "close", "close_range", "copy_file_range", "creat", "dup", "dup2",
+    "dup3", "faccessat", "faccessat2", "fadvise64", "fadvise64_64", "fallocate", "fchdir", "fchmod",
+    "fchmodat", "fchmodat2", "fcntl", "fcntl64", "fdatasync", "fgetxattr", "flock", "fstat", "fstat64",
+    "fstatat64", "fstatfs", "fstatfs64", "fsync", "ftruncate", "ftruncate64", "getdents", "getdents64",
+    "getrandom", "getxattr", "ioctl", "lgetxattr", "link", "linkat", "lseek", "lstat", "lstat64",
+    "memfd_create", "mkdir", "mkdirat", "newfstatat", "open", "openat", "openat2", "pread64", "preadv",
+    "preadv2", "pwrite64", "pwritev", "pwritev2", "read", "readahead", "readlink", "readlinkat", "readv",
+    "rename", "renameat", "renameat2", "rmdir", "sendfile", "sendfile64", "splice", "stat", "stat64",
+    "statfs", "statfs64", "statx", "symlink", "symlinkat", "sync_file_range", "tee", "truncate", "truncate64",
+    "unlink", "unlinkat", "utime", "utimensat", "utimensat_time64", "utimes", "write", "writev",
+    // waiting
+    "_newselect", "epoll_create", "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait",
+    "eventfd", "eventfd2", "inotify_add_watch", "inotify_init", "inotify_init1", "inotify_rm_watch", "poll",
+    "ppoll", "ppoll_time64", "pselect6", "pselect6_time64", "select",
+    // sockets; socket() itself by its family
+    "accept", "accept4", "bind", "connect", "getpeername", "getsockname", "getsockopt", "listen", "recv",
+    "recvfrom", "recvmmsg", "recvmmsg_time64", "recvmsg", "send", "sendmmsg", "sendmsg", "sendto",
+    "setsockopt", "shutdown", "socketpair"};
+
+// A sanitizer looks for leaks from a tracer of its own.
+constexpr std::array kOfSanitizers{"personality", "process_vm_readv", "ptrace", "sched_getattr", "setrlimit"};
 
 [[noreturn]] void fail(std::string_view what, int error) {
   throw Error::from_errno(fmt::format("give up privileges: {}", what), error);
@@ -191,6 +189,8 @@ scmp_arg_cmp equal(unsigned argument, std::uint64_t value) {
 void filter_calls() {
   Filter filter;
   for (const auto* const call : kCalls) filter.allow(call);
+  if (kSanitized)
+    for (const auto* const call : kOfSanitizers) filter.allow(call);
   for (const auto family : kFamilies)
     filter.allow_where("socket", equal(0, static_cast<std::uint64_t>(family)));
     // No namespaces. clone3() has its flags behind a pointer, where a filter does not see them.

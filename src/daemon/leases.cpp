@@ -129,7 +129,7 @@ void Leases::stop() {
 void Leases::let_go() {
   for (const auto& [id, lease] : leases_) {
     if (lease->tenure().lease.owner.lifetime == Lifetime::connection) continue;
-    works_.changes->post([holder = works_.holder, id] {
+    works_.changes->post([holder = works_.holder, id = id] {
       holder->let_go(id);
       return Inbox::Letter();
     });

@@ -62,7 +62,7 @@ std::string Nftables::list() {
 
 const nft::State& Nftables::look(Deadline deadline) {
   if (!tables_) tables_.emplace();
-  for (int attempt = 1;; ++attempt) {
+  for (;;) {
     const auto before = tables_->generation();
     if (generation_ == before) return state_;
     forget();
@@ -75,7 +75,7 @@ const nft::State& Nftables::look(Deadline deadline) {
       }
       // Torn by a change.
     } catch (const Error&) {
-      if (attempt >= kAttempts || tables_->generation() == before) throw;
+      if (tables_->generation() == before || deadline.expired()) throw;
     }
     if (deadline.expired()) throw changed_all_the_time();
   }

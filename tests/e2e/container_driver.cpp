@@ -131,7 +131,7 @@ json start_many(const json& from) {
 json drop_all(const json&) {
   std::vector<std::thread> threads;
   for (auto& [name, container] : containers)
-    threads.emplace_back([&container] { const Container gone = std::move(container); });
+    threads.emplace_back([&container = container] { const Container gone = std::move(container); });
   for (auto& thread : threads) thread.join();
   containers.clear();
   return {};

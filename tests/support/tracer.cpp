@@ -10,8 +10,12 @@
 #include <fcntl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 
 #include <algorithm>
 #include <array>
@@ -59,8 +63,23 @@ constexpr std::array kChanges{
     Change{SYS_umount2, "umount"},
 };
 
-const char* change_of(const __ptrace_syscall_info& info) {
+// A question by netlink, which changes nothing: a dump, or one of rtnetlink's RTM_GET… (netlink(7),
+// rtnetlink(7)).
+bool is_question(pid_t pid, const __ptrace_syscall_info& info) {
+  nlmsghdr header{};
+  const iovec here{.iov_base = &header, .iov_len = sizeof header};
+  const iovec there{.iov_base = reinterpret_cast<void*>(info.entry.args[1]), .iov_len = sizeof header};
+  if (info.entry.args[2] < sizeof header || ::process_vm_readv(pid, &here, 1, &there, 1, 0) < 0) return false;
+  if (header.nlmsg_len != info.entry.args[2]) return false;
+  constexpr unsigned of_rtnetlink = 0x100;  // those of nfnetlink have a subsystem in the upper byte
+  const bool gets =
+      header.nlmsg_type >= RTM_BASE && header.nlmsg_type < of_rtnetlink && (header.nlmsg_type & 3U) == 2;
+  return gets || (header.nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
+}
+
+const char* change_of(pid_t pid, const __ptrace_syscall_info& info) {
   if (info.op != PTRACE_SYSCALL_INFO_ENTRY) return nullptr;
+  if (info.entry.nr == SYS_sendto && is_question(pid, info)) return nullptr;
   if (info.entry.nr == SYS_openat && (info.entry.args[2] & O_CREAT) != 0) return "openat(O_CREAT)";
   const auto found = std::find_if(kChanges.begin(), kChanges.end(),
                                   [&](const Change& change) { return change.number == info.entry.nr; });
@@ -117,7 +136,7 @@ class Tracee {
       if (signal == (SIGTRAP | 0x80)) {
         __ptrace_syscall_info info{};
         ::ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info);
-        const char* const change = change_of(info);
+        const char* const change = change_of(pid, info);
         if (change != nullptr && (call.empty() || call == change) && n-- == 0) {
           end.call = change;
           end.killed = !meanwhile;

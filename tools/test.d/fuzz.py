@@ -2,15 +2,12 @@
 import re
 import tempfile
 
-import build
+from build import ROOT
 from programs import Program
 
-NAMES = sorted(source.stem for source in (build.ROOT / "tests" / "fuzz").glob("fuzz_*.cpp"))
-# b_lundef: what clang's sanitizers need of their run-time library is found at the end of the link.
-FUZZ = build.Build("fuzz", {"optimization": "0", "debug": "false", "cpp_args": "-g1", "fuzz": "true", "werror": "true",
-                            "b_lundef": "false"}, compiler="clang++", sanitizer=True)
+NAMES = sorted(source.stem for source in (ROOT / "tests" / "fuzz").glob("fuzz_*.cpp"))
 TARGETS = tuple(f"tests/fuzz/{name}" for name in NAMES)
-SEEDS = {"fuzz_engine": build.ROOT / "tests" / "unit" / "engine" / "data"}
+SEEDS = {"fuzz_engine": ROOT / "tests" / "unit" / "engine" / "data"}
 SECONDS = 15
 
 
@@ -21,7 +18,7 @@ def judge(output, status):
     return int(not failed), int(failed), output
 
 
-def programs():
+def programs(build):
     if not NAMES:
         return [Program("fuzz", "there is no target", ("false",), judge)]
     found = tempfile.mkdtemp(prefix="hostnet-fuzz-")
@@ -30,8 +27,8 @@ def programs():
         # Its folder goes with it: what it found in so short a time is worth nothing to the next run.
         script = 'mkdir "$0" && "$@"; status=$?; rm -rf "$0"; rmdir "${0%/*}" 2>/dev/null; exit $status'
         corpus = f"{found}/{name}"
-        command = ("sh", "-c", script, corpus, *FUZZ.runner, FUZZ.folder / "tests" / "fuzz" / name,
+        command = ("sh", "-c", script, corpus, *build.runner, build.folder / "tests" / "fuzz" / name,
                    f"-max_total_time={SECONDS}", "-timeout=10", "-rss_limit_mb=1024",
-                   f"-artifact_prefix={FUZZ.folder}/{name}-", corpus, *([SEEDS[name]] if name in SEEDS else []))
+                   f"-artifact_prefix={build.folder}/{name}-", corpus, *([SEEDS[name]] if name in SEEDS else []))
         made.append(Program("fuzz", name, command, judge, limit=SECONDS * 8, seconds=SECONDS))
     return made

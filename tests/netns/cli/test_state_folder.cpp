@@ -77,7 +77,7 @@ TEST_CASE("a foreign state folder is refused in each of its shapes") {
   const auto theirs = [](const std::string& path) {
     return fmt::format(" && chown -hR {} {}", kAttacker, path);
   };
-  for (const auto& [make, why] : {
+  for (const auto& shape : {
            Shape{fmt::format("mkdir -m 755 -p {0}/ssh && ln -s {1}/.ssh {0}/ssh/owners{2}", state,
                              users.home(), theirs(state)),
                  "belongs to uid 31002"},
@@ -103,16 +103,16 @@ TEST_CASE("a foreign state folder is refused in each of its shapes") {
                  session + " belongs to uid 31002"},
            Shape{fmt::format("chmod 777 {}", session), session + " can be written by others"},
        }) {
-    CAPTURE(make);
-    exec(make);
+    CAPTURE(shape.make);
+    exec(shape.make);
     const auto before = users.everything();
     const auto done = users.list("XDG_RUNTIME_DIR=" + session);
     CAPTURE(done.output);
     CHECK(users.everything() == before);
     // A link in the place of the owners' folder keeps nobody from looking at what is held: it is passed over.
-    CHECK(done.status == (why.empty() ? 0 : 4));
-    CHECK(done.output.find(why) != std::string::npos);
-    if (!why.empty()) CHECK(std::ranges::count(done.output, '\n') == 1);
+    CHECK(done.status == (shape.why.empty() ? 0 : 4));
+    CHECK(done.output.find(shape.why) != std::string::npos);
+    if (!shape.why.empty()) CHECK(std::ranges::count(done.output, '\n') == 1);
     exec(fmt::format("rm -rf {0} {0}-real && chown {1} {2} && chmod 700 {2}", state, kVictim, session));
   }
   // And without anything of the kind, it works.

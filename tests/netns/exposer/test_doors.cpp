@@ -29,11 +29,11 @@ hostnet::Mac mac_in(const NetNs& netns) {
 
 TEST_CASE("a lease by Ethernet address is for its bearer, before and after it is narrowed to an address") {
   Testbed bed;
-  for (const auto& [type, protocol] :
-       {std::pair{SOCK_STREAM, Protocol::tcp}, std::pair{SOCK_DGRAM, Protocol::udp}}) {
-    CAPTURE(to_string(protocol));
+  for (const int type : {SOCK_STREAM, SOCK_DGRAM}) {
+    CAPTURE(type);
+    const auto protocol = type == SOCK_STREAM ? Protocol::tcp : Protocol::udp;
     const Service web(loopback(8088, type), "web");
-    const auto reaches = [&, type = type](const NetNs& netns) {
+    const auto reaches = [&](const NetNs& netns) {
       return dial(netns, {bed.gateway, 80}, type, 200ms) == "web";
     };
     {

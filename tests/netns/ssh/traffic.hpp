@@ -4,6 +4,7 @@
 
 #include "core/fd.hpp"
 #include "core/ipv4.hpp"
+#include "core/sanitized.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -15,12 +16,7 @@
 
 namespace test {
 
-/// Whether the tests run under a sanitizer, and so some ten times as slowly.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool kSanitized = true;
-#else
-inline constexpr bool kSanitized = false;
-#endif
+using hostnet::kSanitized;
 
 /// The byte at a place of an endless stream that does not repeat within a megabyte.
 inline std::uint8_t pattern(std::size_t at) { return static_cast<std::uint8_t>((at * 31) ^ (at >> 11)); }
