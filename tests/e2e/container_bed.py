@@ -110,22 +110,24 @@ class ContainerCase(HostCase):
         super().setUp()
         self.driver = Driver(self.env)
         self.addCleanup(self.driver.close)
-        self.count = 0
+        self.ids = {}
 
     def start(self, **description):
-        self.count += 1
-        name = f"c{self.count}"
+        name = f"c{len(self.ids) + 1}"
         self.started = self.driver("start", **{"as": name, "cmd": ["sleep", "600"], **description})
+        self.ids[name] = self.started["id"]
         return name
+
+    def web(self, **more):
+        return self.start(cmd=["httpd", "-f", "-p", "8080", "-h", "/var/www"],
+                          copies=[["/var/www/index.html", "web\n", 0o644]], **more)
 
     def exec(self, container, *words, **more):
         return self.driver("exec", of=container, words=list(map(str, words)), **more)
 
     def fetch(self, container, port, name=ALIAS, timeout=10):
         """What the container's own wget gets by the alias; None when it gets nothing."""
-        done = self.exec(container, "timeout", timeout, "wget", "-qO-", f"http://{name}:{port}/",
-                         timeout_ms=(timeout + 10) * 1000)
-        return done["out"] if done["code"] == 0 else None
+        return self.engine.fetch(self.ids[container], f"http://{name}:{port}/", timeout)
 
     def hello(self, text=HELLO):
         port = free_port()

@@ -144,12 +144,42 @@ class Workflows:
                 self.driver("drop", of=name)
 
 
+class Networks:
+    """What depends on how an engine makes networks and publishes ports."""
+
+    def test_ports(self):
+        free = free_port()
+        name = self.web(exposed=["8080"], mapped=[[free, "8081"]], wait_for=[["http", "/", "8080"]])
+        self.assertEqual(self.driver("host", of=name), "localhost")
+        self.assertEqual(get(self.driver("port4", of=name, port="8080")), "web\n")
+        self.assertEqual(self.driver("port4", of=name, port="8081"), free)
+        for port in ("8082", "8080/udp"):
+            with self.assertRaises(Refused) as raised:
+                self.driver("port4", of=name, port=port)
+            self.assertEqual(raised.exception.code, "port_not_exposed")
+            self.assertIn("is not exposed", str(raised.exception))
+
+    def test_two_on_one_network(self):
+        first = self.web(network="both", name="first", wait_for=[["listening", "8080"]])
+        second = self.start(network="both")
+        self.assertEqual(self.fetch(second, 8080, name="first"), "web\n")
+        self.driver("drop", of=first)
+        self.assertIn("both", " ".join(self.engine.inventory()["networks"]))
+        self.driver("drop", of=second)
+        self.assertNotIn("both", " ".join(self.engine.inventory()["networks"]))
+
+    def test_a_network_of_somebody_else_stays(self):
+        self.network("theirs")
+        self.driver("drop", of=self.start(network="theirs"))
+        self.assertIn("theirs", " ".join(self.engine.inventory()["networks"]))
+
+    def test_a_listener_on_its_loopback_alone_does_not_count(self):
+        self.refused("timed_out", "wait for a listener on 8080/tcp", cmd=["httpd", "-f", "-p", "127.0.0.1:8080"],
+                     wait_for=[["listening", "8080"]], timeout_ms=3000)
+
+
 class Containers:
     """What has nothing to do with ports of the host."""
-
-    def web(self, **more):
-        return self.start(cmd=["httpd", "-f", "-p", "8080", "-h", "/var/www"],
-                          copies=[["/var/www/index.html", "web\n", 0o644]], **more)
 
     def test_exec(self):
         name = self.start(env={"GREETING": "hello"})
@@ -205,32 +235,6 @@ class Containers:
         self.assertRegex(labels["org.testcontainers.sessionId"], "^[0-9a-f]{32}$")
         self.assertEqual(self.driver("address", of=name), self.address_of("chosen"))
 
-    def test_ports(self):
-        free = free_port()
-        name = self.web(exposed=["8080"], mapped=[[free, "8081"]], wait_for=[["http", "/", "8080"]])
-        self.assertEqual(self.driver("host", of=name), "localhost")
-        self.assertEqual(get(self.driver("port4", of=name, port="8080")), "web\n")
-        self.assertEqual(self.driver("port4", of=name, port="8081"), free)
-        for port in ("8082", "8080/udp"):
-            with self.assertRaises(Refused) as raised:
-                self.driver("port4", of=name, port=port)
-            self.assertEqual(raised.exception.code, "port_not_exposed")
-            self.assertIn("is not exposed", str(raised.exception))
-
-    def test_two_on_one_network(self):
-        first = self.web(network="both", name="first", wait_for=[["listening", "8080"]])
-        second = self.start(network="both")
-        self.assertEqual(self.fetch(second, 8080, name="first"), "web\n")
-        self.driver("drop", of=first)
-        self.assertIn("both", " ".join(self.engine.inventory()["networks"]))
-        self.driver("drop", of=second)
-        self.assertNotIn("both", " ".join(self.engine.inventory()["networks"]))
-
-    def test_a_network_of_somebody_else_stays(self):
-        self.network("theirs")
-        self.driver("drop", of=self.start(network="theirs"))
-        self.assertIn("theirs", " ".join(self.engine.inventory()["networks"]))
-
     def test_waiting(self):
         slow = ["sh", "-c", "sleep 0.4; echo ready; echo ready >&2; exec httpd -f -p 8080 -h /"]
         for condition in (["stdout", "ready"], ["stderr", "ready"], ["listening", "8080"], ["http", "/nosuch", "8080", 404]):
@@ -246,10 +250,6 @@ class Containers:
         self.assertGreater(self.started["ms"], 400)
         self.driver("drop", of=name)
         self.driver("drop", of=self.start(cmd=["sh", "-c", "exit 5"], wait_for=[["exit", 5]]))
-
-    def test_a_listener_on_its_loopback_alone_does_not_count(self):
-        self.refused("timed_out", "wait for a listener on 8080/tcp", cmd=["httpd", "-f", "-p", "127.0.0.1:8080"],
-                     wait_for=[["listening", "8080"]], timeout_ms=3000)
 
     def test_reuse(self):
         # The driver that made it ends; the engine's own command removes it at last.

@@ -111,10 +111,6 @@ class Reach:
         self.assertEqual(self.engine.hosts("app"), hosts)
         self.reaches_nothing("app", port=self.port)
 
-    def test_another_port_number_in_the_container(self):
-        self.expose_by_ssh(f"{self.port}:15432", "--container", "app")
-        self.reaches("app", HELLO, port=15432)
-
     def test_a_network_by_its_dns(self):
         lease = self.expose_by_ssh(self.port, "--network", "web")
         self.container("later", "--network", "web")
@@ -123,14 +119,6 @@ class Reach:
             self.assertFalse(self.has_alias(name))
         self.assertEqual(lease.end()[0], 0)
         self.nothing_is_left()
-
-    def test_a_service_that_starts_later(self):
-        late = free_port()
-        self.expose_by_ssh(self.port, late, "--container", "app")
-        self.assertIsNone(self.engine.fetch("app", f"http://{ALIAS}:{late}/", timeout=5))
-        self.reaches("app", HELLO, port=self.port)
-        self.service(late, "late\n")
-        self.reaches("app", "late\n", port=late)
 
     def test_a_neighbour_gains_nothing_by_the_sidecars_address(self):
         self.container("neighbour", "--network", "web")
@@ -171,37 +159,6 @@ class Reach:
         self.assertEqual(done.returncode, 127)
         self.assertEqual(self.engine("ps", "-aq").split(), [self.engine("ps", "-aq", "--filter", "name=app")])
 
-    def test_a_dry_run_of_a_new_container_makes_none(self):
-        before = self.engine("ps", "-aq"), self.engine("images", "-q")
-        run_it = ("--dry-run", "run", "-p", f"{self.port}:80", "--network", "web", "--image", IMAGE, "--", "echo", "ran")
-        shown = self.tc_hostnet(*run_it)
-        self.assertEqual(shown.stderr, "")
-        self.assertEqual([line for line in shown.stdout.splitlines() if not line.startswith("# ")], [])
-        self.assertIn(f"forward its port 80 to 127.0.0.1:{self.port}, for the command's container alone", shown.stdout)
-        self.assertIn(f"create and start a container from {IMAGE} on network web, and run echo ran", shown.stdout)
-        planned = json.loads(self.tc_hostnet("--json", *run_it).stdout)
-        self.assertEqual((planned["via"], planned["network"], planned["run"]),
-                         ("ssh", "web", {"image": IMAGE, "command": ["echo", "ran"]}))
-        refused = self.tc_hostnet("--dry-run", "run", "-p", "22", "--image", IMAGE, check=False)
-        self.assertEqual((refused.returncode, refused.stdout), (125, ""))
-        self.assertIn("SSH port is reserved", refused.stderr)
-        explained = self.tc_hostnet("--explain", *run_it)
-        self.assertEqual(explained.stderr, "ssh: as asked for\n")
-        self.assertEqual((self.engine("ps", "-aq"), self.engine("images", "-q")), before)
-        self.nothing_is_left()
-
-    def test_a_signal_goes_on_to_the_new_container(self):
-        process = subprocess.Popen([self.program, "run", "-p", str(self.port), "--network", "web", "--image", IMAGE, "--",
-                                    "sh", "-c", "trap 'exit 9' TERM; echo ready; while :; do sleep 0.1; done"],
-                                   env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
-        self.assertEqual(process.stdout.readline(), "ready\n")
-        sidecar = self.address_of(self.sidecar())
-        self.reaches_nothing("app", port=self.port, name=sidecar)
-        process.terminate()
-        self.assertEqual(process.wait(20), 9)
-        process.stdout.close()
-        self.nothing_is_left()
-
     def brief_lease(self):
         """A lease for a container of its own, which may go."""
         self.container("brief", "--network", "web")
@@ -240,6 +197,64 @@ class Reach:
         self.engine("network", "disconnect", "web", "brief")
         self.ended(lease, "its container has left network web")
 
+    def test_a_killed_owner(self):
+        lease = self.expose_by_ssh(self.port, "--container", "app")
+        lease.end(9)
+        self.reaches_nothing("app", port=self.port)  # the session has gone with it
+        for command in (("list",), ("status",), ("inspect", lease.id), ("release", lease.id), ("release", "--all")):
+            self.assertIn(lease.id, self.tc_hostnet("--dry-run", *command).stdout)
+        self.sidecar()
+        self.assertTrue(self.has_alias("app"))
+        self.tc_hostnet("list")
+        self.nothing_is_left()
+
+
+class WhateverTheNetworks:
+    """Likewise: what the networks of an engine, and whose it is, have no part in. On one engine of each kind of API."""
+
+    def test_another_port_number_in_the_container(self):
+        self.expose_by_ssh(f"{self.port}:15432", "--container", "app")
+        self.reaches("app", HELLO, port=15432)
+
+    def test_a_service_that_starts_later(self):
+        late = free_port()
+        self.expose_by_ssh(self.port, late, "--container", "app")
+        self.assertIsNone(self.engine.fetch("app", f"http://{ALIAS}:{late}/", timeout=5))
+        self.reaches("app", HELLO, port=self.port)
+        self.service(late, "late\n")
+        self.reaches("app", "late\n", port=late)
+
+    def test_a_dry_run_of_a_new_container_makes_none(self):
+        before = self.engine("ps", "-aq"), self.engine("images", "-q")
+        run_it = ("--dry-run", "run", "-p", f"{self.port}:80", "--network", "web", "--image", IMAGE, "--", "echo", "ran")
+        shown = self.tc_hostnet(*run_it)
+        self.assertEqual(shown.stderr, "")
+        self.assertEqual([line for line in shown.stdout.splitlines() if not line.startswith("# ")], [])
+        self.assertIn(f"forward its port 80 to 127.0.0.1:{self.port}, for the command's container alone", shown.stdout)
+        self.assertIn(f"create and start a container from {IMAGE} on network web, and run echo ran", shown.stdout)
+        planned = json.loads(self.tc_hostnet("--json", *run_it).stdout)
+        self.assertEqual((planned["via"], planned["network"], planned["run"]),
+                         ("ssh", "web", {"image": IMAGE, "command": ["echo", "ran"]}))
+        refused = self.tc_hostnet("--dry-run", "run", "-p", "22", "--image", IMAGE, check=False)
+        self.assertEqual((refused.returncode, refused.stdout), (125, ""))
+        self.assertIn("SSH port is reserved", refused.stderr)
+        explained = self.tc_hostnet("--explain", *run_it)
+        self.assertEqual(explained.stderr, "ssh: as asked for\n")
+        self.assertEqual((self.engine("ps", "-aq"), self.engine("images", "-q")), before)
+        self.nothing_is_left()
+
+    def test_a_signal_goes_on_to_the_new_container(self):
+        process = subprocess.Popen([self.program, "run", "-p", str(self.port), "--network", "web", "--image", IMAGE, "--",
+                                    "sh", "-c", "trap 'exit 9' TERM; echo ready; while :; do sleep 0.1; done"],
+                                   env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        self.assertEqual(process.stdout.readline(), "ready\n")
+        sidecar = self.address_of(self.sidecar())
+        self.reaches_nothing("app", port=self.port, name=sidecar)
+        process.terminate()
+        self.assertEqual(process.wait(20), 9)
+        process.stdout.close()
+        self.nothing_is_left()
+
     def test_a_service_on_the_ipv6_loopback_alone(self):
         service = Service(free_port(), HELLO, address="::1")
         self.addCleanup(service.close)
@@ -260,15 +275,4 @@ class Reach:
         lease = self.expose_by_ssh(self.port, "--container", "app", "--timeout", "2s")
         self.assertEqual(lease.read_event()["state"], "released")
         self.assertEqual(lease.end(None)[0], 0)
-        self.nothing_is_left()
-
-    def test_a_killed_owner(self):
-        lease = self.expose_by_ssh(self.port, "--container", "app")
-        lease.end(9)
-        self.reaches_nothing("app", port=self.port)  # the session has gone with it
-        for command in (("list",), ("status",), ("inspect", lease.id), ("release", lease.id), ("release", "--all")):
-            self.assertIn(lease.id, self.tc_hostnet("--dry-run", *command).stdout)
-        self.sidecar()
-        self.assertTrue(self.has_alias("app"))
-        self.tc_hostnet("list")
         self.nothing_is_left()

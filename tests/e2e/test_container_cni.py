@@ -3,7 +3,7 @@
 
 Not what becomes of a process that is killed while it starts one: docs/engines.md has what Podman does then."""
 from container_bed import ContainerCase
-from container_cases import Containers, Workflows
+from container_cases import Networks, Workflows
 from harness import PodmanWithCniAndSshd, main
 
 
@@ -15,7 +15,7 @@ class CniWorkflows(Workflows, CniContainerCase):
     pass
 
 
-class CniContainers(Containers, CniContainerCase):
+class CniNetworks(Networks, CniContainerCase):
     pass
 
 

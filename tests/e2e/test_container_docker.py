@@ -5,7 +5,7 @@ import json
 import socket
 
 from container_bed import ContainerCase, get
-from container_cases import Containers, Errors, Workflows
+from container_cases import Containers, Errors, Networks, Workflows
 from container_crashes import Crashes
 from harness import DockerWithSshd, eventually, main
 
@@ -30,7 +30,7 @@ class DockerWorkflows(Workflows, DockerContainerCase):
         self.driver("drop", of=name)
 
 
-class DockerContainers(Containers, DockerContainerCase):
+class DockerContainers(Containers, Networks, DockerContainerCase):
     def test_ipv4_and_ipv6_ports_that_differ(self):
         # What the engine would choose next for both is taken on IPv6, so that it must choose two. It tries ten times.
         with contextlib.ExitStack() as taken:

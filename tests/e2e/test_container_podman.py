@@ -4,7 +4,7 @@ import json
 import re
 
 from container_bed import ContainerCase, Driver
-from container_cases import Containers, Errors, Workflows
+from container_cases import Containers, Errors, Networks, Workflows
 from container_crashes import Crashes, Many
 from harness import IMAGE, PodmanWithSshd, eventually, main, run
 
@@ -17,7 +17,7 @@ class PodmanWorkflows(Workflows, PodmanContainerCase):
     pass
 
 
-class PodmanContainers(Containers, PodmanContainerCase):
+class PodmanContainers(Containers, Networks, PodmanContainerCase):
     pass
 
 

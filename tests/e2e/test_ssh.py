@@ -4,7 +4,7 @@ import json
 import subprocess
 
 from harness import ALIAS, DockerWithSshd, eventually, main, run
-from ssh_cases import HELLO, Reach, SshCase, UnixService, free_port
+from ssh_cases import HELLO, Reach, SshCase, UnixService, WhateverTheNetworks, free_port
 
 
 SIDECAR = "testcontainers/sshd:1.3.0"
@@ -30,7 +30,7 @@ class Registry:
         self.process.wait(10)
 
 
-class DockerReach(Reach, SshCase):
+class DockerReach(Reach, WhateverTheNetworks, SshCase):
     engine_type = DockerWithSshd
 
     def test_the_default_bridge(self):

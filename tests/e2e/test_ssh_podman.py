@@ -1,12 +1,10 @@
 #!/usr/bin/python3
 """The ssh path against rootful Podman, by its API for Docker's clients, on netavark's networks and on CNI's."""
 from harness import PodmanWithCniAndSshd, PodmanWithSshd, main
-from ssh_cases import HELLO, Reach, SshCase
+from ssh_cases import HELLO, Reach, SshCase, WhateverTheNetworks
 
 
-class PodmanReach(Reach, SshCase):
-    engine_type = PodmanWithSshd
-
+class WithoutDns:
     def test_a_network_without_dns(self):
         """As all of CNI's are where its plugin dnsname is not installed."""
         self.network("plain", "--disable-dns")
@@ -19,7 +17,11 @@ class PodmanReach(Reach, SshCase):
         self.nothing_is_left()
 
 
-class PodmanCniReach(PodmanReach):
+class PodmanReach(Reach, WithoutDns, WhateverTheNetworks, SshCase):
+    engine_type = PodmanWithSshd
+
+
+class PodmanCniReach(Reach, WithoutDns, SshCase):
     engine_type = PodmanWithCniAndSshd
 
 

@@ -471,6 +471,8 @@ TEST_CASE("an error's message is the engine's own, on one line, not too long") {
   for (int i = 0; i < 300; ++i) accents += "é";
   CHECK(parse_error_message("a" + accents) == fmt::format("a{}…", accents.substr(0, 398)));
   CHECK(parse_error_message(std::string(100'000, '[')).size() == 403);
+  // Cut as it is shown, not as it came.
+  CHECK(parse_error_message(std::string(399, '\x01')).size() == 403);
 }
 
 TEST_CASE("whether an engine is rootless") {
