@@ -43,7 +43,12 @@ std::string read_file(const std::filesystem::path& path, std::size_t limit) {
 std::optional<std::string> try_read_file(const std::filesystem::path& path) {
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return std::nullopt;
-  return read_all(fd.get(), 64U << 20);
+  try {
+    return read_all(fd.get(), 64U << 20);
+  } catch (const Error& error) {
+    if (error.sys_errno() == ESRCH) return std::nullopt;  // /proc's, of a process that has ended meanwhile
+    throw;
+  }
 }
 
 void write_all(int fd, std::string_view data) {
@@ -84,12 +89,7 @@ bool lock_file(int fd, Deadline deadline) {
 }
 
 std::optional<ProcessStat> process_stat(pid_t pid) {
-  std::optional<std::string> stat;
-  try {
-    stat = try_read_file(fmt::format("/proc/{}/stat", pid));
-  } catch (const Error& error) {
-    if (error.sys_errno() != ESRCH) throw;  // it ended while it was being read
-  }
+  const auto stat = try_read_file(fmt::format("/proc/{}/stat", pid));
   if (!stat) return std::nullopt;
   // The command name, field 2, is in parentheses and may hold anything, also blanks and parentheses.
   const auto name_end = stat->rfind(')');

@@ -18,7 +18,8 @@ namespace hostnet {
 /// The whole of a file, at most `limit` bytes. @throws Error with errno, also when the file is larger.
 std::string read_file(const std::filesystem::path& path, std::size_t limit = 64U << 20);
 
-/// read_file(), or nullopt when it cannot be opened.
+/// read_file(), or nullopt when it cannot be opened, and for /proc's of a process that ends meanwhile
+/// (ESRCH).
 std::optional<std::string> try_read_file(const std::filesystem::path& path);
 
 /// Everything from the descriptor's position to its end, at most `limit` bytes. @throws Error.

@@ -55,15 +55,8 @@ HeldFile hold(Fd fd, const std::string& name, const std::string& process) {
   return file;
 }
 
-// Whether the process that started then is still there. It may die while its stat file is read.
-bool is_alive(pid_t pid, std::uint64_t start) {
-  try {
-    return process_start_time(pid) == start;
-  } catch (const Error& error) {
-    if (error.sys_errno() == ESRCH) return false;
-    throw;
-  }
-}
+// Whether the process that started then is still there.
+bool is_alive(pid_t pid, std::uint64_t start) { return process_start_time(pid) == start; }
 
 // With errno of the last try.
 Fd open_path(int folder, const char* path, std::uint64_t flags, std::uint64_t resolve) {

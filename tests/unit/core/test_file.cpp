@@ -1,13 +1,18 @@
 // Whole-file reads and the atomic replace.
+#include "core/fd.hpp"
 #include "core/file.hpp"
 #include "hostnet/error.hpp"
 #include "support/temp_dir.hpp"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 
 using namespace hostnet;
 
@@ -50,4 +55,20 @@ TEST_CASE("a process's start time is stable, and absent for no process") {
   REQUIRE(first);
   CHECK(process_start_time(::getpid()) == first);
   CHECK_FALSE(process_start_time(0x3ffffff));
+}
+
+TEST_CASE("a file of /proc whose process has ended since it was found is no file") {
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    ::pause();
+    ::_exit(0);
+  }
+  const Fd stat(::open(fmt::format("/proc/{}/stat", child).c_str(), O_RDONLY | O_CLOEXEC));
+  REQUIRE(stat);
+  const auto again = fmt::format("/proc/self/fd/{}", stat.get());
+  CHECK(try_read_file(again));
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  CHECK_FALSE(try_read_file(again));
 }
