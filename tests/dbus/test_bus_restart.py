@@ -6,7 +6,7 @@ import time
 import unittest
 from pathlib import Path
 
-from harness import Caller, Helped, as_user, eventually, fetch, firewall, helper_log, run, user_environment
+from harness import NAME, Caller, Helped, as_user, eventually, fetch, firewall, helper_log, run, user_environment
 
 
 class BusRestart(Helped):
@@ -33,6 +33,10 @@ class BusRestart(Helped):
                                stderr=subprocess.DEVNULL)
         self.addCleanup(lambda: (bus.kill(), bus.wait(10)))
         self.assertTrue(eventually(lambda: "is taken on again" in helper_log(), 15), helper_log())
+        # Asked before it has its name, the bus would start another.
+        owned = ("dbus-send", "--system", "--print-reply", "--dest=org.freedesktop.DBus", "/", "org.freedesktop.DBus.NameHasOwner",
+                 f"string:{NAME}")
+        self.assertTrue(eventually(lambda: "true" in run(*owned).stdout))
         root = Caller("root")
         self.addCleanup(root.kill)
         self.assertEqual(len(root.leases()), 1)

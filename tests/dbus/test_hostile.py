@@ -1,6 +1,5 @@
 """Callers that mean harm: the helper stays up and small, makes nothing, and serves everybody else."""
 import os
-import re
 import resource
 import socket
 import subprocess
@@ -8,8 +7,8 @@ import time
 import unittest
 from pathlib import Path
 
-from harness import (ERROR, INVALID_ARGS, NAME, PYTHON, BusError, Helped, add_bridge, as_user, eventually, fetch, firewall,
-                     helper_log, helper_pid, ifindex_of, run, settings, user_environment)
+from harness import (ERROR, INVALID_ARGS, NAME, PYTHON, BusError, Helped, add_bridge, as_user, eventually, fetch,
+                     firewall, helper_log, helper_pid, ifindex_of, run, sanitized, settings, user_environment)
 
 
 def memory_of(pid):
@@ -21,8 +20,8 @@ def memory_of(pid):
 
 
 def memory_limit(pid):
-    """In MiB. A sanitizer keeps what was freed, and shadows of all."""
-    return 1024 if re.search(r"/lib[at]san\.", Path(f"/proc/{pid}/maps").read_text()) else 64
+    """In MiB."""
+    return 1024 if sanitized(pid) else 64
 
 
 class Hostile(Helped):
@@ -197,7 +196,7 @@ time.sleep(60)
         before = len(os.listdir(f"/proc/{self.pid}/fd"))
         for _ in range(100):
             self.alice.release(path=self.alice.expose(self.bridge, 8088))
-        self.assertLess(len(os.listdir(f"/proc/{self.pid}/fd")), before + 10)
+        self.assertTrue(eventually(lambda: len(os.listdir(f"/proc/{self.pid}/fd")) < before + 10))
         folder = next(Path(os.environ["TC_HOSTNET_RUNTIME_DIR"]).glob("netns-*"), None)
         self.assertLess(len(list(folder.glob("owners/*"))) if folder else 0, 3)
 

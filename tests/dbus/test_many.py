@@ -6,15 +6,10 @@ import time
 import unittest
 from pathlib import Path
 
-from harness import ERROR, Helped, eventually, helper_log, helper_pid
+from harness import ERROR, Helped, eventually, helper_log, helper_pid, sanitized
 from test_hostile import memory_of
 
 USERS = 32
-
-
-def sanitized(pid):
-    """Whether the helper is built with a sanitizer, which keeps several bytes for each of the program's."""
-    return re.search(r"/lib[at]san\.so", Path(f"/proc/{pid}/maps").read_text()) is not None
 
 
 class Many:

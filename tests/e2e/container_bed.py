@@ -44,9 +44,9 @@ class Driver:
             raise Refused(answer)
         return answer["result"]
 
-    def __call__(self, op, **arguments):
+    def __call__(self, op, patience=90, **arguments):
         self.send(op, **arguments)
-        return self.receive()
+        return self.receive(patience)
 
     def said(self):
         self.log.seek(0)
@@ -144,6 +144,14 @@ class ContainerCase(HostCase):
             self.assertIn(word, str(raised.exception))
         self.leaves_all_as_it_was(before)
         return str(raised.exception)
+
+    def late(self, *words, **description):
+        """refused() by a deadline that leaves time for all that comes before the wait: more of it, where the machine has
+        much else to do."""
+        for milliseconds in (2_000, 10_000):
+            with contextlib.suppress(AssertionError):
+                return self.refused("timed_out", *words, timeout_ms=milliseconds, **description)
+        return self.refused("timed_out", *words, timeout_ms=60_000, **description)
 
     def guide(self, program, *arguments):
         return run(os.environ[program], *arguments, env=self.env, timeout=60).stdout

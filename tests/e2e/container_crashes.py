@@ -96,9 +96,9 @@ class Many:
         """So many with two host ports each, which each has fetched from."""
         ports = [[str(self.hello(f"{i} first\n")), str(self.hello(f"{i} second\n"))] for i in range(count)]
         fetch = f"for p in $PORTS; do wget -qO- http://{ALIAS}:$p/; done; echo done; exec sleep 600"
-        done = self.driver("start_many", count=count, ports_of=ports,
+        done = self.driver("start_many", patience=600, count=count, ports_of=ports,
                            each={"cmd": ["sh", "-c", fetch], "network": "crowd", "wait_for": [["stdout", "done"]],
-                                 "path": path})
+                                 "path": path, "timeout_ms": 500_000})
         self.assertEqual(done["failures"], [])
         for i in range(count):
             self.assertEqual(self.driver("logs", of=str(i))["out"], f"{i} first\n{i} second\ndone\n")

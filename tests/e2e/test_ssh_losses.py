@@ -159,11 +159,16 @@ class Docker(Losses, SshCase):
     engine_type = DockerWithSshd
 
     def test_a_restarted_sidecar_is_found_again(self):
-        # Not Podman's: now and then its `restart` meets the removal that a sidecar's end asks for.
-        lease = self.expose_by_ssh(self.port, "--container", "app")
-        begin = time.monotonic()
-        self.engine("restart", "-t", "0", self.sidecar())
-        self.assertTrue(self.serves(30), self.status_of(lease))
+        # `restart` takes the mark off that has the engine remove a sidecar at its end, and puts it back when it has
+        # stopped: now and then, and Podman's often, the removal comes after that.
+        for _ in range(5):
+            lease = self.expose_by_ssh(self.port, "--container", "app")
+            begin = time.monotonic()
+            self.engine.attempt("restart", "-t", "0", self.sidecar())
+            self.assertTrue(eventually(lambda: self.serves(0) or not self.sidecars(), 30), "neither served nor removed")
+            if self.sidecars():
+                break
+            self.assertEqual(lease.end(None)[0], 1)
         self.within(begin, 2 * RECOVERY)  # the engine takes some of it
         self.assertTrue(eventually(lambda: self.status_of(lease)["tunnel"]["reconnects"] >= 1))
         self.assertEqual(self.status_of(lease)["tunnel"]["state"], "up")

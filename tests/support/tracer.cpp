@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
@@ -63,18 +65,20 @@ constexpr std::array kChanges{
     Change{SYS_umount2, "umount"},
 };
 
-// A question by netlink, which changes nothing: a dump, or one of rtnetlink's RTM_GET… (netlink(7),
-// rtnetlink(7)).
+// A question by netlink, which changes nothing: a dump, or one of the GET messages of rtnetlink and nftables
+// (rtnetlink(7), linux/netfilter/nf_tables.h).
 bool is_question(pid_t pid, const __ptrace_syscall_info& info) {
   nlmsghdr header{};
   const iovec here{.iov_base = &header, .iov_len = sizeof header};
   const iovec there{.iov_base = reinterpret_cast<void*>(info.entry.args[1]), .iov_len = sizeof header};
   if (info.entry.args[2] < sizeof header || ::process_vm_readv(pid, &here, 1, &there, 1, 0) < 0) return false;
   if (header.nlmsg_len != info.entry.args[2]) return false;
-  constexpr unsigned of_rtnetlink = 0x100;  // those of nfnetlink have a subsystem in the upper byte
-  const bool gets =
-      header.nlmsg_type >= RTM_BASE && header.nlmsg_type < of_rtnetlink && (header.nlmsg_type & 3U) == 2;
-  return gets || (header.nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
+  if ((header.nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP) return true;
+  // nfnetlink's have a subsystem in the upper byte.
+  const unsigned subsystem = header.nlmsg_type >> 8U;
+  const unsigned message = header.nlmsg_type & 0xffU;
+  if (subsystem == 0) return message >= RTM_BASE && (message & 3U) == 2;
+  return subsystem == NFNL_SUBSYS_NFTABLES && message <= NFT_MSG_GETOBJ && message % 3 == 1;
 }
 
 const char* change_of(pid_t pid, const __ptrace_syscall_info& info) {

@@ -34,8 +34,8 @@ STAGES = (*OF_RELEASE, "demo", "format", "asan", "tsan", "fuzz")
 def arguments():
     parser = argparse.ArgumentParser(prog="tools/test", description="Installs what is missing, builds, and runs the tests.")
     parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"only these, of {', '.join(STAGES)}; all unless told")
-    parser.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1), metavar="N",
-                        help="programs at a time: most wait for engines and clocks; twice the processors unless told")
+    parser.add_argument("--jobs", type=int, default=1 + (os.cpu_count() or 1), metavar="N",
+                        help="programs at a time: most also wait; one more than there are processors unless told")
     parser.add_argument("--fail-fast", action="store_true", help="stop at the first program that fails")
     parser.add_argument("--changed", nargs="?", const="HEAD", metavar="COMMIT",
                         help="only what the changes since COMMIT can touch; since the last commit unless told")

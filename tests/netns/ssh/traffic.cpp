@@ -25,7 +25,7 @@ int left_until(Clock::time_point end) {
 
 // Long enough for whatever is not stuck, whatever the machine does meanwhile.
 void be_patient(const hostnet::Fd& fd) {
-  const timeval limit{.tv_sec = 30};
+  const timeval limit{.tv_sec = 240};  // one of 256 waits for the others, on a busy machine for long
   ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 }
