@@ -42,7 +42,7 @@ class BusRestart(Helped):
         self.assertEqual(len(root.leases()), 1)
         self.assertEqual(fetch(8088), "alice")
         run("iptables-legacy", "-t", "nat", "-F")
-        self.assertEqual(eventually(lambda: fetch(8088, seconds=0.5), 5), "alice")
+        self.assertEqual(eventually(lambda: fetch(8088, seconds=0.5), 30), "alice")
         # The command has found the bus again as well, and hears of the end.
         time.sleep(1.5)
         root.release(path=next(iter(root.leases())))

@@ -1,6 +1,7 @@
 // JSON: what is written, byte by byte, and how anybody's text is read.
 #include "core/json.hpp"
 #include "core/json_reader.hpp"
+#include "core/sanitized.hpp"
 #include "hostnet/error.hpp"
 #include "support/expect_error.hpp"
 
@@ -145,7 +146,7 @@ TEST_CASE("a deadline ends the reading, whether it has passed before or passes m
 }
 
 TEST_CASE("sixteen mebibytes of the worst shapes are read or refused in time that is linear") {
-  constexpr std::size_t size = 16U << 20;
+  constexpr std::size_t size = kSanitized ? 1U << 20 : 16U << 20;
   std::string names = "{";
   for (unsigned i = 0; names.size() < size; ++i) names += '"' + std::to_string(i * 2654435761U) + "\":0,";
   for (const auto& text :
@@ -163,7 +164,7 @@ TEST_CASE("sixteen mebibytes of the worst shapes are read or refused in time tha
     const auto seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;  // of this process
     CHECK(seconds < 5);
   }
-  CHECK(contains(refusal("[" + repeated("{},", size) + "{}]"), "more than 500000 values"));
+  CHECK(contains(refusal("[" + repeated("{},", 2U << 20) + "{}]"), "more than 500000 values"));
 }
 
 TEST_CASE("a reader names the field, in the error of its user") {
