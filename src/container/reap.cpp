@@ -87,8 +87,10 @@ void reap_dead_sessions(const engine::Address& engine, Deadline deadline) noexce
       if (label != network.labels.end() && exposer::owner_has_ended(label->second))
         networks.remove(network.id, deadline);
     }
+  } catch (const Error& error) {
+    exposer::log_unlisted(error);
   } catch (const std::exception& error) {
-    log::debug("looking for what dead processes left: {}", error.what());
+    log::debug("looking for what dead owners left: {}", error.what());
   }
 }
 

@@ -196,6 +196,13 @@ void fetch_image(engine::Containers& containers, const std::string& image, Deadl
   }
 }
 
+void log_unlisted(const Error& error) {
+  if (engine::is_half_record(error))
+    log::warn("what dead owners left cannot be listed: {}; {}", error.what(), error.hint());
+  else
+    log::debug("looking for what dead owners left: {}", error.what());
+}
+
 void remove_orphans(engine::Client& client, Deadline deadline) noexcept {
   try {
     engine::Containers containers(client);
@@ -207,10 +214,7 @@ void remove_orphans(engine::Client& client, Deadline deadline) noexcept {
       containers.remove(container.id, deadline);
     }
   } catch (const Error& error) {
-    if (engine::is_half_record(error))
-      log::warn("what dead owners left cannot be listed: {}; {}", error.what(), error.hint());
-    else
-      log::debug("looking for what dead owners left: {}", error.what());
+    log_unlisted(error);
   } catch (const std::exception& error) {
     log::debug("looking for what dead owners left: {}", error.what());
   }

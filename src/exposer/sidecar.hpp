@@ -6,6 +6,7 @@
 #include "core/ipv4.hpp"
 #include "engine/client.hpp"
 #include "engine/containers.hpp"
+#include "hostnet/error.hpp"
 
 #include <chrono>
 #include <memory>
@@ -80,6 +81,10 @@ class Sidecar {
 /// Pulls an image that the engine lacks; its progress goes to the log. @throws Error: not_found with what to
 /// do about an image that cannot be had, timed_out.
 void fetch_image(engine::Containers& containers, const std::string& image, Deadline deadline);
+
+/// Why an engine does not list what dead owners left: a warning where a person can mend it, else for who
+/// looks closely.
+void log_unlisted(const Error& error);
 
 /// Removes the sidecars of owners that have died, by the labels that they were created with. Failures go to
 /// the log.

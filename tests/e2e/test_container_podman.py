@@ -48,11 +48,17 @@ class PodmanCrashes(Crashes, PodmanContainerCase):
         self.addCleanup(other.close)
         # On a network of its own: no question about the first one's succeeds while the record is as it is.
         other("start", **{"as": "b", "cmd": ["sleep", "600"], "network": "another"})
+        self.assertTrue(eventually(lambda: "podman rm -f" in other.said(), timeout=60), other.said())
         (said,) = [line for line in other.said().splitlines() if "podman rm -f" in line]
         self.assertTrue(said.startswith("warning: ") and said.endswith(f"podman rm -f {broken}"), said)
         self.assertIn(broken, self.listing())
         self.mend()
         other("drop", of="b")
+        # And the one after that finds the network that the first has left.
+        third = Driver(self.env)
+        self.addCleanup(third.close)
+        third("start", **{"as": "c", "cmd": ["sleep", "600"]})
+        third("drop", of="c")
         self.assertTrue(eventually(lambda: json.loads(self.listing()) == [], timeout=60))
 
     def listing(self):

@@ -15,7 +15,8 @@
 namespace hostnet::cli::doctor {
 namespace {
 
-Deadline engine_deadline() { return Deadline::after(std::chrono::seconds{2}); }
+// A rootless Podman asks dpkg who owns its programs before it tells its version.
+Deadline engine_deadline() { return Deadline::after(std::chrono::seconds{5}); }
 
 // Every bridge network, until the engine stops answering: after one call that took too long, the next would,
 // too.
