@@ -165,7 +165,7 @@ class Subproject(Consumer):
         self.assertIn("libhostnet.so.0", self.needs(program))
         self.works(program)
         # The same objects are linked anew.
-        program = self.build("meson configure build -Ddefault_library=static && ninja -C build expose", "build/expose", env)
+        program = self.build("meson configure build -Dhostnet:default_library=static && ninja -C build expose", "build/expose", env)
         self.assertNotIn("libhostnet.so.0", self.needs(program))
         self.works(program)
 
