@@ -1,6 +1,8 @@
 // The table of code points that are not shown, and the escapes for them.
 #include "core/printable.hpp"
 
+#include "core/strings.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -103,6 +105,14 @@ bool is_printable(char32_t point) noexcept {
 std::string printable(std::string_view text) {
   if (is_plain_ascii(text)) return std::string(text);
   return replaced(text, escape, [](unsigned char byte) { return fmt::format("\\x{:02x}", byte); });
+}
+
+std::string printable(std::string_view text, std::size_t limit) {
+  const auto read = beginning(text, limit);
+  const auto escaped = printable(read);  // up to ten times as long
+  const auto shown = beginning(escaped, limit);
+  const bool cut = read.size() < text.size() || shown.size() < escaped.size();
+  return std::string(shown) + (cut ? "…" : "");
 }
 
 std::string printable_json(std::string_view json) {

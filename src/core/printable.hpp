@@ -7,6 +7,7 @@
 // constructor of Error for the library.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -21,6 +22,8 @@ bool is_printable(char32_t point) noexcept;
 /// bytes that are not UTF-8: overlong, truncated, surrogates), \uNNNN or \UNNNNNNNN. A backslash stays as it
 /// is, so that doing it twice changes nothing more.
 std::string printable(std::string_view text);
+/// The beginning of that, at most `limit` bytes of it as it is shown, with … where more was there.
+std::string printable(std::string_view text, std::size_t limit);
 
 /// JSON on one line with such code points as JSON's \uNNNN: the same value for every reader. What is not
 /// UTF-8 becomes U+FFFD.

@@ -3,7 +3,6 @@
 
 #include "core/log.hpp"
 #include "core/printable.hpp"
-#include "core/strings.hpp"
 
 #include <fmt/format.h>
 #include <sys/uio.h>
@@ -21,18 +20,12 @@ namespace {
 constexpr std::size_t kMaxValue = 256;
 constexpr std::string_view kPrefix = "HOSTNET_";
 
-std::string shown(std::string_view value) {
-  const auto escaped = printable(beginning(value, kMaxValue));
-  const auto cut = beginning(escaped, kMaxValue);
-  return cut.size() < escaped.size() || value.size() > kMaxValue ? fmt::format("{}…", cut) : escaped;
-}
-
 }  // namespace
 
 std::vector<std::pair<const char*, std::string>> fields_of(const Decision& decision) {
   std::vector<std::pair<const char*, std::string>> fields;
   const auto add = [&](const char* name, std::string_view value) {
-    if (!value.empty()) fields.emplace_back(name, shown(value));
+    if (!value.empty()) fields.emplace_back(name, printable(value, kMaxValue));
   };
   add("HOSTNET_DECISION", decision.granted ? "granted" : "refused");
   if (decision.uid) add("HOSTNET_UID", fmt::format("{}", *decision.uid));

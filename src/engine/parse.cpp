@@ -236,14 +236,10 @@ std::string parse_error_cause(std::string_view body) {
 }
 
 std::string one_line(std::string_view text, std::size_t limit) {
-  text = trim(text);
-  std::string read(beginning(text, limit));
+  std::string line(trim(text));
   std::ranges::replace_if(
-      read, [](char c) { return c == '\n' || c == '\r' || c == '\t'; }, ' ');
-  const auto escaped = printable(read);  // up to ten times as long
-  const auto shown = beginning(escaped, limit);
-  const bool cut = read.size() < text.size() || shown.size() < escaped.size();
-  return std::string(shown) + (cut ? "…" : "");
+      line, [](char c) { return c == '\n' || c == '\r' || c == '\t'; }, ' ');
+  return printable(line, limit);
 }
 
 std::string parse_error_message(std::string_view body) {
