@@ -120,7 +120,8 @@ class Workflows:
                     port = free_port()
                     recorder = Recorder(port)
                     self.addCleanup(recorder.close)
-                    post = f"wget -qO- --post-data=bye http://{ALIAS}:{port}/; exit 0"
+                    # For longer than a keeper's period: who looks meanwhile sees a container that is "stopping".
+                    post = f"sleep {2 if end == 'stop' else 0}; wget -qO- --post-data=bye http://{ALIAS}:{port}/; exit 0"
                     name = self.start(host_ports=[str(port)], path=path, wait_for=[["stdout", "ready"]],
                                       cmd=["sh", "-c", f"trap '{post}' TERM; echo ready; while :; do sleep 0.05; done"])
                     # Time for a machine with much else to do; what drops it has no say in it.

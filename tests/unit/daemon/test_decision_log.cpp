@@ -34,7 +34,8 @@ TEST_CASE("a decision is one line of key=value, quoted where that is needed") {
 
 TEST_CASE("the fields of the journal have what is known") {
   const auto fields = fields_of(refused());
-  CHECK(fields.front() == std::pair<const char*, std::string>{"HOSTNET_DECISION", "refused"});
+  CHECK(std::string(fields.front().first) == "HOSTNET_DECISION");
+  CHECK(fields.front().second == "refused");
   CHECK(std::ranges::none_of(fields, [](const auto& field) { return field.second.empty(); }));
   CHECK(fields.size() == 8);
 }

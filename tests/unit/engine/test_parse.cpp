@@ -306,6 +306,19 @@ TEST_CASE("between two restarts a container does not run; a pid of one that does
   CHECK(parse_container(container.dump()).pid == 0);
 }
 
+TEST_CASE("what Podman is stopping, or has paused, has a process until that ends") {
+  auto container = Tree::parse(fixture("podman-container.json"));
+  container["State"]["Running"] = false;
+  for (const auto* const state : {"stopping", "paused"}) {
+    container["State"]["Status"] = state;
+    container["State"]["Pid"] = 17;
+    CHECK(parse_container(container.dump()).running);
+    CHECK(parse_container(container.dump()).pid == 17);
+    container["State"]["Pid"] = 0;
+    CHECK_FALSE(parse_container(container.dump()).running);
+  }
+}
+
 TEST_CASE("a hosts file mounted by the user is seen") {
   auto container = Tree::parse(fixture("docker-container.json"));
   container["Mounts"] =
