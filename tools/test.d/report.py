@@ -1,8 +1,28 @@
 """What has run: a line for each program as it ends, the output of those that failed, tables, and tools/test's last line."""
 import collections
+import re
 import time
 
 SLOWEST = 15
+REASONS = 40  # lines at most, of what failed and why
+
+# What names a case that failed: of unittest, and of doctest.
+CASE = re.compile(r"^(?:FAIL|ERROR): (.*)|^TEST CASE: +(.*)")
+# What says why: the last line of a traceback, a check that did not hold, a sanitizer, the runner.
+REASON = re.compile(r"^(?:\w+\.)*\w+(?:Error|Exception|Refused|Expired|Warning)\b.*|.*: (?:FATAL )?ERROR: .*|.*runtime error: .*"
+                    r"|^.*ERROR: \w+Sanitizer.*|^SUMMARY: .*|^exit status .*|^killed: .*|^it says of no test .*")
+
+
+def reasons(output):
+    """A line for each case that failed, with the first that says why."""
+    found, case = [], None
+    for line in output.splitlines():
+        if match := CASE.match(line):
+            case = match[1] or match[2]
+        elif REASON.match(line) and (case is not None or not found):
+            found.append(": ".join(filter(None, (case, line.strip())))[:300])
+            case = None
+    return found
 
 
 def excerpt(output):
@@ -41,7 +61,7 @@ class Report:
         minutes, rest = divmod(int(time.monotonic() - self.start), 60)
         print(f"{minutes:2}:{rest:02} {verdict:<18}{name}  ({seconds:.1f} s)", flush=True)
         if failed:
-            self.failures.append(name)
+            self.failures.append((name, reasons(output)))
             print("".join(f"    {line}\n" for line in excerpt(output).splitlines()), end="", flush=True)
 
     def finish(self):
@@ -57,8 +77,11 @@ class Report:
         for seconds, processor, name in sorted(self.times, reverse=True)[:SLOWEST]:
             print(f"{seconds:>8.1f}{processor:>8.1f}  {name}")
         print()
-        for name in self.failures:
-            print(f"failed: {name}")
+        # Last, since whoever keeps a part of the output keeps its end.
+        lines = [line for name, why in self.failures for line in (f"failed: {name}", *(f"    {reason}" for reason in why))]
+        print("".join(f"{line}\n" for line in lines[:REASONS]), end="")
+        if len(lines) > REASONS:
+            print(f"and {len(lines) - REASONS} lines more, above")
         print(f"in {(time.monotonic() - self.start) / 60:.1f} minutes")
         print(f"{passed} passed, {failed} failed", flush=True)
         return 1 if failed else 0
