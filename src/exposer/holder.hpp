@@ -118,6 +118,8 @@ class Holder : public std::enable_shared_from_this<Holder> {
   void watch();
   bool a_setting_is_lost(netlink::Rtnl& rtnl) const;
   void check();
+  void end_what_is_over(const state::Journal& journal, state::Holdings& held, Deadline deadline);
+  void postpone(const state::Holdings& held, const Error& error);
   void check_or_fail_closed();
   void fail_closed(const std::string& reason);
   std::set<std::string> end_revoked(const state::Holdings& held);
@@ -138,7 +140,8 @@ class Holder : public std::enable_shared_from_this<Holder> {
   std::optional<state::Owner> owner_;
   std::optional<KeepaliveWatch> keepalives_;  // made when the first lease needs it; guarded by work_
   bool look_is_due_ = false;                  // likewise
-  bool unfinished_ = false;                   // leases have failed whose rules still stand; likewise
+  std::atomic<bool> unfinished_ = false;      // leases are over whose rules still stand; written likewise
+  std::optional<std::chrono::steady_clock::time_point> unfinished_since_;  // guarded by work_
 
   EventLoop loop_;
   std::shared_ptr<Monitors> monitors_;

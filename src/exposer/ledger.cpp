@@ -139,8 +139,12 @@ std::vector<Ended> Ledger::reap(const state::Journal& journal, Holdings& left, D
   std::set<std::string> known;  // the first reason counts
   std::erase_if(ended, [&](const Ended& one) { return !known.insert(one.lease).second; });
   if (ended.empty()) return ended;
-  for (const auto& one : ended) log::info("lease {} ends: {}", one.lease, one.reason);
-  remove(journal, left, ids_of(ended), deadline);
+  // What is tried again and again is said once.
+  for (const auto& one : ended)
+    if (!tried_.contains(one.lease)) log::info("lease {} ends: {}", one.lease, one.reason);
+  tried_ = ids_of(ended);
+  remove(journal, left, tried_, deadline);
+  tried_.clear();
   return ended;
 }
 

@@ -152,6 +152,7 @@ class Ledger {
   bool new_names_ = false;
   std::uint64_t news_ = 0;                    // that has_news() told of
   std::optional<std::uint64_t> all_watched_;  // the news up to which all leases were found to be watched
+  std::set<std::string> tried_;               // what the last reap() could not take away
 };
 
 /// That of leases that are held, as a choice.

@@ -28,6 +28,7 @@ constexpr auto kSettle = 50ms;       // others' changes come in bursts
 constexpr auto kMoment = 5ms;        // for descriptors that may be closed, see KeepaliveWatch
 constexpr auto kRepairDeadline = 5s;
 constexpr auto kCloseDeadline = 1s;  // what cannot be taken away then is taken away later
+constexpr auto kPatience = 60s;      // with what cannot be taken away, before all leases end of it
 
 void drain(int fd) {
   std::array<char, 4096> buffer;
@@ -152,6 +153,7 @@ void Holder::watch() {
 
 // The kernel tells nobody when a sysctl is written.
 bool Holder::a_setting_is_lost(netlink::Rtnl& rtnl) const {
+  if (unfinished_) return false;  // it may be off because of that, and the next full look is soon
   std::set<int> bridges;
   {
     const std::scoped_lock lock(mutex_);
@@ -179,16 +181,43 @@ void Holder::check() {
   }
   const auto& journal = *lock;
   state::Holdings held;
-  const auto mine = active();
-  for (auto& ended : ledger_.reap(journal, held, deadline))
-    if (mine.contains(ended.lease)) end(std::move(ended));
+  try {
+    end_what_is_over(journal, held, deadline);
+  } catch (const Error& error) {
+    return postpone(held, error);
+  }
   unfinished_ = false;
-  const auto stopped = of_stopped_containers(held, mine);
-  ledger_.remove(journal, held, stopped, deadline);
-  for (const auto& lease : stopped) end({lease, Cause::container_stopped, "its container has stopped"});
+  unfinished_since_.reset();
   if (ledger_.repair(held, deadline))
     log::warn("the rules or settings of a lease had been changed; they are put back");
   drop_owner_if_idle(journal, held);
+}
+
+void Holder::end_what_is_over(const state::Journal& journal, state::Holdings& held, Deadline deadline) {
+  const auto mine = active();
+  for (auto& ended : ledger_.reap(journal, held, deadline))
+    if (mine.contains(ended.lease)) end(std::move(ended));
+  const auto stopped = of_stopped_containers(held, mine);
+  ledger_.remove(journal, held, stopped, deadline);
+  for (const auto& lease : stopped) end({lease, Cause::container_stopped, "its container has stopped"});
+}
+
+// That a lease cannot be taken away now, since somebody holds the xtables lock say, is no fault of the
+// others. Its bridge is closed until it can; theirs comes back then. @throws the error where that does not
+// help.
+void Holder::postpone(const state::Holdings& held, const Error& error) {
+  auto over = held;
+  over.leases.erase_if([](const state::Lease& lease) { return !lease.releasing; });
+  over.drop_idle_bridges();
+  if (over.leases.empty()) throw error;  // it was something else
+  const auto now = std::chrono::steady_clock::now();
+  if (!unfinished_since_) {
+    unfinished_since_ = now;
+    log::error("{}; its bridge is closed and it is tried again", error.what());
+  }
+  if (now - *unfinished_since_ > kPatience) throw error;
+  unfinished_ = true;
+  ledger_.close(over);
 }
 
 void Holder::check_or_fail_closed() {

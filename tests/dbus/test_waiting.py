@@ -73,14 +73,23 @@ class Waiting(Helped):
         self.assertEqual(fetch(8090), "crowd0")
 
     def test_longer_than_a_release_may_take(self):
-        """The release fails, the daemon goes on, and the holder finishes it."""
+        """The release fails, the daemon goes on, and the holder finishes it. Nobody else loses a lease by that."""
+        other = self.crowd.expose(self.bridge, 8090)
         path = self.alice.expose(self.bridge, 8088, lifetime="connection")
         with lock_held():
             self.alice.kill()
             self.assertTrue(eventually(lambda: "held /run/xtables.lock for too long" in self.said(), 40))
+            self.assertTrue(eventually(lambda: "its bridge is closed and it is tried again" in self.said(), 40), self.said())
+            self.assertIsNone(fetch(8088, seconds=0.5))
+            # Long enough for two more looks, which fail as well.
+            time.sleep(8)
             self.served_at_once()
             self.assertNotIn("bus is gone", self.said())
         self.assertTrue(eventually(lambda: path not in self.root.leases(), 30), self.said())
+        self.assertEqual(list(self.root.leases()), [other])
+        self.assertTrue(eventually(lambda: fetch(8090) == "crowd0", 30), self.said())
+        self.assertEqual(self.said().count("ends: its release was interrupted"), 1, self.said())
+        self.crowd.release(path=other)
         self.assertTrue(eventually(lambda: (firewall(), settings()) == self.before))
 
     def test_the_caller_leaves_while_its_lease_is_being_made(self):
