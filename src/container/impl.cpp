@@ -12,6 +12,8 @@
 
 #include <charconv>
 #include <csignal>
+#include <optional>
+#include <thread>
 
 namespace hostnet {
 namespace {
@@ -31,9 +33,20 @@ void attempt(std::vector<std::string>& failures, Step step) noexcept {
   }
 }
 
-// Whether a process catches SIGTERM; true where that cannot be told.
+// /proc/PID/status of a container's first process. Just after its start that is still runc, which catches all
+// signals, and not the container's program.
+std::optional<std::string> status_of_first(pid_t pid) {
+  const auto patience = Deadline::after(kWords);
+  for (;;) {
+    auto status = try_read_file(fmt::format("/proc/{}/status", pid));
+    if (!status || !status->starts_with("Name:\trunc:[") || patience.expired()) return status;
+    std::this_thread::sleep_for(std::chrono::milliseconds{10});
+  }
+}
+
+// Whether a container's first process catches SIGTERM; true where that cannot be told.
 bool minds_sigterm(pid_t pid) {
-  const auto status = try_read_file(fmt::format("/proc/{}/status", pid));
+  const auto status = status_of_first(pid);
   constexpr std::string_view field = "SigCgt:";
   const auto at = status ? status->find(field) : std::string::npos;
   if (at == std::string::npos) return true;
