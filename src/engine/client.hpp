@@ -70,9 +70,10 @@ struct Container {
   std::string image;  ///< As it was asked for, "alpine:3.19"; Podman completes it: "localhost/alpine:3.19".
   std::string state;  ///< "created", "running", "stopping", "paused", "restarting", "exited", …
   int exit_code = 0;  ///< Of its last run; 0 before and during the first.
-  bool running = false;  ///< Has a process now: also while it is paused or asked to stop, not between two restarts.
-  std::string health;    ///< "starting", "healthy" or "unhealthy"; empty where nothing checks it.
-  pid_t pid = 0;         ///< On the engine's host; 0 unless running.
+  /// Has a process now: also while it is paused or asked to stop, but not between two restarts.
+  bool running = false;
+  std::string health;  ///< "starting", "healthy" or "unhealthy"; empty where nothing checks it.
+  pid_t pid = 0;       ///< On the engine's host; 0 unless running.
   /// HostConfig.NetworkMode: "bridge", "host", "none", "container:<id>", a name, … Podman says "bridge" for
   /// every bridge network, so that names come from `endpoints`.
   std::string network_mode;

@@ -3,6 +3,7 @@
 
 #include "core/strings.hpp"
 #include "engine/json_reader.hpp"
+#include "engine/parse.hpp"
 #include "engine/transport_error.hpp"
 #include "engine/url.hpp"
 #include "hostnet/error.hpp"
@@ -55,7 +56,7 @@ std::optional<Event> parse_event(std::string_view line) {
   event.action = json.at("Action").string();
   if (const auto colon = event.action.find(':'); colon != std::string::npos) event.action.resize(colon);
   const auto actor = json.at("Actor");
-  event.container = actor.at("ID").string();
+  event.container = id_of(actor.at("ID"));
   event.attributes = actor.strings_or_empty("Attributes");
   if (const auto name = event.attributes.find("name"); name != event.attributes.end())
     event.name = name->second;

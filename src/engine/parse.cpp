@@ -173,8 +173,9 @@ Container parse_container(std::string_view text, Deadline deadline) {
   const auto state = json.at("State");
   const auto pid = static_cast<pid_t>(state.at("Pid").integer(0, INT_MAX));
   container.state = state.string_or_empty("Status");
-  // Between two restarts Docker says Running with pid 0: there is no process then. Podman says that it does not run of
-  // one that it has asked to stop, or that it has paused: there is one then, and of the former it may still speak.
+  // Between two restarts Docker says Running with pid 0: there is no process then. Podman says that it does
+  // not run of one that it has asked to stop, or that it has paused: there is one then, and of the former it
+  // may still speak.
   const bool stopping_or_paused = container.state == "stopping" || container.state == "paused";
   container.running = (state.at("Running").boolean() || stopping_or_paused) && pid > 0;
   if (container.running) container.pid = pid;

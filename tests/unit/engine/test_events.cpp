@@ -21,7 +21,8 @@ using test::send_bytes;
 namespace {
 
 constexpr std::string_view kStart =
-    R"({"Type":"container","Action":"start","Actor":{"ID":"c0ffee","Attributes":{"name":"app"}}})";
+    R"({"Type":"container","Action":"start","Actor":{"Attributes":{"name":"app"},"ID":)"
+    R"("c0ffee0000000000000000000000000000000000000000000000000000000000"}})";
 
 std::vector<Event> events_of(std::string_view text, std::size_t piece = 7) {
   std::vector<Event> events;
@@ -95,6 +96,9 @@ TEST_CASE("other things' events are passed over, empty lines too, and what makes
                                        R"({"Type":"container","Action":7,"Actor":{"ID":"0"}})"
                                        "\n",
                                        R"({"Type":"container","Action":"start"})"
+                                       "\n",
+                                       // It comes into the paths of requests.
+                                       R"({"Type":"container","Action":"start","Actor":{"ID":"../networks"}})"
                                        "\n"})
     CHECK(test::error_of([&] { events_of(wrong); }).code() == Errc::engine_error);
   CHECK(test::error_of([] { events_of(std::string(3U << 20, 'x'), 1U << 16); }).code() == Errc::engine_error);
