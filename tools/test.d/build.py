@@ -53,6 +53,8 @@ def environment_of(build):
     environment = dict(os.environ)
     if "CXX" not in environment or build.compiler != "g++":
         environment["CXX"] = f"ccache {build.compiler}" if shutil.which("ccache") else build.compiler
+    if build.compiler == "clang++":
+        environment["CXX_LD"] = "lld"  # a third of the time of GNU's for what a sanitizer makes so large
     # Without it, ccache takes nothing that is compiled with a precompiled header.
     environment.setdefault("CCACHE_SLOPPINESS", "pch_defines,time_macros")
     return environment
