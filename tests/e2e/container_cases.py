@@ -1,11 +1,13 @@
 """What the library's container API does, whichever engine it is used with."""
+import contextlib
 import os
 import tempfile
 import time
 from pathlib import Path
 
 from container_bed import Driver, Recorder, Refused, get
-from harness import ALIAS, IMAGE, eventually, run
+from engine_api import attempt
+from harness import ALIAS, eventually, run
 from ssh_cases import HELLO, free_port
 
 FETCH_OFTEN = "until wget -qO- http://{alias}:{port}/; do sleep 0.1; done; exec sleep 600"
@@ -70,6 +72,42 @@ class Workflows:
         self.assertEqual(done.stdout, "ssh: " + HELLO)
         self.assertIsNotNone(port)
 
+    def test_its_last_words_reach_the_host(self):
+        for path in ("native", "ssh"):
+            for end in ("stop", "remove", "drop"):
+                with self.subTest(path=path, end=end):
+                    port = free_port()
+                    recorder = Recorder(port)
+                    self.addCleanup(recorder.close)
+                    # For longer than a keeper's period: who looks meanwhile sees a container that is "stopping".
+                    post = f"sleep {2 if end == 'stop' else 0}; wget -qO- --post-data=bye http://{ALIAS}:{port}/; exit 0"
+                    name = self.start(host_ports=[str(port)], path=path, wait_for=[["stdout", "ready"]],
+                                      cmd=["sh", "-c", f"trap '{post}' TERM; echo ready; while :; do sleep 0.05; done"])
+                    # Time for a machine with much else to do; what drops it has no say in it.
+                    self.driver(end, of=name, **({"grace": 60} if end != "drop" else {}))
+                    self.assertEqual(recorder.posted, ["bye"])
+                    if end != "drop":
+                        self.driver("drop", of=name)
+
+    def test_expose_later(self):
+        early, late = self.hello("early\n"), self.hello("late\n")
+        for path, first in (("native", []), ("native", [str(early)]), ("ssh", []), ("ssh", [str(early)])):
+            with self.subTest(path=path, first=first):
+                name = self.start(host_ports=first, path=path)
+                self.assertIsNone(self.fetch(name, late, timeout=2))
+                self.driver("expose", of=name, port=str(late))
+                self.assertEqual(self.fetch(name, late), "late\n")
+                if first:
+                    self.assertEqual(self.fetch(name, early), "early\n")
+                    with self.assertRaises(Refused) as raised:
+                        self.driver("expose", of=name, port=f"{late}:{early}")
+                    self.assertEqual(raised.exception.code, "conflict")
+                self.driver("drop", of=name)
+
+
+class Networks:
+    """What depends on how an engine makes networks and publishes ports."""
+
     def test_each_containers_ports_are_its_own(self):
         mine, yours = self.hello("mine\n"), self.hello("yours\n")
         for path in ("native", "ssh"):
@@ -112,42 +150,6 @@ class Workflows:
                 self.assertIsNone(self.fetch(other, port, name=lease["gateway"], timeout=2))
                 for one in (name, other):
                     self.driver("drop", of=one)
-
-    def test_its_last_words_reach_the_host(self):
-        for path in ("native", "ssh"):
-            for end in ("stop", "remove", "drop"):
-                with self.subTest(path=path, end=end):
-                    port = free_port()
-                    recorder = Recorder(port)
-                    self.addCleanup(recorder.close)
-                    # For longer than a keeper's period: who looks meanwhile sees a container that is "stopping".
-                    post = f"sleep {2 if end == 'stop' else 0}; wget -qO- --post-data=bye http://{ALIAS}:{port}/; exit 0"
-                    name = self.start(host_ports=[str(port)], path=path, wait_for=[["stdout", "ready"]],
-                                      cmd=["sh", "-c", f"trap '{post}' TERM; echo ready; while :; do sleep 0.05; done"])
-                    # Time for a machine with much else to do; what drops it has no say in it.
-                    self.driver(end, of=name, **({"grace": 60} if end != "drop" else {}))
-                    self.assertEqual(recorder.posted, ["bye"])
-                    if end != "drop":
-                        self.driver("drop", of=name)
-
-    def test_expose_later(self):
-        early, late = self.hello("early\n"), self.hello("late\n")
-        for path, first in (("native", []), ("native", [str(early)]), ("ssh", []), ("ssh", [str(early)])):
-            with self.subTest(path=path, first=first):
-                name = self.start(host_ports=first, path=path)
-                self.assertIsNone(self.fetch(name, late, timeout=2))
-                self.driver("expose", of=name, port=str(late))
-                self.assertEqual(self.fetch(name, late), "late\n")
-                if first:
-                    self.assertEqual(self.fetch(name, early), "early\n")
-                    with self.assertRaises(Refused) as raised:
-                        self.driver("expose", of=name, port=f"{late}:{early}")
-                    self.assertEqual(raised.exception.code, "conflict")
-                self.driver("drop", of=name)
-
-
-class Networks:
-    """What depends on how an engine makes networks and publishes ports."""
 
     def test_ports(self):
         free = free_port()
@@ -258,12 +260,12 @@ class Containers:
         first = Driver(self.env)
         self.addCleanup(first.close)
         one = first("start", **{"as": "r", "cmd": ["sleep", "600"], "reuse": True, "env": {"A": "1"}})
-        self.addCleanup(self.engine.attempt, *self.engine.rm, one["id"])
+        self.addCleanup(attempt, self.engine.api.remove, one["id"])
         first.close()
         self.start(reuse=True, env={"A": "1"})
         self.assertEqual(self.started["id"], one["id"])
         self.start(reuse=True, env={"A": "2"})
-        self.addCleanup(self.engine.attempt, *self.engine.rm, self.started["id"])
+        self.addCleanup(attempt, self.engine.api.remove, self.started["id"])
         self.assertNotEqual(self.started["id"], one["id"])
 
     def test_after_it_is_gone(self):
@@ -334,8 +336,7 @@ class Errors:
         self.refused("not_found", "image: image nosuch:1 is not here", image="nosuch", tag="1", never_pull=True)
 
     def test_what_the_engine_refuses(self):
-        self.engine("run", "-d", "--name", "taken", IMAGE, "sleep", "600")
-        self.addCleanup(self.engine.attempt, *self.engine.rm, "taken")
+        self.container("taken")
         port = str(self.hello())
         for path in ("native", "ssh"):
             self.refused("conflict", "create: ", name="taken", host_ports=[port], path=path, network="fresh")
@@ -354,9 +355,16 @@ class Errors:
     def test_the_deadline_covers_the_tunnel(self):
         port = str(self.hello())
         self.driver("drop", of=self.start(host_ports=[port], path="ssh"))  # what the first one costs is not asked here
+        # Where the machine has much else to do, the first of them may be over before the tunnel is begun.
+        for milliseconds in (150, 300, 600):
+            with contextlib.suppress(AssertionError):
+                return self.ends_in_the_tunnel(port, milliseconds)
+        self.ends_in_the_tunnel(port, 1200)
+
+    def ends_in_the_tunnel(self, port, milliseconds):
         begin = time.monotonic()
         self.refused("timed_out", "start of alpine:3.19: host ports by ssh: ", host_ports=[port], path="ssh",
-                     timeout_ms=150)
+                     timeout_ms=milliseconds)
         self.assertLess(time.monotonic() - begin, 10)
 
     def test_a_container_that_ends_too_soon(self):

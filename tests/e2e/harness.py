@@ -5,7 +5,6 @@ Every test program runs under tests/support/in_namespaces with TC_HOSTNET naming
 an engine of its own, once, for all its tests."""
 import atexit
 import contextlib
-import http.client
 import http.server
 import json
 import os
@@ -20,6 +19,8 @@ import threading
 import time
 import unittest
 from pathlib import Path
+
+from engine_api import attempt
 
 SUPPORT = Path(__file__).resolve().parent.parent / "support"
 ALIAS = "host.testcontainers.internal"
@@ -45,7 +46,7 @@ def output(*argv, **options):
     return run(*argv, **options).stdout.strip()
 
 
-def eventually(condition, timeout=10):
+def eventually(condition, timeout=30):
     """Whether `condition()` becomes true within that many seconds."""
     until = time.monotonic() + timeout
     while not (result := condition()):
@@ -81,202 +82,6 @@ class Service:
     def close(self):
         self.server.shutdown()
         self.server.server_close()
-
-
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=60)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self.path))
-
-
-class Engine:
-    """An engine in this program's own namespaces. `command` is how its own command line is called."""
-
-    images = ("alpine",)
-    default_network = "bridge"
-    # What ends and removes a container at once.
-    rm = ("rm", "-f")
-
-    def __init__(self, starter):
-        self.starter = SUPPORT / starter
-        self.dir = Path(tempfile.mkdtemp(prefix="hostnet-e2e-"))
-        try:
-            self.start()
-            run(SUPPORT / "images", self.dir, *self.images)
-        except BaseException:
-            self.close()
-            raise
-
-    options = ()  # for the engine
-
-    def start(self):
-        run(self.starter, self.dir, *self.options)
-
-    def stop(self):
-        run(self.starter, "--stop", self.dir)
-
-    def close(self):
-        self.stop()
-        shutil.rmtree(self.dir)
-
-    def __call__(self, *arguments, **options):
-        return output(*self.command, *arguments, env=self.env, **options)
-
-    def attempt(self, *arguments, **options):
-        return run(*self.command, *arguments, env=self.env, check=False, **options)
-
-    def inspect(self, container, template):
-        return self("inspect", "-f", template, container)
-
-    def api(self, path):
-        """What GET gives. Its command line takes ten times as much of a processor to say the same."""
-        try:
-            with contextlib.closing(UnixConnection(self.socket)) as connection:
-                connection.request("GET", f"/v1.40{path}")
-                answer = connection.getresponse()
-                body = answer.read()
-        except OSError as error:
-            raise AssertionError(f"{path}: {error}") from error
-        if answer.status != 200:
-            raise AssertionError(f"{path}: {answer.status} {body}")
-        return json.loads(body)
-
-    def inside(self, container, *argv):
-        """Runs a program of a running container's in all of its namespaces, as `exec` does by three processes more."""
-        process = self.api(f"/containers/{container}/json")["State"]["Pid"]
-        return run("nsenter", "--target", process, "--all", *argv, check=False)
-
-    def hosts(self, container):
-        done = self.inside(container, "cat", "/etc/hosts")
-        if done.returncode != 0:
-            raise AssertionError(done.stderr)
-        return done.stdout.splitlines()
-
-    def fetch(self, container, url, timeout=10):
-        """What the container's own wget gets; None when it gets nothing within so many seconds."""
-        # The -T of Debian's busybox-static ends it with SIGSEGV.
-        try:
-            done = self.inside(container, "timeout", timeout, "wget", "-qO-", url)
-        except AssertionError:  # it is not there
-            return None
-        return done.stdout if done.returncode == 0 else None
-
-    def inventory(self):
-        return {"containers": sorted(" ".join([*(name.lstrip("/") for name in one["Names"]), one["Image"]])
-                                     for one in self.api("/containers/json?all=true")),
-                "networks": sorted(f"{one['Name']} {one['Driver']}" for one in self.api("/networks"))}
-
-    def clear(self, before):
-        """Takes away what a test that failed has left beside what its `inventory` was, for the next ones' sake."""
-        for kind, remove in (("containers", self.rm), ("networks", ("network", "rm"))):
-            for line in set(self.inventory()[kind]) - set(before[kind]):
-                self.attempt(*remove, line.split()[0])
-
-
-class Docker(Engine):
-    def __init__(self):
-        super().__init__("own-dockerd")
-
-    @property
-    def socket(self):
-        return self.dir / "docker.sock"
-
-    @property
-    def command(self):
-        return ["docker", "-H", f"unix://{self.socket}"]
-
-    @property
-    def env(self):
-        return dict(os.environ)
-
-
-class Podman(Engine):
-    default_network = "podman"
-    rm = ("rm", "-f", "-t", "0")
-
-    def __init__(self):
-        super().__init__("own-podman")
-        # netavark makes its chains for the first container with a published port, and leaves them.
-        self("network", "create", "first")
-        self("run", "--rm", "--network", "first", "-p", "18080:80", IMAGE, "true")
-        self("network", "rm", "first")
-
-    @property
-    def socket(self):
-        return self.dir / "podman.sock"
-
-    command = ["podman"]
-
-    @property
-    def env(self):
-        return os.environ | {"CONTAINERS_CONF": str(self.dir / "containers.conf"),
-                             "CONTAINERS_STORAGE_CONF": str(self.dir / "storage.conf")}
-
-
-class RootlessPodmanWithSshd(Engine):
-    """Of a user who is not root."""
-
-    images = ("alpine", "sshd")
-    default_network = Podman.default_network
-    rm = Podman.rm
-    user = "alice"
-
-    def __init__(self):
-        super().__init__("own-rootless-podman")
-
-    @property
-    def socket(self):
-        return self.dir / "podman.sock"
-
-    @property
-    def command(self):
-        return [self.dir / "bin/podman"]
-
-    @property
-    def env(self):
-        return dict(os.environ)
-
-
-class DockerWithSshd(Docker):
-    images = ("alpine", "sshd")
-
-
-class RootlessDockerWithSshd(DockerWithSshd):
-    """Of a user who is not root, in RootlessKit's namespaces."""
-
-    user = "carol"
-
-    def __init__(self):
-        Engine.__init__(self, "own-rootless-docker")
-
-
-class PodmanWithCni(Podman):
-    """Its networks are made by the CNI plugins, as Podman's before 4.0 were."""
-
-    options = ("cni",)
-
-    def __init__(self):
-        super().__init__()
-        # They make the bridge of the default network for its first container, and leave it; and they leave some rules
-        # of every network and port, with a bridge's route_localnet, of which the next ones of that name make use.
-        self("run", "--rm", "-p", "127.0.0.1:18082:80", IMAGE, "true")
-        for network in ("first", "second"):
-            self("network", "create", "-o", "isolate=true", network)  # as by its API for Docker's clients
-            self("run", "--rm", "--network", network, IMAGE, "true")
-        self("network", "rm", "first", "second")
-
-
-class PodmanWithSshd(Podman):
-    images = ("alpine", "sshd")
-
-
-class PodmanWithCniAndSshd(PodmanWithCni):
-    images = ("alpine", "sshd")
 
 
 def rules_of(*command, **options):
@@ -333,7 +138,7 @@ def snapshot(engine=None):
     return seen | (engine.inventory() if engine else {})
 
 
-def returns_to(before, engine=None, timeout=5):
+def returns_to(before, engine=None, timeout=20):
     """Whether `snapshot(engine)` comes to be `before` within that many seconds."""
     def has_returned():
         try:
@@ -436,7 +241,7 @@ class Lease:
             self.close()
             raise
 
-    def read_event(self, timeout=30):
+    def read_event(self, timeout=60):
         """The next line of --json."""
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ)
@@ -451,7 +256,7 @@ class Lease:
     def id(self):
         return self.ready["lease"]
 
-    def end(self, number=signal.SIGTERM, timeout=20):
+    def end(self, number=signal.SIGTERM, timeout=60):
         """Sends the signal; returns (exit status, stdout, stderr) of what came after `ready`."""
         if number is not None:
             self.process.send_signal(number)
@@ -464,6 +269,26 @@ class Lease:
         self.process.wait(10)
         self.process.stdout.close()
         self.process.stderr.close()
+
+
+in_use = []
+
+
+def engine_of(kind):
+    """The one engine of this program, begun anew only for a class that needs another kind than those before it: to start
+    one and to make its images takes as much as many tests do."""
+    if in_use and type(in_use[0]) is not kind:
+        end_engine()
+    if not in_use:
+        in_use.append(kind())
+        unittest.addModuleCleanup(end_engine)
+    return in_use[0]
+
+
+def end_engine():
+    """Nothing when it has ended."""
+    if in_use:
+        in_use.pop().close()
 
 
 class HostCase(unittest.TestCase):
@@ -483,8 +308,7 @@ class HostCase(unittest.TestCase):
         cls.program = folder / "tc-hostnet"
         shutil.copy(os.environ["TC_HOSTNET"], cls.program)
         if cls.engine_type:
-            cls.engine = cls.engine_type()
-            cls.addClassCleanup(cls.engine.close)
+            cls.engine = engine_of(cls.engine_type)
 
     def setUp(self):
         # The first clean-up to be named is the last to run.
@@ -526,17 +350,27 @@ class HostCase(unittest.TestCase):
         return service
 
     def network(self, name, *options):
-        self.engine("network", "create", *options, name)
-        self.addCleanup(self.engine.attempt, "network", "rm", name)
+        """The options, which few have, are those of the engine's own command."""
+        if options:
+            self.engine("network", "create", *options, name)
+        else:
+            self.engine.api.make_network(name)
+        self.addCleanup(attempt, self.engine.api.remove_network, name)
         return name
 
     def gateway(self, network):
-        return self.engine("network", "inspect", "-f", "{{(index .IPAM.Config 0).Gateway}}", network)
+        return self.engine.api.network(network)["IPAM"]["Config"][0]["Gateway"]
 
-    def container(self, name, *options, image=IMAGE, command=("sleep", "600")):
-        self.addCleanup(self.engine.attempt, *self.engine.rm, name)
-        self.engine("run", "-d", "--name", name, *options, image, *command)
+    def container(self, name, image=IMAGE, command=("sleep", "600"), **options):
+        """The options are those of Api.create()."""
+        self.addCleanup(attempt, self.engine.api.remove, name)
+        self.engine.api.run(name, image, command, **options)
         return name
+
+    def container_by_command(self, name, *options):
+        """As people start it."""
+        self.addCleanup(attempt, self.engine.api.remove, name)
+        self.engine("run", "-d", "--name", name, *options, IMAGE, "sleep", "600")
 
     def reaches(self, container, text, port=8088, name=ALIAS):
         self.assertEqual(self.engine.fetch(container, f"http://{name}:{port}/"), text)
@@ -545,7 +379,8 @@ class HostCase(unittest.TestCase):
         self.assertIsNone(self.engine.fetch(container, f"http://{name}:{port}/", timeout=2))
 
     def address_of(self, container):
-        return self.engine.inspect(container, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
+        networks = self.engine.api.inspect(container)["NetworkSettings"]["Networks"]
+        return "".join(one["IPAddress"] for one in networks.values())
 
     def has_alias(self, container):
         return any(ALIAS in line for line in self.engine.hosts(container))

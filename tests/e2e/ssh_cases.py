@@ -5,6 +5,7 @@ import socket
 import subprocess
 import threading
 
+from engine_api import attempt
 from harness import ALIAS, IMAGE, HostCase, Service, eventually, run
 
 HELLO = "hello from 127.0.0.1\n"
@@ -52,14 +53,14 @@ class SshCase(HostCase):
         self.port = free_port()
         self.service(self.port, HELLO)
         self.network("web")
-        self.container("app", "--network", "web")
+        self.container("app", network="web")
 
     def expose_by_ssh(self, *arguments):
         self.addCleanup(self.tc_hostnet, "release", "--all")  # a sidecar keeps its network from being removed
         return self.expose("--via", "ssh", *arguments)
 
     def sidecars(self):
-        return self.engine("ps", "-aq", "--no-trunc", "--filter", f"label={LEASE_LABEL}").split()
+        return self.engine.api.containers(LEASE_LABEL)
 
     def sidecar(self):
         (only,) = self.sidecars()
@@ -113,7 +114,7 @@ class Reach:
 
     def test_a_network_by_its_dns(self):
         lease = self.expose_by_ssh(self.port, "--network", "web")
-        self.container("later", "--network", "web")
+        self.container("later", network="web")
         for name in ("app", "later"):
             self.reaches(name, HELLO, port=self.port)
             self.assertFalse(self.has_alias(name))
@@ -121,7 +122,7 @@ class Reach:
         self.nothing_is_left()
 
     def test_a_neighbour_gains_nothing_by_the_sidecars_address(self):
-        self.container("neighbour", "--network", "web")
+        self.container("neighbour", network="web")
         lease = self.expose_by_ssh(self.port, "--container", "app")
         self.reaches_nothing("neighbour", port=self.port, name=lease.ready["gateway"])
         self.reaches("app", HELLO, port=self.port)
@@ -130,7 +131,7 @@ class Reach:
     def test_two_containers_with_a_lease_each(self):
         other = free_port()
         self.service(other, "other\n")
-        self.container("second", "--network", "web")
+        self.container("second", network="web")
         first = self.expose_by_ssh(self.port, "--container", "app")
         second = self.expose_by_ssh(other, "--container", "second")
         self.reaches("app", HELLO, port=self.port)
@@ -157,17 +158,17 @@ class Reach:
         self.assertEqual((done.returncode, done.stdout, done.stderr), (7, "out\n", "err\n"))
         done = self.tc_hostnet(*run_it, "nosuch", check=False)
         self.assertEqual(done.returncode, 127)
-        self.assertEqual(self.engine("ps", "-aq").split(), [self.engine("ps", "-aq", "--filter", "name=app")])
+        self.assertEqual(self.engine.api.containers(), [self.engine.api.inspect("app")["Id"]])
 
     def brief_lease(self):
         """A lease for a container of its own, which may go."""
-        self.container("brief", "--network", "web")
+        self.container("brief", network="web")
         lease = self.expose_by_ssh(self.port, "--container", "brief")
         self.reaches("brief", HELLO, port=self.port)
         return lease
 
     def ended(self, lease, reason):
-        event = lease.read_event(timeout=15)
+        event = lease.read_event()
         self.assertEqual((event["event"], event["state"], event["reason"]), ("ended", "released", reason))
         self.assertEqual(lease.end(None)[0], 0)
         self.nothing_is_left()
@@ -175,26 +176,26 @@ class Reach:
     def test_its_container_stops(self):
         """Its address may go to another container, which the lease is not for."""
         lease = self.brief_lease()
-        self.engine("kill", "brief")
+        self.engine.api.kill("brief")
         self.ended(lease, "its container has stopped")
 
     def test_its_container_is_removed(self):
         lease = self.brief_lease()
-        self.engine(*self.engine.rm, "brief")
+        self.engine.api.remove("brief")
         self.ended(lease, "its container has stopped")
 
     def test_its_container_is_restarted(self):
         lease = self.brief_lease()
-        self.engine("restart", "-t", "0", "brief")
+        self.engine.api.restart("brief")
         self.ended(lease, "its container has stopped")
         self.assertFalse(self.has_alias("brief"))
 
     def test_its_container_leaves_the_network(self):
         self.network("other")
         lease = self.brief_lease()
-        self.engine("network", "connect", "other", "brief")
-        self.addCleanup(self.engine.attempt, *self.engine.rm, "brief")  # before the network goes
-        self.engine("network", "disconnect", "web", "brief")
+        self.engine.api.connect("other", "brief")
+        self.addCleanup(attempt, self.engine.api.remove, "brief")  # before the network goes
+        self.engine.api.disconnect("web", "brief")
         self.ended(lease, "its container has left network web")
 
     def test_a_killed_owner(self):
@@ -225,7 +226,7 @@ class WhateverTheNetworks:
         self.reaches("app", "late\n", port=late)
 
     def test_a_dry_run_of_a_new_container_makes_none(self):
-        before = self.engine("ps", "-aq"), self.engine("images", "-q")
+        before = self.engine.api.containers(), self.engine.api.images()
         run_it = ("--dry-run", "run", "-p", f"{self.port}:80", "--network", "web", "--image", IMAGE, "--", "echo", "ran")
         shown = self.tc_hostnet(*run_it)
         self.assertEqual(shown.stderr, "")
@@ -240,7 +241,7 @@ class WhateverTheNetworks:
         self.assertIn("SSH port is reserved", refused.stderr)
         explained = self.tc_hostnet("--explain", *run_it)
         self.assertEqual(explained.stderr, "ssh: as asked for\n")
-        self.assertEqual((self.engine("ps", "-aq"), self.engine("images", "-q")), before)
+        self.assertEqual((self.engine.api.containers(), self.engine.api.images()), before)
         self.nothing_is_left()
 
     def test_a_signal_goes_on_to_the_new_container(self):
@@ -262,6 +263,13 @@ class WhateverTheNetworks:
         self.reaches("app", HELLO, port=service.port)
         code, _, err = lease.end()
         self.assertEqual((code, err), (0, ""))
+
+    def test_a_label_that_names_no_lease_serves_no_network(self):
+        """Somebody's container that bears one of a sidecar's labels, and lacks the other."""
+        network = self.engine.api.network("web")["Id"]
+        self.container("trick", network="web", labels={"io.github.tchostnet.alias-network": network})
+        self.expose_by_ssh(self.port, "--network", "web")
+        self.reaches("app", HELLO, port=self.port)
 
     def test_released_by_another_process(self):
         lease = self.expose_by_ssh(self.port, "--container", "app")

@@ -3,16 +3,13 @@
 
 Not what becomes of a process that is killed while it starts one: docs/engines.md has what Podman does then."""
 from container_bed import ContainerCase
-from container_cases import Networks, Workflows
-from harness import PodmanWithCniAndSshd, main
+from container_cases import Networks
+from engines import PodmanWithCniAndSshd
+from harness import main
 
 
 class CniContainerCase(ContainerCase):
     engine_type = PodmanWithCniAndSshd
-
-
-class CniWorkflows(Workflows, CniContainerCase):
-    pass
 
 
 class CniNetworks(Networks, CniContainerCase):

@@ -7,7 +7,8 @@ import socket
 from container_bed import ContainerCase, get
 from container_cases import Containers, Errors, Networks, Workflows
 from container_crashes import Crashes
-from harness import DockerWithSshd, eventually, main
+from engines import DockerWithSshd
+from harness import eventually, main
 
 
 class DockerContainerCase(ContainerCase):
@@ -20,13 +21,13 @@ class DockerWorkflows(Workflows, DockerContainerCase):
         name = self.start(host_ports=[str(first)], path="ssh")
         for late in (second, third):
             self.driver("expose", of=name, port=str(late))
-        (sidecar,) = self.engine("ps", "-q", "--filter", "label=io.github.tchostnet.lease").split()
+        (sidecar,) = self.engine.api.containers("io.github.tchostnet.lease")
         listed = json.loads(self.tc_hostnet("list", "--json").stdout)
         self.assertEqual(sorted(port["container"] for port in listed["ports"]), sorted([first, second, third]))
         words = {first: "first\n", second: "second\n", third: "third\n"}
         self.assertEqual({port: self.fetch(name, port) for port in words}, words)
-        self.engine("restart", "-t", "0", sidecar)
-        self.assertTrue(eventually(lambda: {port: self.fetch(name, port, timeout=2) for port in words} == words, 20))
+        self.engine.api.restart(sidecar)
+        self.assertTrue(eventually(lambda: {port: self.fetch(name, port, timeout=2) for port in words} == words, 60))
         self.driver("drop", of=name)
 
 

@@ -2,7 +2,8 @@
 """The library's container API from many threads of one program; on its own, for it also runs under a thread sanitizer."""
 from container_bed import ContainerCase
 from container_crashes import Many
-from harness import DockerWithSshd, main
+from engines import DockerWithSshd
+from harness import main
 
 
 class DockerMany(Many, ContainerCase):

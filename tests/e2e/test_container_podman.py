@@ -6,7 +6,9 @@ import re
 from container_bed import ContainerCase, Driver
 from container_cases import Containers, Errors, Networks, Workflows
 from container_crashes import Crashes, Many
-from harness import IMAGE, PodmanWithSshd, eventually, main, run
+from engine_api import attempt
+from engines import PodmanWithSshd
+from harness import IMAGE, eventually, main, run
 
 
 class PodmanContainerCase(ContainerCase):
@@ -28,7 +30,7 @@ class PodmanErrors(Errors, PodmanContainerCase):
 class PodmanCrashes(Crashes, PodmanContainerCase):
     def mend(self):
         if half := re.search(r'from store \W+([0-9a-f]{64})\W+: container not known', self.listing()):
-            self.engine.attempt(*self.engine.rm, half[1])
+            attempt(self.engine.api.remove, half[1])
 
     def test_a_container_in_one_record_only_is_for_a_person_to_remove(self):
         """As Podman 4.3.1 is left with now and then, when it removes what it is making: no listing succeeds any more. What an
@@ -37,7 +39,7 @@ class PodmanCrashes(Crashes, PodmanContainerCase):
         self.addCleanup(driver.close)
         driver("start", **{"as": "a", "cmd": ["sleep", "600"], "network": "fresh"})
         broken = self.engine("create", "--name", "half", IMAGE, "true")
-        self.addCleanup(self.engine.attempt, *self.engine.rm, broken)
+        self.addCleanup(attempt, self.engine.api.remove, broken)
         record = self.engine.dir / "storage/overlay-containers/containers.json"
         record.write_text(json.dumps([one for one in json.loads(record.read_text()) if one["id"] != broken]))
         self.assertIn("container not known", self.listing())

@@ -6,7 +6,9 @@ import subprocess
 import time
 import unittest
 
+import engines
 import harness
+from engine_api import attempt
 
 CALL = os.environ["ENGINE_CONTAINERS"]
 DUMP = os.environ["ENGINE_DUMP"]
@@ -28,7 +30,7 @@ class ContainersTests:
     def setUpClass(cls):
         cls.engine = cls.engine_type()
         cls.addClassCleanup(cls.engine.close)
-        cls.engine("network", "create", "web")
+        cls.engine.api.make_network("web")
 
     def argv(self, command, /, **arguments):
         return [CALL, str(self.engine.socket), command, json.dumps(arguments)]
@@ -55,7 +57,7 @@ class ContainersTests:
         if command:
             arguments["command"] = command
         identity = self.call("create", **arguments)
-        self.addCleanup(self.engine.attempt, *self.engine.rm, "-v", identity)
+        self.addCleanup(attempt, self.engine.api.remove, identity)
         return identity
 
     def started(self, *command, **spec):
@@ -110,7 +112,7 @@ class ContainersTests:
 
     def test_remove_ends_what_runs_at_once_and_takes_its_volumes(self):
         identity = self.engine("run", "-d", "-v", "/data", harness.IMAGE, "sleep", "600").splitlines()[-1]
-        self.addCleanup(self.engine.attempt, *self.engine.rm, identity)
+        self.addCleanup(attempt, self.engine.api.remove, identity)
         self.assertEqual(len(self.engine("volume", "ls", "-q").splitlines()), 1)
         begun = time.monotonic()
         self.assertTrue(self.call("remove", id=identity))
@@ -119,7 +121,7 @@ class ContainersTests:
 
     def test_a_container_that_removes_itself(self):
         identity = self.shell("exit 0", auto_remove=True)
-        gone = lambda: self.engine.attempt("inspect", identity).returncode != 0
+        gone = lambda: identity not in self.engine.api.containers()
         self.assertTrue(harness.eventually(gone))
         self.assertFalse(self.call("remove", id=identity))
 
@@ -279,7 +281,7 @@ class ContainersTests:
 
 
 class Docker(ContainersTests, unittest.TestCase):
-    engine_type, burst = harness.Docker, 60000
+    engine_type, burst = engines.Docker, 60000
 
     def test_an_init(self):
         identity = self.forever(init=True)
@@ -290,7 +292,7 @@ class Docker(ContainersTests, unittest.TestCase):
 
 class Podman(ContainersTests, unittest.TestCase):
     # Of larger bursts it leaves lines out, as `podman logs -f` does.
-    engine_type, burst = harness.Podman, 4000
+    engine_type, burst = engines.Podman, 4000
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from harness import Docker, main, run
+from engines import Docker
+from harness import main, run
 from ssh_cases import HELLO, SshCase, free_port
 
 # An address that is not loopback, so that the engine there counts as one of another machine (RFC 5737).
@@ -109,7 +110,7 @@ class ContextCase(SshCase):
 
     def published(self):
         """The address of the host that the sidecar's port is published on; None for none."""
-        bindings = json.loads(self.engine.inspect(self.sidecar(), "{{json .HostConfig.PortBindings}}"))
+        bindings = self.engine.api.inspect(self.sidecar())["HostConfig"]["PortBindings"]
         return bindings["22/tcp"][0]["HostIp"] if bindings else None
 
     def goes_by_ssh(self, publishes_on):
@@ -136,7 +137,7 @@ class ContextCase(SshCase):
         self.addCleanup(watch.wait, 20)
         self.addCleanup(watch.terminate)
         self.assertEqual(json.loads(watch.stdout.readline())["event"], "watching")
-        self.container("labelled", "--network", "web", "--label", f"io.github.tchostnet.ports={self.port}")
+        self.container("labelled", network="web", labels={"io.github.tchostnet.ports": str(self.port)})
         self.assertEqual(json.loads(watch.stdout.readline())["event"], "exposed")
         self.reaches("labelled", HELLO, port=self.port)
         watch.terminate()

@@ -4,7 +4,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from harness import ALIAS, FIREWALL, Docker, HostCase, eventually, main, output, route_localnet, run, snapshot
+from engines import Docker
+from harness import ALIAS, FIREWALL, HostCase, eventually, main, output, route_localnet, run, snapshot
 
 HELLO = "hello from 127.0.0.1\n"
 
@@ -22,7 +23,7 @@ class Networks(DockerCase):
 
     def test_a_network_by_name(self):
         self.network("web")
-        self.container("app", "--network", "web")
+        self.container_by_command("app", "--network", "web")
         before = self.engine.hosts("app")
         self.reaches_nothing("app", name=self.gateway("web"))
         lease = self.expose(8088, "--network", "web")
@@ -34,13 +35,13 @@ class Networks(DockerCase):
 
     def test_a_network_by_the_beginning_of_its_id(self):
         self.network("web")
-        self.container("app", "--network", "web")
-        self.expose(8088, "--network", self.engine("network", "inspect", "-f", "{{.Id}}", "web")[:12])
+        self.container("app", network="web")
+        self.expose(8088, "--network", self.engine.api.network("web")["Id"][:12])
         self.reaches("app", HELLO)
 
     def test_a_container_by_name(self):
         self.network("web")
-        self.container("app", "--network", "web")
+        self.container("app", network="web")
         before = self.engine.hosts("app")
         lease = self.expose(8088, "--container", "app")
         self.reaches("app", HELLO)
@@ -59,14 +60,14 @@ class Networks(DockerCase):
 
     def test_a_bridge_with_a_chosen_name(self):
         self.network("web", "-o", "com.docker.network.bridge.name=br-mine")
-        self.container("app", "--network", "web")
+        self.container("app", network="web")
         self.assertEqual(self.expose(8088, "--network", "web").ready["interface"], "br-mine")
         self.reaches("app", HELLO)
 
     def test_a_network_whose_containers_may_not_talk_to_each_other(self):
         self.network("apart", "-o", "com.docker.network.bridge.enable_icc=false")
-        self.container("app", "--network", "apart")
-        self.container("other", "--network", "apart")
+        self.container("app", network="apart")
+        self.container("other", network="apart")
         lease = self.expose(8088, "--container", "app")
         self.reaches("app", HELLO)
         self.reaches_nothing("other", name=self.gateway("apart"))
@@ -75,7 +76,7 @@ class Networks(DockerCase):
 
     def test_an_internal_network(self):
         self.network("inner", "--internal")
-        self.container("app", "--network", "inner")
+        self.container("app", network="inner")
         lease = self.expose(8088, "--network", "inner")
         self.reaches("app", HELLO)
         lease.end()
@@ -84,7 +85,7 @@ class Networks(DockerCase):
 
     def test_a_network_without_a_gateway_on_this_host(self):
         self.network("bare", "-o", "com.docker.network.bridge.inhibit_ipv4=true")
-        self.container("app", "--network", "bare")
+        self.container("app", network="bare")
         before = snapshot(self.engine)
         for target in (("--network", "bare"), ("--container", "app")):
             with self.subTest(target=target):
@@ -97,8 +98,8 @@ class Networks(DockerCase):
     def test_a_container_on_two_networks(self):
         self.network("one")
         self.network("two")
-        self.container("app", "--network", "one")
-        self.engine("network", "connect", "two", "app")
+        self.container("app", network="one")
+        self.engine.api.connect("two", "app")
         for network in ("one", "two"):
             with self.subTest(network=network):
                 lease = self.expose(8088, "--network", network)
@@ -110,7 +111,7 @@ class Networks(DockerCase):
 
     def test_by_dockers_own_name_for_the_host(self):
         self.network("web")
-        self.container("app", "--network", "web", "--add-host", "host.docker.internal:host-gateway")
+        self.container("app", network="web", hosts=["host.docker.internal:host-gateway"])
         self.expose(8088, "--network", "web")
         self.reaches("app", HELLO, name="host.docker.internal")
         self.reaches("app", HELLO)
@@ -118,14 +119,14 @@ class Networks(DockerCase):
     def test_a_container_that_comes_later(self):
         self.network("web")
         self.expose(8088, "--network", "web")
-        self.container("late", "--network", "web", "--add-host", f"{ALIAS}:host-gateway")
+        self.container("late", network="web", hosts=[f"{ALIAS}:host-gateway"])
         self.reaches("late", HELLO)
 
     def test_a_published_port_goes_on_working(self):
         self.network("web")
-        self.container("app", "--network", "web", "-p", "198.18.0.1:9090:9090",
+        self.container("app", network="web", ports={9090: ("198.18.0.1", 9090)},
                        command=("sh", "-c", "echo published > /tmp/index.html; httpd -f -p 9090 -h /tmp"))
-        self.container("other", "--network", "web")
+        self.container("other", network="web")
         self.expose(8088, "--network", "web")
         self.reaches("other", "published\n", port=9090, name="app")
         published = ("curl", "-s", "-m", "2", "http://198.18.0.1:9090/index.html")
@@ -142,7 +143,7 @@ class Ports(DockerCase):
 
     def test_another_number_in_the_container(self):
         self.service(8088, HELLO)
-        self.container("app", "--network", "web")
+        self.container("app", network="web")
         self.expose("8088:15432", "--network", "web")
         self.reaches("app", HELLO, port=15432)
         self.reaches_nothing("app", port=8088)
@@ -150,7 +151,7 @@ class Ports(DockerCase):
     def test_several_ports_in_one_lease(self):
         for port in (8088, 8089, 8090):
             self.service(port, f"{port}\n")
-        self.container("app", "--network", "web")
+        self.container("app", network="web")
         lease = self.expose(8090, 8088, "8089:80", 8088, "--network", "web")
         self.assertEqual([port["host"] for port in lease.ready["ports"]], [8088, 8089, 8090])
         for host, container in ((8088, 8088), (8089, 80), (8090, 8090)):
@@ -159,18 +160,18 @@ class Ports(DockerCase):
     def test_what_is_not_exposed_stays_closed(self):
         self.service(8088, HELLO)
         self.service(8089, "secret\n")
-        self.container("app", "--network", "web", "--cap-add", "NET_ADMIN")
+        self.container("app", network="web", CapAdd=["NET_ADMIN"])
         self.expose(8088, "--network", "web")
         self.reaches_nothing("app", port=8089)
-        self.engine("exec", "app", "ip", "route", "add", "127.0.0.2/32", "via", self.gateway("web"))
-        self.engine("exec", "app", "ip", "address", "del", "127.0.0.1/8", "dev", "lo")
+        self.engine.inside("app", "ip", "route", "add", "127.0.0.2/32", "via", self.gateway("web"), check=True)
+        self.engine.inside("app", "ip", "address", "del", "127.0.0.1/8", "dev", "lo", check=True)
         self.reaches_nothing("app", port=8089, name="127.0.0.2")
         self.reaches("app", HELLO)
 
     def test_a_lease_for_one_container_is_not_its_neighbours(self):
         self.service(8088, HELLO)
-        self.container("app", "--network", "web")
-        self.container("neighbour", "--network", "web")
+        self.container("app", network="web")
+        self.container("neighbour", network="web")
         self.expose(8088, "--container", "app")
         self.assertFalse(self.has_alias("neighbour"))
         self.reaches_nothing("neighbour", name=self.gateway("web"))
@@ -181,8 +182,8 @@ class Ports(DockerCase):
     def test_a_lease_for_one_network_is_not_anothers(self):
         self.service(8088, HELLO)
         self.network("elsewhere")
-        self.container("app", "--network", "web")
-        self.container("stranger", "--network", "elsewhere")
+        self.container("app", network="web")
+        self.container("stranger", network="elsewhere")
         self.expose(8088, "--network", "web")
         self.assertFalse(self.has_alias("stranger"))
         for gateway in (self.gateway("web"), self.gateway("elsewhere"), "198.18.0.1"):
@@ -192,8 +193,8 @@ class Ports(DockerCase):
     def test_one_container_port_leads_two_containers_to_two_services(self):
         self.service(8088, "first\n")
         self.service(8089, "second\n")
-        self.container("one", "--network", "web")
-        self.container("two", "--network", "web")
+        self.container("one", network="web")
+        self.container("two", network="web")
         self.expose("8088:80", "--container", "one")
         self.expose("8089:80", "--container", "two")
         self.reaches("one", "first\n", port=80)
@@ -202,7 +203,7 @@ class Ports(DockerCase):
     def test_a_port_of_another_lease_is_a_conflict(self):
         self.service(8088, "first\n")
         self.service(8089, "second\n")
-        self.container("app", "--network", "web")
+        self.container("app", network="web")
         self.expose("8088:80", "--network", "web")
         refused = self.tc_hostnet("expose", "8089:80", "--network", "web", check=False)
         self.assertEqual((refused.returncode, refused.stdout), (8, ""))
@@ -212,7 +213,7 @@ class Ports(DockerCase):
     def test_a_service_on_the_gateway_is_not_covered(self):
         self.service(8088, HELLO)
         self.service(8088, "the gateway's own\n", address=self.gateway("web"))
-        self.container("app", "--network", "web")
+        self.container("app", network="web")
         refused = self.tc_hostnet("expose", "8088", "--network", "web", check=False)
         self.assertEqual(refused.returncode, 8, refused.stderr)
         self.reaches("app", "the gateway's own\n", name=self.gateway("web"))
@@ -226,7 +227,7 @@ class Firewall(DockerCase):
     def test_the_one_that_is_taken_unasked(self):
         self.service(8088, HELLO)
         self.network("web")
-        self.container("app", "--network", "web")
+        self.container("app", network="web")
         unsaid = {name: value for name, value in self.env.items() if name != "TC_HOSTNET_FIREWALL"}
         before = snapshot()
         self.assertIn("MASQUERADE", str(before["iptables-nft"]["nat"]["POSTROUTING"]))
@@ -263,7 +264,7 @@ class Alias(DockerCase):
 
     def test_in_an_image_without_a_shell(self):
         image = self.image_without_a_shell()
-        self.container("bare", "--network", "web", image=image, command=("/sleep", "600"))
+        self.container("bare", network="web", image=image, command=("/sleep", "600"))
         self.assertNotEqual(self.engine.attempt("exec", "bare", "sh", "-c", "true").returncode, 0)
         lease = self.expose(8088, "--container", "bare")
         fetched = self.engine("exec", "bare", "/wget", "-qO-", f"http://{ALIAS}:8088/")
@@ -272,23 +273,23 @@ class Alias(DockerCase):
         self.assertNotIn(ALIAS, self.engine("exec", "bare", "/cat", "/etc/hosts"))
 
     def test_in_a_read_only_container(self):
-        self.container("frozen", "--network", "web", "--read-only")
+        self.container("frozen", network="web", ReadonlyRootfs=True)
         lease = self.expose(8088, "--container", "frozen")
         self.reaches("frozen", HELLO)
         lease.end()
         self.assertFalse(self.has_alias("frozen"))
 
     def test_of_a_container_with_an_unprivileged_user(self):
-        self.container("nobody", "--network", "web", "--user", "65534:65534", "--cap-drop", "ALL")
+        self.container("nobody", network="web", user="65534:65534", CapDrop=["ALL"])
         self.expose(8088, "--container", "nobody")
         self.reaches("nobody", HELLO)
 
     def test_that_becomes_a_link_does_not_keep_the_lease(self):
         """A container must not be able to hold up the release, or every look at the leases after it."""
-        self.container("sly", "--network", "web", "--cap-add", "SYS_ADMIN")
+        self.container("sly", network="web", CapAdd=["SYS_ADMIN"])
         lease = self.detach(8088, "--container", "sly")
         self.engine("exec", "sly", "sh", "-ec", "umount /etc/hosts; rm /etc/hosts; ln -s /tmp/elsewhere /etc/hosts")
-        made_by_the_engine = Path(self.engine.inspect("sly", "{{.HostsPath}}"))
+        made_by_the_engine = Path(self.engine.api.inspect("sly")["HostsPath"])
         self.assertIn(ALIAS, made_by_the_engine.read_text())
         self.tc_hostnet("release", lease)
         self.assertNotIn(ALIAS, made_by_the_engine.read_text())
@@ -296,13 +297,13 @@ class Alias(DockerCase):
         self.reaches_nothing("sly", name=self.gateway("web"))
 
     def test_left_alone_when_asked(self):
-        self.container("app", "--network", "web")
+        self.container("app", network="web")
         self.expose(8088, "--network", "web", "--no-alias")
         self.assertFalse(self.has_alias("app"))
         self.reaches("app", HELLO, name=self.gateway("web"))
 
     def test_that_the_user_gave_another_meaning_is_a_conflict(self):
-        self.container("theirs", "--network", "web", "--add-host", f"{ALIAS}:192.0.2.1")
+        self.container("theirs", network="web", hosts=[f"{ALIAS}:192.0.2.1"])
         before = self.engine.hosts("theirs")
         refused = self.tc_hostnet("expose", "8088", "--container", "theirs", check=False)
         self.assertEqual((refused.returncode, refused.stdout), (8, ""), refused.stderr)
@@ -311,8 +312,8 @@ class Alias(DockerCase):
         self.assertEqual(self.leases(), [])
 
     def test_that_the_user_gave_another_meaning_does_not_hinder_the_others_of_its_network(self):
-        self.container("theirs", "--network", "web", "--add-host", f"{ALIAS}:192.0.2.1")
-        self.container("app", "--network", "web")
+        self.container("theirs", network="web", hosts=[f"{ALIAS}:192.0.2.1"])
+        self.container("app", network="web")
         before = self.engine.hosts("theirs")
         lease = self.expose(8088, "--network", "web")
         self.reaches("app", HELLO)
@@ -322,7 +323,7 @@ class Alias(DockerCase):
 
     def test_that_the_user_gave_the_same_meaning_is_theirs(self):
         """`host-gateway` is the default bridge's gateway, on whatever network the container is."""
-        self.container("theirs", "--network", "web", "--add-host", f"{ALIAS}:host-gateway")
+        self.container("theirs", network="web", hosts=[f"{ALIAS}:host-gateway"])
         before = self.engine.hosts("theirs")
         for target in (("--container", "theirs"), ("--network", "web")):
             with self.subTest(target=target):
@@ -340,7 +341,7 @@ class Alias(DockerCase):
         for number, target in enumerate((victim, "/etc/hosts", f"/proc/1/root{victim}", f"../../../../../..{victim}")):
             with self.subTest(link=str(target)):
                 victim.write_text("mine\n")
-                name = self.container(f"sly{number}", "--network", "web", "--cap-add", "SYS_ADMIN")
+                name = self.container(f"sly{number}", network="web", CapAdd=["SYS_ADMIN"])
                 self.engine("exec", name, "sh", "-ec", "umount /etc/hosts; rm /etc/hosts; "
                             f"mkdir -p {folder}; : >{victim}; ln -s {target} /etc/hosts")
                 self.assertEqual(self.engine("exec", name, "readlink", "/etc/hosts"), str(target))
@@ -348,7 +349,7 @@ class Alias(DockerCase):
                 self.expose_or_refuse("--network", "web")
                 self.assertEqual(victim.read_text(), "mine\n")
                 self.assertEqual(self.leases(), [])
-                self.engine(*self.engine.rm, name)
+                self.engine.api.remove(name)
 
     def expose_or_refuse(self, *target):
         """Whichever it does, it does in a sound way; what it wrote is for the caller to see."""
@@ -376,11 +377,11 @@ class WithoutProxy(HostCase):
         super().setUp()
         self.service(8088, HELLO)
         self.network("web")
-        self.container("app", "--network", "web", "-p", "127.0.0.1:18080:80",
+        self.container("app", network="web", ports={80: ("127.0.0.1", 18080)},
                        command=("sh", "-c", "mkdir /www; echo inside >/www/index.html; exec httpd -f -p 80 -h /www"))
 
     def test_its_setting_stays_and_so_do_its_ports(self):
-        bridge = "br-" + self.engine("network", "inspect", "-f", "{{.Id}}", "web")[:12]
+        bridge = self.engine.api.bridge("web")
         inside = lambda: run("curl", "-s", "-m", "3", "http://127.0.0.1:18080/", check=False).stdout
         self.assertEqual(route_localnet()[bridge], "1")
         self.assertTrue(eventually(lambda: inside() == "inside\n"))

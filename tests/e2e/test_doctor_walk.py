@@ -4,7 +4,8 @@ import json
 import os
 import signal
 
-from harness import ALIAS, DockerWithSshd, HostCase, Lease, main, run
+from engines import DockerWithSshd
+from harness import ALIAS, HostCase, Lease, main, run
 
 HELLO = "hello from 127.0.0.1\n"
 STEPS = ["container", "alias", "gateway", "door", "firewall", "listener", "connect"]
@@ -16,7 +17,7 @@ class WalkCase(HostCase):
     def setUp(self):
         super().setUp()
         self.network("web")
-        self.container("app", "--network", "web")
+        self.container("app", network="web")
 
     def walk(self, port=8088, container="app", **options):
         """What --json says, and that the exit status agrees."""
@@ -74,14 +75,14 @@ class Steps(WalkCase):
         self.assertTrue(self.walk()["ok"])
 
     def test_another_alias(self):
-        self.container("theirs", "--network", "web", "--add-host", f"{ALIAS}:198.19.77.7")
+        self.container("theirs", network="web", hosts=[f"{ALIAS}:198.19.77.7"])
         self.stops_at("gateway", "198.19.77.7 is not this host's address on its network, br-", container="theirs")
 
     def test_no_lease(self):
         self.service(8088, HELLO)
         self.expose(8088, "--container", "app").end()
         self.stops_at("alias", "is not in its hosts file")
-        self.container("other", "--network", "web")
+        self.container("other", network="web")
         lease = self.expose(8088, "--container", "other")
         self.walk()
         self.assertRegex(self.steps["door"]["finding"],
@@ -121,9 +122,9 @@ class Steps(WalkCase):
     def test_no_container(self):
         self.stops_at("container", "nobody", container="nobody")
         self.assertEqual(list(self.steps), ["container"])
-        self.engine("kill", "app")
+        self.engine.api.kill("app")
         self.stops_at("container", "app does not run")
-        self.container("hostly", "--network", "host")
+        self.container("hostly", network="host")
         self.stops_at("container", "network mode host", container="hostly")
 
     def test_udp(self):

@@ -10,6 +10,9 @@ import subprocess
 import tempfile
 import unittest
 
+from engine_api import Api, PodmanApi
+
+IMAGE = "alpine:3.19"
 SUPPORT = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "support")
 DUMP = os.environ["ENGINE_DUMP"]
 ALIAS = "host.testcontainers.internal"
@@ -34,25 +37,22 @@ class EngineTests:
         run(os.path.join(SUPPORT, "images"), cls.dir)
         cls.socket = os.path.join(cls.dir, cls.product + ".sock")
         cls.set_up_command()
-        cls.engine("network", "create", "web")
+        cls.api = cls.api_type(cls.socket)
+        cls.api.make_network("web")
         cls.engine("network", "create", "--internal", "inner")
-        cls.start("api", "--network", "web", "--add-host", "x.example:1.2.3.4")
+        cls.start("api", network="web", hosts=["x.example:1.2.3.4"])
 
     @classmethod
     def engine(cls, *arguments):
         return run(*cls.command, *arguments, env=cls.env)
 
     @classmethod
-    def start(cls, name, *options):
-        return cls.engine("run", "-d", "--name", name, *options, "alpine:3.19", "sleep", "600").splitlines()[-1]
+    def start(cls, name, **options):
+        return cls.api.run(name, IMAGE, ["sleep", "600"], **options)
 
-    def delete(self, name):
-        self.engine("kill", name) if self.dump("container", name)["running"] else None
-        self.engine("rm", "-f", name)
-
-    def temporary(self, name, *options):
-        self.addCleanup(self.delete, name)
-        return self.start(name, *options)
+    def temporary(self, name, **options):
+        self.addCleanup(self.api.remove, name)
+        return self.start(name, **options)
 
     def dump(self, *arguments):
         return json.loads(run(DUMP, self.socket, *arguments))
@@ -63,7 +63,8 @@ class EngineTests:
         return json.loads(done.stdout)
 
     def hosts(self, container):
-        return self.engine("exec", container, "cat", "/etc/hosts").splitlines()
+        with open(f"/proc/{self.dump('container', container)['pid']}/root/etc/hosts") as seen:
+            return seen.read().splitlines()
 
     def remove(self, record, lease):
         self.dump("alias-remove", *(str(record[key]) for key in ("container", "pid", "pid_start", "hosts_path", "device",
@@ -86,7 +87,7 @@ class EngineTests:
         for name in ("web", self.default_network):
             with self.subTest(network=name):
                 # The default bridge of Podman exists while somebody is on it.
-                self.temporary("guest-" + name, "--network", name)
+                self.temporary("guest-" + name, network=name)
                 network = self.dump("network", name)
                 self.assertEqual(network["driver"], "bridge")
                 self.assertEqual(network["gateway"], self.interface_address(network["bridge"]))
@@ -120,17 +121,17 @@ class EngineTests:
         self.assertEqual(self.dump("container", seen["id"][:12])["id"], seen["id"])
 
     def test_a_container_that_does_not_run(self):
-        self.addCleanup(self.delete, "idle")
-        identity = self.engine("create", "--name", "idle", "--network", "web", "alpine:3.19", "sleep", "1")
+        self.addCleanup(self.api.remove, "idle")
+        identity = self.api.create("idle", IMAGE, ["sleep", "1"], network="web")
         seen = self.dump("container", "idle")
         self.assertFalse(seen["running"])
         self.assertEqual(seen["pid"], 0)
-        self.assertNotIn(identity.splitlines()[-1], self.dump("network", "web")["containers"])
+        self.assertNotIn(identity, self.dump("network", "web")["containers"])
         self.assertEqual(self.refused("alias-write", "idle", "10.0.0.1", "L1")["error"], "conflict")
 
     def test_network_modes(self):
         for name, mode in (("in-host", "host"), ("in-none", "none"), ("in-other", "container:api")):
-            self.temporary(name, "--network", mode)
+            self.temporary(name, network=mode)
             seen = self.dump("container", name)["network_mode"]
             self.assertEqual(seen.split(":")[0], mode.split(":")[0])
         self.assertEqual(seen, "container:" + self.dump("container", "api")["id"])
@@ -163,7 +164,7 @@ class EngineTests:
         self.assertEqual(self.hosts("api"), before)
 
     def test_alias_in_a_read_only_container(self):
-        self.temporary("frozen", "--network", "web", "--read-only")
+        self.temporary("frozen", network="web", ReadonlyRootfs=True)
         before = self.hosts("frozen")
         record = self.dump("alias-write", "frozen", "10.1.2.3", "L1")
         self.assertTrue(any(ALIAS in line for line in self.hosts("frozen")))
@@ -171,7 +172,7 @@ class EngineTests:
         self.assertEqual(self.hosts("frozen"), before)
 
     def test_alias_of_the_user(self):
-        self.temporary("theirs", "--network", "web", "--add-host", ALIAS + ":10.9.9.9")
+        self.temporary("theirs", network="web", hosts=[f"{ALIAS}:10.9.9.9"])
         before = self.hosts("theirs")
         self.assertEqual(self.dump("alias-write", "theirs", "10.9.9.9", "L1")["result"], "already_there")
         refused = self.refused("alias-write", "theirs", "10.1.2.3", "L1")
@@ -183,21 +184,21 @@ class EngineTests:
         mine = os.path.join(self.dir, "my-hosts")
         with open(mine, "w") as out:
             out.write("127.0.0.1 localhost\n")
-        self.temporary("mounted", "--network", "web", "-v", mine + ":/etc/hosts")
+        self.temporary("mounted", network="web", Binds=[f"{mine}:/etc/hosts"])
         self.assertEqual(self.refused("alias-write", "mounted", "10.1.2.3", "L1")["error"], "conflict")
         with open(mine) as left:
             self.assertNotIn(ALIAS, left.read())
 
     def test_alias_after_the_container_has_stopped(self):
-        self.temporary("brief", "--network", "web")
+        self.temporary("brief", network="web")
         record = self.dump("alias-write", "brief", "10.1.2.3", "L1")
-        self.engine("kill", "brief")
-        self.engine("wait", "brief")
+        self.api.kill("brief")
+        self.api.wait("brief")
         self.remove(record, "L1")
         if os.path.exists(record["hosts_path"]):
             with open(record["hosts_path"]) as left:
                 self.assertNotIn(ALIAS, left.read())
-        self.engine("start", "brief")
+        self.api.start("brief")
         self.assertFalse([line for line in self.hosts("brief") if ALIAS in line])
 
     def test_alias_in_an_image_without_a_shell(self):
@@ -206,8 +207,8 @@ class EngineTests:
         shutil.copy("/bin/busybox", os.path.join(root, "bin", "sleep"))
         subprocess.run(f"tar -C {root} -c . | {' '.join(self.command)} import - scratch:1", shell=True, check=True,
                        env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.addCleanup(self.delete, "bare")
-        self.engine("run", "-d", "--name", "bare", "--network", "web", "scratch:1", "/bin/sleep", "600")
+        self.addCleanup(self.api.remove, "bare")
+        self.api.run("bare", "scratch:1", ["/bin/sleep", "600"], network="web")
         record = self.dump("alias-write", "bare", "10.1.2.3", "L1")
         with open(f"/proc/{record['pid']}/root/etc/hosts") as hosts:
             self.assertIn(f"10.1.2.3\t{ALIAS} # tc-hostnet L1\n", hosts.readlines())
@@ -215,13 +216,14 @@ class EngineTests:
 
 class Docker(EngineTests, unittest.TestCase):
     starter, product, default_network = "own-dockerd", "docker", "bridge"
+    api_type = Api
 
     @classmethod
     def set_up_command(cls):
         cls.command, cls.env = ["docker", "-H", "unix://" + cls.socket], dict(os.environ)
 
     def test_host_gateway_is_what_add_host_resolves_to(self):
-        self.temporary("gatewayed", "--network", "web", "--add-host", "h.example:host-gateway")
+        self.temporary("gatewayed", network="web", hosts=["h.example:host-gateway"])
         told = [line.split()[0] for line in self.hosts("gatewayed") if "h.example" in line]
         self.assertEqual([self.dump("host-gateway")], told)
 
@@ -237,13 +239,13 @@ class Docker(EngineTests, unittest.TestCase):
         while not (twins := [i for i in ids for j in ids if i != j and i[0] == j[0]]):
             self.assertLess(len(ids), 20)
             name = f"twin{len(ids)}"
-            self.addCleanup(self.delete, name)
-            ids.append(self.engine("create", "--name", name, "alpine:3.19", "sleep", "1").splitlines()[-1])
+            self.addCleanup(self.api.remove, name)
+            ids.append(self.api.create(name, IMAGE, ["sleep", "1"]))
         self.assertIn("multiple", self.refused("container", twins[0][0])["message"].lower())
 
     def test_a_restarting_container_does_not_run(self):
-        self.addCleanup(self.delete, "flapping")
-        self.engine("run", "-d", "--name", "flapping", "--restart", "always", "alpine:3.19", "false")
+        self.addCleanup(self.api.remove, "flapping")
+        self.api.run("flapping", IMAGE, ["false"], RestartPolicy={"Name": "always"})
         for _ in range(200):
             seen = self.dump("container", "flapping")
             self.assertEqual(seen["running"], seen["pid"] > 0)
@@ -251,6 +253,7 @@ class Docker(EngineTests, unittest.TestCase):
 
 class Podman(EngineTests, unittest.TestCase):
     starter, product, default_network = "own-podman", "podman", "podman"
+    api_type = PodmanApi
 
     @classmethod
     def set_up_command(cls):
@@ -259,7 +262,7 @@ class Podman(EngineTests, unittest.TestCase):
                        CONTAINERS_STORAGE_CONF=os.path.join(cls.dir, "storage.conf"))
 
     def test_host_gateway_is_the_default_networks(self):
-        self.temporary("defaulted", "--network", "podman")
+        self.temporary("defaulted", network="podman")
         self.assertEqual(self.dump("host-gateway"), self.interface_address(self.dump("network", "podman")["bridge"]))
 
 

@@ -10,7 +10,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from harness import FIREWALL, Docker, HostCase, main, route_localnet, run
+from engines import Docker
+from harness import FIREWALL, HostCase, main, route_localnet, run
 
 HELLO = "hello from 127.0.0.1\n"
 HARD_NAME = "$(touch /tmp/pwned); `id` | 'web\" \\ & <x>"
@@ -257,16 +258,16 @@ class RealEngine(ErrorCase):
 
     def test_containers_without_a_network_of_their_own(self):
         self.container("app")
-        self.container("with-host", "--network", "host")
-        self.container("with-none", "--network", "none")
-        self.container("with-app", "--network", "container:app")
+        self.container("with-host", network="host")
+        self.container("with-none", network="none")
+        self.container("with-app", network="container:app")
         self.refused(2, "expose", "8088", "--container", "with-host", says="host's network")
         self.refused(2, "expose", "8088", "--container", "with-none", says="no network")
         self.refused(2, "expose", "8088", "--container", "with-app", says="shares the network")
 
     def test_a_container_that_does_not_run(self):
         self.container("over", command=("true",))
-        self.engine("wait", "over")
+        self.engine.api.wait("over")
         self.refused(6, "expose", "8088", "--container", "over", says="not running")
 
     def test_a_listener_that_must_be_there(self):

@@ -85,7 +85,7 @@ class FirewallCase(HostCase):
 
     def serves(self):
         """Now, or within the second that putting rules back may take."""
-        self.assertTrue(eventually(lambda: self.fetch(0.5) == HELLO, 2), "nothing is served")
+        self.assertTrue(eventually(lambda: self.fetch(0.5) == HELLO), "nothing is served")
 
 
 class Ufw(FirewallCase):
@@ -144,7 +144,7 @@ class Firewalld(FirewallCase):
 
     def start_firewalld(self):
         process = self.background("firewalld", "--nofork", "--nopid", "--system-config", "/etc/firewalld")
-        self.assertTrue(eventually(lambda: self.command("--state", check=False).stdout == "running\n", 20))
+        self.assertTrue(eventually(lambda: self.command("--state", check=False).stdout == "running\n", 60))
         return process
 
     def command(self, *arguments, **options):

@@ -11,7 +11,8 @@ import threading
 import time
 from pathlib import Path
 
-from harness import ALIAS, FIREWALL, DockerWithSshd, HostCase, main, output, route_localnet, run
+from engines import DockerWithSshd
+from harness import ALIAS, FIREWALL, HostCase, main, output, route_localnet, run
 
 OTHER = 31001  # a uid
 SECRET = "root ALL=(ALL) ALL\n"

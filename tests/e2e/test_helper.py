@@ -6,7 +6,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from harness import ALIAS, DockerWithSshd, HostCase, Lease, eventually, main, output, run
+from engines import DockerWithSshd
+from harness import ALIAS, HostCase, Lease, eventually, main, output, run
 
 # The suite of the helper has a module of this name, too.
 spec = importlib.util.spec_from_file_location("bus_harness", Path(__file__).resolve().parents[1] / "dbus" / "harness.py")
@@ -31,8 +32,8 @@ class Helper(HostCase):
         service = bus_harness.Service("alice", PORT)
         self.addCleanup(service.stop)
         self.network("web")
-        self.container("app", "--network", "web")
-        self.container("other", "--network", "web")
+        self.container("app", network="web")
+        self.container("other", network="web")
 
     def as_user(self, user, *arguments):
         return [*bus_harness.as_user(user), str(self.program), *map(str, arguments)]
@@ -47,7 +48,7 @@ class Helper(HostCase):
         return lease
 
     def says(self, container):
-        return self.engine.attempt("exec", container, "sh", "-c", f"nc -w 2 {ALIAS} {PORT} </dev/null").stdout
+        return self.engine.inside(container, "sh", "-c", f"nc -w 2 {ALIAS} {PORT} </dev/null").stdout
 
     def test_a_container(self):
         before = self.engine.hosts("app")
@@ -56,7 +57,7 @@ class Helper(HostCase):
         self.assertEqual(self.says("app"), "alice")
         # The name is written there alone, and the port is open to it alone.
         self.assertFalse(self.has_alias("other"))
-        refused = self.engine.attempt("exec", "other", "nc", "-w", "2", self.gateway("web"), str(PORT))
+        refused = self.engine.inside("other", "nc", "-w", "2", self.gateway("web"), str(PORT))
         self.assertEqual(refused.stdout, "")
         self.assertIn(self.address_of("app"), output("nft", "list", "set", "bridge", "tc_hostnet", "pinned"))
         self.assertEqual(lease.end()[0], 0)
@@ -72,7 +73,7 @@ class Helper(HostCase):
 
     def test_by_the_address_of_host_gateway(self):
         """Which is docker0's, whatever network the container is on."""
-        self.container("late", "--network", "web", "--add-host", f"{ALIAS}:host-gateway")
+        self.container("late", network="web", hosts=[f"{ALIAS}:host-gateway"])
         self.expose_as("alice", PORT, "--network", "web", "--no-alias")
         self.assertEqual(self.says("late"), "alice")
 
@@ -80,7 +81,7 @@ class Helper(HostCase):
         lease = self.expose_as("alice", PORT, "--container", "app")
         self.assertEqual(self.says("app"), "alice")
         lease.process.kill()
-        self.assertTrue(eventually(lambda: self.says("app") == "", 5))
+        self.assertTrue(eventually(lambda: self.says("app") == ""))
         # The name stays until the next use, as on the ssh path.
         self.assertTrue(self.has_alias("app"))
         run(*self.as_user("alice", "list"), env=self.user_env)

@@ -8,13 +8,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness import ALIAS, FIREWALL, Docker, HostCase, eventually, main, route_localnet, run
+from engine_api import attempt
+from engines import Docker
+from harness import ALIAS, FIREWALL, HostCase, eventually, main, route_localnet, run
 
 HELLO = "hello from 127.0.0.1\n"
 # Two seconds are the budget of an operation; five times that is for a machine under load. A lease that is waited for costs 45.
 SLOW = 10
-MOUNTS = ("--cap-add", "SYS_ADMIN", "--security-opt", "apparmor=unconfined")
-WAYS = {"lease": (), "flock": (), "fifo": MOUNTS, "silence": (*MOUNTS, "--device", "/dev/fuse")}
+MOUNTS = {"CapAdd": ["SYS_ADMIN"], "SecurityOpt": ["apparmor=unconfined"]}
+FUSE = {"PathOnHost": "/dev/fuse", "PathInContainer": "/dev/fuse", "CgroupPermissions": "rwm"}
+WAYS = {"lease": {}, "flock": {}, "fifo": MOUNTS, "silence": MOUNTS | {"Devices": [FUSE]}}
 
 
 class HostsFileCase(HostCase):
@@ -27,13 +30,13 @@ class HostsFileCase(HostCase):
 
     def hostile(self, way):
         """A container whose processes do that to its hosts file."""
-        name = self.container(f"bad-{way}", "--network", "web", *WAYS[way])
+        name = self.container(f"bad-{way}", network="web", **WAYS[way])
         self.engine("cp", os.environ["HOSTILE_HOSTS"], f"{name}:/hostile")
         program = subprocess.Popen([*self.engine.command, "exec", name, "/hostile", way, "/etc/hosts"], stdout=subprocess.PIPE,
                                    text=True, env=self.engine.env)
 
         def close():
-            self.engine.attempt(*self.engine.rm, name)
+            attempt(self.engine.api.remove, name)
             program.kill()
             program.wait(10)
             program.stdout.close()
@@ -42,7 +45,7 @@ class HostsFileCase(HostCase):
         return name
 
     def short_id(self, container):
-        return self.engine.inspect(container, "{{.Id}}")[:12]
+        return self.engine.api.inspect(container)["Id"][:12]
 
     def timed(self, *arguments):
         start = time.monotonic()
@@ -57,7 +60,7 @@ class Hostile(HostsFileCase):
     def test_files_that_are_held_up(self):
         for way in WAYS:
             with self.subTest(way=way):
-                good = self.container("good", "--network", "web")
+                good = self.container("good", network="web")
                 bad = self.hostile(way)
                 done = self.timed("expose", "8088", "--network", "web", "--detach")
                 self.assertRegex(done.stderr, f"warning: {ALIAS} is not written into container {self.short_id(bad)}: ")
@@ -70,8 +73,8 @@ class Hostile(HostsFileCase):
                     self.timed("list")
                 self.assertEqual(self.leases(), [])
                 self.reaches_nothing(good, name=self.gateway("web"))
-                self.engine(*self.engine.rm, good)
-                self.engine(*self.engine.rm, bad)
+                self.engine.api.remove(good)
+                self.engine.api.remove(bad)
 
     def test_a_lease_for_the_container_itself_is_refused(self):
         for way in WAYS:
@@ -82,10 +85,10 @@ class Hostile(HostsFileCase):
                 self.assertLess(time.monotonic() - start, SLOW)
                 self.assertNotEqual(done.returncode, 0)
                 self.assertEqual(self.leases(), [])
-                self.engine(*self.engine.rm, bad)
+                self.engine.api.remove(bad)
 
     def test_a_flushed_guard_is_back_meanwhile(self):
-        good = self.container("good", "--network", "web")
+        good = self.container("good", network="web")
         self.hostile("lease")
         self.detach(8088, "--container", good)
         rules = FIREWALL.rules()
@@ -108,7 +111,7 @@ class Removal(HostsFileCase):
         folder = Path(tempfile.mkdtemp(prefix="hostnet-e2e-"))
         self.addCleanup(shutil.rmtree, folder)
         victim = folder / "host-file"
-        self.container("sly", "--network", "web", "-v", f"{folder}:/volume", *MOUNTS)
+        self.container("sly", network="web", Binds=[f"{folder}:/volume"], **MOUNTS)
         lease = self.detach(8088, "--container", "sly")
         self.assertTrue(self.has_alias("sly"))
         text = f"keep me\n192.0.2.9 other # tc-hostnet {lease}\nand me\n"

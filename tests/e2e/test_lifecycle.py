@@ -9,7 +9,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from harness import ALIAS, FIREWALL, Docker, HostCase, eventually, main, output, route_localnet, run, state_folder
+from engines import Docker
+from harness import ALIAS, FIREWALL, HostCase, eventually, main, output, route_localnet, run, state_folder
 
 HELLO = "hello from 127.0.0.1\n"
 
@@ -21,7 +22,7 @@ class LifecycleCase(HostCase):
         super().setUp()
         self.service(8088, HELLO)
         self.network("web")
-        self.container("app", "--network", "web")
+        self.container("app", network="web")
         self.quiet = self.traces()
 
     def traces(self):
@@ -227,7 +228,7 @@ class Engine(LifecycleCase):
 
     def ended(self, lease):
         """The reason, once the lease has ended by itself."""
-        event = lease.read_event(timeout=15)
+        event = lease.read_event()
         self.assertEqual(event["event"], "ended")
         lease.end(None)
         return event["reason"]
@@ -236,45 +237,45 @@ class Engine(LifecycleCase):
         """Its address may go to another container, which the lease is not for."""
         for options in ((), ("--no-alias",)):
             with self.subTest(options=options):
-                self.container("brief", "--network", "web")
+                self.container("brief", network="web")
                 lease = self.expose(8088, "--container", "brief", *options)
-                self.engine("kill", "brief")
+                self.engine.api.kill("brief")
                 self.assertEqual(self.ended(lease), "its container has stopped")
                 self.nothing_is_left()
-                self.engine(*self.engine.rm, "brief")
+                self.engine.api.remove("brief")
 
     def test_the_container_is_removed(self):
-        self.container("brief", "--network", "web")
+        self.container("brief", network="web")
         self.detach(8088, "--container", "brief")
-        self.engine(*self.engine.rm, "brief")
-        self.assertTrue(eventually(lambda: not self.leases(), timeout=15), "the lease did not end")
+        self.engine.api.remove("brief")
+        self.assertTrue(eventually(lambda: not self.leases()), "the lease did not end")
         self.nothing_is_left()
 
     def test_the_container_is_restarted(self):
         """A lease for the container ends, for it may come back with another address; a lease for its network goes on, and
         the name is there again."""
-        self.container("brief", "--network", "web")
+        self.container("brief", network="web")
         mine = self.expose(8088, "--container", "brief")
-        self.engine("restart", "-t", "0", "brief")
+        self.engine.api.restart("brief")
         self.assertEqual(self.ended(mine), "its container has stopped")
         self.expose(8088, "--network", "web")
         self.reaches("brief", HELLO)
-        self.engine("restart", "-t", "0", "brief")
+        self.engine.api.restart("brief")
         self.reaches("brief", HELLO, name=self.gateway("web"))
         self.assertEqual(len(self.leases()), 1)
 
     def test_the_container_stopped_while_nobody_looked(self):
-        self.container("brief", "--network", "web")
+        self.container("brief", network="web")
         self.detach(8088, "--container", "brief")
         os.kill(self.leases()[0]["owner"]["pid"], signal.SIGKILL)
-        self.engine(*self.engine.rm, "brief")
+        self.engine.api.remove("brief")
         self.tc_hostnet("list")
         self.nothing_is_left()
 
     def test_a_container_of_an_exposed_network_stops(self):
-        self.container("brief", "--network", "web")
+        self.container("brief", network="web")
         self.expose(8088, "--network", "web")
-        self.engine(*self.engine.rm, "brief")
+        self.engine.api.remove("brief")
         time.sleep(1)
         self.reaches("app", HELLO)
         self.assertEqual(len(self.leases()), 1)
@@ -282,8 +283,8 @@ class Engine(LifecycleCase):
     def test_the_network_is_removed(self):
         self.network("brief")
         lease = self.expose(8088, "--network", "brief")
-        self.engine("network", "rm", "brief")
-        event = lease.read_event(timeout=15)
+        self.engine.api.remove_network("brief")
+        event = lease.read_event()
         self.assertEqual((event["event"], event["state"]), ("ended", "failed"))
         code, _, err = lease.end(None)
         self.assertEqual(code, 1)
@@ -294,7 +295,7 @@ class Engine(LifecycleCase):
         lease = self.expose(8088, "--network", "web")
         self.engine.stop()
         self.engine.start()
-        self.engine("start", "app")
+        self.engine.api.start("app")
         # The container was made anew, without the alias: the gateway is where it was.
         self.reaches("app", HELLO, name=self.gateway("web"))
         self.assertEqual(lease.end()[0], 0)
@@ -302,7 +303,7 @@ class Engine(LifecycleCase):
 
     def test_the_engine_is_gone_at_release(self):
         lease = self.expose(8088, "--container", "app")
-        hosts = self.engine.inspect("app", "{{.HostsPath}}")
+        hosts = self.engine.api.inspect("app")["HostsPath"]
         self.engine.stop()
         try:
             self.assertEqual(lease.end()[0], 0)
@@ -311,7 +312,7 @@ class Engine(LifecycleCase):
                 self.assertNotIn(ALIAS, left.read())
         finally:
             self.engine.start()
-            self.engine("start", "app")
+            self.engine.api.start("app")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The same for rootful Podman, whose bridges netavark makes, by its API for Docker's clients."""
-from harness import ALIAS, HostCase, Podman, main
+from engines import Podman
+from harness import ALIAS, HostCase, main
 
 HELLO = "hello from 127.0.0.1\n"
 
@@ -12,12 +13,9 @@ class PodmanCase(HostCase):
         super().setUp()
         self.service(8088, HELLO)
 
-    def gateway(self, network):
-        return self.engine("network", "inspect", "-f", "{{range .Subnets}}{{.Gateway}}{{end}}", network)
-
     def test_a_network(self):
         self.network("web")
-        self.container("app", "--network", "web")
+        self.container_by_command("app", "--network", "web")
         before = self.engine.hosts("app")
         lease = self.expose(8088, "--network", "web")
         self.assertEqual(lease.ready["gateway"], self.gateway("web"))
@@ -33,8 +31,8 @@ class PodmanCase(HostCase):
 
     def test_a_container_and_not_its_neighbour(self):
         self.network("web")
-        self.container("app", "--network", "web")
-        self.container("neighbour", "--network", "web")
+        self.container("app", network="web")
+        self.container("neighbour", network="web")
         before = self.engine.hosts("app")
         lease = self.expose(8088, "--container", "app")
         self.reaches("app", HELLO)
@@ -44,14 +42,14 @@ class PodmanCase(HostCase):
         self.assertEqual(self.engine.hosts("app"), before)
 
     def test_a_container_on_the_default_network(self):
-        self.container("app")
+        self.container_by_command("app")
         self.expose(8088, "--container", "app")
         self.reaches("app", HELLO)
 
     def test_the_name_that_podman_gives_the_host(self):
         """Podman writes host.containers.internal into each hosts file by itself."""
         self.network("web")
-        self.container("app", "--network", "web")
+        self.container("app", network="web")
         named = [line.split()[0] for line in self.engine.hosts("app") if "host.containers.internal" in line]
         self.assertEqual(named, [self.gateway("web")])
         self.expose(8088, "--network", "web")
@@ -59,7 +57,7 @@ class PodmanCase(HostCase):
 
     def test_the_users_own_alias(self):
         self.network("web")
-        self.container("theirs", "--network", "web", "--add-host", f"{ALIAS}:192.0.2.1")
+        self.container("theirs", network="web", hosts=[f"{ALIAS}:192.0.2.1"])
         before = self.engine.hosts("theirs")
         refused = self.tc_hostnet("expose", "8088", "--container", "theirs", check=False)
         self.assertEqual(refused.returncode, 8, refused.stderr)
@@ -74,7 +72,7 @@ class PodmanCase(HostCase):
     def test_a_published_port_keeps_its_setting(self):
         """netavark, as CNI's portmap, switches route_localnet on for published ports: not ours to switch off."""
         self.network("web")
-        self.container("app", "--network", "web", "-p", "18080:80")
+        self.container("app", network="web", ports={80: ("", 18080)})
         path = f"/proc/sys/net/ipv4/conf/{self.bridge('web')}/route_localnet"
         with open(path) as setting:
             prior = setting.read()
@@ -86,7 +84,7 @@ class PodmanCase(HostCase):
             self.assertEqual(setting.read(), prior)
 
     def bridge(self, network):
-        return self.engine("network", "inspect", "-f", "{{.NetworkInterface}}", network)
+        return self.engine.api.bridge(network)
 
 
 if __name__ == "__main__":

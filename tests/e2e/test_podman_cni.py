@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Rootful Podman whose bridges the CNI plugins make: all that holds with netavark, and what is another matter here."""
 import test_podman
-from harness import PodmanWithCni, main, snapshot
+from engines import PodmanWithCni
+from harness import main, snapshot
 from test_podman import HELLO
 
 
@@ -38,14 +39,14 @@ class PodmanCniCase(test_podman.PodmanCase):
 
     def test_nothing_is_left_on_a_network(self):
         self.network("web")
-        self.container("app", "--network", "web")
-        self.container("other", "--network", "web")
+        self.container("app", network="web")
+        self.container("other", network="web")
         self.nothing_is_left_of("--network", "web", containers=("app", "other"))
         self.nothing_is_left_of("--container", "app", containers=("app",))
 
     def test_a_bridge(self):
         self.network("web")
-        self.container("app", "--network", "web")
+        self.container("app", network="web")
         self.container("alone")
         for bridge, name in ((self.bridge("web"), "app"), ("cni-podman0", "alone")):
             with self.subTest(bridge=bridge):
@@ -65,7 +66,7 @@ class PodmanCniCase(test_podman.PodmanCase):
 
     def test_the_network_is_removed_with_its_containers(self):
         self.network("web")
-        self.container("app", "--network", "web")
+        self.container("app", network="web")
         lease = self.expose(8088, "--network", "web")
         self.reaches("app", HELLO)
         self.engine("network", "rm", "-f", "web")
@@ -74,14 +75,14 @@ class PodmanCniCase(test_podman.PodmanCase):
     def test_the_network_is_removed(self):
         """The plugins leave a bridge whose containers have gone."""
         self.network("web")
-        self.container("app", "--network", "web")
-        self.engine(*self.engine.rm, "app")
+        self.container("app", network="web")
+        self.engine.api.remove("app")
         lease = self.expose(8088, "--network", "web")
-        self.engine("network", "rm", "web")
+        self.engine.api.remove_network("web")
         self.ends_as_gone(lease)
 
     def ends_as_gone(self, lease):
-        event = lease.read_event(timeout=15)
+        event = lease.read_event()
         self.assertEqual((event["event"], event["state"]), ("ended", "failed"))
         code, _, said = lease.end(None)
         self.assertEqual(code, 1)

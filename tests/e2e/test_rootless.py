@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Rootless Podman: its bridges are in a namespace of its own, so whoever asks goes by ssh, and is told why."""
-from harness import RootlessPodmanWithSshd, main
+from engines import RootlessPodmanWithSshd
+from harness import main
 from rootless_cases import RootlessCase
 
 
@@ -8,13 +9,10 @@ class RootlessReach(RootlessCase):
     engine_type = RootlessPodmanWithSshd
 
     def bridge(self, network):
-        return self.engine("network", "inspect", "-f", "{{.NetworkInterface}}", network).strip()
-
-    def gateway(self, network):
-        return self.engine("network", "inspect", "-f", "{{range .Subnets}}{{.Gateway}}{{end}}", network)
+        return self.engine.api.bridge(network)
 
     def test_the_network_that_rootless_containers_have_by_default(self):
-        self.container("alone")
+        self.container_by_command("alone")
         said = self.refused(2, "slirp4netns", self.port, "--container", "alone")
         self.assertIn("--network web", said)
 

@@ -3,7 +3,9 @@
 beside it, with a default bridge of the same name and address, as both have where nobody chooses another."""
 import os
 
-from harness import ALIAS, IMAGE, Docker, RootlessDockerWithSshd, main, output, run
+from engine_api import attempt
+from engines import Docker, RootlessDockerWithSshd
+from harness import ALIAS, IMAGE, main, output, run
 from rootless_cases import RootlessCase
 from ssh_cases import HELLO
 
@@ -21,7 +23,7 @@ class RootlessDockerReach(RootlessCase):
         return self.tc_hostnet(*arguments, env=self.env | {"DOCKER_HOST": f"unix://{self.system.socket}"}, check=False)
 
     def bridge(self, network):
-        return "br-" + self.engine("network", "inspect", "-f", "{{.Id}}", network)[:12]
+        return self.engine.api.bridge(network)
 
     def test_the_doctor_tells_it_from_the_systems_engine(self):
         self.assertNotIn("rootless", self.as_root_of_the_system("doctor").stdout)
@@ -29,7 +31,7 @@ class RootlessDockerReach(RootlessCase):
 
     def test_its_loopback_is_not_the_hosts(self):
         """Why the native path cannot serve it: what rules there could lead to is another 127.0.0.1."""
-        self.container("inside", "--network", "host")
+        self.container("inside", network="host")
         self.reaches_nothing("inside", port=self.port, name="127.0.0.1")
         said = self.refused(2, "is not known to be this one", self.port, "--container", "inside")
         self.assertIn("bridge network", said)
@@ -42,8 +44,8 @@ class RootlessDockerReach(RootlessCase):
         self.reaches("alone", HELLO, port=self.port)
 
     def test_the_systems_containers_keep_the_native_path(self):
-        self.addCleanup(self.system.attempt, "rm", "-f", "theirs")
-        self.system("run", "-d", "--name", "theirs", IMAGE, "sleep", "600")
+        self.addCleanup(attempt, self.system.api.remove, "theirs")
+        self.system.api.run("theirs", IMAGE, ("sleep", "600"))
         lease = self.as_root_of_the_system("expose", str(self.port), "--container", "theirs", "--detach")
         self.addCleanup(self.tc_hostnet, "release", "--all")
         self.assertEqual(lease.returncode, 0, lease.stderr)

@@ -34,7 +34,7 @@ class Run(HostCase):
         def end():  # what the command started keeps its namespace, and with that the pair of interfaces
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process.communicate(timeout=10)
+            process.communicate(timeout=60)
         self.addCleanup(end)
         self.assertEqual(process.stdout.readline(), "up\n")
         return process
@@ -69,7 +69,7 @@ class Run(HostCase):
 
     def test_two_at_once(self):
         first, second = self.start("echo up; exec sleep 60"), self.start(f"echo up; curl -s -m 10 {URL}")
-        self.assertEqual(second.communicate(timeout=20)[0], HELLO)
+        self.assertEqual(second.communicate(timeout=60)[0], HELLO)
         first.send_signal(signal.SIGTERM)
         self.assertEqual(first.wait(10), 128 + signal.SIGTERM)
 
@@ -105,7 +105,7 @@ class Run(HostCase):
                 name = number.name.removeprefix("SIG")
                 process = self.start(f"trap 'echo got {name}; exit 7' {name}; echo up; while :; do sleep 0.1; done")
                 process.send_signal(number)
-                out, err = process.communicate(timeout=15)
+                out, err = process.communicate(timeout=60)
                 self.assertEqual((process.returncode, out, err), (7, f"got {name}\n", ""))
 
     def test_is_listed_while_it_runs(self):

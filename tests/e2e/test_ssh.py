@@ -3,7 +3,9 @@
 import json
 import subprocess
 
-from harness import ALIAS, DockerWithSshd, eventually, main, run
+from engine_api import attempt
+from engines import DockerWithSshd
+from harness import ALIAS, eventually, main, run
 from ssh_cases import HELLO, Reach, SshCase, UnixService, WhateverTheNetworks, free_port
 
 
@@ -42,14 +44,14 @@ class DockerReach(Reach, WhateverTheNetworks, SshCase):
 
     def test_an_internal_network(self):
         self.network("inside", "--internal")
-        self.container("shut", "--network", "inside")
+        self.container("shut", network="inside")
         self.expose_by_ssh(self.port, "--container", "shut")
         self.reaches("shut", HELLO, port=self.port)
 
     def test_a_container_on_two_networks(self):
         self.network("second")
-        self.engine("network", "connect", "second", "app")
-        self.addCleanup(self.engine.attempt, *self.engine.rm, "app")  # before the network goes
+        self.engine.api.connect("second", "app")
+        self.addCleanup(attempt, self.engine.api.remove, "app")  # before the network goes
         self.expose_by_ssh(self.port, "--container", "app")
         self.reaches("app", HELLO, port=self.port)
 
@@ -81,14 +83,14 @@ class DockerReach(Reach, WhateverTheNetworks, SshCase):
         done = self.tc_hostnet(*begun, env=environment)
         self.addCleanup(self.tc_hostnet, "release", "--all")
         self.assertIn(image, done.stderr)
-        self.assertEqual(self.engine.inspect(self.sidecar(), "{{.Config.Image}}"), image)
+        self.assertEqual(self.engine.api.inspect(self.sidecar())["Config"]["Image"], image)
         self.reaches("app", HELLO, port=self.port)
 
     def test_the_sidecar_lets_nobody_in(self):
         lease = self.expose_by_ssh(self.port, "--container", "app")
-        sidecar = self.sidecar()
-        self.assertEqual(self.engine.inspect(sidecar, "{{.HostConfig.PortBindings}}"), "map[]")
-        labels = json.loads(self.engine.inspect(sidecar, "{{json .Config.Labels}}"))
+        seen = self.engine.api.inspect(self.sidecar())
+        self.assertFalse(seen["HostConfig"]["PortBindings"])
+        labels = seen["Config"]["Labels"]
         self.assertEqual((labels["org.testcontainers"], labels["org.testcontainers.lang"]), ("true", "c++"))
         # By a password, as the published image is used elsewhere.
         said = run("ssh", "-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
@@ -132,14 +134,14 @@ class DockerRefuses(SshCase):
         self.refused(6, "No such container", self.port, "--via", "ssh", "--container", "nosuch")
         self.refused(6, "nosuch", self.port, "--via", "ssh", "--network", "nosuch")
         self.refused(2, "no sidecar can be reached", self.port, "--via", "ssh", "--network", "host")
-        self.container("joined", "--network", "container:app")
+        self.container("joined", network="container:app")
         self.refused(2, "shares the network", self.port, "--via", "ssh", "--container", "joined")
 
     def test_an_alias_of_the_users_own(self):
-        self.container("own", "--network", "web", "--add-host", f"{ALIAS}:192.0.2.1")
+        self.container("own", network="web", hosts=[f"{ALIAS}:192.0.2.1"])
         hosts = self.engine.hosts("own")
         self.refused(8, "already defined", self.port, "--via", "ssh", "--container", "own")
-        self.engine("exec", "app", "sh", "-c", f"echo 192.0.2.1 {ALIAS} >>/etc/hosts")
+        self.engine.inside("app", "sh", "-c", f"echo 192.0.2.1 {ALIAS} >>/etc/hosts", check=True)
         self.refused(8, "already defined", self.port, "--via", "ssh", "--container", "app")
         self.assertEqual(self.engine.hosts("own"), hosts)
         self.assertIn(f"192.0.2.1 {ALIAS}", self.engine.hosts("app"))
@@ -158,8 +160,8 @@ class DockerRefuses(SshCase):
 
     def test_a_container_without_a_shell(self):
         """Root edits the file from outside; others are told what else there is."""
-        self.container("bare", "--network", "web")
-        self.engine("exec", "bare", "rm", "-f", "/bin/sh", "/bin/cat")
+        self.container("bare", network="web")
+        self.engine.inside("bare", "rm", "-f", "/bin/sh", "/bin/cat", check=True)
         self.expose_by_ssh(self.port, "--container", "bare").end()
         done = self.as_nobody("expose", "--via", "ssh", str(self.port), "--container", "bare", check=False)
         self.assertEqual(done.returncode, 1)

@@ -3,7 +3,9 @@
 and nothing of it is left."""
 import time
 
-from harness import DockerWithSshd, PodmanWithSshd, main, run
+from engine_api import attempt
+from engines import DockerWithSshd, PodmanWithSshd
+from harness import main, run
 from ssh_cases import SshCase
 
 SSHD = "testcontainers/sshd:1.3.0"
@@ -13,11 +15,11 @@ class Faults:
     def image(self, name, script):
         """The image of the sidecars with this shell script before its sshd, which is there as sshd.real."""
         put = "mv /usr/sbin/sshd /usr/sbin/sshd.real; printf '%s' \"$0\" >/usr/sbin/sshd; chmod 755 /usr/sbin/sshd"
-        self.addCleanup(self.engine.attempt, *self.engine.rm, "maker")
+        self.addCleanup(attempt, self.engine.api.remove, "maker")
         self.engine("run", "--name", "maker", "--entrypoint", "sh", SSHD, "-c", put, "#!/bin/sh\n" + script)
         self.addCleanup(self.engine.attempt, "rmi", "-f", name)
         self.engine("commit", "--change", 'ENTRYPOINT ["sh","-c"]', "maker", name)
-        self.engine(*self.engine.rm, "maker")
+        self.engine.api.remove("maker")
         return name
 
     def fails(self, code, image, *words):

@@ -7,7 +7,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from harness import ALIAS, DockerWithSshd, PodmanWithSshd, eventually, main, output
+from engine_api import attempt
+from engines import DockerWithSshd, PodmanWithSshd
+from harness import ALIAS, eventually, main, output
 from ssh_cases import HELLO, SshCase
 
 # Seconds from a loss until a lease serves again or has failed with a word.
@@ -34,7 +36,7 @@ class Losses:
         def namespace(pid):
             return os.readlink(f"/proc/{pid}/ns/pid")
 
-        ours = namespace(self.engine.inspect(sidecar, "{{.State.Pid}}"))
+        ours = namespace(self.engine.api.inspect(sidecar)["State"]["Pid"])
         found = []
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             try:
@@ -63,7 +65,7 @@ class Losses:
     def test_a_killed_sidecar_ends_the_lease_loudly(self):
         lease = self.expose_by_ssh(self.port, "--container", "app")
         begin = time.monotonic()
-        self.engine("kill", self.sidecar())
+        self.engine.api.kill(self.sidecar())
         ended = lease.read_event()
         self.within(begin, RECOVERY)
         self.assertEqual(ended["state"], "failed")
@@ -90,14 +92,14 @@ class Losses:
         lease = self.expose_by_ssh(self.port, "--container", "app")
         sidecar = self.sidecar()
         begin = time.monotonic()
-        self.engine("pause", sidecar)
-        self.addCleanup(self.engine.attempt, "unpause", sidecar)
-        self.assertTrue(eventually(lambda: self.status_of(lease)["tunnel"]["state"] == "reconnecting", timeout=20))
+        self.engine.api.pause(sidecar)
+        self.addCleanup(attempt, self.engine.api.unpause, sidecar)
+        self.assertTrue(eventually(lambda: self.status_of(lease)["tunnel"]["state"] == "reconnecting", timeout=60))
         self.within(begin, 9 + RECOVERY)  # a silence of nine seconds is a loss
         self.assertRegex(self.tc_hostnet("status").stdout, f"{lease.id}.*reconnecting")
         self.assertIn("silent", self.status_of(lease)["tunnel"]["reason"])
         self.reaches_nothing("app", port=self.port)
-        self.engine("unpause", sidecar)
+        self.engine.api.unpause(sidecar)
         begin = time.monotonic()
         self.assertTrue(self.serves(30), self.status_of(lease))
         self.within(begin, RECOVERY)
@@ -110,18 +112,18 @@ class Losses:
         """The line in the container's hosts file follows it."""
         moved = "198.19.200.77"
         self.network("planned", "--subnet", "198.19.200.0/24", "--gateway", "198.19.200.1")
-        self.addCleanup(self.engine.attempt, *self.engine.rm, "guest")  # before the network goes
-        self.container("guest", "--network", "planned")
+        self.addCleanup(attempt, self.engine.api.remove, "guest")  # before the network goes
+        self.container("guest", network="planned")
         hosts = self.engine.hosts("guest")
         lease = self.expose_by_ssh(self.port, "--container", "guest")
         self.reaches("guest", HELLO, port=self.port)
         sidecar = self.sidecar()
-        self.engine("network", "disconnect", "planned", sidecar)
-        self.engine("network", "connect", "--ip", moved, "planned", sidecar)
+        self.engine.api.disconnect("planned", sidecar)
+        self.engine.api.connect("planned", sidecar, moved)
         # Nothing tells of it but a silence of nine seconds.
-        self.assertTrue(eventually(lambda: self.status_of(lease)["gateway"] == moved, timeout=30))
+        self.assertTrue(eventually(lambda: self.status_of(lease)["gateway"] == moved, timeout=60))
         self.assertTrue(eventually(
-            lambda: self.engine.fetch("guest", f"http://{ALIAS}:{self.port}/", 2) == HELLO, timeout=15))
+            lambda: self.engine.fetch("guest", f"http://{ALIAS}:{self.port}/", 2) == HELLO, timeout=60))
         ours = [line.split()[:2] for line in self.engine.hosts("guest") if line not in hosts]
         self.assertEqual(ours, [[moved, ALIAS]])
         self.assertEqual(self.sidecar(), sidecar)
@@ -135,12 +137,12 @@ class Losses:
         for record in output("find", os.environ["TC_HOSTNET_RUNTIME_DIR"], "-name", "*.json").split():
             os.unlink(record)  # as if the state folder had been lost
         orphan = self.sidecar()
-        self.container("next", "--network", "web")
+        self.container("next", network="web")
         self.expose_by_ssh(self.port, "--container", "next")
         self.assertNotIn(orphan, self.sidecars())
         self.assertEqual(len(self.sidecars()), 1)
         # The line in the hosts file was known to the record alone.
-        self.engine(*self.engine.rm, "app")
+        self.engine.api.remove("app")
 
     def test_killed_at_any_moment_of_setting_up(self):
         for delay in range(0, 1000, 125):
@@ -164,7 +166,7 @@ class Docker(Losses, SshCase):
         for _ in range(5):
             lease = self.expose_by_ssh(self.port, "--container", "app")
             begin = time.monotonic()
-            self.engine.attempt("restart", "-t", "0", self.sidecar())
+            attempt(self.engine.api.restart, self.sidecar())
             self.assertTrue(eventually(lambda: self.serves(0) or not self.sidecars(), 30), "neither served nor removed")
             if self.sidecars():
                 break
@@ -188,13 +190,13 @@ class Docker(Losses, SshCase):
                 return True
 
         os.kill(int(pid), signal.SIGTERM)
-        self.assertTrue(eventually(has_ended, timeout=30))
+        self.assertTrue(eventually(has_ended, timeout=60))
 
     def lease_without_engine(self):
         """A lease whose engine has ended, and its sidecar with it."""
         # For the network: a lease for the container may hear first that this has stopped, and has not failed then.
         lease = self.expose_by_ssh(self.port, "--network", "web")
-        self.engine("kill", "app")  # it minds no SIGTERM, and the engine would wait for it
+        self.engine.api.kill("app")  # it minds no SIGTERM, and the engine would wait for it
         self.end_engine()
         self.assertTrue(eventually(lambda: self.status_of(lease)["tunnel"]["state"] == "reconnecting"))
         return lease
@@ -208,7 +210,7 @@ class Docker(Losses, SshCase):
         self.within(begin, RECOVERY)
         self.assertEqual((ended["event"], ended["state"], ended["reason"]), ("ended", "failed", "the sidecar was removed"))
         self.assertEqual(lease.end(None)[0], 1)
-        self.engine("start", "app")
+        self.engine.api.start("app")
         self.nothing_is_left()
 
     def test_the_engine_ends_for_good(self):
@@ -218,7 +220,7 @@ class Docker(Losses, SshCase):
         self.assertEqual((ended["event"], ended["state"]), ("ended", "failed"))
         self.assertEqual(lease.end(None)[0], 1)
         self.engine.start()
-        self.engine("start", "app")
+        self.engine.api.start("app")
         self.tc_hostnet("list")
         self.nothing_is_left()
 

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The ssh path against rootful Podman, by its API for Docker's clients, on netavark's networks and on CNI's."""
-from harness import PodmanWithCniAndSshd, PodmanWithSshd, main
+from engines import PodmanWithCniAndSshd, PodmanWithSshd
+from harness import main
 from ssh_cases import HELLO, Reach, SshCase, WhateverTheNetworks
 
 
@@ -8,7 +9,7 @@ class WithoutDns:
     def test_a_network_without_dns(self):
         """As all of CNI's are where its plugin dnsname is not installed."""
         self.network("plain", "--disable-dns")
-        self.container("nameless", "--network", "plain")
+        self.container("nameless", network="plain")
         hosts = self.engine.hosts("nameless")
         lease = self.expose_by_ssh(self.port, "--network", "plain")
         self.reaches("nameless", HELLO, port=self.port)

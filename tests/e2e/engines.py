@@ -1,0 +1,180 @@
+"""The engines that the end-to-end tests start, each in the namespaces of its test program."""
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from engine_api import Api, PodmanApi, attempt
+from harness import IMAGE, SUPPORT, output, run
+
+
+class Engine:
+    """An engine in this program's own namespaces. `command` is how its own command line is called."""
+
+    images = ("alpine",)
+    default_network = "bridge"
+    api_type = Api
+
+    def __init__(self, starter):
+        self.starter = SUPPORT / starter
+        self.dir = Path(tempfile.mkdtemp(prefix="hostnet-e2e-"))
+        self.api = self.api_type(self.socket)
+        try:
+            self.start()
+            run(SUPPORT / "images", self.dir, *self.images)
+        except BaseException:
+            self.close()
+            raise
+
+    options = ()  # for the engine
+
+    def start(self):
+        run(self.starter, self.dir, *self.options)
+
+    def stop(self):
+        run(self.starter, "--stop", self.dir)
+
+    def close(self):
+        self.stop()
+        shutil.rmtree(self.dir)
+
+    def __call__(self, *arguments, **options):
+        return output(*self.command, *arguments, env=self.env, **options)
+
+    def attempt(self, *arguments, **options):
+        return run(*self.command, *arguments, env=self.env, check=False, **options)
+
+    def inside(self, container, *argv, check=False):
+        """Runs a program of a running container's in all of its namespaces, as `exec` does by three processes more."""
+        process = self.api.inspect(container)["State"]["Pid"]
+        return run("nsenter", "--target", process, "--all", *argv, check=check)
+
+    def hosts(self, container):
+        return self.inside(container, "cat", "/etc/hosts", check=True).stdout.splitlines()
+
+    def fetch(self, container, url, timeout=10):
+        """What the container's own wget gets; None when it gets nothing within so many seconds."""
+        # The -T of Debian's busybox-static ends it with SIGSEGV.
+        try:
+            done = self.inside(container, "timeout", timeout, "wget", "-qO-", url)
+        except AssertionError:  # it is not there
+            return None
+        return done.stdout if done.returncode == 0 else None
+
+    def inventory(self):
+        return {"containers": sorted(" ".join([*(name.lstrip("/") for name in one["Names"]), one["Image"]])
+                                     for one in self.api.get("/containers/json?all=true")),
+                "networks": sorted(f"{one['Name']} {one['Driver']}" for one in self.api.get("/networks"))}
+
+    def clear(self, before):
+        """Takes away what a test that failed has left beside what its `inventory` was, for the next ones' sake."""
+        for kind, remove in (("containers", self.api.remove), ("networks", self.api.remove_network)):
+            for line in set(self.inventory()[kind]) - set(before[kind]):
+                attempt(remove, line.split()[0])
+
+
+class Docker(Engine):
+    def __init__(self):
+        super().__init__("own-dockerd")
+
+    @property
+    def socket(self):
+        return self.dir / "docker.sock"
+
+    @property
+    def command(self):
+        return ["docker", "-H", f"unix://{self.socket}"]
+
+    @property
+    def env(self):
+        return dict(os.environ)
+
+
+class Podman(Engine):
+    default_network = "podman"
+    api_type = PodmanApi
+
+    def __init__(self):
+        super().__init__("own-podman")
+        # netavark makes its chains for the first container with a published port, and leaves them.
+        self.api.make_network("first")
+        self.run_once(network="first", ports={80: ("", 18080)})
+        self.api.remove_network("first")
+
+    def run_once(self, **options):
+        self.api.run("once", IMAGE, ["true"], **options)
+        self.api.wait("once")
+        self.api.remove("once")
+
+    @property
+    def socket(self):
+        return self.dir / "podman.sock"
+
+    command = ["podman"]
+
+    @property
+    def env(self):
+        return os.environ | {"CONTAINERS_CONF": str(self.dir / "containers.conf"),
+                             "CONTAINERS_STORAGE_CONF": str(self.dir / "storage.conf")}
+
+
+class RootlessPodmanWithSshd(Engine):
+    """Of a user who is not root."""
+
+    images = ("alpine", "sshd")
+    default_network = Podman.default_network
+    api_type = PodmanApi
+    user = "alice"
+
+    def __init__(self):
+        super().__init__("own-rootless-podman")
+
+    @property
+    def socket(self):
+        return self.dir / "podman.sock"
+
+    @property
+    def command(self):
+        return [self.dir / "bin/podman"]
+
+    @property
+    def env(self):
+        return dict(os.environ)
+
+
+class DockerWithSshd(Docker):
+    images = ("alpine", "sshd")
+
+
+class RootlessDockerWithSshd(DockerWithSshd):
+    """Of a user who is not root, in RootlessKit's namespaces."""
+
+    user = "carol"
+
+    def __init__(self):
+        Engine.__init__(self, "own-rootless-docker")
+
+
+class PodmanWithCni(Podman):
+    """Its networks are made by the CNI plugins, as Podman's before 4.0 were."""
+
+    options = ("cni",)
+
+    def __init__(self):
+        super().__init__()
+        # They make the bridge of the default network for its first container, and leave it; and they leave some rules
+        # of every network and port, with a bridge's route_localnet, of which the next ones of that name make use.
+        self.run_once(ports={80: ("127.0.0.1", 18082)})
+        for network in ("first", "second"):
+            self.api.make_network(network, options={"isolate": "true"})  # as by its API for Docker's clients
+            self.run_once(network=network)
+        for network in ("first", "second"):
+            self.api.remove_network(network)
+
+
+class PodmanWithSshd(Podman):
+    images = ("alpine", "sshd")
+
+
+class PodmanWithCniAndSshd(PodmanWithCni):
+    images = ("alpine", "sshd")
