@@ -18,7 +18,7 @@ namespace {
 
 // The pid may be another process's by now; it is for people.
 std::string command_of(pid_t pid) {
-  return std::string(trim(try_read_file(fmt::format("/proc/{}/comm", pid)).value_or("?")));
+  return trim(try_read_file(fmt::format("/proc/{}/comm", pid)).value_or("?"));
 }
 
 }  // namespace

@@ -19,11 +19,21 @@ std::vector<std::string_view> split(std::string_view text, char separator);
 template <std::same_as<std::string> Temporary>
 std::vector<std::string_view> split(Temporary&& text, char separator) = delete;
 
-/// Without leading and trailing blanks, tabs and line ends.
+/// Without leading and trailing blanks, tabs and line ends. A view into `text`; of one that is about to be
+/// destroyed, a copy.
 std::string_view trim(std::string_view text);
+template <std::same_as<std::string> Temporary>
+std::string trim(Temporary&& text) {
+  return std::string(trim(std::string_view(text)));
+}
 
-/// The beginning of `text`, at most `limit` bytes, without a piece of a UTF-8 character at its end.
+/// The beginning of `text`, at most `limit` bytes, without a piece of a UTF-8 character at its end. Views and
+/// copies as of trim().
 std::string_view beginning(std::string_view text, std::size_t limit);
+template <std::same_as<std::string> Temporary>
+std::string beginning(Temporary&& text, std::size_t limit) {
+  return std::string(beginning(std::string_view(text), limit));
+}
 
 /// In single quotes for an error message: printable() (core/printable.hpp), and cut after 80 bytes.
 std::string quote(std::string_view text);

@@ -41,9 +41,7 @@ std::string pid_namespace() {
   return std::filesystem::read_symlink("/proc/self/ns/pid", ignored).string();
 }
 
-std::string boot_id() {
-  return std::string(trim(try_read_file("/proc/sys/kernel/random/boot_id").value_or("")));
-}
+std::string boot_id() { return trim(try_read_file("/proc/sys/kernel/random/boot_id").value_or("")); }
 
 }  // namespace
 

@@ -90,7 +90,7 @@ Owner::Owner(const std::filesystem::path& folder) : folder_(folder) {
          .pid = ::getpid(),
          .start = process_start_time(::getpid()).value_or(0),
          .uid = ::getuid(),
-         .command = std::string(trim(try_read_file("/proc/self/comm").value_or("")))};
+         .command = trim(try_read_file("/proc/self/comm").value_or(""))};
   lock_ = std::move(lock);
   write_all(lock_.get(), pid_namespace());
 }

@@ -55,7 +55,7 @@ Presence nf_tables(const std::string& release) {
 
 std::string command_of(pid_t pid) {
   try {
-    return std::string(trim(try_read_file(fmt::format("/proc/{}/comm", pid)).value_or("")));
+    return trim(try_read_file(fmt::format("/proc/{}/comm", pid)).value_or(""));
   } catch (const Error&) {
     return {};  // it ended while its name was read
   }

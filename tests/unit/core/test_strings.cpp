@@ -3,6 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+#include <string_view>
+#include <type_traits>
+
 using namespace hostnet;
 
 TEST_CASE("parse_number takes digits alone, up to its maximum") {
@@ -17,6 +21,18 @@ TEST_CASE("split keeps empty parts") {
   CHECK(split("a,,b", ',') == std::vector<std::string_view>{"a", "", "b"});
   CHECK(split("", ',') == std::vector<std::string_view>{""});
   CHECK(split(",", ',') == std::vector<std::string_view>{"", ""});
+}
+
+TEST_CASE("what is cut from a text that is about to be destroyed is a copy") {
+  const std::string kept = " kept ";
+  static_assert(std::is_same_v<decltype(trim(kept)), std::string_view>);
+  static_assert(std::is_same_v<decltype(beginning(kept, 2)), std::string_view>);
+  const auto trimmed = trim(std::string(" short "));  // in place, not on the heap
+  const auto begun = beginning(std::string("short"), 2);
+  static_assert(std::is_same_v<decltype(trimmed), const std::string>);
+  static_assert(std::is_same_v<decltype(begun), const std::string>);
+  CHECK(trimmed == "short");
+  CHECK(begun == "sh");
 }
 
 TEST_CASE("trim") {
