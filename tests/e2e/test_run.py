@@ -27,9 +27,10 @@ class Run(HostCase):
         return self.run_in_it("sh", "-c", script, **options)
 
     def start(self, script):
-        process = subprocess.Popen([self.program, "run", "-p", "8088", "--", "sh", "-c", script], env=self.env,
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                   start_new_session=True)
+        # A shell traps no signal that it was started to ignore, as nohup has it.
+        process = subprocess.Popen(["env", "--default-signal", self.program, "run", "-p", "8088", "--", "sh", "-c", script],
+                                   env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   text=True, start_new_session=True)
 
         def end():  # what the command started keeps its namespace, and with that the pair of interfaces
             with contextlib.suppress(ProcessLookupError):

@@ -29,7 +29,7 @@ def excerpt(output):
     """The part that tells why: from unittest's first report, else the end."""
     lines = output.splitlines()
     first = next((i for i, line in enumerate(lines) if line.startswith("=" * 70)), max(0, len(lines) - 80))
-    return "\n".join(lines[first:][:300])
+    return "\n".join(line[:400] for line in lines[first:][:300])
 
 
 class Stage:
