@@ -13,6 +13,7 @@ class Engine:
 
     images = ("alpine",)
     default_network = "bridge"
+    product = "docker"
     api_type = Api
 
     def __init__(self, starter):
@@ -27,6 +28,15 @@ class Engine:
             raise
 
     options = ()  # for the engine
+
+    @property
+    def socket(self):
+        return self.dir / f"{self.product}.sock"
+
+    @property
+    def env(self):
+        """Of its command line."""
+        return dict(os.environ)
 
     def start(self):
         run(self.starter, self.dir, *self.options)
@@ -78,20 +88,12 @@ class Docker(Engine):
         super().__init__("own-dockerd")
 
     @property
-    def socket(self):
-        return self.dir / "docker.sock"
-
-    @property
     def command(self):
         return ["docker", "-H", f"unix://{self.socket}"]
 
-    @property
-    def env(self):
-        return dict(os.environ)
-
 
 class Podman(Engine):
-    default_network = "podman"
+    default_network = product = "podman"
     api_type = PodmanApi
 
     def __init__(self):
@@ -106,10 +108,6 @@ class Podman(Engine):
         self.api.wait("once")
         self.api.remove("once")
 
-    @property
-    def socket(self):
-        return self.dir / "podman.sock"
-
     command = ["podman"]
 
     @property
@@ -122,7 +120,7 @@ class RootlessPodmanWithSshd(Engine):
     """Of a user who is not root."""
 
     images = ("alpine", "sshd")
-    default_network = Podman.default_network
+    default_network = product = "podman"
     api_type = PodmanApi
     user = "alice"
 
@@ -130,16 +128,8 @@ class RootlessPodmanWithSshd(Engine):
         super().__init__("own-rootless-podman")
 
     @property
-    def socket(self):
-        return self.dir / "podman.sock"
-
-    @property
     def command(self):
         return [self.dir / "bin/podman"]
-
-    @property
-    def env(self):
-        return dict(os.environ)
 
 
 class DockerWithSshd(Docker):
