@@ -160,10 +160,10 @@ class LegacyTables:
     # Each takes away all that leases stand in, but for the pins, which are nftables' in either firewall.
     # Rules may be put back between the two halves of the second one, and keep the chains.
     mischiefs = tuple("; ".join(line.format(table) for table in TABLES)
-                      for line in ("iptables-legacy -t {} -F",
-                                   "until iptables-legacy -t {0} -F && iptables-legacy -t {0} -X 2>&1; do sleep 0.05; done"))
+                      for line in ("iptables-legacy -w -t {} -F",
+                                   "until iptables-legacy -w -t {0} -F && iptables-legacy -w -t {0} -X 2>&1; do sleep 0.05; done"))
     # And this what keeps strangers' packets for 127.0.0.1 out.
-    raw_mischief = "iptables-legacy -t raw -F"
+    raw_mischief = "iptables-legacy -w -t raw -F"
 
     def prepare(self):
         """Looking at a legacy table creates it for good, so they are all made before anything is compared."""

@@ -17,12 +17,12 @@ BUS = """<busconfig><type>system</type><auth>EXTERNAL</auth><listen>unix:path={}
 
 
 # How people save the rules of a whole host, and how they restore them.
-KEEPERS = {"iptables-legacy": ("iptables-legacy-save", "iptables-legacy-restore"),
+KEEPERS = {"iptables-legacy": ("iptables-legacy-save", "iptables-legacy-restore -w"),
            "iptables-nft": ("iptables-nft-save", "iptables-nft-restore"),
            "nftables": ("echo flush ruleset; nft list ruleset", "nft -f -")}
 # A rule of their own in each, and taking it away.
-THEIRS = {"iptables-legacy": ("iptables-legacy -A INPUT -p tcp --dport 22 -j ACCEPT",
-                              "iptables-legacy -D INPUT -p tcp --dport 22 -j ACCEPT"),
+THEIRS = {"iptables-legacy": ("iptables-legacy -w -A INPUT -p tcp --dport 22 -j ACCEPT",
+                              "iptables-legacy -w -D INPUT -p tcp --dport 22 -j ACCEPT"),
           "iptables-nft": ("iptables-nft -A INPUT -p tcp --dport 22 -j ACCEPT",
                            "iptables-nft -D INPUT -p tcp --dport 22 -j ACCEPT"),
           "nftables": ("nft 'table inet theirs { chain input { type filter hook input priority 0; tcp dport 22 accept; }; }'",

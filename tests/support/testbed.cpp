@@ -32,7 +32,7 @@ for bridge in br0:198.18.0.1 br1:198.18.1.1 docker0:198.18.2.1; do
   ip link set "${bridge%:*}" up
 done
 sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0
-for table in raw mangle nat filter; do iptables-legacy -t "$table" -n -L >/dev/null; done
+for table in raw mangle nat filter; do iptables-legacy -w -t "$table" -n -L >/dev/null; done
 )";
 
 // What a host has that runs Docker and bans guessers of passwords, by whichever iptables it has; br0 is its
@@ -173,7 +173,7 @@ std::string Testbed::rules() {
 void Testbed::take_out(GuardPart part) {
   const auto chain = [](const char* table, const char* legacy, const char* nft) {
     exec(on_nftables() ? fmt::format("nft flush chain ip tc_hostnet {}", nft)
-                       : fmt::format("iptables-legacy -t {} -F {}", table, legacy));
+                       : fmt::format("iptables-legacy -w -t {} -F {}", table, legacy));
   };
   const auto delete_rule = [](const char* from, const char* sign) {
     exec(
@@ -186,23 +186,23 @@ void Testbed::take_out(GuardPart part) {
       return chain("raw", "TCHN-RAW", "guard_raw");
     case GuardPart::raw_source:
       if (on_nftables()) return delete_rule("guard_raw", "ip saddr");
-      exec("iptables-legacy -t raw -D TCHN-RAW 2");
+      exec("iptables-legacy -w -t raw -D TCHN-RAW 2");
       return;
     case GuardPart::input:
       // It stands wherever the host has rules in INPUT as well.
       for (const char* const iptables : {"iptables-legacy", "iptables-nft"})
-        try_exec(std::string(iptables) + " -F TCHN-IN");
+        try_exec(std::string(iptables) + " -w -F TCHN-IN");
       return chain("filter", "TCHN-IN", "guard_in");
     case GuardPart::output:
       return chain("mangle", "TCHN-POST", "guard_out");
     case GuardPart::input_expected:
       if (on_nftables()) delete_rule("guard_in", "ct status expected");
       for (const char* const iptables : {"iptables-legacy", "iptables-nft"})
-        try_exec(std::string(iptables) + " -D TCHN-IN 1");
+        try_exec(std::string(iptables) + " -w -D TCHN-IN 1");
       return;
     case GuardPart::output_expected:
       if (on_nftables()) return delete_rule("guard_out", "ct status expected");
-      exec("iptables-legacy -t mangle -D TCHN-POST 1");
+      exec("iptables-legacy -w -t mangle -D TCHN-POST 1");
       return;
   }
 }

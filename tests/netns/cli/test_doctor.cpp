@@ -146,7 +146,7 @@ TEST_CASE("INPUT policies that tc-hostnet deals with are no fault") {
   CHECK(managed.finding("input").find("iptables-nft manages INPUT, policy DROP") == 0);
 
   const Host legacy;
-  legacy.exec("iptables-legacy -P INPUT DROP");
+  legacy.exec("iptables-legacy -w -P INPUT DROP");
   const auto dropping = legacy.doctor("--bridge br0");
   CHECK(dropping.status == 0);
   CHECK(dropping.finding("input") == "legacy INPUT has policy DROP: an accept goes to its head");
@@ -243,7 +243,7 @@ TEST_CASE("leases: intact, with their guard gone, and left by an owner that was 
   const auto owner = static_cast<pid_t>(lease.view().find("owner").find("pid").integer().value());
   REQUIRE(owner > 1);
   REQUIRE(::kill(owner, SIGSTOP) == 0);  // or it would put the rules back
-  host.exec("iptables-legacy -t raw -F");
+  host.exec("iptables-legacy -w -t raw -F");
   found = host.doctor("--bridge br0");
   CHECK(found.status == 1);
   CHECK(found.status_of("state") == "fail");

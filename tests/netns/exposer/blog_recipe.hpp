@@ -18,11 +18,11 @@ class BlogRecipe {
       : rule_(fmt::format("PREROUTING {} -p tcp --dport {} -j DNAT --to-destination 127.0.0.1:{}",
                           interface == "all" ? "" : "-i " + interface, port, port)),
         setting_(fmt::format("net.ipv4.conf.{}.route_localnet", interface)) {
-    exec(fmt::format("sysctl -qw {}=1 && iptables-legacy -t nat -A {}", setting_, rule_));
+    exec(fmt::format("sysctl -qw {}=1 && iptables-legacy -w -t nat -A {}", setting_, rule_));
   }
   BlogRecipe(const BlogRecipe&) = delete;
   BlogRecipe& operator=(const BlogRecipe&) = delete;
-  ~BlogRecipe() { try_exec(fmt::format("sysctl -qw {}=0; iptables-legacy -t nat -D {}", setting_, rule_)); }
+  ~BlogRecipe() { try_exec(fmt::format("sysctl -qw {}=0; iptables-legacy -w -t nat -D {}", setting_, rule_)); }
 
  private:
   std::string rule_;

@@ -32,8 +32,8 @@ class Helper {
       undo_ = "nft delete table ip admin";
     } else {
       const auto rule = fmt::format("PREROUTING -p {} --dport {} -j CT --helper {}", kind, port, name);
-      exec("iptables-legacy -t raw -A " + rule);
-      undo_ = "iptables-legacy -t raw -D " + rule;
+      exec("iptables-legacy -w -t raw -A " + rule);
+      undo_ = "iptables-legacy -w -t raw -D " + rule;
     }
   }
   Helper(const Helper&) = delete;

@@ -58,9 +58,9 @@ TEST_CASE("of itself it takes nftables, unless a legacy table nat is in use") {
   const NoWish no_wish;
   const MovedThread fresh;
   CHECK(firewall::choose(Firewall::automatic).kind == Firewall::nftables);
-  exec("iptables-legacy -t filter -n -L");
+  exec("iptables-legacy -w -t filter -n -L");
   CHECK(firewall::choose(Firewall::automatic).kind == Firewall::nftables);
-  exec("iptables-legacy -t nat -n -L");
+  exec("iptables-legacy -w -t nat -n -L");
   CHECK(firewall::choose(Firewall::automatic).kind == Firewall::iptables);
 }
 

@@ -23,8 +23,8 @@ TEST_CASE("INPUT drops by policy, in either iptables: it works, and nothing else
   for (const char* const iptables : {"iptables-legacy", "iptables-nft"}) {
     CAPTURE(iptables);
     Testbed bed;
-    exec(std::string(iptables) + " -A INPUT -i lo -j ACCEPT; " + iptables + " -A INPUT -p icmp -j ACCEPT; " +
-         iptables + " -P INPUT DROP");
+    exec(std::string(iptables) + " -w -A INPUT -i lo -j ACCEPT; " + iptables +
+         " -w -A INPUT -p icmp -j ACCEPT; " + iptables + " -w -P INPUT DROP");
     bed.remember();
     const Service web(loopback(8088), "web");
     const Service forbidden(listen_on({ip("0.0.0.0"), 7000}), "forbidden");
@@ -42,18 +42,18 @@ TEST_CASE("rules that somebody adds to INPUT while a lease stands are there afte
   for (const char* const iptables : {"iptables-legacy", "iptables-nft"}) {
     CAPTURE(iptables);
     Testbed bed;
-    exec(std::string(iptables) + " -P INPUT DROP");
+    exec(std::string(iptables) + " -w -P INPUT DROP");
     const Service web(loopback(8088), "web");
     auto exposure = bed.exposer()->expose(Target::bridge("br0"), {HostPort::same(8088)});
     const auto with_lease = bed.snapshot();
-    exec(std::string(iptables) + " -I INPUT -s 203.0.113.7 -j ACCEPT");
-    exec(std::string(iptables) + " -A INPUT -s 203.0.113.8 -j ACCEPT");
+    exec(std::string(iptables) + " -w -I INPUT -s 203.0.113.7 -j ACCEPT");
+    exec(std::string(iptables) + " -w -A INPUT -s 203.0.113.8 -j ACCEPT");
     std::this_thread::sleep_for(600ms);
     CHECK(dial(bed.container, {bed.gateway, 8088}) == "web");
     exposure.release();
-    exec(std::string(iptables) + " -D INPUT -s 203.0.113.7 -j ACCEPT");
-    exec(std::string(iptables) + " -D INPUT -s 203.0.113.8 -j ACCEPT");
-    exec(std::string(iptables) + " -P INPUT ACCEPT");
+    exec(std::string(iptables) + " -w -D INPUT -s 203.0.113.7 -j ACCEPT");
+    exec(std::string(iptables) + " -w -D INPUT -s 203.0.113.8 -j ACCEPT");
+    exec(std::string(iptables) + " -w -P INPUT ACCEPT");
     if (iptables == std::string("iptables-legacy")) CHECK(bed.changes() == "");
     CHECK_FALSE(Testbed::has_ours());
     CHECK(with_lease.find("TCHN-IN") != std::string::npos);

@@ -50,7 +50,7 @@ class Siege {
       return;
     }
     lock_.emplace(Deadline::after(5s));
-    exec(fmt::format("XTABLES_LOCKFILE={}.lock iptables-legacy -t raw -F TCHN-RAW; rm {}.lock",
+    exec(fmt::format("XTABLES_LOCKFILE={}.lock iptables-legacy -w -t raw -F TCHN-RAW; rm {}.lock",
                      bed.runtime_dir(), bed.runtime_dir()));
   }
 
@@ -59,7 +59,8 @@ class Siege {
   std::optional<firewall::XtablesLock> lock_;
 };
 
-// What people and programs do to rules that are not theirs.
+// What people and programs do to rules that are not theirs. They wait for the xtables lock, which a look at
+// the rules holds from time to time.
 std::vector<std::string> mischiefs() {
   if (on_nftables())
     return {
@@ -86,18 +87,20 @@ std::vector<std::string> mischiefs() {
         "nft add table ip tc_hostnet '{ flags dormant; }'",
     };
   return {
-      "iptables-legacy -t nat -F",
-      "iptables-legacy -t raw -F",
-      "iptables-legacy -t mangle -F",
-      "iptables-legacy -t filter -F",
-      "for t in nat filter mangle raw; do iptables-legacy -t $t -F; iptables-legacy -t $t -X; done",
-      "iptables-legacy -t raw -F TCHN-RAW",
-      "iptables-legacy -t raw -D TCHN-RAW 2",
-      "iptables-legacy -t nat -D TCHN-PRE 1",
-      "iptables-legacy -D TCHN-IN 1",
-      "iptables-legacy -t mangle -D TCHN-POST 1",
-      "iptables-legacy-restore </dev/null; printf '*nat\\nCOMMIT\\n*raw\\nCOMMIT\\n' | "
-      "iptables-legacy-restore",
+      "iptables-legacy -w -t nat -F",
+      "iptables-legacy -w -t raw -F",
+      "iptables-legacy -w -t mangle -F",
+      "iptables-legacy -w -t filter -F",
+      // What is put back between the two keeps its chains.
+      "for t in nat filter mangle raw; do iptables-legacy -w -t $t -F; iptables-legacy -w -t $t -X || true; "
+      "done",
+      "iptables-legacy -w -t raw -F TCHN-RAW",
+      "iptables-legacy -w -t raw -D TCHN-RAW 2",
+      "iptables-legacy -w -t nat -D TCHN-PRE 1",
+      "iptables-legacy -w -D TCHN-IN 1",
+      "iptables-legacy -w -t mangle -D TCHN-POST 1",
+      "iptables-legacy-restore -w </dev/null; printf '*nat\\nCOMMIT\\n*raw\\nCOMMIT\\n' | "
+      "iptables-legacy-restore -w",
   };
 }
 
@@ -130,7 +133,7 @@ TEST_CASE("what is taken away right after a set-up comes back within a second, t
   auto exposure = bed.exposer()->expose(Target::bridge("br0"), {HostPort::same(8088)});
   // The legacy tables are as large then as they were when the thread began to look.
   exec(on_nftables() ? "nft delete table ip tc_hostnet"
-                     : fmt::format("iptables-legacy-restore <{0}; rm {0}", saved));
+                     : fmt::format("iptables-legacy-restore -w <{0}; rm {0}", saved));
   CHECK(eventually([&] { return dial(bed.container, {bed.gateway, 8088}) == "web"; }, 1s));
   exposure.release();
   exec("rm -f " + saved);

@@ -33,8 +33,8 @@ TEST_CASE("a service on 127.0.0.1:8088 is fetched from the container at the gate
 TEST_CASE("what the host asks of a container from 127.0.0.1 is answered, with a lease as without") {
   Testbed bed;
   exec("sysctl -qw net.ipv4.conf.br0.route_localnet=1");
-  exec("iptables-legacy -t nat -A OUTPUT -d 127.0.0.1 -p tcp --dport 18080 -j DNAT --to 198.18.0.2:80");
-  exec("iptables-legacy -t nat -A POSTROUTING -o br0 -s 127.0.0.0/8 -j MASQUERADE");
+  exec("iptables-legacy -w -t nat -A OUTPUT -d 127.0.0.1 -p tcp --dport 18080 -j DNAT --to 198.18.0.2:80");
+  exec("iptables-legacy -w -t nat -A POSTROUTING -o br0 -s 127.0.0.0/8 -j MASQUERADE");
   bed.remember();
   const Service inside(bed.container.run([] { return listen_on({ip("198.18.0.2"), 80}); }), "inside");
   const Service web(loopback(8088), "web");

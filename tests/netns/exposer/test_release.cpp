@@ -143,11 +143,11 @@ TEST_CASE("no frame with a loopback source reaches the bridge, also not from con
   {
     const BlogRecipe recipe;
     const auto connection = join(bed.container, {bed.gateway, 8088});
-    exec("iptables-legacy -t nat -F PREROUTING");
+    exec("iptables-legacy -w -t nat -F PREROUTING");
     for (const auto& flow : netlink::conntrack_flows()) netlink::delete_flow(flow);
     CHECK(loopback_frames(container_wire, 400ms) > 0);
     exec(
-        "iptables-legacy -t nat -A PREROUTING -i br0 -p tcp --dport 8088 -j DNAT --to-destination "
+        "iptables-legacy -w -t nat -A PREROUTING -i br0 -p tcp --dport 8088 -j DNAT --to-destination "
         "127.0.0.1:8088");
   }
 }
@@ -161,10 +161,10 @@ TEST_CASE("the guard alone keeps frames with a loopback source off the bridge") 
   // Somebody else's DNAT: its flows are not ours to cut, and forgotten ones must leak nothing either.
   const std::string rule =
       "PREROUTING -d 198.18.0.1 -p tcp --dport 8088 -j DNAT --to-destination 127.0.0.1:8088";
-  exec("iptables-legacy -t filter -I INPUT -i br0 -p tcp --dport 8088 -j ACCEPT; iptables-legacy -t nat -A " +
+  exec("iptables-legacy -w -t filter -I INPUT -i br0 -p tcp --dport 8088 -j ACCEPT; iptables-legacy -w -t nat -A " +
        rule);
   const auto connection = join(bed.container, {bed.gateway, 8088});
-  exec("iptables-legacy -t nat -D " + rule);
+  exec("iptables-legacy -w -t nat -D " + rule);
   for (const auto& flow : netlink::conntrack_flows()) netlink::delete_flow(flow);
   CHECK(loopback_frames(wire, 400ms) == 0);
   Testbed::take_out(Testbed::GuardPart::output);
