@@ -2,6 +2,7 @@
 import argparse
 import os
 import sys
+import tempfile
 
 import build
 import changed
@@ -112,7 +113,10 @@ def main():
     for make, then in background:
         pool.expect(make.done.is_set, lambda make=make, then=then: then() if make.tell(report) else [])
     build.make_in_background([make for make, _ in background])
-    pool.run()
+    # What tests/support/images keeps for the next engines: for those of this run, and made by nobody else.
+    with tempfile.TemporaryDirectory(prefix="hostnet-images-") as folder:
+        os.environ["ENGINE_IMAGES"] = folder
+        pool.run()
     return report.finish()
 
 
