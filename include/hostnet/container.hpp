@@ -47,9 +47,10 @@ struct Logs {
 using LogConsumer = std::function<bool(OutputStream, std::string_view)>;
 
 /// Move-only owner of a container: it is stopped and removed with the object, then its exposures end, then
-/// its network goes if this was the last user of it. Thread-safe; moving is as for any object. A moved-from
-/// one may only be destroyed and assigned to. Every call throws Error: not_found when the container is gone,
-/// and what the engine's failures are: engine_unavailable, engine_error, timed_out.
+/// its network goes if this was the last user of it. In a forked child the destructor does nothing, for the
+/// container is the parent's. Thread-safe; moving is as for any object. A moved-from one may only be
+/// destroyed and assigned to. Every call throws Error: not_found when the container is gone, and what the
+/// engine's failures are: engine_unavailable, engine_error, timed_out.
 class HOSTNET_EXPORT Container {
  public:
   /// The other is left without a container.

@@ -38,8 +38,10 @@ struct Probe {
   std::vector<std::string> reasons;  ///< One line each; empty when usable.
 };
 
-/// Called when a lease ends other than by its own release(), from a thread of the library. Must not throw,
-/// and must not destroy the last Exposure of its exposer.
+/// Called when a lease ends other than by its own release(), when it is over and all of it is taken down: one
+/// call at a time, from a thread of the library that does nothing else. It may release and destroy any
+/// Exposure, the last one too, and the Exposer. What it throws goes to the log sink. The destructor of the
+/// last of an exposer and its exposures waits for a call that is running; there is no call after that.
 using StateCallback = std::function<void(const std::string& lease, ExposureState, const std::string& reason)>;
 
 /// A path. Thread-safe. Exposures may outlive the Exposer that made them.

@@ -24,7 +24,9 @@ HOSTNET_EXPORT const char* to_string(ExposureState state) noexcept;
 
 struct BehindExposure;
 
-/// Move-only owner of one lease. Thread-safe: any thread may ask or release; moving is as for any object.
+/// Move-only owner of one lease. Thread-safe: any thread may ask or release, and a second releaser returns
+/// when the first is done; moving is as for any object. In a forked child the lease stays the parent's: the
+/// destructor does nothing, and release() throws.
 class HOSTNET_EXPORT Exposure {
  public:
   Exposure() noexcept = default;            ///< Holds nothing.

@@ -20,4 +20,9 @@
 /// make_exposer() chooses a path, Exposer::expose() makes a lease, and the Exposure is that lease: with its
 /// destructor everything is as before. Whatever fails throws Error. The library prints nothing
 /// (set_log_sink()) and changes neither signal handlers nor the environment.
+///
+/// Its threads have all signals blocked but those that tell of a fault of the thread itself (SIGSEGV and its
+/// like): the program's signals are for the program's threads. It needs no SIGCHLD, which the program may
+/// ignore or handle as it likes. After fork(2) the child owns nothing of what the parent made: destructors do
+/// nothing there, and the child may make exposers of its own.
 namespace hostnet {}

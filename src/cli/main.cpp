@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <cstdio>
 
 namespace hostnet::cli {
@@ -126,6 +127,7 @@ int run_command(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using namespace hostnet;
+  std::signal(SIGCHLD, SIG_DFL);  // who started this may ignore it, and then no child has an exit status
   try {
     return cli::run_command(argc, argv);
   } catch (const Error& error) {

@@ -7,6 +7,7 @@
 #include "core/fd.hpp"
 #include "core/file.hpp"
 #include "core/log.hpp"
+#include "core/thread.hpp"
 #include "engine/containers.hpp"
 #include "exposer/own_labels.hpp"
 #include "exposer/sidecar_plan.hpp"
@@ -80,12 +81,11 @@ class Follower {
  public:
   Follower(engine::Address engine, const std::string& id)
       : ended_(::eventfd(0, EFD_CLOEXEC)),
-        thread_([this, engine = std::move(engine), id] { follow(engine, id); }) {}
+        thread_(start_thread("tchn-output", [this, engine = std::move(engine), id] { follow(engine, id); })) {
+  }
   Follower(const Follower&) = delete;
   Follower& operator=(const Follower&) = delete;
-  ~Follower() {
-    if (thread_.joinable()) thread_.join();
-  }
+  ~Follower() = default;  // waits for it
   /// Readable when it has ended.
   [[nodiscard]] int fd() const noexcept { return ended_.get(); }
   int exit_code() {
@@ -116,7 +116,7 @@ class Follower {
   Fd ended_;
   int exit_code_ = 0;
   std::optional<Error> error_;
-  std::thread thread_;
+  std::jthread thread_;  // the last: it uses what is above
 };
 
 void pass_signals_on(const Fd& signals, const Follower& follower, engine::Containers& containers,

@@ -3,12 +3,11 @@
 
 #include "container/impl.hpp"
 #include "container/ports.hpp"
+#include "core/forked.hpp"
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
-
-#include <cstdlib>
 
 namespace hostnet {
 namespace {
@@ -22,6 +21,11 @@ Deadline deadline_of(std::optional<std::chrono::milliseconds> timeout) {
   return timeout ? Deadline::after(*timeout) : Deadline::never();
 }
 
+template <class Impl>
+void drop(std::unique_ptr<Impl> impl) noexcept {
+  if (impl && impl->made_in != fork_generation()) leave_to_parent(std::shared_ptr<Impl>(std::move(impl)));
+}
+
 OutputStream stream_of(engine::Stream stream) {
   return stream == engine::Stream::out ? OutputStream::out : OutputStream::err;
 }
@@ -30,18 +34,19 @@ OutputStream stream_of(engine::Stream stream) {
 
 Container::Container(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
 Container::Container(Container&&) noexcept = default;
-Container& Container::operator=(Container&&) noexcept = default;
-Container::~Container() = default;
+Container& Container::operator=(Container&& other) noexcept {
+  if (this != &other) {
+    drop(std::move(impl_));
+    impl_ = std::move(other.impl_);
+  }
+  return *this;
+}
+Container::~Container() { drop(std::move(impl_)); }
 
 std::string Container::id() const { return impl_->id; }
 std::string Container::name() const { return impl_->name; }
 
-std::string Container::get_host() const {
-  const char* const override = std::getenv("TESTCONTAINERS_HOST_OVERRIDE");
-  if (override != nullptr && *override != '\0') return override;
-  const auto& tcp = impl_->engine.tcp;
-  return tcp && !tcp->is_loopback() ? tcp->host : "localhost";
-}
+std::string Container::get_host() const { return container::host_of(impl_->engine); }
 
 std::uint16_t Container::get_host_port_ipv4(ContainerPort port) const {
   engine::Client client(impl_->engine);

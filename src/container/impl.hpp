@@ -7,6 +7,7 @@
 
 #include "container/network_use.hpp"
 #include "core/deadline.hpp"
+#include "core/forked.hpp"
 #include "engine/client.hpp"
 #include "engine/containers.hpp"
 #include "exposer/ahead.hpp"
@@ -40,6 +41,7 @@ class __attribute__((visibility("hidden"))) Container::Impl {
   [[nodiscard]] std::vector<HostPort> host_ports() const;
   [[nodiscard]] Path via() const;
 
+  const std::uint64_t made_in = fork_generation();  ///< A forked child leaves it alone.
   engine::Address engine;
   std::string id;  ///< Empty until it is created.
   std::string name;

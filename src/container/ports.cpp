@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
+
 namespace hostnet::container {
 namespace {
 
@@ -40,6 +42,20 @@ std::uint16_t host_port(const engine::Container& container, ContainerPort port, 
   throw Error(Errc::port_not_exposed,
               fmt::format("port {} of container {} is not exposed", port.to_string(), container.name),
               "add with_exposed_port() or with_mapped_port() before start()");
+}
+
+std::string host_of(const engine::Address& engine) {
+  const char* const override = std::getenv("TESTCONTAINERS_HOST_OVERRIDE");
+  if (override != nullptr && *override != '\0') return override;
+  return engine.tcp && !engine.tcp->is_loopback() ? engine.tcp->host : "localhost";
+}
+
+std::string http_url(const engine::Address& engine, std::uint16_t port, std::string_view path) {
+  auto host = host_of(engine);
+  if (host == "localhost") host = "127.0.0.1";  // the port is one of IPv4
+  const bool is_ipv6 = host.find(':') != std::string::npos && !host.starts_with('[');
+  return is_ipv6 ? fmt::format("http://[{}]:{}{}", host, port, path)
+                 : fmt::format("http://{}:{}{}", host, port, path);
 }
 
 }  // namespace hostnet::container

@@ -2,8 +2,10 @@
 #include "container/reaper.hpp"
 
 #include "container/reap.hpp"
+#include "core/child.hpp"
 #include "core/fd.hpp"
 #include "core/file.hpp"
+#include "core/forked.hpp"
 #include "core/log.hpp"
 #include "exposer/session.hpp"
 #include "hostnet/error.hpp"
@@ -11,9 +13,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <spawn.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -25,32 +25,16 @@
 #include <map>
 #include <mutex>
 
-extern char** environ;
-
 namespace hostnet::container {
 namespace {
 
 constexpr std::chrono::seconds kLookAround{5};
+constexpr std::chrono::seconds kStart{10};
 
 bool is_switched_off() {
   const char* const value = std::getenv("TESTCONTAINERS_RYUK_DISABLED");
   return value != nullptr && (std::strcmp(value, "true") == 0 || std::strcmp(value, "1") == 0);
 }
-
-struct SpawnSettings {
-  SpawnSettings() {
-    ::posix_spawn_file_actions_init(&actions);
-    ::posix_spawnattr_init(&attributes);
-  }
-  SpawnSettings(const SpawnSettings&) = delete;
-  SpawnSettings& operator=(const SpawnSettings&) = delete;
-  ~SpawnSettings() {
-    ::posix_spawn_file_actions_destroy(&actions);
-    ::posix_spawnattr_destroy(&attributes);
-  }
-  posix_spawn_file_actions_t actions{};
-  posix_spawnattr_t attributes{};
-};
 
 // Starts it; what is returned is this process's end of its standard input, to be kept open.
 Fd start_reaper(const engine::Address& engine, const std::string& runtime_dir) {
@@ -59,35 +43,17 @@ Fd start_reaper(const engine::Address& engine, const std::string& runtime_dir) {
     throw Error::from_errno("socketpair", errno);
   Fd ours(ends[0]);
   const Fd theirs(ends[1]);
-  SpawnSettings spawn;
-  ::posix_spawn_file_actions_adddup2(&spawn.actions, theirs.get(), STDIN_FILENO);
-  ::posix_spawn_file_actions_addopen(&spawn.actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-  ::posix_spawn_file_actions_addopen(&spawn.actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::posix_spawnattr_setsigmask(&spawn.attributes, &none);
-  ::posix_spawnattr_setflags(&spawn.attributes, POSIX_SPAWN_SETSIGMASK);
-
-  std::array<std::string, 6> words{reaper_program(),
-                                   exposer::session_id(),
-                                   std::to_string(::getpid()),
-                                   std::to_string(process_start_time(::getpid()).value_or(0)),
-                                   engine.text(),
-                                   runtime_dir};
-  std::array<char*, words.size() + 1> arguments{};
-  for (std::size_t i = 0; i < words.size(); ++i) arguments[i] = words[i].data();
-  pid_t pid = 0;
-  if (const int failed = ::posix_spawn(&pid, words.front().c_str(), &spawn.actions, &spawn.attributes,
-                                       arguments.data(), environ);
-      failed != 0)
-    throw Error::from_errno(words.front(), failed);
+  const std::vector<std::string> words{reaper_program(),
+                                       exposer::session_id(),
+                                       std::to_string(::getpid()),
+                                       std::to_string(process_start_time(::getpid()).value_or(0)),
+                                       engine.text(),
+                                       runtime_dir};
   // It leaves the work to a child of its own at once, which is then nobody's.
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
-  if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
+  const auto status = Child(words.front(), words, {.in = theirs.get()}).wait(Deadline::after(kStart));
+  if (status != 0)
     throw Error(Errc::failure,
-                fmt::format("{} ended with exit status {}", words.front(), WEXITSTATUS(status)));
+                fmt::format("{} ended with exit status {}", words.front(), status.value_or(-1)));
   return ours;
 }
 
@@ -95,6 +61,7 @@ class Guard {
  public:
   ~Guard() {
     // An end in order: nothing can be in the making any more. The descriptor itself closes with the process.
+    if (made_in_ != fork_generation()) return;
     for (const auto& [engine, line] : lines_)
       [[maybe_unused]] const auto said = ::send(line.get(), "q", 1, MSG_NOSIGNAL);
   }
@@ -114,6 +81,7 @@ class Guard {
   }
 
  private:
+  const std::uint64_t made_in_ = fork_generation();
   std::mutex mutex_;
   std::map<std::string, Fd> lines_;  // by the engine's address
 };

@@ -104,7 +104,7 @@ class Waiting {
     poll(deadline_, [&] {
       const auto port = host_port(running(), http.port, Family::ipv4);
       const auto limit = Deadline::after(std::min(kOneTry, deadline_.remaining()));
-      return engine::http_status(fmt::format("http://127.0.0.1:{}{}", port, http.path), limit) == http.status;
+      return engine::http_status(http_url(container_.engine, port, http.path), limit) == http.status;
     });
   }
 

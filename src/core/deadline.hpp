@@ -13,7 +13,12 @@ class Deadline {
   using Clock = std::chrono::steady_clock;
 
   static Deadline never() { return Deadline{Clock::time_point::max()}; }
-  static Deadline after(std::chrono::milliseconds span) { return Deadline{Clock::now() + span}; }
+  /// One that is later than the clock can say is never; a negative span has passed.
+  static Deadline after(std::chrono::milliseconds span) {
+    const auto now = Clock::now();
+    if (span > std::chrono::floor<std::chrono::milliseconds>(Clock::time_point::max() - now)) return never();
+    return Deadline{now + std::max(span, std::chrono::milliseconds{0})};
+  }
 
   [[nodiscard]] bool is_never() const { return at_ == Clock::time_point::max(); }
   [[nodiscard]] bool expired() const { return !is_never() && Clock::now() >= at_; }

@@ -1,23 +1,19 @@
 // Running another program to its end, with all three standard streams.
 #include "core/process.hpp"
 
+#include "core/child.hpp"
 #include "core/fd.hpp"
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <spawn.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <csignal>
 #include <cstdlib>
-
-extern char** environ;
 
 namespace hostnet {
 namespace {
@@ -47,21 +43,6 @@ struct Pipe {
   Fd read, write;
 };
 
-struct SpawnActions {
-  SpawnActions() { ::posix_spawn_file_actions_init(&actions); }
-  SpawnActions(const SpawnActions&) = delete;
-  SpawnActions& operator=(const SpawnActions&) = delete;
-  ~SpawnActions() { ::posix_spawn_file_actions_destroy(&actions); }
-  posix_spawn_file_actions_t actions{};
-};
-
-int wait_for(pid_t pid) {
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
-  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
 }  // namespace
 
 ProcessResult run_process(const std::vector<std::string>& argv, std::string_view input, Deadline deadline) {
@@ -69,16 +50,7 @@ ProcessResult run_process(const std::vector<std::string>& argv, std::string_view
   Pipe in;
   Pipe out;
   Pipe err;
-  SpawnActions spawn;
-  ::posix_spawn_file_actions_adddup2(&spawn.actions, in.read.get(), STDIN_FILENO);
-  ::posix_spawn_file_actions_adddup2(&spawn.actions, out.write.get(), STDOUT_FILENO);
-  ::posix_spawn_file_actions_adddup2(&spawn.actions, err.write.get(), STDERR_FILENO);
-  std::vector<char*> arguments;
-  for (const auto& argument : argv) arguments.push_back(const_cast<char*>(argument.c_str()));
-  arguments.push_back(nullptr);
-  pid_t pid = 0;
-  const int failed = ::posix_spawn(&pid, program.c_str(), &spawn.actions, nullptr, arguments.data(), environ);
-  if (failed != 0) throw Error::from_errno(fmt::format("run {}", program), failed);
+  Child child(program, argv, {.in = in.read.get(), .out = out.write.get(), .err = err.write.get()});
   in.read.reset();
   out.write.reset();
   err.write.reset();
@@ -89,11 +61,7 @@ ProcessResult run_process(const std::vector<std::string>& argv, std::string_view
         {{in.write.get(), POLLOUT, 0}, {out.read.get(), POLLIN, 0}, {err.read.get(), POLLIN, 0}}};
     const int ready = ::poll(fds.data(), fds.size(), deadline.poll_timeout());
     if (ready < 0 && errno == EINTR) continue;
-    if (ready <= 0) {
-      ::kill(pid, SIGKILL);
-      wait_for(pid);
-      throw Error(Errc::timed_out, fmt::format("{} did not end in time", argv.front()));
-    }
+    if (ready <= 0) break;
     if (fds[0].revents != 0) {
       if (input.empty() || (fds[0].revents & POLLERR) != 0) {
         in.write.reset();
@@ -115,7 +83,9 @@ ProcessResult run_process(const std::vector<std::string>& argv, std::string_view
     drain(fds[1], out.read, result.output);
     drain(fds[2], err.read, result.errors);
   }
-  result.exit_code = wait_for(pid);
+  const auto exit_code = child.wait(deadline);
+  if (!exit_code) throw Error(Errc::timed_out, fmt::format("{} did not end in time", argv.front()));
+  result.exit_code = *exit_code;
   return result;
 }
 

@@ -2,6 +2,7 @@
 #include "daemon/bus_gate.hpp"
 
 #include "core/log.hpp"
+#include "core/thread.hpp"
 #include "daemon/decision_log.hpp"
 #include "dbus/names.hpp"
 #include "hostnet/error.hpp"
@@ -154,9 +155,9 @@ BusGate::BusGate(int fd) : bus_(duplicate_of(fd)), buffer_(kMaxMessageSize) {
   if (flags < 0 || ::fcntl(theirs.get(), F_SETFL, O_NONBLOCK) != 0 ||
       ::fcntl(bus_.get(), F_SETFL, flags & ~O_NONBLOCK) != 0 || ::dup3(theirs.get(), fd, O_CLOEXEC) < 0)
     throw Error::from_errno("put the gate before the connection to the bus", errno);
-  inward_ = std::thread([this] { carry(&BusGate::take_in); });
+  inward_ = start_thread("tchn-bus-in", [this] { carry(&BusGate::take_in); });
   try {
-    outward_ = std::thread([this] { carry(&BusGate::take_out); });
+    outward_ = start_thread("tchn-bus-out", [this] { carry(&BusGate::take_out); });
   } catch (...) {
     close();
     inward_.join();

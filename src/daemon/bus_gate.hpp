@@ -80,8 +80,8 @@ class BusGate {
   std::map<std::uint32_t, bool> open_;            // serials of our calls; whether the bus itself answers
   std::size_t of_bus_ = 0;                        // how many it is to answer
   bool closed_ = false;
-  std::thread inward_;
-  std::thread outward_;
+  std::jthread inward_;
+  std::jthread outward_;
 };
 
 }  // namespace hostnet::daemon

@@ -1,30 +1,15 @@
 // The thread, and its queue.
 #include "daemon/worker.hpp"
 
+#include "core/thread.hpp"
 #include "daemon/guard.hpp"
 #include "hostnet/error.hpp"
-
-#include <pthread.h>
-
-#include <csignal>
-#include <system_error>
 
 namespace hostnet::daemon {
 
 Worker::Worker(const char* name, Inbox& inbox, Clock::duration stuck_after)
     : inbox_(inbox), stuck_after_(stuck_after) {
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  try {
-    thread_ = std::thread([this] { work(); });
-  } catch (const std::system_error& error) {
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    throw Error::from_errno("start a thread", error.code().value());
-  }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  ::pthread_setname_np(thread_.native_handle(), name);
+  thread_ = start_thread(name, [this] { work(); });
 }
 
 void Worker::post(Job job) {

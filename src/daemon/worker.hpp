@@ -105,7 +105,7 @@ class Worker {
   std::deque<Job> jobs_;
   std::optional<Clock::time_point> busy_since_;
   bool ending_ = false;
-  std::thread thread_;
+  std::jthread thread_;
 };
 
 }  // namespace hostnet::daemon

@@ -6,11 +6,18 @@
 #include "hostnet/error.hpp"
 #include "hostnet/exposer.hpp"
 
+#include <fmt/format.h>
+
+#include <utility>
+
 namespace hostnet {
 namespace {
 
-void release_quietly(const std::shared_ptr<Exposure::Impl>& impl) noexcept {
+bool is_foreign(const Exposure::Impl& impl) noexcept { return impl.made_in != fork_generation(); }
+
+void release_quietly(std::shared_ptr<Exposure::Impl> impl) noexcept {
   if (!impl) return;
+  if (is_foreign(*impl)) return leave_to_parent(std::move(impl));
   try {
     impl->release();
   } catch (const std::exception& error) {
@@ -34,16 +41,21 @@ const char* to_string(ExposureState state) noexcept {
 
 Exposure& Exposure::operator=(Exposure&& other) noexcept {
   if (this != &other) {
-    release_quietly(impl_);
+    release_quietly(std::move(impl_));
     impl_ = std::move(other.impl_);
   }
   return *this;
 }
 
-Exposure::~Exposure() { release_quietly(impl_); }
+Exposure::~Exposure() { release_quietly(std::move(impl_)); }
 
 void Exposure::release() {
-  if (impl_) impl_->release();
+  if (!impl_) return;
+  if (is_foreign(*impl_))
+    throw Error(Errc::failure,
+                fmt::format("lease {} belongs to the process that this one was forked from", impl_->id),
+                "release it there");
+  impl_->release();
 }
 
 std::string Exposure::id() const { return impl_ ? impl_->id : std::string(); }

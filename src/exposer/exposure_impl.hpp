@@ -1,6 +1,7 @@
 // What stands behind an Exposure, whatever path made it.
 #pragma once
 
+#include "core/forked.hpp"
 #include "hostnet/exposure.hpp"
 
 #include <memory>
@@ -23,6 +24,7 @@ class Exposure::Impl {
   /// on a path where that is another lease. @throws as Exposer::expose().
   virtual std::shared_ptr<Impl> extend(const HostPort&) { return nullptr; }
 
+  const std::uint64_t made_in = fork_generation();  ///< A forked child leaves it alone.
   std::string id;
   Path via = Path::native;
   std::vector<HostPort> ports;

@@ -2,6 +2,7 @@
 // to it.
 #include "exposer/helper.hpp"
 
+#include "core/forked.hpp"
 #include "core/log.hpp"
 #include "dbus/client.hpp"
 #include "exposer/checks.hpp"
@@ -30,6 +31,7 @@ class HelperExposer : public Exposer {
   explicit HelperExposer(const ExposerOptions& options)
       : options_(options),
         watch_(std::make_shared<HelperWatch>()),
+        notifier_(std::make_shared<Notifier>(options.on_state)),
         store_(std::make_shared<state::TunnelStore>(options.runtime_dir)) {}
 
   [[nodiscard]] Path path() const noexcept override { return Path::helper; }
@@ -72,10 +74,10 @@ class HelperExposer : public Exposer {
     const auto aliased = request.write_alias ? containers_of(request.target, options_.engine, deadline)
                                              : std::vector<std::string>();
     HelperLease::Settings settings;
-    settings.watch = watch_;
+    settings.watch = watch_.shared();
     settings.store = store_;
     settings.release_deadline = options_.deadline;
-    settings.on_state = options_.on_state;
+    settings.notifier = notifier_.shared();
     if (!aliased.empty()) {
       settings.owner = owner(deadline);
       settings.engine = engine::Address::find(options_.engine).text();
@@ -123,7 +125,8 @@ class HelperExposer : public Exposer {
   }
 
   ExposerOptions options_;
-  std::shared_ptr<HelperWatch> watch_;
+  OfThisProcess<HelperWatch> watch_;
+  OfThisProcess<Notifier> notifier_;
   std::shared_ptr<state::TunnelStore> store_;
   std::mutex mutex_;
   std::weak_ptr<state::Owner> owner_;  // lives as long as one of the leases

@@ -4,6 +4,7 @@
 #include "core/event_loop.hpp"
 #include "core/log.hpp"
 #include "core/strings.hpp"
+#include "core/thread.hpp"
 #include "dbus/names.hpp"
 #include "engine/client.hpp"
 #include "exposer/checks.hpp"
@@ -13,7 +14,8 @@
 #include <fmt/format.h>
 #include <sys/epoll.h>
 
-#include <csignal>
+#include <algorithm>
+#include <deque>
 #include <map>
 #include <set>
 
@@ -24,6 +26,7 @@ using namespace std::chrono_literals;
 
 constexpr auto kCallDeadline = 5s;
 constexpr auto kTryAgain = 1s;
+constexpr std::size_t kMostEarly = 64;
 
 bool is_failure(const std::string& reason) {
   return reason == dbus::reason::kInterfaceGone || reason == dbus::reason::kFailed;
@@ -48,8 +51,16 @@ class HelperWatch::Listener {
   void end(const std::string& path, ExposureState state, const std::string& reason);
   void take_stock();
 
+  // The end of a lease that is not known here yet, if it is to be: its maker has not had the answer.
+  struct Early {
+    std::string path;
+    ExposureState state;
+    std::string reason;
+  };
+
   std::mutex mutex_;  // guards what follows
   std::map<std::string, std::weak_ptr<HelperLease>> leases_;
+  std::deque<Early> early_;
 
   EventLoop loop_;
   std::optional<dbus::Client> bus_;  // the thread's, once it runs
@@ -71,12 +82,7 @@ void HelperWatch::start() {
   const std::scoped_lock lock(mutex_);
   if (thread_.joinable()) return;
   listener_->open();
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);  // the program's signals are for the program's own threads
-  thread_ = std::thread([listener = listener_] { listener->run(); });
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  thread_ = start_thread("tchn-helper", [listener = listener_] { listener->run(); });
 }
 
 void HelperWatch::add(const std::string& path, std::weak_ptr<HelperLease> lease) {
@@ -91,8 +97,18 @@ void HelperWatch::Listener::open() {
 }
 
 void HelperWatch::Listener::add(const std::string& path, std::weak_ptr<HelperLease> lease) {
-  const std::scoped_lock lock(mutex_);
-  leases_[path] = std::move(lease);
+  std::optional<Early> ended;
+  {
+    const std::scoped_lock lock(mutex_);
+    const auto early = std::ranges::find(early_, path, &Early::path);
+    if (early == early_.end()) {
+      leases_[path] = std::move(lease);
+      return;
+    }
+    ended = std::move(*early);
+    early_.erase(early);
+  }
+  if (const auto held = lease.lock()) held->end(ended->state, ended->reason);
 }
 
 void HelperWatch::Listener::remove(const std::string& path) {
@@ -151,7 +167,11 @@ void HelperWatch::Listener::end(const std::string& path, ExposureState state, co
   {
     const std::scoped_lock lock(mutex_);
     const auto found = leases_.find(path);
-    if (found == leases_.end()) return;
+    if (found == leases_.end()) {
+      early_.push_back({path, state, reason});
+      if (early_.size() > kMostEarly) early_.pop_front();
+      return;
+    }
     lease = found->second.lock();
     leases_.erase(found);
   }
@@ -192,13 +212,40 @@ void HelperLease::write_alias(const std::vector<std::string>& containers, bool r
   if (!address)
     throw Error(Errc::failure, fmt::format("the gateway {} is no address", quote(record.address)));
   record.alias_in = containers;
-  record_ = std::move(record);
+  {
+    const std::scoped_lock lock(mutex_);
+    is_writing_ = true;
+  }
+  std::exception_ptr failed;
+  if (life_.is_active()) {
+    record_ = std::move(record);
+    try {
+      put_alias(*address, required, deadline);
+    } catch (const Error&) {
+      failed = std::current_exception();
+    }
+  }
+  {
+    const std::scoped_lock lock(mutex_);
+    is_writing_ = false;
+  }
+  if (life_.is_active()) {
+    if (failed) std::rethrow_exception(failed);
+    return;
+  }
+  std::vector<std::string> failures;
+  remove_alias(Deadline::after(kCallDeadline), failures);
+  for (const auto& failure : failures) log::warn("lease {}: {}", id, failure);
+  throw Error(Errc::failure, fmt::format("lease {} has ended while it was set up: {}", id, reason()));
+}
+
+void HelperLease::put_alias(Ipv4 address, bool required, Deadline deadline) {
   settings_.store->save(*record_, deadline);
   engine::Client client(engine::Address::recorded(settings_.engine, "the lease"));
   const auto limit = alias_deadline(deadline);
-  for (const auto& container : containers) {
+  for (const auto& container : record_->alias_in) {
     try {
-      write_container_alias(client, container, *address, id, limit);
+      write_container_alias(client, container, address, id, limit);
     } catch (const Error& error) {
       if (!required) {
         log::warn("{} is not written into container {}: {}", kAlias, container.substr(0, 12), error.what());
@@ -223,12 +270,7 @@ void HelperLease::remove_alias(Deadline deadline, std::vector<std::string>& fail
 
 void HelperLease::release() {
   settings_.watch->remove(granted_.lease);
-  {
-    const std::scoped_lock lock(mutex_);
-    if (state_ != ExposureState::active) return;
-    state_ = ExposureState::released;
-    reason_ = "released";
-  }
+  if (!life_.begin_end(ExposureState::released, "released")) return life_.wait_over();
   const auto deadline = Deadline::after(settings_.release_deadline);
   std::vector<std::string> failures;
   // The doors first: the containers can hold up whoever edits their hosts files.
@@ -241,22 +283,24 @@ void HelperLease::release() {
   }
   granted_.keepalive.reset();
   remove_alias(deadline, failures);
+  life_.over();
   if (!failures.empty()) throw Error(Errc::failure, fmt::format("release: {}", list_of(failures)));
 }
 
 void HelperLease::end(ExposureState state, const std::string& reason) {
-  {
-    const std::scoped_lock lock(mutex_);
-    if (state_ != ExposureState::active) return;
-    state_ = state;
-    reason_ = reason;
-  }
+  if (!life_.begin_end(state, reason)) return;
   log::warn("lease {} {}: {}", id, to_string(state), reason);
   granted_.keepalive.reset();
+  bool is_written = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    is_written = !is_writing_;
+  }
   std::vector<std::string> failures;
-  remove_alias(Deadline::after(kCallDeadline), failures);
+  if (is_written) remove_alias(Deadline::after(kCallDeadline), failures);
   for (const auto& failure : failures) log::warn("lease {}: {}", id, failure);
-  if (settings_.on_state) settings_.on_state(id, state, reason);
+  life_.over();
+  settings_.notifier->tell(id, state, reason);
 }
 
 void HelperLease::ask_unpinned(Deadline deadline) {
@@ -266,16 +310,6 @@ void HelperLease::ask_unpinned(Deadline deadline) {
     unpinned_ = fmt::format("the helper does not say whether it is pinned: {}", error.what());
   }
   warn_if_unpinned(id, unpinned_);
-}
-
-ExposureState HelperLease::state() const {
-  const std::scoped_lock lock(mutex_);
-  return state_;
-}
-
-std::string HelperLease::reason() const {
-  const std::scoped_lock lock(mutex_);
-  return state_ == ExposureState::active ? std::string() : reason_;
 }
 
 }  // namespace hostnet::exposer

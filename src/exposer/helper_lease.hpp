@@ -4,6 +4,8 @@
 #include "core/deadline.hpp"
 #include "dbus/client.hpp"
 #include "exposer/exposure_impl.hpp"
+#include "exposer/lease_life.hpp"
+#include "exposer/notifier.hpp"
 #include "hostnet/exposer.hpp"
 #include "state/owner.hpp"
 #include "state/tunnel_record.hpp"
@@ -37,7 +39,7 @@ class HelperWatch {
 
   std::shared_ptr<Listener> listener_;
   std::mutex mutex_;  // guards what follows
-  std::thread thread_;
+  std::jthread thread_;
 };
 
 /// One lease. Its life on the helper's side is bound to the descriptor that is in here.
@@ -49,28 +51,29 @@ class HelperLease : public Exposure::Impl, public std::enable_shared_from_this<H
     std::shared_ptr<state::Owner> owner;  ///< Where an alias was written; else null.
     std::string engine;                   ///< Socket, likewise.
     std::chrono::milliseconds release_deadline{30'000};
-    StateCallback on_state;
+    std::shared_ptr<Notifier> notifier;
   };
 
   HelperLease(Settings settings, dbus::Granted granted);
   ~HelperLease() override;
 
   void release() override;
-  [[nodiscard]] ExposureState state() const override;
-  [[nodiscard]] std::string reason() const override;
-
+  [[nodiscard]] ExposureState state() const override { return life_.state(); }
+  [[nodiscard]] std::string reason() const override { return life_.reason(); }
   [[nodiscard]] std::string unpinned() const override { return unpinned_; }
   /// Asks the helper, once, before the lease is shown to anybody; warns when there is a reason.
   void ask_unpinned(Deadline deadline);
 
   [[nodiscard]] const std::string& path() const noexcept { return granted_.lease; }
-  /// Writes the alias into these containers, and down that it is there. @throws Error.
+  /// Writes the alias into these containers, and down that it is there. @throws Error, also when the lease
+  /// ends meanwhile: the alias is out again then.
   void write_alias(const std::vector<std::string>& containers, bool required, state::TunnelRecord record,
                    Deadline deadline);
   /// The helper says that it has ended.
   void end(ExposureState state, const std::string& reason);
 
  private:
+  void put_alias(Ipv4 address, bool required, Deadline deadline);
   void remove_alias(Deadline deadline, std::vector<std::string>& failures);
 
   Settings settings_;
@@ -78,9 +81,10 @@ class HelperLease : public Exposure::Impl, public std::enable_shared_from_this<H
   std::optional<state::TunnelRecord> record_;
   std::string unpinned_;
 
-  mutable std::mutex mutex_;  // guards what follows
-  ExposureState state_ = ExposureState::active;
-  std::string reason_;
+  LeaseLife life_;
+  // Who writes the alias takes it back, too, when the lease has ended meanwhile.
+  std::mutex mutex_;  // guards what follows
+  bool is_writing_ = false;
 };
 
 }  // namespace hostnet::exposer

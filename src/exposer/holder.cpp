@@ -186,7 +186,32 @@ void Holder::narrow(const std::string& lease, const Served& served, Deadline dea
 
 void Holder::release(const std::string& lease) { give_back({lease}); }
 
+// Who comes second returns when the first is done, or tries anew what the first could not do.
 void Holder::give_back(std::set<std::string> leases) {
+  {
+    std::unique_lock lock(mutex_);
+    left_.wait(lock, [&] {
+      return std::ranges::none_of(leases, [this](const auto& lease) { return leaving_.contains(lease); });
+    });
+    leaving_.insert(leases.begin(), leases.end());
+  }
+  const auto done = [this, &leases] {
+    {
+      const std::scoped_lock lock(mutex_);
+      for (const auto& lease : leases) leaving_.erase(lease);
+    }
+    left_.notify_all();
+  };
+  try {
+    take_away(leases);
+  } catch (...) {
+    done();
+    throw;
+  }
+  done();
+}
+
+void Holder::take_away(std::set<std::string> leases) {
   const auto only_active = [&] {
     std::erase_if(leases, [this](const auto& lease) { return state(lease) != ExposureState::active; });
     return !leases.empty();

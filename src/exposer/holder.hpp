@@ -25,6 +25,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
@@ -107,6 +108,7 @@ class Holder : public std::enable_shared_from_this<Holder> {
                                         const std::vector<state::Bridge>& bridges, Deadline deadline);
   std::vector<state::NameLeft> names_of_released(const std::vector<state::Lease>& leases);
   void give_back(std::set<std::string> leases);
+  void take_away(std::set<std::string> leases);
   void finish_new_names() noexcept;
   void finish_new_names_soon();
   void end(Ended ended);  // with work_ taken
@@ -133,6 +135,8 @@ class Holder : public std::enable_shared_from_this<Holder> {
   Settings settings_;
   mutable std::mutex mutex_;  // guards what follows; the ledger's own work happens under work_
   std::map<std::string, Held> held_;
+  std::set<std::string> leaving_;  // what a caller of release() is taking away
+  std::condition_variable left_;
   std::vector<Ended> notices_;  // for settings_.on_end, which is called with no lock held
 
   std::mutex work_;  // one change of the kernel at a time from this process; taken before mutex_
@@ -145,8 +149,8 @@ class Holder : public std::enable_shared_from_this<Holder> {
 
   EventLoop loop_;
   std::shared_ptr<Monitors> monitors_;
-  std::thread thread_;
-  std::thread tidier_;  // the thread's: edits hosts files, which the thread must not wait for
+  std::jthread thread_;
+  std::jthread tidier_;  // the thread's: edits hosts files, which the thread must not wait for
   std::atomic<bool> is_tidying_ = false;
 };
 

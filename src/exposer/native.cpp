@@ -1,9 +1,11 @@
 // The native path: from requests to leases, with the checks that come before anything is changed.
 #include "exposer/native.hpp"
 
+#include "core/forked.hpp"
 #include "core/strings.hpp"
 #include "exposer/checks.hpp"
 #include "exposer/holder.hpp"
+#include "exposer/notifier.hpp"
 #include "exposer/resolve.hpp"
 #include "firewall/backend.hpp"
 #include "firewall/input_check.hpp"
@@ -72,11 +74,7 @@ class NativeExposer : public Exposer {
         holder_(
             std::make_shared<Holder>(Holder::Settings{.runtime_dir = state::runtime_dir(options.runtime_dir),
                                                       .release_deadline = options.deadline,
-                                                      .on_end =
-                                                          [tell = options.on_state](const Ended& ended) {
-                                                            if (tell)
-                                                              tell(ended.lease, ended.state(), ended.reason);
-                                                          },
+                                                      .on_end = by_notifier(options.on_state),
                                                       .firewall = options.firewall})) {}
 
   [[nodiscard]] Path path() const noexcept override { return Path::native; }
@@ -94,10 +92,17 @@ class NativeExposer : public Exposer {
  private:
   std::string engine_;
   std::chrono::milliseconds deadline_;
-  std::shared_ptr<Holder> holder_;
+  OfThisProcess<Holder> holder_;
 };
 
 }  // namespace
+
+std::function<void(const Ended&)> by_notifier(const StateCallback& callback) {
+  if (!callback) return {};
+  return [notifier = std::make_shared<Notifier>(callback)](const Ended& ended) {
+    notifier->tell(ended.lease, ended.state(), ended.reason);
+  };
+}
 
 Prepared prepare(std::span<const ExposeRequest> requests, const std::string& engine, Deadline deadline) {
   netlink::Rtnl rtnl;

@@ -2,11 +2,13 @@
 #pragma once
 
 #include "core/deadline.hpp"
+#include "exposer/ledger.hpp"
 #include "firewall/traffic.hpp"
 #include "hostnet/exposer.hpp"
 #include "state/holdings.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -40,6 +42,10 @@ struct PortTraffic {
 std::vector<PortTraffic> traffic_of(const state::Lease& lease, const std::string& bridge,
                                     std::span<const firewall::DoorTraffic> doors);
 std::vector<PortTraffic> traffic_of(const state::Lease& lease, const std::string& bridge);
+
+/// As Holder::Settings::on_end: has a program's callback called by a Notifier. Empty for an empty one.
+/// @throws Error{failure} when the system gives no thread.
+std::function<void(const Ended&)> by_notifier(const StateCallback& callback);
 
 /// Makes the native exposer, for the network namespace of the calling thread. @throws nothing that probe()
 /// would say.

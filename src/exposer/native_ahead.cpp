@@ -2,8 +2,10 @@
 #include "exposer/native_ahead.hpp"
 
 #include "core/file.hpp"
+#include "core/forked.hpp"
 #include "core/log.hpp"
 #include "core/strings.hpp"
+#include "core/thread.hpp"
 #include "exposer/attached.hpp"
 #include "exposer/checks.hpp"
 #include "exposer/holder.hpp"
@@ -15,7 +17,6 @@
 
 #include <fmt/format.h>
 
-#include <future>
 #include <map>
 #include <mutex>
 
@@ -33,13 +34,12 @@ std::shared_ptr<Holder> shared_holder(const ExposerOptions& options) {
   settings.runtime_dir = folder;
   settings.firewall = options.firewall;
   if (options.on_state) {
-    settings.on_end = [tell = options.on_state](const Ended& ended) {
-      tell(ended.lease, ended.state(), ended.reason);
-    };
+    settings.on_end = by_notifier(options.on_state);
     return std::make_shared<Holder>(std::move(settings));
   }
-  // A holder belongs to a network namespace.
-  const auto key = fmt::format("{} {}", to_string(options.firewall), state::namespace_dir(folder).string());
+  // A holder belongs to a network namespace, and to the process that has its thread.
+  const auto key = fmt::format("{} {} {}", fork_generation(), to_string(options.firewall),
+                               state::namespace_dir(folder).string());
   const std::scoped_lock lock(mutex);
   auto holder = holders[key].lock();
   if (!holder) {
@@ -109,9 +109,8 @@ class NativeAhead : public AheadLease {
     check_attached(container, served);
     // The ports are reachable by now. To narrow the door takes a walk through all of conntrack, some 25 ms,
     // for which nobody needs to wait.
-    narrowing_ =
-        std::async(std::launch::async, [holder = holder_, id = exposure.id(), on = exposure.interface(),
-                                        served] { narrow_or_close(*holder, id, on, served); });
+    narrowing_ = start_thread("tchn-narrow", [holder = holder_, id = exposure.id(), on = exposure.interface(),
+                                              served] { narrow_or_close(*holder, id, on, served); });
   }
 
  protected:
@@ -139,7 +138,7 @@ class NativeAhead : public AheadLease {
                                              container.name, bridge->name));
   }
 
-  std::future<void> narrowing_;  // waited for by its destructor
+  std::jthread narrowing_;
 };
 
 // The door stands before the container is created.

@@ -1,6 +1,7 @@
 // From requests to leases on the ssh path.
 #include "exposer/ssh.hpp"
 
+#include "core/forked.hpp"
 #include "exposer/checks.hpp"
 #include "exposer/session.hpp"
 #include "exposer/sidecar_plan.hpp"
@@ -25,7 +26,7 @@ class SshExposer : public Exposer {
   explicit SshExposer(const ExposerOptions& options)
       : engine_(engine::Address::find(options.engine)),
         deadline_(options.deadline),
-        on_state_(options.on_state),
+        notifier_(std::make_shared<Notifier>(options.on_state)),
         store_(std::make_shared<state::TunnelStore>(options.runtime_dir)),
         image_(sidecar_image()),
         session_id_(exposer::session_id()) {}
@@ -101,12 +102,12 @@ class SshExposer : public Exposer {
             .image = image_,
             .session_id = session_id_,
             .release_deadline = deadline_,
-            .on_state = on_state_};
+            .notifier = notifier_.shared()};
   }
 
   engine::Address engine_;
   std::chrono::milliseconds deadline_;
-  StateCallback on_state_;
+  OfThisProcess<Notifier> notifier_;
   std::shared_ptr<state::TunnelStore> store_;
   std::string image_;
   std::string session_id_;

@@ -4,6 +4,7 @@
 #include "core/log.hpp"
 #include "core/random.hpp"
 #include "core/strings.hpp"
+#include "core/thread.hpp"
 #include "exposer/checks.hpp"
 #include "exposer/container_alias.hpp"
 #include "exposer/sidecar_plan.hpp"
@@ -80,6 +81,7 @@ SshLease::SshLease(SshSettings settings, const ExposeRequest& request, std::vect
   try {
     settings_.store->save(record_, deadline);
     set_up(target, deadline);
+    keeper_ = start_thread("tchn-keeper", [this] { keep(); });
   } catch (const Error& error) {
     const auto words = sidecar_ ? sidecar_->last_words() : std::string();
     undo();
@@ -90,7 +92,6 @@ SshLease::SshLease(SshSettings settings, const ExposeRequest& request, std::vect
     undo();
     throw;
   }
-  keeper_ = std::thread([this] { keep(); });
 }
 
 // No destructor runs after a constructor that has thrown.
@@ -102,20 +103,18 @@ void SshLease::undo() noexcept {
 }
 
 SshLease::~SshLease() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  join_keeper();
+  stop_keeper();
   tunnel_.reset();  // its threads wake the keeper: before what that needs is gone
   settings_.owner.reset();
   settings_.store->tidy();
 }
 
-void SshLease::join_keeper() {
+void SshLease::stop_keeper() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
   wake_.notify_all();
-  if (keeper_.get_id() == std::this_thread::get_id()) return;  // called back by it
-  const std::lock_guard lock(join_);
   if (keeper_.joinable()) keeper_.join();
 }
 
@@ -153,8 +152,10 @@ void SshLease::set_up(const SshTarget& target, Deadline deadline) {
   settings_.store->save(record_, deadline);
 
   const auto start = Deadline::Clock::now();
-  auto aliases = std::async(std::launch::async,
-                            [&] { write_aliases(place.address, target.container.has_value(), deadline); });
+  std::packaged_task<void()> writing(
+      [&] { write_aliases(place.address, target.container.has_value(), deadline); });
+  auto aliases = writing.get_future();
+  const auto writer = start_thread("tchn-alias", [&writing] { writing(); });
   ssh::TunnelSettings tunnel{
       .dial = [sidecar = sidecar_.get()](Deadline limit) { return sidecar->dial(limit); },
       .client = std::move(client_key),
@@ -227,10 +228,9 @@ std::shared_ptr<Exposure::Impl> SshLease::extend(const HostPort& port) {
       .most_lanes = 1,
       .on_state = {},
   };
+  if (!life_.is_active()) throw Error(Errc::failure, fmt::format("lease {} has ended: {}", id, reason()));
   {
     const std::lock_guard lock(mutex_);
-    if (state_ != ExposureState::active)
-      throw Error(Errc::failure, fmt::format("lease {} has ended: {}", id, reason_));
     tunnel.sources = sources_;
   }
   auto extension = std::make_shared<SshExtension>(shared_from_this(), port, std::move(tunnel),
@@ -244,12 +244,20 @@ std::shared_ptr<Exposure::Impl> SshLease::extend(const HostPort& port) {
   return extension;
 }
 
-std::vector<std::shared_ptr<SshExtension>> SshLease::extensions() const {
-  std::vector<std::shared_ptr<SshExtension>> out;
-  const std::lock_guard lock(mutex_);
-  for (const auto& one : extensions_)
-    if (auto extension = one.lock()) out.push_back(std::move(extension));
-  return out;
+// An extension holds this lease. The last of both may be gone meanwhile but for what is held here, and the
+// lease cannot end in its keeper's thread.
+void SshLease::for_each_extension(const std::function<void(SshExtension&)>& work) const {
+  std::vector<std::weak_ptr<SshExtension>> all;
+  {
+    const std::lock_guard lock(mutex_);
+    all = extensions_;
+  }
+  for (const auto& one : all) {
+    auto extension = one.lock();
+    if (!extension) continue;
+    work(*extension);
+    settings_.notifier->drop(std::move(extension));
+  }
 }
 
 void SshLease::write_aliases(Ipv4 address, bool is_for_one, Deadline deadline) {
@@ -280,7 +288,7 @@ void SshLease::write_aliases(Ipv4 address, bool is_for_one, Deadline deadline) {
 // hold up whoever edits their hosts files.
 std::vector<std::string> SshLease::take_down(Deadline deadline) noexcept {
   std::vector<std::string> failures;
-  for (const auto& extension : extensions()) extension->end("the lease that it belongs to has ended");
+  for_each_extension([](SshExtension& one) { one.end("the lease that it belongs to has ended"); });
   if (tunnel_) tunnel_->close();
   attempt(failures, [&] {
     if (sidecar_) sidecar_->remove(deadline);
@@ -294,21 +302,11 @@ std::vector<std::string> SshLease::take_down(Deadline deadline) noexcept {
   return failures;
 }
 
-// Whoever ends the state `active` takes everything down. False when that was somebody else.
-bool SshLease::leave_active(ExposureState state, const std::string& reason) {
-  const std::lock_guard lock(mutex_);
-  if (state_ != ExposureState::active) return false;
-  state_ = state;
-  reason_ = reason;
-  stopping_ = true;
-  return true;
-}
-
 void SshLease::release() {
-  const bool ours = leave_active(ExposureState::released, "released");
-  join_keeper();  // also to wait for the end that it may be about to bring
-  if (!ours) return;
+  if (!life_.begin_end(ExposureState::released, "released")) return life_.wait_over();
+  stop_keeper();
   const auto failures = take_down(Deadline::after(settings_.release_deadline));
+  life_.over();
   if (!failures.empty())
     throw Error(Errc::failure, fmt::format("lease {}: {}", id, list_of(failures)),
                 "run tc-hostnet list, which finishes what could not be removed");
@@ -316,20 +314,11 @@ void SshLease::release() {
 
 // The lease ends without its owner's doing, in the keeper's thread.
 void SshLease::end(ExposureState state, const std::string& reason) {
-  if (!leave_active(state, reason)) return;
+  if (!life_.begin_end(state, reason)) return;
   for (const auto& failure : take_down(Deadline::after(settings_.release_deadline)))
     log::error("lease {}: {}", id, failure);
-  if (settings_.on_state) settings_.on_state(id, state, reason);
-}
-
-ExposureState SshLease::state() const {
-  const std::lock_guard lock(mutex_);
-  return state_;
-}
-
-std::string SshLease::reason() const {
-  const std::lock_guard lock(mutex_);
-  return reason_;
+  life_.over();
+  settings_.notifier->tell(id, state, reason);
 }
 
 void SshLease::keep() {
@@ -341,6 +330,7 @@ void SshLease::keep() {
       if (stopping_) return;
       nudged_ = false;
     }
+    if (!life_.is_active()) return;
     try {
       look_after(client);
     } catch (const std::exception& error) {
@@ -392,8 +382,13 @@ void SshLease::follow_sidecar(engine::Client& client) {
   log::info("lease {}: the sidecar has moved to {}", id, address.to_string());
   const auto deadline = alias_deadline(Deadline::after(settings_.release_deadline));
   for (const auto& container : record_.alias_in) {
-    remove_container_alias(client, container, id, deadline);
-    write_container_alias(client, container, address, id, deadline);
+    try {
+      remove_container_alias(client, container, id, deadline);
+      write_container_alias(client, container, address, id, deadline);
+    } catch (const Error& error) {  // one that has gone, say, is no reason to leave the others behind
+      log::warn("lease {}: {} still leads to {} in container {}: {}", id, kAlias, record_.address,
+                container.substr(0, 12), error.what());
+    }
   }
   record_.address = address.to_string();
 }
@@ -415,11 +410,11 @@ void SshLease::publish_facts() {
   };
   add(stats);
   auto now = ports;
-  for (const auto& extension : extensions()) {
-    if (extension->state() != ExposureState::active) continue;
-    add(extension->stats());
-    now.push_back(extension->ports.front());
-  }
+  for_each_extension([&](const SshExtension& one) {
+    if (one.state() != ExposureState::active) return;
+    add(one.stats());
+    now.push_back(one.ports.front());
+  });
   if (facts == record_.facts && now == record_.ports) return;
   record_.facts = std::move(facts);
   record_.ports = std::move(now);

@@ -4,6 +4,8 @@
 #include "core/deadline.hpp"
 #include "engine/client.hpp"
 #include "exposer/exposure_impl.hpp"
+#include "exposer/lease_life.hpp"
+#include "exposer/notifier.hpp"
 #include "exposer/sidecar.hpp"
 #include "exposer/ssh_target.hpp"
 #include "hostnet/exposer.hpp"
@@ -13,6 +15,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -30,7 +33,7 @@ struct SshSettings {
   std::string image;       ///< Of the sidecars.
   std::string session_id;  ///< Of this process, in the sidecars' labels.
   std::chrono::milliseconds release_deadline{30'000};
-  StateCallback on_state;
+  std::shared_ptr<Notifier> notifier;
 };
 
 class SshExtension;
@@ -45,8 +48,8 @@ class SshLease : public Exposure::Impl, public std::enable_shared_from_this<SshL
   ~SshLease() override;
 
   void release() override;
-  [[nodiscard]] ExposureState state() const override;
-  [[nodiscard]] std::string reason() const override;
+  [[nodiscard]] ExposureState state() const override { return life_.state(); }
+  [[nodiscard]] std::string reason() const override { return life_.reason(); }
   std::shared_ptr<Exposure::Impl> extend(const HostPort& port) override;
   /// For a lease whose target had an empty list of sources: whom it is for.
   void serve(const engine::Container& container);
@@ -58,10 +61,9 @@ class SshLease : public Exposure::Impl, public std::enable_shared_from_this<SshL
   void undo() noexcept;
   void write_aliases(Ipv4 address, bool is_for_one, Deadline deadline);
   std::vector<std::string> take_down(Deadline deadline) noexcept;
-  std::vector<std::shared_ptr<SshExtension>> extensions() const;
-  bool leave_active(ExposureState state, const std::string& reason);
+  void for_each_extension(const std::function<void(SshExtension&)>& work) const;
   void end(ExposureState state, const std::string& reason);
-  void join_keeper();
+  void stop_keeper();
   void keep();
   void look_after(engine::Client& client);
   std::optional<std::string> end_of_container(engine::Client& client) const;
@@ -74,17 +76,15 @@ class SshLease : public Exposure::Impl, public std::enable_shared_from_this<SshL
   std::unique_ptr<Sidecar> sidecar_;
   std::unique_ptr<ssh::Tunnel> tunnel_;
 
-  std::mutex join_;           // for joining the keeper once; never held by the keeper
-  mutable std::mutex mutex_;  // guards what follows
+  LeaseLife life_;
+  mutable std::mutex mutex_;  // guards what follows, but for the keeper
   std::condition_variable wake_;
   bool stopping_ = false;
   bool nudged_ = false;
-  ExposureState state_ = ExposureState::active;
-  std::string reason_;
   std::optional<std::vector<Ipv4>> sources_;  // as the tunnel has them
   std::optional<ServedContainer> container_;
   std::vector<std::weak_ptr<SshExtension>> extensions_;
-  std::thread keeper_;
+  std::jthread keeper_;  // joined by who has begun the end, else by the destructor
 };
 
 /// Finishes what a dead owner left of a lease, or what somebody else is to release: alias, sidecar, record.

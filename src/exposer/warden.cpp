@@ -1,6 +1,7 @@
 // The thread of Holder: notices what others do to what we hold, and puts it right or closes it.
 #include "core/file.hpp"
 #include "core/log.hpp"
+#include "core/thread.hpp"
 #include "exposer/holder.hpp"
 #include "exposer/names.hpp"
 #include "hostnet/error.hpp"
@@ -13,7 +14,6 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <csignal>
 #include <ctime>
 #include <utility>
 
@@ -87,13 +87,7 @@ void Holder::start_watching() {
                           IN_MOVED_TO | IN_MODIFY | IN_DELETE) < 0)
     throw Error::from_errno(fmt::format("watch {}", ledger_.folder().string()), errno);
   if (thread_.joinable()) return;
-  // The program's signals are for the program's own threads.
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { watch(); });
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  thread_ = start_thread("tchn-monitor", [this] { watch(); });
 }
 
 void Holder::subscribe() {
@@ -327,10 +321,15 @@ void Holder::finish_new_names_soon() {
     if (!ledger_.has_new_names()) return;
   }
   is_tidying_ = true;
-  tidier_ = std::thread([this] {
-    finish_names(ledger_, Deadline::after(engine::kAliasBudget), &work_);
+  try {
+    tidier_ = start_thread("tchn-tidy", [this] {
+      finish_names(ledger_, Deadline::after(engine::kAliasBudget), &work_);
+      is_tidying_ = false;
+    });
+  } catch (const Error& error) {
     is_tidying_ = false;
-  });
+    log::debug("{}; tried again", error.what());
+  }
 }
 
 void Holder::deliver_notices() {

@@ -1,6 +1,7 @@
 // The libiptc applier.
 #include "firewall/iptables.hpp"
 
+#include "core/child.hpp"
 #include "core/file.hpp"
 #include "core/log.hpp"
 #include "core/strings.hpp"
@@ -10,9 +11,7 @@
 
 #include <fmt/format.h>
 #include <netinet/in.h>
-#include <spawn.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include <libiptc/libiptc.h>
 
@@ -28,6 +27,7 @@ namespace {
 
 using Handle = unique_handle<xtc_handle, iptc_free>;
 
+constexpr std::chrono::seconds kModprobe{10};
 constexpr int kHalfDone = 10;  // commits in a row that end half done, before it is no accident
 
 Error iptc_error(std::string_view what, Table table, int cause) {
@@ -41,12 +41,10 @@ Error iptc_error(std::string_view what, Table table, int cause) {
 void load_module(const char* module) {
   const auto program = try_read_file("/proc/sys/kernel/modprobe").value_or("/sbin/modprobe\n");
   const std::string path(trim(program));
-  const char* const argv[] = {path.c_str(), "-q", module, nullptr};
-  char* const environment[] = {nullptr};
-  pid_t pid = 0;
-  if (::posix_spawn(&pid, path.c_str(), nullptr, nullptr, const_cast<char* const*>(argv), environment) != 0)
-    return;
-  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  try {
+    Child(path, {path, "-q", module}, {}, Child::Environment::empty).wait(Deadline::after(kModprobe));
+  } catch (const Error& error) {
+    log::debug("{}", error.what());
   }
 }
 

@@ -1,4 +1,5 @@
 // Which network namespace a thread is in, and sockets in another one.
+#include "core/thread.hpp"
 #include "netlink/link.hpp"
 #include "netlink/request.hpp"
 
@@ -8,8 +9,6 @@
 #include <sys/stat.h>
 
 #include <cerrno>
-#include <future>
-#include <thread>
 
 #ifndef SO_NETNS_COOKIE  // Linux 5.14
 #define SO_NETNS_COOKIE 71
@@ -20,13 +19,10 @@ namespace hostnet::netlink {
 Rtnl Rtnl::in_namespace(int netns_fd) {
   // A socket belongs for ever to the namespace that its maker was in. A thread of its own goes there, so that
   // there is no way back that could fail and leave the caller in the wrong place.
-  std::packaged_task<Socket()> task([netns_fd] {
+  return Rtnl(run_in_thread("tchn-setns", [netns_fd] {
     if (::setns(netns_fd, CLONE_NEWNET) != 0) throw Error::from_errno("enter a network namespace", errno);
     return open_socket(NETLINK_ROUTE);
-  });
-  auto opened = task.get_future();
-  std::thread(std::move(task)).join();
-  return Rtnl(opened.get());
+  }));
 }
 
 std::uint64_t namespace_cookie() {

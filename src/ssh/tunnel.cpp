@@ -2,6 +2,7 @@
 #include "ssh/tunnel.hpp"
 
 #include "core/log.hpp"
+#include "core/thread.hpp"
 
 #include <sched.h>
 
@@ -49,7 +50,7 @@ struct Tunnel::Lane {
   TunnelState state = TunnelState::connecting;  // guarded by mutex_, and so is which pump there is
   std::unique_ptr<Session> session;
   std::unique_ptr<Pump> pump;
-  std::thread thread;
+  std::jthread thread;
 };
 
 Tunnel::Tunnel(TunnelSettings settings, Deadline deadline)
@@ -62,13 +63,17 @@ Tunnel::Tunnel(TunnelSettings settings, Deadline deadline)
   for (const auto& [port, service] : settings_.services) lanes_[next++ % count]->ports.push_back(port);
   try {
     for (const auto& lane : lanes_)
-      lane->thread = std::thread([this, &lane = *lane, deadline] { run_lane(lane, deadline); });
+      lane->thread = start_thread("tchn-ssh", [this, &lane = *lane, deadline] { run_lane(lane, deadline); });
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] {
+    // A lane may be lost and on its way back by the time the last one comes up.
+    const bool settled = changed_.wait_for(lock, deadline.remaining(), [&] {
       return first_error_ ||
              std::ranges::all_of(lanes_, [](const auto& lane) { return lane->state == TunnelState::up; });
     });
     if (first_error_) throw Error(*first_error_);
+    if (!settled)
+      throw Error(Errc::timed_out, fmt::format("ssh: not all sessions with the sidecar stood in time{}{}",
+                                               reason_.empty() ? "" : ": ", reason_));
   } catch (...) {
     close();
     throw;
@@ -85,6 +90,7 @@ void Tunnel::close() noexcept {
       if (lane->pump) lane->pump->stop();
   }
   changed_.notify_all();
+  const std::lock_guard lock(joining_);  // a second caller returns when the first is done
   for (const auto& lane : lanes_)
     if (lane->thread.joinable()) lane->thread.join();
 }
@@ -190,7 +196,9 @@ void Tunnel::set_lane(Lane& lane, TunnelState state, const std::string& reason) 
     if (closing_) return;
     lane.state = state;
     if (!reason.empty()) reason_ = reason;
+    if (state == TunnelState::failed && !first_error_) first_error_ = Error(Errc::failure, reason);
   }
+  changed_.notify_all();  // the constructor may be waiting yet
   if (settings_.on_state) settings_.on_state(stats().state, reason);
 }
 

@@ -104,7 +104,8 @@ class Tunnel {
   TunnelSettings settings_;
   Policy policy_;
   Counters counters_;
-  mutable std::mutex mutex_;
+  std::mutex joining_;        // held while the lanes' threads are joined; never by one of them
+  mutable std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
   bool closing_ = false;
   std::string reason_;

@@ -45,6 +45,30 @@ class UnixService:
         self.socket.close()
 
 
+class LeaseDriver:
+    """lease_driver.cpp, for as long as the block lasts; then it returns from main()."""
+
+    def __init__(self, case, path, port, *containers):
+        self.case = case
+        self.process = subprocess.Popen([os.environ["LEASE_DRIVER"], path, f"unix://{case.engine.socket}", str(port), *containers],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=case.env)
+        case.addCleanup(self.process.kill)
+        case.assertEqual(self.process.stdout.readline(), f"held {len(containers)}\n")
+
+    def ask(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        with self.process.stdout:
+            self.case.assertEqual(self.process.wait(60), 0)
+
+
 class SshCase(HostCase):
     """Exposes by ssh unless told otherwise; the network and the container "app" on it are there."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from engine_api import attempt
 from engines import DockerWithSshd, PodmanWithSshd
 from harness import ALIAS, eventually, main, output
-from ssh_cases import HELLO, SshCase
+from ssh_cases import HELLO, LeaseDriver, SshCase
 
 # Seconds from a loss until a lease serves again or has failed with a word.
 RECOVERY = 5
@@ -131,6 +131,20 @@ class Losses:
         self.assertEqual(self.engine.hosts("guest"), hosts)
         self.nothing_is_left()
 
+    def test_what_a_program_may_do_in_a_callback_and_after_a_fork(self):
+        others = ["second", "third"]
+        for name in others:
+            self.container(name, network="web")
+        with LeaseDriver(self, "ssh", self.port, "app", *others) as driver:
+            self.engine.api.remove("app")
+            self.assertTrue(eventually(lambda: driver.ask("state") == "holding 2 told 1"))
+            self.assertEqual(driver.ask("fork"), "child 0")
+            self.assertEqual(driver.ask("state"), "holding 2 told 1")
+            for name in others:
+                self.reaches(name, HELLO, port=self.port)
+        self.container("app", network="web")
+        self.nothing_is_left()
+
     def test_orphans_of_dead_owners_are_found_by_their_labels(self):
         lease = self.expose_by_ssh(self.port, "--container", "app")
         lease.end(signal.SIGKILL)
@@ -159,6 +173,27 @@ class Losses:
 
 class Docker(Losses, SshCase):
     engine_type = DockerWithSshd
+
+    def test_a_sidecar_that_moves_after_one_of_its_containers_has_gone(self):
+        """The others' hosts files follow it all the same."""
+        names = ["first", "second", "third"]
+        for name in names:
+            self.container(name)
+        lease = self.expose_by_ssh(self.port, "--network", "bridge")
+        sidecar = self.sidecar()
+        before = self.address_of(sidecar)
+        self.engine.api.remove("second")
+        self.engine.api.disconnect("bridge", sidecar)
+        for i in range(2):  # one for each address that is free now
+            self.container(f"squatter-{i}")
+        self.engine.api.connect("bridge", sidecar)
+        self.assertNotEqual(self.address_of(sidecar), before)
+        self.assertTrue(eventually(lambda: self.status_of(lease)["gateway"] == self.address_of(sidecar), timeout=60))
+        for name in ("first", "third"):
+            self.assertTrue(eventually(
+                lambda name=name: self.engine.fetch(name, f"http://{ALIAS}:{self.port}/", 2) == HELLO, timeout=60))
+        self.assertEqual(lease.end()[0], 0)
+        self.nothing_is_left()
 
     def test_a_restarted_sidecar_is_found_again(self):
         # `restart` takes the mark off that has the engine remove a sidecar at its end, and puts it back when it has

@@ -4,6 +4,7 @@
 #include "cli/helper_view.hpp"
 #include "cli/tunnel_view.hpp"
 #include "core/fd.hpp"
+#include "core/thread.hpp"
 #include "engine/containers.hpp"
 #include "engine/exec_alias.hpp"
 #include "netlink/link.hpp"
@@ -19,8 +20,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <future>
-#include <thread>
 
 namespace hostnet::cli::doctor {
 namespace {
@@ -118,7 +117,7 @@ Inside look_inside(pid_t pid, Ipv4 address, const HostPort& port) {
   const auto path = fmt::format("/proc/{}/ns/net", pid);
   const Fd netns(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!netns) throw Error::from_errno("look into the container's network namespace", errno);
-  std::packaged_task<Inside()> task([&] {
+  return run_in_thread("tchn-setns", [&] {
     if (::setns(netns.get(), CLONE_NEWNET) != 0)
       throw Error::from_errno("enter the container's network namespace", errno);
     Inside inside;
@@ -129,9 +128,6 @@ Inside look_inside(pid_t pid, Ipv4 address, const HostPort& port) {
     if (port.protocol == Protocol::tcp) inside.dialled = dial(address, port.container);
     return inside;
   });
-  auto seen = task.get_future();
-  std::thread(std::move(task)).join();
-  return seen.get();
 }
 
 // From outside as root has it, else by the engine's leave and the container's own `cat`.

@@ -178,3 +178,32 @@ TEST_CASE("a sidecar without its owner ends by itself") {
   }
   CHECK(eventually([&] { return !sidecar.alive(); }, 6s));
 }
+
+TEST_CASE(
+    "a session that is lost while another one is made yet does not keep the maker waiting beyond its "
+    "deadline") {
+  Sidecar sidecar(ports({{7001, 7001}, {7002, 7002}}));
+  auto settings = sidecar.settings();
+  std::atomic<int> dialled = 0;
+  std::atomic<bool> is_lost = false;
+  settings.dial = [&, dial = settings.dial](Deadline limit) {
+    const int n = dialled++;
+    if (n == 1) {  // the second lane waits until the first has been cut
+      if (!eventually([&] { return is_lost.load(); }, 10s)) throw Error(Errc::failure, "nothing was cut");
+    } else if (n > 1) {  // and nobody comes back
+      throw Error(Errc::failure, "nobody there");
+    }
+    return dial(limit);
+  };
+  settings.on_state = [&](TunnelState state, const std::string&) {
+    is_lost = state == TunnelState::reconnecting;
+  };
+  settings.give_up = 60s;
+  const std::jthread cutter([&] {
+    for (; !is_lost; std::this_thread::sleep_for(50ms)) sidecar.cut_sessions();
+  });
+  const auto start = Deadline::Clock::now();
+  CHECK_THROWS_AS(ssh::Tunnel(std::move(settings), Deadline::after(3s)), Error);
+  CHECK(Deadline::Clock::now() - start < 20s);
+  is_lost = true;
+}

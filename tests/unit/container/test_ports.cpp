@@ -7,6 +7,8 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <cstdlib>
+
 using namespace hostnet;
 using container::Family;
 using container::host_port;
@@ -68,4 +70,19 @@ TEST_CASE("an answer that makes no sense is an error, never 0") {
   container.running = true;
   container.ports = {{80, "tcp", "0.0.0.0", 0}};
   CHECK(test::error_of([&] { host_port(container, tcp(80), Family::ipv4); }).code() == Errc::engine_error);
+}
+
+TEST_CASE("a published port is asked where the engine is") {
+  const auto at = [](const char* address) {
+    return container::http_url(engine::Address::find(address), 49153, "/health");
+  };
+  CHECK(at("unix:///run/docker.sock") == "http://127.0.0.1:49153/health");
+  CHECK(at("tcp://127.0.0.1:2375") == "http://127.0.0.1:49153/health");
+  CHECK(at("tcp://build.example:2375") == "http://build.example:49153/health");
+  CHECK(at("tcp://[2001:db8::1]:2375") == "http://[2001:db8::1]:49153/health");
+  ::setenv("TESTCONTAINERS_HOST_OVERRIDE", "192.0.2.7", 1);
+  CHECK(at("unix:///run/docker.sock") == "http://192.0.2.7:49153/health");
+  ::setenv("TESTCONTAINERS_HOST_OVERRIDE", "", 1);
+  CHECK(at("tcp://build.example:2375") == "http://build.example:49153/health");
+  ::unsetenv("TESTCONTAINERS_HOST_OVERRIDE");
 }

@@ -17,6 +17,15 @@ TEST_CASE("time left shrinks and never falls below zero") {
   CHECK(past.poll_timeout() == 0);
 }
 
+TEST_CASE("a span that the clock cannot hold is never, not long ago") {
+  for (const auto span : {std::chrono::milliseconds::max(), std::chrono::milliseconds{24h * 365 * 300}}) {
+    CHECK(Deadline::after(span).is_never());
+    CHECK(Deadline::after(span).poll_timeout() == -1);
+  }
+  CHECK(Deadline::after(std::chrono::milliseconds::min()).expired());
+  CHECK(Deadline::after(24h * 365 * 100).remaining() == std::chrono::milliseconds{INT_MAX});
+}
+
 TEST_CASE("never") {
   CHECK_FALSE(Deadline::never().expired());
   CHECK(Deadline::never().poll_timeout() == -1);

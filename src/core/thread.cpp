@@ -1,0 +1,34 @@
+// Threads that the program which links the library does not notice.
+#include "core/thread.hpp"
+
+#include "core/log.hpp"
+#include "core/signals.hpp"
+#include "hostnet/error.hpp"
+
+#include <pthread.h>
+
+#include <exception>
+#include <system_error>
+#include <utility>
+
+namespace hostnet {
+
+std::jthread start_thread(std::string name, std::function<void()> body) {
+  const SignalsBlocked blocked;  // inherited by the thread
+  try {
+    return std::jthread([name, body = std::move(body)] {
+      ::pthread_setname_np(::pthread_self(), name.substr(0, 15).c_str());
+      try {
+        body();
+      } catch (const std::exception& error) {
+        log::error("thread {} has ended: {}", name, error.what());
+      }
+    });
+  } catch (const std::system_error& error) {
+    throw Error(Errc::failure,
+                fmt::format("the system gives no thread for {}: {}", name, error.code().message()),
+                "see ulimit -u and the cgroup's pids.max", error.code().value());
+  }
+}
+
+}  // namespace hostnet

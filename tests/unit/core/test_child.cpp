@@ -1,0 +1,87 @@
+// Programs that are started in a process which has its own way with SIGCHLD.
+#include "core/child.hpp"
+#include "core/process.hpp"
+#include "hostnet/error.hpp"
+#include "support/forked.hpp"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+
+#include <csignal>
+
+using namespace hostnet;
+using namespace std::chrono_literals;
+
+namespace {
+
+// Exit codes of two programs, the first of which fails, as hundreds and ones.
+int two_codes() {
+  const auto one = run_process({"sh", "-c", "exit 3"}, {}, Deadline::after(20s)).exit_code;
+  return 10 * one + run_process({"true"}, {}, Deadline::after(20s)).exit_code;
+}
+
+void reap_all(int) {
+  while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+  }
+}
+
+}  // namespace
+
+TEST_CASE("the exit code is the program's, whoever else waits for children") {
+  CHECK(two_codes() == 30);
+  const auto in_program_with = [](void (*handler)(int)) {
+    return test::await_child(test::start_child([&] {
+      ::signal(SIGCHLD, handler);
+      ::_exit(two_codes());
+    }));
+  };
+  CHECK(in_program_with(SIG_IGN) == 30);
+  CHECK(in_program_with(reap_all) == 30);
+}
+
+TEST_CASE("a signal that ends it, and one that does not") {
+  CHECK(run_process({"sh", "-c", "kill -9 $$"}, {}, Deadline::after(20s)).exit_code == 128 + SIGKILL);
+  // Whatever the program that links the library has blocked or ignores.
+  const int status = test::await_child(test::start_child([] {
+    ::signal(SIGPIPE, SIG_IGN);
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
+    ::_exit(run_process({"sh", "-c", "kill -PIPE $$; exit 1"}, {}, Deadline::after(20s)).exit_code);
+  }));
+  CHECK(status == 128 + SIGPIPE);
+}
+
+TEST_CASE("input, output and errors") {
+  const std::string much(300'000, 'x');
+  const auto result = run_process({"sh", "-c", "cat; echo no >&2"}, much, Deadline::after(20s));
+  CHECK(result.output == much);
+  CHECK(result.errors == "no\n");
+  CHECK(run_process({"true"}, much, Deadline::after(20s)).exit_code == 0);  // it reads nothing
+}
+
+TEST_CASE("what does not end in time is killed, with what it has started") {
+  const auto start = Deadline::Clock::now();
+  CHECK_THROWS_WITH_AS(run_process({"sh", "-c", "sleep 60 & wait"}, {}, Deadline::after(200ms)),
+                       "sh did not end in time", Error);
+  CHECK(Deadline::Clock::now() - start < 20s);
+  CHECK(::waitpid(-1, nullptr, WNOHANG) < 0);  // no child is left
+}
+
+TEST_CASE("a program that is not there, or is none") {
+  CHECK_THROWS_AS(run_process({"no-such-program-here"}, {}, Deadline::after(20s)), Error);
+  CHECK_THROWS_AS(Child("/etc/passwd", {"passwd"}, {}), Error);
+  CHECK(::waitpid(-1, nullptr, WNOHANG) < 0);
+}
+
+TEST_CASE("it has its three streams, and nothing else of ours") {
+  const int inherited = ::fcntl(STDERR_FILENO, F_DUPFD, 100);  // not even close-on-exec
+  REQUIRE(inherited >= 0);
+  const auto result = run_process({"sh", "-c", "ls /proc/self/fd | wc -l"}, {}, Deadline::after(20s));
+  ::close(inherited);
+  CHECK(std::stoi(result.output) == 4);  // and what ls reads the folder by
+  CHECK(Child("/bin/sh", {"sh", "-c", "test \"$(readlink /proc/$$/fd/0)\" = /dev/null"}, {})
+            .wait(Deadline::after(20s)) == 0);
+  CHECK(Child("/bin/sh", {"sh", "-c", "test -z \"$HOME\""}, {}, Child::Environment::empty)
+            .wait(Deadline::after(20s)) == 0);
+}
