@@ -65,15 +65,22 @@ Tunnel::Tunnel(TunnelSettings settings, Deadline deadline)
     for (const auto& lane : lanes_)
       lane->thread = start_thread("tchn-ssh", [this, &lane = *lane, deadline] { run_lane(lane, deadline); });
     std::unique_lock lock(mutex_);
-    // A lane may be lost and on its way back by the time the last one comes up.
-    const bool settled = changed_.wait_for(lock, deadline.remaining(), [&] {
-      return first_error_ ||
-             std::ranges::all_of(lanes_, [](const auto& lane) { return lane->state == TunnelState::up; });
-    });
+    const auto all_up = [&] {
+      return std::ranges::all_of(lanes_, [](const auto& lane) { return lane->state == TunnelState::up; });
+    };
+    const auto none_connects = [&] {
+      return std::ranges::none_of(lanes_,
+                                  [](const auto& lane) { return lane->state == TunnelState::connecting; });
+    };
+    changed_.wait_for(lock, deadline.remaining(), [&] { return first_error_ || all_up(); });
+    // A lane that connects for the first time has the same deadline, and says better what it waited for. One
+    // that was lost meanwhile and is on its way back has not.
+    changed_.wait(lock, [&] { return first_error_ || none_connects(); });
     if (first_error_) throw Error(*first_error_);
-    if (!settled)
-      throw Error(Errc::timed_out, fmt::format("ssh: not all sessions with the sidecar stood in time{}{}",
-                                               reason_.empty() ? "" : ": ", reason_));
+    if (!all_up())
+      throw Error(
+          Errc::timed_out,
+          fmt::format("ssh: a session with the sidecar was lost while others were made: {}", reason_));
   } catch (...) {
     close();
     throw;
