@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
@@ -131,7 +132,6 @@ int watch(const Options& options, const Globals& globals) {
   if (globals.explain) explain(path, globals);
   demote_warnings(tells_of_an_end);
   allow_many_descriptors();
-  const auto signals = stop_signals();
   EventLoop loop;
   std::exception_ptr unheard;
   Watcher::Settings settings;
@@ -149,12 +149,19 @@ int watch(const Options& options, const Globals& globals) {
   };
   Watcher watcher(loop, std::move(settings));
   if (globals.dry_run) return dry_run(watcher, globals);
+  const auto signals = stop_signals();
   loop.add(signals.get(), EPOLLIN, [&](std::uint32_t) { loop.stop(); });
   watcher.start();
   loop.run();
-  const auto failures = watcher.finish();
+  const auto end = watcher.finish();
+  if (end.stuck) {
+    print_error(Error(Errc::timed_out, "not everything could be released in time",
+                      "run tc-hostnet list, which clears away what is left"));
+    // Waiting for a thread is what ends a process otherwise.
+    ::_exit(1);
+  }
   if (unheard) std::rethrow_exception(unheard);
-  return failures == 0 ? 0 : 1;
+  return end.failures == 0 ? 0 : 1;
 }
 
 }  // namespace

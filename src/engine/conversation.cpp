@@ -1,6 +1,7 @@
 // The request, its answer's head, and the stream after it.
 #include "engine/conversation.hpp"
 
+#include "engine/cutoff.hpp"
 #include "engine/raw_http.hpp"
 #include "engine/transport_error.hpp"
 #include "hostnet/error.hpp"
@@ -8,12 +9,16 @@
 #include <fmt/format.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 
 namespace hostnet::engine {
 namespace {
+
+constexpr std::chrono::milliseconds kLook{1000};
 
 class Conversation {
  public:
@@ -25,10 +30,12 @@ class Conversation {
   bool turn(std::string_view& out, bool end_after, std::string& in) {
     pollfd poll{wire_.fd(), POLLIN, 0};
     if (!out.empty()) poll.events |= POLLOUT;
-    const int ready = ::poll(&poll, 1, deadline_.poll_timeout());
+    // Not longer, for the cutoff may have come nearer meanwhile.
+    const auto span = std::min(before_cutoff(deadline_).remaining(), kLook);
+    const int ready = ::poll(&poll, 1, static_cast<int>(span.count()));
     if (ready < 0 && errno != EINTR) throw Error::from_errno("poll", errno);
     // An engine that never stops sending would never let poll() wait.
-    if (ready == 0 || deadline_.expired())
+    if (before_cutoff(deadline_).expired())
       throw Error(Errc::timed_out, fmt::format("{}: the answer had not ended in time", call_));
     if ((poll.revents & POLLOUT) != 0) {
       const auto sent = wire_.send(out);

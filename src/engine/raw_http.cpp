@@ -2,6 +2,7 @@
 #include "engine/raw_http.hpp"
 
 #include "core/strings.hpp"
+#include "engine/cutoff.hpp"
 #include "engine/reach.hpp"
 #include "engine/transport_error.hpp"
 #include "engine/unix_socket.hpp"
@@ -19,6 +20,7 @@ namespace hostnet::engine {
 namespace {
 
 EasyHandle connect_by_curl(const Address& address, Deadline deadline) {
+  deadline = before_cutoff(deadline);
   const auto& curl = Curl::get();
   EasyHandle handle{curl.easy_init()};
   if (!handle) throw Error(Errc::engine_unavailable, "libcurl gives no handle");

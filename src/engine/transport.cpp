@@ -3,6 +3,7 @@
 
 #include "core/strings.hpp"
 #include "engine/curl.hpp"
+#include "engine/cutoff.hpp"
 #include "engine/reach.hpp"
 #include "engine/transport_error.hpp"
 #include "engine/unix_socket.hpp"
@@ -38,6 +39,7 @@ struct Exchange {
   bool headers_ended = false;
   const char* too_large = nullptr;  // What of the answer was.
   bool ended_here = false;          // Because nobody wanted more of it.
+  bool cut_off = false;             // By end_requests_at().
   std::exception_ptr thrown;        // While the body was taken.
 
   [[nodiscard]] long status() const {
@@ -94,8 +96,10 @@ std::size_t on_header(const char* data, std::size_t, std::size_t size, void* use
 
 int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) noexcept {
   auto& exchange = *static_cast<Exchange*>(user);
+  exchange.cut_off = before_cutoff(Deadline::never()).expired();
+  if (exchange.cut_off) return 1;
   try {
-    exchange.ended_here = !exchange.still_wanted();
+    exchange.ended_here = exchange.still_wanted && !exchange.still_wanted();
     return exchange.ended_here ? 1 : 0;
   } catch (...) {
     exchange.thrown = std::current_exception();
@@ -218,11 +222,9 @@ struct Transport::Connection {
     set(CURLOPT_WRITEDATA, static_cast<void*>(&exchange));
     set(CURLOPT_HEADERFUNCTION, &on_header);
     set(CURLOPT_HEADERDATA, static_cast<void*>(&exchange));
-    if (exchange.still_wanted) {
-      set(CURLOPT_NOPROGRESS, 0L);
-      set(CURLOPT_XFERINFOFUNCTION, &on_progress);
-      set(CURLOPT_XFERINFODATA, static_cast<void*>(&exchange));
-    }
+    set(CURLOPT_NOPROGRESS, 0L);
+    set(CURLOPT_XFERINFOFUNCTION, &on_progress);
+    set(CURLOPT_XFERINFODATA, static_cast<void*>(&exchange));
   }
 };
 
@@ -274,8 +276,9 @@ Response Transport::send(const Request& request, Deadline deadline, const BodySi
   auto& handle = connection_->handle;
   auto& detail = connection_->detail;
   Exchange exchange{.curl = curl, .handle = handle.get(), .sink = sink, .still_wanted = still_wanted};
-  // Without the query, which is long and percent-encoded.
+  deadline = before_cutoff(deadline);
   exchange.response.deadline = deadline;
+  // Without the query, which is long and percent-encoded.
   exchange.response.call = fmt::format("{} {} on {}", request.method,
                                        request.path.substr(0, request.path.find('?')), address_.socket);
   if (deadline.expired()) throw timed_out(exchange);
@@ -290,6 +293,7 @@ Response Transport::send(const Request& request, Deadline deadline, const BodySi
   const auto& call = exchange.response.call;
   if (exchange.thrown) std::rethrow_exception(exchange.thrown);
   if (connection_->not_connected) std::rethrow_exception(connection_->not_connected);
+  if (exchange.cut_off) throw timed_out(exchange);
   if (exchange.ended_here) return std::move(exchange.response);
   if (exchange.too_large != nullptr)
     throw Error(Errc::engine_error,

@@ -1,15 +1,12 @@
-// Following the engine, and acting on what is found.
+// Following the engine, and having the workers act on what is found.
 #include "exposer/watcher.hpp"
 
 #include "core/fd.hpp"
-#include "core/file.hpp"
 #include "core/log.hpp"
-#include "core/printable.hpp"
-#include "core/strings.hpp"
 #include "engine/containers.hpp"
+#include "engine/cutoff.hpp"
 #include "hostnet/error.hpp"
 
-#include <fmt/format.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -17,8 +14,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
+#include <exception>
+#include <iterator>
 #include <mutex>
-#include <set>
 #include <utility>
 
 namespace hostnet::exposer {
@@ -27,104 +25,83 @@ namespace {
 using namespace std::chrono_literals;
 using Kind = WatchEvent::Kind;
 
-constexpr auto kEngineSpan = 10s;
-constexpr auto kFirstRetry = 2s;
-constexpr auto kLongestRetry = 60s;
 constexpr auto kFirstReconnect = 200ms;
 constexpr auto kLongestReconnect = 10s;
 constexpr auto kSteady = 30s;
-// A container's id, as engines show it to people and take it back.
-constexpr std::size_t kShortId = 12;
-
-Deadline engine_deadline() { return Deadline::after(kEngineSpan); }
+// So many containers that are waited for do not keep the others waiting. At the end there are as many more,
+// for the releases.
+constexpr std::size_t kWorkers = 4;
+// At the end, since something got done: for the engine to answer, and for everything.
+constexpr auto kEngineAtEnd = 3s;
+constexpr auto kPatience = 5s;
 
 // An engine that is away, in contrast to one that has something to say against a request.
 bool is_away(const Error& error) {
   return error.code() == Errc::engine_unavailable || error.code() == Errc::timed_out;
 }
 
-// Or there is no such process on this machine.
-bool has_ended(pid_t process) {
-  const auto stat = process_stat(process);
-  return !stat || stat->state == 'Z' || stat->state == 'X';
-}
+bool is_held(const Dealer::Entry& entry) { return entry.dealt && entry.dealt->standing == Standing::held; }
 
-ExposeRequest request_for(const Wanted& wanted) {
-  ExposeRequest request{.target = Target::container(wanted.id.substr(0, kShortId)), .ports = wanted.ports};
-  // By id, since a name may be another container's by the time it is looked up; people know the name.
-  constexpr std::size_t longest_label = 64;
-  request.label = beginning(printable("watch: " + wanted.name), longest_label);
-  return request;
+std::set<std::string> labelled(engine::Client& client) {
+  std::set<std::string> ids;
+  for (const auto& container : engine::Containers(client).list({kPortsLabel}, watch_deadline()))
+    ids.insert(container.id);
+  return ids;
 }
 
 }  // namespace
-
-const char* to_string(WatchEvent::Kind kind) noexcept {
-  switch (kind) {
-    case Kind::watching:
-      return "watching";
-    case Kind::exposed:
-      return "exposed";
-    case Kind::released:
-      return "released";
-    case Kind::refused:
-      return "refused";
-    case Kind::failed:
-      return "failed";
-    case Kind::engine_lost:
-      return "engine-lost";
-    case Kind::engine_back:
-      return "engine-back";
-  }
-  return "failed";
-}
 
 // Leases that have ended by themselves, told by the library's threads and taken out by the loop's. Leases of
 // an exposer may outlive the watcher for a moment, so it is shared with their callback.
 class Watcher::EndedLeases {
  public:
-  struct Notice {
-    std::string lease;
-    ExposureState state;
-    std::string reason;
-  };
-
   EndedLeases() : wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     if (!wake_) throw Error::from_errno("eventfd", errno);
   }
 
   [[nodiscard]] int fd() const noexcept { return wake_.get(); }
 
-  void put(Notice notice) {
+  void put(EndedLease lease) {
     const std::lock_guard lock(mutex_);
-    notices_.push_back(std::move(notice));
+    leases_.push_back(std::move(lease));
     const std::uint64_t one = 1;
     [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);
   }
 
-  std::vector<Notice> take() {
+  std::vector<EndedLease> take() {
     std::uint64_t count = 0;
     [[maybe_unused]] const auto got = ::read(wake_.get(), &count, sizeof count);
     const std::lock_guard lock(mutex_);
-    return std::exchange(notices_, {});
+    return std::exchange(leases_, {});
   }
 
  private:
   Fd wake_;
   std::mutex mutex_;
-  std::vector<Notice> notices_;
+  std::vector<EndedLease> leases_;
+};
+
+// What a connection begins with.
+struct Watcher::Reached {
+  std::optional<engine::EventStream> stream;
+  std::set<std::string> ids;
 };
 
 Watcher::Watcher(EventLoop& loop, Settings settings)
     : loop_(loop),
       settings_(std::move(settings)),
       address_(engine::Address::find(settings_.exposer.engine)),
-      ended_(std::make_shared<EndedLeases>()) {
-  settings_.exposer.interactive = false;
-  settings_.exposer.on_state = [ended = ended_](const std::string& lease, ExposureState state,
-                                                const std::string& reason) {
-    ended->put({lease, state, reason});
-  };
+      ended_(std::make_shared<EndedLeases>()),
+      dealer_(
+          [this] {
+            auto told = settings_;
+            told.on_event = [this](const WatchEvent& event) {
+              workers_.tell([this, event] { settings_.on_event(event); });
+            };
+            return told;
+          }(),
+          address_, [ended = ended_](EndedLease lease) { ended->put(std::move(lease)); }),
+      workers_(loop, kWorkers) {
   loop_.add(ended_->fd(), EPOLLIN, [this](std::uint32_t) { on_ended_leases(); });
 }
 
@@ -135,62 +112,120 @@ Watcher::~Watcher() {
 
 void Watcher::start() {
   connect();
-  loop_.every(settings_.list_period, [this] {
-    try {
-      if (client_) take_on_all(labelled());
-    } catch (const Error& error) {
-      lost(error);
-    }
-  });
+  loop_.every(settings_.list_period, [this] { list(); });
 }
 
-std::size_t Watcher::finish() {
-  std::size_t failures = 0;
-  for (auto& [id, entry] : entries_)
-    if (entry.dealt.standing == Standing::held && !release(id, entry, "watch ends")) ++failures;
-  entries_.clear();
-  return failures;
+// Has a worker do it, and hears what it threw. `done` runs in the loop's thread.
+void Watcher::run(std::function<void()> work, std::function<void(const std::optional<Error>&)> done) {
+  workers_.post([this, work = std::move(work), done = std::move(done)] {
+    std::optional<Error> thrown;
+    try {
+      work();
+    } catch (const Error& error) {
+      thrown = error;
+    } catch (const std::exception& error) {
+      thrown.emplace(Errc::failure, error.what());
+    }
+    workers_.tell([this, done, thrown] {
+      --jobs_;
+      done(thrown);
+    });
+  });
+  ++jobs_;
+}
+
+Watcher::End Watcher::finish() {
+  ending_ = true;
+  dealer_.end();
+  got_on();
+  workers_.allow(kWorkers);
+  std::vector<std::string> ids;
+  for (const auto& [id, container] : containers_)
+    if (!container.busy) ids.push_back(id);
+  for (const auto& id : ids) release_at_end(id);
+  while (jobs_ > 0 && !patience_.expired()) workers_.read(patience_);
+  end_.stuck = jobs_ > 0;
+  if (!end_.stuck) engine::end_requests_at(Deadline::never());
+  return end_;
+}
+
+// However much there is to be done, an engine that goes on answering is given the time.
+void Watcher::got_on() {
+  engine::end_requests_at(Deadline::after(kEngineAtEnd));
+  patience_ = Deadline::after(kPatience);
+}
+
+void Watcher::release_at_end(const std::string& id) {
+  auto& container = containers_.at(id);
+  if (!is_held(container.entry)) return;
+  got_on();  // it may be one that has just been exposed
+  container.busy = true;
+  const auto clean = std::make_shared<bool>(false);
+  run([this, id, &entry = container.entry, clean] { *clean = dealer_.release(id, entry, "watch ends"); },
+      [this, clean](const std::optional<Error>&) {
+        if (*clean)
+          got_on();
+        else
+          ++end_.failures;
+      });
 }
 
 std::vector<Wanted> Watcher::survey() {
-  client_.emplace(address_);
+  engine::Client client(address_);
   std::vector<Wanted> all;
-  for (const auto& container : engine::Containers(*client_).list({kPortsLabel}, engine_deadline()))
-    if (auto wanted = ask_for(container.id)) all.push_back(std::move(*wanted));
+  for (const auto& id : labelled(client))
+    if (auto wanted = dealer_.ask_for(client, id)) all.push_back(std::move(*wanted));
   return all;
 }
 
 void Watcher::connect() {
-  std::set<std::string> ids;
-  try {
-    client_.emplace(address_);
-    // What happens between this call and the list is in both.
-    stream_.emplace(client_->events(std::time(nullptr), engine_deadline()));
-    loop_.add(stream_->fd(), EPOLLIN, [this](std::uint32_t) { on_events(); });
-    ids = labelled();
-  } catch (const Error& error) {
-    const bool for_good = error.code() == Errc::not_authorised || error.code() == Errc::invalid_argument;
-    if (for_good && !away_ && !told_watching_) throw;
-    lost(error);
-    return;
-  }
+  const auto engine = std::make_shared<Reached>();
+  run(
+      [this, engine] {
+        engine::Client client(address_);
+        // What happens between this call and the list is in both.
+        engine->stream.emplace(client.events(std::time(nullptr), watch_deadline()));
+        engine->ids = labelled(client);
+      },
+      [this, engine](const std::optional<Error>& error) {
+        if (ending_) return;
+        if (!error) return reached(*engine);
+        const bool for_good =
+            error->code() == Errc::not_authorised || error->code() == Errc::invalid_argument;
+        if (for_good && !away_ && !told_watching_) throw Error(*error);
+        lost(*error);
+      });
+}
+
+void Watcher::reached(Reached& engine) {
+  ++connection_;
+  stream_.emplace(std::move(*engine.stream));
+  loop_.add(stream_->fd(), EPOLLIN, [this](std::uint32_t) { on_events(); });
   reached_ = WatchClock::now();
-  WatchEvent event;
-  event.engine = address_.socket;
   if (std::exchange(away_, false)) {
+    WatchEvent event;
     event.kind = Kind::engine_back;
+    event.engine = address_.socket;
     settings_.on_event(event);
   }
-  take_on_all(std::move(ids));
-  if (!client_ || std::exchange(told_watching_, true)) return;
+  take_on_all(engine.ids);
+  taking_on_ = std::move(engine.ids);
+  taken_on({});
+}
+
+// One of those that ran has been dealt with; once there is none any more, that is told.
+void Watcher::taken_on(const std::string& id) {
+  taking_on_.erase(id);
+  if (!stream_ || !taking_on_.empty() || std::exchange(told_watching_, true)) return;
+  WatchEvent event;
   event.kind = Kind::watching;
+  event.engine = address_.socket;
   settings_.on_event(event);
 }
 
 void Watcher::lost(const Error& error) {
   if (stream_) loop_.remove(stream_->fd());
   stream_.reset();
-  client_.reset();
   // An engine that answers and goes away again, over and over, is asked more and more rarely, too.
   losses_ = !away_ && WatchClock::now() - reached_ > kSteady ? 1 : losses_ + 1;
   if (!std::exchange(away_, true)) {
@@ -201,208 +236,112 @@ void Watcher::lost(const Error& error) {
     event.hint = error.hint();
     settings_.on_event(event);
   }
-  loop_.after(backoff(losses_, kFirstReconnect, kLongestReconnect), [this] {
-    if (!client_) connect();
-  });
+  loop_.after(backoff(losses_, kFirstReconnect, kLongestReconnect), [this] { connect(); });
 }
 
 void Watcher::on_events() {
   std::vector<std::string> changed;
   try {
     const bool more = stream_->read([&](const engine::Event& event) {
-      const bool known = entries_.contains(event.container);
+      const bool known = containers_.contains(event.container);
       const bool concerns = (event.is_end() && known) ||
                             (event.is_start() && (known || event.attributes.contains(kPortsLabel)));
       if (concerns && std::ranges::find(changed, event.container) == changed.end())
         changed.push_back(event.container);
     });
     for (const auto& id : changed) look_at(id);
-    if (!more && client_) throw Error(Errc::engine_unavailable, "the engine has ended its stream of events");
+    if (!more) throw Error(Errc::engine_unavailable, "the engine has ended its stream of events");
   } catch (const Error& error) {
     lost(error);
   }
 }
 
-std::set<std::string> Watcher::labelled() {
-  std::set<std::string> ids;
-  for (const auto& container : engine::Containers(*client_).list({kPortsLabel}, engine_deadline()))
-    ids.insert(container.id);
-  return ids;
+void Watcher::list() {
+  if (!stream_ || ending_) return;
+  const auto ids = std::make_shared<std::set<std::string>>();
+  run(
+      [this, ids] {
+        engine::Client client(address_);
+        *ids = labelled(client);
+      },
+      [this, ids, connection = connection_](const std::optional<Error>& error) {
+        if (ending_ || !stream_ || connection != connection_) return;
+        if (error)
+          lost(*error);
+        else
+          take_on_all(std::move(*ids));
+      });
 }
 
 // These, and all that were dealt with before.
 void Watcher::take_on_all(std::set<std::string> ids) {
-  for (const auto& [id, entry] : entries_) ids.insert(id);
-  for (const auto& id : ids) {
-    if (!client_) return;
-    look_at(id);
-  }
+  for (const auto& [id, container] : containers_) ids.insert(id);
+  for (const auto& id : ids) look_at(id);
 }
 
 void Watcher::look_at(const std::string& id) {
-  if (!client_) return;
-  try {
-    deal(id, ask_for(id));
-  } catch (const Error& error) {
-    if (is_away(error)) {
-      lost(error);
-      return;
-    }
-    log::warn("container {}: {}", id.substr(0, kShortId), error.what());
-  }
+  if (!stream_ || ending_) return;
+  settle(id, [this, id](Dealer::Entry& entry) { dealer_.deal(id, entry); });
 }
 
-// nullopt also for one that is gone.
-std::optional<Wanted> Watcher::ask_for(const std::string& id) {
-  try {
-    const auto container = client_->container(id, engine_deadline());
-    if (!container.running || !container.labels.contains(kPortsLabel)) return std::nullopt;
-    std::map<std::string, std::string> image_labels;
-    if (!settings_.trust_images) image_labels = client_->image_labels(container.image_id, engine_deadline());
-    auto wanted = wanted_by(container, image_labels,
-                            {settings_.exposer.path, settings_.trust_images, settings_.allowance});
-    return wanted ? with_links_refused(std::move(*wanted)) : wanted;
-  } catch (const Error& error) {
-    if (error.code() == Errc::not_found) return std::nullopt;
-    throw;
-  }
-}
-
-void Watcher::deal(const std::string& id, const std::optional<Wanted>& wanted) {
-  const auto entry = entries_.find(id);
-  const bool known = entry != entries_.end();
-  const auto step =
-      next_step(wanted ? &*wanted : nullptr, known ? &entry->second.dealt : nullptr, WatchClock::now());
-  if (step.release)
-    release(id, entry->second, wanted ? "its container was restarted" : "its container has stopped");
-  if (step.forget) entries_.erase(entry);
-  if (!step.expose && !step.refuse) return;
-  auto& next = entries_[id];
-  if (next.dealt.run != wanted->run) next = {};
-  next.name = wanted->name;
-  next.dealt.run = wanted->run;
-  if (step.refuse) {
-    next.dealt.standing = Standing::refused;
-    failed(*wanted, *wanted->fault);
-  } else {
-    // Should the engine be lost on the way, it is tried again when that is back.
-    next.dealt.standing = Standing::waiting;
-    next.dealt.again = WatchClock::now();
-    expose(*wanted);
-  }
-}
-
-void Watcher::expose(const Wanted& wanted) {
-  auto& entry = entries_.at(wanted.id);
-  try {
-    entry.exposure = exposer_for(wanted.via).expose(request_for(wanted));
-  } catch (const Error& error) {
-    // One that is over already needs nothing, and no word of it.
-    const auto now = client_ ? ask_for(wanted.id) : std::nullopt;
-    if (client_ && (!now || now->run != wanted.run)) {
-      entries_.erase(wanted.id);
-      deal(wanted.id, now);
-      return;
-    }
-    // The kernel knows of its end before the engine does. Of an engine whose processes are never here, the
-    // next try tells.
-    const bool ending = entry.failures == 0 && has_ended(wanted.run);
-    if (!ending) failed(wanted, error);
-    // No time mends what the request itself has wrong, as a container on the host's own network.
-    if (error.code() == Errc::invalid_argument && !ending)
-      entry.dealt.standing = Standing::refused;
-    else
-      try_again(wanted.id, entry);
+// Has a worker do something about a container; when there is one at it, it is looked at again after that.
+void Watcher::settle(const std::string& id, std::function<void(Dealer::Entry&)> work) {
+  auto& container = containers_[id];
+  if (container.busy) {
+    container.again = true;
     return;
   }
-  entry.dealt.standing = Standing::held;
-  entry.failures = 0;
-  entry.last_fault.clear();
-  settings_.on_event(event_of(Kind::exposed, wanted.id, entry));
-  // It may have ended between then and now; its notice found no entry with its id, or is still to come.
-  if (entry.exposure.state() != ExposureState::active)
-    ended_->put({entry.exposure.id(), entry.exposure.state(), entry.exposure.reason()});
+  container.busy = true;
+  run([work = std::move(work), &entry = container.entry] { work(entry); },
+      [this, id, connection = connection_](const std::optional<Error>& error) {
+        containers_.at(id).busy = false;
+        if (ending_) return release_at_end(id);
+        const bool away = error && is_away(*error);
+        if (away && stream_ && connection == connection_)
+          lost(*error);
+        else if (error && !away)
+          log::warn("container {}: {}", id.substr(0, 12), error->what());
+        settled(id);
+      });
 }
 
-// Told once for each fault, however often it is tried.
-void Watcher::failed(const Wanted& wanted, const Error& error) {
-  auto& entry = entries_.at(wanted.id);
-  if (std::exchange(entry.last_fault, error.what()) == error.what()) return;
-  auto event = event_of(wanted.refused.empty() ? Kind::failed : Kind::refused, wanted.id, entry);
-  event.ports = wanted.refused.empty() ? wanted.ports : wanted.refused;
-  event.reason = error.what();
-  event.hint = error.hint();
-  settings_.on_event(event);
-}
-
-void Watcher::try_again(const std::string& id, Entry& entry) {
-  const auto wait = backoff(++entry.failures, kFirstRetry, kLongestRetry);
-  entry.dealt.standing = Standing::waiting;
-  entry.dealt.again = WatchClock::now() + wait;
-  loop_.after(wait, [this, id] {
-    if (entries_.contains(id)) look_at(id);
-  });
-}
-
-// Returns whether nothing of it is left.
-bool Watcher::release(const std::string& id, Entry& entry, const std::string& reason) {
-  auto event = event_of(Kind::released, id, entry);
-  event.reason = reason;
-  try {
-    entry.exposure.release();
-  } catch (const Error& error) {
-    event.kind = Kind::failed;
-    event.reason = error.what();
-    event.hint = error.hint();
+void Watcher::settled(const std::string& id) {
+  auto& container = containers_.at(id);
+  const auto& dealt = container.entry.dealt;
+  if (dealt && dealt->standing == Standing::waiting && dealt->again != container.timer) {
+    container.timer = dealt->again;
+    const auto wait = std::chrono::ceil<std::chrono::milliseconds>(dealt->again - WatchClock::now());
+    loop_.after(std::max(wait, 0ms), [this, id] {
+      if (containers_.contains(id)) look_at(id);
+    });
   }
-  const bool clean = event.kind == Kind::released;
-  entry.exposure = {};
-  settings_.on_event(event);
-  return clean;
+  if (std::exchange(container.again, false)) look_at(id);
+  if (!container.busy && !dealt) containers_.erase(id);
+  taken_on(id);
+  on_ended_leases();  // the one that it held may have ended meanwhile
 }
 
 void Watcher::on_ended_leases() {
-  for (const auto& notice : ended_->take()) {
-    const auto found = std::ranges::find_if(entries_, [&](const auto& pair) {
-      return pair.second.dealt.standing == Standing::held && pair.second.exposure.id() == notice.lease;
+  std::ranges::move(ended_->take(), std::back_inserter(ended_early_));
+  bool any_busy = false;
+  for (const auto& [id, container] : containers_) any_busy |= container.busy;
+  for (auto& lease : std::exchange(ended_early_, {})) {
+    const auto found = std::ranges::find_if(containers_, [&](const auto& pair) {
+      const auto& container = pair.second;
+      return !container.busy && is_held(container.entry) && container.entry.exposure.id() == lease.lease;
     });
-    if (found == entries_.end()) continue;
-    auto& [id, entry] = *found;
-    const bool released = notice.state == ExposureState::released;
-    auto event = event_of(released ? Kind::released : Kind::failed, id, entry);
-    event.reason = notice.reason;
-    entry.exposure = {};
-    if (released)
-      entry.dealt.standing = Standing::ended;
-    else
-      try_again(id, entry);
-    settings_.on_event(event);
+    if (found == containers_.end()) {
+      // It may be that of a container whose job is not back.
+      if (any_busy) ended_early_.push_back(std::move(lease));
+      continue;
+    }
+    const auto& id = found->first;
     // Mostly its container has stopped, and then there is nothing to be remembered.
-    look_at(std::string(id));
+    settle(id, [this, id, lease, look = stream_.has_value()](Dealer::Entry& entry) {
+      dealer_.ended(id, entry, lease);
+      if (look) dealer_.deal(id, entry);
+    });
   }
-}
-
-Exposer& Watcher::exposer_for(Path path) {
-  auto& exposer = exposers_[path];
-  if (!exposer) {
-    auto options = settings_.exposer;
-    options.path = path;
-    exposer = make_exposer(std::move(options));
-  }
-  return *exposer;
-}
-
-WatchEvent Watcher::event_of(WatchEvent::Kind kind, const std::string& id, const Entry& entry) const {
-  WatchEvent event;
-  event.kind = kind;
-  event.id = id.substr(0, kShortId);
-  event.name = entry.name;
-  event.lease = entry.exposure.id();
-  event.via = entry.exposure.path();
-  event.gateway = entry.exposure.gateway();
-  event.interface = entry.exposure.interface();
-  event.ports = entry.exposure.ports();
-  return event;
 }
 
 }  // namespace hostnet::exposer

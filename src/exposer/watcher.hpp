@@ -5,15 +5,19 @@
 // container now and by what is held for it (watch_plan.hpp), so that an event that comes late, twice or out
 // of order does no harm, and one that was lost is made up for by the list of labelled containers, which is
 // compared at the start, after the engine was away, and now and then.
+//
+// The loop's thread hears of everything and waits for nothing. What may wait (the engine, a pull, a lock of
+// the kernel's) is a job of the workers: one at a time for each container, which has the container's entry
+// for itself meanwhile, and which comes back as a letter. What is heard of a container that is busy is looked
+// at when its job is back.
 #pragma once
 
 #include "core/event_loop.hpp"
 #include "engine/client.hpp"
 #include "engine/events.hpp"
-#include "exposer/watch_plan.hpp"
-#include "hostnet/exposer.hpp"
+#include "exposer/watch_dealer.hpp"
+#include "exposer/workers.hpp"
 
-#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -24,39 +28,15 @@
 
 namespace hostnet::exposer {
 
-/// What a watcher tells of. Fields that do not belong to the kind are empty.
-struct WatchEvent {
-  enum class Kind { watching, exposed, released, refused, failed, engine_lost, engine_back };
-
-  Kind kind = Kind::watching;
-  std::string id;    ///< Of the container.
-  std::string name;  ///< Likewise.
-  std::string lease;
-  Path via = Path::automatic;
-  std::string gateway;
-  std::string interface;
-  std::vector<HostPort> ports;
-  std::string engine;  ///< Its socket, for watching, engine_lost and engine_back.
-  std::string reason;  ///< For released, refused, failed and engine_lost, one line.
-  std::string hint;    ///< The next step for a person, for refused, failed and engine_lost.
-};
-
-/// "watching", "exposed", "released", "refused", "failed", "engine-lost", "engine-back".
-const char* to_string(WatchEvent::Kind kind) noexcept;
-
-/// Works in the thread of its loop, and in the network namespace of that. Not thread-safe. The loop must not
-/// run any more when it is gone.
+/// Works in the network namespace of its loop's thread. Not thread-safe. The loop must not run any more when
+/// it is gone.
 class Watcher {
  public:
-  struct Settings {
-    /// With the path for containers that name none. Its `on_state` is not called; nobody is asked for a
-    /// password, whatever `interactive` says.
-    ExposerOptions exposer;
-    bool trust_images = false;  ///< Follow labels that the image has, too.
-    Allowance allowance;        ///< What labels may ask for; the rest is told as refused.
-    /// Called in the loop's thread. Must not throw.
-    std::function<void(const WatchEvent&)> on_event;
-    std::chrono::milliseconds list_period{60'000};
+  using Settings = WatchSettings;
+
+  struct End {
+    std::size_t failures = 0;  ///< Releases that failed; each has been told.
+    bool stuck = false;        ///< A job did not end in time: the destructor would wait for it.
   };
 
   /// The loop must outlive it. @throws Error as engine::Address::find().
@@ -66,54 +46,63 @@ class Watcher {
   /// Releases what finish() has not.
   ~Watcher();
 
-  /// Takes on what runs, and goes on in the loop. An engine that does not answer is waited for.
-  /// @throws Error: not_authorised and invalid_argument, which no waiting mends.
+  /// Takes on what runs, and goes on in the loop. An engine that does not answer is waited for. The loop
+  /// throws Error: not_authorised and invalid_argument, which no waiting mends.
   void start();
-  /// Releases everything. Returns how many releases failed; each has been told.
-  std::size_t finish();
+  /// Releases everything, as far as that can be done in time: requests to the engine are cut off after three
+  /// seconds in which nothing got done, and no job is waited for after five. To be called once, outside the
+  /// loop.
+  End finish();
 
   /// Looks, and changes nothing: everything that start() would take on. @throws Error as engine::Client.
   std::vector<Wanted> survey();
 
  private:
-  struct Entry {
-    std::string name;
-    Dealt dealt;
-    Exposure exposure;
-    unsigned failures = 0;   // In a row.
-    std::string last_fault;  // What was told of the last of them.
+  struct Container {
+    Dealer::Entry entry;  // A job's while there is one.
+    bool busy = false;
+    bool again = false;                 // Something was heard of it meanwhile.
+    WatchClock::time_point timer = {};  // The last one that was set for it.
   };
+  struct Reached;
   class EndedLeases;
 
+  void run(std::function<void()> work, std::function<void(const std::optional<Error>&)> done);
   void connect();
+  void reached(Reached& engine);
   void lost(const Error& error);
   void on_events();
-  std::set<std::string> labelled();
+  void list();
   void take_on_all(std::set<std::string> ids);
   void look_at(const std::string& id);
-  std::optional<Wanted> ask_for(const std::string& id);
-  void deal(const std::string& id, const std::optional<Wanted>& wanted);
-  void expose(const Wanted& wanted);
-  void failed(const Wanted& wanted, const Error& error);
-  void try_again(const std::string& id, Entry& entry);
-  bool release(const std::string& id, Entry& entry, const std::string& reason);
+  void settle(const std::string& id, std::function<void(Dealer::Entry&)> work);
+  void settled(const std::string& id);
+  void got_on();
+  void release_at_end(const std::string& id);
+  void taken_on(const std::string& id);
   void on_ended_leases();
-  Exposer& exposer_for(Path path);
-  WatchEvent event_of(WatchEvent::Kind kind, const std::string& id, const Entry& entry) const;
 
   EventLoop& loop_;
   Settings settings_;
   engine::Address address_;
   std::shared_ptr<EndedLeases> ended_;
-  std::map<Path, std::unique_ptr<Exposer>> exposers_;
-  std::map<std::string, Entry> entries_;  // By container id.
+  Dealer dealer_;
+  std::map<std::string, Container> containers_;  // By id.
+  std::vector<EndedLease> ended_early_;          // Before the jobs were back that held them.
 
-  std::optional<engine::Client> client_;  // None while the engine is away.
-  std::optional<engine::EventStream> stream_;
-  bool away_ = false;    // It has been told that the engine is lost.
-  unsigned losses_ = 0;  // In a row, each soon after the one before.
+  std::optional<engine::EventStream> stream_;  // None while the engine is away.
+  unsigned connection_ = 0;                    // Its number: what comes of an earlier one means nothing.
+  bool away_ = false;                          // It has been told that the engine is lost.
+  unsigned losses_ = 0;                        // In a row, each soon after the one before.
   WatchClock::time_point reached_ = {};
+  std::set<std::string> taking_on_;  // Of those that ran when the engine was reached.
   bool told_watching_ = false;
+
+  bool ending_ = false;
+  End end_;
+  std::size_t jobs_ = 0;  // Under way.
+  Deadline patience_ = Deadline::never();
+  Workers workers_;  // First to go: their jobs use all the rest.
 };
 
 }  // namespace hostnet::exposer

@@ -2,6 +2,7 @@
 """`tc-hostnet watch`: labelled containers get their ports when they start and lose them when they stop, whatever becomes
 of the engine, of the containers and of the watcher."""
 import contextlib
+import fcntl
 import json
 import os
 import select
@@ -57,11 +58,14 @@ class Watch(Lease):
 
 
 class Gate:
-    """Another socket of the engine, which can be closed with all that goes through it."""
+    """Another socket of the engine, which can be closed with all that goes through it, and can keep requests for itself,
+    as an engine that hangs does."""
 
     def __init__(self, engine):
         self.engine = str(engine)
         self.path = Path(engine).with_name("gate.sock")
+        self.kept = ()  # what stands in their first lines
+        self.keeps = threading.Event()
         self.open()
 
     def open(self):
@@ -81,11 +85,19 @@ class Gate:
                 for pair in ((inside, outside), (outside, inside)):
                     threading.Thread(target=self.pass_on, args=pair, daemon=True).start()
 
-    @staticmethod
-    def pass_on(source, sink):
+    def keep(self, *words):
+        self.kept = words
+        self.keeps.clear()
+
+    def pass_on(self, source, sink):
+        keeps = False
         with contextlib.suppress(OSError):
             while piece := source.recv(65536):
-                sink.sendall(piece)
+                keeps = keeps or any(word in piece.split(b"\r\n", 1)[0] for word in self.kept)
+                if keeps:
+                    self.keeps.set()
+                else:
+                    sink.sendall(piece)
         for end in (source, sink):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -470,6 +482,99 @@ class Engines(WatchCase):
         watch.next("released", container="app")
         self.assertEqual(self.leases(), [])
         self.ends_clean(watch)
+
+
+class EnginesThatHang(WatchCase):
+    """What waits for one keeps neither the other containers waiting nor the end."""
+
+    soon = 6  # seconds
+
+    def setUp(self):
+        super().setUp()
+        self.gate = Gate(self.engine.socket)
+        self.addCleanup(self.gate.close)
+
+    def watching_by_gate(self, **environment):
+        """One that has `app` exposed already."""
+        self.labelled("app")
+        watch = self.watch("--engine", f"unix://{self.gate.path}", **environment)
+        self.assertEqual((watch.ready["event"], watch.ready["via"]), ("exposed", "native"))
+        watch.next("watching")
+        return watch
+
+    def hangs(self, *words):
+        self.gate.keep(*words)
+        self.labelled("slow", **{VIA: "ssh"})
+        self.assertTrue(self.gate.keeps.wait(20), "it was never asked")
+
+    def serves_others(self, watch):
+        self.labelled("other")
+        watch.next("exposed", container="other", via="native")
+        self.reaches("other", HELLO)
+        self.engine.api.remove("other")
+        watch.next("released", container="other")
+
+    def ends_soon(self, watch):
+        begin = time.monotonic()
+        code, out, err = watch.end()
+        self.assertLess(time.monotonic() - begin, self.soon, err)
+        self.assertEqual(FIREWALL.doors(), [])
+        self.assertFalse(self.has_alias("app"))
+        return code, [json.loads(line) for line in out.splitlines()], err
+
+    def test_a_sidecar_that_is_not_made(self):
+        watch = self.watching_by_gate()
+        self.hangs(b"/containers/create")
+        self.serves_others(watch)
+        code, events, err = self.ends_soon(watch)
+        self.assertEqual((code, [event["container"] for event in events]), (0, ["app"]), err)
+        self.no_rule_is_left()
+
+    def test_an_image_that_does_not_come(self):
+        watch = self.watching_by_gate(TESTCONTAINERS_SSHD_CONTAINER_IMAGE="registry.invalid/sshd:1")
+        self.hangs(b"/images/create")
+        self.serves_others(watch)
+        code, events, err = self.ends_soon(watch)
+        self.assertEqual((code, [event["container"] for event in events]), (0, ["app"]), err)
+        self.assertRegex(err, r"\A[^\n]*image registry.invalid/sshd:1 is not here: pulling it\n\Z")
+        self.no_rule_is_left()
+
+    def test_a_container_that_is_not_told_of(self):
+        watch = self.watching_by_gate()
+        self.hangs(b"/json")
+        code, events, err = self.ends_soon(watch)
+        self.assertEqual((code, [event["container"] for event in events], err), (0, ["app"], ""))
+        self.no_rule_is_left()
+
+    def test_a_sidecar_that_is_not_removed(self):
+        """What the engine does not help to release is said, and left to the next command."""
+        watch = self.watching_by_gate()
+        self.labelled("slow", **{VIA: "ssh"})
+        lease = watch.next("exposed", container="slow", via="ssh")["lease"]
+        self.gate.keep(b" HTTP/1.1")
+        code, events, err = self.ends_soon(watch)
+        self.assertEqual((code, {event["container"]: event["event"] for event in events}),
+                         (1, {"app": "released", "slow": "failed"}), err)
+        self.assertIn("tc-hostnet list", events[-1]["hint"])
+        self.gate.keep()
+        self.assertIn(lease, self.tc_hostnet("-v", "list").stderr)
+        self.no_rule_is_left()
+        self.assertNotIn("sshd", str(self.engine.inventory()["containers"]))
+
+
+    def test_a_lock_that_is_not_given_back(self):
+        """Not the engine's fault: then it ends without what waits there."""
+        watch = self.watching_by_gate()
+        with open("/run/xtables.lock") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            begin = time.monotonic()
+            code, out, err = watch.end()
+            self.assertLess(time.monotonic() - begin, 8)
+        self.assertEqual((code, out, err.count("\n")), (1, "", 1), err)
+        self.assertIn("tc-hostnet list", err)
+        self.tc_hostnet("list")
+        self.no_rule_is_left()
+        self.assertFalse(self.has_alias("app"))
 
 
 class AsService(WatchCase):

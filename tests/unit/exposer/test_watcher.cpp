@@ -89,7 +89,9 @@ std::vector<WatchEvent> watch(const std::string& socket, std::chrono::millisecon
   watcher.start();
   loop.after(span, [&] { loop.stop(); });
   loop.run();
-  CHECK(watcher.finish() == 0);
+  const auto end = watcher.finish();
+  CHECK(end.failures == 0);
+  CHECK_FALSE(end.stuck);
   return told;
 }
 
@@ -173,4 +175,32 @@ TEST_CASE("a container whose process has ended has not failed, though the engine
 TEST_CASE("an engine whose processes are elsewhere is believed in the end, and the failure told") {
   const FakeEngine engine(serve_container(ended_process()));
   CHECK(count(watch(engine.socket(), 4000ms), Kind::failed) == 1);
+}
+
+TEST_CASE("an engine that answers nothing does not keep it from ending") {
+  const FakeEngine engine([](const std::string&, int) { return true; });
+  const auto begin = Deadline::Clock::now();
+  CHECK(watch(engine.socket(), 300ms).empty());
+  CHECK(Deadline::Clock::now() - begin < 5s);
+}
+
+TEST_CASE("a container that the engine does not tell of keeps no other waiting") {
+  auto others = serve_container(::getpid());
+  const std::string slow(64, 'a');
+  const std::string other(64, 'b');
+  const FakeEngine engine([&](const std::string& request, int connection) {
+    if (request.find(slow) != std::string::npos) return true;
+    if (request.find("/containers/json?") == std::string::npos) return others(request, connection);
+    auto list = json::array();
+    for (const auto& id : {slow, other})
+      list.push_back(
+          {{"Id", id}, {"Names", json::array({"/" + id})}, {"Labels", json::Value{{kPortsLabel, "8080"}}}});
+    test::send_bytes(connection, test::http(200, list.dump(), kHeaders));
+    return false;
+  });
+  const auto told = watch(engine.socket(), 2000ms);
+  // Nor is it told that all were taken on.
+  REQUIRE(told.size() == 1);
+  CHECK(told.front().kind == Kind::failed);
+  CHECK(told.front().name == "c1");
 }

@@ -1,0 +1,70 @@
+// Requests of a process that was told to end, to an engine that hangs.
+#include "engine/conversation.hpp"
+#include "engine/cutoff.hpp"
+#include "engine/transport.hpp"
+#include "hostnet/error.hpp"
+#include "support/expect_error.hpp"
+#include "unit/engine/fake_engine.hpp"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <functional>
+#include <future>
+
+using namespace hostnet;
+using namespace std::chrono_literals;
+using engine::Transport;
+using test::FakeEngine;
+
+namespace {
+
+// Lifted again, whatever becomes of the test.
+struct Cutoff {
+  explicit Cutoff(std::chrono::milliseconds span) { engine::end_requests_at(Deadline::after(span)); }
+  ~Cutoff() { engine::end_requests_at(Deadline::never()); }
+};
+
+bool answers_nothing(const std::string&, int) { return true; }
+
+}  // namespace
+
+TEST_CASE("what is under way ends within about a second of the cutoff, whatever its own deadline is") {
+  const FakeEngine engine(answers_nothing);
+  const engine::Address address{engine.socket(), "--engine"};
+  const auto ask = [&](Deadline deadline) { Transport(address).get("/things", deadline); };
+  const std::array<std::function<void()>, 3> requests{
+      [&] { ask(Deadline::after(30s)); }, [&] { ask(Deadline::never()); },
+      [&] { engine::converse(address, "/exec", "{}", "input", Deadline::after(30s), [](auto) {}); }};
+  for (const auto& request : requests) {
+    const auto begin = Deadline::Clock::now();
+    auto error = std::async(std::launch::async, [&] { return test::error_of(request); });
+    REQUIRE(error.wait_for(300ms) == std::future_status::timeout);
+    const Cutoff cutoff(200ms);
+    CHECK(error.get().code() == Errc::timed_out);
+    CHECK(Deadline::Clock::now() - begin < 5s);
+  }
+}
+
+TEST_CASE("what begins later ends at the cutoff, and after it sends nothing") {
+  const FakeEngine engine(answers_nothing);
+  Transport transport({engine.socket(), "--engine"});
+  const auto begin = Deadline::Clock::now();
+  const Cutoff cutoff(200ms);
+  const auto ask = [&] { transport.get("/things", Deadline::after(30s)); };
+  CHECK(test::error_of(ask).code() == Errc::timed_out);
+  CHECK(engine.connections() == 1);
+  CHECK(test::error_of(ask).code() == Errc::timed_out);
+  CHECK(engine.connections() == 1);
+  CHECK(Deadline::Clock::now() - begin < 2s);
+}
+
+TEST_CASE("an earlier deadline stays what it is, and a cutoff that was lifted means nothing") {
+  const Deadline soon = Deadline::after(100ms);
+  {
+    const Cutoff cutoff(30s);
+    CHECK(engine::before_cutoff(soon).remaining() <= 100ms);
+    CHECK(engine::before_cutoff(Deadline::never()).remaining() <= 30s);
+  }
+  CHECK(engine::before_cutoff(Deadline::never()).is_never());
+}
