@@ -2,19 +2,17 @@
 #include "exposer/workers.hpp"
 
 #include "core/log.hpp"
+#include "core/thread.hpp"
 #include "hostnet/error.hpp"
 
 #include <poll.h>
-#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
 #include <cstdint>
 #include <exception>
-#include <system_error>
 #include <utility>
 
 namespace hostnet::exposer {
@@ -33,7 +31,7 @@ Workers::~Workers() {
     ending_ = true;
   }
   wake_.notify_all();
-  for (auto& thread : threads_) thread.join();
+  threads_.clear();  // joins them
 }
 
 void Workers::post(Job job) {
@@ -50,21 +48,12 @@ void Workers::post(Job job) {
 void Workers::allow(std::size_t more_threads) { most_ += more_threads; }
 
 void Workers::start_thread() {
-  // The program's signals are for the program's own threads.
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  int fault = 0;
   try {
-    threads_.emplace_back([this] { work(); });
-    ::pthread_setname_np(threads_.back().native_handle(), "watch");
-  } catch (const std::system_error& error) {
-    fault = error.code().value();
+    threads_.push_back(hostnet::start_thread("tchn-watch", [this] { work(); }));
+  } catch (const Error& error) {
+    if (threads_.empty()) throw;
+    log::debug("{}; those that there are do it, later", error.what());
   }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  // Else those that there are do it, later.
-  if (fault != 0 && threads_.empty()) throw Error::from_errno("start a thread", fault);
 }
 
 void Workers::work() {

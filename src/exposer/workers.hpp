@@ -53,7 +53,7 @@ class Workers {
   std::deque<Letter> letters_;
   std::size_t running_ = 0;
   bool ending_ = false;
-  std::vector<std::thread> threads_;  // the loop's thread's
+  std::vector<std::jthread> threads_;  // the loop's thread's
 };
 
 }  // namespace hostnet::exposer
