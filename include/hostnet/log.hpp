@@ -12,7 +12,7 @@ namespace hostnet {
 enum class LogLevel { debug, info, warning, error };
 
 /// Receives one line without a newline. Called from any thread, one call at a time; must not throw and must
-/// not call set_log_sink().
+/// not call set_log_sink() nor anything else of the library, nor wait for a thread that does.
 ///
 /// The line is valid UTF-8 and safe for a terminal: control, format and other invisible characters that a
 /// name or an engine's words brought are in it as `\xNN`, `\uNNNN` or `\UNNNNNNNN`.

@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <csignal>
 #include <optional>
@@ -21,6 +22,7 @@ namespace {
 using std::chrono::seconds;
 
 constexpr seconds kCall{30};  // for one call that stops or removes, beyond the grace
+constexpr seconds kLongestGrace{365 * 24 * 3600};
 constexpr seconds kWords{2};
 constexpr int kLastLines = 5;
 
@@ -81,7 +83,7 @@ bool stop_container(const engine::Address& engine, const std::string& id, second
     const auto now = client.container(id, Deadline::after(kCall));
     if (!now.running) return true;
     const auto limit = useful_grace(client, now, grace, Deadline::after(kCall));
-    containers.stop(id, limit, Deadline::after(limit + kCall));
+    containers.stop(id, limit, Deadline::after(std::min(limit, kLongestGrace) + kCall));
     return true;
   } catch (const Error& error) {
     if (error.code() != Errc::not_found) throw;

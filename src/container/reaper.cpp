@@ -50,7 +50,8 @@ Fd start_reaper(const engine::Address& engine, const std::string& runtime_dir) {
                                        engine.text(),
                                        runtime_dir};
   // It leaves the work to a child of its own at once, which is then nobody's.
-  const auto status = Child(words.front(), words, {.in = theirs.get()}).wait(Deadline::after(kStart));
+  const auto deadline = Deadline::after(kStart);
+  const auto status = Child(words.front(), words, {.in = theirs.get()}, deadline).wait(deadline);
   if (status != 0)
     throw Error(Errc::failure,
                 fmt::format("{} ended with exit status {}", words.front(), status.value_or(-1)));

@@ -31,12 +31,8 @@ using Length = std::uint64_t;  // before each answer
 constexpr milliseconds kToDie{100};  // for a child that SIGKILL does reach
 
 void close_all_but(int kept) {
-  const auto close_range = [](unsigned first, unsigned last) {
-    if (first <= last && ::syscall(SYS_close_range, first, last, 0U) != 0)
-      for (unsigned fd = first; fd <= std::min(last, 1U << 16); ++fd) ::close(static_cast<int>(fd));
-  };
-  if (kept > 0) close_range(0, static_cast<unsigned>(kept) - 1);
-  close_range(static_cast<unsigned>(kept) + 1, ~0U);
+  if (kept > 0) close_descriptors(0, static_cast<unsigned>(kept) - 1);
+  close_descriptors(static_cast<unsigned>(kept) + 1, ~0U);
 }
 
 [[noreturn]] void live_apart(int out, pid_t parent, std::size_t first, std::size_t count, const Job& job) {

@@ -1,6 +1,7 @@
 // Both sides of the fork, and what they say to each other.
 #include "core/child.hpp"
 
+#include "core/sanitized.hpp"
 #include "core/signals.hpp"
 #include "hostnet/error.hpp"
 
@@ -8,7 +9,6 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <spawn.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,7 +16,6 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <utility>
 
 extern char** environ;
 
@@ -25,12 +24,38 @@ namespace {
 
 constexpr int kNews = 3;  // the descriptor by which the child between speaks
 
-void close_from(unsigned first) {
-  if (::syscall(SYS_close_range, first, ~0U, 0U) == 0) return;
-  for (unsigned fd = first; fd < 1U << 16; ++fd) ::close(static_cast<int>(fd));
+struct Start {
+  int failed;  // an errno, or 0
+  pid_t pid;
+};
+
+template <class Word>
+void tell(int fd, const Word& word) {
+  [[maybe_unused]] const auto told = ::write(fd, &word, sizeof word);  // at once: pipe(7), PIPE_BUF
 }
 
-void tell(int number) { [[maybe_unused]] const auto told = ::write(kNews, &number, sizeof number); }
+// wanted[i] becomes descriptor i, and nothing else is open. False, with errno, when that cannot be.
+bool arrange(std::array<int, kNews + 1>& wanted) {
+  auto kept = wanted;
+  std::ranges::sort(kept);
+  unsigned next = 0;
+  for (const int fd : kept) {
+    if (fd < 0) continue;
+    if (static_cast<unsigned>(fd) > next) close_descriptors(next, static_cast<unsigned>(fd) - 1);
+    next = static_cast<unsigned>(fd) + 1;
+  }
+  close_descriptors(next, ~0U);
+  for (auto& fd : wanted) {
+    if (fd < 0) fd = ::open("/dev/null", O_RDWR);
+    const int apart = ::fcntl(fd, F_DUPFD, kNews + 1);
+    if (apart < 0) return false;
+    fd = apart;
+  }
+  for (int i = 0; i <= kNews; ++i)
+    if (::dup2(wanted.at(static_cast<std::size_t>(i)), i) < 0) return false;
+  close_descriptors(kNews + 1, ~0U);
+  return ::fcntl(kNews, F_SETFD, FD_CLOEXEC) == 0;
+}
 
 // Nothing here allocates or takes a lock: other threads of the parent may have held any at the fork.
 [[noreturn]] void live_between(const char* path, char* const* argv, char* const* environment,
@@ -38,35 +63,46 @@ void tell(int number) { [[maybe_unused]] const auto told = ::write(kNews, &numbe
   struct sigaction action {};
   action.sa_handler = SIG_DFL;
   ::sigaction(SIGCHLD, &action, nullptr);
-  ::setpgid(0, 0);
-  for (auto& fd : wanted) fd = fd < 0 ? ::open("/dev/null", O_RDWR) : fd;
-  for (auto& fd : wanted) fd = ::fcntl(fd, F_DUPFD, kNews + 1);
-  for (int i = 0; i <= kNews; ++i) ::dup2(wanted.at(static_cast<std::size_t>(i)), i);
-  ::fcntl(kNews, F_SETFD, FD_CLOEXEC);
-  close_from(kNews + 1);
-  pid_t pid = 0;
-  const int failed = ::posix_spawn(&pid, path, nullptr, attributes, argv, environment);
-  tell(failed);
-  if (failed != 0) ::_exit(1);
+  ::setpgid(0, 0);  // the terminal's signals are for the program that links the library
+  Start start{};
+  if (!arrange(wanted)) {
+    start.failed = errno;
+    tell(wanted.back(), start);
+    ::_exit(1);
+  }
+  start.failed = ::posix_spawn(&start.pid, path, nullptr, attributes, argv, environment);
+  tell(kNews, start);
+  if (start.failed != 0) ::_exit(1);
   for (int fd = 0; fd < kNews; ++fd) ::close(fd);  // its ends of pipes are the program's alone
   int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  while (::waitpid(start.pid, &status, 0) < 0 && errno == EINTR) {
   }
-  tell(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+  tell(kNews, WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
   ::_exit(0);
 }
 
+pid_t fork_quietly() {
+#if defined(__GLIBC_PREREQ)
+#if __GLIBC_PREREQ(2, 34)
+  // Without the program's handlers, which may take its locks. A sanitizer has to see the fork.
+  if (!kSanitized) return ::_Fork();
+#endif
+#endif
+  return ::fork();
+}
+
 // nullopt at the end of it, and when nothing came in time.
-std::optional<int> read_number(int fd, Deadline deadline) {
+template <class Word>
+std::optional<Word> read_word(int fd, Deadline deadline) {
   for (;;) {
     pollfd poll{fd, POLLIN, 0};
     const int ready = ::poll(&poll, 1, deadline.poll_timeout());
     if (ready < 0 && errno == EINTR) continue;
     if (ready <= 0) return std::nullopt;
-    int number = 0;
-    const auto got = ::read(fd, &number, sizeof number);  // at once or not at all: pipe(7), PIPE_BUF
+    Word word{};
+    const auto got = ::read(fd, &word, sizeof word);
     if (got < 0 && errno == EINTR) continue;
-    return got == sizeof number ? std::optional(number) : std::nullopt;
+    return got == sizeof word ? std::optional(word) : std::nullopt;
   }
 }
 
@@ -79,7 +115,9 @@ struct Attributes {
     ::posix_spawnattr_init(&value);
     ::posix_spawnattr_setsigmask(&value, &none);
     ::posix_spawnattr_setsigdefault(&value, &all);
-    ::posix_spawnattr_setflags(&value, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    ::posix_spawnattr_setpgroup(&value, 0);
+    ::posix_spawnattr_setflags(&value,
+                               POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
   }
   Attributes(const Attributes&) = delete;
   Attributes& operator=(const Attributes&) = delete;
@@ -90,7 +128,7 @@ struct Attributes {
 }  // namespace
 
 Child::Child(const std::string& path, const std::vector<std::string>& argv, Streams streams,
-             Environment environment) {
+             Deadline deadline, Environment environment) {
   std::vector<char*> words;
   for (const auto& word : argv) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
@@ -101,35 +139,46 @@ Child::Child(const std::string& path, const std::vector<std::string>& argv, Stre
   if (::pipe2(ends, O_CLOEXEC) != 0) throw Error::from_errno("pipe", errno);
   news_.reset(ends[0]);
   Fd theirs(ends[1]);
+  int cause = 0;
   {
     const SignalsBlocked blocked;  // lest a handler of the program run in the child
-    pid_ = ::fork();
-    if (pid_ == 0)
+    between_ = fork_quietly();
+    cause = errno;
+    if (between_ == 0)
       live_between(path.c_str(), words.data(), variables,
                    {streams.in, streams.out, streams.err, theirs.get()}, &attributes.value);
   }
-  if (pid_ < 0) throw Error::from_errno("fork", errno);
+  if (between_ < 0) throw Error::from_errno("fork", cause);
   theirs.reset();
-  const auto failed = read_number(news_.get(), Deadline::never());
-  if (failed == 0) return;
-  while (::waitpid(std::exchange(pid_, -1), nullptr, 0) < 0 && errno == EINTR) {
+  const auto start = read_word<Start>(news_.get(), deadline);
+  if (start && start->failed == 0) {
+    program_ = start->pid;
+    return;
   }
-  throw Error::from_errno(fmt::format("run {}", path), failed.value_or(ECHILD));
+  end();
+  if (start) throw Error::from_errno(fmt::format("run {}", path), start->failed);
+  throw Error(deadline.expired() ? Errc::timed_out : Errc::failure, fmt::format("{} did not start", path));
 }
 
-Child::~Child() {
-  if (pid_ < 0) return;
-  ::kill(-pid_, SIGKILL);
-  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+Child::~Child() { end(); }
+
+// The child between ends with the program, which it waits for; without one, it is what hangs.
+void Child::end() noexcept {
+  if (between_ < 0) return;
+  if (program_ > 0)
+    ::kill(-program_, SIGKILL);
+  else
+    ::kill(between_, SIGKILL);
+  while (::waitpid(between_, nullptr, 0) < 0 && errno == EINTR) {
   }
+  between_ = -1;
 }
 
 std::optional<int> Child::wait(Deadline deadline) {
-  const auto code = read_number(news_.get(), deadline);
+  const auto code = read_word<int>(news_.get(), deadline);
   if (!code) return std::nullopt;
-  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
-  }
-  pid_ = -1;
+  program_ = -1;
+  end();
   return code;
 }
 

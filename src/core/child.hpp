@@ -28,12 +28,14 @@ class Child {
   enum class Environment { ours, empty };
 
   /// Starts the program at `path`, with these words as its argv, no other descriptor, every signal at its
-  /// default and none blocked. @throws Error with the errno that tells why it does not run.
-  Child(const std::string& path, const std::vector<std::string>& argv, Streams streams,
+  /// default and none blocked. Runs none of the program's pthread_atfork(3) handlers.
+  /// @throws Error with the errno that tells why it does not run; timed_out when that is not known at the
+  /// deadline.
+  Child(const std::string& path, const std::vector<std::string>& argv, Streams streams, Deadline deadline,
         Environment environment = Environment::ours);
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
-  /// Kills it, unless wait() has told its end.
+  /// Kills it and what it has started, unless wait() has told its end.
   ~Child();
 
   /// Its exit code, as a shell gives it: 128 + the number of a signal that ended it. nullopt when it still
@@ -41,8 +43,12 @@ class Child {
   std::optional<int> wait(Deadline deadline);
 
  private:
-  pid_t pid_ = -1;  // of the child between, which leads a process group for both
-  Fd news_;         // first the errno of the start, then the exit code
+  void end() noexcept;
+
+  pid_t between_ = -1;
+  // Leads a process group of its own. Cannot be another's as long as the child between waits for it.
+  pid_t program_ = -1;
+  Fd news_;  // first how the start went, then the exit code
 };
 
 }  // namespace hostnet

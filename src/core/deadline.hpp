@@ -14,10 +14,13 @@ class Deadline {
 
   static Deadline never() { return Deadline{Clock::time_point::max()}; }
   /// One that is later than the clock can say is never; a negative span has passed.
-  static Deadline after(std::chrono::milliseconds span) {
+  template <class Rep, class Period>
+  static Deadline after(std::chrono::duration<Rep, Period> span) {
+    using Seconds = std::chrono::duration<double>;  // holds any span, if not to the last digit
+    constexpr std::chrono::hours margin{1};
     const auto now = Clock::now();
-    if (span > std::chrono::floor<std::chrono::milliseconds>(Clock::time_point::max() - now)) return never();
-    return Deadline{now + std::max(span, std::chrono::milliseconds{0})};
+    if (Seconds(span) > Seconds(Clock::time_point::max() - now - margin)) return never();
+    return Deadline{now + std::chrono::ceil<Clock::duration>(std::max(span, span.zero()))};
   }
 
   [[nodiscard]] bool is_never() const { return at_ == Clock::time_point::max(); }

@@ -1,8 +1,10 @@
 // Owners for descriptors and C handles, so that no path out of a function leaks one.
 #pragma once
 
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -31,6 +33,13 @@ class Fd {
  private:
   int fd_ = -1;
 };
+
+/// Closes all descriptors from `first` to `last`, both included; ~0U is the last there can be. Safe after
+/// fork(2).
+inline void close_descriptors(unsigned first, unsigned last) noexcept {
+  if (::syscall(SYS_close_range, first, last, 0U) == 0) return;  // Linux 5.9
+  for (unsigned fd = first; fd <= std::min(last, 1U << 16); ++fd) ::close(static_cast<int>(fd));
+}
 
 /// Adapts a C free function to std::unique_ptr.
 template <auto Free>

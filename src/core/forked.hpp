@@ -1,6 +1,8 @@
 // What a forked child must not touch: the leases, threads and sidecars of its parent.
 #pragma once
 
+#include "hostnet/error.hpp"
+
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -29,8 +31,15 @@ class OfThisProcess {
     if (object_ && generation_ != fork_generation()) leave_to_parent(std::move(object_));
   }
 
-  T* operator->() const noexcept { return object_.get(); }
-  [[nodiscard]] const std::shared_ptr<T>& shared() const noexcept { return object_; }
+  /// @throws Error{failure} in a forked child.
+  T* operator->() const { return shared().get(); }
+  /// @throws Error{failure} in a forked child.
+  [[nodiscard]] const std::shared_ptr<T>& shared() const {
+    if (generation_ != fork_generation())
+      throw Error(Errc::failure, "this exposer belongs to the process that this one was forked from",
+                  "make another here");
+    return object_;
+  }
 
  private:
   std::shared_ptr<T> object_;

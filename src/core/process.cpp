@@ -50,7 +50,7 @@ ProcessResult run_process(const std::vector<std::string>& argv, std::string_view
   Pipe in;
   Pipe out;
   Pipe err;
-  Child child(program, argv, {.in = in.read.get(), .out = out.write.get(), .err = err.write.get()});
+  Child child(program, argv, {.in = in.read.get(), .out = out.write.get(), .err = err.write.get()}, deadline);
   in.read.reset();
   out.write.reset();
   err.write.reset();

@@ -5,6 +5,7 @@
 #include "core/signals.hpp"
 #include "hostnet/error.hpp"
 
+#include <cxxabi.h>
 #include <pthread.h>
 
 #include <exception>
@@ -22,6 +23,10 @@ std::jthread start_thread(std::string name, std::function<void()> body) {
         body();
       } catch (const std::exception& error) {
         log::error("thread {} has ended: {}", name, error.what());
+      } catch (const abi::__forced_unwind&) {
+        throw;  // pthread_exit(3)
+      } catch (...) {
+        log::error("thread {} has ended: an exception of an unknown type", name);
       }
     });
   } catch (const std::system_error& error) {

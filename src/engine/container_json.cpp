@@ -54,7 +54,8 @@ Value health_check(const HealthCheck& check) {
   auto test = json::array({"CMD"});
   for (const auto& word : check.command) test.push_back(word);
   const auto nanoseconds = [](std::chrono::milliseconds span) {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(span).count();
+    constexpr auto longest = std::chrono::floor<std::chrono::milliseconds>(std::chrono::nanoseconds::max());
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::min(span, longest)).count();
   };
   return {{"Test", std::move(test)},
           {"Interval", nanoseconds(check.interval)},

@@ -263,14 +263,19 @@ void HelperLease::put_alias(Ipv4 address, bool required, Deadline deadline) {
 void HelperLease::remove_alias(Deadline deadline, std::vector<std::string>& failures) {
   if (!record_) return;
   const auto before = failures.size();
-  engine::Client client(engine::Address::recorded(settings_.engine, "the lease"));
-  remove_container_aliases(client, record_->alias_in, id, deadline, failures);
+  try {
+    engine::Client client(engine::Address::recorded(settings_.engine, "the lease"));
+    remove_container_aliases(client, record_->alias_in, id, deadline, failures);
+  } catch (const std::exception& error) {
+    failures.emplace_back(error.what());
+  }
   if (failures.size() == before) settings_.store->remove(id);
 }
 
 void HelperLease::release() {
   settings_.watch->remove(granted_.lease);
   if (!life_.begin_end(ExposureState::released, "released")) return life_.wait_over();
+  const LeaseLife::Ending ending(life_);
   const auto deadline = Deadline::after(settings_.release_deadline);
   std::vector<std::string> failures;
   // The doors first: the containers can hold up whoever edits their hosts files.
@@ -283,7 +288,6 @@ void HelperLease::release() {
   }
   granted_.keepalive.reset();
   remove_alias(deadline, failures);
-  life_.over();
   if (!failures.empty()) throw Error(Errc::failure, fmt::format("release: {}", list_of(failures)));
 }
 
@@ -291,15 +295,17 @@ void HelperLease::end(ExposureState state, const std::string& reason) {
   if (!life_.begin_end(state, reason)) return;
   log::warn("lease {} {}: {}", id, to_string(state), reason);
   granted_.keepalive.reset();
-  bool is_written = false;
   {
-    const std::scoped_lock lock(mutex_);
-    is_written = !is_writing_;
+    const LeaseLife::Ending ending(life_);
+    bool is_written = false;
+    {
+      const std::scoped_lock lock(mutex_);
+      is_written = !is_writing_;
+    }
+    std::vector<std::string> failures;
+    if (is_written) remove_alias(Deadline::after(kCallDeadline), failures);
+    for (const auto& failure : failures) log::warn("lease {}: {}", id, failure);
   }
-  std::vector<std::string> failures;
-  if (is_written) remove_alias(Deadline::after(kCallDeadline), failures);
-  for (const auto& failure : failures) log::warn("lease {}: {}", id, failure);
-  life_.over();
   settings_.notifier->tell(id, state, reason);
 }
 

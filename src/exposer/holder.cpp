@@ -76,6 +76,7 @@ std::vector<Exposure> Holder::hold(std::vector<state::Lease> leases,
 // All or none, without their names.
 std::vector<Exposure> Holder::put_into_effect(std::vector<state::Lease>& leases,
                                               const std::vector<state::Bridge>& bridges, Deadline deadline) {
+  std::vector<Exposure> out;  // where not all can be had, those that can are released after the locks
   const std::scoped_lock work(work_);
   const auto journal = ledger_.lock(deadline);
   state::Holdings held;
@@ -101,16 +102,18 @@ std::vector<Exposure> Holder::put_into_effect(std::vector<state::Lease>& leases,
   }
   try {
     start_watching();
+    for (const auto& lease : leases)
+      out.push_back(handle_of(*held.lease(lease.id), held.bridge(lease.ifindex)->name));
   } catch (...) {
     std::set<std::string> ids;
-    for (const auto& lease : leases) ids.insert(lease.id);
+    for (const auto& lease : leases) {
+      ids.insert(lease.id);
+      forget(lease.id);
+    }
     ledger_.remove(journal, held, ids, Deadline::after(settings_.release_deadline));
     drop_owner_if_idle(journal, held);
     throw;
   }
-  std::vector<Exposure> out;
-  for (const auto& lease : leases)
-    out.push_back(handle_of(*held.lease(lease.id), held.bridge(lease.ifindex)->name));
   return out;
 }
 
@@ -130,6 +133,7 @@ std::vector<state::NameLeft> Holder::names_of_released(const std::vector<state::
 }
 
 Holder::Adopted Holder::adopt(Deadline deadline) {
+  Adopted adopted;  // before the locks: what is in it when not all can be had is released after them
   const std::scoped_lock work(work_);
   const auto journal = ledger_.lock(deadline);
   state::Holdings held;
@@ -142,7 +146,6 @@ Holder::Adopted Holder::adopt(Deadline deadline) {
     start_watching();
     want_check();  // nobody has looked after them for a while
   }
-  Adopted adopted;
   for (const auto& lease : held.leases)
     if (outlives_us(lease)) adopted.emplace_back(lease, handle_of(lease, held.bridge(lease.ifindex)->name));
   drop_owner_if_idle(journal, held);

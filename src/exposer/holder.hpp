@@ -19,6 +19,7 @@
 #include "exposer/ledger.hpp"
 #include "firewall/iptables.hpp"
 #include "hostnet/exposer.hpp"
+#include "hostnet/log.hpp"
 #include "netlink/link.hpp"
 #include "netlink/monitor.hpp"
 #include "state/owner.hpp"
@@ -34,6 +35,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace hostnet::exposer {
@@ -130,6 +132,7 @@ class Holder : public std::enable_shared_from_this<Holder> {
   void release_closed();
   void release_closed_soon();
   void release(const std::set<std::string>& leases, Cause cause, const std::string& reason);
+  void say(LogLevel level, std::string line);
   void deliver_notices();
 
   Settings settings_;
@@ -138,6 +141,7 @@ class Holder : public std::enable_shared_from_this<Holder> {
   std::set<std::string> leaving_;  // what a caller of release() is taking away
   std::condition_variable left_;
   std::vector<Ended> notices_;  // for settings_.on_end, which is called with no lock held
+  std::vector<std::pair<LogLevel, std::string>> sayings_;  // for the log, likewise
 
   std::mutex work_;  // one change of the kernel at a time from this process; taken before mutex_
   Ledger ledger_;

@@ -29,6 +29,18 @@ class LeaseLife {
     }
     changed_.notify_all();
   }
+  /// Calls over() at its end.
+  class Ending {
+   public:
+    explicit Ending(LeaseLife& life) noexcept : life_(life) {}
+    Ending(const Ending&) = delete;
+    Ending& operator=(const Ending&) = delete;
+    ~Ending() { life_.over(); }
+
+   private:
+    LeaseLife& life_;
+  };
+
   /// Returns when the lease is over, for who got false. The taking down has a deadline.
   void wait_over() const {
     std::unique_lock lock(mutex_);

@@ -4,6 +4,8 @@
 #include "core/log.hpp"
 #include "core/thread.hpp"
 
+#include <cxxabi.h>
+
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -42,6 +44,10 @@ struct Notifier::Queue {
         job();
       } catch (const std::exception& error) {
         log::error("the callback that hears of ended leases has thrown: {}", error.what());
+      } catch (const abi::__forced_unwind&) {
+        throw;  // pthread_exit(3)
+      } catch (...) {
+        log::error("the callback that hears of ended leases has thrown what is no std::exception");
       }
     }
   }

@@ -5,6 +5,7 @@
 #include "core/strings.hpp"
 #include "exposer/helper.hpp"
 #include "exposer/native.hpp"
+#include "exposer/notifier.hpp"
 #include "exposer/ssh.hpp"
 #include "hostnet/error.hpp"
 
@@ -136,6 +137,13 @@ std::unique_ptr<Exposer> make_exposer(ExposerOptions options) {
     if (path != Path::ssh)
       for (const auto& reason : probe.reasons)
         against.push_back(fmt::format("{}: {}", to_string(path), reason));
+  // One call at a time, whichever of the two a lease goes by.
+  if (options.on_state) {
+    options.on_state = [notifier = std::make_shared<exposer::Notifier>(options.on_state)](
+                           const std::string& lease, ExposureState state, const std::string& reason) {
+      notifier->tell(lease, state, reason);
+    };
+  }
   return std::make_unique<exposer::Automatic>(
       choice.path == Path::ssh ? nullptr : exposer::make(*choice.path, options), exposer::make_ssh(options),
       list_of(against));

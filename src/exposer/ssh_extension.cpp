@@ -21,13 +21,15 @@ SshExtension::SshExtension(std::shared_ptr<SshLease> lease, const HostPort& port
                            Deadline deadline)
     : lease_(std::move(lease)),
       tunnel_(with(std::move(tunnel),
-                   [this](ssh::TunnelState state, const std::string& why) {
+                   // It may be called before the body below has run.
+                   [this, of = lease_->id, text = port.to_string()](ssh::TunnelState state,
+                                                                    const std::string& why) {
                      if (state != ssh::TunnelState::failed) return;
                      const std::lock_guard lock(mutex_);
                      if (state_ != ExposureState::active) return;
                      state_ = ExposureState::failed;
                      reason_ = why;
-                     log::error("lease {}: its port {} has failed: {}", id, ports.front().to_string(), why);
+                     log::error("lease {}: its port {} has failed: {}", of, text, why);
                    }),
               deadline) {
   id = lease_->id;

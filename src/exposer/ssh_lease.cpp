@@ -240,6 +240,10 @@ std::shared_ptr<Exposure::Impl> SshLease::extend(const HostPort& port) {
     std::erase_if(extensions_, [](const auto& one) { return one.expired(); });
     extensions_.push_back(extension);
   }
+  if (!life_.is_active()) {  // and what took it down may not have seen this one
+    extension->end("the lease that it belongs to has ended");
+    throw Error(Errc::failure, fmt::format("lease {} has ended: {}", id, reason()));
+  }
   nudge();
   return extension;
 }
@@ -304,9 +308,9 @@ std::vector<std::string> SshLease::take_down(Deadline deadline) noexcept {
 
 void SshLease::release() {
   if (!life_.begin_end(ExposureState::released, "released")) return life_.wait_over();
+  const LeaseLife::Ending ending(life_);
   stop_keeper();
   const auto failures = take_down(Deadline::after(settings_.release_deadline));
-  life_.over();
   if (!failures.empty())
     throw Error(Errc::failure, fmt::format("lease {}: {}", id, list_of(failures)),
                 "run tc-hostnet list, which finishes what could not be removed");

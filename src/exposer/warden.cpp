@@ -169,7 +169,7 @@ void Holder::check() {
   } catch (const Error& error) {
     if (error.code() != Errc::timed_out) throw;
     // Closing takes the lock, too, and nothing is known to be amiss.
-    log::warn("{}; the leases are looked at again", error.what());
+    say(LogLevel::warning, fmt::format("{}; the leases are looked at again", error.what()));
     want_check();
     return;
   }
@@ -183,7 +183,7 @@ void Holder::check() {
   unfinished_ = false;
   unfinished_since_.reset();
   if (ledger_.repair(held, deadline))
-    log::warn("the rules or settings of a lease had been changed; they are put back");
+    say(LogLevel::warning, "the rules or settings of a lease had been changed; they are put back");
   drop_owner_if_idle(journal, held);
 }
 
@@ -207,7 +207,7 @@ void Holder::postpone(const state::Holdings& held, const Error& error) {
   const auto now = std::chrono::steady_clock::now();
   if (!unfinished_since_) {
     unfinished_since_ = now;
-    log::error("{}; its bridge is closed and it is tried again", error.what());
+    say(LogLevel::error, fmt::format("{}; its bridge is closed and it is tried again", error.what()));
   }
   if (now - *unfinished_since_ > kPatience) throw error;
   unfinished_ = true;
@@ -228,8 +228,8 @@ void Holder::check_or_fail_closed() {
 
 // With the setting off, a lease is over, whether or not its rules can be taken away as well.
 void Holder::fail_closed(const std::string& reason) {
-  if (!has_active()) return log::debug("{}; tried again later", reason);
-  log::error("{}; closing", reason);
+  if (!has_active()) return say(LogLevel::debug, fmt::format("{}; tried again later", reason));
+  say(LogLevel::error, fmt::format("{}; closing", reason));
   try {
     const auto journal = ledger_.lock(Deadline::after(kRepairDeadline));
     auto held = ledger_.load(journal);
@@ -239,13 +239,13 @@ void Holder::fail_closed(const std::string& reason) {
       ledger_.remove(journal, held, left, Deadline::after(kCloseDeadline));
     } catch (const Error& error) {
       unfinished_ = true;  // the journal says that they are being released, so each look tries to finish it
-      log::error("closing: {}", error.what());
+      say(LogLevel::error, fmt::format("closing: {}", error.what()));
     }
     for (const auto& lease : left) end({lease, Cause::not_kept, reason});
     drop_owner_if_idle(journal, held);
   } catch (const Error& error) {
     // They stay active here, so that the next look tries again.
-    log::error("closing: {}", error.what());
+    say(LogLevel::error, fmt::format("closing: {}", error.what()));
   }
 }
 
@@ -332,13 +332,23 @@ void Holder::finish_new_names_soon() {
   }
 }
 
+// The program's log sink may wait, for a terminal that is stopped say: nothing that others need is held
+// meanwhile.
+void Holder::say(LogLevel level, std::string line) {
+  const std::scoped_lock lock(mutex_);
+  sayings_.emplace_back(level, std::move(line));
+}
+
 void Holder::deliver_notices() {
   finish_new_names_soon();
   std::vector<Ended> notices;
+  std::vector<std::pair<LogLevel, std::string>> sayings;
   {
     const std::scoped_lock lock(mutex_);
     notices.swap(notices_);
+    sayings.swap(sayings_);
   }
+  for (const auto& [level, line] : sayings) log::write(level, line);
   for (const auto& notice : notices) {
     const auto text = fmt::format("lease {} {}: {}", notice.lease, to_string(notice.state()), notice.reason);
     // A container that stops is how things end as a rule; the other causes somebody may want to know of.

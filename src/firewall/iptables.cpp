@@ -42,7 +42,8 @@ void load_module(const char* module) {
   const auto program = try_read_file("/proc/sys/kernel/modprobe").value_or("/sbin/modprobe\n");
   const std::string path(trim(program));
   try {
-    Child(path, {path, "-q", module}, {}, Child::Environment::empty).wait(Deadline::after(kModprobe));
+    const auto deadline = Deadline::after(kModprobe);
+    Child(path, {path, "-q", module}, {}, deadline, Child::Environment::empty).wait(deadline);
   } catch (const Error& error) {
     log::debug("{}", error.what());
   }

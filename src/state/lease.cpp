@@ -37,8 +37,9 @@ std::string why_unpinned(const Lease& lease) {
 }
 
 std::int64_t expiry_after(std::chrono::seconds span) {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::ceil<std::chrono::seconds>(now).count() + span.count();
+  const auto now =
+      std::chrono::ceil<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
+  return (now + std::min(span, std::chrono::seconds::max() - now)).count();
 }
 
 }  // namespace hostnet::state

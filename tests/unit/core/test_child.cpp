@@ -3,9 +3,12 @@
 #include "core/process.hpp"
 #include "hostnet/error.hpp"
 #include "support/forked.hpp"
+#include "support/temp_dir.hpp"
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <csignal>
 
@@ -70,7 +73,7 @@ TEST_CASE("what does not end in time is killed, with what it has started") {
 
 TEST_CASE("a program that is not there, or is none") {
   CHECK_THROWS_AS(run_process({"no-such-program-here"}, {}, Deadline::after(20s)), Error);
-  CHECK_THROWS_AS(Child("/etc/passwd", {"passwd"}, {}), Error);
+  CHECK_THROWS_AS(Child("/etc/passwd", {"passwd"}, {}, Deadline::after(20s)), Error);
   CHECK(::waitpid(-1, nullptr, WNOHANG) < 0);
 }
 
@@ -80,8 +83,34 @@ TEST_CASE("it has its three streams, and nothing else of ours") {
   const auto result = run_process({"sh", "-c", "ls /proc/self/fd | wc -l"}, {}, Deadline::after(20s));
   ::close(inherited);
   CHECK(std::stoi(result.output) == 4);  // and what ls reads the folder by
-  CHECK(Child("/bin/sh", {"sh", "-c", "test \"$(readlink /proc/$$/fd/0)\" = /dev/null"}, {})
+  CHECK(Child("/bin/sh", {"sh", "-c", "test \"$(readlink /proc/$$/fd/0)\" = /dev/null"}, {},
+              Deadline::after(20s))
             .wait(Deadline::after(20s)) == 0);
-  CHECK(Child("/bin/sh", {"sh", "-c", "test -z \"$HOME\""}, {}, Child::Environment::empty)
-            .wait(Deadline::after(20s)) == 0);
+  CHECK(
+      Child("/bin/sh", {"sh", "-c", "test -z \"$HOME\""}, {}, Deadline::after(20s), Child::Environment::empty)
+          .wait(Deadline::after(20s)) == 0);
+}
+
+TEST_CASE("where the table of descriptors is full that is an error, and nobody else's files are written to") {
+  const test::TempDir dir;
+  const int status = test::await_child(test::start_child([&] {
+    close_descriptors(STDERR_FILENO + 1, ~0U);
+    const int ours = ::open((dir.path() / "ours").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int faults = 0;
+    // The pipe and the child's own need some: from none that is free to enough.
+    for (rlim_t limit = 4; limit < 16; ++limit) {
+      const rlimit narrow{limit, 64};
+      ::setrlimit(RLIMIT_NOFILE, &narrow);
+      try {
+        if (Child("/bin/true", {"true"}, {}, Deadline::after(20s)).wait(Deadline::after(20s)) != 0) ++faults;
+      } catch (const Error& error) {
+        if (error.sys_errno() != EMFILE && limit < 15) ++faults;
+        if (limit == 15) ++faults;
+      }
+    }
+    struct stat written {};
+    ::fstat(ours, &written);
+    ::_exit(written.st_size == 0 ? faults : 99);
+  }));
+  CHECK(status == 0);
 }

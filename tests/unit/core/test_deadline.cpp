@@ -22,7 +22,10 @@ TEST_CASE("a span that the clock cannot hold is never, not long ago") {
     CHECK(Deadline::after(span).is_never());
     CHECK(Deadline::after(span).poll_timeout() == -1);
   }
+  CHECK(Deadline::after(std::chrono::seconds::max()).is_never());
+  CHECK(Deadline::after(std::chrono::hours::max()).is_never());
   CHECK(Deadline::after(std::chrono::milliseconds::min()).expired());
+  CHECK(Deadline::after(std::chrono::seconds::min()).expired());
   CHECK(Deadline::after(24h * 365 * 100).remaining() == std::chrono::milliseconds{INT_MAX});
 }
 

@@ -18,15 +18,22 @@ TEST_CASE("a child knows that it is one") {
 }
 
 TEST_CASE("an object of the parent is destroyed there alone") {
-  struct Tells {
-    ~Tells() { destroyed = true; }
-    bool& destroyed;
-  };
   bool destroyed = false;
-  auto pointer = std::make_unique<OfThisProcess<Tells>>(std::make_shared<Tells>(destroyed));
+  auto pointer =
+      std::make_unique<OfThisProcess<int>>(std::shared_ptr<int>(new int(7), [&](const int* number) {
+        delete number;
+        destroyed = true;
+      }));
+  CHECK(*pointer->shared() == 7);
   CHECK(test::await_child(test::start_child([&] {
+          bool refused = false;
+          try {
+            refused = pointer->shared() == nullptr;
+          } catch (const Error&) {
+            refused = true;
+          }
           pointer.reset();
-          ::_exit(destroyed ? 5 : 6);
+          ::_exit(destroyed || !refused ? 5 : 6);
         })) == 6);
   pointer.reset();
   CHECK(destroyed);

@@ -62,11 +62,13 @@ TEST_CASE("a callback may let go of the notifier itself, and one that throws end
   notifier->tell("nobody hears", ExposureState::released, "");
   notifier = std::make_shared<Notifier>([&](const std::string& lease, ExposureState, const std::string&) {
     if (lease == "first") throw std::runtime_error("no");
+    if (lease == "odd") throw 42;
     notifier.reset();
     gone.set_value();
   });
   auto& here = *notifier;
   here.tell("first", ExposureState::failed, "");
+  here.tell("odd", ExposureState::failed, "");
   here.tell("second", ExposureState::failed, "");
   gone.get_future().get();
   CHECK_FALSE(notifier);
