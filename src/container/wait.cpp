@@ -153,10 +153,15 @@ class Waiting {
       if (error.code() == Errc::conflict) return {};  // it has just ended, as the next look will show
       throw;
     }
-    if (result.exit_code == 126 || result.exit_code == 127)
-      throw Error(Errc::failure, "its listeners cannot be seen: it has no cat",
-                  "wait for a message, or for an HTTP status");
-    return std::move(result.out);
+    if (result.exit_code != 126 && result.exit_code != 127) return std::move(result.out);
+    // In one that is just ending nothing can be run either, and the engine may take a moment longer to
+    // notice.
+    for (const auto patience = Deadline::after(kOneTry); look().running;
+         std::this_thread::sleep_for(std::chrono::milliseconds{50}))
+      if (patience.expired())
+        throw Error(Errc::failure, "its listeners cannot be seen: it has no cat",
+                    "wait for a message, or for an HTTP status");
+    return {};
   }
 
   const Awaited& container_;

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """How leases end: by their owner, by another process, by themselves, by kill -9, and by what happens to the engine, its
 containers and its networks. Whichever way, nothing is left."""
+import fcntl
 import json
 import os
 import signal
@@ -10,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from engines import Docker
-from harness import ALIAS, FIREWALL, HostCase, eventually, main, output, route_localnet, run, state_folder
+from harness import (ALIAS, FIREWALL, RUNTIME_DIR, HostCase, eventually, main, output, route_localnet, run,
+                     state_folder)
 
 HELLO = "hello from 127.0.0.1\n"
 
@@ -197,6 +199,31 @@ class Others(LifecycleCase):
                 self.assertTrue(eventually(lambda: self.engine.fetch("app", f"http://{ALIAS}:8088/", timeout=2) == HELLO))
                 self.assertTrue(eventually(lambda: FIREWALL.rules() == whole))
 
+    def stop(self, pid):
+        """Until the test is over, and with no lock that others would wait for."""
+        def is_stopped():
+            threads = Path(f"/proc/{pid}/task").glob("*/stat")
+            return all(stat.read_text(encoding="utf-8").rpartition(") ")[2].startswith("T") for stat in threads)
+
+        def is_free(lock):
+            with lock.open() as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return False
+                return True
+
+        def at_rest():
+            os.kill(pid, signal.SIGSTOP)
+            # Its other threads go on until the first has been given its turn.
+            self.assertTrue(eventually(is_stopped))
+            if all(is_free(lock) for lock in (Path("/run/xtables.lock"), *Path(RUNTIME_DIR).glob("*/lock"))):
+                return True
+            os.kill(pid, signal.SIGCONT)
+            return False
+        self.addCleanup(os.kill, pid, signal.SIGCONT)
+        self.assertTrue(eventually(at_rest))
+
     def test_what_is_amiss_is_told_by_inspect_and_doctor(self):
         lease = self.expose(8088, "--container", "app")
         bridge = lease.ready["interface"]
@@ -207,8 +234,7 @@ class Others(LifecycleCase):
             return told["amiss"]
         self.assertEqual(amiss(), [])
         # Who holds it would mend it.
-        lease.process.send_signal(signal.SIGSTOP)
-        self.addCleanup(lease.process.send_signal, signal.SIGCONT)
+        self.stop(lease.process.pid)
         run("sh", "-ec", FIREWALL.raw_mischief)
         run("nft", "delete", "table", "bridge", "tc_hostnet")
         Path(f"/proc/sys/net/ipv4/conf/{bridge}/route_localnet").write_text("0")

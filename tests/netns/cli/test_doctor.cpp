@@ -1,6 +1,7 @@
 // `tc-hostnet doctor` on hosts that are well, and on hosts with one thing wrong. Each is a namespace of its
 // own.
 #include "core/fd.hpp"
+#include "core/file.hpp"
 #include "core/json.hpp"
 #include "support/netns.hpp"
 #include "support/sockets.hpp"
@@ -243,6 +244,10 @@ TEST_CASE("leases: intact, with their guard gone, and left by an owner that was 
   const auto owner = static_cast<pid_t>(lease.view().find("owner").find("pid").integer().value());
   REQUIRE(owner > 1);
   REQUIRE(::kill(owner, SIGSTOP) == 0);  // or it would put the rules back
+  // Its other threads go on until the first has been given its turn.
+  for (int look = 0; look < 3000 && process_stat(owner)->state != 'T'; ++look)
+    std::this_thread::sleep_for(std::chrono::milliseconds{10});
+  REQUIRE(process_stat(owner)->state == 'T');
   host.exec("iptables-legacy -w -t raw -F");
   found = host.doctor("--bridge br0");
   CHECK(found.status == 1);

@@ -22,7 +22,9 @@ class BlogRecipe {
   }
   BlogRecipe(const BlogRecipe&) = delete;
   BlogRecipe& operator=(const BlogRecipe&) = delete;
-  ~BlogRecipe() { try_exec(fmt::format("sysctl -qw {}=0; iptables-legacy -w -t nat -D {}", setting_, rule_)); }
+  ~BlogRecipe() {
+    try_exec(fmt::format("sysctl -qw {}=0; iptables-legacy -w -t nat -D {}", setting_, rule_));
+  }
 
  private:
   std::string rule_;

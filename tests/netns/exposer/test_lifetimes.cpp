@@ -72,14 +72,21 @@ TEST_CASE("a callback may drop the last Exposure after the exposer has gone, and
     CAPTURE(with_exposer);
     Program program;
     std::promise<void> done;
-    std::shared_ptr<Exposer> exposer;
-    exposer = bed.exposer([&](const std::string&, ExposureState, const std::string&) {
-      program.held.clear();
-      exposer.reset();
-      done.set_value();
-    });
+    std::shared_ptr<Exposer> exposer =
+        bed.exposer([&](const std::string&, ExposureState, const std::string&) {
+          std::unique_lock lock(program.mutex);
+          auto held = std::move(program.held);
+          auto last = std::move(exposer);
+          lock.unlock();
+          held.clear();
+          last.reset();
+          done.set_value();
+        });
     program.keep(exposer->expose(Target::bridge("br0"), {HostPort::same(8088)}));
-    if (!with_exposer) exposer.reset();
+    if (!with_exposer) {
+      const std::scoped_lock lock(program.mutex);
+      exposer.reset();
+    }
     take_bridge_away();
     CHECK(done.get_future().wait_for(10s) == std::future_status::ready);
     exec("ip link add br0 type bridge && ip address add 198.18.0.1/24 dev br0 && ip link set br0 up");
@@ -98,7 +105,10 @@ TEST_CASE("a callback may release another lease, and hears of that one by its ow
     other.release();
     other_is.set_value(other.state());
   });
-  program.held.emplace("other", exposer->expose(Target::bridge("br1"), {HostPort::same(8088)}));
+  {
+    const std::scoped_lock lock(program.mutex);
+    program.held.emplace("other", exposer->expose(Target::bridge("br1"), {HostPort::same(8088)}));
+  }
   auto exposure = exposer->expose(Target::bridge("br0"), {HostPort::same(8088)});
   take_bridge_away();
   auto state = other_is.get_future();

@@ -161,8 +161,10 @@ TEST_CASE("the guard alone keeps frames with a loopback source off the bridge") 
   // Somebody else's DNAT: its flows are not ours to cut, and forgotten ones must leak nothing either.
   const std::string rule =
       "PREROUTING -d 198.18.0.1 -p tcp --dport 8088 -j DNAT --to-destination 127.0.0.1:8088";
-  exec("iptables-legacy -w -t filter -I INPUT -i br0 -p tcp --dport 8088 -j ACCEPT; iptables-legacy -w -t nat -A " +
-       rule);
+  exec(
+      "iptables-legacy -w -t filter -I INPUT -i br0 -p tcp --dport 8088 -j ACCEPT; iptables-legacy -w -t nat "
+      "-A " +
+      rule);
   const auto connection = join(bed.container, {bed.gateway, 8088});
   exec("iptables-legacy -w -t nat -D " + rule);
   for (const auto& flow : netlink::conntrack_flows()) netlink::delete_flow(flow);

@@ -113,6 +113,7 @@ TEST_CASE("256 uploads to services slower than the tunnel take bounded memory") 
   Sidecar sidecar(ports({{7001, 7001}}));
   allow_descriptors(4096);
   constexpr std::size_t kEach = kSanitized ? 64U << 10 : 1U << 20;
+  constexpr std::size_t kMany = kSanitized ? 64 : 256;
   std::atomic<std::size_t> arrived = 0;
   std::atomic<bool> go = false;
   std::size_t peak = 0;
@@ -121,8 +122,8 @@ TEST_CASE("256 uploads to services slower than the tunnel take bounded memory") 
     arrived += receive_pattern(guest);
   });
   const ssh::Tunnel tunnel(one_lane(sidecar), soon());
-  auto burst = sidecar.container.run([&] { return connect_all(sidecar.at(7001), 256, 20s); });
-  REQUIRE(burst.connected.size() == 256);
+  auto burst = sidecar.container.run([&] { return connect_all(sidecar.at(7001), kMany, 20s); });
+  REQUIRE(burst.connected.size() == kMany);
   const auto before = resident_mib();
   std::vector<std::jthread> clients;
   for (const auto& connection : burst.connected) {
@@ -134,12 +135,14 @@ TEST_CASE("256 uploads to services slower than the tunnel take bounded memory") 
     });
   }
   const auto start = std::chrono::steady_clock::now();
-  for (; arrived < 256 * kEach && std::chrono::steady_clock::now() - start < 280s;
+  for (; arrived < kMany * kEach && std::chrono::steady_clock::now() - start < 280s;
        std::this_thread::sleep_for(20ms)) {
     peak = std::max(peak, resident_mib());
     if (std::chrono::steady_clock::now() - start > 500ms) go = true;
   }
-  CHECK(arrived.load() == 256 * kEach);
+  // A session that was lost says why: on a machine too busy to answer within nine seconds it is.
+  CAPTURE(tunnel.stats().reason);
+  CHECK(arrived.load() == kMany * kEach);
   MESSAGE("resident: ", (peak - std::min(peak, before)), " MiB more at most");
   if (!kSanitized) CHECK(peak < before + 64);
 }

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <csignal>
 
 using namespace hostnet;
@@ -24,8 +25,10 @@ int two_codes() {
 }
 
 void reap_all(int) {
+  const int before = errno;
   while (::waitpid(-1, nullptr, WNOHANG) > 0) {
   }
+  errno = before;
 }
 
 }  // namespace
