@@ -24,7 +24,6 @@
 /// Its threads have all signals blocked but those that tell of a fault of the thread itself (SIGSEGV and its
 /// like): the program's signals are for the program's threads. It needs no SIGCHLD, which the program may
 /// ignore or handle as it likes. After fork(2) the child owns nothing of what the parent made: destructors do
-/// nothing there, and the child may make exposers of its own. Containers
-/// it should start only where the parent had started none: a session of containers ends with the process that
-/// began it.
+/// nothing there, and the child may make exposers of its own. Containers it should start only where the
+/// parent had started none: a session of containers ends with the process that began it.
 namespace hostnet {}

@@ -26,9 +26,6 @@ class SignalsBlocked {
   SignalsBlocked& operator=(const SignalsBlocked&) = delete;
   ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
 
-  /// What was blocked before.
-  [[nodiscard]] const sigset_t& before() const noexcept { return before_; }
-
  private:
   sigset_t before_{};
 };

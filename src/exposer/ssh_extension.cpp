@@ -25,10 +25,8 @@ SshExtension::SshExtension(std::shared_ptr<SshLease> lease, const HostPort& port
                    [this, of = lease_->id, text = port.to_string()](ssh::TunnelState state,
                                                                     const std::string& why) {
                      if (state != ssh::TunnelState::failed) return;
-                     const std::lock_guard lock(mutex_);
-                     if (state_ != ExposureState::active) return;
-                     state_ = ExposureState::failed;
-                     reason_ = why;
+                     if (!life_.begin_end(ExposureState::failed, why)) return;
+                     life_.over();
                      log::error("lease {}: its port {} has failed: {}", of, text, why);
                    }),
               deadline) {
@@ -42,25 +40,10 @@ SshExtension::SshExtension(std::shared_ptr<SshLease> lease, const HostPort& port
 SshExtension::~SshExtension() { end("released"); }
 
 void SshExtension::end(const std::string& reason) noexcept {
-  {
-    const std::lock_guard lock(mutex_);
-    if (state_ == ExposureState::active) {
-      state_ = ExposureState::released;
-      reason_ = reason;
-    }
-  }
-  tunnel_.close();
+  const bool ours = life_.begin_end(ExposureState::released, reason);
+  tunnel_.close();  // for who comes second as well: it waits for the first there
+  if (ours) life_.over();
   lease_->nudge();
-}
-
-ExposureState SshExtension::state() const {
-  const std::lock_guard lock(mutex_);
-  return state_;
-}
-
-std::string SshExtension::reason() const {
-  const std::lock_guard lock(mutex_);
-  return reason_;
 }
 
 }  // namespace hostnet::exposer

@@ -6,10 +6,10 @@
 
 #include "core/deadline.hpp"
 #include "exposer/exposure_impl.hpp"
+#include "exposer/lease_life.hpp"
 #include "ssh/tunnel.hpp"
 
 #include <memory>
-#include <mutex>
 #include <string>
 
 namespace hostnet::exposer {
@@ -25,17 +25,15 @@ class SshExtension : public Exposure::Impl {
   ~SshExtension() override;
 
   void release() override { end("released"); }
-  [[nodiscard]] ExposureState state() const override;
-  [[nodiscard]] std::string reason() const override;
+  [[nodiscard]] ExposureState state() const override { return life_.state(); }
+  [[nodiscard]] std::string reason() const override { return life_.reason(); }
   /// Closes the tunnel, for that reason. Idempotent.
   void end(const std::string& reason) noexcept;
   [[nodiscard]] ssh::TunnelStats stats() const { return tunnel_.stats(); }
 
  private:
   const std::shared_ptr<SshLease> lease_;  // whose sidecar the tunnel dials
-  mutable std::mutex mutex_;               // guards what follows
-  ExposureState state_ = ExposureState::active;
-  std::string reason_;
+  LeaseLife life_;
 
   ssh::Tunnel tunnel_;  // the last, for its threads use what is above
 };
