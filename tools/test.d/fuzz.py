@@ -1,6 +1,5 @@
 """The libFuzzer targets of tests/fuzz, each for a short time from its stored inputs."""
 import re
-import tempfile
 
 from build import ROOT
 from programs import Program
@@ -21,14 +20,12 @@ def judge(output, status):
 def programs(build):
     if not NAMES:
         return [Program("fuzz", "there is no target", ("false",), judge)]
-    found = tempfile.mkdtemp(prefix="hostnet-fuzz-")
     made = []
     for name in NAMES:
-        # Its folder goes with it: what it found in so short a time is worth nothing to the next run.
-        script = 'mkdir "$0" && "$@"; status=$?; rm -rf "$0"; rmdir "${0%/*}" 2>/dev/null; exit $status'
-        corpus = f"{found}/{name}"
-        command = ("sh", "-c", script, corpus, *build.runner, build.folder / "tests" / "fuzz" / name,
+        # A folder of its own for what it finds, which goes with it: that is worth nothing to the next run, nor to others.
+        script = 'found=$(mktemp -d) && "$@" "$found" ${0:+"$0"}; status=$?; rm -rf "$found"; exit $status'
+        command = ("sh", "-c", script, SEEDS.get(name, ""), *build.runner, build.folder / "tests" / "fuzz" / name,
                    f"-max_total_time={SECONDS}", "-timeout=10", "-rss_limit_mb=1024",
-                   f"-artifact_prefix={build.folder}/{name}-", corpus, *([SEEDS[name]] if name in SEEDS else []))
+                   f"-artifact_prefix={build.folder}/{name}-")
         made.append(Program("fuzz", name, command, judge, limit=SECONDS * 8, seconds=SECONDS))
     return made
