@@ -19,7 +19,7 @@ namespace {
 using doctor::Check;
 using doctor::Status;
 
-struct Options {
+struct DoctorOptions {
   std::vector<std::string> ports;
   std::string network;
   std::string container;
@@ -27,7 +27,7 @@ struct Options {
   std::string port;
 };
 
-std::optional<Target> target_of(const Options& options) {
+std::optional<Target> target_of(const DoctorOptions& options) {
   std::vector<Target> targets;
   if (!options.network.empty()) targets.push_back(Target::network(options.network));
   if (!options.container.empty()) targets.push_back(Target::container(options.container));
@@ -56,7 +56,7 @@ std::optional<std::string> or_null(const std::string& text) {
   return text.empty() ? std::nullopt : std::optional(text);
 }
 
-json::Value to_json(const std::vector<Check>& checks) {
+json::Value checks_to_json(const std::vector<Check>& checks) {
   auto list = json::array();
   for (const auto& check : checks)
     list.push_back({{"name", check.name},
@@ -67,7 +67,7 @@ json::Value to_json(const std::vector<Check>& checks) {
 }
 
 // The port that the container dials.
-HostPort dialled_port(const Options& options) {
+HostPort dialled_port(const DoctorOptions& options) {
   const auto port = HostPort::parse(options.port);
   const bool alone = options.ports.empty() && options.network.empty() && options.bridge.empty();
   if (options.container.empty() || !alone || !port.socket.empty())
@@ -76,7 +76,7 @@ HostPort dialled_port(const Options& options) {
   return port;
 }
 
-int walk(const Options& options, const Globals& globals) {
+int walk(const DoctorOptions& options, const Globals& globals) {
   const auto facts = doctor::gather_walk(options.container, dialled_port(options), globals);
   const auto steps = doctor::judge_walk(facts);
   const auto stop = doctor::stops_at(steps);
@@ -84,7 +84,7 @@ int walk(const Options& options, const Globals& globals) {
     print_json({{"container", options.container},
                 {"port", facts.port.container},
                 {"protocol", to_string(facts.port.protocol)},
-                {"steps", to_json(steps)},
+                {"steps", checks_to_json(steps)},
                 {"stops_at", or_null(stop)},
                 {"ok", stop.empty()}});
   } else {
@@ -93,13 +93,13 @@ int walk(const Options& options, const Globals& globals) {
   return stop.empty() ? 0 : 1;
 }
 
-int examine(const Options& options, const Globals& globals) {
+int examine(const DoctorOptions& options, const Globals& globals) {
   if (!options.port.empty()) return walk(options, globals);
   const auto target = target_of(options);
   const auto checks = doctor::judge(doctor::gather(target, normalise(parse_ports(options.ports)), globals));
   const bool ok = std::ranges::find(checks, Status::fail, &Check::status) == checks.end();
   if (globals.json) {
-    print_json({{"checks", to_json(checks)}, {"ok", ok}});
+    print_json({{"checks", checks_to_json(checks)}, {"ok", ok}});
   } else {
     print_text(checks);
   }
@@ -109,7 +109,7 @@ int examine(const Options& options, const Globals& globals) {
 }  // namespace
 
 Action define_doctor(Arguments& arguments) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<DoctorOptions>();
   arguments.values("PORT", options->ports, "look at who listens on these host ports, too");
   arguments.value("--network", options->network, "look at this network of the engine, instead of all");
   arguments.value("--container", options->container, "look at this container's network and hosts file");

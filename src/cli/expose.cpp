@@ -25,7 +25,7 @@
 namespace hostnet::cli {
 namespace {
 
-struct Options {
+struct ExposeOptions {
   RequestOptions request;
   bool detach = false;
 };
@@ -137,7 +137,7 @@ int detach(const ExposeRequest& request, const RequestOptions& words, const Glob
   });
 }
 
-int expose(const Options& options, const Globals& globals) {
+int expose(const ExposeOptions& options, const Globals& globals) {
   const auto request = options.request.to_request();
   const auto& words = options.request;
   if (globals.explain) explain(words.path(), globals);
@@ -148,7 +148,7 @@ int expose(const Options& options, const Globals& globals) {
 }  // namespace
 
 Action define_expose(Arguments& arguments) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<ExposeOptions>();
   options->request.define(arguments);
   arguments.flag("-d,--detach", options->detach,
                  "return when ready; the lease stays until `tc-hostnet release`");

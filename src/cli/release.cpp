@@ -18,7 +18,7 @@
 namespace hostnet::cli {
 namespace {
 
-struct Options {
+struct ReleaseOptions {
   std::vector<std::string> leases;
   bool all = false;
 };
@@ -31,7 +31,7 @@ void rescue(exposer::Ledger& ledger, const Error& cause) {
     say(fmt::format("{}: route_localnet set to 0, the kernel's default; what it was before is lost", bridge));
 }
 
-std::set<std::string> chosen(const Options& options, const state::Holdings& held) {
+std::set<std::string> chosen(const ReleaseOptions& options, const state::Holdings& held) {
   std::set<std::string> ids;
   if (options.all)
     for (const auto& lease : held.leases) ids.insert(lease.id);
@@ -49,7 +49,7 @@ void report(const std::string& id, const Globals& globals) {
 }
 
 // Those on the ssh path; what was named and is not among them stays in `options`.
-void release_tunnels(Options& options, const Globals& globals) {
+void release_tunnels(ReleaseOptions& options, const Globals& globals) {
   const state::TunnelStore store(globals.runtime_dir);
   const auto records = look_at_tunnels(store, globals);
   std::set<std::string> ids;
@@ -74,7 +74,7 @@ void release_tunnels(Options& options, const Globals& globals) {
 
 // Those that the helper holds: with --all this user's own, by name anybody's. What was named and is not among
 // them stays in `options`.
-void release_helped(Options& options, const Globals& globals) {
+void release_helped(ReleaseOptions& options, const Globals& globals) {
   const auto leases = look_at_helper();
   std::set<std::string> paths;
   for (const auto& lease : leases)
@@ -123,7 +123,7 @@ void foretell_sweep(exposer::Ledger& ledger, const state::Holdings& held) {
 }
 
 // The steps from what is held to what would be held without those leases.
-void foretell(exposer::Ledger& ledger, const Options& options, const state::Holdings& held) {
+void foretell(exposer::Ledger& ledger, const ReleaseOptions& options, const state::Holdings& held) {
   state::Holdings after = held;
   after.leases.erase_if([ids = chosen(options, held)](const auto& lease) { return ids.contains(lease.id); });
   after.drop_idle_bridges();
@@ -132,7 +132,7 @@ void foretell(exposer::Ledger& ledger, const Options& options, const state::Hold
   if (options.all) foretell_sweep(ledger, held);
 }
 
-void release_native(const Options& options, const Globals& globals) {
+void release_native(const ReleaseOptions& options, const Globals& globals) {
   auto ledger = open_ledger(globals);
   const bool no_journal = !state::has_journal_folder(ledger.folder());
   if (globals.dry_run) return foretell(ledger, options, no_journal ? state::Holdings{} : ledger.look());
@@ -156,7 +156,7 @@ void release_native(const Options& options, const Globals& globals) {
   for (const auto& id : ids) report(id, globals);
 }
 
-int release(Options options, const Globals& globals) {
+int release(ReleaseOptions options, const Globals& globals) {
   if (options.all != options.leases.empty())
     throw Error(Errc::invalid_argument, options.all ? "both leases and --all are given" : "no lease is named",
                 "tc-hostnet release LEASE… or tc-hostnet release --all");
@@ -169,7 +169,7 @@ int release(Options options, const Globals& globals) {
 }  // namespace
 
 Action define_release(Arguments& arguments) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<ReleaseOptions>();
   arguments.values("LEASE", options->leases, "ids, as list shows them");
   arguments.flag("--all", options->all,
                  "every lease of this network namespace and of this user, and what an unreadable journal or "

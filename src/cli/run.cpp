@@ -32,7 +32,7 @@ constexpr int kOwnFailure = 125;
 // Those that a supervisor or a terminal sends to end or to poke a program.
 constexpr std::array kPassedOn{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH};
 
-struct Options {
+struct RunOptions {
   std::vector<std::string> ports;
   std::vector<std::string> command;
   std::string image;
@@ -41,7 +41,7 @@ struct Options {
   std::string firewall = "auto";
 };
 
-state::Lease lease_for(const SandboxNet& net, int ifindex, const Options& options,
+state::Lease lease_for(const SandboxNet& net, int ifindex, const RunOptions& options,
                        std::vector<HostPort> ports) {
   return {.target = "command " + options.command.front(),
           .ifindex = ifindex,
@@ -50,12 +50,12 @@ state::Lease lease_for(const SandboxNet& net, int ifindex, const Options& option
           .ports = std::move(ports)};
 }
 
-Firewall wanted_firewall(const Options& options) {
+Firewall wanted_firewall(const RunOptions& options) {
   return firewall::parse_firewall(options.firewall).value_or(Firewall::automatic);
 }
 
 // The interface gets its number and its name when it is made: here it has none, and a name of that form.
-int dry_run(const Options& options, const Globals& globals) {
+int dry_run(const RunOptions& options, const Globals& globals) {
   netlink::Rtnl host;
   const auto net = exposer::next_net(host);
   const state::Bridge link{.ifindex = 0, .name = "tchn-XXXXXXXX"};
@@ -84,7 +84,7 @@ int see_to_its_end(pid_t child, int signals) {
   }
 }
 
-void check(const Options& options) {
+void check(const RunOptions& options) {
   const auto refuse = [](const char* what, const char* hint) {
     throw Error(Errc::invalid_argument, what, hint);
   };
@@ -98,7 +98,7 @@ void check(const Options& options) {
   }
 }
 
-int run(const Options& options, const Globals& globals) {
+int run(const RunOptions& options, const Globals& globals) {
   auto ports = normalise(parse_ports(options.ports));
   sigset_t watched;
   ::sigemptyset(&watched);
@@ -134,7 +134,7 @@ int run(const Options& options, const Globals& globals) {
 }  // namespace
 
 Action define_run(Arguments& arguments) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<RunOptions>();
   arguments.values("-p,--port", options->ports,
                    "PORT or PORT:CPORT of 127.0.0.1 that the command shall reach; repeatable",
                    Need::required);

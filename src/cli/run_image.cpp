@@ -30,7 +30,7 @@ namespace {
 
 using std::chrono::seconds;
 
-constexpr std::array kPassedOn{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+constexpr std::array kPassedToContainer{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 constexpr seconds kSetUp{60};
 constexpr seconds kRemoval{10};
 
@@ -69,7 +69,7 @@ class OwnContainer {
 Fd watch_signals() {
   sigset_t watched;
   ::sigemptyset(&watched);
-  for (const int signal : kPassedOn) ::sigaddset(&watched, signal);
+  for (const int signal : kPassedToContainer) ::sigaddset(&watched, signal);
   ::sigprocmask(SIG_BLOCK, &watched, nullptr);  // before any thread starts
   Fd signals(::signalfd(-1, &watched, SFD_CLOEXEC));
   if (!signals) throw Error::from_errno("signalfd", errno);

@@ -73,7 +73,7 @@ EngineInUse engine_in_use(const std::string& wanted) {
   }
 }
 
-json::Value to_json(const EngineInUse& engine) {
+json::Value engine_to_json(const EngineInUse& engine) {
   if (!engine.address) return {};
   return {{"address", engine.address->socket}, {"from", engine.address->from}};
 }
@@ -115,7 +115,7 @@ Action define_status(Arguments& arguments) {
       print_json({{"version", version()},
                   {"path", path},
                   {"reasons", choice.reasons},
-                  {"engine", to_json(engine)},
+                  {"engine", engine_to_json(engine)},
                   {"firewall", to_string(firewall.kind)},
                   {"state", ledger.folder().string()},
                   {"leases", leases},

@@ -26,7 +26,7 @@ using exposer::Watcher;
 using exposer::WatchEvent;
 using Kind = WatchEvent::Kind;
 
-struct Options {
+struct WatchOptions {
   RequestOptions request;  // Only its path is used.
   bool trust_images = false;
   std::vector<std::string> allow;
@@ -127,7 +127,7 @@ int dry_run(Watcher& watcher, const Globals& globals) {
   return 0;
 }
 
-int watch(const Options& options, const Globals& globals) {
+int watch(const WatchOptions& options, const Globals& globals) {
   const auto path = options.request.path();
   if (globals.explain) explain(path, globals);
   demote_warnings(tells_of_an_end);
@@ -167,7 +167,7 @@ int watch(const Options& options, const Globals& globals) {
 }  // namespace
 
 Action define_watch(Arguments& arguments) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<WatchOptions>();
   options->request.define_way(arguments);
   arguments.flag("--trust-images", options->trust_images,
                  "follow labels that a container has from its image, too");

@@ -12,7 +12,7 @@
 namespace hostnet {
 namespace {
 
-constexpr std::chrono::seconds kCall{30};
+constexpr std::chrono::seconds kQuery{30};
 
 // Ends a request whose consumer wants no more; caught where it was made.
 struct Enough {};
@@ -50,19 +50,19 @@ std::string Container::get_host() const { return container::host_of(impl_->engin
 
 std::uint16_t Container::get_host_port_ipv4(ContainerPort port) const {
   engine::Client client(impl_->engine);
-  return container::host_port(client.container(impl_->id, Deadline::after(kCall)), port,
+  return container::host_port(client.container(impl_->id, Deadline::after(kQuery)), port,
                               container::Family::ipv4);
 }
 
 std::uint16_t Container::get_host_port_ipv6(ContainerPort port) const {
   engine::Client client(impl_->engine);
-  return container::host_port(client.container(impl_->id, Deadline::after(kCall)), port,
+  return container::host_port(client.container(impl_->id, Deadline::after(kQuery)), port,
                               container::Family::ipv6);
 }
 
 std::string Container::get_bridge_ip_address() const {
   engine::Client client(impl_->engine);
-  for (const auto& endpoint : client.container(impl_->id, Deadline::after(kCall)).endpoints)
+  for (const auto& endpoint : client.container(impl_->id, Deadline::after(kQuery)).endpoints)
     if (endpoint.address) return endpoint.address->to_string();
   throw Error(Errc::not_found, fmt::format("container {} has no IPv4 address on any network", impl_->name));
 }
@@ -87,7 +87,7 @@ ExecResult Container::exec(std::vector<std::string> words) const {
 
 Logs Container::logs() const {
   engine::Client client(impl_->engine);
-  auto output = engine::Containers(client).output(impl_->id, Deadline::after(kCall));
+  auto output = engine::Containers(client).output(impl_->id, Deadline::after(kQuery));
   return {std::move(output.out), std::move(output.err)};
 }
 
@@ -115,7 +115,7 @@ int Container::wait(std::optional<std::chrono::milliseconds> timeout) const {
 
 std::string Container::inspect() const {
   engine::Client client(impl_->engine);
-  return client.container_json(impl_->id, Deadline::after(kCall));
+  return client.container_json(impl_->id, Deadline::after(kQuery));
 }
 
 void Container::expose_host_port(std::uint16_t port) { impl_->expose(HostPort::same(port)); }

@@ -75,9 +75,9 @@ Abandoned& abandoned() {
   return children;
 }
 
-class Child {
+class Worker {
  public:
-  Child(std::size_t first, std::size_t count, const Job& job) {
+  Worker(std::size_t first, std::size_t count, const Job& job) {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) throw Error::from_errno("pipe", errno);
     answers_.reset(ends[0]);
@@ -94,9 +94,9 @@ class Child {
     if (pid_ < 0) throw Error::from_errno("fork", cause);
     life_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
   }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
-  ~Child() {
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+  ~Worker() {
     if (life_)
       ::syscall(SYS_pidfd_send_signal, life_.get(), SIGKILL, nullptr, 0);
     else
@@ -153,7 +153,7 @@ std::vector<std::optional<std::string>> run_apart(std::size_t count, const Job& 
   abandoned().reap();
   std::vector<std::optional<std::string>> answers(count);
   for (std::size_t next = 0; next < count && !deadline.expired();) {
-    const Child child(next, count, job);
+    const Worker child(next, count, job);
     while (next < count) {
       answers[next] = child.next(Deadline::after(std::min(stall, deadline.remaining())));
       if (!answers[next++]) break;

@@ -21,7 +21,7 @@
 namespace hostnet::daemon {
 namespace {
 
-constexpr const char* kBus = "org.freedesktop.DBus";
+constexpr const char* kBusName = "org.freedesktop.DBus";
 constexpr const char* kLimitsExceeded = "org.freedesktop.DBus.Error.LimitsExceeded";
 constexpr std::size_t kShare = 192UL << 10;
 constexpr std::size_t kReserve = 2 * kShare;  // kShare is a part of it
@@ -295,7 +295,7 @@ bool BusGate::settle(std::uint32_t serial) {
 
 void BusGate::note(const Preamble& preamble, const Fields& fields) {
   if (!preamble.expects_reply()) return;
-  const bool of_bus = fields.destination == kBus;
+  const bool of_bus = fields.destination == kBusName;
   {
     const std::scoped_lock lock(mutex_);
     if (open_.insert_or_assign(preamble.serial, of_bus).second && of_bus) ++of_bus_;

@@ -11,7 +11,7 @@ namespace hostnet::daemon {
 namespace {
 
 constexpr std::chrono::seconds kPeriod{1};
-constexpr int kShare = 20;  // of the time that reading may take, one in so many
+constexpr int kReadingShare = 20;  // of the time that reading may take, one in so many
 
 }  // namespace
 
@@ -36,7 +36,7 @@ Counters::Clock::time_point Counters::tick(Clock::time_point now) {
 void Counters::take(Outcome<Doors>& reading, Clock::time_point begun) {
   const auto now = Clock::now();
   reading_ = false;
-  due_ = std::max<Clock::time_point>(begun + kPeriod, now + kShare * (now - begun));
+  due_ = std::max<Clock::time_point>(begun + kPeriod, now + kReadingShare * (now - begun));
   if (reading.thrown())
     log::debug("the counters cannot be read: {}", bus_error(reading.thrown()).getMessage());
   else {

@@ -16,7 +16,7 @@ constexpr const char* kUnknownMethod = "org.freedesktop.DBus.Error.UnknownMethod
 constexpr std::size_t kMaxSignalSize = 4096;
 
 // read_request() has the limits of what the values mean; these are of the room that they take.
-constexpr std::array kMethods{
+constexpr std::array kBounds{
     MethodBound{dbus::kManagerInterface,
                 "Expose",
                 "ia(sqq)a{sv}",
@@ -182,7 +182,7 @@ class Walk {
 
 }  // namespace
 
-std::span<const MethodBound> methods() noexcept { return kMethods; }
+std::span<const MethodBound> methods() noexcept { return kBounds; }
 
 std::optional<std::string> walk(std::string_view signature, std::span<const std::byte> body, bool big_endian,
                                 const ArgumentLimits& limits) {
@@ -202,10 +202,10 @@ std::optional<Refusal> judge_call(const Preamble& preamble, const Fields& fields
                                   std::span<const std::byte> body) {
   if (fields.too_long)
     return Refusal{dbus::kInvalidArgs, fmt::format("a path or name of more than {} bytes", Fields::kMaxText)};
-  const auto method = std::ranges::find_if(kMethods, [&](const MethodBound& one) {
+  const auto method = std::ranges::find_if(kBounds, [&](const MethodBound& one) {
     return one.interface == fields.interface && one.member == fields.member;
   });
-  if (method == kMethods.end())
+  if (method == kBounds.end())
     return Refusal{kUnknownMethod, fmt::format("there is no method {} in interface {}", quote(fields.member),
                                                quote(fields.interface))};
   if (fields.descriptors > 0)

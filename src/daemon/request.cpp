@@ -18,18 +18,18 @@ constexpr std::size_t kMaxPorts = 1024;
 constexpr std::size_t kMaxSources = 64;
 constexpr std::uint64_t kMaxTimeout = 366UL * 24 * 3600;  // seconds
 
-[[noreturn]] void refuse(const std::string& why) { throw Error(Errc::invalid_argument, why); }
+[[noreturn]] void reject(const std::string& why) { throw Error(Errc::invalid_argument, why); }
 
 template <class T>
 T value_of(const std::string& key, const sdbus::Variant& variant, const char* type) {
   if (!variant.containsValueOfType<T>())
-    refuse(fmt::format("option {} must be of D-Bus type {}", quote(key), type));
+    reject(fmt::format("option {} must be of D-Bus type {}", quote(key), type));
   return variant.get<T>();
 }
 
 Ipv4 address_of(const std::string& key, const std::string& text) {
   const auto address = Ipv4::parse(text);
-  if (!address) refuse(fmt::format("option {}: {} is not an IPv4 address", quote(key), quote(text)));
+  if (!address) reject(fmt::format("option {}: {} is not an IPv4 address", quote(key), quote(text)));
   return *address;
 }
 
@@ -39,11 +39,11 @@ void add_source(Request& request, const std::string& key, const std::string& tex
     request.sources.push_back(*address);
   } else if (const auto mac = Mac::parse(text)) {
     if (mac->is_group())
-      refuse(fmt::format("option {}: {} is the address of a group", quote(key), mac->to_string()));
-    if (request.mac) refuse(fmt::format("option {} has more than one Ethernet address", quote(key)));
+      reject(fmt::format("option {}: {} is the address of a group", quote(key), mac->to_string()));
+    if (request.mac) reject(fmt::format("option {} has more than one Ethernet address", quote(key)));
     request.mac = *mac;
   } else {
-    refuse(fmt::format("option {}: {} is neither an IPv4 nor an Ethernet address", quote(key), quote(text)));
+    reject(fmt::format("option {}: {} is neither an IPv4 nor an Ethernet address", quote(key), quote(text)));
   }
 }
 
@@ -62,7 +62,7 @@ constexpr std::array kOptions{
            [](Request& request, const std::string& key, const sdbus::Variant& value) {
              request.ifname = value_of<std::string>(key, value, "s");
              if (const auto fault = exposer::interface_name_fault(request.ifname))
-               refuse(fmt::format("option {}: not an interface's name: {}", quote(key), *fault));
+               reject(fmt::format("option {}: not an interface's name: {}", quote(key), *fault));
            }},
     Option{"gateway",
            [](Request& request, const std::string& key, const sdbus::Variant& value) {
@@ -77,9 +77,9 @@ constexpr std::array kOptions{
              const auto texts = value_of<std::vector<std::string>>(key, value, "as");
              // None given would mean everybody; who names none has made a mistake.
              if (texts.empty())
-               refuse(fmt::format("option {} is empty: leave it out to mean everybody", quote(key)));
+               reject(fmt::format("option {} is empty: leave it out to mean everybody", quote(key)));
              if (texts.size() > kMaxSources)
-               refuse(fmt::format("option {} has more than {} addresses", quote(key), kMaxSources));
+               reject(fmt::format("option {} has more than {} addresses", quote(key), kMaxSources));
              for (const auto& text : texts) add_source(request, key, text);
            }},
     Option{"lifetime",
@@ -87,7 +87,7 @@ constexpr std::array kOptions{
              const auto text = value_of<std::string>(key, value, "s");
              const auto lifetime = state::parse_lifetime(text);
              if (!lifetime || *lifetime == state::Lifetime::process)
-               refuse(fmt::format("option {}: {} is none of fd, connection, persistent", quote(key),
+               reject(fmt::format("option {}: {} is none of fd, connection, persistent", quote(key),
                                   quote(text)));
              request.lifetime = *lifetime;
            }},
@@ -95,7 +95,7 @@ constexpr std::array kOptions{
            [](Request& request, const std::string& key, const sdbus::Variant& value) {
              const auto seconds = value_of<std::uint64_t>(key, value, "t");
              if (seconds == 0 || seconds > kMaxTimeout)
-               refuse(fmt::format("option {} must be 1 to {} seconds", quote(key), kMaxTimeout));
+               reject(fmt::format("option {} must be 1 to {} seconds", quote(key), kMaxTimeout));
              request.timeout = std::chrono::seconds{seconds};
            }},
     Option{"label",
@@ -115,7 +115,7 @@ constexpr std::array kOptions{
 Protocol protocol_of(const std::string& text) {
   for (const auto protocol : {Protocol::tcp, Protocol::udp})
     if (text == to_string(protocol)) return protocol;
-  refuse(fmt::format("protocol {} is neither tcp nor udp", quote(text)));
+  reject(fmt::format("protocol {} is neither tcp nor udp", quote(text)));
 }
 
 }  // namespace
@@ -127,15 +127,15 @@ std::vector<std::string> option_keys() {
 }
 
 Request read_request(std::int32_t ifindex, const PortList& ports, const Options& options) {
-  if (ifindex <= 0) refuse(fmt::format("ifindex {} is not an interface", ifindex));
-  if (ports.size() > kMaxPorts) refuse(fmt::format("{} ports are too many for one lease", ports.size()));
+  if (ifindex <= 0) reject(fmt::format("ifindex {} is not an interface", ifindex));
+  if (ports.size() > kMaxPorts) reject(fmt::format("{} ports are too many for one lease", ports.size()));
   Request request;
   request.ifindex = ifindex;
   for (const auto& [key, value] : options) {
     const auto* const option =
         std::ranges::find_if(kOptions, [&wanted = key](const Option& one) { return wanted == one.key; });
     if (option == kOptions.end())
-      refuse(fmt::format("option {} is not known; known are {}", quote(key), list_of(option_keys())));
+      reject(fmt::format("option {} is not known; known are {}", quote(key), list_of(option_keys())));
     option->read(request, key, value);
   }
   ExposeRequest common{.target = Target::bridge(request.ifname)};

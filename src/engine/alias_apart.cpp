@@ -21,8 +21,9 @@ using namespace std::string_view_literals;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kStall{500};  // for one file, as long as others wait
-constexpr milliseconds kPause{5};    // before those that were not to be had are tried again, then twice that
-constexpr milliseconds kLongestPause{100};
+constexpr milliseconds kRetryPause{
+    5};  // before those that were not to be had are tried again, then twice that
+constexpr milliseconds kLongestRetryPause{100};
 
 bool cgroup_names(pid_t pid, std::string_view container) {
   const auto cgroups = try_read_file(fmt::format("/proc/{}/cgroup", pid));
@@ -174,7 +175,7 @@ std::vector<std::optional<Error>> edit_aliases(std::span<const AliasEdit> edits,
   std::iota(open.begin(), open.end(), std::size_t{0});
   // What stalls one child costs the others no more than this; in the last round it has all the time left.
   auto stall = kStall;
-  for (auto pause = kPause; !open.empty(); pause = std::min(pause * 2, kLongestPause)) {
+  for (auto pause = kRetryPause; !open.empty(); pause = std::min(pause * 2, kLongestRetryPause)) {
     const auto answers = run_apart(
         open.size(),
         [&](std::size_t i) {

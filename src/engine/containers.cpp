@@ -25,7 +25,7 @@ constexpr std::chrono::milliseconds kExecPoll{10};
 // How long output may be silent before it is looked whether its container has ended, and then ever less
 // often.
 constexpr std::chrono::seconds kSilence{1};
-constexpr std::chrono::seconds kLongestPause{8};
+constexpr std::chrono::seconds kLongestSilence{8};
 constexpr std::chrono::seconds kLook{2};
 
 // Asked as long as output is followed: whether more of it may come.
@@ -40,7 +40,7 @@ class MoreToCome {
       next_ = Deadline::after(pause_);
     }
     if (!next_.expired()) return true;
-    pause_ = std::min(pause_ * 2, kLongestPause);
+    pause_ = std::min(pause_ * 2, kLongestSilence);
     next_ = Deadline::after(pause_);
     try {
       const auto limit = Deadline::after(std::min<std::chrono::milliseconds>(kLook, deadline_.remaining()));

@@ -18,7 +18,7 @@
 namespace hostnet::engine {
 namespace {
 
-constexpr std::chrono::milliseconds kLook{1000};
+constexpr std::chrono::milliseconds kConversationLook{1000};
 
 class Conversation {
  public:
@@ -31,7 +31,7 @@ class Conversation {
     pollfd poll{wire_.fd(), POLLIN, 0};
     if (!out.empty()) poll.events |= POLLOUT;
     // Not longer, for the cutoff may have come nearer meanwhile.
-    const auto span = std::min(before_cutoff(deadline_).remaining(), kLook);
+    const auto span = std::min(before_cutoff(deadline_).remaining(), kConversationLook);
     const int ready = ::poll(&poll, 1, static_cast<int>(span.count()));
     if (ready < 0 && errno != EINTR) throw Error::from_errno("poll", errno);
     // An engine that never stops sending would never let poll() wait.

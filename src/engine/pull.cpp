@@ -16,7 +16,7 @@ namespace hostnet::engine {
 namespace {
 
 constexpr std::size_t kLongestObject = 1U << 20;
-constexpr std::size_t kLongestLine = 400;
+constexpr std::size_t kLongestShown = 400;
 
 std::string bytes(std::int64_t count) {
   constexpr std::int64_t mega = 1'000'000;
@@ -82,13 +82,13 @@ void PullReader::take_line() {
   const JsonReader object(tree);
   if (const auto words = failure(object); !words.empty())
     throw Error(Errc::engine_error,
-                fmt::format("{} cannot be pulled: {}", quote(reference_), one_line(words, kLongestLine)));
+                fmt::format("{} cannot be pulled: {}", quote(reference_), one_line(words, kLongestShown)));
   const auto id = object.string_or_empty("id");
   auto told = object.string_or_empty("status");
   const auto how_much = amounts(object);
   if (told.empty() || !progress_) return;
   if (!id.empty()) told = fmt::format("{}: {}", id, told);
-  progress_(one_line(told + how_much, kLongestLine));
+  progress_(one_line(told + how_much, kLongestShown));
 }
 
 }  // namespace hostnet::engine

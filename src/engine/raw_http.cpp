@@ -29,8 +29,8 @@ EasyHandle connect_by_curl(const Address& address, Deadline deadline) {
   curl.easy_setopt(handle.get(), CURLOPT_CONNECT_ONLY, 1L);
   curl.easy_setopt(handle.get(), CURLOPT_NOSIGNAL, 1L);
   curl.easy_setopt(handle.get(), CURLOPT_ERRORBUFFER, detail.data());
-  const auto milliseconds = std::max(1L, static_cast<long>(deadline.remaining().count()));
-  curl.easy_setopt(handle.get(), CURLOPT_TIMEOUT_MS, deadline.is_never() ? 0L : milliseconds);
+  const auto limit = std::max(1L, static_cast<long>(deadline.remaining().count()));
+  curl.easy_setopt(handle.get(), CURLOPT_TIMEOUT_MS, deadline.is_never() ? 0L : limit);
   const CURLcode code = curl.easy_perform(handle.get());
   long system_error = 0;
   curl.easy_getinfo(handle.get(), CURLINFO_OS_ERRNO, &system_error);

@@ -32,9 +32,9 @@ bool is_on_procfs(int fd) {
 }
 
 // Where the walk is: the folders from the root on, for "..", each with its path.
-class Walk {
+class PathWalk {
  public:
-  explicit Walk(uid_t own) : own_(own) {}
+  explicit PathWalk(uid_t own) : own_(own) {}
 
   std::string to(const std::string& path, const struct stat& there) {
     if (auto fault = begin(path); !fault.empty()) return fault;
@@ -123,7 +123,7 @@ std::string fault_of(OnTheWay what, const std::string& path, const struct stat& 
 }
 
 std::string fault_on_way(const std::string& path, const struct stat& there, uid_t own) {
-  return Walk(own).to(path, there);
+  return PathWalk(own).to(path, there);
 }
 
 UnixTarget open_unix(const Address& address) {

@@ -18,7 +18,7 @@
 namespace hostnet::exposer {
 namespace {
 
-constexpr int kLooks = 3;
+constexpr int kKeepaliveLooks = 3;
 
 // The file's last link is gone when somebody tidied it away; then nobody had the lock.
 bool is_held(const Fd& file) { return ::flock(file.get(), LOCK_SH | LOCK_NB) != 0; }
@@ -58,9 +58,9 @@ bool KeepaliveWatch::read() {
       const char* const name = buffer.data() + at + sizeof event;
       at += sizeof event + event.len;
       if ((event.mask & IN_Q_OVERFLOW) != 0) {
-        for (const auto& [token, watched] : by_token_) suspects_[token] = kLooks;
+        for (const auto& [token, watched] : by_token_) suspects_[token] = kKeepaliveLooks;
       } else if (event.len > 0 && by_token_.contains(name)) {
-        suspects_[name] = kLooks;
+        suspects_[name] = kKeepaliveLooks;
       }
     }
   }

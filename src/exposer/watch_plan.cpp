@@ -111,7 +111,7 @@ Wanted with_links_refused(Wanted wanted) {
   return wanted;
 }
 
-Step next_step(const Wanted* wanted, const Dealt* dealt, WatchClock::time_point now) {
+WatchStep next_step(const Wanted* wanted, const Dealt* dealt, WatchClock::time_point now) {
   const bool held = dealt != nullptr && dealt->standing == Standing::held;
   if (wanted == nullptr) return {.release = held, .forget = dealt != nullptr};
   const bool same_run = dealt != nullptr && dealt->run == wanted->run;

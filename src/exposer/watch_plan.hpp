@@ -76,18 +76,18 @@ struct Dealt {
 };
 
 /// What is to be done about one container, in this order.
-struct Step {
+struct WatchStep {
   bool release = false;
   bool expose = false;
   bool refuse = false;  ///< Tell the fault.
   bool forget = false;
 
-  bool operator==(const Step&) const = default;
+  bool operator==(const WatchStep&) const = default;
 };
 
 /// `wanted`: what it asks for now, null for one that is gone or does not run. `dealt`: null for one that has
 /// not been seen.
-Step next_step(const Wanted* wanted, const Dealt* dealt, WatchClock::time_point now);
+WatchStep next_step(const Wanted* wanted, const Dealt* dealt, WatchClock::time_point now);
 
 /// How long to wait after the nth failure in a row (from 1 on): doubled each time, up to `longest`.
 std::chrono::milliseconds backoff(unsigned failures, std::chrono::milliseconds first,

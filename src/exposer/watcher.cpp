@@ -33,7 +33,7 @@ constexpr auto kSteady = 30s;
 constexpr std::size_t kWorkers = 4;
 // At the end, since something got done: for the engine to answer, and for everything.
 constexpr auto kEngineAtEnd = 3s;
-constexpr auto kPatience = 5s;
+constexpr auto kEnginePatience = 5s;
 
 // An engine that is away, in contrast to one that has something to say against a request.
 bool is_away(const Error& error) {
@@ -152,7 +152,7 @@ Watcher::End Watcher::finish() {
 // However much there is to be done, an engine that goes on answering is given the time.
 void Watcher::got_on() {
   engine::end_requests_at(Deadline::after(kEngineAtEnd));
-  patience_ = Deadline::after(kPatience);
+  patience_ = Deadline::after(kEnginePatience);
 }
 
 void Watcher::release_at_end(const std::string& id) {

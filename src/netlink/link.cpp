@@ -2,6 +2,7 @@
 // caches.
 #include "netlink/link.hpp"
 
+#include "netlink/devconf.hpp"
 #include "netlink/request.hpp"
 
 #include <fmt/format.h>
@@ -10,7 +11,6 @@
 #include <sys/socket.h>
 
 #include <linux/if_link.h>
-#include <linux/ip.h>
 #include <linux/net_namespace.h>
 #include <linux/rtnetlink.h>
 

@@ -1,6 +1,7 @@
 // Changing interfaces, addresses and routes. libnl-route builds the link messages, whose nesting it knows by
 // kind.
 #include "core/strings.hpp"
+#include "netlink/devconf.hpp"
 #include "netlink/link.hpp"
 #include "netlink/request.hpp"
 
@@ -12,7 +13,6 @@
 #include <sys/socket.h>
 
 #include <linux/if_link.h>
-#include <linux/ip.h>
 #include <linux/rtnetlink.h>
 
 #include <cerrno>

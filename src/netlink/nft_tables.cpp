@@ -14,7 +14,7 @@
 namespace hostnet::netlink {
 namespace {
 
-constexpr int message_type(int nft_message) { return NFNL_SUBSYS_NFTABLES << 8 | nft_message; }
+constexpr int nft_message_type(int nft_message) { return NFNL_SUBSYS_NFTABLES << 8 | nft_message; }
 
 Error no_nf_tables(int cause) {
   return {Errc::no_path, "this kernel has no nf_tables", "load it: modprobe nf_tables", cause};
@@ -50,7 +50,7 @@ NftTables::NftTables() {
 }
 
 std::uint32_t NftTables::generation() {
-  const auto request = make_message(message_type(NFT_MSG_GETGEN), 0, nfgenmsg{.version = NFNETLINK_V0});
+  const auto request = make_message(nft_message_type(NFT_MSG_GETGEN), 0, nfgenmsg{.version = NFNETLINK_V0});
   std::uint32_t id = 0;
   const int error = transact(socket_.get(), request.get(), [&id](const nlmsghdr& header) {
     id = get_be32(Attributes<NFTA_GEN_MAX>(header, sizeof(nfgenmsg))[NFTA_GEN_ID]);
@@ -63,7 +63,7 @@ std::uint32_t NftTables::generation() {
 static_assert(NftTables::kFamilyIp == NFPROTO_IPV4);
 
 std::optional<std::uint32_t> NftTables::flags(const std::string& table, std::uint8_t family) {
-  const auto request = make_message(message_type(NFT_MSG_GETTABLE), 0,
+  const auto request = make_message(nft_message_type(NFT_MSG_GETTABLE), 0,
                                     nfgenmsg{.nfgen_family = family, .version = NFNETLINK_V0});
   put(request.get(), NFTA_TABLE_NAME, table);
   std::uint32_t flags = 0;
@@ -84,7 +84,7 @@ std::vector<NftChain> nft_chains() {
     throw;
   }
   // NFPROTO_UNSPEC lists all families by one dump.
-  const auto request = make_message(message_type(NFT_MSG_GETCHAIN), NLM_F_DUMP,
+  const auto request = make_message(nft_message_type(NFT_MSG_GETCHAIN), NLM_F_DUMP,
                                     nfgenmsg{.nfgen_family = NFPROTO_UNSPEC, .version = NFNETLINK_V0});
   std::vector<NftChain> chains;
   const int error = dump(socket.get(), request.get(), chains, parse_chain);
@@ -96,7 +96,7 @@ std::vector<NftChain> nft_chains() {
 std::vector<NftRule> nft_rules(const NftChain& chain) {
   const auto socket = open_socket(NETLINK_NETFILTER);
   const auto family = static_cast<std::uint8_t>(chain.family == "ip" ? NFPROTO_IPV4 : NFPROTO_INET);
-  const auto request = make_message(message_type(NFT_MSG_GETRULE), NLM_F_DUMP,
+  const auto request = make_message(nft_message_type(NFT_MSG_GETRULE), NLM_F_DUMP,
                                     nfgenmsg{.nfgen_family = family, .version = NFNETLINK_V0});
   put(request.get(), NFTA_RULE_TABLE, chain.table);
   put(request.get(), NFTA_RULE_CHAIN, chain.name);

@@ -73,9 +73,9 @@ std::optional<inet_diag_sockid> find_connection(nl_sock* socket, inet_diag_req_v
   const auto request = make_message(SOCK_DIAG_BY_FAMILY, 0, wanted);
   std::optional<inet_diag_sockid> found;
   const int error = transact(socket, request.get(), [&](const nlmsghdr& header) {
-    const auto reply = payload<inet_diag_msg>(header);
-    const bool alive = reply.idiag_state != TCP_LISTEN && reply.idiag_state != TCP_TIME_WAIT;
-    if (alive && reply.id.idiag_dport == wanted.id.idiag_dport) found = reply.id;
+    const auto answer = payload<inet_diag_msg>(header);
+    const bool alive = answer.idiag_state != TCP_LISTEN && answer.idiag_state != TCP_TIME_WAIT;
+    if (alive && answer.id.idiag_dport == wanted.id.idiag_dport) found = answer.id;
   });
   if (error != 0 && error != ENOENT) throw Error::from_errno(what, error);
   return found;

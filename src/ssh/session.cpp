@@ -23,7 +23,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // What libssh 0.10 reads at once; a read of less has emptied the socket.
-constexpr std::uint64_t kReadSize = 4096;
+constexpr std::uint64_t kFullRead = 4096;
 // A packet's length, padding and authentication tag: at most.
 constexpr std::uint64_t kPacketOverhead = 40;
 
@@ -154,7 +154,7 @@ bool Session::turn() {
   const auto before = received();
   lib_.ssh_event_dopoll(event_.get(), 0);
   check();
-  return received() - before >= kReadSize;
+  return received() - before >= kFullRead;
 }
 
 void Session::check() const {

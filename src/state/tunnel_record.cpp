@@ -16,10 +16,11 @@ namespace hostnet::state {
 namespace {
 
 using Json = json::Value;
-constexpr int kSchema = 1;
+constexpr int kRecordSchema = 1;
 
-constexpr std::size_t kLargest = 1U << 20;  // bytes of a record: some ten thousand containers with the alias
-constexpr const char* kFolder = "ssh";
+constexpr std::size_t kLargestRecord =
+    1U << 20;  // bytes of a record: some ten thousand containers with the alias
+constexpr const char* kRecordFolder = "ssh";
 constexpr std::string_view kSuffix = ".json";
 
 // A path that a later version has is not to be taken for one of ours: what it left is not ours to clear away.
@@ -29,7 +30,7 @@ Path path_of(const std::string& via) {
   throw Error(Errc::state_corrupt, fmt::format("this version does not know leases by {}", quote(via)));
 }
 
-[[noreturn]] void corrupt(const std::string& what) { throw Error(Errc::state_corrupt, what); }
+[[noreturn]] void corrupt_record(const std::string& what) { throw Error(Errc::state_corrupt, what); }
 std::string file_of(const std::string& id) { return id + std::string(kSuffix); }
 
 }  // namespace
@@ -37,7 +38,7 @@ std::string file_of(const std::string& id) { return id + std::string(kSuffix); }
 std::string tunnel_record_to_json(const TunnelRecord& record) {
   auto ports = json::array();
   for (const auto& port : record.ports) ports.push_back(port.to_string());
-  Json out{{"schema", kSchema},
+  Json out{{"schema", kRecordSchema},
            {"via", to_string(record.via)},
            {"id", record.id},
            {"target", record.target},
@@ -75,9 +76,9 @@ std::string tunnel_record_to_json(const TunnelRecord& record) {
 
 TunnelRecord tunnel_record_from_json(std::string_view text) {
   try {
-    const auto tree = json::read(text, {}, corrupt);
+    const auto tree = json::read(text, {}, corrupt_record);
     const json::Reader record(tree);
-    if (record.at("schema").number<int>() != kSchema) corrupt("another schema");
+    if (record.at("schema").number<int>() != kRecordSchema) corrupt_record("another schema");
     const auto owner = record.at("owner");
     const auto facts = record.at("facts");
     TunnelRecord out;
@@ -111,7 +112,7 @@ TunnelRecord tunnel_record_from_json(std::string_view text) {
     record.at("ports").each_element(
         [&](const json::Reader& port) { out.ports.push_back(HostPort::parse(port.string())); });
     if (record.contains("expires")) out.expires = record.at("expires").number<std::int64_t>();
-    if (!is_token(out.id) || !is_token(out.owner.token)) corrupt("an id is not hexadecimal");
+    if (!is_token(out.id) || !is_token(out.owner.token)) corrupt_record("an id is not hexadecimal");
     return out;
   } catch (const Error& error) {
     throw Error(Errc::state_corrupt, fmt::format("not a tunnel's record: {}", error.what()));
@@ -119,11 +120,11 @@ TunnelRecord tunnel_record_from_json(std::string_view text) {
 }
 
 TunnelStore::TunnelStore(const std::string& configured)
-    : base_(user_dir(configured)), folder_(base_ / kFolder) {}
+    : base_(user_dir(configured)), folder_(base_ / kRecordFolder) {}
 
 PrivateFolder TunnelStore::lock(Deadline deadline) const {
   for (;;) {
-    auto folder = PrivateFolder::make(base_).make_folder(kFolder);
+    auto folder = PrivateFolder::make(base_).make_folder(kRecordFolder);
     if (!folder) continue;
     if (!folder->lock(deadline))
       throw Error(Errc::timed_out, fmt::format("another process has held {} for too long", folder_.string()),
@@ -135,7 +136,7 @@ PrivateFolder TunnelStore::lock(Deadline deadline) const {
 
 std::optional<PrivateFolder> TunnelStore::find() const {
   const auto base = PrivateFolder::find(base_);
-  return base ? base->find_folder(kFolder) : std::nullopt;
+  return base ? base->find_folder(kRecordFolder) : std::nullopt;
 }
 
 void TunnelStore::save(const TunnelRecord& record, Deadline deadline) const {
@@ -181,7 +182,7 @@ std::vector<TunnelRecord> TunnelStore::load() const {
   for (const auto& name : folder->names()) {
     if (!name.ends_with(kSuffix)) continue;
     try {
-      const auto text = folder->read(name, kLargest);
+      const auto text = folder->read(name, kLargestRecord);
       if (!text) continue;  // gone in this moment
       auto record = tunnel_record_from_json(*text);
       if (file_of(record.id) != name)

@@ -18,4 +18,10 @@ hostnet::Error error_of(Function function) {
   throw std::logic_error("the call was expected to fail and succeeded");
 }
 
+/// Only its code.
+template <class Function>
+hostnet::Errc code_of(Function function) {
+  return error_of(function).code();
+}
+
 }  // namespace test

@@ -3,6 +3,7 @@
 
 #include "core/fd.hpp"
 #include "core/ipv4.hpp"
+#include "support/addresses.hpp"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -18,9 +19,6 @@ inline int check_call(int result, const char* what) {
   if (result < 0) throw std::system_error(errno, std::generic_category(), what);
   return result;
 }
-
-/// "127.0.0.1" and the like, or a test that does not mean what it says.
-inline hostnet::Ipv4 ip(std::string_view text) { return hostnet::Ipv4::parse(text).value(); }
 
 inline sockaddr_in socket_address(hostnet::Endpoint endpoint) {
   return {.sin_family = AF_INET, .sin_port = htons(endpoint.port), .sin_addr = {endpoint.address.network()}};

@@ -1,4 +1,5 @@
 """The build folders of the checkout: configured once, reconfigured only where an option differs."""
+import configparser
 import json
 import os
 import shutil
@@ -11,6 +12,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 MESON = "/usr/bin/meson"  # Debian's, with Debian's python: another may come first in PATH
 LIMIT = 60 * 60  # seconds, for one build: in the background it takes what others leave
+
+
+def of_release():
+    """The options of tools/release.ini, as meson wants them on its command line."""
+    file = configparser.ConfigParser()
+    file.read(ROOT / "tools" / "release.ini")
+    return {name: value.strip("'") for name, value in file["built-in options"].items()}
 
 
 @dataclass(frozen=True)

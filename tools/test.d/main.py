@@ -11,11 +11,12 @@ import programs
 from pool import Pool
 from report import Report
 
-RELEASE = build.Build("release", {"buildtype": "release", "werror": "true"})
+RELEASE = build.Build("release", build.of_release())
 # Unoptimised, and with line numbers for debug information: sanitized code takes four times as long to compile otherwise.
 # clang takes two thirds of the time of g++ for it. b_lundef: what its sanitizers need of their run-time library is found
 # at the end of the link.
-SANITIZED = {"optimization": "0", "debug": "false", "cpp_args": "-g1", "b_lundef": "false"}
+SANITIZED = {name: value for name, value in RELEASE.options.items() if name != "buildtype"} | {
+    "optimization": "0", "debug": "false", "cpp_args": "-g1", "b_lundef": "false"}
 # vptr: that check looks at memory through a pipe, and takes objects for broken where a test leaves no descriptors.
 ASAN = build.Build("asan", SANITIZED | {"b_sanitize": "address,undefined", "cpp_args": "-g1 -fno-sanitize=vptr",
                                         "fuzz": "true"}, compiler="clang++", sanitizer=True)

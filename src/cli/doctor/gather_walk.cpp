@@ -24,7 +24,7 @@
 namespace hostnet::cli::doctor {
 namespace {
 
-constexpr std::chrono::seconds kEngineSpan{2};
+constexpr std::chrono::seconds kWalkEngineSpan{2};
 // A SYN that got lost is sent again after one second.
 constexpr std::chrono::milliseconds kDialSpan{2500};
 
@@ -136,7 +136,7 @@ void read_hosts_otherwise(AliasFacts& alias, const WalkFacts& facts) {
   const auto inside = see([&] {
     engine::Client client(*facts.engine.address);
     engine::Containers containers(client);
-    return engine::read_hosts_inside(containers, facts.container->id, Deadline::after(kEngineSpan));
+    return engine::read_hosts_inside(containers, facts.container->id, Deadline::after(kWalkEngineSpan));
   });
   if (inside) alias.hosts = inside;
 }
@@ -151,7 +151,7 @@ WalkFacts gather_walk(const std::string& container, const HostPort& port, const 
   facts.alias.container = container;
   if (!facts.engine.answers) return facts;
   facts.container = see([&] {
-    return engine::Client(*facts.engine.address).container(container, Deadline::after(kEngineSpan));
+    return engine::Client(*facts.engine.address).container(container, Deadline::after(kWalkEngineSpan));
   });
   if (!facts.container || !facts.container->running) return facts;
 

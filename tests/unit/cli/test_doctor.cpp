@@ -2,6 +2,7 @@
 #include "cli/doctor/gather.hpp"
 #include "cli/doctor/judge.hpp"
 #include "seen.hpp"
+#include "support/addresses.hpp"
 #include "support/expect_error.hpp"
 
 #include <doctest/doctest.h>
@@ -16,12 +17,9 @@
 using namespace hostnet;
 using namespace hostnet::cli::doctor;
 using test::denied, test::seen;
+using test::ip, test::says;
 
 namespace {
-
-bool says(const Check& check, std::string_view words) {
-  return check.finding.find(words) != std::string::npos;
-}
 
 // Whoever gets a warning or a failure must be told what to do about it, and nobody else.
 void check_form(const Check& check) {
@@ -32,8 +30,6 @@ void check_form(const Check& check) {
   CHECK(check.finding.find('\n') == std::string::npos);
   CHECK(check.mend.empty() == (check.status == Status::ok));
 }
-
-Ipv4 ip(std::string_view text) { return Ipv4::parse(text).value(); }
 
 exposer::Resolved resolved(const std::string& bridge, bool up = true) {
   return {.bridge = {.ifindex = 7, .name = bridge, .kind = "bridge", .up = up},

@@ -2,6 +2,7 @@
 #include "cli/doctor/walk.hpp"
 #include "hostnet/error.hpp"
 #include "seen.hpp"
+#include "support/addresses.hpp"
 
 #include <doctest/doctest.h>
 
@@ -11,10 +12,9 @@
 using namespace hostnet;
 using namespace hostnet::cli::doctor;
 using test::denied, test::seen;
+using test::ip, test::says;
 
 namespace {
-
-Ipv4 ip(std::string_view text) { return Ipv4::parse(text).value(); }
 
 Opening native_lease() {
   Opening opening;
@@ -87,10 +87,6 @@ Check step(const WalkFacts& facts, std::string_view name) {
   const auto found = std::ranges::find(steps, name, &Check::name);
   REQUIRE(found != steps.end());
   return *found;
-}
-
-bool says(const Check& check, std::string_view words) {
-  return check.finding.find(words) != std::string::npos;
 }
 
 // The step that it stops at, whose finding has these words.

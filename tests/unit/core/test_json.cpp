@@ -4,6 +4,7 @@
 #include "core/sanitized.hpp"
 #include "hostnet/error.hpp"
 #include "support/expect_error.hpp"
+#include "support/text.hpp"
 
 #include <doctest/doctest.h>
 
@@ -14,6 +15,7 @@
 
 using namespace hostnet;
 using namespace std::chrono_literals;
+using test::contains;
 
 namespace {
 
@@ -35,8 +37,6 @@ std::string complaint(Call call) {
   CHECK(error.code() == Errc::conflict);
   return error.what();
 }
-
-bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 std::string repeated(std::string_view part, std::size_t size) {
   std::string out;

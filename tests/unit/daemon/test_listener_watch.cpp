@@ -10,12 +10,12 @@ using namespace hostnet::daemon;
 
 namespace {
 
-constexpr uid_t kMe = 1000;
-constexpr uid_t kOther = 1001;
+constexpr uid_t kAsked = 1000;
+constexpr uid_t kAnother = 1001;
 
 Tenure tenure(bool expose_own, std::optional<ListenerUids> then = {}) {
   Tenure tenure;
-  tenure.lease.owner.uid = kMe;
+  tenure.lease.owner.uid = kAsked;
   tenure.lease.expose_own = expose_own;
   tenure.listeners = std::move(then);
   return tenure;
@@ -29,23 +29,24 @@ std::string lost(const Tenure& tenure, const ListenerUids& now) {
 }  // namespace
 
 TEST_CASE("what was granted as one's own ends when another user listens on any of its ports") {
-  CHECK(lost(tenure(true), {{kOther}}) == "listener-changed");
-  CHECK(lost(tenure(true), {{kMe}, {kOther}}) == "listener-changed");
-  CHECK(lost(tenure(true), {{kMe, kOther}}) == "listener-changed");  // beside one's own: the kernel chooses
-  CHECK(lost(tenure(true), {{kMe, 0}}) == "listener-changed");
-  CHECK(lost(tenure(true), {{kMe}, {kMe, kMe}}).empty());
+  CHECK(lost(tenure(true), {{kAnother}}) == "listener-changed");
+  CHECK(lost(tenure(true), {{kAsked}, {kAnother}}) == "listener-changed");
+  CHECK(lost(tenure(true), {{kAsked, kAnother}}) ==
+        "listener-changed");  // beside one's own: the kernel chooses
+  CHECK(lost(tenure(true), {{kAsked, 0}}) == "listener-changed");
+  CHECK(lost(tenure(true), {{kAsked}, {kAsked, kAsked}}).empty());
   // The service may come back.
   CHECK(lost(tenure(true), {{}}).empty());
 }
 
 TEST_CASE("what an administrator or root has allowed stays") {
-  CHECK(lost(tenure(false), {{kOther}}).empty());
+  CHECK(lost(tenure(false), {{kAnother}}).empty());
   CHECK(lost(tenure(false), {{0}}).empty());
 }
 
 TEST_CASE("a lease that is bound to its service ends with it, whatever has granted it") {
-  CHECK(lost(tenure(false, ListenerUids{{kOther}}), {{}}) == "listener-gone");
-  CHECK(lost(tenure(false, ListenerUids{{kOther}}), {{kOther}}).empty());
-  CHECK(lost(tenure(true, ListenerUids{{kMe}}), {{}}) == "listener-gone");
-  CHECK(lost(tenure(true, ListenerUids{{kMe}}), {{kOther}}) == "listener-changed");
+  CHECK(lost(tenure(false, ListenerUids{{kAnother}}), {{}}) == "listener-gone");
+  CHECK(lost(tenure(false, ListenerUids{{kAnother}}), {{kAnother}}).empty());
+  CHECK(lost(tenure(true, ListenerUids{{kAsked}}), {{}}) == "listener-gone");
+  CHECK(lost(tenure(true, ListenerUids{{kAsked}}), {{kAnother}}) == "listener-changed");
 }

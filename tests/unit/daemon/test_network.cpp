@@ -1,15 +1,15 @@
 // Which interfaces may be exposed to.
 #include "daemon/network.hpp"
+#include "support/addresses.hpp"
 #include "support/expect_error.hpp"
 
 #include <doctest/doctest.h>
 
 using namespace hostnet;
 using namespace hostnet::daemon;
+using test::ip;
 
 namespace {
-
-Ipv4 ip(const char* text) { return Ipv4::parse(text).value(); }
 
 NetworkFacts bridge() {
   NetworkFacts facts;

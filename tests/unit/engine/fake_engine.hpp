@@ -2,9 +2,11 @@
 // real engine gives on demand.
 #pragma once
 
+#include "core/deadline.hpp"
 #include "core/fd.hpp"
 #include "support/temp_dir.hpp"
 
+#include <chrono>
 #include <functional>
 #include <mutex>
 #include <string>
@@ -12,6 +14,9 @@
 #include <vector>
 
 namespace test {
+
+/// Soon enough for a test that hangs.
+inline hostnet::Deadline soon() { return hostnet::Deadline::after(std::chrono::seconds{10}); }
 
 class FakeEngine {
  public:

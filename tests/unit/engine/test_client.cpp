@@ -11,17 +11,15 @@
 using namespace hostnet;
 using namespace std::chrono_literals;
 using engine::Client;
+using test::code_of;
 using test::FakeEngine;
 using test::fixture;
 using test::serve_paths;
+using test::soon;
 
 namespace {
 
-Deadline soon() { return Deadline::after(10s); }
-
 const std::string kPodmanPing = "Api-Version: 1.41\r\nLibpod-Api-Version: 4.3.1\r\n";
-
-Errc code_of(const std::function<void()>& call) { return test::error_of(call).code(); }
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 #include "engine/container_json.hpp"
 #include "hostnet/error.hpp"
 #include "support/expect_error.hpp"
+#include "support/text.hpp"
 
 #include <doctest/doctest.h>
 
@@ -10,16 +11,16 @@
 
 using namespace hostnet;
 using namespace hostnet::engine;
+using test::code_of;
+using test::contains;
 
 namespace {
-
-Errc code_of(const std::function<void()>& call) { return test::error_of(call).code(); }
 
 json::Value created(const ContainerSpec& spec) { return json::parse(create_request(spec)); }
 
 // The message of the error that `parse` throws.
 template <class Parser>
-std::string complaint(Parser parse, std::string_view text) {
+std::string refusal(Parser parse, std::string_view text) {
   try {
     static_cast<void>(parse(text, Deadline::never()));
   } catch (const Error& error) {
@@ -28,8 +29,6 @@ std::string complaint(Parser parse, std::string_view text) {
   }
   return "accepted";
 }
-
-bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 
@@ -101,16 +100,16 @@ TEST_CASE("an id") {
   CHECK(parse_id(
             R"({"Id":"abc0000000000000000000000000000000000000000000000000000000000000","Warnings":[]})") ==
         "abc" + std::string(61, '0'));
-  CHECK(contains(complaint(parse_id, R"({"Id":""})"), "Id is empty"));
+  CHECK(contains(refusal(parse_id, R"({"Id":""})"), "Id is empty"));
   for (const char* text : {"", "{}", "[]", R"({"Id":7})", R"({"Id":null})"})
-    CHECK(complaint(parse_id, text) != "accepted");
+    CHECK(refusal(parse_id, text) != "accepted");
   // Names, which requests take as well, and what is no single segment of a path.
   const std::string id(64, 'a');
   for (const std::string& other : {std::string("database"), std::string("abc"), id + "a", id.substr(1),
                                    id.substr(1) + "G", id.substr(1) + "/", "../" + id.substr(3)}) {
-    CHECK(contains(complaint(parse_id, R"({"Id":")" + other + R"("})"), "not an id"));
-    CHECK(contains(complaint(parse_container_list, R"([{"Id":")" + other + R"(","Labels":{}}])"),
-                   "[0].Id is "));
+    CHECK(contains(refusal(parse_id, R"({"Id":")" + other + R"("})"), "not an id"));
+    CHECK(
+        contains(refusal(parse_container_list, R"([{"Id":")" + other + R"(","Labels":{}}])"), "[0].Id is "));
   }
 }
 
@@ -128,20 +127,19 @@ TEST_CASE("a list of containers") {
   CHECK(list[1].labels.empty());
   CHECK(list[2].name == "plain");
   CHECK(parse_container_list("[]").empty());
-  CHECK(
-      contains(complaint(parse_container_list,
+  CHECK(contains(refusal(parse_container_list,
                          R"([{"Id":"1000000000000000000000000000000000000000000000000000000000000000"},{}])"),
-               "[1].Id is missing"));
+                 "[1].Id is missing"));
   CHECK(contains(
-      complaint(parse_container_list,
-                R"([{"Id":"1000000000000000000000000000000000000000000000000000000000000000","Names":[7]}])"),
+      refusal(parse_container_list,
+              R"([{"Id":"1000000000000000000000000000000000000000000000000000000000000000","Names":[7]}])"),
       "[0].Names[0]"));
   CHECK(contains(
-      complaint(
+      refusal(
           parse_container_list,
           R"([{"Id":"1000000000000000000000000000000000000000000000000000000000000000","Labels":{"a":7}}])"),
       "[0].Labels.a"));
-  CHECK(complaint(parse_container_list, "{}") != "accepted");
+  CHECK(refusal(parse_container_list, "{}") != "accepted");
 }
 
 TEST_CASE("the end of a command in a container") {
@@ -152,17 +150,16 @@ TEST_CASE("the end of a command in a container") {
   for (const char* text :
        {"{}", "[]", R"({"Running":0})", R"({"Running":false,"ExitCode":"3"})",
         R"({"Running":false,"ExitCode":1e99})", R"({"Running":false,"ExitCode":4294967296})"})
-    CHECK(complaint(parse_exec_state, text) != "accepted");
+    CHECK(refusal(parse_exec_state, text) != "accepted");
 }
 
 TEST_CASE("the end of a container") {
   CHECK(parse_exit_code(R"({"StatusCode":137})") == 137);
   CHECK(parse_exit_code(R"({"StatusCode":0,"Error":{"Message":""}})") == 0);
   CHECK(parse_exit_code(R"({"StatusCode":0,"Error":null})") == 0);
-  CHECK(complaint(parse_exit_code, R"({"StatusCode":0,"Error":{"Message":"it\nvanished"}})") ==
-        "it vanished");
+  CHECK(refusal(parse_exit_code, R"({"StatusCode":0,"Error":{"Message":"it\nvanished"}})") == "it vanished");
   for (const char* text : {"{}", "0", R"({"StatusCode":"0"})", R"({"StatusCode":0,"Error":7})"})
-    CHECK(complaint(parse_exit_code, text) != "accepted");
+    CHECK(refusal(parse_exit_code, text) != "accepted");
 }
 
 TEST_CASE("an Ethernet address is told in both places where engines look") {

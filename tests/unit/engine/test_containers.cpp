@@ -15,15 +15,13 @@ using namespace std::chrono_literals;
 using engine::Client;
 using engine::Containers;
 using engine::Stream;
+using test::code_of;
 using test::FakeEngine;
 using test::http;
 using test::send_bytes;
+using test::soon;
 
 namespace {
-
-Deadline soon() { return Deadline::after(10s); }
-
-Errc code_of(const std::function<void()>& call) { return test::error_of(call).code(); }
 
 std::string frame(char stream, std::string_view payload) {
   return std::string{stream, '\0', '\0', '\0', '\0', '\0', '\0', static_cast<char>(payload.size())}.append(

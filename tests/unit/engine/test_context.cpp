@@ -3,6 +3,7 @@
 #include "hostnet/error.hpp"
 #include "support/expect_error.hpp"
 #include "support/temp_dir.hpp"
+#include "support/text.hpp"
 #include "unit/engine/environment.hpp"
 
 #include <doctest/doctest.h>
@@ -12,15 +13,12 @@
 
 using namespace hostnet;
 using engine::Address;
+using test::contains;
 using test::Variable;
 
 namespace {
 
 namespace fs = std::filesystem;
-
-bool contains(std::string_view text, std::string_view part) {
-  return text.find(part) != std::string_view::npos;
-}
 
 // A folder of docker's, and an environment that names nothing else.
 class Folder {

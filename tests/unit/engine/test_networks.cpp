@@ -13,14 +13,13 @@ using engine::Networks;
 using test::FakeEngine;
 using test::http;
 using test::send_bytes;
+using test::soon;
 
 namespace {
 
-Deadline soon() { return Deadline::after(std::chrono::seconds{10}); }
-
 // Gives every request after the ping the same answer.
-struct World {
-  explicit World(std::string answer)
+struct OneAnswer {
+  explicit OneAnswer(std::string answer)
       : engine([answer = std::move(answer)](const std::string& line, int connection) {
           const bool ping = line.find("/_ping") != std::string::npos;
           send_bytes(connection, ping ? http(200, "OK", "Api-Version: 1.41\r\n") : answer);
@@ -37,7 +36,7 @@ struct World {
 }  // namespace
 
 TEST_CASE("a network is made with its labels, and not twice under one name") {
-  World world(http(201, R"({"Id":"0a00000000000000000000000000000000000000000000000000000000000000"})"));
+  OneAnswer world(http(201, R"({"Id":"0a00000000000000000000000000000000000000000000000000000000000000"})"));
   CHECK(world.networks.create("web", {{"a", "1"}}, soon()) == "0a" + std::string(62, '0'));
   CHECK(world.engine.requests().at(1) == "POST /v1.41/networks/create HTTP/1.1");
   CHECK(json::parse(world.engine.bodies().at(1)) ==
@@ -46,21 +45,22 @@ TEST_CASE("a network is made with its labels, and not twice under one name") {
 }
 
 TEST_CASE("one that is in use stays, and one that is gone is gone") {
-  CHECK(World(http(204, "")).networks.remove("web", soon()));
-  CHECK(World(http(404, R"({"message":"network web not found"})")).networks.remove("web", soon()));
+  CHECK(OneAnswer(http(204, "")).networks.remove("web", soon()));
+  CHECK(OneAnswer(http(404, R"({"message":"network web not found"})")).networks.remove("web", soon()));
   CHECK_FALSE(
-      World(
+      OneAnswer(
           http(403, R"({"message":"error while removing network: network web id 0a has active endpoints"})"))
           .networks.remove("web", soon()));
   CHECK_FALSE(
-      World(http(500, R"({"cause":"network is being used","message":"\"web\" has associated containers"})"))
+      OneAnswer(
+          http(500, R"({"cause":"network is being used","message":"\"web\" has associated containers"})"))
           .networks.remove("web", soon()));
-  World broken(http(500, R"({"message":"disk full"})"));
+  OneAnswer broken(http(500, R"({"message":"disk full"})"));
   CHECK(test::error_of([&] { broken.networks.remove("web", soon()); }).code() == Errc::engine_error);
 }
 
 TEST_CASE("networks by label") {
-  World world(http(
+  OneAnswer world(http(
       200,
       R"([{"Id":"0a00000000000000000000000000000000000000000000000000000000000000","Name":"web","Labels":{"a":"1"}},{"Id":"0b00000000000000000000000000000000000000000000000000000000000000","Name":"x","Labels":null}])"));
   const auto seen = world.networks.list({"a"}, soon());
@@ -68,6 +68,6 @@ TEST_CASE("networks by label") {
   CHECK(seen[0].name == "web");
   CHECK(seen[0].labels.at("a") == "1");
   CHECK(seen[1].labels.empty());
-  World nonsense(http(200, R"([{"Name":"web"}])"));
+  OneAnswer nonsense(http(200, R"([{"Name":"web"}])"));
   CHECK(test::error_of([&] { nonsense.networks.list({}, soon()); }).code() == Errc::engine_error);
 }

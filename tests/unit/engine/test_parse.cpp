@@ -2,7 +2,9 @@
 #include "core/sanitized.hpp"
 #include "engine/parse.hpp"
 #include "hostnet/error.hpp"
+#include "support/addresses.hpp"
 #include "support/expect_error.hpp"
+#include "support/text.hpp"
 #include "unit/engine/fake_engine.hpp"
 
 #include <doctest/doctest.h>
@@ -19,11 +21,11 @@
 using namespace hostnet;
 using namespace hostnet::engine;
 using Tree = nlohmann::json;
+using test::contains;
 using test::fixture;
+using test::ip;
 
 namespace {
-
-Ipv4 ip(const char* text) { return Ipv4::parse(text).value(); }
 
 // The message of the error that `parse` throws.
 template <class Parser>
@@ -39,8 +41,6 @@ std::string complaint(Parser parse, const std::string& text) {
   }
   return "accepted";
 }
-
-bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 struct Case {
   const char* file;

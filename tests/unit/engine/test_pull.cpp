@@ -1,6 +1,7 @@
 // Names of images, and the report on a pull: its lines, its errors, and what makes no sense.
 #include "engine/pull.hpp"
 #include "hostnet/error.hpp"
+#include "support/text.hpp"
 
 #include <doctest/doctest.h>
 
@@ -10,6 +11,7 @@
 using namespace hostnet;
 using engine::ImageName;
 using engine::PullReader;
+using test::contains;
 
 namespace {
 
@@ -37,7 +39,7 @@ std::vector<std::string> lines_of(const std::vector<std::string>& pieces) {
   return lines;
 }
 
-std::string complaint(const std::string& text) {
+std::string pull_fault(const std::string& text) {
   try {
     lines_of({text});
   } catch (const Error& error) {
@@ -46,8 +48,6 @@ std::string complaint(const std::string& text) {
   }
   return "accepted";
 }
-
-bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 
@@ -85,18 +85,18 @@ TEST_CASE("nobody needs to listen") {
 }
 
 TEST_CASE("an object with an error is one, in the engine's words") {
-  CHECK(complaint(R"({"errorDetail":{"message":"no space left"},"error":"no space left"})") ==
+  CHECK(pull_fault(R"({"errorDetail":{"message":"no space left"},"error":"no space left"})") ==
         "'alpine:3.19' cannot be pulled: no space left");
-  CHECK(contains(complaint(kReport + "\n" + R"({"error":"two\nlines"})" + "\n"), "pulled: two lines"));
-  CHECK(contains(complaint(R"({"errorDetail":{"code":1,"message":"denied"}})"), "pulled: denied"));
-  CHECK(complaint(R"({"error":")" + std::string(5000, 'x') + "\"}").size() < 500);
+  CHECK(contains(pull_fault(kReport + "\n" + R"({"error":"two\nlines"})" + "\n"), "pulled: two lines"));
+  CHECK(contains(pull_fault(R"({"errorDetail":{"code":1,"message":"denied"}})"), "pulled: denied"));
+  CHECK(pull_fault(R"({"error":")" + std::string(5000, 'x') + "\"}").size() < 500);
 }
 
 TEST_CASE("what makes no sense is refused, and an object without an end is not waited for") {
   for (const std::string text : {"<html>", "[]", "{\"status\":7}", "{\"error\":[]}", "{\"progressDetail\":1}",
                                  "{\"progressDetail\":{\"current\":-1}}", "{\"id\":", "\xff"})
-    CHECK(complaint(text) != "accepted");
-  CHECK(contains(complaint("{\"status\":\"" + std::string(2U << 20, 'x')), "an object without an end"));
+    CHECK(pull_fault(text) != "accepted");
+  CHECK(contains(pull_fault("{\"status\":\"" + std::string(2U << 20, 'x')), "an object without an end"));
 }
 
 TEST_CASE("a line of progress is one line, and not too long") {

@@ -1,6 +1,7 @@
 // The multiplexed stream: cut at every point, and broken in every way.
 #include "engine/stream.hpp"
 #include "hostnet/error.hpp"
+#include "support/text.hpp"
 
 #include <doctest/doctest.h>
 
@@ -11,10 +12,11 @@
 using namespace hostnet;
 using engine::Demultiplexer;
 using engine::Stream;
+using test::contains;
 
 namespace {
 
-std::string frame(char stream, std::string_view payload) {
+std::string stream_frame(char stream, std::string_view payload) {
   std::string bytes{stream, '\0', '\0', '\0'};
   for (const unsigned shift : {24U, 16U, 8U, 0U}) bytes += static_cast<char>(payload.size() >> shift);
   return bytes.append(payload);
@@ -38,7 +40,7 @@ Both output_of(const std::vector<std::string>& pieces) {
   return both;
 }
 
-std::string complaint(const std::vector<std::string>& pieces) {
+std::string stream_fault(const std::vector<std::string>& pieces) {
   try {
     output_of(pieces);
   } catch (const Error& error) {
@@ -48,12 +50,11 @@ std::string complaint(const std::vector<std::string>& pieces) {
   return "accepted";
 }
 
-bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
 // Input echoed, an empty frame, and one longer than 255 bytes among the others.
 const std::string kLong(300, 'l');
-const std::string kStream = frame(1, "one\n") + frame(2, "two\n") + frame(1, "") + frame(0, "in\n") +
-                            frame(2, kLong) + frame(1, std::string("\0\1\2", 3));
+const std::string kStream = stream_frame(1, "one\n") + stream_frame(2, "two\n") + stream_frame(1, "") +
+                            stream_frame(0, "in\n") + stream_frame(2, kLong) +
+                            stream_frame(1, std::string("\0\1\2", 3));
 const Both kBoth{"one\nin\n" + std::string("\0\1\2", 3), "two\n" + kLong};
 
 }  // namespace
@@ -61,7 +62,7 @@ const Both kBoth{"one\nin\n" + std::string("\0\1\2", 3), "two\n" + kLong};
 TEST_CASE("standard output and standard error come apart") {
   CHECK(output_of({kStream}) == kBoth);
   CHECK(output_of({}) == Both{});
-  CHECK(output_of({frame(2, "")}) == Both{});
+  CHECK(output_of({stream_frame(2, "")}) == Both{});
 }
 
 TEST_CASE("wherever the pieces are cut, the outputs are the same") {
@@ -77,12 +78,12 @@ TEST_CASE("wherever the pieces are cut, the outputs are the same") {
 }
 
 TEST_CASE("an end is seen to be one between frames only") {
-  const auto bytes = frame(1, "one") + frame(2, "two");
+  const auto bytes = stream_frame(1, "one") + stream_frame(2, "two");
   for (std::size_t length = 0; length <= bytes.size(); ++length) {
     const bool between = length == 0 || length == bytes.size() / 2 || length == bytes.size();
-    CHECK((complaint({bytes.substr(0, length)}) == "accepted") == between);
+    CHECK((stream_fault({bytes.substr(0, length)}) == "accepted") == between);
   }
-  CHECK(contains(complaint({bytes.substr(0, 3)}), "ends within a frame"));
+  CHECK(contains(stream_fault({bytes.substr(0, 3)}), "ends within a frame"));
 }
 
 TEST_CASE("the longest length costs nothing: what has come is handed on") {
@@ -96,25 +97,26 @@ TEST_CASE("the longest length costs nothing: what has come is handed on") {
 }
 
 TEST_CASE("what is no such stream is refused at its first header") {
-  CHECK(contains(complaint({"HTTP/1.1 200 OK\r\n"}), "begins with 48 54 54 50"));
-  CHECK(contains(complaint({frame(4, "x")}), "begins with 04 00 00 00"));
+  CHECK(contains(stream_fault({"HTTP/1.1 200 OK\r\n"}), "begins with 48 54 54 50"));
+  CHECK(contains(stream_fault({stream_frame(4, "x")}), "begins with 04 00 00 00"));
   for (const std::size_t at : {1U, 2U, 3U}) {
-    auto bytes = frame(1, "x");
+    auto bytes = stream_frame(1, "x");
     bytes[at] = '\1';
-    CHECK(contains(complaint({bytes}), "makes no sense"));
+    CHECK(contains(stream_fault({bytes}), "makes no sense"));
   }
 }
 
 TEST_CASE("the engine's own failure in the stream is an error in its words") {
-  CHECK(contains(complaint({frame(1, "x") + frame(3, "disk\non fire")}), "its error: disk on fire"));
-  const auto bytes = frame(3, "disk on fire");
+  CHECK(contains(stream_fault({stream_frame(1, "x") + stream_frame(3, "disk\non fire")}),
+                 "its error: disk on fire"));
+  const auto bytes = stream_frame(3, "disk on fire");
   for (std::size_t cut = 0; cut <= bytes.size(); ++cut)
-    CHECK(contains(complaint({bytes.substr(0, cut), bytes.substr(cut)}), "its error: disk on fire"));
-  CHECK(complaint({frame(3, std::string(1U << 20, 'x'))}).size() < 500);
-  CHECK(contains(complaint({frame(3, "")}), "its error"));
+    CHECK(contains(stream_fault({bytes.substr(0, cut), bytes.substr(cut)}), "its error: disk on fire"));
+  CHECK(stream_fault({stream_frame(3, std::string(1U << 20, 'x'))}).size() < 500);
+  CHECK(contains(stream_fault({stream_frame(3, "")}), "its error"));
 }
 
 TEST_CASE("what the sink throws comes out") {
   Demultiplexer stream([](Stream, std::string_view) { throw std::out_of_range("enough"); });
-  CHECK_THROWS_AS(stream.feed(frame(1, "x")), std::out_of_range);
+  CHECK_THROWS_AS(stream.feed(stream_frame(1, "x")), std::out_of_range);
 }

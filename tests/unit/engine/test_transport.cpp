@@ -6,6 +6,7 @@
 #include "engine/url.hpp"
 #include "hostnet/error.hpp"
 #include "support/temp_dir.hpp"
+#include "support/text.hpp"
 #include "unit/engine/fake_engine.hpp"
 
 #include <doctest/doctest.h>
@@ -25,6 +26,7 @@
 using namespace hostnet;
 using namespace std::chrono_literals;
 using engine::Transport;
+using test::contains;
 using test::FakeEngine;
 using test::http;
 using test::send_bytes;
@@ -50,8 +52,6 @@ Error failure_of_bytes(const std::string& bytes) {
   });
   return failure_of(engine.socket());
 }
-
-bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 

@@ -1,16 +1,14 @@
 // The choice of addresses for a sandbox.
 #include "exposer/sandbox.hpp"
+#include "support/addresses.hpp"
 
 #include <doctest/doctest.h>
 
 using namespace hostnet;
 using namespace hostnet::exposer;
+using test::ip;
 
-namespace {
-
-Ipv4 ip(const char* text) { return Ipv4::parse(text).value(); }
-
-}  // namespace
+namespace {}  // namespace
 
 TEST_CASE("the highest /30 when nothing is taken, the next when it is") {
   const auto first = free_net({}, {});

@@ -161,25 +161,25 @@ TEST_CASE("steps: from what is wanted and what was done") {
   const auto due = dealt(Standing::waiting, now);
 
   SUBCASE("unknown") {
-    CHECK(next_step(nullptr, nullptr, now) == Step{});
-    CHECK(next_step(&wanted, nullptr, now) == Step{.expose = true});
-    CHECK(next_step(&faulty, nullptr, now) == Step{.refuse = true});
+    CHECK(next_step(nullptr, nullptr, now) == WatchStep{});
+    CHECK(next_step(&wanted, nullptr, now) == WatchStep{.expose = true});
+    CHECK(next_step(&faulty, nullptr, now) == WatchStep{.refuse = true});
   }
   SUBCASE("still the same run") {
     for (const auto* before : {&held, &ended, &refused, &early})
-      CHECK(next_step(&wanted, before, now) == Step{});
-    CHECK(next_step(&wanted, &due, now) == Step{.expose = true});
-    CHECK(next_step(&faulty, &refused, now) == Step{});
+      CHECK(next_step(&wanted, before, now) == WatchStep{});
+    CHECK(next_step(&wanted, &due, now) == WatchStep{.expose = true});
+    CHECK(next_step(&faulty, &refused, now) == WatchStep{});
   }
   SUBCASE("restarted") {
-    CHECK(next_step(&restarted, &held, now) == Step{.release = true, .expose = true});
+    CHECK(next_step(&restarted, &held, now) == WatchStep{.release = true, .expose = true});
     for (const auto* before : {&ended, &refused, &early, &due})
-      CHECK(next_step(&restarted, before, now) == Step{.expose = true});
+      CHECK(next_step(&restarted, before, now) == WatchStep{.expose = true});
   }
   SUBCASE("gone") {
-    CHECK(next_step(nullptr, &held, now) == Step{.release = true, .forget = true});
+    CHECK(next_step(nullptr, &held, now) == WatchStep{.release = true, .forget = true});
     for (const auto* before : {&ended, &refused, &early, &due})
-      CHECK(next_step(nullptr, before, now) == Step{.forget = true});
+      CHECK(next_step(nullptr, before, now) == WatchStep{.forget = true});
   }
 }
 

@@ -1,5 +1,6 @@
 // From what is there to what is planned, as nft's commands.
 #include "firewall/nft_script.hpp"
+#include "support/addresses.hpp"
 
 #include <doctest/doctest.h>
 
@@ -8,14 +9,13 @@
 using namespace hostnet;
 using namespace hostnet::firewall;
 using namespace hostnet::firewall::nft;
+using test::ip;
 
 namespace {
 
-Ipv4 ip(const char* text) { return Ipv4::parse(text).value(); }
-
 const std::vector<Guard> kGuards{{"br0", {ip("10.0.0.1"), ip("172.17.0.1")}}};
 
-Door door(const char* lease, std::uint16_t listen, std::uint16_t host) {
+Door lease_door(const char* lease, std::uint16_t listen, std::uint16_t host) {
   return {"br0", ip("10.0.0.1"), std::nullopt, Protocol::tcp, listen, host, lease};
 }
 
@@ -61,7 +61,7 @@ TEST_CASE("what may pass is accepted before the drop that asks nothing") {
 }
 
 TEST_CASE("a door goes where its narrowness belongs") {
-  auto for_source = door("0a", 80, 8080);
+  auto for_source = lease_door("0a", 80, 8080);
   for_source.source = ip("10.0.0.2");
   auto for_mac = for_source;
   for_mac.mac = Mac::parse("02:00:00:00:00:01");
@@ -70,7 +70,7 @@ TEST_CASE("a door goes where its narrowness belongs") {
   for_both.source = ip("10.0.0.2");
   auto for_both_udp = for_both;
   for_both_udp.protocol = Protocol::udp;
-  const std::vector<Door> doors{door("0a", 80, 8080), for_source, for_mac, for_both, for_both_udp};
+  const std::vector<Door> doors{lease_door("0a", 80, 8080), for_source, for_mac, for_both, for_both_udp};
   const auto text = to_nft(plan(kGuards, doors).of(Table::nat));
   const std::string rest = " comment \"tc-hostnet:0a\" : 127.0.0.1 . 8080 }\n";
   CHECK(has(text, "by_bridge { \"br0\" . 10.0.0.1 . 6 . 80" + rest));
@@ -91,10 +91,10 @@ TEST_CASE("a door goes where its narrowness belongs") {
 TEST_CASE("one door more or less is one element, whatever else stands") {
   std::vector<Door> doors;
   for (std::uint16_t i = 0; i < 100; ++i)
-    doors.push_back(door("0a", static_cast<std::uint16_t>(7000 + i), 80));
+    doors.push_back(lease_door("0a", static_cast<std::uint16_t>(7000 + i), 80));
   State state;
   apply(state, plan(kGuards, doors).of(Table::nat));
-  doors.push_back(door("0b", 9000, 81));
+  doors.push_back(lease_door("0b", 9000, 81));
   CHECK(apply(state, plan(kGuards, doors).of(Table::nat)) ==
         "add element ip tc_hostnet by_bridge { \"br0\" . 10.0.0.1 . 6 . 9000 comment \"tc-hostnet:0b\" : "
         "127.0.0.1 . 81 }\n");
@@ -115,14 +115,14 @@ TEST_CASE("from plan to plan by what differs comes to the same as from what is t
     std::vector<Door> doors;
     for (std::uint16_t port = 1; port <= 40; ++port) {
       if (random() % 3 == 0) continue;
-      doors.push_back(door(random() % 8 == 0 ? "0b" : "0a", port, random() % 8 == 0 ? 81 : 80));
+      doors.push_back(lease_door(random() % 8 == 0 ? "0b" : "0a", port, random() % 8 == 0 ? 81 : 80));
       if (random() % 4 == 0) doors.back().source = ip("10.0.0.2");
       if (random() % 4 == 0) doors.back().mac = Mac::parse("02:00:00:00:00:01");
       if (random() % 4 == 0) doors.back().protocol = Protocol::udp;
     }
     return doors;
   };
-  auto from = plan(kGuards, std::vector{door("0a", 1, 80)}).of(Table::nat);
+  auto from = plan(kGuards, std::vector{lease_door("0a", 1, 80)}).of(Table::nat);
   State state;
   apply(state, from);
   for (int round = 0; round < 200; ++round) {
@@ -140,7 +140,8 @@ TEST_CASE("from plan to plan by what differs comes to the same as from what is t
 
 TEST_CASE("a part that goes leaves the others, and the last one takes the table along") {
   State state;
-  for (const auto table : kTables) apply(state, plan(kGuards, std::vector{door("0a", 80, 80)}).of(table));
+  for (const auto table : kTables)
+    apply(state, plan(kGuards, std::vector{lease_door("0a", 80, 80)}).of(table));
   const auto nothing = plan({}, {});
   const auto text = apply(state, nothing.of(Table::filter));
   CHECK(text ==

@@ -1,5 +1,6 @@
 // The table of pins, as text, and how it is known again.
 #include "firewall/pins.hpp"
+#include "support/addresses.hpp"
 
 #include <doctest/doctest.h>
 
@@ -7,10 +8,9 @@
 
 using namespace hostnet;
 using namespace hostnet::firewall;
+using test::ip;
 
 namespace {
-
-Ipv4 ip(const char* text) { return Ipv4::parse(text).value(); }
 
 const PinPlan kOne{{{ip("198.18.0.2"), "veth0"}}, {ip("198.18.0.1")}};
 

@@ -1,14 +1,14 @@
 // The plan: which rules, in which order, in which words.
 #include "firewall/ruleset.hpp"
+#include "support/addresses.hpp"
 
 #include <doctest/doctest.h>
 
 using namespace hostnet;
 using namespace hostnet::firewall;
+using test::ip;
 
 namespace {
-
-Ipv4 ip(const char* text) { return Ipv4::parse(text).value(); }
 
 Door door(const char* lease, std::uint16_t listen, std::uint16_t host, std::optional<Ipv4> source = {}) {
   return {"br0", ip("10.0.0.1"), source, Protocol::tcp, listen, host, lease};

@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void write(const fs::path& path, const std::string& text) { std::ofstream(path) << text; }
+void write_text(const fs::path& path, const std::string& text) { std::ofstream(path) << text; }
 
 TunnelRecord record(const char* id = "0a") {
   return {.id = id,
@@ -115,8 +115,8 @@ TEST_CASE("a folder that others may write is refused, and nothing in it is read 
     const TunnelStore store(folder.path() / "state");
     store.save(record());
     fs::create_directories(store.folder() / "owners");
-    write(store.folder() / "owners" / "dead", "");
-    write(store.folder() / "0c.json.new", "");
+    write_text(store.folder() / "owners" / "dead", "");
+    write_text(store.folder() / "0c.json.new", "");
     fs::permissions(folder.path() / open, fs::perms::all);
     store.tidy();
     CHECK(fs::exists(store.folder() / "owners" / "dead"));
@@ -139,7 +139,7 @@ TEST_CASE("tidying follows no link, and removes no file that is not an owner's")
   store.remove("0a");
   const auto victims = folder.path() / "victims";
   fs::create_directory(victims);
-  for (const auto* const name : {"00ff", "id_rsa", "1234"}) write(victims / name, "secret");
+  for (const auto* const name : {"00ff", "id_rsa", "1234"}) write_text(victims / name, "secret");
   // The folder of the owners leads elsewhere: nothing there is an owner's.
   fs::create_directory_symlink(victims, store.folder() / "owners");
   store.tidy();
@@ -149,10 +149,10 @@ TEST_CASE("tidying follows no link, and removes no file that is not an owner's")
   fs::create_directory(store.folder() / "owners");
   fs::create_hard_link(victims / "00ff", store.folder() / "owners" / "00ff");
   fs::create_symlink(victims / "1234", store.folder() / "owners" / "1234");
-  write(store.folder() / "owners" / "id_rsa", "secret");
+  write_text(store.folder() / "owners" / "id_rsa", "secret");
   REQUIRE(::mkfifo((store.folder() / "owners" / "abcd").c_str(), 0600) == 0);
   fs::create_hard_link(victims / "00ff", store.folder() / "0c.json.new");
-  write(store.folder() / "owners" / "dead", "");
+  write_text(store.folder() / "owners" / "dead", "");
   store.tidy();
   CHECK(std::distance(fs::directory_iterator(store.folder() / "owners"), {}) == 4);
   CHECK_FALSE(fs::exists(store.folder() / "owners" / "dead"));
@@ -164,7 +164,7 @@ TEST_CASE("a record counts only if it is a regular file of one link, not too lar
   const TunnelStore store(folder.path() / "state");
   store.save(record());
   const auto elsewhere = folder.path() / "elsewhere.json";
-  write(elsewhere, tunnel_record_to_json(record("0b")));
+  write_text(elsewhere, tunnel_record_to_json(record("0b")));
   CHECK(store.load().size() == 1);
   fs::create_symlink(elsewhere, store.folder() / "0b.json");
   CHECK(store.load().size() == 1);
@@ -175,10 +175,10 @@ TEST_CASE("a record counts only if it is a regular file of one link, not too lar
   fs::remove(elsewhere);  // the last other link: now it is as any
   CHECK(store.load().size() == 2);
   REQUIRE(::mkfifo((store.folder() / "0c.json").c_str(), 0600) == 0);
-  write(store.folder() / "0d.json", tunnel_record_to_json(record("0e")));
+  write_text(store.folder() / "0d.json", tunnel_record_to_json(record("0e")));
   auto large = record("0f");
   large.label.assign(2U << 20, 'x');
-  write(store.folder() / "0f.json", tunnel_record_to_json(large));
+  write_text(store.folder() / "0f.json", tunnel_record_to_json(large));
   CHECK(store.load().size() == 2);
   for (const auto* const name : {"0c.json", "0d.json", "0f.json"}) CHECK(fs::exists(store.folder() / name));
 }
@@ -190,7 +190,7 @@ TEST_CASE("a record of a path that this version does not know is left alone") {
   auto text = tunnel_record_to_json(record("0b"));
   const std::string via = R"("via": "ssh")";
   text.replace(text.find(via), via.size(), R"("via": "wormhole")");
-  write(store.folder() / "0b.json", text);
+  write_text(store.folder() / "0b.json", text);
   CHECK(store.load() == std::vector{record("0a")});
   store.tidy();
   CHECK(fs::exists(store.folder() / "0b.json"));
