@@ -83,6 +83,8 @@ class Make:
             configure = configuration(self.build)
             if configure:
                 self.call(*niceness, *configure)
+            # What targets there are is asked of what meson has written: of these meson.build files, not of the last ones.
+            self.call(*niceness, "ninja", "-C", self.build.folder, "build.ninja")
             self.call(*niceness, "ninja", "-C", self.build.folder, *self.targets())
         except (subprocess.SubprocessError, OSError) as error:
             self.failed, self.output = True, self.output + f"\n{error}"

@@ -24,15 +24,18 @@ TSAN = build.Build("tsan", SANITIZED | {"b_sanitize": "thread"}, compiler="clang
 
 # What runs of each build: {suite: programs}, all of a suite where none is named.
 OF_RELEASE = {suite: () for suite in ("unit", "netns", "hosts", "dbus", "e2e", "install", "soak")}
+# What the sanitizer builds run on a host without rules, the release runs on hosts with rules alone.
+ON_HOSTS = ("reach", "reach-nft", "sharing", "sharing-nft")
 # What a sanitizer can see: our processes at work. Not what asks the kernel's rules or what is installed, nor a thousand
 # leases where ten do, nor what starts the command again and again under ptrace.
 HELPER = tuple(f"test_{name}.py" for name in ("authorisation", "bus_restart", "hostile", "leases", "messages",
                                               "port_changes_hands", "prompt", "waiting"))
-OF_ASAN = {"unit": (), "netns": ("cli", "engine", "exposer", "exposer-nft", "netlink", "reach", "reach-nft", "ssh"),
+OF_ASAN = {"unit": (),
+           "netns": ("cli", "engine", "exposer", "exposer-nft", "netlink", "reach", "reach-nft", "sharing", "sharing-nft", "ssh"),
            "dbus": (*HELPER, "test_terminals.py"), "e2e": ("test_container_many.py", "test_ssh_faults.py")}
 # Only what runs threads: the event loop, the exposer with its watcher and two processes at once, the tunnel's lanes, the
 # helper and its callers, and a program that starts containers from many threads, by either path.
-OF_TSAN = {"unit": ("core",), "netns": ("exposer", "reach", "ssh"), "dbus": HELPER, "e2e": ("test_container_many.py",)}
+OF_TSAN = {"unit": ("core",), "netns": ("exposer", "reach", "sharing", "ssh"), "dbus": HELPER, "e2e": ("test_container_many.py",)}
 STAGES = (*OF_RELEASE, "demo", "format", "asan", "tsan", "fuzz")
 
 
@@ -65,7 +68,9 @@ class Plan:
         return found if self.touched is None else [program for program in found if self.touched(program)]
 
     def of_release(self):
-        return self.chosen(programs.of_build(RELEASE, {suite: () for suite in OF_RELEASE if suite in self.stages}))
+        found = programs.of_build(RELEASE, {suite: () for suite in OF_RELEASE if suite in self.stages})
+        elsewhere = {"hosts", "asan"} <= self.stages
+        return self.chosen([one for one in found if not (elsewhere and one.stage == "netns" and one.name in ON_HOSTS)])
 
     def of_sanitizer(self, one, suites):
         return self.chosen(programs.of_build(one, suites, prefix=f"{one.name} "))
