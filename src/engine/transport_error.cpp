@@ -62,6 +62,11 @@ Errc code_of(const Response& answer) {
   const auto told = parse_error_cause(answer.body);
   for (const auto& [cause, code] : causes)
     if (cause == told) return code;
+  // And what Docker calls its own, where a container ends between the making of a command in it and its
+  // start.
+  const auto message = parse_error_message(answer.body);
+  if (message.starts_with("Container ") && message.find(" is not running") != std::string::npos)
+    return Errc::conflict;
   return Errc::engine_error;
 }
 

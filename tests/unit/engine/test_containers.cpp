@@ -129,6 +129,16 @@ TEST_CASE("Podman's failures that are none of its own") {
   CHECK(code_of(start) == Errc::engine_error);
 }
 
+TEST_CASE("Docker's failure that is a container's end") {
+  World world(
+      {http(500, R"({"message":"Container 8ff57f8bcd00 is not running: Exited (3) Less than a second ago"})"),
+       http(500, R"({"message":"Container 8ff57f8bcd00 is on fire"})"), http(500, "is not running")});
+  const auto start = [&] { world.containers.start("c", soon()); };
+  CHECK(code_of(start) == Errc::conflict);
+  CHECK(code_of(start) == Errc::engine_error);
+  CHECK(code_of(start) == Errc::engine_error);
+}
+
 TEST_CASE("wait gives the exit code, and an error names the call") {
   World world({http(200, R"({"StatusCode":137})"), http(200, R"({"Error":{"Message":"gone"}})")});
   CHECK(world.containers.wait("c", soon()) == 137);
