@@ -4,14 +4,13 @@ import json
 import os
 import shutil
 import subprocess
-import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 MESON = "/usr/bin/meson"  # Debian's, with Debian's python: another may come first in PATH
-LIMIT = 60 * 60  # seconds, for one build: in the background it takes what others leave
+LIMIT = 60 * 60  # seconds, for one build
 
 
 def of_release():
@@ -69,27 +68,26 @@ def environment_of(build):
 
 
 class Make:
-    """One build, at once or in the background with what processor time nothing else wants."""
+    """One build. While tests run, nothing is built: each would take the time of the other, and tests that of which they
+    are to see how little it is."""
 
     def __init__(self, build, targets):
         """`targets()` is asked when the build is configured: what ninja has to make; nothing means all."""
         self.build, self.targets = build, targets
         self.output, self.failed, self.seconds = "", False, 0.0
-        self.done = threading.Event()
 
-    def run(self, *niceness):
+    def run(self):
         start = time.monotonic()
         try:
             configure = configuration(self.build)
             if configure:
-                self.call(*niceness, *configure)
+                self.call(*configure)
             # What targets there are is asked of what meson has written: of these meson.build files, not of the last ones.
-            self.call(*niceness, "ninja", "-C", self.build.folder, "build.ninja")
-            self.call(*niceness, "ninja", "-C", self.build.folder, *self.targets())
+            self.call("ninja", "-C", self.build.folder, "build.ninja")
+            self.call("ninja", "-C", self.build.folder, *self.targets())
         except (subprocess.SubprocessError, OSError) as error:
             self.failed, self.output = True, self.output + f"\n{error}"
         self.seconds = time.monotonic() - start
-        self.done.set()
 
     def call(self, *command):
         done = subprocess.run(command, env=environment_of(self.build), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -105,11 +103,3 @@ class Make:
         else:
             report.say(f"{self.build.name}: built in {self.seconds:.0f} s")
         return not self.failed
-
-
-def make_in_background(makes):
-    """One after the other."""
-    def run():
-        for make in makes:
-            make.run("chrt", "--idle", "0")
-    threading.Thread(target=run, daemon=True).start()

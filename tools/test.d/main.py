@@ -82,7 +82,7 @@ class Plan:
     def fuzzers(self):
         return self.chosen(fuzz.programs(ASAN))
 
-    def background(self):
+    def builds(self):
         """(what to make, what then runs), one for each build that this plan needs beside the release."""
         made = []
         for one, suites in ((ASAN, OF_ASAN), (TSAN, OF_TSAN)):
@@ -115,10 +115,10 @@ def main():
         for program in pool.waiting:
             print(f"{program.stage}: {program.name}")
         return 0
-    background = plan.background()
-    for make, then in background:
-        pool.expect(make.done.is_set, lambda make=make, then=then: then() if make.tell(report) else [])
-    build.make_in_background([make for make, _ in background])
+    for make, then in plan.builds():
+        make.run()
+        if make.tell(report):
+            pool.add(then())
     # What tests/support/images keeps for the next engines: for those of this run, and made by nobody else.
     with tempfile.TemporaryDirectory(prefix="hostnet-images-") as folder:
         os.environ["ENGINE_IMAGES"] = folder

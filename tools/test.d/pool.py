@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import time
 
-LOOK = 0.5  # seconds between two looks whether a build has brought more to run
+LOOK = 0.5  # seconds between two looks whether a program has had its time
 
 
 class Running:
@@ -43,21 +43,16 @@ class Pool:
 
     def __init__(self, jobs, report, fail_fast=False):
         self.jobs, self.report, self.fail_fast = jobs, report, fail_fast
-        self.waiting, self.running, self.expected = [], [], []
+        self.waiting, self.running = [], []
         self.stopped = False
 
     def add(self, programs):
         self.waiting += programs
         self.waiting.sort(key=lambda program: (program.alone, -program.seconds))
 
-    def expect(self, ready, programs):
-        """When `ready()` is true, `programs()` are added."""
-        self.expected.append((ready, programs))
-
     def run(self):
         try:
-            while not self.stopped and (self.waiting or self.running or self.expected):
-                self.take_expected()
+            while not self.stopped and (self.waiting or self.running):
                 while self.may_start():
                     self.running.append(Running(self.waiting.pop(0)))
                 self.wait()
@@ -66,11 +61,6 @@ class Pool:
                 one.kill()
             for one in self.running:
                 one.collect()
-
-    def take_expected(self):
-        for entry in [entry for entry in self.expected if entry[0]()]:
-            self.expected.remove(entry)
-            self.add(entry[1]())
 
     def may_start(self):
         if not self.waiting or len(self.running) >= self.jobs or any(one.program.alone for one in self.running):
