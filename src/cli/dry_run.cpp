@@ -3,13 +3,13 @@
 
 #include "cli/lease_view.hpp"
 #include "cli/output.hpp"
-#include "exposer/checks.hpp"
-#include "exposer/ledger.hpp"
-#include "exposer/native.hpp"
-#include "exposer/select.hpp"
-#include "exposer/sidecar_plan.hpp"
-#include "exposer/ssh_target.hpp"
-#include "exposer/transition.hpp"
+#include "lease/checks.hpp"
+#include "path/native/ledger.hpp"
+#include "path/native/native.hpp"
+#include "path/native/transition.hpp"
+#include "path/select.hpp"
+#include "path/sidecar/plan.hpp"
+#include "path/ssh/target.hpp"
 
 #include <fmt/format.h>
 
@@ -132,10 +132,12 @@ int dry_run_image(engine::Client& client, const ImageRun& wanted, const Globals&
 // The path that expose would take decides what there is to show. Without any usable one the native rules are
 // shown: they need no privilege to be looked at.
 int dry_run(const ExposeRequest& request, Path path, Firewall firewall, const Globals& globals) {
-  const auto chosen = exposer::choose(path, exposer::probe_paths(globals.engine)).path;
-  const bool on_bridge =
-      request.target.kind() == Target::Kind::bridge || request.target.kind() == Target::Kind::netns;
-  if (path == Path::ssh || (path == Path::automatic && chosen == Path::ssh && !on_bridge)) {
+  const auto chosen = path != Path::automatic
+                          ? path
+                          : exposer::choose(path, exposer::probe_paths(globals.engine)).path.value_or(path);
+  const auto* const driver = exposer::driver_of(chosen);
+  if (driver != nullptr && driver->by_sidecar &&
+      (path != Path::automatic || exposer::may_serve(*driver, request.target))) {
     engine::Client client(engine::Address::find(globals.engine));
     return dry_run_ssh(client, request, globals);
   }

@@ -5,7 +5,7 @@
 #include "cli/run_image.hpp"
 #include "engine/client.hpp"
 #include "hostnet/exposer.hpp"
-#include "state/holdings.hpp"
+#include "lease/holdings.hpp"
 
 #include <string>
 

@@ -3,11 +3,11 @@
 
 #include "core/log.hpp"
 #include "core/strings.hpp"
-#include "exposer/names.hpp"
-#include "exposer/transition.hpp"
 #include "firewall/backend.hpp"
 #include "hostnet/error.hpp"
 #include "netlink/link.hpp"
+#include "path/native/names.hpp"
+#include "path/native/transition.hpp"
 
 #include <fmt/format.h>
 

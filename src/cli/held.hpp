@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cli/command.hpp"
-#include "exposer/ledger.hpp"
+#include "path/native/ledger.hpp"
 
 #include <string>
 #include <vector>

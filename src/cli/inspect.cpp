@@ -6,7 +6,7 @@
 #include "cli/output.hpp"
 #include "cli/tunnel_view.hpp"
 #include "core/strings.hpp"
-#include "exposer/native.hpp"
+#include "path/native/native.hpp"
 
 #include <fmt/format.h>
 

@@ -2,6 +2,7 @@
 #include "cli/lease_view.hpp"
 
 #include "hostnet/path.hpp"
+#include "path/native/native.hpp"
 
 #include <fmt/format.h>
 
@@ -14,11 +15,6 @@ json::Value texts(const std::vector<Ipv4>& addresses) {
   auto out = json::array();
   for (const auto address : addresses) out.push_back(address.to_string());
   return out;
-}
-
-// Only leases that the helper made live by something else than a process.
-const char* path_of(const state::Lease& lease) {
-  return to_string(lease.owner.lifetime == state::Lifetime::process ? Path::native : Path::helper);
 }
 
 }  // namespace
@@ -45,7 +41,7 @@ json::Value to_json(const state::Lease& lease, const state::Holdings& holdings) 
   const auto why = why_unpinned(lease);
   return {{"id", lease.id},
           {"target", lease.target},
-          {"via", path_of(lease)},
+          {"via", to_string(exposer::path_of(lease))},
           {"label", lease.label},
           {"interface", interface_of(lease, holdings)},
           {"ifindex", lease.ifindex},
@@ -81,7 +77,7 @@ std::vector<Row> list_rows(const state::Holdings& holdings) {
   std::vector<Row> rows{{"LEASE", "TARGET", "VIA", "PORTS", "INTERFACE", "GATEWAY", "OWNER", "AGE", "LABEL"}};
   const auto now = std::time(nullptr);
   for (const auto& lease : holdings.leases)
-    rows.push_back({lease.id, lease.target, path_of(lease), ports_text(lease.ports),
+    rows.push_back({lease.id, lease.target, to_string(exposer::path_of(lease)), ports_text(lease.ports),
                     interface_of(lease, holdings), lease.gateways.front().to_string(),
                     fmt::format("{} ({})", lease.owner.command, lease.owner.pid),
                     span_text(now - lease.created), lease.label});

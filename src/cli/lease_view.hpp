@@ -3,7 +3,7 @@
 
 #include "cli/output.hpp"
 #include "core/json.hpp"
-#include "state/holdings.hpp"
+#include "lease/holdings.hpp"
 
 #include <string>
 #include <vector>

@@ -5,10 +5,10 @@
 #include "cli/output.hpp"
 #include "cli/tunnel_view.hpp"
 #include "core/log.hpp"
-#include "exposer/names.hpp"
-#include "exposer/ssh_lease.hpp"
 #include "firewall/backend.hpp"
 #include "hostnet/error.hpp"
+#include "path/native/names.hpp"
+#include "path/sidecar/clear_away.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>

@@ -3,9 +3,10 @@
 
 #include "cli/output.hpp"
 #include "core/strings.hpp"
-#include "exposer/select.hpp"
 #include "firewall/backend.hpp"
 #include "hostnet/error.hpp"
+#include "lease/path_name.hpp"
+#include "path/select.hpp"
 
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -62,11 +63,7 @@ std::vector<HostPort> parse_ports(const std::vector<std::string>& words) {
   return out;
 }
 
-Path RequestOptions::path() const {
-  for (const auto path : {Path::native, Path::helper, Path::ssh})
-    if (via == to_string(path)) return path;
-  return Path::automatic;
-}
+Path RequestOptions::path() const { return parse_path(via).value_or(Path::automatic); }
 
 Firewall RequestOptions::wanted_firewall() const {
   return firewall::parse_firewall(firewall).value_or(Firewall::automatic);

@@ -7,9 +7,11 @@
 #include "cli/run_image.hpp"
 #include "core/fd.hpp"
 #include "core/strings.hpp"
-#include "exposer/holder.hpp"
-#include "exposer/sandbox.hpp"
 #include "hostnet/error.hpp"
+#include "path/native/holder.hpp"
+#include "path/native/native.hpp"
+#include "path/native/sandbox.hpp"
+#include "path/ssh/ssh.hpp"
 
 #include <fmt/format.h>
 #include <sys/signalfd.h>
@@ -160,7 +162,8 @@ That needs no privilege but the engine's socket.
     try {
       check(*options);
       // Which path it is follows from --image.
-      if (globals.explain) explain(options->image.empty() ? Path::native : Path::ssh, globals);
+      if (globals.explain)
+        explain((options->image.empty() ? exposer::kNativePath : exposer::kSshPath).path, globals);
       if (!options->image.empty())
         return run_image({.image = options->image,
                           .network = options->network,

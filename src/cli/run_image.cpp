@@ -9,10 +9,10 @@
 #include "core/log.hpp"
 #include "core/thread.hpp"
 #include "engine/containers.hpp"
-#include "exposer/own_labels.hpp"
-#include "exposer/sidecar_plan.hpp"
-#include "exposer/ssh.hpp"
 #include "hostnet/error.hpp"
+#include "path/sidecar/own_labels.hpp"
+#include "path/sidecar/plan.hpp"
+#include "path/ssh/ssh.hpp"
 
 #include <fmt/format.h>
 #include <poll.h>
@@ -158,7 +158,7 @@ int run_image(const ImageRun& wanted, const Globals& globals) {
   if (globals.dry_run)
     return dry_run_image(client, {wanted.image, network, wanted.ports, wanted.command}, globals);
   engine::Containers containers(client);
-  auto lease = exposer::expose_ahead(exposer_options(Path::ssh, globals), network, wanted.ports);
+  auto lease = exposer::expose_ahead(exposer_options(exposer::kSshPath.path, globals), network, wanted.ports);
   engine::ContainerSpec spec;
   spec.image = wanted.image;
   spec.network = network;

@@ -5,9 +5,9 @@
 #include "cli/output.hpp"
 #include "cli/tunnel_view.hpp"
 #include "engine/address.hpp"
-#include "exposer/select.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/version.hpp"
+#include "path/select.hpp"
 
 #include <fmt/format.h>
 

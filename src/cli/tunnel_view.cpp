@@ -3,7 +3,8 @@
 
 #include "cli/held.hpp"
 #include "cli/lease_view.hpp"
-#include "exposer/ssh_lease.hpp"
+#include "path/paths.hpp"
+#include "path/sidecar/clear_away.hpp"
 
 #include <fmt/format.h>
 
@@ -26,7 +27,7 @@ std::string bytes_text(std::uint64_t bytes) {
 std::vector<state::TunnelRecord> look_at_tunnels(const state::TunnelStore& store, const Globals& globals) {
   if (!globals.dry_run) exposer::clear_dead_tunnels(store, command_deadline());
   auto records = store.load();
-  std::erase_if(records, [](const auto& record) { return record.via != Path::ssh; });
+  std::erase_if(records, [](const auto& record) { return !exposer::goes_by_sidecar(record.via); });
   return records;
 }
 
@@ -35,7 +36,7 @@ json::Value to_json(const state::TunnelRecord& record) {
   return {
       {"id", record.id},
       {"target", record.target},
-      {"via", "ssh"},
+      {"via", to_string(record.via)},
       {"label", record.label},
       {"interface", record.network},
       {"network", record.network},
@@ -79,7 +80,7 @@ std::vector<Row> rows_of(const state::TunnelRecord& record) {
   return {
       {"lease", record.id},
       {"target", record.target},
-      {"via", "ssh"},
+      {"via", to_string(record.via)},
       {"ports", ports_text(record.ports)},
       {"network", record.network},
       {"sidecar", fmt::format("{} ({})", record.sidecar.substr(0, 12), record.address)},

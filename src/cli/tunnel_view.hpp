@@ -5,7 +5,7 @@
 #include "cli/output.hpp"
 #include "core/deadline.hpp"
 #include "core/json.hpp"
-#include "state/tunnel_record.hpp"
+#include "lease/tunnel_record.hpp"
 
 #include <string>
 #include <vector>

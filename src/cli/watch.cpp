@@ -5,8 +5,8 @@
 #include "cli/request_options.hpp"
 #include "core/event_loop.hpp"
 #include "core/fd.hpp"
-#include "exposer/watcher.hpp"
 #include "hostnet/error.hpp"
+#include "watch/watcher.hpp"
 
 #include <fmt/format.h>
 #include <sys/epoll.h>

@@ -1,12 +1,13 @@
 // The end of a container.
 #include "container/impl.hpp"
 
+#include "core/attempt.hpp"
 #include "core/file.hpp"
 #include "core/log.hpp"
 #include "core/strings.hpp"
 #include "engine/parse.hpp"
-#include "exposer/exposure_impl.hpp"
 #include "hostnet/error.hpp"
+#include "lease/exposure_impl.hpp"
 
 #include <fmt/format.h>
 
@@ -25,15 +26,6 @@ constexpr seconds kCall{30};  // for one call that stops or removes, beyond the 
 constexpr seconds kLongestGrace{365 * 24 * 3600};
 constexpr seconds kWords{2};
 constexpr int kLastLines = 5;
-
-template <class Step>
-void attempt(std::vector<std::string>& failures, Step step) noexcept {
-  try {
-    step();
-  } catch (const std::exception& error) {
-    failures.emplace_back(error.what());
-  }
-}
 
 // /proc/PID/status of a container's first process. Just after its start that is still runc, which catches all
 // signals, and not the container's program.

@@ -10,8 +10,8 @@
 #include "core/forked.hpp"
 #include "engine/client.hpp"
 #include "engine/containers.hpp"
-#include "exposer/ahead.hpp"
 #include "hostnet/container.hpp"
+#include "path/select.hpp"
 
 #include <memory>
 #include <mutex>

@@ -4,8 +4,8 @@
 
 #include "core/log.hpp"
 #include "engine/networks.hpp"
-#include "exposer/session.hpp"
 #include "hostnet/error.hpp"
+#include "path/sidecar/session_labels.hpp"
 
 #include <fmt/format.h>
 

@@ -5,7 +5,7 @@
 #include "core/strings.hpp"
 #include "engine/container_json.hpp"
 #include "hostnet/error.hpp"
-#include "ssh/sshd.hpp"
+#include "path/paths.hpp"
 
 #include <fmt/format.h>
 #include <strings.h>
@@ -31,10 +31,10 @@ void check_host_ports(const ContainerRequest& request, Path path) {
     throw error.in_context("host port exposure");
   }
   if (ports.empty()) return;
-  if (path == Path::ssh)
+  if (const auto* const driver = exposer::driver_of(path))
     for (const auto& port : ports)
-      if (port.container == ssh::kPort)
-        refuse_exposure(fmt::format("{}: SSH port is reserved", port.to_string()),
+      if (const auto fault = driver->port_fault(port.container); !fault.empty())
+        refuse_exposure(fmt::format("{}: {}", port.to_string(), fault),
                         "choose another container port: HostPort{host, container}");
   for (const auto& [name, address] : request.hosts)
     if (::strcasecmp(name.c_str(), kAlias) == 0)

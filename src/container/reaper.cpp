@@ -7,8 +7,8 @@
 #include "core/file.hpp"
 #include "core/forked.hpp"
 #include "core/log.hpp"
-#include "exposer/session.hpp"
 #include "hostnet/error.hpp"
+#include "path/sidecar/session_labels.hpp"
 
 #include <dlfcn.h>
 #include <fmt/format.h>

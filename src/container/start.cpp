@@ -11,8 +11,9 @@
 #include "core/file.hpp"
 #include "core/log.hpp"
 #include "core/strings.hpp"
-#include "exposer/session.hpp"
 #include "hostnet/error.hpp"
+#include "path/paths.hpp"
+#include "path/sidecar/session_labels.hpp"
 
 #include <fmt/format.h>
 
@@ -65,7 +66,7 @@ class Start {
         try {
           return attempt(paths[i]);
         } catch (const Error& error) {
-          if (!leaves_another(paths[i], error.code())) throw;
+          if (!exposer::driver_of(paths[i])->leaves_to_another(error.code())) throw;
           log::warn("{}; going by {} instead", error.what(), to_string(paths[i + 1]));
         }
       }
@@ -76,12 +77,6 @@ class Start {
   }
 
  private:
-  // As the automatic exposer has it: who is refused by the helper may go by ssh still.
-  static bool leaves_another(Path path, Errc code) {
-    if (code == Errc::no_path) return true;
-    return path == Path::helper && (code == Errc::not_authorised || code == Errc::interaction_required);
-  }
-
   // All that can be known to be wrong before anything is asked or made. Returns the paths for host ports.
   std::vector<Path> check_request() {
     std::vector<Path> paths;

@@ -8,7 +8,7 @@
 #pragma once
 
 #include "daemon/request.hpp"
-#include "exposer/checks.hpp"
+#include "lease/checks.hpp"
 #include "netlink/sock_diag.hpp"
 
 #include <sdbus-c++/IConnection.h>

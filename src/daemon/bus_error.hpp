@@ -2,7 +2,7 @@
 #pragma once
 
 #include "daemon/bouncer.hpp"
-#include "exposer/ledger.hpp"
+#include "path/native/ledger.hpp"
 
 #include <sdbus-c++/Error.h>
 

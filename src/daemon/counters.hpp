@@ -5,8 +5,8 @@
 #pragma once
 
 #include "daemon/worker.hpp"
-#include "exposer/native.hpp"
 #include "firewall/traffic.hpp"
+#include "path/native/native.hpp"
 
 #include <chrono>
 #include <cstdint>

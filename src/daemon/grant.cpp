@@ -5,10 +5,10 @@
 #include "core/strings.hpp"
 #include "daemon/calls.hpp"
 #include "dbus/names.hpp"
-#include "exposer/native.hpp"
-#include "exposer/resolve.hpp"
 #include "hostnet/error.hpp"
-#include "state/owner.hpp"
+#include "lease/owner.hpp"
+#include "path/native/native.hpp"
+#include "target/resolve.hpp"
 
 #include <fmt/format.h>
 

@@ -9,9 +9,9 @@
 #include "daemon/bouncer.hpp"
 #include "daemon/network.hpp"
 #include "daemon/worker.hpp"
-#include "exposer/holder.hpp"
 #include "hostnet/exposure.hpp"
-#include "state/lease.hpp"
+#include "lease/lease.hpp"
+#include "path/native/holder.hpp"
 
 #include <atomic>
 #include <memory>

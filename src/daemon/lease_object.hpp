@@ -6,9 +6,9 @@
 #include "daemon/bouncer.hpp"
 #include "daemon/quota.hpp"
 #include "daemon/request.hpp"
-#include "exposer/native.hpp"
 #include "hostnet/exposure.hpp"
-#include "state/lease.hpp"
+#include "lease/lease.hpp"
+#include "path/native/native.hpp"
 
 #include <sdbus-c++/sdbus-c++.h>
 

@@ -10,7 +10,7 @@
 
 #include "daemon/lease_object.hpp"
 #include "daemon/worker.hpp"
-#include "exposer/checks.hpp"
+#include "lease/checks.hpp"
 
 #include <chrono>
 #include <functional>

@@ -5,10 +5,10 @@
 #include "daemon/confinement.hpp"
 #include "daemon/decision_log.hpp"
 #include "daemon/loop.hpp"
-#include "exposer/ledger.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/log.hpp"
 #include "hostnet/version.hpp"
+#include "path/native/ledger.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>

@@ -6,9 +6,9 @@
 #include "daemon/bus_error.hpp"
 #include "daemon/guard.hpp"
 #include "dbus/names.hpp"
-#include "exposer/native.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/version.hpp"
+#include "path/native/native.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>

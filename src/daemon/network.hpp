@@ -3,8 +3,8 @@
 #pragma once
 
 #include "daemon/request.hpp"
-#include "exposer/resolve.hpp"
 #include "netlink/link.hpp"
+#include "target/resolve.hpp"
 
 #include <string>
 #include <vector>

@@ -2,9 +2,9 @@
 #include "daemon/request.hpp"
 
 #include "core/strings.hpp"
-#include "exposer/checks.hpp"
-#include "exposer/resolve.hpp"
 #include "hostnet/error.hpp"
+#include "lease/checks.hpp"
+#include "target/resolve.hpp"
 
 #include <fmt/format.h>
 #include <sdbus-c++/Error.h>

@@ -4,7 +4,7 @@
 #include "core/ipv4.hpp"
 #include "core/mac.hpp"
 #include "hostnet/port.hpp"
-#include "state/lease.hpp"
+#include "lease/lease.hpp"
 
 #include <sdbus-c++/Types.h>
 

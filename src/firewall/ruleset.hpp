@@ -11,7 +11,7 @@
 // guard only through a door, because only a door rewrites its destination after the raw drop.
 //
 // Whoever applies a plan must put the guard in before the doors, and the sysctl last; and the reverse way
-// out. exposer/transition.hpp has that order.
+// out. path/native/transition.hpp has that order.
 #pragma once
 
 #include "core/ipv4.hpp"

@@ -2,10 +2,10 @@
 // all that belongs to a lease (journal, checks, sysctl). And what a connection costs then.
 //
 //   tests/support/in_namespaces BUILD/tests/bench/bench_firewall [N...]
-#include "exposer/ledger.hpp"
-#include "exposer/transition.hpp"
+#include "lease/owner.hpp"
 #include "netlink/link.hpp"
-#include "state/owner.hpp"
+#include "path/native/ledger.hpp"
+#include "path/native/transition.hpp"
 #include "support/service.hpp"
 #include "support/temp_dir.hpp"
 

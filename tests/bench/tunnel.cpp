@@ -6,11 +6,11 @@
 // Writes FOLDER/environment (each variable ended by a NUL), FOLDER/command and FOLDER/key, prints "prepared",
 // reads the sidecar's address from stdin, prints what the tunnel's start took, and ends with stdin. Ports
 // with a plus are only permitted to others with the key: OpenSSH's client, beside which it is measured.
-#include "ssh/tunnel.hpp"
+#include "path/ssh/tunnel.hpp"
 
 #include "core/ipv4.hpp"
-#include "ssh/dial.hpp"
-#include "ssh/sshd.hpp"
+#include "path/sidecar/dial.hpp"
+#include "path/sidecar/sshd.hpp"
 
 #include <fmt/format.h>
 #include <sys/resource.h>

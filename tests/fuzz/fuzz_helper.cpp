@@ -3,7 +3,7 @@
 #include "daemon/message_bound.hpp"
 #include "daemon/request.hpp"
 #include "hostnet/error.hpp"
-#include "state/journal.hpp"
+#include "lease/journal.hpp"
 
 #include <sdbus-c++/sdbus-c++.h>
 

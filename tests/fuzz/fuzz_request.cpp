@@ -3,9 +3,9 @@
 #include "cli/request_options.hpp"
 #include "engine/hosts_file.hpp"
 #include "engine/url.hpp"
-#include "exposer/resolve.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/port.hpp"
+#include "target/resolve.hpp"
 
 #include <chrono>
 #include <cstdint>

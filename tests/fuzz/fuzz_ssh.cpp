@@ -5,9 +5,9 @@
 // refused.
 #include "core/deadline.hpp"
 #include "hostnet/error.hpp"
-#include "ssh/key.hpp"
-#include "ssh/pump.hpp"
-#include "ssh/session.hpp"
+#include "path/ssh/key.hpp"
+#include "path/ssh/pump.hpp"
+#include "path/ssh/session.hpp"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>

@@ -1,8 +1,8 @@
 // Any bytes as the record of a lease, and as a journal: what is believed can be written again and says the
 // same, and what is not is an error of one kind.
 #include "hostnet/error.hpp"
-#include "state/journal.hpp"
-#include "state/tunnel_record.hpp"
+#include "lease/journal.hpp"
+#include "lease/tunnel_record.hpp"
 
 #include <cstdint>
 #include <cstdlib>

@@ -5,7 +5,7 @@ import subprocess
 from build import ROOT
 
 # The first row whose pattern matches a path decides. Its words match "stage: program"; nothing named means every program.
-# What lies below everything else (core, netlink, state, exposer, the public headers) touches all.
+# What lies below everything else (core, netlink, lease, target, what the paths share, the public headers) touches all.
 ROWS = (
     (r"README|LICENSE|po/|examples/|docs/", ("install: ",)),
     (r"tests/unit/(\w+)/", (r"unit: \1$",)),
@@ -17,13 +17,15 @@ ROWS = (
     (r"tests/bench/", ("unit: loadgen",)),
     (r"tests/support/", ("netns: ", "hosts: ", "dbus: ", "e2e: ", "install: ", "soak: ", "demo: ")),
     (r"src/(daemon|dbus)/", (r"unit: (daemon|dbus)$", "dbus: ", "e2e: test_helper", "fuzz: fuzz_helper", "install: ")),
-    (r"src/ssh/", ("unit: ssh$", "netns: ssh$", r"e2e: test_(ssh|container|rootless|contexts|run|watch)", "fuzz: fuzz_ssh",
-                   "demo: ")),
+    (r"src/path/ssh/", ("unit: path$", "netns: ssh$", r"e2e: test_(ssh|container|rootless|contexts|run|watch)", "fuzz: fuzz_ssh",
+                        "demo: ")),
+    (r"src/path/helper/", ("unit: path$", "dbus: ", "e2e: test_(helper|container)", "install: ")),
+    (r"src/watch/", ("unit: watch$", "e2e: test_watch", "fuzz: fuzz_request", "install: ")),
     (r"src/(container|reaper)/", ("unit: container$", "e2e: test_container", "install: ")),
     (r"src/cli/", ("unit: cli$", "netns: (cli|recovery)", "e2e: test_(?!container)", "fuzz: fuzz_request", "demo: ", "soak: ")),
     (r"src/firewall/", ("unit: firewall$", "netns: (?!ssh|engine)", "hosts: ", "dbus: ", "soak: ", "demo: ",
                         "e2e: test_(docker|podman|firewalls|lifecycle|run|container_docker|errors|helper)")),
-    (r"src/engine/", ("unit: (engine|exposer|container)$", "netns: engine$", "e2e: ", "fuzz: fuzz_engine", "demo: ")),
+    (r"src/engine/", ("unit: (engine|target|path|watch|container)$", "netns: engine$", "e2e: ", "fuzz: fuzz_engine", "demo: ")),
     (r"tools/demo$", ("demo: ",)),
     (r"tools/(bench|soak)", ("unit: loadgen",)),
     (r"", ("",)),

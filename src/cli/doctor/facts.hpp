@@ -3,15 +3,15 @@
 #pragma once
 
 #include "engine/client.hpp"
-#include "exposer/resolve.hpp"
-#include "exposer/select.hpp"
 #include "firewall/backend.hpp"
 #include "firewall/input_check.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/port.hpp"
+#include "lease/holdings.hpp"
 #include "netlink/nft_tables.hpp"
 #include "netlink/sock_diag.hpp"
-#include "state/holdings.hpp"
+#include "path/select.hpp"
+#include "target/resolve.hpp"
 
 #include <sys/types.h>
 

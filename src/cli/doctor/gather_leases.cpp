@@ -3,13 +3,13 @@
 #include "cli/held.hpp"
 #include "core/file.hpp"
 #include "core/strings.hpp"
-#include "exposer/ledger.hpp"
-#include "exposer/native.hpp"
-#include "exposer/transition.hpp"
 #include "firewall/backend.hpp"
+#include "lease/journal.hpp"
+#include "lease/owner.hpp"
 #include "netlink/link.hpp"
-#include "state/journal.hpp"
-#include "state/owner.hpp"
+#include "path/native/ledger.hpp"
+#include "path/native/native.hpp"
+#include "path/native/transition.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -125,7 +125,8 @@ Facts gather(const std::optional<Target>& target, const std::vector<HostPort>& p
   if (target && target->kind() == Target::Kind::container && reachable)
     facts.alias = gather_alias(*target, facts.engine, facts.state, facts.bridges);
   facts.path = exposer::choose(Path::automatic, exposer::probe_paths(globals.engine));
-  if (facts.path.path == Path::native) facts.request = gather_request(target, ports, facts.engine, globals);
+  if (facts.path.path == exposer::kNativePath.path)
+    facts.request = gather_request(target, ports, facts.engine, globals);
   return facts;
 }
 

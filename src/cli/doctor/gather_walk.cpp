@@ -8,6 +8,9 @@
 #include "engine/containers.hpp"
 #include "engine/exec_alias.hpp"
 #include "netlink/link.hpp"
+#include "path/helper/helper.hpp"
+#include "path/native/native.hpp"
+#include "path/paths.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -39,6 +42,8 @@ void add_native(std::vector<Opening>& openings, const StateFacts& state) {
     const auto* const bridge = state.held->bridge(lease.ifindex);
     Opening opening;
     opening.lease = lease.id;
+    opening.via = exposer::path_of(lease);
+    opening.in_journal = true;
     opening.target = lease.target;
     if (bridge != nullptr) opening.interface = bridge->name;
     opening.addresses = texts(lease.gateways);
@@ -53,7 +58,7 @@ void add_helpers(std::vector<Opening>& openings) {
   for (const auto& lease : look_at_helper()) {
     Opening opening;
     opening.lease = lease.id;
-    opening.via = Path::helper;
+    opening.via = exposer::kHelperPath.path;
     opening.target = lease.label.empty() ? "bridge " + lease.interface : lease.label;
     opening.interface = lease.interface;
     opening.addresses = {lease.gateway};
@@ -66,10 +71,10 @@ void add_helpers(std::vector<Opening>& openings) {
 void add_tunnels(std::vector<Opening>& openings, const std::string& runtime_dir) {
   const state::TunnelStore store(runtime_dir);
   for (const auto& record : store.load()) {
-    if (record.via != Path::ssh) continue;  // the helper's are told by itself
+    if (!exposer::goes_by_sidecar(record.via)) continue;  // the helper's are told by itself
     Opening opening;
     opening.lease = record.id;
-    opening.via = Path::ssh;
+    opening.via = record.via;
     opening.target = record.target;
     opening.network = record.network;
     if (!record.address.empty()) opening.addresses = {record.address};

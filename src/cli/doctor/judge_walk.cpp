@@ -5,6 +5,7 @@
 #include "core/strings.hpp"
 #include "engine/hosts_file.hpp"
 #include "hostnet/exposer.hpp"
+#include "path/paths.hpp"
 
 #include <fmt/format.h>
 
@@ -36,7 +37,7 @@ bool has_address_of(const WalkFacts& facts, const std::vector<std::string>& sour
 
 // Whether it is for this container, whatever the port.
 bool is_for(const Opening& opening, const WalkFacts& facts) {
-  const bool there = opening.via == Path::ssh
+  const bool there = exposer::goes_by_sidecar(opening.via)
                          ? is_on_network(facts, opening.network)
                          : facts.bridge.resolved && facts.bridge.resolved->bridge.name == opening.interface;
   return there && (opening.sources.empty() || has_address_of(facts, opening.sources));
@@ -111,7 +112,8 @@ Check judge_gateway(const WalkFacts& facts, const Opening* opening) {
     return {name, Status::fail, finding + ", but no route inside leads there",
             fmt::format("see its routes: nsenter -t {} -n ip route", facts.container->pid)};
   };
-  if (opening != nullptr && opening->via == Path::ssh && is_among(opening->addresses, facts.address))
+  if (opening != nullptr && exposer::goes_by_sidecar(opening->via) &&
+      is_among(opening->addresses, facts.address))
     return routed(
         fmt::format("{} is the sidecar of lease {} on {}", facts.address, opening->lease, opening->network));
   if (!facts.bridge.resolved) {
@@ -158,7 +160,7 @@ Check judge_door(const WalkFacts& facts, const Opening* opening) {
   if (opening->dead)
     return {name, Status::fail, leads + ", but nobody holds it any more",
             "tc-hostnet list, which finishes it; then " + expose_command(facts)};
-  if (opening->via == Path::native && !facts.amiss.empty())
+  if (opening->in_journal && !facts.amiss.empty())
     return {name, Status::fail, fmt::format("{}, but {}", leads, list_of(facts.amiss)),
             fmt::format("tc-hostnet release {}, and expose again", opening->lease)};
   return {.name = name, .finding = leads};
@@ -166,7 +168,7 @@ Check judge_door(const WalkFacts& facts, const Opening* opening) {
 
 Check judge_firewall(const WalkFacts& facts, const Opening* opening) {
   constexpr const char* name = "firewall";
-  if (opening != nullptr && opening->via == Path::ssh)
+  if (opening != nullptr && exposer::goes_by_sidecar(opening->via))
     return {.name = name, .finding = "not passed: the way goes by the sidecar's tunnel"};
   auto checks = judge_input(facts.input);
   const auto worst = std::ranges::max_element(checks, {}, &Check::status);
@@ -233,7 +235,7 @@ std::string alias_address(const WalkFacts& facts) {
       return definition->address;
   // The default networks have no DNS of their own.
   for (const auto& opening : facts.openings)
-    if (opening.via == Path::ssh && !opening.dead && !opening.addresses.empty() &&
+    if (exposer::goes_by_sidecar(opening.via) && !opening.dead && !opening.addresses.empty() &&
         opening.network != "bridge" && opening.network != "podman" && is_on_network(facts, opening.network))
       return opening.addresses.front();
   return {};

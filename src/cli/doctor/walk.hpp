@@ -17,10 +17,11 @@ namespace hostnet::cli::doctor {
 /// What a lease of whichever path opens, to whom.
 struct Opening {
   std::string lease;
-  Path via = Path::native;
+  Path via = Path::automatic;
+  bool in_journal = false;             ///< This user's own rules stand for it.
   std::string target;                  ///< As it was asked for: "network web".
-  std::string interface;               ///< The bridge; empty on the ssh path.
-  std::string network;                 ///< On the ssh path, where the sidecar is.
+  std::string interface;               ///< The bridge; empty where it goes by a sidecar.
+  std::string network;                 ///< Where the sidecar is; empty without one.
   std::vector<std::string> addresses;  ///< That the container may dial: gateways, or the sidecar's.
   std::vector<std::string> sources;    ///< Only from these; empty: from everybody there.
   std::vector<HostPort> ports;

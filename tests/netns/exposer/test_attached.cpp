@@ -1,8 +1,8 @@
 // Whether a container is on a bridge of this namespace, told by its process and not by names and numbers,
 // which another engine's bridge may share.
-#include "exposer/attached.hpp"
-#include "exposer/resolve.hpp"
 #include "support/netns.hpp"
+#include "target/attached.hpp"
+#include "target/resolve.hpp"
 
 #include <doctest/doctest.h>
 #include <sys/wait.h>

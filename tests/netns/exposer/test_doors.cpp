@@ -1,6 +1,6 @@
 // For whom a door is: the finer kinds of leases, and what is counted at each.
-#include "exposer/holder.hpp"
-#include "exposer/native.hpp"
+#include "path/native/holder.hpp"
+#include "path/native/native.hpp"
 #include "support/service.hpp"
 #include "support/testbed.hpp"
 #include "support/wire.hpp"

@@ -1,7 +1,7 @@
 // Containers that keep those waiting who want to open their hosts files: neither other containers nor the
 // guard pay for it, and what was not to be had is done later.
-#include "exposer/holder.hpp"
-#include "exposer/names.hpp"
+#include "path/native/holder.hpp"
+#include "path/native/names.hpp"
 #include "support/fake_container.hpp"
 #include "support/hostile_hosts.hpp"
 #include "support/log_count.hpp"

@@ -1,8 +1,8 @@
 // What the native path is for: a service on the host's 127.0.0.1, reached from a container, and nothing else
 // changed.
 #include "blog_recipe.hpp"
-#include "exposer/holder.hpp"
-#include "exposer/native.hpp"
+#include "path/native/holder.hpp"
+#include "path/native/native.hpp"
 #include "support/service.hpp"
 #include "support/testbed.hpp"
 

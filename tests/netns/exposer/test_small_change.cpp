@@ -1,8 +1,8 @@
 // One lease more or less where others stand: what is changed is little, and what stands then is all of it,
 // whatever others have done in between.
-#include "exposer/transition.hpp"
 #include "firewall/backend.hpp"
 #include "netlink/link.hpp"
+#include "path/native/transition.hpp"
 #include "support/testbed.hpp"
 #include "unwatched_lease.hpp"
 

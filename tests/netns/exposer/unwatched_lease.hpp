@@ -2,9 +2,9 @@
 // undo something by hand to see what then, and for those that count or interrupt the steps.
 #pragma once
 
-#include "exposer/ledger.hpp"
-#include "exposer/native.hpp"
-#include "state/owner.hpp"
+#include "lease/owner.hpp"
+#include "path/native/ledger.hpp"
+#include "path/native/native.hpp"
 
 #include <memory>
 #include <set>

@@ -2,8 +2,8 @@
 #include "ssh/sidecar.hpp"
 
 #include "core/file.hpp"
-#include "ssh/dial.hpp"
-#include "ssh/sshd.hpp"
+#include "path/sidecar/dial.hpp"
+#include "path/sidecar/sshd.hpp"
 #include "support/forked.hpp"
 #include "support/sockets.hpp"
 

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "core/ipv4.hpp"
-#include "ssh/tunnel.hpp"
+#include "path/ssh/tunnel.hpp"
 #include "support/netns.hpp"
 #include "support/temp_dir.hpp"
 #include "support/testbed.hpp"

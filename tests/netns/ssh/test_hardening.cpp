@@ -1,8 +1,8 @@
 // What the sidecar's sshd lets nobody do, and whom we do not talk to.
-#include "ssh/dial.hpp"
-#include "ssh/session.hpp"
+#include "path/sidecar/dial.hpp"
+#include "path/sidecar/sshd.hpp"
+#include "path/ssh/session.hpp"
 #include "ssh/sidecar.hpp"
-#include "ssh/sshd.hpp"
 #include "ssh/traffic.hpp"
 #include "support/expect_error.hpp"
 #include "support/service.hpp"

@@ -1,7 +1,7 @@
 // Sessions that are lost, and what becomes of the tunnel.
-#include "ssh/dial.hpp"
+#include "path/sidecar/dial.hpp"
+#include "path/sidecar/sshd.hpp"
 #include "ssh/sidecar.hpp"
-#include "ssh/sshd.hpp"
 #include "ssh/traffic.hpp"
 #include "support/expect_error.hpp"
 #include "support/service.hpp"

@@ -19,6 +19,8 @@ namespace {
 Opening native_lease() {
   Opening opening;
   opening.lease = "1a2b3c4d";
+  opening.via = Path::native;
+  opening.in_journal = true;
   opening.target = "container app";
   opening.interface = "br-web";
   opening.addresses = {"198.19.0.1"};
@@ -30,6 +32,7 @@ Opening native_lease() {
 Opening tunnel() {
   auto opening = native_lease();
   opening.via = Path::ssh;
+  opening.in_journal = false;
   opening.interface.clear();
   opening.network = "web";
   opening.addresses = {"198.19.0.9"};

@@ -1,0 +1,97 @@
+// Choosing how the hosts file is edited.
+#include "lease/container_alias.hpp"
+
+#include "core/log.hpp"
+#include "engine/alias.hpp"
+#include "engine/containers.hpp"
+#include "engine/exec_alias.hpp"
+#include "hostnet/error.hpp"
+#include "hostnet/exposer.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <span>
+
+namespace hostnet::exposer {
+namespace {
+
+// What is needed to edit it from outside; nullopt where that is not for us to do. What an engine on the
+// network, or at another user's socket, says of pids and paths is not to be acted upon as root.
+std::optional<engine::AliasRecord> from_outside(engine::Client& client, const engine::Container& container,
+                                                Deadline deadline) {
+  if (::geteuid() != 0 || client.why_remote(deadline)) return std::nullopt;
+  try {
+    auto record = engine::alias_record(container);
+    // Else nothing but the container says that the engine made the file.
+    if (!engine::is_at_hosts_path(record)) return std::nullopt;
+    return record;
+  } catch (const Error& error) {
+    // An engine elsewhere, or in another user namespace: the pid it names is not one of this machine's.
+    if (error.code() == Errc::not_found || error.code() == Errc::not_authorised) return std::nullopt;
+    throw;
+  }
+}
+
+constexpr std::chrono::seconds kAll{15};
+constexpr std::chrono::seconds kOne{5};
+
+Deadline within(Deadline deadline, std::chrono::milliseconds span) {
+  return Deadline::after(std::min(span, deadline.remaining()));
+}
+
+void edit_from_outside(const engine::AliasRecord& record, const std::string& lease,
+                       std::optional<Ipv4> address, Deadline deadline) {
+  const engine::AliasEdit edit{record, lease, address};
+  const auto outcomes =
+      engine::edit_aliases(std::span(&edit, 1), kAlias, within(deadline, engine::kAliasBudget));
+  if (outcomes.front()) throw *outcomes.front();
+}
+
+}  // namespace
+
+Deadline alias_deadline(Deadline deadline) { return within(deadline, kAll); }
+
+void write_container_alias(engine::Client& client, const std::string& container, Ipv4 address,
+                           const std::string& lease, Deadline deadline) {
+  if (const auto record = from_outside(client, client.container(container, deadline), deadline)) {
+    edit_from_outside(*record, lease, address, deadline);
+    return;
+  }
+  engine::Containers containers(client);
+  engine::write_alias_inside(containers, container, kAlias, address, lease, within(deadline, kOne));
+}
+
+void remove_container_alias(engine::Client& client, const std::string& container, const std::string& lease,
+                            Deadline deadline) {
+  try {
+    const auto found = client.container(container, deadline);
+    if (!found.running) return;
+    if (const auto record = from_outside(client, found, deadline))
+      return edit_from_outside(*record, lease, std::nullopt, deadline);
+    engine::Containers containers(client);
+    engine::remove_alias_inside(containers, container, lease, within(deadline, kOne));
+  } catch (const Error& error) {
+    if (error.code() != Errc::not_found) throw;
+  }
+}
+
+void remove_container_aliases(engine::Client& client, const std::vector<std::string>& containers,
+                              const std::string& lease, Deadline deadline,
+                              std::vector<std::string>& failures) {
+  const auto limit = alias_deadline(deadline);
+  for (const auto& container : containers) {
+    try {
+      remove_container_alias(client, container, lease, limit);
+    } catch (const Error& error) {
+      if (error.code() == Errc::engine_unavailable || error.code() == Errc::engine_error)
+        failures.emplace_back(error.what());
+      else
+        log::warn("the hosts file of container {} is not tidied: {}", container.substr(0, 12), error.what());
+    }
+  }
+}
+
+}  // namespace hostnet::exposer

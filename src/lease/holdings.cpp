@@ -1,0 +1,25 @@
+// Lookups in what is held.
+#include "lease/holdings.hpp"
+
+#include <algorithm>
+
+namespace hostnet::state {
+namespace {
+
+auto* find_bridge(auto& bridges, int ifindex) {
+  const auto found = std::ranges::find(bridges, ifindex, &Bridge::ifindex);
+  return found == bridges.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+const Bridge* Holdings::bridge(int ifindex) const { return find_bridge(bridges, ifindex); }
+Bridge* Holdings::bridge(int ifindex) { return find_bridge(bridges, ifindex); }
+
+void Holdings::drop_idle_bridges() {
+  std::erase_if(bridges, [this](const Bridge& bridge) {
+    return std::ranges::find(leases, bridge.ifindex, &Lease::ifindex) == leases.end();
+  });
+}
+
+}  // namespace hostnet::state

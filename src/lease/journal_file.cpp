@@ -1,0 +1,138 @@
+// Reading what was added, writing what has changed.
+#include "lease/journal_file.hpp"
+
+#include "core/file.hpp"
+#include "core/log.hpp"
+#include "core/strings.hpp"
+#include "hostnet/error.hpp"
+#include "lease/journal.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+
+namespace hostnet::state {
+namespace {
+
+constexpr const char* kFile = "journal.jsonl";
+constexpr std::size_t kLargest = 256U << 20;  // bytes
+constexpr std::size_t kRoom = 64U << 10;      // bytes of changes that are no reason for a new file
+
+// The size of the file, if it is the one that was seen last.
+std::optional<std::size_t> size_if_same(const Fd& seen, const PrivateFolder& folder) {
+  struct stat before {};
+  struct stat now {};
+  if (!seen || ::fstat(seen.get(), &before) != 0 ||
+      ::fstatat(folder.fd(), kFile, &now, AT_SYMLINK_NOFOLLOW) != 0 || before.st_dev != now.st_dev ||
+      before.st_ino != now.st_ino)
+    return std::nullopt;
+  return static_cast<std::size_t>(now.st_size);
+}
+
+std::size_t size_of_whole_lines(std::string_view text) { return text.rfind('\n') + 1; }
+
+}  // namespace
+
+JournalFile::JournalFile(std::filesystem::path folder)
+    : folder_(std::move(folder)),
+      path_(folder_ / kFile),
+      boot_id_(trim(read_file("/proc/sys/kernel/random/boot_id"))) {}
+
+void JournalFile::forget() {
+  seen_.reset();
+  holdings_ = {};
+  first_ = size_ = 0;
+}
+
+const Holdings& JournalFile::read() {
+  const auto folder = PrivateFolder::find(folder_);
+  if (folder)
+    if (const auto size = size_if_same(seen_, *folder); size && read_added(*size)) return holdings_;
+  if (seen_) ++news_;
+  forget();
+  Fd fd = folder ? folder->open(kFile, O_RDONLY) : Fd();
+  if (!fd) return holdings_;
+  ++news_;
+  try {
+    const auto text = read_all(fd.get(), kLargest);
+    holdings_ = from_json(text, boot_id_);
+    first_ = text.find('\n') + 1;
+    size_ = size_of_whole_lines(text);
+  } catch (const Error& error) {
+    throw error.in_context(path_.string());
+  }
+  seen_ = std::move(fd);
+  return holdings_;
+}
+
+// Whether what the file has more than was seen, if anything, has been taken in.
+bool JournalFile::read_added(std::size_t size) {
+  if (size <= size_) return size == size_;
+  std::string added(std::min(size - size_, kLargest), '\0');
+  const auto got = ::pread(seen_.get(), added.data(), added.size(), static_cast<off_t>(size_));
+  if (got < 0) return false;
+  added.resize(size_of_whole_lines(std::string_view(added).substr(0, static_cast<std::size_t>(got))));
+  if (added.empty()) return true;
+  ++news_;
+  try {
+    apply_changes(holdings_, added);
+  } catch (const Error& error) {
+    forget();
+    throw error.in_context(path_.string());
+  }
+  size_ += added.size();
+  return true;
+}
+
+PrivateFolder JournalFile::open_folder() const {
+  if (auto folder = PrivateFolder::find(folder_)) return std::move(*folder);
+  throw Error::from_errno(fmt::format("open {}", folder_.string()), ENOENT);
+}
+
+void JournalFile::write(const Holdings& holdings) {
+  if (holdings.is_empty()) {
+    const auto folder = PrivateFolder::find(folder_);
+    if (folder && folder->open(kFile, O_RDONLY) && !folder->remove(kFile))
+      throw Error(Errc::failure, fmt::format("{} cannot be removed", path_.string()));
+    forget();
+    return;
+  }
+  const auto folder = open_folder();
+  if (!append(folder, holdings)) replace(folder, holdings);
+}
+
+bool JournalFile::append(const PrivateFolder& folder, const Holdings& holdings) {
+  if (holdings_.is_empty() || holdings_.firewall != holdings.firewall || size_if_same(seen_, folder) != size_)
+    return false;
+  const auto change = to_json_change(holdings_, holdings);
+  if (change.empty()) return true;
+  if (size_ + change.size() > first_ + std::max(first_, kRoom)) return false;
+  const Fd out = folder.open(kFile, O_WRONLY | O_APPEND);
+  if (!out) return false;
+  try {
+    write_all(out.get(), change);
+  } catch (const Error& error) {
+    // What has been written of it has no end and counts for nothing, whether it can be cut off or not.
+    if (::ftruncate(out.get(), static_cast<off_t>(size_)) != 0)
+      log::debug("cut {} back to {} bytes: errno {}", path_.string(), size_, errno);
+    throw error.in_context(path_.string());
+  }
+  holdings_ = holdings;
+  size_ += change.size();
+  return true;
+}
+
+void JournalFile::replace(const PrivateFolder& folder, const Holdings& holdings) {
+  const auto text = to_json(holdings, boot_id_);
+  folder.replace(kFile, text);
+  holdings_ = holdings;
+  first_ = size_ = text.size();
+  seen_ = folder.open(kFile, O_RDONLY);
+}
+
+}  // namespace hostnet::state

@@ -1,0 +1,205 @@
+// Files of records.
+#include "lease/tunnel_record.hpp"
+
+#include "core/json_reader.hpp"
+#include "core/log.hpp"
+#include "core/strings.hpp"
+#include "hostnet/error.hpp"
+#include "lease/owner.hpp"
+#include "lease/path_name.hpp"
+#include "lease/runtime_dir.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace hostnet::state {
+namespace {
+
+using Json = json::Value;
+constexpr int kRecordSchema = 1;
+
+constexpr std::size_t kLargestRecord =
+    1U << 20;  // bytes of a record: some ten thousand containers with the alias
+constexpr const char* kRecordFolder = "ssh";
+constexpr std::string_view kSuffix = ".json";
+
+// A path that a later version has is not to be taken for one of ours: what it left is not ours to clear away.
+Path path_of(const std::string& via) {
+  if (const auto path = parse_path(via); path && *path != Path::automatic) return *path;
+  throw Error(Errc::state_corrupt, fmt::format("this version does not know leases by {}", quote(via)));
+}
+
+[[noreturn]] void corrupt_record(const std::string& what) { throw Error(Errc::state_corrupt, what); }
+std::string file_of(const std::string& id) { return id + std::string(kSuffix); }
+
+}  // namespace
+
+std::string tunnel_record_to_json(const TunnelRecord& record) {
+  auto ports = json::array();
+  for (const auto& port : record.ports) ports.push_back(port.to_string());
+  Json out{{"schema", kRecordSchema},
+           {"via", to_string(record.via)},
+           {"id", record.id},
+           {"target", record.target},
+           {"label", record.label},
+           {"owner",
+            {{"token", record.owner.token},
+             {"pid", record.owner.pid},
+             {"start", record.owner.start},
+             {"uid", record.owner.uid},
+             {"command", record.owner.command}}},
+           {"engine", record.engine},
+           {"sidecar", record.sidecar},
+           {"network", record.network},
+           {"address", record.address},
+           {"sources", record.sources},
+           {"ports", std::move(ports)},
+           {"alias_in", record.alias_in},
+           {"created", record.created},
+           {"facts",
+            {{"state", record.facts.state},
+             {"reason", record.facts.reason},
+             {"cipher", record.facts.cipher},
+             {"sessions", record.facts.sessions},
+             {"reconnects", record.facts.reconnects},
+             {"accepted", record.facts.accepted},
+             {"strangers", record.facts.strangers},
+             {"unserved", record.facts.unserved},
+             {"bytes_to_host", record.facts.bytes_to_host},
+             {"bytes_from_host", record.facts.bytes_from_host},
+             {"open", record.facts.open}}}};
+  if (record.expires) out["expires"] = *record.expires;
+  // A label or an engine's words may hold bytes that are not UTF-8.
+  return out.dump_in_lines() + "\n";
+}
+
+TunnelRecord tunnel_record_from_json(std::string_view text) {
+  try {
+    const auto tree = json::read(text, {}, corrupt_record);
+    const json::Reader record(tree);
+    if (record.at("schema").number<int>() != kRecordSchema) corrupt_record("another schema");
+    const auto owner = record.at("owner");
+    const auto facts = record.at("facts");
+    TunnelRecord out;
+    out.via = path_of(record.at("via").string());
+    out.id = record.at("id").string();
+    out.target = record.at("target").string();
+    out.label = record.at("label").string();
+    out.owner.token = owner.at("token").string();
+    out.owner.pid = owner.at("pid").number<pid_t>();
+    out.owner.start = owner.at("start").number<std::uint64_t>();
+    out.owner.uid = owner.at("uid").number<uid_t>();
+    out.owner.command = owner.at("command").string();
+    out.engine = record.at("engine").string();
+    out.sidecar = record.at("sidecar").string();
+    out.network = record.at("network").string();
+    out.address = record.at("address").string();
+    out.sources = record.at("sources").strings();
+    out.alias_in = record.at("alias_in").strings();
+    out.created = record.at("created").number<std::int64_t>();
+    out.facts.state = facts.at("state").string();
+    out.facts.reason = facts.at("reason").string();
+    out.facts.cipher = facts.at("cipher").string();
+    out.facts.sessions = facts.at("sessions").number<unsigned>();
+    out.facts.reconnects = facts.at("reconnects").number<std::uint64_t>();
+    out.facts.accepted = facts.at("accepted").number<std::uint64_t>();
+    out.facts.strangers = facts.at("strangers").number<std::uint64_t>();
+    out.facts.unserved = facts.at("unserved").number<std::uint64_t>();
+    out.facts.bytes_to_host = facts.at("bytes_to_host").number<std::uint64_t>();
+    out.facts.bytes_from_host = facts.at("bytes_from_host").number<std::uint64_t>();
+    out.facts.open = facts.at("open").number<std::int64_t>();
+    record.at("ports").each_element(
+        [&](const json::Reader& port) { out.ports.push_back(HostPort::parse(port.string())); });
+    if (record.contains("expires")) out.expires = record.at("expires").number<std::int64_t>();
+    if (!is_token(out.id) || !is_token(out.owner.token)) corrupt_record("an id is not hexadecimal");
+    return out;
+  } catch (const Error& error) {
+    throw Error(Errc::state_corrupt, fmt::format("not a tunnel's record: {}", error.what()));
+  }
+}
+
+TunnelStore::TunnelStore(const std::string& configured)
+    : base_(user_dir(configured)), folder_(base_ / kRecordFolder) {}
+
+PrivateFolder TunnelStore::lock(Deadline deadline) const {
+  for (;;) {
+    auto folder = PrivateFolder::make(base_).make_folder(kRecordFolder);
+    if (!folder) continue;
+    if (!folder->lock(deadline))
+      throw Error(Errc::timed_out, fmt::format("another process has held {} for too long", folder_.string()),
+                  "see which: fuser -v " + shell_word(folder_.string()));
+    if (folder->is_there()) return std::move(*folder);
+    // It was tidied away while we waited.
+  }
+}
+
+std::optional<PrivateFolder> TunnelStore::find() const {
+  const auto base = PrivateFolder::find(base_);
+  return base ? base->find_folder(kRecordFolder) : std::nullopt;
+}
+
+void TunnelStore::save(const TunnelRecord& record, Deadline deadline) const {
+  lock(deadline).replace(file_of(record.id), tunnel_record_to_json(record));
+}
+
+void TunnelStore::remove(const std::string& id) const noexcept {
+  try {
+    if (const auto folder = find()) folder->remove(file_of(id));
+  } catch (const std::exception& error) {
+    log::warn("the record of lease {} stays: {}", id, error.what());
+  }
+}
+
+void TunnelStore::tidy() const noexcept {
+  try {
+    const auto folder = find();
+    if (!folder || !folder->lock(Deadline::after(std::chrono::seconds{1}))) return;
+    remove_owner_files(*folder, [](const std::string&) { return false; });
+    const auto unfinished = file_of({}) + std::string(kUnfinished);
+    for (const auto& name : folder->names())
+      if (name.ends_with(unfinished)) folder->remove(name);
+    folder->remove_itself();
+  } catch (const std::exception& error) {
+    log::warn("tidying {}: {}", folder_.string(), error.what());
+  }
+}
+
+bool TunnelStore::contains(const std::string& id) const noexcept {
+  try {
+    const auto folder = find();
+    return folder && folder->has(file_of(id));
+  } catch (const std::exception& error) {
+    log::debug("the record of lease {} cannot be seen: {}", id, error.what());
+    return true;
+  }
+}
+
+std::vector<TunnelRecord> TunnelStore::load() const {
+  const auto folder = find();
+  if (!folder) return {};
+  std::vector<TunnelRecord> out;
+  for (const auto& name : folder->names()) {
+    if (!name.ends_with(kSuffix)) continue;
+    try {
+      const auto text = folder->read(name, kLargestRecord);
+      if (!text) continue;  // gone in this moment
+      auto record = tunnel_record_from_json(*text);
+      if (file_of(record.id) != name)
+        throw Error(Errc::state_corrupt, fmt::format("it is the record of lease {}", record.id));
+      out.push_back(std::move(record));
+    } catch (const Error& bad) {
+      log::warn("{} is left alone: {}", (folder_ / name).string(), bad.what());
+    }
+  }
+  std::ranges::sort(out, [](const auto& a, const auto& b) {
+    return a.created != b.created ? a.created < b.created : a.id < b.id;
+  });
+  return out;
+}
+
+bool TunnelStore::is_alive(const TunnelRecord& record) const {
+  return state::is_alive(folder_, record.owner);
+}
+
+}  // namespace hostnet::state

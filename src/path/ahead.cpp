@@ -1,0 +1,18 @@
+// What the leases ahead of several paths check alike.
+#include "path/ahead.hpp"
+
+#include "hostnet/error.hpp"
+#include "target/resolve.hpp"
+
+#include <fmt/format.h>
+
+namespace hostnet::exposer {
+
+void AheadLease::check_mac(const engine::Container& container) const {
+  if (mac && Mac::parse(endpoint_of(container, false).mac) != mac)
+    throw Error(
+        Errc::no_path,
+        fmt::format("the engine gave container {} another Ethernet address than asked for", container.name));
+}
+
+}  // namespace hostnet::exposer

@@ -1,0 +1,177 @@
+// From requests to leases by way of tc-hostnetd: what it must not ask an engine is looked up here, and told
+// to it.
+#include "path/helper/helper.hpp"
+
+#include "core/forked.hpp"
+#include "core/log.hpp"
+#include "dbus/client.hpp"
+#include "hostnet/error.hpp"
+#include "lease/checks.hpp"
+#include "path/helper/lease.hpp"
+#include "path/sidecar/clear_away.hpp"
+#include "target/resolve.hpp"
+
+#include <fmt/format.h>
+
+#include <ctime>
+
+namespace hostnet::exposer {
+namespace {
+
+// The containers that shall get the alias, by id.
+std::vector<std::string> containers_of(const Target& target, const std::string& engine, Deadline deadline) {
+  if (target.kind() != Target::Kind::container && target.kind() != Target::Kind::network) return {};
+  engine::Client client(engine::Address::find(engine));
+  if (target.kind() == Target::Kind::container) return {client.container(target.name(), deadline).id};
+  return client.network(target.name(), deadline).containers;
+}
+
+class HelperExposer : public Exposer {
+ public:
+  explicit HelperExposer(const ExposerOptions& options)
+      : options_(options),
+        watch_(std::make_shared<HelperWatch>()),
+        notifier_(std::make_shared<Notifier>(options.on_state)),
+        store_(std::make_shared<state::TunnelStore>(options.runtime_dir)) {}
+
+  [[nodiscard]] Path path() const noexcept override { return Path::helper; }
+  [[nodiscard]] Probe probe() override { return probe_helper(); }
+
+  std::vector<Exposure> expose_all(std::span<const ExposeRequest> requests) override {
+    const auto deadline = Deadline::after(options_.deadline);
+    clear_dead_tunnels(*store_, deadline);
+    std::vector<Exposure> out;  // those made already are released when a later one fails
+    for (const auto& request : requests) out.push_back(expose_one(request, std::nullopt, deadline));
+    return out;
+  }
+
+  Exposure expose_one(const ExposeRequest& request, std::optional<Mac> mac, Deadline deadline) {
+    dbus::ExposeCall call;
+    call.ports = checked_ports(request);
+    for (const auto& port : call.ports)
+      if (!port.socket.empty())
+        throw Error(Errc::no_path, fmt::format("{}: the helper path leads to ports only", port.to_string()),
+                    "a Unix socket takes the ssh path: --via ssh");
+    if (request.force)
+      throw Error(Errc::invalid_argument, "the helper overrides nothing for its callers",
+                  "leave out --force, or run as root: sudo tc-hostnet …");
+    netlink::Rtnl rtnl;
+    Resolver resolver(rtnl, options_.engine);
+    const auto resolved = resolver.resolve(request.target, false, false, deadline);
+    call.ifindex = resolved.bridge.ifindex;
+    call.ifname = resolved.bridge.name;
+    call.gateway = resolved.gateways.front().to_string();
+    if (resolved.gateways.size() > 1) call.host_gateway = resolved.gateways[1].to_string();
+    for (const auto source : resolved.sources) call.sources.push_back(source.to_string());
+    if (mac) call.sources.push_back(mac->to_string());
+    call.label = request.label;
+    call.timeout = request.timeout;
+    call.require_listener = request.require_listener;
+    call.interactive = options_.interactive;
+    Listeners listeners;
+    for (const auto& port : call.ports) check_host_port(port, request.require_listener, listeners);
+
+    const auto aliased = request.write_alias ? containers_of(request.target, options_.engine, deadline)
+                                             : std::vector<std::string>();
+    HelperLease::Settings settings;
+    settings.watch = watch_.shared();
+    settings.store = store_;
+    settings.release_deadline = options_.deadline;
+    settings.notifier = notifier_.shared();
+    if (!aliased.empty()) {
+      settings.owner = owner(deadline);
+      settings.engine = engine::Address::find(options_.engine).text();
+    }
+    watch_->start();
+    auto lease = std::make_shared<HelperLease>(settings, dbus::Client().expose(call, deadline));
+    lease->ports = call.ports;
+    lease->gateway = call.gateway;
+    lease->interface = call.ifname;
+    watch_->add(lease->path(), lease);
+    Exposure exposure(lease);  // from here on, what fails releases it
+    if (!resolved.sources.empty()) lease->ask_unpinned(deadline);
+    if (!aliased.empty())
+      lease->write_alias(aliased, request.target.kind() == Target::Kind::container,
+                         record_of(request, *lease, settings), Deadline::after(options_.deadline));
+    return exposure;
+  }
+
+ private:
+  static state::TunnelRecord record_of(const ExposeRequest& request, const HelperLease& lease,
+                                       const HelperLease::Settings& settings) {
+    state::TunnelRecord record;
+    record.via = Path::helper;
+    record.id = lease.id;
+    record.target = request.target.to_string();
+    record.label = request.label;
+    record.owner = settings.owner->id();
+    record.engine = settings.engine;
+    record.network = lease.interface;
+    record.address = lease.gateway;
+    record.ports = lease.ports;
+    record.created = std::time(nullptr);
+    return record;
+  }
+
+  std::shared_ptr<state::Owner> owner(Deadline deadline) {
+    const std::scoped_lock lock(mutex_);
+    auto owner = owner_.lock();
+    if (!owner) {
+      const auto locked = store_->lock(deadline);
+      owner = std::make_shared<state::Owner>(store_->folder());
+    }
+    owner_ = owner;
+    return owner;
+  }
+
+  ExposerOptions options_;
+  OfThisProcess<HelperWatch> watch_;
+  OfThisProcess<Notifier> notifier_;
+  std::shared_ptr<state::TunnelStore> store_;
+  std::mutex mutex_;
+  std::weak_ptr<state::Owner> owner_;  // lives as long as one of the leases
+};
+
+}  // namespace
+
+std::unique_ptr<Exposer> make_helper(const ExposerOptions& options) {
+  return std::make_unique<HelperExposer>(options);
+}
+
+Exposure expose_to_mac(const ExposerOptions& options, const ExposeRequest& request, Mac mac) {
+  return HelperExposer(options).expose_one(request, mac, Deadline::after(options.deadline));
+}
+
+Probe probe_helper() {
+  Probe probe;
+  try {
+    dbus::Client client;
+    if (!client.is_there(Deadline::after(std::chrono::seconds{2})))
+      probe.reasons.emplace_back("tc-hostnetd is not installed on this machine");
+  } catch (const Error& error) {
+    probe.reasons.emplace_back(error.what());
+  }
+  probe.usable = probe.reasons.empty();
+  return probe;
+}
+
+const PathDriver kHelperPath{
+    .path = Path::helper,
+    .name = "helper",
+    .serves_bridges = true,
+    .by_sidecar = false,
+    .probed_late = true,
+    .unusable = Errc::no_path,
+    .hint = "install tc-hostnetd, or run it as root: sudo tc-hostnet …",
+    .probe = [](const std::string&) { return probe_helper(); },
+    .make = make_helper,
+    .ahead = helper_ahead,
+    .leaves_to_another =
+        [](Errc error) {
+          return error == Errc::no_path || error == Errc::not_authorised ||
+                 error == Errc::interaction_required;
+        },
+    .port_fault = [](std::uint16_t) { return std::string_view{}; },
+};
+
+}  // namespace hostnet::exposer

@@ -1,0 +1,193 @@
+// By the container's Ethernet address, or between Podman's two steps.
+#include "path/native/ahead.hpp"
+
+#include "core/file.hpp"
+#include "core/forked.hpp"
+#include "core/log.hpp"
+#include "core/strings.hpp"
+#include "core/thread.hpp"
+#include "hostnet/error.hpp"
+#include "lease/checks.hpp"
+#include "lease/journal.hpp"
+#include "netlink/link.hpp"
+#include "path/native/holder.hpp"
+#include "path/native/native.hpp"
+#include "target/attached.hpp"
+#include "target/bridge_to_come.hpp"
+#include "target/resolve.hpp"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <mutex>
+
+namespace hostnet::exposer {
+namespace {
+
+constexpr std::chrono::seconds kNarrowing{10};
+
+// One for all the containers of a process: a thread, an owner and a look at the tables are enough for them.
+std::shared_ptr<Holder> shared_holder(const ExposerOptions& options) {
+  static std::mutex mutex;
+  static std::map<std::string, std::weak_ptr<Holder>> holders;
+  const auto folder = state::runtime_dir(options.runtime_dir);
+  Holder::Settings settings;
+  settings.runtime_dir = folder;
+  settings.firewall = options.firewall;
+  if (options.on_state) {
+    settings.on_end = by_notifier(options.on_state);
+    return std::make_shared<Holder>(std::move(settings));
+  }
+  // A holder belongs to a network namespace, and to the process that has its thread.
+  const auto key = fmt::format("{} {} {}", fork_generation(), to_string(options.firewall),
+                               state::namespace_dir(folder).string());
+  const std::scoped_lock lock(mutex);
+  auto holder = holders[key].lock();
+  if (!holder) {
+    holder = std::make_shared<Holder>(std::move(settings));
+    holders[key] = holder;
+  }
+  return holder;
+}
+
+Holder::Served served_by(const engine::Container& container) {
+  const auto& endpoint = endpoint_of(container, true);
+  Holder::Served served{.target = Target::container(container.name).to_string(),
+                        .source = endpoint.address.value(),
+                        .process = std::nullopt};
+  // Its bridge is here, so its processes are this machine's, unless pids are hidden from us.
+  if (const auto start = process_start_time(container.pid))
+    served.process = state::ProcessId{.pid = container.pid, .start = *start};
+  return served;
+}
+
+// Where it cannot be seen, the address alone decides.
+PortFound port_of(const std::string& interface, const Holder::Served& served) {
+  if (!served.process) return {.fault = "its process cannot be seen from here"};
+  try {
+    netlink::Rtnl rtnl;
+    const auto bridge = rtnl.link(interface);
+    if (bridge) return bridge_port_of(rtnl, served.process->pid, bridge->ifindex, served.source);
+    return {.fault = fmt::format("there is no bridge {} any more", interface)};
+  } catch (const Error& error) {
+    return {.fault = error.what()};
+  }
+}
+
+void narrow_or_close(Holder& holder, const std::string& lease, const std::string& interface,
+                     Holder::Served served) noexcept {
+  try {
+    auto port = port_of(interface, served);
+    served.port = std::move(port.name);
+    served.unpinned = std::move(port.fault);
+    holder.narrow(lease, served, Deadline::after(kNarrowing));
+    warn_if_unpinned(lease, holder.unpinned(lease));
+  } catch (const Error& error) {
+    if (error.code() == Errc::not_found) return;  // it has ended meanwhile
+    log::error("lease {} could not be narrowed to {}, and is closed: {}", lease, served.target, error.what());
+    try {
+      holder.release(lease);
+    } catch (const std::exception& failure) {
+      log::error("lease {}: {}", lease, failure.what());
+    }
+  } catch (const std::exception& error) {
+    log::error("lease {}: {}", lease, error.what());
+  }
+}
+
+class NativeAhead : public AheadLease {
+ public:
+  NativeAhead(const ExposerOptions& options, const AheadRequest& request)
+      : engine_(options.engine),
+        holder_(shared_holder(options)),
+        wanted_{.target = Target::network(request.network), .ports = request.ports, .write_alias = false} {}
+
+  void started(const engine::Container& container, Deadline deadline) override {
+    const auto served = served_by(container);
+    check_mac(container);
+    // Podman takes a bridge away with its last container and makes another for the next: ours.
+    if (exposure.state() != ExposureState::active) hold(served.target, {served.source}, deadline);
+    check_attached(container, served);
+    // The ports are reachable by now. To narrow the door takes a walk through all of conntrack, some 25 ms,
+    // for which nobody needs to wait.
+    narrowing_ = start_thread("tchn-narrow", [holder = holder_, id = exposure.id(), on = exposure.interface(),
+                                              served] { narrow_or_close(*holder, id, on, served); });
+  }
+
+ protected:
+  void hold(std::string target, std::vector<Ipv4> sources, Deadline deadline) {
+    auto prepared = prepare(std::span(&wanted_, 1), engine_, deadline);
+    auto& lease = prepared.leases.front();
+    lease.target = std::move(target);
+    lease.sources = std::move(sources);
+    lease.mac = mac;
+    exposure = std::move(holder_->hold(std::move(prepared.leases), prepared.bridges, deadline).front());
+    gateway = exposure.gateway();
+  }
+
+  std::string engine_;
+  std::shared_ptr<Holder> holder_;
+  ExposeRequest wanted_;
+
+ private:
+  // The door is for the address next, which on a bridge that is not the container's is another's.
+  void check_attached(const engine::Container& container, const Holder::Served& served) const {
+    netlink::Rtnl rtnl;
+    const auto bridge = rtnl.link(exposure.interface());
+    if (bridge && attached(rtnl, container, bridge->ifindex, served.source) == Attached::elsewhere)
+      throw Error(Errc::no_path, fmt::format("container {} is not on bridge {} of this network namespace",
+                                             container.name, bridge->name));
+  }
+
+  std::jthread narrowing_;
+};
+
+// The door stands before the container is created.
+class ByMac : public NativeAhead {
+ public:
+  ByMac(const ExposerOptions& options, const AheadRequest& request, Deadline deadline)
+      : NativeAhead(options, request) {
+    mac = Mac::random();
+    hold(fmt::format("a new container on network {}", request.network), {}, deadline);
+  }
+};
+
+// There is no bridge yet; the door is made when it and the container's address are there.
+class BetweenInitAndStart : public NativeAhead {
+ public:
+  BetweenInitAndStart(const ExposerOptions& options, const AheadRequest& request, Ipv4 network_gateway)
+      : NativeAhead(options, request) {
+    for (const auto& port : checked_ports(wanted_))
+      if (!port.socket.empty())
+        throw Error(Errc::no_path, fmt::format("{}: the native path leads to ports only", port.to_string()));
+    gateway = network_gateway.to_string();
+    wants_init = true;
+  }
+
+  void initialised(const engine::Container& container, Deadline deadline) override {
+    for (const auto& endpoint : container.endpoints) {
+      if (!endpoint.address) continue;
+      const auto promised = gateway;
+      hold(Target::container(container.name).to_string(), {*endpoint.address}, deadline);
+      if (gateway != promised)
+        throw Error(Errc::failure,
+                    fmt::format("the gateway {} of the network has become {}", promised, gateway));
+      return;
+    }
+    throw Error(Errc::engine_error,
+                fmt::format("container {} has no address though it is initialised", container.name));
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<AheadLease> native_ahead(const ExposerOptions& options, const AheadRequest& request,
+                                         Deadline deadline) {
+  engine::Client client(engine::Address::find(options.engine));
+  const auto network = client.network(request.network, deadline);
+  if (bridge_will_come(client, network, deadline) && network.gateway)
+    return std::make_unique<BetweenInitAndStart>(options, request, *network.gateway);
+  return std::make_unique<ByMac>(options, request, deadline);
+}
+
+}  // namespace hostnet::exposer

@@ -1,0 +1,14 @@
+// Leases ahead on the native path; path/ahead.hpp tells how.
+#pragma once
+
+#include "path/ahead.hpp"
+
+#include <memory>
+
+namespace hostnet::exposer {
+
+/// @throws Error as Exposer::expose_all().
+std::unique_ptr<AheadLease> native_ahead(const ExposerOptions& options, const AheadRequest& request,
+                                         Deadline deadline);
+
+}  // namespace hostnet::exposer

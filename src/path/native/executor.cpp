@@ -1,0 +1,138 @@
+// Running the steps.
+#include "path/native/executor.hpp"
+
+#include "core/log.hpp"
+#include "firewall/managed_input.hpp"
+#include "hostnet/error.hpp"
+#include "netlink/conntrack.hpp"
+#include "netlink/sock_diag.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <thread>
+#include <utility>
+
+namespace hostnet::exposer {
+namespace {
+
+constexpr std::chrono::milliseconds kUnderWay{2};  // for a packet from PREROUTING to INPUT, amply
+constexpr int kLooks = 3;
+
+}  // namespace
+
+bool Executor::lead(const state::Holdings& before, const state::Holdings& after, Deadline deadline) {
+  if (const auto changed = lead_shortly(before, after, deadline)) return *changed;
+  const bool changed = run(transition(before, after), deadline);
+  standing_ = after;
+  return changed;
+}
+
+std::vector<std::string> Executor::lead_all(const state::Holdings& before, const state::Holdings& after,
+                                            Deadline deadline) {
+  if (lead_shortly(before, after, deadline)) return {};
+  auto failures = run_all(transition(before, after), deadline);
+  if (failures.empty()) standing_ = after;
+  return failures;
+}
+
+std::optional<bool> Executor::lead_shortly(const state::Holdings& before, const state::Holdings& after,
+                                           Deadline deadline) {
+  const auto standing = std::exchange(standing_, std::nullopt);
+  if (!standing || !standing->has_same_rules(before) || !backend_->is_as_left()) return std::nullopt;
+  const auto steps = small_transition(before, after);
+  if (!steps) return std::nullopt;
+  try {
+    const bool changed = run(*steps, deadline);
+    standing_ = after;
+    return changed;
+  } catch (const Error& error) {
+    log::debug("{}; looking at all that is held", error.what());
+    return std::nullopt;
+  }
+}
+
+bool Executor::run(const std::vector<Step>& steps, Deadline deadline) {
+  bool changed = false;
+  for (const auto& step : steps) {
+    if (hook_) hook_(step);
+    log::debug("{}", describe(step));
+    try {
+      if (std::visit([&](const auto& one) { return apply(one, deadline); }, step)) changed = true;
+    } catch (const Error& error) {
+      throw error.in_context(describe(step));
+    }
+  }
+  return changed;
+}
+
+std::vector<std::string> Executor::run_all(const std::vector<Step>& steps, Deadline deadline) {
+  std::vector<std::string> failures;
+  bool keep_guard = false;
+  bool guarded = true;
+  for (const auto& step : steps) {
+    const auto* const table = std::get_if<ApplyTable>(&step);
+    const auto* const setting = std::get_if<SetRouteLocalnet>(&step);
+    const bool of_guard = table != nullptr && table->plan.table != firewall::Table::nat;
+    if (keep_guard && of_guard) continue;
+    if (!guarded && setting != nullptr && setting->on) continue;
+    try {
+      run({step}, deadline);
+    } catch (const Error& error) {
+      failures.emplace_back(error.what());
+      // With route_localnet still on, the guard is all that stands between the containers and every local
+      // service.
+      if (setting != nullptr) keep_guard = true;
+      if (of_guard) guarded = false;
+    }
+  }
+  return failures;
+}
+
+bool Executor::apply(const ApplyTable& step, Deadline deadline) {
+  bool changed = backend_->apply(step.plan, deadline);
+  if (step.plan.table == firewall::Table::filter && firewall::apply_managed_input(step.plan, deadline))
+    changed = true;
+  return changed;
+}
+
+bool Executor::apply(const ApplyPins& step, Deadline deadline) { return backend_->pin(step.plan, deadline); }
+
+bool Executor::apply(const ChangeDoors& step, Deadline) { return backend_->change_doors(step.from, step.to); }
+
+bool Executor::apply(const CutFlows& step, Deadline deadline) {
+  // A packet that passed the nat table just before its door was closed gets its conntrack entry confirmed
+  // only after INPUT. Hence the pause, which is shorter than another walk of the whole table would take.
+  bool changed = false;
+  for (int look = 0; look < kLooks && !deadline.expired(); ++look) {
+    std::this_thread::sleep_for(kUnderWay);
+    const auto flows = flows_to_cut(netlink::conntrack_flows(), step);
+    if (flows.empty()) break;
+    for (const auto& flow : flows) {
+      // The socket first: its RST must still be translated back to the gateway's address on its way out.
+      if (flow.protocol == Protocol::tcp) netlink::destroy_tcp(flow.reply_source, flow.source);
+      netlink::delete_flow(flow);
+      changed = true;
+    }
+  }
+  return changed;
+}
+
+bool Executor::apply(const SetRouteLocalnet& step, Deadline) {
+  try {
+    if (step.on) {
+      const auto link = rtnl_.link(step.ifindex);
+      if (!link) throw Error(Errc::not_found, fmt::format("bridge {} is gone", step.bridge));
+      if (link->route_localnet) return false;
+    }
+    // It may go at any moment, and then its setting has gone with it. So there is no look before switching
+    // off.
+    rtnl_.set_route_localnet(step.ifindex, step.on);
+  } catch (const Error& error) {
+    if (step.held && error.code() == Errc::not_found) return false;
+    throw;
+  }
+  return true;
+}
+
+}  // namespace hostnet::exposer

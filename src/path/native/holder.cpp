@@ -1,0 +1,311 @@
+// Holding leases for this process.
+#include "path/native/holder.hpp"
+
+#include "core/log.hpp"
+#include "core/random.hpp"
+#include "hostnet/error.hpp"
+#include "lease/exposure_impl.hpp"
+#include "path/native/names.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ctime>
+#include <iterator>
+
+namespace hostnet::exposer {
+namespace {
+
+// The handle's view of one lease.
+class HeldExposure : public Exposure::Impl {
+ public:
+  explicit HeldExposure(std::shared_ptr<Holder> holder) : holder_(std::move(holder)) { via = Path::native; }
+  ~HeldExposure() override { holder_->forget(id); }
+  void release() override { holder_->release(id); }
+  [[nodiscard]] ExposureState state() const override { return holder_->state(id); }
+  [[nodiscard]] std::string reason() const override { return holder_->reason(id); }
+  [[nodiscard]] std::string unpinned() const override { return holder_->unpinned(id); }
+
+ private:
+  std::shared_ptr<Holder> holder_;
+};
+
+}  // namespace
+
+Holder::Holder(Settings settings)
+    : settings_(std::move(settings)), ledger_(settings_.runtime_dir, settings_.firewall) {}
+
+Holder::~Holder() {
+  if (thread_.joinable()) {
+    loop_.stop();
+    thread_.join();
+  }
+  if (tidier_.joinable()) tidier_.join();
+  finish_new_names();
+}
+
+std::vector<Exposure> Holder::hold(std::vector<state::Lease> leases,
+                                   const std::vector<state::Bridge>& bridges, Deadline deadline) {
+  std::vector<Exposure> exposures;
+  try {
+    exposures = put_into_effect(leases, bridges, deadline);
+  } catch (...) {
+    finish_new_names();
+    throw;
+  }
+  // From here on the leases are held like any others. Their names are written with no lock held.
+  const auto budget = name_budget(deadline);
+  try {
+    write_names(leases, budget);
+  } catch (const Error&) {
+    std::set<std::string> ids;
+    for (const auto& lease : leases) ids.insert(lease.id);
+    try {
+      give_back(std::move(ids));
+    } catch (const Error& error) {
+      log::error("taking back what was set up: {}", error.what());
+    }
+    throw;
+  }
+  // With time of its own: what was written before may have used up the other.
+  take_out(names_of_released(leases), Deadline::after(engine::kAliasBudget));
+  finish_new_names();
+  return exposures;
+}
+
+// All or none, without their names.
+std::vector<Exposure> Holder::put_into_effect(std::vector<state::Lease>& leases,
+                                              const std::vector<state::Bridge>& bridges, Deadline deadline) {
+  std::vector<Exposure> out;  // where not all can be had, those that can are released after the locks
+  const std::scoped_lock work(work_);
+  const auto journal = ledger_.lock(deadline);
+  state::Holdings held;
+  // Of the leases that we hold ourselves, we hear by the descriptor when they end.
+  for (auto& ended : ledger_.reap(journal, held, deadline, [this] { return active(); }))
+    end(std::move(ended));
+  for (auto& lease : leases) {
+    lease.id = random_hex(8);
+    if (lease.owner.token.empty()) {
+      if (!owner_) owner_.emplace(ledger_.folder());
+      lease.owner = owner_->id();
+    }
+    lease.created = std::time(nullptr);
+  }
+  try {
+    // Before there is anything to watch: what somebody flushes amid the set-up is to be noticed, too.
+    if (!monitors_) subscribe();
+    ledger_.add(journal, held, leases, bridges, deadline);
+    want_check();
+  } catch (const Error&) {
+    drop_owner_if_idle(journal, held);
+    throw;
+  }
+  try {
+    start_watching();
+    for (const auto& lease : leases)
+      out.push_back(handle_of(*held.lease(lease.id), held.bridge(lease.ifindex)->name));
+  } catch (...) {
+    std::set<std::string> ids;
+    for (const auto& lease : leases) {
+      ids.insert(lease.id);
+      forget(lease.id);
+    }
+    ledger_.remove(journal, held, ids, Deadline::after(settings_.release_deadline));
+    drop_owner_if_idle(journal, held);
+    throw;
+  }
+  return out;
+}
+
+// Names that have just been written for leases that another process has released meanwhile:
+// path/native/names.hpp.
+std::vector<state::NameLeft> Holder::names_of_released(const std::vector<state::Lease>& leases) {
+  std::vector<state::NameLeft> names;
+  if (std::ranges::all_of(leases, [](const auto& lease) { return lease.aliases.empty(); })) return names;
+  const std::scoped_lock work(work_);
+  const auto held = ledger_.peek();
+  for (const auto& lease : leases) {
+    const auto* const present = held.lease(lease.id);
+    if (present == nullptr || present->releasing)
+      std::ranges::move(names_of(lease), std::back_inserter(names));
+  }
+  return names;
+}
+
+Holder::Adopted Holder::adopt(Deadline deadline) {
+  Adopted adopted;  // before the locks: what is in it when not all can be had is released after them
+  const std::scoped_lock work(work_);
+  const auto journal = ledger_.lock(deadline);
+  state::Holdings held;
+  ledger_.reap(journal, held, deadline);
+  const auto outlives_us = [](const state::Lease& lease) {
+    return lease.owner.lifetime == state::Lifetime::descriptor ||
+           lease.owner.lifetime == state::Lifetime::persistent;
+  };
+  if (std::ranges::any_of(held.leases, outlives_us)) {
+    start_watching();
+    want_check();  // nobody has looked after them for a while
+  }
+  for (const auto& lease : held.leases)
+    if (outlives_us(lease)) adopted.emplace_back(lease, handle_of(lease, held.bridge(lease.ifindex)->name));
+  drop_owner_if_idle(journal, held);
+  return adopted;
+}
+
+// What every held lease has: the handle, a place in held_, and an eye on its descriptor.
+Exposure Holder::handle_of(const state::Lease& lease, const std::string& bridge) {
+  auto impl = std::make_shared<HeldExposure>(shared_from_this());
+  impl->id = lease.id;
+  impl->ports = lease.ports;
+  impl->gateway = lease.gateways.front().to_string();
+  impl->interface = bridge;
+  const std::scoped_lock lock(mutex_);
+  held_[lease.id] = {.state = ExposureState::active,
+                     .reason = {},
+                     .expires = lease.expires,
+                     .ifindex = lease.ifindex,
+                     .unpinned = why_unpinned(lease)};
+  if (lease.owner.lifetime == state::Lifetime::descriptor) keepalives_->add(lease.id, lease.owner.token);
+  return Exposure(std::move(impl));
+}
+
+void Holder::narrow(const std::string& lease, const Served& served, Deadline deadline) {
+  const std::scoped_lock work(work_);
+  const auto journal = ledger_.lock(deadline);
+  auto held = ledger_.load(journal);
+  const auto* const present = held.lease(lease);
+  if (present == nullptr) throw Error(Errc::not_found, fmt::format("lease {} is held no more", lease));
+  auto narrowed = *present;
+  narrowed.target = served.target;
+  narrowed.sources = {served.source};
+  narrowed.served = served.process;
+  narrowed.port = served.port;
+  narrowed.unpinned = served.unpinned;
+  ledger_.amend(journal, held, narrowed, deadline);
+  const std::scoped_lock lock(mutex_);
+  if (const auto found = held_.find(lease); found != held_.end())
+    found->second.unpinned = why_unpinned(*held.lease(lease));
+}
+
+void Holder::release(const std::string& lease) { give_back({lease}); }
+
+// Who comes second returns when the first is done, or tries anew what the first could not do.
+void Holder::give_back(std::set<std::string> leases) {
+  {
+    std::unique_lock lock(mutex_);
+    left_.wait(lock, [&] {
+      return std::ranges::none_of(leases, [this](const auto& lease) { return leaving_.contains(lease); });
+    });
+    leaving_.insert(leases.begin(), leases.end());
+  }
+  const auto done = [this, &leases] {
+    {
+      const std::scoped_lock lock(mutex_);
+      for (const auto& lease : leases) leaving_.erase(lease);
+    }
+    left_.notify_all();
+  };
+  try {
+    take_away(leases);
+  } catch (...) {
+    done();
+    throw;
+  }
+  done();
+}
+
+void Holder::take_away(std::set<std::string> leases) {
+  const auto only_active = [&] {
+    std::erase_if(leases, [this](const auto& lease) { return state(lease) != ExposureState::active; });
+    return !leases.empty();
+  };
+  if (!only_active()) return;  // for good, so there is nothing to wait for
+  bool has_names = false;
+  {
+    const std::scoped_lock work(work_);
+    if (!only_active()) return;
+    const auto deadline = Deadline::after(settings_.release_deadline);
+    const auto journal = ledger_.lock(deadline);
+    auto held = ledger_.load(journal);
+    ledger_.remove(journal, held, leases, deadline);
+    for (const auto& lease : leases) {
+      if (keepalives_) keepalives_->remove(lease);
+      const std::scoped_lock lock(mutex_);
+      held_[lease] = {.state = ExposureState::released, .reason = "released", .expires = {}};
+    }
+    drop_owner_if_idle(journal, held);
+    has_names = ledger_.has_new_names();  // at once, lest the thread take it on: they are out when we return
+  }
+  if (has_names) finish_names(ledger_, Deadline::after(engine::kAliasBudget), &work_);
+}
+
+// With no lock held: the containers may keep it waiting.
+void Holder::finish_new_names() noexcept {
+  {
+    const std::scoped_lock work(work_);
+    if (!ledger_.has_new_names()) return;
+  }
+  finish_names(ledger_, Deadline::after(engine::kAliasBudget), &work_);
+}
+
+ExposureState Holder::state(const std::string& lease) const {
+  const std::scoped_lock lock(mutex_);
+  const auto found = held_.find(lease);
+  return found == held_.end() ? ExposureState::released : found->second.state;
+}
+
+std::string Holder::reason(const std::string& lease) const {
+  const std::scoped_lock lock(mutex_);
+  const auto found = held_.find(lease);
+  return found == held_.end() ? std::string() : found->second.reason;
+}
+
+std::string Holder::unpinned(const std::string& lease) const {
+  const std::scoped_lock lock(mutex_);
+  const auto found = held_.find(lease);
+  return found == held_.end() ? std::string() : found->second.unpinned;
+}
+
+void Holder::let_go(const std::string& lease) {
+  const std::scoped_lock work(work_);
+  if (keepalives_) keepalives_->remove(lease);
+  ledger_.forget_watched();
+  const std::scoped_lock lock(mutex_);
+  held_.erase(lease);
+}
+
+void Holder::forget(const std::string& lease) {
+  const std::scoped_lock lock(mutex_);
+  held_.erase(lease);
+}
+
+bool Holder::has_active() const {
+  const std::scoped_lock lock(mutex_);
+  return std::ranges::any_of(held_,
+                             [](const auto& one) { return one.second.state == ExposureState::active; });
+}
+
+std::set<std::string> Holder::active() const {
+  const std::scoped_lock lock(mutex_);
+  std::set<std::string> ids;
+  for (const auto& [id, held] : held_)
+    if (held.state == ExposureState::active) ids.insert(id);
+  return ids;
+}
+
+void Holder::end(Ended ended) {
+  if (keepalives_) keepalives_->remove(ended.lease);
+  const std::scoped_lock lock(mutex_);
+  const auto found = held_.find(ended.lease);
+  if (found == held_.end() || found->second.state != ExposureState::active) return;
+  found->second = {.state = ended.state(), .reason = ended.reason, .expires = {}};
+  notices_.push_back(std::move(ended));
+}
+
+void Holder::drop_owner_if_idle(const state::Journal& journal, const state::Holdings& held) {
+  if (has_active()) return;
+  owner_.reset();
+  journal.tidy(held);
+}
+
+}  // namespace hostnet::exposer

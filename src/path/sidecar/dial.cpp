@@ -1,0 +1,96 @@
+// Connecting to an sshd until it answers.
+#include "path/sidecar/dial.hpp"
+
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <thread>
+
+namespace hostnet::ssh {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Between two attempts: sshd needs some 20 ms from its start to its first banner.
+constexpr milliseconds kPause{5};
+// How often `still_there` is asked.
+constexpr milliseconds kCheckPeriod{250};
+
+// Returns false at the deadline. Asks `still_there` now and then.
+bool wait_for(int fd, short events, Deadline deadline, const std::function<void()>& still_there) {
+  pollfd wait{.fd = fd, .events = events, .revents = 0};
+  for (;;) {
+    const auto span = std::min(kCheckPeriod, deadline.remaining());
+    const int ready = ::poll(&wait, 1, static_cast<int>(span.count()));
+    if (ready > 0) return true;
+    if (ready < 0 && errno != EINTR) throw Error::from_errno("poll", errno);
+    if (deadline.expired()) return false;
+    still_there();
+  }
+}
+
+// A connection with a banner waiting on it, or none and the reason.
+Fd dial_once(Endpoint endpoint, Deadline deadline, const std::function<void()>& still_there,
+             std::string& reason) {
+  Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!socket) throw Error::from_errno("socket", errno);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(endpoint.port);
+  address.sin_addr.s_addr = endpoint.address.network();
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    int error = errno;
+    if (error == EINPROGRESS) {
+      if (!wait_for(socket.get(), POLLOUT, deadline, still_there)) return {};
+      socklen_t length = sizeof error;
+      ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &length);
+    }
+    if (error != 0) {
+      reason = std::strerror(error);
+      return {};
+    }
+  }
+  // The engine's proxy accepts before sshd listens, and hangs up then.
+  const auto began = Deadline::Clock::now();
+  if (!wait_for(socket.get(), POLLIN, deadline, still_there)) {
+    // An attempt that began just before the deadline tells nothing new.
+    if (Deadline::Clock::now() - began >= kCheckPeriod)
+      reason = "it accepts the connection and sends no banner";
+    return {};
+  }
+  std::array<char, 4> start{};
+  const auto got = ::recv(socket.get(), start.data(), start.size(), MSG_PEEK | MSG_WAITALL);
+  if (got == static_cast<ssize_t>(start.size()) && std::memcmp(start.data(), "SSH-", start.size()) == 0)
+    return socket;
+  reason = got <= 0 ? "it hangs up before its banner" : "what it sends is no SSH banner";
+  return {};
+}
+
+}  // namespace
+
+Fd dial_sshd(Endpoint endpoint, Deadline deadline, const std::function<void()>& still_there) {
+  std::string reason = "it does not answer";
+  auto next_check = Deadline::after(kCheckPeriod);
+  for (;;) {
+    if (auto socket = dial_once(endpoint, deadline, still_there, reason)) return socket;
+    if (deadline.expired())
+      throw Error(Errc::timed_out, fmt::format("ssh banner: the sidecar's sshd at {} does not serve: {}",
+                                               endpoint.to_string(), reason));
+    if (next_check.expired()) {
+      still_there();
+      next_check = Deadline::after(kCheckPeriod);
+    }
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
+}  // namespace hostnet::ssh

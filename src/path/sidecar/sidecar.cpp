@@ -1,0 +1,240 @@
+// The sidecar's life.
+#include "path/sidecar/sidecar.hpp"
+
+#include "core/log.hpp"
+#include "core/strings.hpp"
+#include "engine/parse.hpp"
+#include "engine/transport_error.hpp"
+#include "hostnet/error.hpp"
+#include "path/sidecar/dial.hpp"
+#include "path/sidecar/own_labels.hpp"
+#include "path/sidecar/plan.hpp"
+#include "path/sidecar/sshd.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace hostnet::exposer {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr seconds kRemoval{10};
+
+}  // namespace
+
+Sidecar::Sidecar(const engine::Address& engine, const engine::ContainerSpec& spec, Deadline deadline)
+    : engine_(engine), published_(!spec.ports.empty()) {
+  auto begin = Deadline::Clock::now();
+  create(spec, deadline);
+  times_.create = elapsed_since(begin);
+  try {
+    begin = Deadline::Clock::now();
+    engine::Client client(engine_);
+    engine::Containers containers(client);
+    try {
+      containers.start(id_, deadline);
+    } catch (const Error& error) {
+      throw error.in_context("sidecar start");
+    }
+    times_.start = elapsed_since(begin);
+    begin = Deadline::Clock::now();
+    place_ = look(deadline);
+    times_.look = elapsed_since(begin);
+  } catch (...) {
+    remove_or_log();
+    throw;
+  }
+}
+
+Sidecar::~Sidecar() { remove_or_log(); }
+
+void Sidecar::remove_or_log() noexcept {
+  try {
+    remove(Deadline::after(kRemoval));
+  } catch (const std::exception& error) {
+    log::error("sidecar {}: {}", id_, error.what());
+  }
+}
+
+void Sidecar::create(const engine::ContainerSpec& spec, Deadline deadline) {
+  engine::Client client(engine_);
+  try {
+    id_ = engine::Containers(client).create(spec, deadline);
+  } catch (const Error& error) {
+    throw error.in_context("sidecar create");
+  }
+}
+
+SidecarPlace Sidecar::look(Deadline deadline) const {
+  engine::Client client(engine_);
+  const auto container = client.container(id_, deadline);
+  if (!container.running) throw Error(Errc::failure, "sidecar start: it has ended at once");
+  SidecarPlace place;
+  // It is on one network; which name that has here differs between engines.
+  const auto endpoint =
+      std::ranges::find_if(container.endpoints, [](const auto& e) { return e.address.has_value(); });
+  if (endpoint != container.endpoints.end()) place.address = *endpoint->address;
+  place.sshd = {place.address, ssh::kPort};
+  if (published_) {
+    const auto port = std::ranges::find(container.ports, ssh::kPort, &engine::PublishedPort::container);
+    if (port == container.ports.end() || port->host == 0)
+      throw Error(Errc::engine_error, "sidecar start: the engine did not publish its port");
+    place.sshd = {published_at(client), port->host};
+  }
+  if (place.address.is_any())
+    throw Error(Errc::engine_error, "sidecar start: the engine gave it no IPv4 address");
+  return place;
+}
+
+// The machine that a published port is dialled on.
+Ipv4 Sidecar::published_at(const engine::Client& client) const {
+  if (!engine_.tcp || engine_.tcp->is_loopback()) return Ipv4::parse("127.0.0.1").value();
+  // Where the engine has just answered from; its name may have more addresses than one.
+  if (const auto peer = client.peer()) return *peer;
+  throw Error(Errc::no_path,
+              fmt::format("the engine at {} is reached by IPv6, and its sidecars are dialled by IPv4 only",
+                          engine_.socket),
+              "name the engine by a host name or address that leads to it by IPv4");
+}
+
+// What else may keep us from a sidecar that runs.
+std::string Sidecar::hint() const {
+  if (!published_ || !engine_.tcp) return {};
+  if (engine_.tcp->is_loopback())
+    return fmt::format(
+        "if {} is the end of a tunnel to another machine, its sidecars cannot be reached: name "
+        "that machine itself, tcp:// with TLS",
+        engine_.socket);
+  return fmt::format("let the firewall of {} admit this machine to the ports that the engine publishes",
+                     engine_.tcp->host);
+}
+
+SidecarPlace Sidecar::place() const {
+  const std::lock_guard lock(mutex_);
+  return place_;
+}
+
+Fd Sidecar::dial(Deadline deadline) {
+  Endpoint sshd;
+  {
+    const std::lock_guard lock(mutex_);
+    sshd = place_.sshd;
+  }
+  try {
+    return ssh::dial_sshd(sshd, deadline, [&] {
+      listen_to_it();
+      const auto now = look(deadline);
+      const std::lock_guard lock(mutex_);
+      const bool moved = now.sshd != sshd;
+      place_ = now;
+      if (moved) throw Error(Errc::timed_out, "the sidecar has moved to another address");
+    });
+  } catch (const Error& error) {
+    if (error.code() == Errc::not_found) throw Error(Errc::not_found, "the sidecar was removed");
+    if (error.code() == Errc::timed_out && error.hint().empty())
+      throw Error(Errc::timed_out, error.what(), hint(), error.sys_errno());
+    throw;
+  }
+}
+
+void Sidecar::permit(const std::string& authorized_key, Deadline deadline) {
+  engine::Client client(engine_);
+  engine::ExecSpec spec;
+  spec.command = {"sh", "-c", ssh::permit_command()};
+  spec.environment = {"TC_HOSTNET_AUTHORIZED_KEY=" + authorized_key};
+  const auto done = engine::Containers(client).exec(id_, spec, deadline);
+  if (done.exit_code != 0)
+    throw Error(Errc::engine_error,
+                fmt::format("sidecar: one more key is not let in: {}", engine::one_line(done.err, 200)));
+}
+
+std::string Sidecar::last_words() noexcept {
+  listen_to_it();
+  const std::lock_guard lock(mutex_);
+  return words_;
+}
+
+void Sidecar::listen_to_it() noexcept {
+  try {
+    engine::Client client(engine_);
+    engine::Containers containers(client);
+    const auto output = containers.last_output(id_, 5, Deadline::after(seconds{2}));
+    std::string said;
+    for (const auto line : split(output, '\n'))
+      if (const auto text = trim(line); !text.empty())
+        said += fmt::format("{}{}", said.empty() ? "" : " | ", text);
+    const std::lock_guard lock(mutex_);
+    if (!said.empty()) words_ = std::move(said);
+  } catch (const std::exception&) {
+    // Gone, most likely: what it said before stands.
+  }
+}
+
+void Sidecar::remove(Deadline deadline) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (removed_ || id_.empty()) return;
+  }
+  engine::Client client(engine_);
+  engine::Containers(client).remove(id_, deadline);
+  const std::lock_guard lock(mutex_);
+  removed_ = true;
+}
+
+void fetch_image(engine::Containers& containers, const std::string& image, Deadline deadline) {
+  // A warning, so that nobody wonders why nothing happens.
+  log::warn("image {} is not here: pulling it", image);
+  try {
+    containers.pull(
+        image, [](std::string_view line) { log::info("{}", line); }, deadline);
+  } catch (const Error& error) {
+    throw Error(error.code() == Errc::timed_out ? Errc::timed_out : Errc::not_found,
+                fmt::format("sidecar image: {} is not here and cannot be pulled: {}", image, error.what()),
+                "load it by hand (docker load), or name another by TESTCONTAINERS_SSHD_CONTAINER_IMAGE");
+  }
+}
+
+void log_unlisted(const Error& error) {
+  if (engine::is_half_record(error))
+    log::warn("what dead owners left cannot be listed: {}; {}", error.what(), error.hint());
+  else
+    log::debug("looking for what dead owners left: {}", error.what());
+}
+
+void remove_orphans(engine::Client& client, Deadline deadline) noexcept {
+  try {
+    engine::Containers containers(client);
+    for (const auto& container : containers.list({std::string(kOwnerLabel)}, deadline)) {
+      const auto owner = container.labels.find(std::string(kOwnerLabel));
+      if (owner == container.labels.end() || !owner_has_ended(owner->second)) continue;
+      if (!was_created_with(client, container.id, kOwnerLabel, owner->second, deadline)) continue;
+      log::info("removing container {}, whose owner has died", container.name);
+      containers.remove(container.id, deadline);
+    }
+  } catch (const Error& error) {
+    log_unlisted(error);
+  } catch (const std::exception& error) {
+    log::debug("looking for what dead owners left: {}", error.what());
+  }
+}
+
+void remove_recorded_sidecar(engine::Client& client, const std::string& sidecar, const std::string& lease,
+                             Deadline deadline) {
+  if (sidecar.empty()) return;
+  try {
+    const auto container = client.container(sidecar, deadline);
+    const auto labels = labels_of_creation(client, container, deadline);
+    const auto label = labels.find(std::string(kLeaseLabel));
+    if (label != labels.end() && label->second == lease)
+      engine::Containers(client).remove(container.id, deadline);
+    else
+      log::warn("lease {}: container {} was not created as its sidecar, and is left alone", lease,
+                container.name);
+  } catch (const Error& error) {
+    if (error.code() != Errc::not_found) throw;
+  }
+}
+
+}  // namespace hostnet::exposer

@@ -1,0 +1,49 @@
+// A later port's life.
+#include "path/ssh/extension.hpp"
+
+#include "core/log.hpp"
+#include "path/ssh/lease.hpp"
+
+#include <utility>
+
+namespace hostnet::exposer {
+namespace {
+
+ssh::TunnelSettings with(ssh::TunnelSettings settings,
+                         std::function<void(ssh::TunnelState, const std::string&)> on_state) {
+  settings.on_state = std::move(on_state);
+  return settings;
+}
+
+}  // namespace
+
+SshExtension::SshExtension(std::shared_ptr<SshLease> lease, const HostPort& port, ssh::TunnelSettings tunnel,
+                           Deadline deadline)
+    : lease_(std::move(lease)),
+      tunnel_(with(std::move(tunnel),
+                   // It may be called before the body below has run.
+                   [this, of = lease_->id, text = port.to_string()](ssh::TunnelState state,
+                                                                    const std::string& why) {
+                     if (state != ssh::TunnelState::failed) return;
+                     if (!life_.begin_end(ExposureState::failed, why)) return;
+                     life_.over();
+                     log::error("lease {}: its port {} has failed: {}", of, text, why);
+                   }),
+              deadline) {
+  id = lease_->id;
+  via = Path::ssh;
+  ports = {port};
+  gateway = lease_->gateway;
+  interface = lease_->interface;
+}
+
+SshExtension::~SshExtension() { end("released"); }
+
+void SshExtension::end(const std::string& reason) noexcept {
+  const bool ours = life_.begin_end(ExposureState::released, reason);
+  tunnel_.close();  // for who comes second as well: it waits for the first there
+  if (ours) life_.over();
+  lease_->nudge();
+}
+
+}  // namespace hostnet::exposer

@@ -1,0 +1,421 @@
+// Making, keeping and ending a lease on the ssh path.
+#include "path/ssh/lease.hpp"
+
+#include "core/attempt.hpp"
+#include "core/log.hpp"
+#include "core/random.hpp"
+#include "core/strings.hpp"
+#include "core/thread.hpp"
+#include "hostnet/error.hpp"
+#include "lease/checks.hpp"
+#include "lease/container_alias.hpp"
+#include "path/sidecar/plan.hpp"
+#include "path/ssh/extension.hpp"
+#include "path/ssh/key.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ctime>
+#include <future>
+
+namespace hostnet::exposer {
+namespace {
+
+using std::chrono::seconds;
+
+// How often the facts are written for others, and how soon a release by another process is noticed.
+constexpr seconds kKeeperPeriod{1};
+// For a look at the container, which the next period has again.
+constexpr seconds kLook{2};
+// For taking back what was set up: the deadline may be what failed, and must not cut that short.
+constexpr seconds kUndo{30};
+
+void check_alias_of_network(engine::Containers& containers, const SshTarget& target, Deadline deadline) {
+  if (!target.alias_by_dns) return;
+  const auto label = fmt::format("{}={}", kAliasLabel, target.network.id);
+  for (const auto& other : containers.list({label}, deadline)) {
+    const auto lease = other.labels.find(std::string(kLeaseLabel));
+    if (other.state != "running" || lease == other.labels.end()) continue;  // every sidecar of ours has one
+    throw Error(Errc::conflict,
+                fmt::format("host port exposure {} already defined on network {} by lease {}", kAlias,
+                            target.network.name, lease->second),
+                "release that lease first, or ask for all the ports at once: see tc-hostnet list");
+  }
+}
+
+}  // namespace
+
+SshLease::SshLease(SshSettings settings, const ExposeRequest& request, std::vector<HostPort> wanted,
+                   const SshTarget& target, Deadline deadline)
+    : settings_(std::move(settings)) {
+  id = random_hex(8);
+  via = Path::ssh;
+  ports = std::move(wanted);
+  interface = target.network.name;
+  record_ = {.via = via,
+             .id = id,
+             .target = request.target.to_string(),
+             .label = request.label,
+             .owner = settings_.owner->id(),
+             .engine = settings_.engine.text(),
+             .sidecar = "tc-hostnet-" + id,
+             .network = target.network.name,
+             .address = {},
+             .sources = {},
+             .ports = ports,
+             .alias_in = target.alias_in,
+             .created = std::time(nullptr),
+             .expires = std::nullopt,
+             .facts = {.state = "connecting"}};
+  if (target.sources)
+    for (const auto source : *target.sources) record_.sources.push_back(source.to_string());
+  if (request.timeout) record_.expires = state::expiry_after(*request.timeout);
+  try {
+    settings_.store->save(record_, deadline);
+    set_up(target, deadline);
+    keeper_ = start_thread("tchn-keeper", [this] { keep(); });
+  } catch (const Error& error) {
+    const auto words = sidecar_ ? sidecar_->last_words() : std::string();
+    undo();
+    if (words.empty()) throw;
+    throw Error(error.code(), fmt::format("{}; the sidecar's last words: {}", error.what(), words),
+                error.hint(), error.sys_errno());
+  } catch (...) {
+    undo();
+    throw;
+  }
+}
+
+// No destructor runs after a constructor that has thrown.
+void SshLease::undo() noexcept {
+  for (const auto& failure : take_down(Deadline::after(kUndo))) log::error("lease {}: {}", id, failure);
+  tunnel_.reset();
+  settings_.owner.reset();
+  settings_.store->tidy();
+}
+
+SshLease::~SshLease() {
+  stop_keeper();
+  tunnel_.reset();  // its threads wake the keeper: before what that needs is gone
+  settings_.owner.reset();
+  settings_.store->tidy();
+}
+
+void SshLease::stop_keeper() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (keeper_.joinable()) keeper_.join();
+}
+
+void SshLease::set_up(const SshTarget& target, Deadline deadline) {
+  auto client_key = ssh::Key::generate();
+  const auto host_key = ssh::Key::generate();
+  host_key_ = host_key.public_line();
+  sources_ = target.sources;
+  container_ = target.container;
+  ssh::SshdSetup setup{.host_private_key = host_key.private_text(),
+                       .client_public_key = client_key.public_line()};
+  std::map<std::uint16_t, ssh::Service> services;
+  for (const auto& port : ports) {
+    setup.listen_ports.push_back(port.container);
+    services.emplace(port.container, ssh::Service{.port = port.host, .path = port.socket});
+  }
+  {
+    engine::Client client(settings_.engine);
+    engine::Containers containers(client);
+    remove_orphans(client, deadline);
+    check_alias_of_network(containers, target, deadline);
+  }
+  const SidecarRequest wanted{.lease = id,
+                              .image = settings_.image,
+                              .network_id = target.network.id,
+                              .alias_by_dns = target.alias_by_dns,
+                              .publish_on = publish_on(target, settings_.engine),
+                              .session_id = settings_.session_id,
+                              .owner = owner_label()};
+  sidecar_ = std::make_unique<Sidecar>(settings_.engine, sidecar_spec(wanted, setup), deadline);
+  const auto place = sidecar_->place();
+  gateway = place.address.to_string();
+  record_.sidecar = sidecar_->id();
+  record_.address = gateway;
+  settings_.store->save(record_, deadline);
+
+  const auto start = Deadline::Clock::now();
+  std::packaged_task<void()> writing(
+      [&] { write_aliases(place.address, target.container.has_value(), deadline); });
+  auto aliases = writing.get_future();
+  const auto writer = start_thread("tchn-alias", [&writing] { writing(); });
+  ssh::TunnelSettings tunnel{
+      .dial = [sidecar = sidecar_.get()](Deadline limit) { return sidecar->dial(limit); },
+      .client = std::move(client_key),
+      .host_key = host_key_,
+      .services = std::move(services),
+      .sources = target.sources,
+      .on_state = [this](ssh::TunnelState, const std::string&) { nudge(); },
+  };
+  try {
+    tunnel_ = std::make_unique<ssh::Tunnel>(std::move(tunnel), deadline);
+  } catch (const Error& error) {
+    if (error.code() != Errc::not_found) throw;
+    throw Error(Errc::failure, "sidecar start: it has ended before its sshd served");
+  }
+  const auto tunnel_time = elapsed_since(start);
+  aliases.get();
+  const auto& engine_times = sidecar_->times();
+  const auto ssh_times = tunnel_->times();
+  const auto milliseconds = [](std::chrono::microseconds span) {
+    return static_cast<double>(span.count()) / 1000;
+  };
+  log::debug(
+      "lease {}: create {:.1f} ms, start {:.1f} ms, inspect {:.1f} ms, tunnel {:.1f} ms (banner {:.1f}, "
+      "handshake {:.1f}, "
+      "login {:.1f}, forwards {:.1f}), alias after {:.1f} ms",
+      id, milliseconds(engine_times.create), milliseconds(engine_times.start),
+      milliseconds(engine_times.look), milliseconds(tunnel_time), milliseconds(ssh_times.dial),
+      milliseconds(ssh_times.handshake), milliseconds(ssh_times.login), milliseconds(ssh_times.forwards),
+      milliseconds(elapsed_since(start)));
+  publish_facts();
+}
+
+void SshLease::serve(const engine::Container& container) {
+  const auto one = served(container, false);  // it is on one network
+  const std::vector<Ipv4> sources{one.address};
+  {
+    const std::lock_guard lock(mutex_);
+    sources_ = sources;
+    container_ = one;
+  }
+  tunnel_->set_sources(sources);
+}
+
+void SshLease::nudge() noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    nudged_ = true;
+  }
+  wake_.notify_all();
+}
+
+std::shared_ptr<Exposure::Impl> SshLease::extend(const HostPort& port) {
+  check_port_for_ssh(port);
+  Listeners listeners;
+  check_host_port(port, false, listeners, Loopback::either);
+  auto key = ssh::Key::generate();
+  const auto line = ssh::authorized_key(key.public_line(), {port.container});
+  ssh::TunnelSettings tunnel{
+      // At each attempt, for a sidecar that has been started again has forgotten the key.
+      .dial =
+          [sidecar = sidecar_.get(), line](Deadline limit) {
+            auto connection = sidecar->dial(limit);
+            sidecar->permit(line, limit);
+            return connection;
+          },
+      .client = std::move(key),
+      .host_key = host_key_,
+      .services = {{port.container, ssh::Service{.port = port.host, .path = port.socket}}},
+      .sources = {},
+      .most_lanes = 1,
+      .on_state = {},
+  };
+  if (!life_.is_active()) throw Error(Errc::failure, fmt::format("lease {} has ended: {}", id, reason()));
+  {
+    const std::lock_guard lock(mutex_);
+    tunnel.sources = sources_;
+  }
+  auto extension = std::make_shared<SshExtension>(shared_from_this(), port, std::move(tunnel),
+                                                  Deadline::after(settings_.release_deadline));
+  {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(extensions_, [](const auto& one) { return one.expired(); });
+    extensions_.push_back(extension);
+  }
+  if (!life_.is_active()) {  // and what took it down may not have seen this one
+    extension->end("the lease that it belongs to has ended");
+    throw Error(Errc::failure, fmt::format("lease {} has ended: {}", id, reason()));
+  }
+  nudge();
+  return extension;
+}
+
+// An extension holds this lease. The last of both may be gone meanwhile but for what is held here, and the
+// lease cannot end in its keeper's thread.
+void SshLease::for_each_extension(const std::function<void(SshExtension&)>& work) const {
+  std::vector<std::weak_ptr<SshExtension>> all;
+  {
+    const std::lock_guard lock(mutex_);
+    all = extensions_;
+  }
+  for (const auto& one : all) {
+    auto extension = one.lock();
+    if (!extension) continue;
+    work(*extension);
+    settings_.notifier->drop(std::move(extension));
+  }
+}
+
+void SshLease::write_aliases(Ipv4 address, bool is_for_one, Deadline deadline) {
+  if (record_.alias_in.empty()) return;
+  engine::Client client(settings_.engine);
+  const auto limit = alias_deadline(deadline);
+  for (std::size_t i = 0; i < record_.alias_in.size(); ++i) {
+    const auto& container = record_.alias_in[i];
+    try {
+      write_container_alias(client, container, address, id, limit);
+    } catch (const Error& error) {
+      const auto what = fmt::format("{} is not written into container {}: {}", kAlias,
+                                    container.substr(0, 12), error.what());
+      // One container of a network must not keep the others from what they asked for.
+      if (!is_for_one) {
+        log::warn("{}", what);
+        continue;
+      }
+      // A command that did not end may write yet; else nothing was written there.
+      if (error.code() != Errc::timed_out) record_.alias_in.resize(i);
+      if (error.code() == Errc::timed_out) throw Error(error.code(), what, error.hint());
+      throw;
+    }
+  }
+}
+
+// Every step is tried even when one fails; returns what failed. The way is closed first: the containers can
+// hold up whoever edits their hosts files.
+std::vector<std::string> SshLease::take_down(Deadline deadline) noexcept {
+  std::vector<std::string> failures;
+  for_each_extension([](SshExtension& one) { one.end("the lease that it belongs to has ended"); });
+  if (tunnel_) tunnel_->close();
+  attempt(failures, [&] {
+    if (sidecar_) sidecar_->remove(deadline);
+  });
+  attempt(failures, [&] {
+    if (record_.alias_in.empty()) return;
+    engine::Client client(settings_.engine);
+    remove_container_aliases(client, record_.alias_in, id, deadline, failures);
+  });
+  if (failures.empty()) settings_.store->remove(id);
+  return failures;
+}
+
+void SshLease::release() {
+  if (!life_.begin_end(ExposureState::released, "released")) return life_.wait_over();
+  const LeaseLife::Ending ending(life_);
+  stop_keeper();
+  const auto failures = take_down(Deadline::after(settings_.release_deadline));
+  if (!failures.empty())
+    throw Error(Errc::failure, fmt::format("lease {}: {}", id, list_of(failures)),
+                "run tc-hostnet list, which finishes what could not be removed");
+}
+
+// The lease ends without its owner's doing, in the keeper's thread.
+void SshLease::end(ExposureState state, const std::string& reason) {
+  if (!life_.begin_end(state, reason)) return;
+  for (const auto& failure : take_down(Deadline::after(settings_.release_deadline)))
+    log::error("lease {}: {}", id, failure);
+  life_.over();
+  settings_.notifier->tell(id, state, reason);
+}
+
+void SshLease::keep() {
+  engine::Client client(settings_.engine);
+  for (;;) {
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait_for(lock, kKeeperPeriod, [&] { return stopping_ || nudged_; });
+      if (stopping_) return;
+      nudged_ = false;
+    }
+    if (!life_.is_active()) return;
+    try {
+      look_after(client);
+    } catch (const std::exception& error) {
+      log::warn("lease {}: {}", id, error.what());
+    }
+  }
+}
+
+void SshLease::look_after(engine::Client& client) {
+  if (!settings_.store->contains(id)) return end(ExposureState::released, "released by another process");
+  const auto stats = tunnel_->stats();
+  if (stats.state == ssh::TunnelState::failed) {
+    // Another process that releases it removes the record first, and the sidecar then.
+    if (!settings_.store->contains(id)) return end(ExposureState::released, "released by another process");
+    return end(ExposureState::failed, stats.reason);
+  }
+  if (record_.expires && std::time(nullptr) >= *record_.expires)
+    return end(ExposureState::released, "its time is over");
+  if (const auto reason = end_of_container(client)) return end(ExposureState::released, *reason);
+  follow_sidecar(client);
+  publish_facts();
+}
+
+// Its address may go to another container next, which the lease is not for.
+std::optional<std::string> SshLease::end_of_container(engine::Client& client) const {
+  std::optional<ServedContainer> container;
+  {
+    const std::lock_guard lock(mutex_);
+    container = container_;
+  }
+  if (!container) return std::nullopt;
+  try {
+    const auto now = client.container(container->id, Deadline::after(kLook));
+    if (!now.running || now.pid != container->pid) return "its container has stopped";
+    if (std::ranges::find(now.endpoints, container->address, &engine::Endpoint::address) ==
+        now.endpoints.end())
+      return fmt::format("its container has left network {}", interface);
+  } catch (const Error& error) {
+    if (error.code() == Errc::not_found) return "its container has stopped";
+    log::debug("lease {}: its container cannot be looked at: {}", id, error.what());
+  }
+  return std::nullopt;
+}
+
+// A sidecar that was restarted may have another address: the alias follows it.
+void SshLease::follow_sidecar(engine::Client& client) {
+  const auto address = sidecar_->place().address;
+  if (address.to_string() == record_.address) return;
+  log::info("lease {}: the sidecar has moved to {}", id, address.to_string());
+  const auto deadline = alias_deadline(Deadline::after(settings_.release_deadline));
+  for (const auto& container : record_.alias_in) {
+    try {
+      remove_container_alias(client, container, id, deadline);
+      write_container_alias(client, container, address, id, deadline);
+    } catch (const Error& error) {  // one that has gone, say, is no reason to leave the others behind
+      log::warn("lease {}: {} still leads to {} in container {}: {}", id, kAlias, record_.address,
+                container.substr(0, 12), error.what());
+    }
+  }
+  record_.address = address.to_string();
+}
+
+void SshLease::publish_facts() {
+  const auto stats = tunnel_->stats();
+  state::TunnelFacts facts{.state = to_string(stats.state),
+                           .reason = stats.state == ssh::TunnelState::up ? "" : stats.reason,
+                           .cipher = stats.cipher};
+  const auto add = [&facts](const ssh::TunnelStats& one) {
+    facts.sessions += one.sessions;
+    facts.reconnects += one.reconnects;
+    facts.accepted += one.accepted;
+    facts.strangers += one.strangers;
+    facts.unserved += one.unserved;
+    facts.bytes_to_host += one.bytes_to_host;
+    facts.bytes_from_host += one.bytes_from_host;
+    facts.open += one.open;
+  };
+  add(stats);
+  auto now = ports;
+  for_each_extension([&](const SshExtension& one) {
+    if (one.state() != ExposureState::active) return;
+    add(one.stats());
+    now.push_back(one.ports.front());
+  });
+  if (facts == record_.facts && now == record_.ports) return;
+  record_.facts = std::move(facts);
+  record_.ports = std::move(now);
+  settings_.store->save(record_);
+}
+
+}  // namespace hostnet::exposer

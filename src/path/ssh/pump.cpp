@@ -1,0 +1,267 @@
+// The loop.
+#include "path/ssh/pump.hpp"
+
+#include "core/log.hpp"
+#include "hostnet/error.hpp"
+#include "path/ssh/connection.hpp"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+namespace hostnet::ssh {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// Enough to fill a loopback or bridge for some rounds, little enough to keep latency and memory low.
+constexpr std::uint64_t kOutputLimit = 512U << 10;
+// What all services together may leave untaken before the session is read more slowly …
+constexpr std::size_t kStoreLimit = 32U << 20;
+// … which is: whenever they have taken nothing for that long.
+constexpr milliseconds kTrickle{20};
+// What is read from a service at once. libssh makes packets of that size at most for a sidecar that takes
+// 32 KiB, as OpenSSH does. With two of them the second would wait for a poll() between, within libssh.
+constexpr std::size_t kReadSize = 32'768 - 10;
+// Sockets that are looked at in one round. More of them make better use of each system call, and let those
+// that were first wait for longer.
+constexpr std::size_t kEventsPerRound = 192;
+// When more than that many have something, their answers gather …
+constexpr int kFew = 2;
+// … and go to the sidecar, which has nothing to do meanwhile, as soon as they are more than that.
+constexpr std::uint64_t kHeldLimit = 8U << 10;
+// Reads of the session of 4 KiB each, between two looks at the services.
+constexpr int kTurnsPerRound = 64;
+// A sidecar with nothing to say is asked after that long, and is given up after three times as much.
+constexpr seconds kSilence{3};
+// For the sidecar to deliver what it was sent, at the end.
+constexpr milliseconds kFarewell{500};
+
+Fd make_epoll() {
+  Fd fd(::epoll_create1(EPOLL_CLOEXEC));
+  if (!fd) throw Error::from_errno("epoll_create1", errno);
+  return fd;
+}
+
+}  // namespace
+
+Policy::Policy(std::map<std::uint16_t, Service> services, std::optional<std::vector<Ipv4>> sources)
+    : services_(std::move(services)), sources_(std::move(sources)) {}
+
+void Policy::set_sources(std::optional<std::vector<Ipv4>> sources) {
+  {
+    const std::lock_guard lock(mutex_);
+    sources_ = std::move(sources);
+  }
+  known_.notify_all();
+}
+
+const Service* Policy::admit(std::uint16_t port, std::string_view originator) const {
+  const auto found = services_.find(port);
+  if (found == services_.end()) return nullptr;
+  std::unique_lock lock(mutex_);
+  known_.wait_for(lock, kPatience, [&] { return !sources_ || !sources_->empty(); });
+  if (sources_) {
+    const auto address = Ipv4::parse(originator);
+    if (!address || std::ranges::find(*sources_, *address) == sources_->end()) return nullptr;
+  }
+  return &found->second;
+}
+
+Pump::Pump(Session& session, const Policy& policy, Counters& counters)
+    : lib_(Libssh::get()),
+      session_(session),
+      policy_(policy),
+      counters_(counters),
+      everything_(make_epoll()),
+      essential_(make_epoll()),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      last_heard_(Clock::now()),
+      scratch_(kReadSize) {
+  if (!wake_) throw Error::from_errno("eventfd", errno);
+  session_interest_ = EPOLLIN;
+  for (const auto& epoll : {&everything_, &essential_}) {
+    epoll_event wake{.events = EPOLLIN, .data = {.ptr = &wake_}};
+    epoll_event session_event{.events = EPOLLIN, .data = {.ptr = &session_}};
+    if (::epoll_ctl(epoll->get(), EPOLL_CTL_ADD, wake_.get(), &wake) != 0 ||
+        ::epoll_ctl(epoll->get(), EPOLL_CTL_ADD, session_.fd(), &session_event) != 0)
+      throw Error::from_errno("epoll_ctl", errno);
+  }
+  lib_.ssh_set_message_callback(session_.handle(), &Pump::on_message, this);
+}
+
+Pump::~Pump() {
+  lib_.ssh_set_message_callback(session_.handle(), nullptr, nullptr);
+  connections_.clear();  // while the lists that they register on are there
+}
+
+void Pump::stop() noexcept {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);
+}
+
+void Pump::run(milliseconds drain) {
+  std::optional<Clock::time_point> end;
+  for (;;) {
+    if (stopping_ && !end) end = Clock::now() + drain;
+    if (end && (connections_.empty() || Clock::now() >= *end)) break;
+    const auto left = end ? std::chrono::ceil<milliseconds>(*end - Clock::now()) : milliseconds{1000};
+    round(std::clamp(left, milliseconds{0}, milliseconds{1000}));
+  }
+  for (const auto& [connection, owner] : connections_) connection->cut();
+  bury();
+  const auto limit = Clock::now() + kFarewell;
+  while ((!connections_.empty() || session_.has_output()) && Clock::now() < limit) {
+    update_session_interest();
+    round(milliseconds{50});
+  }
+}
+
+void Pump::round(milliseconds limit) {
+  wait(looked_after_ != session_.received() && !blocked_.empty() ? milliseconds{0} : limit);
+  turn_session();
+  pass_on_ends();
+  retry_blocked();
+  bury();
+  session_.check();
+  update_session_interest();
+  look_for_life();
+}
+
+bool Pump::overfull() const { return buffered_ > kStoreLimit; }
+
+void Pump::wait(milliseconds limit) {
+  std::array<epoll_event, kEventsPerRound> events;
+  // With too much output waiting, no service is read.
+  const int epoll = session_.backlog() > kOutputLimit ? essential_.get() : everything_.get();
+  if (overfull()) limit = std::min(limit, kTrickle);
+  const int count =
+      ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()), static_cast<int>(limit.count()));
+  if (count < 0 && errno != EINTR) throw Error::from_errno("epoll_wait", errno);
+  session_ready_ = count <= 0 && overfull();
+  bool held = false;
+  for (int i = 0; i < count; ++i) {
+    const auto& event = events[static_cast<std::size_t>(i)];
+    if (event.data.ptr == &session_) {
+      session_ready_ = true;
+    } else if (event.data.ptr == &wake_) {
+      std::uint64_t stops = 0;
+      stopping_ = ::read(wake_.get(), &stops, sizeof stops) > 0 || stopping_;
+    } else {
+      auto* const connection = static_cast<Connection*>(event.data.ptr);
+      if (!held && count > kFew) held = session_.hold();
+      if (!connection->ended()) connection->on_socket(event.events);
+      if (held && session_.backlog() > kHeldLimit) {
+        session_.release();
+        held = false;
+        if (!overfull()) session_.turn();
+      }
+    }
+  }
+  if (!held) return;
+  session_.release();
+  session_ready_ |= !overfull();  // so that they go
+}
+
+void Pump::turn_session() {
+  if (!session_ready_) return;
+  for (int turn = 0; turn < kTurnsPerRound && session_.turn() && !overfull(); ++turn) {
+  }
+}
+
+void Pump::pass_on_ends() {
+  for (auto* const connection : std::exchange(unsettled_, {})) connection->settle();
+}
+
+void Pump::retry_blocked() {
+  if (looked_after_ == session_.received()) return;
+  looked_after_ = session_.received();
+  std::erase_if(blocked_, [](Connection* connection) { return connection->unblock(); });
+}
+
+void Pump::bury() {
+  while (!ended_.empty() || !closed_.empty()) {
+    for (auto* const connection : std::exchange(ended_, {})) {
+      std::erase(blocked_, connection);
+      std::erase(unsettled_, connection);
+      connection->tell_sidecar();
+    }
+    for (auto* const connection : std::exchange(closed_, {})) connections_.erase(connection);
+  }
+}
+
+void Pump::update_session_interest() {
+  const std::uint32_t wanted = (overfull() ? 0U : EPOLLIN) | (session_.has_output() ? EPOLLOUT : 0U);
+  if (wanted == session_interest_) return;
+  epoll_event event{.events = wanted, .data = {.ptr = &session_}};
+  for (const auto& epoll : {&everything_, &essential_})
+    if (::epoll_ctl(epoll->get(), EPOLL_CTL_MOD, session_.fd(), &event) != 0)
+      throw Error::from_errno("epoll_ctl", errno);
+  session_interest_ = wanted;
+}
+
+void Pump::look_for_life() {
+  if (heard_ != session_.received()) {
+    heard_ = session_.received();
+    last_heard_ = Clock::now();
+    pinged_ = false;
+    return;
+  }
+  const auto silence = Clock::now() - last_heard_;
+  if (silence > 3 * kSilence) throw Error(Errc::failure, "the ssh session is lost: the sidecar is silent");
+  if (silence > kSilence && !pinged_) {
+    pinged_ = true;
+    session_.ping();
+  }
+}
+
+int Pump::on_message(ssh_session, ssh_message message, void* self) {
+  auto& pump = *static_cast<Pump*>(self);
+  constexpr int refuse = 1;
+  if (pump.lib_.ssh_message_type(message) != SSH_REQUEST_CHANNEL_OPEN ||
+      pump.lib_.ssh_message_subtype(message) != SSH_CHANNEL_FORWARDED_TCPIP)
+    return refuse;
+  try {
+    return pump.open_connection(message) ? 0 : refuse;
+  } catch (const std::exception& error) {  // must not go through libssh's frames
+    log::warn("a forwarded connection is refused: {}", error.what());
+    return refuse;
+  }
+}
+
+bool Pump::open_connection(ssh_message message) {
+  if (stopping_) return false;
+  const char* const originator = lib_.ssh_message_channel_request_open_originator(message);
+  const int port = lib_.ssh_message_channel_request_open_destination_port(message);
+  const auto* const service =
+      policy_.admit(static_cast<std::uint16_t>(port), originator == nullptr ? "" : originator);
+  if (service == nullptr) {
+    ++counters_.strangers;
+    return false;
+  }
+  auto dialled = dial(*service);
+  if (dialled.outcome == Dialled::refused) {
+    ++counters_.unserved;
+    return false;
+  }
+  const auto channel = lib_.ssh_message_channel_request_open_reply_accept(message);
+  if (channel == nullptr) return false;
+  // From here on it must not be refused: the sidecar has been told otherwise.
+  try {
+    auto connection = std::make_unique<Connection>(*this, *service, std::move(dialled), channel);
+    auto* const key = connection.get();
+    connections_.emplace(key, std::move(connection));
+    ++counters_.accepted;
+  } catch (const std::exception& error) {
+    log::warn("a forwarded connection is dropped: {}", error.what());
+    lib_.ssh_channel_free(channel);
+  }
+  return true;
+}
+
+}  // namespace hostnet::ssh

@@ -1,0 +1,70 @@
+// Connecting to a service of this host.
+#include "path/ssh/service.hpp"
+
+#include "hostnet/error.hpp"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace hostnet::ssh {
+namespace {
+
+// A non-blocking connect() never says "connected" for TCP, though on the loopback the handshake is over by
+// the time it returns: the second call fetches the result.
+Dial connect_to(int family, const sockaddr* address, socklen_t length) {
+  Fd socket(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!socket) {
+    if (errno == EAFNOSUPPORT) return {};
+    throw Error::from_errno("socket", errno);
+  }
+  if (family != AF_UNIX) {
+    const int on = 1;
+    ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  }
+  int code = ::connect(socket.get(), address, length);
+  if (code != 0 && errno == EINPROGRESS) code = ::connect(socket.get(), address, length);
+  if (code == 0 || errno == EISCONN) return {.outcome = Dialled::connected, .socket = std::move(socket)};
+  // A Unix socket whose queue is full (EAGAIN) cannot be waited for: that connection is refused.
+  if (errno == EALREADY || errno == EINPROGRESS)
+    return {.outcome = Dialled::pending, .socket = std::move(socket)};
+  return {};
+}
+
+Dial dial_port(std::uint16_t port) {
+  sockaddr_in v4{};
+  v4.sin_family = AF_INET;
+  v4.sin_port = htons(port);
+  v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  auto dialled = connect_to(AF_INET, reinterpret_cast<const sockaddr*>(&v4), sizeof v4);
+  if (dialled.outcome != Dialled::refused) return dialled;
+  sockaddr_in6 v6{};
+  v6.sin6_family = AF_INET6;
+  v6.sin6_port = htons(port);
+  v6.sin6_addr = in6addr_loopback;
+  return connect_to(AF_INET6, reinterpret_cast<const sockaddr*>(&v6), sizeof v6);
+}
+
+}  // namespace
+
+Dial dial(const Service& service) {
+  if (service.port != 0) return dial_port(service.port);
+  sockaddr_un local{};
+  local.sun_family = AF_UNIX;
+  if (service.path.size() >= sizeof local.sun_path) return {};
+  std::memcpy(local.sun_path, service.path.data(), service.path.size());
+  return connect_to(AF_UNIX, reinterpret_cast<const sockaddr*>(&local), sizeof local);
+}
+
+int pending_error(int socket) {
+  int error = 0;
+  socklen_t length = sizeof error;
+  if (::getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &length) != 0) return errno;
+  return error;
+}
+
+}  // namespace hostnet::ssh

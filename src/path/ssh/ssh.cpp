@@ -1,0 +1,161 @@
+// From requests to leases on the ssh path.
+#include "path/ssh/ssh.hpp"
+
+#include "core/forked.hpp"
+#include "hostnet/error.hpp"
+#include "lease/checks.hpp"
+#include "path/sidecar/clear_away.hpp"
+#include "path/sidecar/plan.hpp"
+#include "path/sidecar/session_labels.hpp"
+#include "path/ssh/lease.hpp"
+#include "path/ssh/target.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+
+namespace hostnet::exposer {
+namespace {
+
+constexpr std::chrono::minutes kPullLimit{5};
+
+class SshExposer : public Exposer {
+ public:
+  explicit SshExposer(const ExposerOptions& options)
+      : engine_(engine::Address::find(options.engine)),
+        deadline_(options.deadline),
+        notifier_(std::make_shared<Notifier>(options.on_state)),
+        store_(std::make_shared<state::TunnelStore>(options.runtime_dir)),
+        image_(sidecar_image()),
+        session_id_(exposer::session_id()) {}
+
+  [[nodiscard]] Path path() const noexcept override { return Path::ssh; }
+  [[nodiscard]] Probe probe() override { return probe_ssh(engine_.text()); }
+
+  std::vector<Exposure> expose_all(std::span<const ExposeRequest> requests) override {
+    auto deadline = Deadline::after(deadline_);
+    struct Prepared {
+      std::vector<HostPort> ports;
+      SshTarget target;
+    };
+    std::vector<Prepared> prepared;
+    Listeners listeners;
+    engine::Client client(engine_);
+    for (const auto& request : requests) {
+      auto ports = checked_ports(request);
+      for (const auto& port : ports) check_port_for_ssh(port);
+      auto target = resolve_for_ssh(client, request.target, request.write_alias, deadline);
+      for (const auto& port : ports)
+        check_host_port(port, request.require_listener, listeners, Loopback::either);
+      prepared.push_back({std::move(ports), std::move(target)});
+    }
+    if (fetch_missing_image(client, deadline)) deadline = Deadline::after(deadline_);
+    const auto settings = settings_for_leases(deadline);
+    std::vector<Exposure> out;  // those made already are released when a later one fails
+    for (std::size_t i = 0; i < requests.size(); ++i)
+      out.emplace_back(std::make_shared<SshLease>(settings, requests[i], std::move(prepared[i].ports),
+                                                  prepared[i].target, deadline));
+    return out;
+  }
+
+  SshLeaseAhead expose_ahead(const std::string& network, std::vector<HostPort> wanted) {
+    auto deadline = Deadline::after(deadline_);
+    const ExposeRequest request{
+        .target = Target::network(network), .ports = std::move(wanted), .write_alias = false};
+    auto ports = checked_ports(request);
+    for (const auto& port : ports) check_port_for_ssh(port);
+    engine::Client client(engine_);
+    auto target = resolve_for_ssh(client, request.target, false, deadline);
+    target.sources.emplace();  // nobody yet
+    Listeners listeners;
+    for (const auto& port : ports) check_host_port(port, false, listeners, Loopback::either);
+    if (fetch_missing_image(client, deadline)) deadline = Deadline::after(deadline_);
+    auto lease = std::make_shared<SshLease>(settings_for_leases(deadline), request, std::move(ports), target,
+                                            deadline);
+    return {.exposure = Exposure(lease),
+            .serve = [lease](const engine::Container& container) { lease->serve(container); }};
+  }
+
+ private:
+  // How long a pull takes says nothing of a lease: it has a limit of its own. Returns whether one was needed.
+  bool fetch_missing_image(engine::Client& client, Deadline deadline) const {
+    engine::Containers containers(client);
+    if (containers.has_image(image_, deadline)) return false;
+    fetch_image(containers, image_, Deadline::after(kPullLimit));
+    return true;
+  }
+
+  SshSettings settings_for_leases(Deadline deadline) {
+    const std::lock_guard lock(mutex_);
+    clear_dead_tunnels(*store_, deadline);
+    auto owner = owner_.lock();
+    if (!owner) {
+      const auto locked = store_->lock(deadline);
+      owner = std::make_shared<state::Owner>(store_->folder());
+    }
+    owner_ = owner;
+    return {.engine = engine_,
+            .store = store_,
+            .owner = std::move(owner),
+            .image = image_,
+            .session_id = session_id_,
+            .release_deadline = deadline_,
+            .notifier = notifier_.shared()};
+  }
+
+  engine::Address engine_;
+  std::chrono::milliseconds deadline_;
+  OfThisProcess<Notifier> notifier_;
+  std::shared_ptr<state::TunnelStore> store_;
+  std::string image_;
+  std::string session_id_;
+  std::mutex mutex_;
+  std::weak_ptr<state::Owner> owner_;  // lives as long as one of the leases
+};
+
+}  // namespace
+
+SshLeaseAhead expose_ahead(const ExposerOptions& options, const std::string& network,
+                           std::vector<HostPort> ports) {
+  return SshExposer(options).expose_ahead(network, std::move(ports));
+}
+
+std::unique_ptr<Exposer> make_ssh(const ExposerOptions& options) {
+  return std::make_unique<SshExposer>(options);
+}
+
+Probe probe_ssh(const std::string& engine) {
+  Probe probe;
+  try {
+    const auto address = engine::Address::find(engine);
+    // One on the network is not asked whether it is there: that can take its time.
+    if (!address.tcp && ::access(address.socket.c_str(), R_OK | W_OK) != 0)
+      probe.reasons.push_back(
+          fmt::format("the engine's socket {} cannot be opened: {}", address.socket, std::strerror(errno)));
+  } catch (const Error& error) {
+    probe.reasons.emplace_back(error.what());
+  }
+  probe.usable = probe.reasons.empty();
+  return probe;
+}
+
+const PathDriver kSshPath{
+    .path = Path::ssh,
+    .name = "ssh",
+    .serves_bridges = false,
+    .by_sidecar = true,
+    .probed_late = false,
+    .unusable = Errc::no_path,
+    .hint = "start a container engine, or name its socket with --engine",
+    .probe = probe_ssh,
+    .make = make_ssh,
+    .ahead = ssh_ahead,
+    .leaves_to_another = [](Errc error) { return error == Errc::no_path; },
+    .port_fault =
+        [](std::uint16_t port) { return port == ssh::kPort ? kSshPortReserved : std::string_view{}; },
+};
+
+}  // namespace hostnet::exposer

@@ -1,0 +1,124 @@
+// Looking targets up for the ssh path.
+#include "path/ssh/target.hpp"
+
+#include "core/strings.hpp"
+#include "hostnet/error.hpp"
+#include "hostnet/exposer.hpp"
+#include "netlink/link.hpp"
+#include "path/sidecar/sshd.hpp"
+#include "target/attached.hpp"
+#include "target/resolve.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace hostnet::exposer {
+namespace {
+
+// Why what is on the network cannot be dialled from here; nullopt where it can be: its bridge is here, with
+// the gateway on it, and is not another engine's.
+std::optional<std::string> why_not_direct(engine::Client& client, const engine::Network& network,
+                                          Deadline deadline) {
+  if (const auto why = client.why_remote(deadline))
+    return fmt::format("it is of the engine at {}, {}", client.address().socket, *why);
+  constexpr const char* not_here = "its bridge is not in this network namespace";
+  if (network.bridge.empty() || interface_name_fault(network.bridge)) return not_here;
+  netlink::Rtnl rtnl;
+  const auto link = rtnl.link(network.bridge);
+  if (!link || link->kind != "bridge") return not_here;
+  const auto addresses = rtnl.addresses(link->ifindex);
+  const bool has_gateway = network.gateway ? std::ranges::find(addresses, *network.gateway,
+                                                               &netlink::Address::address) != addresses.end()
+                                           : !addresses.empty();
+  if (!has_gateway || runs_rootless(client, deadline)) return not_here;
+  return why_not_its_bridge(client, rtnl, network, *link, deadline);
+}
+
+SshTarget on_network(engine::Client& client, const std::string& name, Deadline deadline) {
+  SshTarget out{.network = client.network(name, deadline)};
+  const auto& driver = out.network.driver;
+  if (driver == "host" || driver == "null" || out.network.name == "none")
+    throw Error(Errc::invalid_argument,
+                fmt::format("network {} is of driver {}: no sidecar can be reached there", out.network.name,
+                            quote(driver)),
+                "use a bridge network: docker network create NAME");
+  const auto why = why_not_direct(client, out.network, deadline);
+  out.direct = !why;
+  if (why && out.network.internal)
+    throw Error(Errc::no_path,
+                fmt::format("network {} is internal, and a sidecar on it cannot be reached: {}",
+                            out.network.name, *why),
+                "use a network that is not internal");
+  return out;
+}
+
+void check_alias_is_free(const engine::Container& container) {
+  for (const auto& entry : container.extra_hosts)
+    if (entry.starts_with(std::string(kAlias) + ":"))
+      throw Error(
+          Errc::conflict,
+          fmt::format("host port exposure {} already defined: container {} was started with --add-host {}",
+                      kAlias, container.name, entry),
+          "start it without that entry, or use the native path, or --no-alias");
+}
+
+SshTarget for_container(engine::Client& client, const std::string& name, bool with_alias, Deadline deadline) {
+  const auto container = client.container(name, deadline);
+  check_network_mode(client, container, deadline);
+  if (!container.running)
+    throw Error(Errc::not_found, fmt::format("container {} is not running", container.name),
+                fmt::format("start it: docker start {}", shell_word(container.name)));
+  if (with_alias) check_alias_is_free(container);
+  // Where the engine is not of this machine, the pid is another process's: then the first network is as good.
+  const bool local = !client.why_remote(deadline);
+  const auto& endpoint = endpoint_of(container, local);
+  auto out =
+      on_network(client, endpoint.network_id.empty() ? endpoint.network : endpoint.network_id, deadline);
+  out.container = served(container, local);
+  out.sources = {out.container->address};
+  if (with_alias) out.alias_in = {container.id};
+  return out;
+}
+
+}  // namespace
+
+ServedContainer served(const engine::Container& container, bool local) {
+  return {container.id, container.pid, endpoint_of(container, local).address.value()};
+}
+
+void check_port_for_ssh(const HostPort& port) {
+  if (port.protocol != Protocol::tcp)
+    throw Error(Errc::invalid_argument, fmt::format("{}: the ssh path carries TCP only", port.to_string()),
+                "use the native path for UDP");
+  if (port.container == ssh::kPort)
+    throw Error(Errc::invalid_argument, fmt::format("{}: {}", port.to_string(), kSshPortReserved),
+                "choose another container port (HOST:CONTAINER)");
+}
+
+std::string publish_on(const SshTarget& target, const engine::Address& engine) {
+  if (target.direct) return {};
+  return engine.tcp && !engine.tcp->is_loopback() ? "0.0.0.0" : "127.0.0.1";
+}
+
+SshTarget resolve_for_ssh(engine::Client& client, const Target& target, bool with_alias, Deadline deadline) {
+  switch (target.kind()) {
+    case Target::Kind::network: {
+      auto out = on_network(client, target.name(), deadline);
+      out.alias_by_dns = with_alias && out.network.dns;
+      if (with_alias && !out.alias_by_dns) out.alias_in = out.network.containers;
+      return out;
+    }
+    case Target::Kind::container:
+      return for_container(client, target.name(), with_alias, deadline);
+    case Target::Kind::bridge:
+    case Target::Kind::netns:
+      break;
+  }
+  throw Error(
+      Errc::no_path,
+      fmt::format("the ssh path serves containers and networks of an engine, not {}", target.to_string()),
+      "run it as root for the native path, or name --container or --network");
+}
+
+}  // namespace hostnet::exposer

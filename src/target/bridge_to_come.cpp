@@ -1,0 +1,18 @@
+// By what the engine says of the network, and what interfaces there are.
+#include "target/bridge_to_come.hpp"
+
+#include "netlink/link.hpp"
+#include "target/resolve.hpp"
+
+namespace hostnet::exposer {
+
+bool bridge_will_come(engine::Client& client, const engine::Network& network, Deadline deadline) {
+  // It is not known whose bridges such a one names.
+  if (client.why_remote(deadline)) return false;
+  if (network.driver != "bridge" || network.bridge.empty() || interface_name_fault(network.bridge))
+    return false;
+  if (netlink::Rtnl().link(network.bridge)) return false;
+  return client.is_podman(deadline) && !client.is_rootless(deadline);
+}
+
+}  // namespace hostnet::exposer

@@ -1,0 +1,212 @@
+// Asking, exposing and releasing.
+#include "watch/dealer.hpp"
+
+#include "core/file.hpp"
+#include "core/printable.hpp"
+#include "core/strings.hpp"
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace hostnet::exposer {
+namespace {
+
+using namespace std::chrono_literals;
+using Kind = WatchEvent::Kind;
+
+constexpr auto kEngineSpan = 10s;
+constexpr auto kFirstRetry = 2s;
+constexpr auto kLongestRetry = 60s;
+// A container's id, as engines show it to people and take it back.
+constexpr std::size_t kShortId = 12;
+
+// Or there is no such process on this machine.
+bool has_ended(pid_t process) {
+  const auto stat = process_stat(process);
+  return !stat || stat->state == 'Z' || stat->state == 'X';
+}
+
+ExposeRequest request_for(const Wanted& wanted) {
+  ExposeRequest request{.target = Target::container(wanted.id.substr(0, kShortId)), .ports = wanted.ports};
+  // By id, since a name may be another container's by the time it is looked up; people know the name.
+  constexpr std::size_t longest_label = 64;
+  request.label = beginning(printable("watch: " + wanted.name), longest_label);
+  return request;
+}
+
+WatchEvent event_of(Kind kind, const std::string& id, const Dealer::Entry& entry) {
+  WatchEvent event;
+  event.kind = kind;
+  event.id = id.substr(0, kShortId);
+  event.name = entry.name;
+  event.lease = entry.exposure.id();
+  event.via = entry.exposure.path();
+  event.gateway = entry.exposure.gateway();
+  event.interface = entry.exposure.interface();
+  event.ports = entry.exposure.ports();
+  return event;
+}
+
+void try_again(Dealer::Entry& entry) {
+  entry.dealt->standing = Standing::waiting;
+  entry.dealt->again = WatchClock::now() + backoff(++entry.failures, kFirstRetry, kLongestRetry);
+}
+
+}  // namespace
+
+const char* to_string(WatchEvent::Kind kind) noexcept {
+  switch (kind) {
+    case Kind::watching:
+      return "watching";
+    case Kind::exposed:
+      return "exposed";
+    case Kind::released:
+      return "released";
+    case Kind::refused:
+      return "refused";
+    case Kind::failed:
+      return "failed";
+    case Kind::engine_lost:
+      return "engine-lost";
+    case Kind::engine_back:
+      return "engine-back";
+  }
+  return "failed";
+}
+
+Deadline watch_deadline() { return Deadline::after(kEngineSpan); }
+
+Dealer::Dealer(WatchSettings settings, engine::Address engine, std::function<void(EndedLease)> on_ended)
+    : settings_(std::move(settings)), address_(std::move(engine)), on_ended_(std::move(on_ended)) {}
+
+void Dealer::deal(const std::string& id, Entry& entry) {
+  if (ending_) return;
+  engine::Client client(address_);
+  deal(client, id, entry, ask_for(client, id));
+}
+
+std::optional<Wanted> Dealer::ask_for(engine::Client& client, const std::string& id) const {
+  try {
+    const auto container = client.container(id, watch_deadline());
+    if (!container.running || !container.labels.contains(kPortsLabel)) return std::nullopt;
+    std::map<std::string, std::string> image_labels;
+    if (!settings_.trust_images) image_labels = client.image_labels(container.image_id, watch_deadline());
+    auto wanted = wanted_by(container, image_labels,
+                            {settings_.exposer.path, settings_.trust_images, settings_.allowance});
+    return wanted ? with_links_refused(std::move(*wanted)) : wanted;
+  } catch (const Error& error) {
+    if (error.code() == Errc::not_found) return std::nullopt;
+    throw;
+  }
+}
+
+void Dealer::deal(engine::Client& client, const std::string& id, Entry& entry,
+                  const std::optional<Wanted>& wanted) {
+  const auto step =
+      next_step(wanted ? &*wanted : nullptr, entry.dealt ? &*entry.dealt : nullptr, WatchClock::now());
+  if (step.release) release(id, entry, wanted ? "its container was restarted" : "its container has stopped");
+  if (step.forget) entry = {};
+  if (!step.expose && !step.refuse) return;
+  if (!entry.dealt || entry.dealt->run != wanted->run) entry = {};
+  entry.name = wanted->name;
+  // Should the engine be lost on the way, it is tried again when that is back.
+  entry.dealt = Dealt{.standing = Standing::waiting, .run = wanted->run, .again = WatchClock::now()};
+  if (step.refuse) {
+    entry.dealt->standing = Standing::refused;
+    failed(*wanted, entry, *wanted->fault);
+  } else {
+    expose(client, *wanted, entry);
+  }
+}
+
+void Dealer::expose(engine::Client& client, const Wanted& wanted, Entry& entry) {
+  if (ending_) return;
+  try {
+    entry.exposure = exposer_for(wanted.via).expose(request_for(wanted));
+  } catch (const Error& error) {
+    if (ending_) return;
+    // One that is over already needs nothing, and no word of it.
+    const auto now = ask_for(client, wanted.id);
+    if (!now || now->run != wanted.run) {
+      entry = {};
+      deal(client, wanted.id, entry, now);
+      return;
+    }
+    // The kernel knows of its end before the engine does. Of an engine whose processes are never here, the
+    // next try tells.
+    const bool ending = entry.failures == 0 && has_ended(wanted.run);
+    if (!ending) failed(wanted, entry, error);
+    // No time mends what the request itself has wrong, as a container on the host's own network.
+    if (error.code() == Errc::invalid_argument && !ending)
+      entry.dealt->standing = Standing::refused;
+    else
+      try_again(entry);
+    return;
+  }
+  entry.dealt->standing = Standing::held;
+  entry.failures = 0;
+  entry.last_fault.clear();
+  settings_.on_event(event_of(Kind::exposed, wanted.id, entry));
+  // It may have ended between then and now; its notice found no entry with its id, or is still to come.
+  if (entry.exposure.state() != ExposureState::active)
+    on_ended_({entry.exposure.id(), entry.exposure.state(), entry.exposure.reason()});
+}
+
+// Told once for each fault, however often it is tried.
+void Dealer::failed(const Wanted& wanted, Entry& entry, const Error& error) const {
+  if (std::exchange(entry.last_fault, error.what()) == error.what()) return;
+  auto event = event_of(wanted.refused.empty() ? Kind::failed : Kind::refused, wanted.id, entry);
+  event.ports = wanted.refused.empty() ? wanted.ports : wanted.refused;
+  event.reason = error.what();
+  event.hint = error.hint();
+  settings_.on_event(event);
+}
+
+bool Dealer::release(const std::string& id, Entry& entry, const std::string& reason) {
+  auto event = event_of(Kind::released, id, entry);
+  event.reason = reason;
+  try {
+    entry.exposure.release();
+  } catch (const Error& error) {
+    event.kind = Kind::failed;
+    event.reason = error.what();
+    event.hint = error.hint();
+  }
+  const bool clean = event.kind == Kind::released;
+  entry.exposure = {};
+  settings_.on_event(event);
+  return clean;
+}
+
+void Dealer::ended(const std::string& id, Entry& entry, const EndedLease& lease) {
+  const bool released = lease.state == ExposureState::released;
+  auto event = event_of(released ? Kind::released : Kind::failed, id, entry);
+  event.reason = lease.reason;
+  entry.exposure = {};
+  if (released)
+    entry.dealt->standing = Standing::ended;
+  else
+    try_again(entry);
+  settings_.on_event(event);
+}
+
+Exposer& Dealer::exposer_for(Path path) {
+  const std::lock_guard lock(mutex_);
+  auto& exposer = exposers_[path];
+  if (!exposer) {
+    auto options = settings_.exposer;
+    options.path = path;
+    options.interactive = false;
+    options.on_state = [on_ended = on_ended_](const std::string& lease, ExposureState state,
+                                              const std::string& reason) {
+      on_ended({lease, state, reason});
+    };
+    exposer = make_exposer(std::move(options));
+  }
+  return *exposer;
+}
+
+}  // namespace hostnet::exposer

@@ -1,0 +1,130 @@
+// Labels into wishes, wishes into steps.
+#include "watch/plan.hpp"
+
+#include "core/strings.hpp"
+#include "lease/path_name.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace hostnet::exposer {
+namespace {
+
+const std::string* value_of(const std::map<std::string, std::string>& labels, const char* name) {
+  const auto found = labels.find(name);
+  return found == labels.end() ? nullptr : &found->second;
+}
+
+Path parse_via(const std::string& value) {
+  if (const auto path = parse_path(value)) return *path;
+  throw Error(Errc::invalid_argument, fmt::format("label {}: {} is no path", kViaLabel, quote(value)),
+              "give auto, native, helper or ssh");
+}
+
+// A label that the container has from its image counts for nothing, unless images are trusted.
+const std::string* own_label(const engine::Container& container,
+                             const std::map<std::string, std::string>& image_labels, const char* name,
+                             bool trust_images) {
+  const auto* const value = value_of(container.labels, name);
+  const auto* const brought = value_of(image_labels, name);
+  if (!trust_images && value != nullptr && brought != nullptr && *brought == *value)
+    throw Error(Errc::not_authorised,
+                fmt::format("label {}={} comes from its image, which may not open ports of this host", name,
+                            quote(*value)),
+                "label the container and not its image, or watch with --trust-images");
+  return value;
+}
+
+std::string some_of(const std::vector<HostPort>& ports) {
+  constexpr std::size_t shown = 4;
+  std::vector<std::string> texts;
+  for (const auto& port : ports) {
+    if (texts.size() == shown) {
+      texts.push_back(fmt::format("{} more", ports.size() - shown));
+      break;
+    }
+    texts.push_back(port.to_string());
+  }
+  return list_of(texts);
+}
+
+void refuse(Wanted& wanted, std::vector<HostPort> ports, const std::string& why, const char* hint) {
+  wanted.fault = Error(Errc::not_authorised,
+                       fmt::format("label {} asks for {}, {}", kPortsLabel, some_of(ports), why), hint);
+  wanted.ports.clear();
+  wanted.refused = std::move(ports);
+}
+
+}  // namespace
+
+std::vector<HostPort> parse_ports_label(std::string_view value) {
+  constexpr std::size_t longest = 4096;
+  constexpr std::size_t most = 256;
+  try {
+    const auto parts = split(value.substr(0, longest), ',');
+    if (value.size() > longest || parts.size() > most)
+      throw Error(Errc::invalid_argument,
+                  fmt::format("more than {} bytes or {} ports are not read", longest, most),
+                  "ask for fewer ports");
+    std::vector<HostPort> ports;
+    for (const auto part : parts) ports.push_back(HostPort::parse(trim(part)));
+    return normalise(std::move(ports));
+  } catch (const Error& error) {
+    throw Error(error.code(), fmt::format("label {}={}: {}", kPortsLabel, quote(value), error.what()),
+                error.hint());
+  }
+}
+
+std::optional<Wanted> wanted_by(const engine::Container& container,
+                                const std::map<std::string, std::string>& image_labels,
+                                const WatchRules& rules) {
+  if (value_of(container.labels, kPortsLabel) == nullptr || !container.running) return std::nullopt;
+  Wanted wanted;
+  wanted.id = container.id;
+  wanted.name = container.name;
+  wanted.run = container.pid;
+  wanted.via = rules.via;
+  try {
+    const auto* const ports = own_label(container, image_labels, kPortsLabel, rules.trust_images);
+    if (const auto* const via = own_label(container, image_labels, kViaLabel, rules.trust_images))
+      wanted.via = parse_via(*via);
+    wanted.ports = parse_ports_label(*ports);
+    if (auto refused = rules.allowance.refused(wanted.ports); !refused.empty())
+      refuse(wanted, std::move(refused), "which labels may not have here",
+             "allow it to all containers of this engine: watch --allow PORTS, or --allow-socket PATH");
+  } catch (const Error& error) {
+    wanted.fault = error;
+  }
+  return wanted;
+}
+
+Wanted with_links_refused(Wanted wanted) {
+  for (const auto& port : wanted.ports) {
+    if (port.socket.empty()) continue;
+    const auto link = link_in(port.socket);
+    if (!link) continue;
+    refuse(wanted, {port}, fmt::format("and {} is a link or cannot be looked at", quote(*link)),
+           "allow and label the path without links");
+    return wanted;
+  }
+  return wanted;
+}
+
+WatchStep next_step(const Wanted* wanted, const Dealt* dealt, WatchClock::time_point now) {
+  const bool held = dealt != nullptr && dealt->standing == Standing::held;
+  if (wanted == nullptr) return {.release = held, .forget = dealt != nullptr};
+  const bool same_run = dealt != nullptr && dealt->run == wanted->run;
+  const bool due = same_run && dealt->standing == Standing::waiting && dealt->again <= now;
+  if (same_run && !due) return {};
+  return {.release = held, .expose = !wanted->fault, .refuse = wanted->fault.has_value()};
+}
+
+std::chrono::milliseconds backoff(unsigned failures, std::chrono::milliseconds first,
+                                  std::chrono::milliseconds longest) {
+  auto span = first;
+  for (unsigned i = 1; i < failures && span < longest; ++i) span *= 2;
+  return std::min(span, longest);
+}
+
+}  // namespace hostnet::exposer

@@ -1,0 +1,347 @@
+// Following the engine, and having the workers act on what is found.
+#include "watch/watcher.hpp"
+
+#include "core/fd.hpp"
+#include "core/log.hpp"
+#include "engine/containers.hpp"
+#include "engine/cutoff.hpp"
+#include "hostnet/error.hpp"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+#include <exception>
+#include <iterator>
+#include <mutex>
+#include <utility>
+
+namespace hostnet::exposer {
+namespace {
+
+using namespace std::chrono_literals;
+using Kind = WatchEvent::Kind;
+
+constexpr auto kFirstReconnect = 200ms;
+constexpr auto kLongestReconnect = 10s;
+constexpr auto kSteady = 30s;
+// So many containers that are waited for do not keep the others waiting. At the end there are as many more,
+// for the releases.
+constexpr std::size_t kWorkers = 4;
+// At the end, since something got done: for the engine to answer, and for everything.
+constexpr auto kEngineAtEnd = 3s;
+constexpr auto kEnginePatience = 5s;
+
+// An engine that is away, in contrast to one that has something to say against a request.
+bool is_away(const Error& error) {
+  return error.code() == Errc::engine_unavailable || error.code() == Errc::timed_out;
+}
+
+bool is_held(const Dealer::Entry& entry) { return entry.dealt && entry.dealt->standing == Standing::held; }
+
+std::set<std::string> labelled(engine::Client& client) {
+  std::set<std::string> ids;
+  for (const auto& container : engine::Containers(client).list({kPortsLabel}, watch_deadline()))
+    ids.insert(container.id);
+  return ids;
+}
+
+}  // namespace
+
+// Leases that have ended by themselves, told by the library's threads and taken out by the loop's. Leases of
+// an exposer may outlive the watcher for a moment, so it is shared with their callback.
+class Watcher::EndedLeases {
+ public:
+  EndedLeases() : wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    if (!wake_) throw Error::from_errno("eventfd", errno);
+  }
+
+  [[nodiscard]] int fd() const noexcept { return wake_.get(); }
+
+  void put(EndedLease lease) {
+    const std::lock_guard lock(mutex_);
+    leases_.push_back(std::move(lease));
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);
+  }
+
+  std::vector<EndedLease> take() {
+    std::uint64_t count = 0;
+    [[maybe_unused]] const auto got = ::read(wake_.get(), &count, sizeof count);
+    const std::lock_guard lock(mutex_);
+    return std::exchange(leases_, {});
+  }
+
+ private:
+  Fd wake_;
+  std::mutex mutex_;
+  std::vector<EndedLease> leases_;
+};
+
+// What a connection begins with.
+struct Watcher::Reached {
+  std::optional<engine::EventStream> stream;
+  std::set<std::string> ids;
+};
+
+Watcher::Watcher(EventLoop& loop, Settings settings)
+    : loop_(loop),
+      settings_(std::move(settings)),
+      address_(engine::Address::find(settings_.exposer.engine)),
+      ended_(std::make_shared<EndedLeases>()),
+      dealer_(
+          [this] {
+            auto told = settings_;
+            told.on_event = [this](const WatchEvent& event) {
+              workers_.tell([this, event] { settings_.on_event(event); });
+            };
+            return told;
+          }(),
+          address_, [ended = ended_](EndedLease lease) { ended->put(std::move(lease)); }),
+      workers_(loop, kWorkers) {
+  loop_.add(ended_->fd(), EPOLLIN, [this](std::uint32_t) { on_ended_leases(); });
+}
+
+Watcher::~Watcher() {
+  if (stream_) loop_.remove(stream_->fd());
+  loop_.remove(ended_->fd());
+}
+
+void Watcher::start() {
+  connect();
+  loop_.every(settings_.list_period, [this] { list(); });
+}
+
+// Has a worker do it, and hears what it threw. `done` runs in the loop's thread.
+void Watcher::run(std::function<void()> work, std::function<void(const std::optional<Error>&)> done) {
+  workers_.post([this, work = std::move(work), done = std::move(done)] {
+    std::optional<Error> thrown;
+    try {
+      work();
+    } catch (const Error& error) {
+      thrown = error;
+    } catch (const std::exception& error) {
+      thrown.emplace(Errc::failure, error.what());
+    }
+    workers_.tell([this, done, thrown] {
+      --jobs_;
+      done(thrown);
+    });
+  });
+  ++jobs_;
+}
+
+Watcher::End Watcher::finish() {
+  ending_ = true;
+  dealer_.end();
+  got_on();
+  workers_.allow(kWorkers);
+  std::vector<std::string> ids;
+  for (const auto& [id, container] : containers_)
+    if (!container.busy) ids.push_back(id);
+  for (const auto& id : ids) release_at_end(id);
+  while (jobs_ > 0 && !patience_.expired()) workers_.read(patience_);
+  end_.stuck = jobs_ > 0;
+  if (!end_.stuck) engine::end_requests_at(Deadline::never());
+  return end_;
+}
+
+// However much there is to be done, an engine that goes on answering is given the time.
+void Watcher::got_on() {
+  engine::end_requests_at(Deadline::after(kEngineAtEnd));
+  patience_ = Deadline::after(kEnginePatience);
+}
+
+void Watcher::release_at_end(const std::string& id) {
+  auto& container = containers_.at(id);
+  if (!is_held(container.entry)) return;
+  got_on();  // it may be one that has just been exposed
+  container.busy = true;
+  const auto clean = std::make_shared<bool>(false);
+  run([this, id, &entry = container.entry, clean] { *clean = dealer_.release(id, entry, "watch ends"); },
+      [this, clean](const std::optional<Error>&) {
+        if (*clean)
+          got_on();
+        else
+          ++end_.failures;
+      });
+}
+
+std::vector<Wanted> Watcher::survey() {
+  engine::Client client(address_);
+  std::vector<Wanted> all;
+  for (const auto& id : labelled(client))
+    if (auto wanted = dealer_.ask_for(client, id)) all.push_back(std::move(*wanted));
+  return all;
+}
+
+void Watcher::connect() {
+  const auto engine = std::make_shared<Reached>();
+  run(
+      [this, engine] {
+        engine::Client client(address_);
+        // What happens between this call and the list is in both.
+        engine->stream.emplace(client.events(std::time(nullptr), watch_deadline()));
+        engine->ids = labelled(client);
+      },
+      [this, engine](const std::optional<Error>& error) {
+        if (ending_) return;
+        if (!error) return reached(*engine);
+        const bool for_good =
+            error->code() == Errc::not_authorised || error->code() == Errc::invalid_argument;
+        if (for_good && !away_ && !told_watching_) throw Error(*error);
+        lost(*error);
+      });
+}
+
+void Watcher::reached(Reached& engine) {
+  ++connection_;
+  stream_.emplace(std::move(*engine.stream));
+  loop_.add(stream_->fd(), EPOLLIN, [this](std::uint32_t) { on_events(); });
+  reached_ = WatchClock::now();
+  if (std::exchange(away_, false)) {
+    WatchEvent event;
+    event.kind = Kind::engine_back;
+    event.engine = address_.socket;
+    settings_.on_event(event);
+  }
+  take_on_all(engine.ids);
+  taking_on_ = std::move(engine.ids);
+  taken_on({});
+}
+
+// One of those that ran has been dealt with; once there is none any more, that is told.
+void Watcher::taken_on(const std::string& id) {
+  taking_on_.erase(id);
+  if (!stream_ || !taking_on_.empty() || std::exchange(told_watching_, true)) return;
+  WatchEvent event;
+  event.kind = Kind::watching;
+  event.engine = address_.socket;
+  settings_.on_event(event);
+}
+
+void Watcher::lost(const Error& error) {
+  if (stream_) loop_.remove(stream_->fd());
+  stream_.reset();
+  // An engine that answers and goes away again, over and over, is asked more and more rarely, too.
+  losses_ = !away_ && WatchClock::now() - reached_ > kSteady ? 1 : losses_ + 1;
+  if (!std::exchange(away_, true)) {
+    WatchEvent event;
+    event.kind = Kind::engine_lost;
+    event.engine = address_.socket;
+    event.reason = error.what();
+    event.hint = error.hint();
+    settings_.on_event(event);
+  }
+  loop_.after(backoff(losses_, kFirstReconnect, kLongestReconnect), [this] { connect(); });
+}
+
+void Watcher::on_events() {
+  std::vector<std::string> changed;
+  try {
+    const bool more = stream_->read([&](const engine::Event& event) {
+      const bool known = containers_.contains(event.container);
+      const bool concerns = (event.is_end() && known) ||
+                            (event.is_start() && (known || event.attributes.contains(kPortsLabel)));
+      if (concerns && std::ranges::find(changed, event.container) == changed.end())
+        changed.push_back(event.container);
+    });
+    for (const auto& id : changed) look_at(id);
+    if (!more) throw Error(Errc::engine_unavailable, "the engine has ended its stream of events");
+  } catch (const Error& error) {
+    lost(error);
+  }
+}
+
+void Watcher::list() {
+  if (!stream_ || ending_) return;
+  const auto ids = std::make_shared<std::set<std::string>>();
+  run(
+      [this, ids] {
+        engine::Client client(address_);
+        *ids = labelled(client);
+      },
+      [this, ids, connection = connection_](const std::optional<Error>& error) {
+        if (ending_ || !stream_ || connection != connection_) return;
+        if (error)
+          lost(*error);
+        else
+          take_on_all(std::move(*ids));
+      });
+}
+
+// These, and all that were dealt with before.
+void Watcher::take_on_all(std::set<std::string> ids) {
+  for (const auto& [id, container] : containers_) ids.insert(id);
+  for (const auto& id : ids) look_at(id);
+}
+
+void Watcher::look_at(const std::string& id) {
+  if (!stream_ || ending_) return;
+  settle(id, [this, id](Dealer::Entry& entry) { dealer_.deal(id, entry); });
+}
+
+// Has a worker do something about a container; when there is one at it, it is looked at again after that.
+void Watcher::settle(const std::string& id, std::function<void(Dealer::Entry&)> work) {
+  auto& container = containers_[id];
+  if (container.busy) {
+    container.again = true;
+    return;
+  }
+  container.busy = true;
+  run([work = std::move(work), &entry = container.entry] { work(entry); },
+      [this, id, connection = connection_](const std::optional<Error>& error) {
+        containers_.at(id).busy = false;
+        if (ending_) return release_at_end(id);
+        const bool away = error && is_away(*error);
+        if (away && stream_ && connection == connection_)
+          lost(*error);
+        else if (error && !away)
+          log::warn("container {}: {}", id.substr(0, 12), error->what());
+        settled(id);
+      });
+}
+
+void Watcher::settled(const std::string& id) {
+  auto& container = containers_.at(id);
+  const auto& dealt = container.entry.dealt;
+  if (dealt && dealt->standing == Standing::waiting && dealt->again != container.timer) {
+    container.timer = dealt->again;
+    const auto wait = std::chrono::ceil<std::chrono::milliseconds>(dealt->again - WatchClock::now());
+    loop_.after(std::max(wait, 0ms), [this, id] {
+      if (containers_.contains(id)) look_at(id);
+    });
+  }
+  if (std::exchange(container.again, false)) look_at(id);
+  if (!container.busy && !dealt) containers_.erase(id);
+  taken_on(id);
+  on_ended_leases();  // the one that it held may have ended meanwhile
+}
+
+void Watcher::on_ended_leases() {
+  std::ranges::move(ended_->take(), std::back_inserter(ended_early_));
+  bool any_busy = false;
+  for (const auto& [id, container] : containers_) any_busy |= container.busy;
+  for (auto& lease : std::exchange(ended_early_, {})) {
+    const auto found = std::ranges::find_if(containers_, [&](const auto& pair) {
+      const auto& container = pair.second;
+      return !container.busy && is_held(container.entry) && container.entry.exposure.id() == lease.lease;
+    });
+    if (found == containers_.end()) {
+      // It may be that of a container whose job is not back.
+      if (any_busy) ended_early_.push_back(std::move(lease));
+      continue;
+    }
+    const auto& id = found->first;
+    // Mostly its container has stopped, and then there is nothing to be remembered.
+    settle(id, [this, id, lease, look = stream_.has_value()](Dealer::Entry& entry) {
+      dealer_.ended(id, entry, lease);
+      if (look) dealer_.deal(id, entry);
+    });
+  }
+}
+
+}  // namespace hostnet::exposer

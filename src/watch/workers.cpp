@@ -1,0 +1,111 @@
+// The threads, their queue, and the way back.
+#include "watch/workers.hpp"
+
+#include "core/log.hpp"
+#include "core/thread.hpp"
+#include "hostnet/error.hpp"
+
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <exception>
+#include <utility>
+
+namespace hostnet::exposer {
+
+Workers::Workers(EventLoop& loop, std::size_t most_threads)
+    : loop_(loop), most_(most_threads), told_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  if (!told_) throw Error::from_errno("eventfd", errno);
+  loop_.add(told_.get(), EPOLLIN, [this](std::uint32_t) { run_letters(); });
+}
+
+Workers::~Workers() {
+  loop_.remove(told_.get());
+  {
+    const std::lock_guard lock(mutex_);
+    jobs_.clear();
+    ending_ = true;
+  }
+  wake_.notify_all();
+  threads_.clear();  // joins them
+}
+
+void Workers::post(Job job) {
+  bool all_busy = false;
+  {
+    const std::lock_guard lock(mutex_);
+    jobs_.push_back(std::move(job));
+    all_busy = running_ + jobs_.size() > threads_.size();
+  }
+  wake_.notify_one();
+  if (all_busy && threads_.size() < most_) start_thread();
+}
+
+void Workers::allow(std::size_t more_threads) { most_ += more_threads; }
+
+void Workers::start_thread() {
+  try {
+    threads_.push_back(hostnet::start_thread("tchn-watch", [this] { work(); }));
+  } catch (const Error& error) {
+    if (threads_.empty()) throw;
+    log::debug("{}; those that there are do it, later", error.what());
+  }
+}
+
+void Workers::work() {
+  for (;;) {
+    Job job;
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [this] { return ending_ || !jobs_.empty(); });
+      if (jobs_.empty()) return;
+      job = std::move(jobs_.front());
+      jobs_.pop_front();
+      ++running_;
+    }
+    try {
+      job();
+    } catch (const std::exception& error) {
+      log::error("a worker: {}", error.what());
+    } catch (...) {
+      log::error("a worker: an exception of an unknown type");
+    }
+    job = nullptr;
+    const std::lock_guard lock(mutex_);
+    --running_;
+  }
+}
+
+void Workers::tell(Letter letter) {
+  const std::lock_guard lock(mutex_);
+  letters_.push_back(std::move(letter));
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(told_.get(), &one, sizeof one);
+}
+
+void Workers::read(Deadline deadline) {
+  pollfd poll{told_.get(), POLLIN, 0};
+  if (::poll(&poll, 1, deadline.poll_timeout()) < 0 && errno != EINTR) throw Error::from_errno("poll", errno);
+  run_letters();
+}
+
+void Workers::run_letters() {
+  std::uint64_t count = 0;
+  [[maybe_unused]] const auto got = ::read(told_.get(), &count, sizeof count);
+  for (;;) {
+    Letter letter;
+    {
+      const std::lock_guard lock(mutex_);
+      if (letters_.empty()) return;
+      letter = std::move(letters_.front());
+      letters_.pop_front();
+    }
+    letter();
+  }
+}
+
+}  // namespace hostnet::exposer

@@ -1,0 +1,432 @@
+// The journal: what is written is read back, and nothing else is believed.
+#include "core/file.hpp"
+#include "core/strings.hpp"
+#include "hostnet/error.hpp"
+#include "lease/journal.hpp"
+#include "lease/journal_file.hpp"
+#include "support/expect_error.hpp"
+#include "support/temp_dir.hpp"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <nlohmann/json.hpp>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <thread>
+
+using namespace hostnet;
+using namespace hostnet::state;
+using namespace std::chrono_literals;
+
+namespace {
+
+Lease lease(const char* id) {
+  return {
+      .id = id,
+      .target = "network web",
+      .label = "a label",
+      .owner = {.token = "00ff",
+                .pid = 42,
+                .start = 99,
+                .uid = 0,
+                .command = "tests",
+                .lifetime = Lifetime::descriptor},
+      .ifindex = 5,
+      .gateways = {*Ipv4::parse("10.0.0.1"), *Ipv4::parse("172.17.0.1")},
+      .sources = {*Ipv4::parse("10.0.0.2")},
+      .mac = Mac::parse("02:42:0a:00:00:02"),
+      .port = "veth7",
+      .unpinned = "10.0.0.2 is behind no port of the bridge",
+      .ports = {HostPort::same(80), {5432, 15432, Protocol::udp}},
+      .served = ProcessId{.pid = 7, .start = 8},
+      .aliases = {{.container = "abc", .pid = 7, .pid_start = 8, .hosts_path = "/x/hosts", .file = {9, 10}}},
+      .created = 1700000000,
+      .expires = 1700000060,
+      .expose_own = true,
+      .releasing = true};
+}
+
+Holdings holdings() {
+  return {{{.ifindex = 5, .name = "br0", .prior_route_localnet = true}},
+          {lease("0a"), lease("0b")},
+          Firewall::nftables,
+          {{.lease = "0c", .record = lease("0c").aliases.front(), .tries = 2}}};
+}
+
+Holdings with(const Lease& one) { return {holdings().bridges, {one}, Firewall::nftables}; }
+
+Errc code_of(const std::string& text) {
+  try {
+    from_json(text, "boot");
+  } catch (const Error& error) {
+    return error.code();
+  }
+  return Errc{-1};
+}
+
+}  // namespace
+
+TEST_CASE("every field survives") { CHECK(from_json(to_json(holdings(), "boot"), "boot") == holdings()); }
+
+TEST_CASE("a journal from before expose-own was noted is read, and its leases stay whoever listens") {
+  auto old = nlohmann::json::parse(to_json(holdings(), "boot"));
+  for (auto& one : old["leases"]) REQUIRE(one.erase("expose_own") == 1);
+  const auto read = from_json(old.dump() + '\n', "boot");
+  REQUIRE(read.leases.size() == 2);
+  for (const auto& one : read.leases) CHECK_FALSE(one.expose_own);
+}
+
+TEST_CASE("a journal from before files and names were in it is read") {
+  auto json = nlohmann::json::parse(to_json(holdings(), "boot"));
+  json.erase("names");
+  for (auto& lease : json["leases"]) lease["aliases"][0].erase("file");
+  const auto held = from_json(json.dump() + '\n', "boot");
+  CHECK(held.names.empty());
+  CHECK_FALSE(held.leases.front().aliases.front().file.is_known());
+}
+
+TEST_CASE("names that are left come and go by lines of their own, and keep the journal without a lease") {
+  auto held = holdings();
+  auto after = held;
+  after.names.front().tries = 3;
+  CHECK(held.has_same_rules(after));
+  apply_changes(held, to_json_change(held, after));
+  CHECK(held == after);
+  after.names.clear();
+  apply_changes(held, to_json_change(held, after));
+  CHECK(held == after);
+  const Holdings names_only{{}, {}, Firewall::nftables, holdings().names};
+  CHECK_FALSE(names_only.is_empty());
+  CHECK(from_json(to_json(names_only, "boot"), "boot") == names_only);
+  auto odd = names_only;
+  odd.names.front().lease = "x # y";
+  CHECK(code_of(to_json(odd, "boot")) == Errc::state_corrupt);
+}
+
+TEST_CASE("a journal of another boot holds nothing") {
+  CHECK(from_json(to_json(holdings(), "boot"), "another").leases.empty());
+}
+
+TEST_CASE("a lease of a version that did not say why it is unpinned is read, and is shown as what it is") {
+  auto old = lease("0a");
+  old.unpinned.clear();
+  CHECK(to_json(with(old), "boot").find("unpinned") == std::string::npos);
+  CHECK(from_json(to_json(with(old), "boot"), "boot") == with(old));
+  CHECK(why_unpinned(old).empty());
+  old.port.clear();
+  CHECK(why_unpinned(old) == "its container's port of the bridge is not known");
+  old.sources.clear();
+  CHECK(why_unpinned(old) == "an Ethernet address alone tells its container from others");
+  old.mac.reset();
+  CHECK(why_unpinned(old).empty());  // for everybody
+  CHECK(why_unpinned(lease("0a")) == "10.0.0.2 is behind no port of the bridge");
+}
+
+TEST_CASE("a name that is not UTF-8 does not stop the journal from being written") {
+  auto odd = lease("0a");
+  odd.owner.command = "\xff\xfe";
+  CHECK_NOTHROW(from_json(to_json(with(odd), "boot"), "boot"));
+}
+
+TEST_CASE("cut off anywhere, it is refused") {
+  const auto text = to_json(holdings(), "boot");
+  for (std::size_t size = 0; size < text.size(); ++size) {
+    CAPTURE(size);
+    REQUIRE(code_of(text.substr(0, size)) == Errc::state_corrupt);
+  }
+}
+
+TEST_CASE("with any value of another kind, or missing, it is refused or still a journal; it never crashes") {
+  using Json = nlohmann::json;
+  const auto whole = Json::parse(to_json(holdings(), "boot"));
+  const std::vector<Json> others{nullptr,       true,          -1, 1e300, 18446744073709551615U, "", "x",
+                                 Json::array(), Json::object()};
+  unsigned refused = 0;
+  const auto flat = whole.flatten();
+  for (const auto& [pointer, value] : flat.items()) {
+    for (const auto& other : others) {
+      auto changed = whole;
+      changed[Json::json_pointer(pointer)] = other;
+      try {
+        from_json(changed.dump() + '\n', "boot");
+      } catch (const Error& error) {
+        CHECK(error.code() == Errc::state_corrupt);
+        ++refused;
+      }
+    }
+  }
+  CHECK(refused > flat.size() * 4);
+}
+
+TEST_CASE("ids that could lead out of the folder or into a rule are refused") {
+  auto odd = lease("0a");
+  odd.owner.token = "../../etc/passwd";
+  CHECK(code_of(to_json(with(odd), "boot")) == Errc::state_corrupt);
+  CHECK(code_of(to_json(with(lease("x -j ACCEPT")), "boot")) == Errc::state_corrupt);
+}
+
+TEST_CASE("leases stand in one of the two firewalls, and in no other") {
+  auto held = holdings();
+  held.firewall = Firewall::iptables;
+  CHECK(from_json(to_json(held, "boot"), "boot").firewall == Firewall::iptables);
+  held.firewall = Firewall::automatic;
+  CHECK(code_of(to_json(held, "boot")) == Errc::state_corrupt);
+}
+
+TEST_CASE("a lease must stand on a bridge of the journal") {
+  auto held = holdings();
+  held.bridges.clear();
+  CHECK(code_of(to_json(held, "boot")) == Errc::state_corrupt);
+}
+
+TEST_CASE("save and load; nothing held leaves no file; tidy leaves no folder") {
+  const test::TempDir dir;
+  const auto folder = dir.path() / "run" / "netns-1";
+  {
+    JournalFile file(folder);
+    const Journal journal(file, Deadline::after(1s));
+    CHECK(journal.load().leases.empty());
+    journal.save(holdings());
+    CHECK(journal.load() == holdings());
+    CHECK(peek(folder) == holdings());
+    struct stat status {};
+    REQUIRE(::stat((folder / "journal.jsonl").c_str(), &status) == 0);
+    CHECK((status.st_mode & 0777) == 0600);
+    journal.save({});
+    CHECK_FALSE(std::filesystem::exists(folder / "journal.jsonl"));
+    journal.tidy({});
+  }
+  CHECK_FALSE(std::filesystem::exists(folder));
+}
+
+TEST_CASE("a change says what has changed and leads from the one state to the other") {
+  const auto from = holdings();
+  CHECK(to_json_change(from, from).empty());
+  CHECK(to_json_change(from, holdings()).empty());
+
+  auto renamed = from;
+  renamed.bridges[0].name = "br1";
+  auto more = from;
+  more.leases.push_back(lease("0c"));
+  auto fewer = from;
+  fewer.leases.erase_if([](const Lease& one) { return one.id == "0a"; });
+  auto other = lease("0b");
+  other.sources.clear();
+  auto changed = from;
+  changed.leases.replace(other);
+  auto all = fewer;
+  all.bridges.push_back({.ifindex = 6, .name = "br6"});
+  all.leases.replace(other);
+  auto elsewhere = lease("0d");
+  elsewhere.ifindex = 6;
+  all.leases.push_back(elsewhere);
+  for (const auto& to : {renamed, more, fewer, changed, all}) {
+    auto held = from;
+    const auto line = to_json_change(from, to);
+    CHECK(line.find('\n') == line.size() - 1);
+    apply_changes(held, line);
+    CHECK(held == to);
+    CHECK(from_json(to_json(from, "boot") + line + to_json_change(to, from), "boot").leases.size() == 2);
+  }
+  CHECK(to_json_change(from, more).find(R"("id":"0a")") == std::string::npos);
+}
+
+TEST_CASE("cut off within a change, it is as it was before that change") {
+  const auto before = holdings();
+  auto after = before;
+  after.leases.push_back(lease("0c"));
+  const auto text = to_json(before, "boot");
+  const auto change = to_json_change(before, after);
+  for (std::size_t size = 0; size < change.size(); ++size) {
+    CAPTURE(size);
+    REQUIRE(from_json(text + change.substr(0, size), "boot") == before);
+  }
+  CHECK(from_json(text + change, "boot") == after);
+}
+
+TEST_CASE("a change that is none, or leaves a lease on no bridge, is refused") {
+  const auto text = to_json(holdings(), "boot");
+  for (const char* const line : {"\n", "1\n", "{}\n",
+                                 R"({"gone":[],"leases":[1]})"
+                                 "\n",
+                                 R"({"gone":[1],"leases":[]})"
+                                 "\n",
+                                 R"({"gone":[],"leases":[],"bridges":[]})"
+                                 "\n"}) {
+    CAPTURE(line);
+    CHECK(code_of(text + line) == Errc::state_corrupt);
+  }
+}
+
+TEST_CASE("two see what the other has written; the file grows by changes and is made anew in time") {
+  const test::TempDir dir;
+  JournalFile mine(dir.path());
+  JournalFile theirs(dir.path());
+  auto held = holdings();
+  mine.write(held);
+  CHECK(theirs.read() == held);
+  const auto before = theirs.news();
+  std::size_t rewritten = 0;
+  ino_t inode = 0;
+  for (int i = 0; i < 1000; ++i) {
+    CAPTURE(i);
+    auto& writer = i % 3 == 0 ? theirs : mine;
+    REQUIRE(writer.read() == held);
+    auto changed = lease("0b");
+    changed.label = std::to_string(i);
+    held.leases.replace(changed);
+    writer.write(held);
+    struct stat status {};
+    REQUIRE(::stat(mine.path().c_str(), &status) == 0);
+    REQUIRE(status.st_size < 80'000);
+    if (std::exchange(inode, status.st_ino) != status.st_ino) ++rewritten;
+  }
+  CHECK(theirs.news() > before);
+  CHECK(rewritten > 1);
+  CHECK(rewritten < 20);
+  CHECK(peek(dir.path()) == held);
+
+  const auto news = mine.news();
+  mine.read();
+  mine.write(held);
+  mine.read();
+  CHECK(mine.news() <= news + 1);
+  theirs.write({});
+  CHECK(mine.read() == Holdings{});
+  CHECK(mine.news() > news);
+}
+
+TEST_CASE("what somebody killed while writing has left is passed over, and is no part of the next file") {
+  const test::TempDir dir;
+  JournalFile file(dir.path());
+  auto held = holdings();
+  file.write(held);
+  write_all(Fd(::open(file.path().c_str(), O_WRONLY | O_APPEND)).get(), R"({"gone":["0a"],"lea)");
+  CHECK(file.read() == held);
+  CHECK(peek(dir.path()) == held);
+  held.leases.push_back(lease("0c"));
+  file.write(held);
+  CHECK(peek(dir.path()) == held);
+  CHECK(read_file(file.path()) == to_json(held, trim(read_file("/proc/sys/kernel/random/boot_id"))));
+}
+
+TEST_CASE("one at a time: a second taker waits, and gives up at its deadline") {
+  const test::TempDir dir;
+  const auto folder = dir.path() / "netns-1";
+  JournalFile file(folder);
+  JournalFile other(folder);
+  auto first = std::make_unique<Journal>(file, Deadline::after(1s));
+  try {
+    const Journal second(other, Deadline::after(20ms));
+    FAIL("two at once");
+  } catch (const Error& error) {
+    CHECK(error.code() == Errc::timed_out);
+  }
+  std::jthread release([&] {
+    std::this_thread::sleep_for(30ms);
+    first.reset();
+  });
+  CHECK_NOTHROW(Journal(other, Deadline::after(5s)));
+}
+
+TEST_CASE("whoever waited while the folder was tidied away gets a lock that counts") {
+  const test::TempDir dir;
+  const auto folder = dir.path() / "netns-1";
+  JournalFile file(folder);
+  JournalFile other(folder);
+  auto first = std::make_unique<Journal>(file, Deadline::after(1s));
+  std::jthread tidier([&] {
+    std::this_thread::sleep_for(30ms);
+    first->tidy({});
+    first.reset();
+  });
+  const Journal second(other, Deadline::after(5s));
+  CHECK(std::filesystem::exists(folder / "lock"));
+  CHECK_THROWS_AS(Journal(file, Deadline::after(10ms)), Error);
+}
+
+TEST_CASE("a folder that others may write is not trusted") {
+  const test::TempDir dir;
+  const auto folder = dir.path() / "netns-1";
+  std::filesystem::create_directory(folder);
+  REQUIRE(::chmod(folder.c_str(), 0777) == 0);
+  JournalFile file(folder);
+  try {
+    const Journal journal(file, Deadline::after(1s));
+    FAIL("trusted");
+  } catch (const Error& error) {
+    CHECK(error.code() == Errc::not_authorised);
+  }
+}
+
+TEST_CASE("a corrupt file is refused by name and can be set aside") {
+  const test::TempDir dir;
+  const auto folder = dir.path() / "netns-1";
+  JournalFile file(folder);
+  const Journal journal(file, Deadline::after(1s));
+  replace_file(file.path(), "{\n", 0600);
+  try {
+    static_cast<void>(journal.load());
+    FAIL("believed");
+  } catch (const Error& error) {
+    CHECK(error.code() == Errc::state_corrupt);
+    CHECK(std::string(error.what()).find("journal.jsonl") != std::string::npos);
+    CHECK(error.hint().find("release --all") != std::string::npos);
+  }
+  journal.set_aside();
+  CHECK(journal.load().leases.empty());
+  CHECK(std::filesystem::exists(folder / "journal.jsonl.corrupt"));
+}
+
+TEST_CASE("a journal or a lock that is no file of ours is refused, left as it is, and not waited for") {
+  namespace fs = std::filesystem;
+  const test::TempDir dir;
+  const auto folder = dir.path() / "netns-1";
+  fs::create_directory(folder);
+  replace_file(dir.path() / "victim", to_json(holdings(), "boot"), 0600);
+  for (const auto* const name : {"journal.jsonl", "lock"}) {
+    for (const int shape : {0, 1, 2}) {
+      CAPTURE(name);
+      CAPTURE(shape);
+      if (shape == 0) fs::create_symlink(dir.path() / "victim", folder / name);
+      if (shape == 1) fs::create_hard_link(dir.path() / "victim", folder / name);
+      if (shape == 2) REQUIRE(::mkfifo((folder / name).c_str(), 0600) == 0);
+      JournalFile file(folder);
+      const auto refusal = test::error_of([&] {
+        const Journal journal(file, Deadline::after(1s));
+        static_cast<void>(journal.load());
+      });
+      CHECK(refusal.code() == Errc::not_authorised);
+      CHECK(std::string(refusal.what()).find((folder / name).string()) != std::string::npos);
+      if (std::string_view(name) == "journal.jsonl") {
+        CHECK_THROWS_AS(peek(folder), Error);
+        CHECK_THROWS_AS(file.write({}), Error);
+      }
+      CHECK(fs::symlink_status(folder / name).type() != fs::file_type::not_found);
+      fs::remove(folder / name);
+      CHECK(read_file(dir.path() / "victim") == to_json(holdings(), "boot"));
+      fs::remove(folder / "lock");
+    }
+  }
+}
+
+TEST_CASE("tidying a journal's folder follows no link and removes nothing but owners' files") {
+  namespace fs = std::filesystem;
+  const test::TempDir dir;
+  const auto folder = dir.path() / "netns-1";
+  fs::create_directories(dir.path() / "victims");
+  replace_file(dir.path() / "victims" / "00ff", "secret", 0600);
+  JournalFile file(folder);
+  const Journal journal(file, Deadline::after(1s));
+  fs::create_directory_symlink(dir.path() / "victims", folder / "owners");
+  journal.tidy({});
+  CHECK(fs::exists(dir.path() / "victims" / "00ff"));
+  fs::remove(folder / "owners");
+  fs::create_directory(folder / "owners");
+  fs::create_hard_link(dir.path() / "victims" / "00ff", folder / "owners" / "00ff");
+  replace_file(folder / "owners" / "dead", "", 0600);
+  journal.tidy({});
+  CHECK(fs::exists(folder / "owners" / "00ff"));
+  CHECK_FALSE(fs::exists(folder / "owners" / "dead"));
+}

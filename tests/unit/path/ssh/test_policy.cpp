@@ -1,0 +1,42 @@
+// Who may connect, and to what.
+#include "path/ssh/pump.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace hostnet;
+using namespace hostnet::ssh;
+
+namespace {
+
+std::optional<std::vector<Ipv4>> only(std::string_view address) {
+  return std::vector{Ipv4::parse(address).value()};
+}
+
+}  // namespace
+
+TEST_CASE("without sources everybody may connect to the services, and to nothing else") {
+  const Policy policy({{80, {.port = 8080}}, {81, {.path = "/run/x"}}}, std::nullopt);
+  REQUIRE(policy.admit(80, "10.0.0.1") != nullptr);
+  CHECK(policy.admit(80, "10.0.0.1")->port == 8080);
+  CHECK(policy.admit(80, "anything")->port == 8080);
+  CHECK(policy.admit(81, "10.0.0.1")->path == "/run/x");
+  CHECK(policy.admit(8080, "10.0.0.1") == nullptr);
+  CHECK(policy.admit(0, "10.0.0.1") == nullptr);
+}
+
+TEST_CASE("with sources only these may") {
+  Policy policy({{80, {.port = 8080}}}, only("10.0.0.1"));
+  CHECK(policy.admit(80, "10.0.0.1") != nullptr);
+  for (const auto* stranger :
+       {"10.0.0.2", "10.0.0.10", "", "10.0.0.1 ", "::1", "::ffff:10.0.0.1", "010.0.0.1", "x"})
+    CHECK_MESSAGE(policy.admit(80, stranger) == nullptr, stranger);
+  CHECK(policy.admit(81, "10.0.0.1") == nullptr);
+
+  policy.set_sources(only("10.0.0.2"));
+  CHECK(policy.admit(80, "10.0.0.1") == nullptr);
+  CHECK(policy.admit(80, "10.0.0.2") != nullptr);
+  policy.set_sources(std::vector<Ipv4>{});
+  CHECK(policy.admit(80, "10.0.0.2") == nullptr);
+  policy.set_sources(std::nullopt);
+  CHECK(policy.admit(80, "10.0.0.1") != nullptr);
+}
