@@ -24,6 +24,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kPause{5};
 // How often `still_there` is asked.
 constexpr milliseconds kCheckPeriod{250};
+constexpr milliseconds kUsualLook{2'000};  // an engine that takes longer is what is amiss
 
 // Returns false at the deadline. Asks `still_there` now and then.
 bool wait_for(int fd, short events, Deadline deadline, const std::function<void()>& still_there) {
@@ -79,14 +80,24 @@ Fd dial_once(Endpoint endpoint, Deadline deadline, const std::function<void()>& 
 
 Fd dial_sshd(Endpoint endpoint, Deadline deadline, const std::function<void()>& still_there) {
   std::string reason = "it does not answer";
+  // One that the deadline cuts off tells nothing: it is sshd that was waited for.
+  const auto look = [&] {
+    const auto began = Deadline::Clock::now();
+    try {
+      still_there();
+    } catch (const Error& error) {
+      const bool cut_off = deadline.expired() && Deadline::Clock::now() - began < kUsualLook;
+      if (error.code() != Errc::timed_out || !cut_off) throw;
+    }
+  };
   auto next_check = Deadline::after(kCheckPeriod);
   for (;;) {
-    if (auto socket = dial_once(endpoint, deadline, still_there, reason)) return socket;
+    if (auto socket = dial_once(endpoint, deadline, look, reason)) return socket;
     if (deadline.expired())
       throw Error(Errc::timed_out, fmt::format("ssh banner: the sidecar's sshd at {} does not serve: {}",
                                                endpoint.to_string(), reason));
     if (next_check.expired()) {
-      still_there();
+      look();
       next_check = Deadline::after(kCheckPeriod);
     }
     std::this_thread::sleep_for(kPause);
