@@ -26,7 +26,7 @@ class Exposure::Impl {
 
   const std::uint64_t made_in = fork_generation();  ///< A forked child leaves it alone.
   std::string id;
-  Path via = Path::automatic;  ///< Set by whoever makes it.
+  Path via = Path::automatic;  ///< Set by the path.
   std::vector<HostPort> ports;
   std::string gateway;
   std::string interface;

@@ -39,7 +39,7 @@ struct TunnelFacts {
 };
 
 struct TunnelRecord {
-  /// Set by whoever makes it. By the helper, there is no sidecar, and the record is kept for the alias alone.
+  /// Set by the path. By the helper, there is no sidecar, and the record is kept for the alias alone.
   Path via = Path::automatic;
   std::string id;      ///< Eight hexadecimal digits, unique on this host.
   std::string target;  ///< As it was asked for: "container api".

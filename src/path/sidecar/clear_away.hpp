@@ -7,7 +7,8 @@
 
 namespace hostnet::exposer {
 
-/// Finishes what a dead owner left of a lease, or what somebody else is to release: alias, sidecar, record.
+/// Removes what stands of a lease whose owner has died, or that another process releases: alias, sidecar,
+/// record.
 /// @throws Error naming every step that failed; the record stays then.
 void clear_away(const state::TunnelStore& store, const state::TunnelRecord& record, Deadline deadline);
 

@@ -24,7 +24,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kPause{5};
 // How often `still_there` is asked.
 constexpr milliseconds kCheckPeriod{250};
-constexpr milliseconds kUsualLook{2'000};  // an engine that takes longer is what is amiss
+constexpr milliseconds kUsualLook{2'000};  // an engine that takes longer is at fault itself
 
 // Returns false at the deadline. Asks `still_there` now and then.
 bool wait_for(int fd, short events, Deadline deadline, const std::function<void()>& still_there) {

@@ -1,5 +1,4 @@
-// Leases ahead on the ssh path: the tunnel stands, and whoever comes by it waits until the container is
-// known.
+// Leases ahead on the ssh path: the tunnel stands, and connections wait in it until the container is known.
 #include "engine/containers.hpp"
 #include "path/sidecar/plan.hpp"
 #include "path/sidecar/sidecar.hpp"
