@@ -4,7 +4,7 @@
 #include "cli/lease_view.hpp"
 #include "cli/output.hpp"
 #include "lease/checks.hpp"
-#include "path/native/ledger.hpp"
+#include "path/native/lease_store.hpp"
 #include "path/native/native.hpp"
 #include "path/native/transition.hpp"
 #include "path/select.hpp"
@@ -18,14 +18,14 @@ namespace {
 
 // Where the rules would go. Who may not look at the leases is told what would be if there were none.
 firewall::FirewallChoice firewall_for(Firewall wanted, const Globals& globals) {
-  exposer::Ledger ledger(state::runtime_dir(globals.runtime_dir), wanted);
-  state::Holdings held;
+  exposer::LeaseStore store(state::runtime_dir(globals.runtime_dir), wanted);
+  state::Snapshot held;
   try {
-    held = ledger.peek();
+    held = store.peek();
   } catch (const Error& error) {
     if (error.code() != Errc::not_authorised) throw;
   }
-  return ledger.firewall_for(held);
+  return store.firewall_for(held);
 }
 
 int dry_run_native(const ExposeRequest& request, Firewall firewall, const Globals& globals) {
@@ -82,20 +82,20 @@ int dry_run_ssh(engine::Client& client, const ExposeRequest& request, const Glob
 
 }  // namespace
 
-int print_plan(state::Holdings wanted, Firewall firewall, const Globals& globals, const Around& around) {
+int print_plan(state::Snapshot wanted, Firewall firewall, const Globals& globals, const Around& around) {
   const auto choice = firewall_for(firewall, globals);
   wanted.firewall = choice.kind;
   const auto ruleset = exposer::ruleset_of(wanted);
   auto steps = exposer::transition({}, wanted);
   std::erase_if(steps, [](const exposer::Step& step) {
-    const auto* const pins = std::get_if<exposer::ApplyPins>(&step);
-    return pins != nullptr && pins->plan.empty();
+    const auto* const bindings = std::get_if<exposer::ApplyBindings>(&step);
+    return bindings != nullptr && bindings->plan.empty();
   });
   if (globals.json) {
     json::Value rules = json::object();
     for (const auto& plan : ruleset.tables) rules[to_string(plan.table)] = to_text(choice.kind, plan);
-    if (const auto pins = exposer::pins_of(wanted); !pins.empty())
-      rules["pins"] = firewall::nft::pins_to_nft(pins);
+    if (const auto bindings = exposer::bindings_of(wanted); !bindings.empty())
+      rules["pins"] = firewall::nft::bindings_to_nft(bindings);
     auto list = json::array();
     if (!around.first.empty()) list.push_back(around.first);
     for (const auto& step : steps) list.push_back(exposer::describe(step));
@@ -112,8 +112,8 @@ int print_plan(state::Holdings wanted, Firewall firewall, const Globals& globals
     print("# " + exposer::describe(step));
     if (const auto* const table = std::get_if<exposer::ApplyTable>(&step))
       print_lines(to_text(choice.kind, table->plan));
-    if (const auto* const pins = std::get_if<exposer::ApplyPins>(&step))
-      print_lines(firewall::nft::pins_to_nft(pins->plan));
+    if (const auto* const bindings = std::get_if<exposer::ApplyBindings>(&step))
+      print_lines(firewall::nft::bindings_to_nft(bindings->plan));
   }
   for (const auto& alias : wanted.leases.front().aliases)
     print(fmt::format("# write {} {} into the hosts file of container {}",

@@ -5,7 +5,7 @@
 #include "cli/run_image.hpp"
 #include "engine/client.hpp"
 #include "hostnet/exposer.hpp"
-#include "lease/holdings.hpp"
+#include "lease/snapshot.hpp"
 
 #include <string>
 
@@ -23,7 +23,7 @@ struct Around {
 
 /// Prints the steps and rules by which the first lease of `wanted`, made anew, comes into effect. Returns the
 /// exit code. @throws Error.
-int print_plan(state::Holdings wanted, Firewall firewall, const Globals& globals, const Around& around = {});
+int print_plan(state::Snapshot wanted, Firewall firewall, const Globals& globals, const Around& around = {});
 
 /// The sidecar and its forwards for a command in a new container, whose network is named, and that container.
 /// Returns the exit code. @throws Error as the run would before its first change.

@@ -15,26 +15,26 @@ namespace hostnet::cli {
 
 Deadline command_deadline() { return Deadline::after(std::chrono::seconds{30}); }
 
-exposer::Ledger open_ledger(const Globals& globals) {
-  return exposer::Ledger(state::runtime_dir(globals.runtime_dir));
+exposer::LeaseStore open_store(const Globals& globals) {
+  return exposer::LeaseStore(state::runtime_dir(globals.runtime_dir));
 }
 
-state::Holdings look(exposer::Ledger& ledger, const Globals& globals) {
-  if (!state::has_journal_folder(ledger.folder())) return {};
-  if (globals.dry_run) return ledger.look();
-  state::Holdings held;
+state::Snapshot look(exposer::LeaseStore& store, const Globals& globals) {
+  if (!state::has_journal_folder(store.folder())) return {};
+  if (globals.dry_run) return store.look();
+  state::Snapshot held;
   {
-    const auto journal = ledger.lock(command_deadline());
-    ledger.reap(journal, held, command_deadline());
+    const auto journal = store.lock(command_deadline());
+    store.reap(journal, held, command_deadline());
     journal.tidy(held);
   }
-  exposer::finish_names(ledger, exposer::name_budget(command_deadline()));
+  exposer::finish_names(store, exposer::name_budget(command_deadline()));
   return held;
 }
 
-state::Holdings look_beside(exposer::Ledger& ledger, const Globals& globals, bool has_other) {
+state::Snapshot look_beside(exposer::LeaseStore& store, const Globals& globals, bool has_other) {
   try {
-    return look(ledger, globals);
+    return look(store, globals);
   } catch (const Error& error) {
     if (error.code() != Errc::not_authorised || !has_other) throw;
     log::warn("leases on the native path are not shown: {}", error.what());
@@ -42,7 +42,7 @@ state::Holdings look_beside(exposer::Ledger& ledger, const Globals& globals, boo
   }
 }
 
-std::vector<std::string> deviations(const state::Holdings& held) {
+std::vector<std::string> deviations(const state::Snapshot& held) {
   std::vector<std::string> out;
   if (held.bridges.empty()) return out;
   netlink::Rtnl rtnl;
@@ -61,7 +61,7 @@ std::vector<std::string> deviations(const state::Holdings& held) {
     if (!backend->matches(plan))
       out.push_back(fmt::format("{}: the {} rules are not as they should be", to_string(held.firewall),
                                 to_string(plan.table)));
-  if (!backend->is_pinned(exposer::pins_of(now)))
+  if (!backend->is_pinned(exposer::bindings_of(now)))
     out.emplace_back("the containers' addresses are not pinned to their ports of the bridge");
   return out;
 }
@@ -71,8 +71,8 @@ void throw_ambiguous(const std::string& id) {
               "see them: tc-hostnet list");
 }
 
-const state::Lease& find_lease(const state::Holdings& holdings, const std::string& id) {
-  const auto* const found = find_by_id(holdings.leases, id);
+const state::Lease& find_lease(const state::Snapshot& snapshot, const std::string& id) {
+  const auto* const found = find_by_id(snapshot.leases, id);
   if (found == nullptr)
     throw Error(Errc::not_found, fmt::format("there is no lease {}", quote(id)), "see them: tc-hostnet list");
   return *found;

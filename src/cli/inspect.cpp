@@ -15,9 +15,9 @@
 namespace hostnet::cli {
 namespace {
 
-std::vector<std::string> rules_of(const state::Lease& lease, const state::Holdings& held) {
+std::vector<std::string> rules_of(const state::Lease& lease, const state::Snapshot& held) {
   std::vector<std::string> out;
-  state::Holdings alone{held.bridges, {lease}};
+  state::Snapshot alone{held.bridges, {lease}};
   for (const auto& plan : exposer::ruleset_of(alone).tables) {
     if (held.firewall == Firewall::nftables) {
       const auto text = to_text(held.firewall, plan);
@@ -51,7 +51,7 @@ json::Value with_traffic(json::Value lease, const std::vector<exposer::PortTraff
   return lease;
 }
 
-void print_text(const state::Lease& lease, const state::Holdings& held,
+void print_text(const state::Lease& lease, const state::Snapshot& held,
                 const std::vector<exposer::PortTraffic>& traffic, const std::vector<std::string>& amiss) {
   std::string sources;
   for (const auto source : lease.sources) sources += (sources.empty() ? "" : ", ") + source.to_string();
@@ -83,8 +83,8 @@ Action define_inspect(Arguments& arguments) {
   const auto id = std::make_shared<std::string>();
   arguments.value("LEASE", *id, "the lease's id, or a beginning of it that no other has", Need::required);
   return [id](const Globals& globals) {
-    const state::TunnelStore store(globals.runtime_dir);
-    const auto tunnels = look_at_tunnels(store, globals);
+    const state::TunnelStore tunnel_store(globals.runtime_dir);
+    const auto tunnels = look_at_tunnels(tunnel_store, globals);
     if (const auto* const tunnel = find_by_id(tunnels, *id)) {
       if (globals.json)
         print_json(to_json(*tunnel));
@@ -100,8 +100,8 @@ Action define_inspect(Arguments& arguments) {
         print(table(rows_of(*lease)));
       return 0;
     }
-    auto ledger = open_ledger(globals);
-    const auto held = look(ledger, globals);
+    auto store = open_store(globals);
+    const auto held = look(store, globals);
     const auto& lease = find_lease(held, *id);
     const auto amiss = deviations(held);
     const auto* const bridge = held.bridge(lease.ifindex);

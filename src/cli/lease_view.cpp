@@ -19,8 +19,8 @@ json::Value texts(const std::vector<Ipv4>& addresses) {
 
 }  // namespace
 
-std::string interface_of(const state::Lease& lease, const state::Holdings& holdings) {
-  const auto* const bridge = holdings.bridge(lease.ifindex);
+std::string interface_of(const state::Lease& lease, const state::Snapshot& snapshot) {
+  const auto* const bridge = snapshot.bridge(lease.ifindex);
   return bridge == nullptr ? "?" : bridge->name;
 }
 
@@ -35,7 +35,7 @@ json::Value to_json(const std::vector<HostPort>& ports) {
   return out;
 }
 
-json::Value to_json(const state::Lease& lease, const state::Holdings& holdings) {
+json::Value to_json(const state::Lease& lease, const state::Snapshot& snapshot) {
   auto containers = json::array();
   for (const auto& alias : lease.aliases) containers.push_back(alias.container);
   const auto why = why_unpinned(lease);
@@ -43,7 +43,7 @@ json::Value to_json(const state::Lease& lease, const state::Holdings& holdings) 
           {"target", lease.target},
           {"via", to_string(exposer::path_of(lease))},
           {"label", lease.label},
-          {"interface", interface_of(lease, holdings)},
+          {"interface", interface_of(lease, snapshot)},
           {"ifindex", lease.ifindex},
           {"gateway", lease.gateways.front().to_string()},
           {"gateways", texts(lease.gateways)},
@@ -73,12 +73,12 @@ std::string span_text(std::int64_t seconds) {
   return fmt::format("{} d", seconds / 86'400);
 }
 
-std::vector<Row> list_rows(const state::Holdings& holdings) {
+std::vector<Row> list_rows(const state::Snapshot& snapshot) {
   std::vector<Row> rows{{"LEASE", "TARGET", "VIA", "PORTS", "INTERFACE", "GATEWAY", "OWNER", "AGE", "LABEL"}};
   const auto now = std::time(nullptr);
-  for (const auto& lease : holdings.leases)
+  for (const auto& lease : snapshot.leases)
     rows.push_back({lease.id, lease.target, to_string(exposer::path_of(lease)), ports_text(lease.ports),
-                    interface_of(lease, holdings), lease.gateways.front().to_string(),
+                    interface_of(lease, snapshot), lease.gateways.front().to_string(),
                     fmt::format("{} ({})", lease.owner.command, lease.owner.pid),
                     span_text(now - lease.created), lease.label});
   return rows;

@@ -12,11 +12,11 @@ Action define_list(Arguments& arguments) {
   arguments.footer(
       "Leases whose owner has died are finished first. With --json, one object a lease and line.");
   return [](const Globals& globals) {
-    auto ledger = open_ledger(globals);
-    const state::TunnelStore store(globals.runtime_dir);
-    const auto tunnels = look_at_tunnels(store, globals);
+    auto store = open_store(globals);
+    const state::TunnelStore tunnel_store(globals.runtime_dir);
+    const auto tunnels = look_at_tunnels(tunnel_store, globals);
     const auto helped = look_at_helper();
-    const auto held = look_beside(ledger, globals, !tunnels.empty() || !helped.empty());
+    const auto held = look_beside(store, globals, !tunnels.empty() || !helped.empty());
     if (globals.json) {
       for (const auto& lease : held.leases) print_json(to_json(lease, held));
       for (const auto& lease : helped) print_json(to_json(lease));

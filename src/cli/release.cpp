@@ -24,14 +24,14 @@ struct ReleaseOptions {
 };
 
 // The journal is unreadable, so nobody's leases can be told apart: everything of ours in the kernel goes.
-void rescue(exposer::Ledger& ledger, const Error& cause) {
+void rescue(exposer::LeaseStore& store, const Error& cause) {
   say(fmt::format("tc-hostnet: {}; taking away every rule of tc-hostnet instead", cause.what()));
-  const auto bridges = ledger.rescue(ledger.lock(command_deadline()), command_deadline());
+  const auto bridges = store.rescue(store.lock(command_deadline()), command_deadline());
   for (const auto& bridge : bridges)
     say(fmt::format("{}: route_localnet set to 0, the kernel's default; what it was before is lost", bridge));
 }
 
-std::set<std::string> chosen(const ReleaseOptions& options, const state::Holdings& held) {
+std::set<std::string> chosen(const ReleaseOptions& options, const state::Snapshot& held) {
   std::set<std::string> ids;
   if (options.all)
     for (const auto& lease : held.leases) ids.insert(lease.id);
@@ -96,9 +96,9 @@ void release_helped(ReleaseOptions& options, const Globals& globals) {
 }
 
 // Rules of ours that no lease needs: those that were saved during one, and restored after it.
-exposer::Leftovers look_for_leftovers(exposer::Ledger& ledger, const state::Holdings& held) {
+exposer::Leftovers look_for_leftovers(exposer::LeaseStore& store, const state::Snapshot& held) {
   try {
-    return ledger.leftovers(held);
+    return store.leftovers(held);
   } catch (const Error& error) {
     if (error.code() != Errc::not_authorised) throw;
     return {};
@@ -114,8 +114,8 @@ void warn_of(const std::vector<std::string>& needed) {
 }
 
 // What a sweep after the release of all that is held would do.
-void foretell_sweep(exposer::Ledger& ledger, const state::Holdings& held) {
-  const auto left = look_for_leftovers(ledger, held);
+void foretell_sweep(exposer::LeaseStore& store, const state::Snapshot& held) {
+  const auto left = look_for_leftovers(store, held);
   warn_of(left.needed);
   if (!left.needed.empty()) return;
   for (const auto& bridge : left.idle)
@@ -123,36 +123,36 @@ void foretell_sweep(exposer::Ledger& ledger, const state::Holdings& held) {
 }
 
 // The steps from what is held to what would be held without those leases.
-void foretell(exposer::Ledger& ledger, const ReleaseOptions& options, const state::Holdings& held) {
-  state::Holdings after = held;
+void foretell(exposer::LeaseStore& store, const ReleaseOptions& options, const state::Snapshot& held) {
+  state::Snapshot after = held;
   after.leases.erase_if([ids = chosen(options, held)](const auto& lease) { return ids.contains(lease.id); });
   after.drop_idle_bridges();
   if (!held.leases.empty())
     for (const auto& step : exposer::transition(held, after)) print(exposer::describe(step));
-  if (options.all) foretell_sweep(ledger, held);
+  if (options.all) foretell_sweep(store, held);
 }
 
 void release_native(const ReleaseOptions& options, const Globals& globals) {
-  auto ledger = open_ledger(globals);
-  const bool no_journal = !state::has_journal_folder(ledger.folder());
-  if (globals.dry_run) return foretell(ledger, options, no_journal ? state::Holdings{} : ledger.look());
-  if (options.all && no_journal && look_for_leftovers(ledger, {}).empty()) return;
+  auto store = open_store(globals);
+  const bool no_journal = !state::has_journal_folder(store.folder());
+  if (globals.dry_run) return foretell(store, options, no_journal ? state::Snapshot{} : store.look());
+  if (options.all && no_journal && look_for_leftovers(store, {}).empty()) return;
 
   const auto deadline = command_deadline();
   std::set<std::string> ids;
   try {
-    const auto journal = ledger.lock(deadline);
-    state::Holdings held;
-    ledger.reap(journal, held, deadline);
+    const auto journal = store.lock(deadline);
+    state::Snapshot held;
+    store.reap(journal, held, deadline);
     ids = chosen(options, held);
-    ledger.remove(journal, held, ids, deadline);
-    if (options.all && held.leases.empty()) warn_of(ledger.sweep(journal, deadline));
+    store.remove(journal, held, ids, deadline);
+    if (options.all && held.leases.empty()) warn_of(store.sweep(journal, deadline));
     journal.tidy(held);
   } catch (const Error& error) {
     if (error.code() != Errc::state_corrupt || !options.all) throw;
-    return rescue(ledger, error);
+    return rescue(store, error);
   }
-  exposer::finish_names(ledger, exposer::name_budget(deadline));
+  exposer::finish_names(store, exposer::name_budget(deadline));
   for (const auto& id : ids) report(id, globals);
 }
 

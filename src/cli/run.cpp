@@ -116,7 +116,7 @@ int run(const RunOptions& options, const Globals& globals) {
   settings.runtime_dir = state::runtime_dir(globals.runtime_dir);
   settings.firewall = wanted_firewall(options);
   const auto holder = std::make_shared<Holder>(std::move(settings));
-  const auto link = sandbox.connect(holder->ledger(), deadline);
+  const auto link = sandbox.connect(holder->store(), deadline);
   auto exposures = holder->hold(
       {lease_for(sandbox.net(), link.ifindex, options, std::move(ports))},
       {{.ifindex = link.ifindex, .name = link.name, .prior_route_localnet = link.route_localnet}}, deadline);

@@ -25,30 +25,30 @@ struct BridgeStatus {
   bool prior = false;
   bool guarded = false;
   std::size_t leases = 0;
-  std::uint64_t connections = 0;  ///< That came in by a door since that was opened.
+  std::uint64_t connections = 0;  ///< That came in by a forward since that was opened.
 };
 
-std::vector<BridgeStatus> bridges_of(exposer::Ledger& ledger, const state::Holdings& held) {
+std::vector<BridgeStatus> bridges_of(exposer::LeaseStore& store, const state::Snapshot& held) {
   std::vector<BridgeStatus> out;
   if (held.bridges.empty()) return out;
   const auto traffic = firewall::read_traffic();
   const auto guarded = firewall::guarded_bridges();
   for (const auto& bridge : held.bridges) {
-    const auto link = ledger.executor().rtnl().link(bridge.ifindex);
+    const auto link = store.executor().rtnl().link(bridge.ifindex);
     out.push_back({.name = bridge.name,
                    .route_localnet = link && link->route_localnet,
                    .prior = bridge.prior_route_localnet,
                    .guarded = std::ranges::find(guarded, bridge.name) != guarded.end(),
                    .leases = static_cast<std::size_t>(
                        std::ranges::count(held.leases, bridge.ifindex, &state::Lease::ifindex))});
-    for (const auto& door : traffic)
-      if (door.door.bridge == bridge.name) out.back().connections += door.packets;
+    for (const auto& forward : traffic)
+      if (forward.forward.bridge == bridge.name) out.back().connections += forward.packets;
   }
   return out;
 }
 
 // The leases for one container that a neighbour could use in its name, each with the reason.
-std::vector<std::pair<std::string, std::string>> unpinned_of(const state::Holdings& held,
+std::vector<std::pair<std::string, std::string>> unpinned_of(const state::Snapshot& held,
                                                              const std::vector<dbus::LeaseFacts>& helped) {
   std::vector<std::pair<std::string, std::string>> out;
   for (const auto& lease : held.leases)
@@ -83,17 +83,17 @@ json::Value engine_to_json(const EngineInUse& engine) {
 Action define_status(Arguments& arguments) {
   arguments.footer("Exit code 0 also when nothing is held.");
   return [](const Globals& globals) {
-    auto ledger = open_ledger(globals);
+    auto store = open_store(globals);
     const auto choice = exposer::choose(Path::automatic, exposer::probe_paths(globals.engine));
-    const state::TunnelStore store(globals.runtime_dir);
-    const auto tunnels = look_at_tunnels(store, globals);
+    const state::TunnelStore tunnel_store(globals.runtime_dir);
+    const auto tunnels = look_at_tunnels(tunnel_store, globals);
     const auto helped = look_at_helper();
-    const auto held = look_beside(ledger, globals, !tunnels.empty() || !helped.empty());
+    const auto held = look_beside(store, globals, !tunnels.empty() || !helped.empty());
     const auto leases = held.leases.size() + helped.size() + tunnels.size();
-    const auto bridges = bridges_of(ledger, held);
+    const auto bridges = bridges_of(store, held);
     // A wish for another one than theirs is no matter for a look.
     const auto firewall =
-        held.leases.empty() ? ledger.firewall_for(held) : exposer::firewall_of_leases(held.firewall);
+        held.leases.empty() ? store.firewall_for(held) : exposer::firewall_of_leases(held.firewall);
     const auto engine = engine_in_use(globals.engine);
     const std::string path = choice.path ? to_string(*choice.path) : "none";
     if (globals.json) {
@@ -117,7 +117,7 @@ Action define_status(Arguments& arguments) {
                   {"reasons", choice.reasons},
                   {"engine", engine_to_json(engine)},
                   {"firewall", to_string(firewall.kind)},
-                  {"state", ledger.folder().string()},
+                  {"state", store.folder().string()},
                   {"leases", leases},
                   {"bridges", std::move(list)},
                   {"unpinned", std::move(unpinned)},
@@ -129,7 +129,7 @@ Action define_status(Arguments& arguments) {
                  {"path", fmt::format("{} ({})", path, fmt::join(choice.reasons, "; "))},
                  {"engine", engine.text},
                  {"firewall", fmt::format("{} ({})", to_string(firewall.kind), firewall.reason)},
-                 {"state", ledger.folder().string()},
+                 {"state", store.folder().string()},
                  {"leases", fmt::format("{}", leases)}}));
     for (const auto& bridge : bridges)
       print(fmt::format("  {}: {} leases, route_localnet {} (was {}), guard ", bridge.name, bridge.leases,

@@ -5,7 +5,7 @@
 #include "core/log.hpp"
 #include "engine/networks.hpp"
 #include "hostnet/error.hpp"
-#include "path/sidecar/session_labels.hpp"
+#include "path/sidecar/test_run_labels.hpp"
 
 #include <fmt/format.h>
 
@@ -54,7 +54,7 @@ bool ensure(engine::Client& client, const std::string& name, Deadline deadline) 
     return std::ranges::find(labelled, name, &engine::NetworkSummary::name) != labelled.end();
   };
   if (exists(client, name, deadline)) return is_labelled();
-  auto labels = exposer::session_labels();
+  auto labels = exposer::test_run_labels();
   labels[kNetworkLabel] = name;
   try {
     networks.create(name, labels, deadline);

@@ -6,14 +6,14 @@
 #include "engine/networks.hpp"
 #include "hostnet/error.hpp"
 #include "lease/tunnel_record.hpp"
-#include "path/native/ledger.hpp"
+#include "path/native/lease_store.hpp"
 #include "path/native/names.hpp"
 #include "path/native/native.hpp"
 #include "path/sidecar/clear_away.hpp"
 #include "path/sidecar/own_labels.hpp"
 #include "path/sidecar/plan.hpp"
-#include "path/sidecar/session_labels.hpp"
 #include "path/sidecar/sidecar.hpp"
+#include "path/sidecar/test_run_labels.hpp"
 
 #include <fmt/format.h>
 
@@ -21,11 +21,11 @@
 
 namespace hostnet::container {
 
-std::size_t reap_session(const engine::Address& engine, const std::string& session, Deadline deadline) {
+std::size_t reap_test_run(const engine::Address& engine, const std::string& test_run, Deadline deadline) {
   engine::Client client(engine);
   engine::Containers containers(client);
   engine::Networks networks(client);
-  const auto label = fmt::format("{}={}", exposer::kSessionLabel, session);
+  const auto label = fmt::format("{}={}", exposer::kTestRunLabel, test_run);
   std::size_t removed = 0;
   std::vector<std::string> failures;
   const auto attempt = [&](const std::string& what, auto remove) {
@@ -46,7 +46,7 @@ std::size_t reap_session(const engine::Address& engine, const std::string& sessi
     }
   };
   each(containers, [&](const auto& container) {
-    return exposer::was_created_with(client, container.id, exposer::kSessionLabel, session, deadline);
+    return exposer::was_created_with(client, container.id, exposer::kTestRunLabel, test_run, deadline);
   });
   each(networks, [](const auto&) { return true; });  // no image gives a network labels
   if (!failures.empty()) throw Error(Errc::failure, fmt::format("{}", fmt::join(failures, "; ")));
@@ -55,15 +55,15 @@ std::size_t reap_session(const engine::Address& engine, const std::string& sessi
 
 void reap_leases(const std::string& runtime_dir, Deadline deadline) noexcept {
   try {
-    exposer::Ledger ledger(state::runtime_dir(runtime_dir));
-    if (exposer::probe_native().usable && state::has_journal_folder(ledger.folder())) {
+    exposer::LeaseStore store(state::runtime_dir(runtime_dir));
+    if (exposer::probe_native().usable && state::has_journal_folder(store.folder())) {
       {
-        const auto journal = ledger.lock(deadline);
-        state::Holdings left;
-        ledger.reap(journal, left, deadline);
+        const auto journal = store.lock(deadline);
+        state::Snapshot left;
+        store.reap(journal, left, deadline);
         journal.tidy(left);
       }
-      exposer::finish_names(ledger, exposer::name_budget(deadline));
+      exposer::finish_names(store, exposer::name_budget(deadline));
     }
   } catch (const std::exception& error) {
     log::error("leases of dead owners: {}", error.what());
@@ -75,7 +75,7 @@ void reap_leases(const std::string& runtime_dir, Deadline deadline) noexcept {
   }
 }
 
-void reap_dead_sessions(const engine::Address& engine, Deadline deadline) noexcept {
+void reap_dead_test_runs(const engine::Address& engine, Deadline deadline) noexcept {
   try {
     engine::Client client(engine);
     engine::Containers containers(client);

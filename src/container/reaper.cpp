@@ -8,7 +8,7 @@
 #include "core/forked.hpp"
 #include "core/log.hpp"
 #include "hostnet/error.hpp"
-#include "path/sidecar/session_labels.hpp"
+#include "path/sidecar/test_run_labels.hpp"
 
 #include <dlfcn.h>
 #include <fmt/format.h>
@@ -41,7 +41,7 @@ Fd start_reaper(const engine::Address& engine, const std::string& runtime_dir) {
   Fd ours(ends[0]);
   const Fd theirs(ends[1]);
   const std::vector<std::string> words{reaper_program(),
-                                       exposer::session_id(),
+                                       exposer::test_run_id(),
                                        std::to_string(::getpid()),
                                        std::to_string(process_start_time(::getpid()).value_or(0)),
                                        engine.text(),
@@ -68,7 +68,7 @@ class Guard {
     const std::scoped_lock lock(mutex_);
     if (lines_.contains(engine.text())) return;
     auto& line = lines_[engine.text()];
-    reap_dead_sessions(engine, Deadline::after(kLookAround));
+    reap_dead_test_runs(engine, Deadline::after(kLookAround));
     if (is_switched_off()) return;
     try {
       line = start_reaper(engine, runtime_dir);
@@ -104,7 +104,7 @@ std::string reaper_program() {
   return installed;
 }
 
-void guard_session(const engine::Address& engine, const std::string& runtime_dir) noexcept {
+void guard_test_run(const engine::Address& engine, const std::string& runtime_dir) noexcept {
   static Guard guard;
   try {
     guard.watch(engine, runtime_dir);

@@ -21,7 +21,7 @@ namespace hostnet::container {
 /// Sees to it that everything made on this engine in this session goes when the process does. Does something
 /// at the first call for an engine; to be called before anything is made. A reaper that cannot be started is
 /// a warning in the log. $TESTCONTAINERS_RYUK_DISABLED=true switches it off. Thread-safe.
-void guard_session(const engine::Address& engine, const std::string& runtime_dir) noexcept;
+void guard_test_run(const engine::Address& engine, const std::string& runtime_dir) noexcept;
 
 /// Where it is: $TC_HOSTNET_REAPER, else the place of installation, also where that was moved along with the
 /// library.

@@ -13,7 +13,7 @@
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
 #include "path/paths.hpp"
-#include "path/sidecar/session_labels.hpp"
+#include "path/sidecar/test_run_labels.hpp"
 
 #include <fmt/format.h>
 
@@ -60,7 +60,7 @@ class Start {
       stage("image", [&] { provide_image(); });
       if (request_.reuse)
         if (auto found = stage("reuse", [&] { return find_again(); })) return found;
-      guard_session(address_, request_.exposer.runtime_dir);
+      guard_test_run(address_, request_.exposer.runtime_dir);
       if (paths.empty()) return attempt(Path::automatic);
       for (std::size_t i = 0; i + 1 < paths.size(); ++i) {
         try {
@@ -178,7 +178,7 @@ class Start {
       around.labels[kHashLabel] = reuse_hash_;
     } else {
       around.network = network;
-      around.labels = exposer::session_labels();
+      around.labels = exposer::test_run_labels();
     }
     if (made.lease) {
       around.alias_address = made.lease->gateway;

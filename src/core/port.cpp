@@ -104,9 +104,9 @@ std::vector<HostPort> normalise(std::vector<HostPort> ports) {
   ports.erase(std::unique(ports.begin(), ports.end()), ports.end());
 
   auto by_container = ports;
-  const auto door = [](const HostPort& port) { return std::pair(port.container, port.protocol); };
-  std::ranges::sort(by_container, {}, door);
-  const auto twice = std::ranges::adjacent_find(by_container, {}, door);
+  const auto forward = [](const HostPort& port) { return std::pair(port.container, port.protocol); };
+  std::ranges::sort(by_container, {}, forward);
+  const auto twice = std::ranges::adjacent_find(by_container, {}, forward);
   if (twice != by_container.end())
     throw Error(Errc::conflict,
                 fmt::format("container port {} is asked to lead to {} and to {}", twice->container,

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "daemon/bouncer.hpp"
-#include "path/native/ledger.hpp"
+#include "path/native/lease_store.hpp"
 
 #include <sdbus-c++/Error.h>
 

@@ -58,7 +58,7 @@ void Calls::open(const sdbus::Message& message, std::function<void(const sdbus::
   });
 }
 
-void Calls::resume(const std::shared_ptr<Call>& call, const Step& step) {
+void Calls::resume(const std::shared_ptr<Call>& call, const Continuation& step) {
   if (!calls_.contains(call->number)) return;
   try {
     step();
@@ -87,14 +87,15 @@ void check_not_denied(const Ruling& decision) {
 }
 
 void Calls::authorise(const std::shared_ptr<Call>& call, const Facts& facts, const Details& details,
-                      Step next) {
+                      Continuation next) {
   const auto decision = daemon::authorise(call->method, call->caller, facts, call->granted);
   check_not_denied(decision);
   if (decision.verdict == Ruling::Verdict::allow) return next();
   ask(call, *decision.action, details, std::move(next));
 }
 
-void Calls::ask(const std::shared_ptr<Call>& call, Action action, const Details& details, Step granted) {
+void Calls::ask(const std::shared_ptr<Call>& call, Action action, const Details& details,
+                Continuation granted) {
   call->prompt = quota_.wait(call->caller.uid);
   call->asked = action;
   call->question = bouncer_.ask(action, call->caller, details, call->may_ask,

@@ -42,7 +42,7 @@ struct Call {
 /// Not thread-safe: on the connection's loop.
 class Calls {
  public:
-  using Step = std::function<void()>;
+  using Continuation = std::function<void()>;
 
   Calls(Bouncer& bouncer, Quota& quota) : bouncer_(bouncer), quota_(quota) {}
   Calls(const Calls&) = delete;
@@ -54,10 +54,11 @@ class Calls {
   void open(const sdbus::Message& message, std::function<void(const sdbus::Error&)> fail,
             const std::function<void(const std::shared_ptr<Call>&)>& first);
   /// Takes the next step, unless the call has ended.
-  void resume(const std::shared_ptr<Call>& call, const Step& step);
+  void resume(const std::shared_ptr<Call>& call, const Continuation& step);
   /// Decides, by authorise(): takes the next step at once or when polkit has granted it.
   /// @throws Error, sdbus::Error when it is denied.
-  void authorise(const std::shared_ptr<Call>& call, const Facts& facts, const Details& details, Step next);
+  void authorise(const std::shared_ptr<Call>& call, const Facts& facts, const Details& details,
+                 Continuation next);
   /// It has been answered.
   void close(Call& call);
 
@@ -71,7 +72,7 @@ class Calls {
   [[nodiscard]] std::uint64_t count() const noexcept { return last_number_; }
 
  private:
-  void ask(const std::shared_ptr<Call>& call, Action action, const Details& details, Step granted);
+  void ask(const std::shared_ptr<Call>& call, Action action, const Details& details, Continuation granted);
 
   Bouncer& bouncer_;
   Quota& quota_;

@@ -22,25 +22,25 @@ Counters::Clock::time_point Counters::tick(Clock::time_point now) {
   looks_.run(
       alive_,
       [] {
-        Doors doors;
+        Forwards forwards;
         for (auto& one : firewall::read_traffic()) {
-          const Key key{one.door.protocol, one.door.listen, one.door.host};
-          doors.emplace(key, std::move(one));
+          const Key key{one.forward.protocol, one.forward.listen, one.forward.host};
+          forwards.emplace(key, std::move(one));
         }
-        return doors;
+        return forwards;
       },
-      [this, now](Outcome<Doors>& reading) { take(reading, now); });
+      [this, now](Outcome<Forwards>& reading) { take(reading, now); });
   return now + kPeriod;
 }
 
-void Counters::take(Outcome<Doors>& reading, Clock::time_point begun) {
+void Counters::take(Outcome<Forwards>& reading, Clock::time_point begun) {
   const auto now = Clock::now();
   reading_ = false;
   due_ = std::max<Clock::time_point>(begun + kPeriod, now + kReadingShare * (now - begun));
   if (reading.thrown())
     log::debug("the counters cannot be read: {}", bus_error(reading.thrown()).getMessage());
   else {
-    doors_ = std::move(reading.get());
+    forwards_ = std::move(reading.get());
     begun_ = begun;
   }
 }
@@ -48,12 +48,12 @@ void Counters::take(Outcome<Doors>& reading, Clock::time_point begun) {
 std::vector<exposer::PortTraffic> Counters::of(const state::Lease& lease, const std::string& interface,
                                                Clock::time_point granted) const {
   if (begun_ <= granted) return {};
-  std::vector<firewall::DoorTraffic> doors;
+  std::vector<firewall::ForwardTraffic> forwards;
   for (const auto& port : lease.ports) {
-    const auto [begin, end] = doors_.equal_range(Key{port.protocol, port.container, port.host});
-    for (auto one = begin; one != end; ++one) doors.push_back(one->second);
+    const auto [begin, end] = forwards_.equal_range(Key{port.protocol, port.container, port.host});
+    for (auto one = begin; one != end; ++one) forwards.push_back(one->second);
   }
-  return exposer::traffic_of(lease, interface, doors);
+  return exposer::traffic_of(lease, interface, forwards);
 }
 
 }  // namespace hostnet::daemon

@@ -35,12 +35,12 @@ class Counters {
 
  private:
   using Key = std::tuple<Protocol, std::uint16_t, std::uint16_t>;  // with the port dialled, and the host's
-  using Doors = std::multimap<Key, firewall::DoorTraffic>;
+  using Forwards = std::multimap<Key, firewall::ForwardTraffic>;
 
-  void take(Outcome<Doors>& reading, Clock::time_point begun);
+  void take(Outcome<Forwards>& reading, Clock::time_point begun);
 
   Worker& looks_;
-  Doors doors_;
+  Forwards forwards_;
   Clock::time_point begun_;  // the reading that they are of
   bool reading_ = false;
   Clock::time_point due_;

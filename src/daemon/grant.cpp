@@ -92,7 +92,7 @@ Held hold(const Grant& grant, exposer::Holder& holder, const std::vector<std::st
   const auto& network = sight.network;
   auto lease = lease_for(grant, network);
   exposer::check_way(lease, network.interface, grant.request.require_listener);
-  auto keepalive = state::make_keepalive(holder.ledger().folder());
+  auto keepalive = state::make_keepalive(holder.store().folder());
   lease.owner.token = keepalive.token;
 
   state::Bridge bridge;

@@ -15,9 +15,9 @@ auto property(Function&& get) {
 
 }  // namespace
 
-LeaseObject::LeaseObject(sdbus::IConnection& connection, Tenure tenure, Callbacks callbacks)
-    : AdaptorInterfaces(connection, dbus::kLeasePaths + tenure.lease.id),
-      tenure_(std::move(tenure)),
+LeaseObject::LeaseObject(sdbus::IConnection& connection, HeldLease held_lease, Callbacks callbacks)
+    : AdaptorInterfaces(connection, dbus::kLeasePaths + held_lease.lease.id),
+      held_lease_(std::move(held_lease)),
       callbacks_(std::move(callbacks)) {
   registerAdaptor();
   getObject().emitInterfacesAddedSignal({dbus::kLeaseInterface});
@@ -42,33 +42,35 @@ void LeaseObject::Release(sdbus::Result<>&& result) {
 }
 
 std::string LeaseObject::Id() {
-  return property([&] { return tenure_.lease.id; });
+  return property([&] { return held_lease_.lease.id; });
 }
 std::string LeaseObject::Owner() {
-  return property([&] { return tenure_.owner; });
+  return property([&] { return held_lease_.owner; });
 }
-std::uint32_t LeaseObject::OwnerUid() { return tenure_.lease.owner.uid; }
-std::uint32_t LeaseObject::OwnerPid() { return static_cast<std::uint32_t>(tenure_.lease.owner.pid); }
-std::int32_t LeaseObject::Ifindex() { return tenure_.lease.ifindex; }
+std::uint32_t LeaseObject::OwnerUid() { return held_lease_.lease.owner.uid; }
+std::uint32_t LeaseObject::OwnerPid() { return static_cast<std::uint32_t>(held_lease_.lease.owner.pid); }
+std::int32_t LeaseObject::Ifindex() { return held_lease_.lease.ifindex; }
 std::string LeaseObject::Interface() {
-  return property([&] { return tenure_.interface; });
+  return property([&] { return held_lease_.interface; });
 }
 std::string LeaseObject::Gateway() {
-  return property([&] { return tenure_.lease.gateways.front().to_string(); });
+  return property([&] { return held_lease_.lease.gateways.front().to_string(); });
 }
 PortList LeaseObject::Ports() {
-  return property([&] { return to_ports(tenure_.lease.ports); });
+  return property([&] { return to_ports(held_lease_.lease.ports); });
 }
 std::string LeaseObject::Unpinned() {
-  return property([&] { return tenure_.exposure->unpinned(); });
+  return property([&] { return held_lease_.exposure->unpinned(); });
 }
 std::string LeaseObject::Label() {
-  return property([&] { return tenure_.lease.label; });
+  return property([&] { return held_lease_.lease.label; });
 }
-std::uint64_t LeaseObject::Created() { return static_cast<std::uint64_t>(tenure_.lease.created); }
-std::uint64_t LeaseObject::Expires() { return static_cast<std::uint64_t>(tenure_.lease.expires.value_or(0)); }
+std::uint64_t LeaseObject::Created() { return static_cast<std::uint64_t>(held_lease_.lease.created); }
+std::uint64_t LeaseObject::Expires() {
+  return static_cast<std::uint64_t>(held_lease_.lease.expires.value_or(0));
+}
 std::string LeaseObject::Lifetime() {
-  return property([&] { return std::string(to_string(tenure_.lease.owner.lifetime)); });
+  return property([&] { return std::string(to_string(held_lease_.lease.owner.lifetime)); });
 }
 std::string LeaseObject::State() {
   return property([&] { return std::string(to_string(state_)); });
@@ -77,8 +79,8 @@ std::string LeaseObject::State() {
 std::vector<std::string> LeaseObject::Sources() {
   return property([&] {
     std::vector<std::string> sources;
-    for (const auto source : tenure_.lease.sources) sources.push_back(source.to_string());
-    if (tenure_.lease.mac) sources.push_back(tenure_.lease.mac->to_string());
+    for (const auto source : held_lease_.lease.sources) sources.push_back(source.to_string());
+    if (held_lease_.lease.mac) sources.push_back(held_lease_.lease.mac->to_string());
     return sources;
   });
 }
@@ -87,9 +89,9 @@ std::vector<sdbus::Struct<std::string, std::uint16_t, std::uint16_t, std::uint64
 LeaseObject::Counters() {
   return property([&] {
     std::vector<sdbus::Struct<std::string, std::uint16_t, std::uint16_t, std::uint64_t, std::uint64_t>> out;
-    const auto& ports = tenure_.lease.ports;
+    const auto& ports = held_lease_.lease.ports;
     // The announcement carries every property; no reading has this lease by then.
-    auto counted = announced_ ? callbacks_.counters(tenure_) : std::vector<exposer::PortTraffic>();
+    auto counted = announced_ ? callbacks_.counters(held_lease_) : std::vector<exposer::PortTraffic>();
     counted.resize(ports.size());
     for (std::size_t i = 0; i < ports.size(); ++i)
       out.emplace_back(to_string(ports[i].protocol), ports[i].container, ports[i].host, counted[i].packets,

@@ -30,7 +30,7 @@ struct Ending {
 };
 
 /// All that the daemon keeps of a lease.
-struct Tenure {
+struct HeldLease {
   state::Lease lease;
   std::string interface;
   std::string owner;  ///< Unique bus name; empty when it has outlived a daemon.
@@ -51,15 +51,15 @@ class LeaseObject final
   using ReleaseCall = sdbus::Result<>;
   struct Callbacks {
     std::function<void(const LeaseObject&, const sdbus::Message&, ReleaseCall&&)> release;
-    std::function<std::vector<exposer::PortTraffic>(const Tenure&)> counters;
+    std::function<std::vector<exposer::PortTraffic>(const HeldLease&)> counters;
   };
 
-  LeaseObject(sdbus::IConnection& connection, Tenure tenure, Callbacks callbacks);
+  LeaseObject(sdbus::IConnection& connection, HeldLease held_lease, Callbacks callbacks);
   ~LeaseObject();
 
-  [[nodiscard]] const Tenure& tenure() const noexcept { return tenure_; }
-  Tenure& tenure() noexcept { return tenure_; }
-  [[nodiscard]] const std::string& id() const noexcept { return tenure_.lease.id; }
+  [[nodiscard]] const HeldLease& held_lease() const noexcept { return held_lease_; }
+  HeldLease& held_lease() noexcept { return held_lease_; }
+  [[nodiscard]] const std::string& id() const noexcept { return held_lease_.lease.id; }
   [[nodiscard]] sdbus::ObjectPath path() const { return sdbus::ObjectPath(getObjectPath()); }
 
   /// Announces the state as changed. The object goes right after.
@@ -85,7 +85,7 @@ class LeaseObject final
   std::vector<sdbus::Struct<std::string, std::uint16_t, std::uint16_t, std::uint64_t, std::uint64_t>>
   Counters() override;
 
-  Tenure tenure_;
+  HeldLease held_lease_;
   Callbacks callbacks_;
   ExposureState state_ = ExposureState::active;
   bool announced_ = false;

@@ -21,16 +21,16 @@ Leases::Leases(sdbus::IConnection& connection, const Works& works, Callbacks cal
       listeners_(
           *works_.looks,
           [this](const auto& visit) {
-            for (const auto& [id, lease] : leases_) visit(lease->tenure());
+            for (const auto& [id, lease] : leases_) visit(lease->held_lease());
           },
           [this](const std::string& id, const char* reason) { end(id, reason); }) {}
 
-const LeaseObject& Leases::add(Tenure tenure) {
-  const auto id = tenure.lease.id;
-  tenure.first_look = listeners_.next_look();
+const LeaseObject& Leases::add(HeldLease held_lease) {
+  const auto id = held_lease.lease.id;
+  held_lease.first_look = listeners_.next_look();
   auto lease = std::make_unique<LeaseObject>(
-      connection_, std::move(tenure),
-      LeaseObject::Callbacks{.release = callbacks_.release, .counters = [this](const Tenure& of) {
+      connection_, std::move(held_lease),
+      LeaseObject::Callbacks{.release = callbacks_.release, .counters = [this](const HeldLease& of) {
                                return counters_.of(of.lease, of.interface, of.granted);
                              }});
   const auto& added = *leases_.emplace(id, std::move(lease)).first->second;
@@ -48,19 +48,19 @@ void Leases::end(const std::string& id, const char* reason, Done done) {
     if (done) done(nullptr);
     return;
   }
-  auto& tenure = found->second->tenure();
-  if (done) tenure.ending.waiting.push_back(std::move(done));
-  if (tenure.ending.reason != nullptr) return;
-  tenure.ending.reason = reason;
+  auto& held_lease = found->second->held_lease();
+  if (done) held_lease.ending.waiting.push_back(std::move(done));
+  if (held_lease.ending.reason != nullptr) return;
+  held_lease.ending.reason = reason;
   works_.changes->run(
-      alive_, [exposure = tenure.exposure] { exposure->release(); },
+      alive_, [exposure = held_lease.exposure] { exposure->release(); },
       [this, id](Outcome<void>& outcome) {
         const auto lease = leases_.find(id);
         if (lease == leases_.end()) return;  // the holder was before
         if (!outcome.thrown())
-          return remove(id, ExposureState::released, lease->second->tenure().ending.reason);
+          return remove(id, ExposureState::released, lease->second->held_lease().ending.reason);
         log::error("lease {}: {}", id, bus_error(outcome.thrown()).getMessage());
-        auto& ending = lease->second->tenure().ending;
+        auto& ending = lease->second->held_lease().ending;
         ending.failed = std::exchange(ending.reason, nullptr);
         for (const auto& waiting : std::exchange(ending.waiting, {})) waiting(outcome.thrown());
       });
@@ -77,7 +77,7 @@ void Leases::remove(const std::string& id, ExposureState state, const std::strin
     lease->announce(state);
     callbacks_.released(lease->path(), reason);
   });
-  for (const auto& waiting : lease->tenure().ending.waiting) waiting(nullptr);
+  for (const auto& waiting : lease->held_lease().ending.waiting) waiting(nullptr);
 }
 
 void Leases::ended(const exposer::Ended& ended) {
@@ -87,7 +87,7 @@ void Leases::ended(const exposer::Ended& ended) {
     return;
   }
   // A release that has failed at first, or is under way, ends for the reason that it had.
-  const auto& ending = found->second->tenure().ending;
+  const auto& ending = found->second->held_lease().ending;
   const auto* const asked = ending.reason != nullptr ? ending.reason : ending.failed;
   const bool by_us = ended.cause == exposer::Cause::interrupted || ended.cause == exposer::Cause::owner_gone;
   remove(ended.lease, ended.state(), asked != nullptr && by_us ? asked : reason_of(ended.cause));
@@ -96,10 +96,10 @@ void Leases::ended(const exposer::Ended& ended) {
 void Leases::owner_left(const std::string& name) {
   std::vector<std::string> theirs;
   for (const auto& [id, lease] : leases_) {
-    auto& tenure = lease->tenure();
-    if (tenure.lease.owner.lifetime != Lifetime::connection || tenure.owner != name) continue;
+    auto& held_lease = lease->held_lease();
+    if (held_lease.lease.owner.lifetime != Lifetime::connection || held_lease.owner != name) continue;
     // Without the lock, whoever looks at the journal next finishes the lease, should we fail to.
-    tenure.keepalive.reset();
+    held_lease.keepalive.reset();
     theirs.push_back(id);
   }
   for (const auto& id : theirs) end(id, dbus::reason::kOwnerGone);
@@ -119,7 +119,7 @@ std::optional<Leases::Clock::time_point> Leases::tick(Clock::time_point now) {
 void Leases::stop() {
   std::vector<std::string> ids;
   for (const auto& [id, lease] : leases_)
-    if (lease->tenure().lease.owner.lifetime != Lifetime::persistent) ids.push_back(id);
+    if (lease->held_lease().lease.owner.lifetime != Lifetime::persistent) ids.push_back(id);
   for (const auto& id : ids) {
     ++stops_;
     end(id, dbus::reason::kDaemonStopping, [this](const std::exception_ptr&) { --stops_; });
@@ -128,7 +128,7 @@ void Leases::stop() {
 
 void Leases::let_go() {
   for (const auto& [id, lease] : leases_) {
-    if (lease->tenure().lease.owner.lifetime == Lifetime::connection) continue;
+    if (lease->held_lease().lease.owner.lifetime == Lifetime::connection) continue;
     works_.changes->post([holder = works_.holder, id = id] {
       holder->let_go(id);
       return Inbox::Letter();

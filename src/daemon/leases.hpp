@@ -50,7 +50,7 @@ class Leases {
   Leases& operator=(const Leases&) = delete;
 
   /// Makes the object. `owner` is empty for a lease that has outlived a daemon.
-  const LeaseObject& add(Tenure tenure);
+  const LeaseObject& add(HeldLease held_lease);
 
   [[nodiscard]] const LeaseObject* find(const std::string& id) const;
   [[nodiscard]] bool empty() const noexcept { return leases_.empty(); }

@@ -17,20 +17,21 @@ constexpr std::chrono::milliseconds kBlindFor{1000};
 
 }  // namespace
 
-const char* lost_listener(const Tenure& tenure, const ListenerUids& now) {
-  if (tenure.lease.expose_own && another_listens(now, tenure.lease.owner.uid))
+const char* lost_listener(const HeldLease& held_lease, const ListenerUids& now) {
+  if (held_lease.lease.expose_own && another_listens(now, held_lease.lease.owner.uid))
     return dbus::reason::kListenerChanged;
-  if (tenure.listeners && !are_served_still(*tenure.listeners, now)) return dbus::reason::kListenerGone;
+  if (held_lease.listeners && !are_served_still(*held_lease.listeners, now))
+    return dbus::reason::kListenerGone;
   return nullptr;
 }
 
 std::optional<ListenerWatch::Clock::time_point> ListenerWatch::tick(Clock::time_point now) {
   std::set<Protocol> protocols;
   bool own = false;
-  each_([&](const Tenure& tenure) {
-    if (!tenure.lease.expose_own && !tenure.listeners) return;
-    own = own || tenure.lease.expose_own;
-    for (const auto& port : tenure.lease.ports) protocols.insert(port.protocol);
+  each_([&](const HeldLease& held_lease) {
+    if (!held_lease.lease.expose_own && !held_lease.listeners) return;
+    own = own || held_lease.lease.expose_own;
+    for (const auto& port : held_lease.lease.ports) protocols.insert(port.protocol);
   });
   if (protocols.empty()) return std::nullopt;
   const auto period = own ? kOwnPeriod : kWatchPeriod;
@@ -58,16 +59,17 @@ void ListenerWatch::judge(std::uint64_t look, Outcome<std::shared_ptr<exposer::L
     if (!blind_since_) log::warn("who listens cannot be seen: {}", bus_error(outcome.thrown()).getMessage());
     blind_since_ = blind_since_.value_or(now);
     if (now - *blind_since_ < kBlindFor) return;
-    each_([&](const Tenure& tenure) {
-      if (tenure.lease.expose_own) lost.emplace_back(tenure.lease.id, dbus::reason::kListenerChanged);
+    each_([&](const HeldLease& held_lease) {
+      if (held_lease.lease.expose_own) lost.emplace_back(held_lease.lease.id, dbus::reason::kListenerChanged);
     });
   } else {
     blind_since_.reset();
     auto& listeners = *outcome.get();
-    each_([&](const Tenure& tenure) {
-      if (tenure.first_look > look || (!tenure.lease.expose_own && !tenure.listeners)) return;
-      if (const auto* const reason = lost_listener(tenure, listeners_of(tenure.lease.ports, listeners)))
-        lost.emplace_back(tenure.lease.id, reason);
+    each_([&](const HeldLease& held_lease) {
+      if (held_lease.first_look > look || (!held_lease.lease.expose_own && !held_lease.listeners)) return;
+      if (const auto* const reason =
+              lost_listener(held_lease, listeners_of(held_lease.lease.ports, listeners)))
+        lost.emplace_back(held_lease.lease.id, reason);
     });
   }
   for (const auto& [id, reason] : lost) lost_(id, reason);

@@ -23,16 +23,16 @@
 namespace hostnet::daemon {
 
 /// What a lease has lost by what its ports' listeners are now: a reason in LeaseReleased, or nullptr. Pure.
-const char* lost_listener(const Tenure& tenure, const ListenerUids& now);
+const char* lost_listener(const HeldLease& held_lease, const ListenerUids& now);
 
 /// Not thread-safe: on the connection's loop.
 class ListenerWatch {
  public:
   using Clock = std::chrono::steady_clock;
-  using Tenures = std::function<void(const std::function<void(const Tenure&)>&)>;
+  using HeldLeases = std::function<void(const std::function<void(const HeldLease&)>&)>;
 
   /// `each` walks the leases; `lost` ends one, with the reason.
-  ListenerWatch(Worker& looks, Tenures each,
+  ListenerWatch(Worker& looks, HeldLeases each,
                 std::function<void(const std::string& id, const char* reason)> lost)
       : looks_(looks), each_(std::move(each)), lost_(std::move(lost)) {}
 
@@ -45,7 +45,7 @@ class ListenerWatch {
   void judge(std::uint64_t look, Outcome<std::shared_ptr<exposer::Listeners>>& outcome);
 
   Worker& looks_;
-  Tenures each_;
+  HeldLeases each_;
   std::function<void(const std::string&, const char*)> lost_;
   std::uint64_t last_look_ = 0;
   bool looking_ = false;

@@ -8,7 +8,7 @@
 #include "hostnet/error.hpp"
 #include "hostnet/log.hpp"
 #include "hostnet/version.hpp"
-#include "path/native/ledger.hpp"
+#include "path/native/lease_store.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -51,11 +51,11 @@ void set_up_log(bool verbose) {
 
 // What the unit runs after the daemon has ended, in whatever way: leases that nobody holds are finished.
 void flush_stale(const Config& config) {
-  exposer::Ledger ledger(state::runtime_dir(config.runtime_dir));
+  exposer::LeaseStore store(state::runtime_dir(config.runtime_dir));
   const auto deadline = Deadline::after(std::chrono::seconds{30});
-  const auto journal = ledger.lock(deadline);
-  state::Holdings held;
-  ledger.reap(journal, held, deadline);
+  const auto journal = store.lock(deadline);
+  state::Snapshot held;
+  store.reap(journal, held, deadline);
   journal.tidy(held);
 }
 

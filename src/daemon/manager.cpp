@@ -125,12 +125,12 @@ bool Manager::is_ready() const {
 void Manager::take_on(exposer::Holder::Adopted adopted) {
   for (auto& [lease, exposure] : adopted) {
     log::info("lease {} of uid {} is taken on again", lease.id, lease.owner.uid);
-    Tenure tenure;
-    tenure.interface = exposure.interface();
-    tenure.exposure = keep(std::move(exposure), works_.changes);
-    tenure.share = quota_.take(lease.owner.uid, lease.ports.size(), true);
-    tenure.lease = std::move(lease);
-    leases_.add(std::move(tenure));
+    HeldLease held_lease;
+    held_lease.interface = exposure.interface();
+    held_lease.exposure = keep(std::move(exposure), works_.changes);
+    held_lease.share = quota_.take(lease.owner.uid, lease.ports.size(), true);
+    held_lease.lease = std::move(lease);
+    leases_.add(std::move(held_lease));
   }
 }
 
@@ -194,21 +194,21 @@ void Manager::hold_for(const std::shared_ptr<Exposing>& exposing) {
 void Manager::grant(Exposing& exposing, Held held) {
   const auto& request = exposing.request;
   const auto& [name, uid, pid] = exposing.call->caller;
-  Tenure tenure;
-  tenure.exposure = std::move(held.exposure);
-  tenure.lease = std::move(held.lease);
-  tenure.interface = std::move(held.interface);
-  tenure.owner = name;
-  tenure.share = std::move(exposing.share);
-  if (request.watch_listener) tenure.listeners = std::move(held.listeners);
+  HeldLease held_lease;
+  held_lease.exposure = std::move(held.exposure);
+  held_lease.lease = std::move(held.lease);
+  held_lease.interface = std::move(held.interface);
+  held_lease.owner = name;
+  held_lease.share = std::move(exposing.share);
+  if (request.watch_listener) held_lease.listeners = std::move(held.listeners);
   // What the caller gets where the descriptor has no meaning.
   Fd given = std::move(held.keepalive);
-  if (request.lifetime == Lifetime::connection) tenure.keepalive = std::move(given);
+  if (request.lifetime == Lifetime::connection) held_lease.keepalive = std::move(given);
   if (request.lifetime != Lifetime::descriptor) given.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  const auto said = fmt::format("lease {}: uid {} (pid {}) exposes {} to {}", tenure.lease.id, uid, pid,
-                                list_of(texts_of(request.ports)), tenure.interface);
-  record_grant(*exposing.call, fmt::format("lease {}", tenure.lease.id));
-  const auto path = leases_.add(std::move(tenure)).path();
+  const auto said = fmt::format("lease {}: uid {} (pid {}) exposes {} to {}", held_lease.lease.id, uid, pid,
+                                list_of(texts_of(request.ports)), held_lease.interface);
+  record_grant(*exposing.call, fmt::format("lease {}", held_lease.lease.id));
+  const auto path = leases_.add(std::move(held_lease)).path();
   calls_.close(*exposing.call);
   exposing.result.returnResults(path, sdbus::UnixFd(given.get()));
   const std::chrono::duration<double, std::milli> took =
@@ -221,9 +221,9 @@ void Manager::release(const LeaseObject& lease, const sdbus::Message& message,
   const auto shared = std::make_shared<LeaseObject::ReleaseCall>(std::move(result));
   const auto fail = [shared](const sdbus::Error& error) { shared->returnError(error); };
   open(message, fail, [&](const std::shared_ptr<Call>& call) {
-    const auto owner = lease.tenure().lease.owner.uid;
-    call->interface = lease.tenure().interface;
-    call->ports = list_of(texts_of(lease.tenure().lease.ports));
+    const auto owner = lease.held_lease().lease.owner.uid;
+    call->interface = lease.held_lease().interface;
+    call->ports = list_of(texts_of(lease.held_lease().lease.ports));
     const auto end = [this, call, shared, owner, id = lease.id()] {
       // polkit's answer may come long after the lease has ended by itself.
       if (leases_.find(id) == nullptr)
@@ -240,7 +240,7 @@ void Manager::release(const LeaseObject& lease, const sdbus::Message& message,
       });
     };
     calls_.authorise(call, {.lease_owner = owner},
-                     {{"interface", lease.tenure().interface}, {"owner", fmt::format("{}", owner)}}, end);
+                     {{"interface", lease.held_lease().interface}, {"owner", fmt::format("{}", owner)}}, end);
   });
 }
 

@@ -37,7 +37,7 @@ class IptablesBackend : public Backend {
   [[nodiscard]] Firewall kind() const noexcept override { return Firewall::iptables; }
   bool apply(const TablePlan& plan, Deadline deadline) override { return iptables_.apply(plan, deadline); }
   bool matches(const TablePlan& plan) override { return iptables_.matches(plan); }
-  bool change_doors(const TablePlan&, const TablePlan&) override {
+  bool change_forwards(const TablePlan&, const TablePlan&) override {
     throw Error(Errc::failure, "ip_tables are changed as whole tables only");
   }
 
@@ -62,8 +62,8 @@ class NftablesBackend : public Backend {
     return nftables_.matches(plan) && (!concerns_legacy_input(plan) || iptables_.matches(plan));
   }
   [[nodiscard]] bool is_as_left() override { return nftables_.is_as_left(); }
-  bool change_doors(const TablePlan& from, const TablePlan& to) override {
-    return nftables_.change_doors(from, to);
+  bool change_forwards(const TablePlan& from, const TablePlan& to) override {
+    return nftables_.change_forwards(from, to);
   }
 
  private:
@@ -106,21 +106,21 @@ bool has_our_nft_table(std::uint8_t family = NFPROTO_IPV4) {
 
 }  // namespace
 
-std::string Backend::pin_fault() {
+std::string Backend::binding_fault() {
   if (able_) return {};
-  auto fault = nftables().pin_fault();
+  auto fault = nftables().binding_fault();
   able_ = fault.empty();
   return fault;
 }
 
-bool Backend::pin(const PinPlan& plan, Deadline deadline) {
+bool Backend::binding(const BindingPlan& plan, Deadline deadline) {
   if (unable_ && !plan.empty()) return false;
   try {
-    return nftables().apply_pins(plan, deadline);
+    return nftables().apply_bindings(plan, deadline);
   } catch (const Error& error) {
     if (error.code() != Errc::no_path && error.code() != Errc::failure) throw;
     // Without nf_tables there is nothing to take away; what could be made is to be as planned.
-    if (plan.empty() ? error.code() == Errc::failure : nftables().pin_fault().empty()) throw;
+    if (plan.empty() ? error.code() == Errc::failure : nftables().binding_fault().empty()) throw;
     if (!plan.empty()) {
       unable_ = true;
       log::warn("containers are known by their addresses alone, and not by their ports of the bridge: {}",
@@ -130,9 +130,9 @@ bool Backend::pin(const PinPlan& plan, Deadline deadline) {
   }
 }
 
-bool Backend::is_pinned(const PinPlan& plan) {
+bool Backend::is_pinned(const BindingPlan& plan) {
   try {
-    return nftables().pins_match(plan) || (!plan.empty() && !nftables().pin_fault().empty());
+    return nftables().bindings_match(plan) || (!plan.empty() && !nftables().binding_fault().empty());
   } catch (const Error& error) {
     if (error.code() != Errc::no_path) throw;
     return true;  // no nf_tables here
@@ -192,10 +192,10 @@ std::vector<std::string> guarded_bridges() {
   return bridges;
 }
 
-std::vector<DoorTraffic> read_traffic() {
-  auto doors = read_legacy_traffic();
-  if (has_our_nft_table()) std::ranges::move(Nftables().read_traffic(), std::back_inserter(doors));
-  return doors;
+std::vector<ForwardTraffic> read_traffic() {
+  auto forwards = read_legacy_traffic();
+  if (has_our_nft_table()) std::ranges::move(Nftables().read_traffic(), std::back_inserter(forwards));
+  return forwards;
 }
 
 std::string to_text(Firewall kind, const TablePlan& plan) {

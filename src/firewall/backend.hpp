@@ -1,11 +1,11 @@
 // The two appliers of a plan behind one face, and the choice between them.
 //
 // A network namespace's leases all stand in one of them, which the journal names: two processes that put
-// doors of one bridge into different firewalls would each see half of them.
+// forwards of one bridge into different firewalls would each see half of them.
 #pragma once
 
 #include "core/deadline.hpp"
-#include "firewall/pins.hpp"
+#include "firewall/bindings.hpp"
 #include "firewall/ruleset.hpp"
 #include "firewall/traffic.hpp"
 #include "hostnet/firewall.hpp"
@@ -34,22 +34,22 @@ class Backend {
   virtual bool matches(const TablePlan& plan) = 0;
   /// Whether it is known, at hardly any cost, that nobody has changed anything since this object has.
   [[nodiscard]] virtual bool is_as_left() { return false; }
-  /// Makes the doors of `from`, which stand, into those of `to`, at the cost of these and not of all. For
+  /// Makes the forwards of `from`, which stand, into those of `to`, at the cost of these and not of all. For
   /// when is_as_left(). Returns whether anything had to change. @throws Error; apply() can tell what stands
   /// then.
-  virtual bool change_doors(const TablePlan& from, const TablePlan& to) = 0;
+  virtual bool change_forwards(const TablePlan& from, const TablePlan& to) = 0;
 
-  /// Why no pins can stand here; empty when they can. Changes nothing. @throws Error{not_authorised}.
-  std::string pin_fault();
-  /// Makes the pins as planned, where the kernel has nf_tables for bridges and libnftables is there;
+  /// Why no bindings can stand here; empty when they can. Changes nothing. @throws Error{not_authorised}.
+  std::string binding_fault();
+  /// Makes the bindings as planned, where the kernel has nf_tables for bridges and libnftables is there;
   /// elsewhere it warns once. Returns whether anything had to change. @throws Error: not_authorised,
   /// timed_out.
-  bool pin(const PinPlan& plan, Deadline deadline);
-  /// Whether the pins are as planned, or cannot be. Changes nothing. @throws Error.
-  bool is_pinned(const PinPlan& plan);
+  bool binding(const BindingPlan& plan, Deadline deadline);
+  /// Whether the bindings are as planned, or cannot be. Changes nothing. @throws Error.
+  bool is_pinned(const BindingPlan& plan);
 
  protected:
-  /// That of the pins.
+  /// That of the bindings.
   virtual Nftables& nftables() = 0;
 
  private:
@@ -92,8 +92,8 @@ std::vector<Firewall> in_use();
 /// The bridges that have our guard before routing, in either firewall, whoever put it there. @throws Error.
 std::vector<std::string> guarded_bridges();
 
-/// All doors that stand, in either firewall. Takes no lock, changes nothing. @throws Error.
-std::vector<DoorTraffic> read_traffic();
+/// All forwards that stand, in either firewall. Takes no lock, changes nothing. @throws Error.
+std::vector<ForwardTraffic> read_traffic();
 
 /// One part of a plan in the words of that firewall's own tool: iptables-restore's, or nft's.
 std::string to_text(Firewall kind, const TablePlan& plan);

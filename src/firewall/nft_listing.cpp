@@ -157,26 +157,26 @@ std::optional<Ipv4> address_in(View value) {
 
 std::uint16_t port_in(View value) { return static_cast<std::uint16_t>(value.natural().value_or(0)); }
 
-DoorTraffic door_of(const SetShape& shape, const Element& element) {
-  DoorTraffic traffic;
-  auto& door = traffic.door;
-  door.protocol = shape.name.ends_with("_udp") ? Protocol::udp : Protocol::tcp;
+ForwardTraffic forward_of(const SetShape& shape, const Element& element) {
+  ForwardTraffic traffic;
+  auto& forward = traffic.forward;
+  forward.protocol = shape.name.ends_with("_udp") ? Protocol::udp : Protocol::tcp;
   const bool has_source = std::ranges::count(shape.key, std::string_view("ipv4_addr")) == 2;
   for (std::size_t i = 0; i < shape.key.size(); ++i) {
     const auto value = element.key[i];
-    if (shape.key[i] == "ifname") door.bridge = text_in(value);
-    if (shape.key[i] == "ether_addr") door.mac = Mac::parse(text_in(value));
+    if (shape.key[i] == "ifname") forward.bridge = text_in(value);
+    if (shape.key[i] == "ether_addr") forward.mac = Mac::parse(text_in(value));
     if (shape.key[i] == "inet_proto" && value.natural() == static_cast<std::uint64_t>(Protocol::udp))
-      door.protocol = Protocol::udp;
-    if (shape.key[i] == "inet_service") door.listen = port_in(value);
+      forward.protocol = Protocol::udp;
+    if (shape.key[i] == "inet_service") forward.listen = port_in(value);
     if (shape.key[i] != "ipv4_addr") continue;
-    const bool is_source = has_source && !door.source;
+    const bool is_source = has_source && !forward.source;
     if (is_source)
-      door.source = address_in(value);
+      forward.source = address_in(value);
     else
-      door.gateway = address_in(value).value_or(Ipv4{});
+      forward.gateway = address_in(value).value_or(Ipv4{});
   }
-  door.host = port_in(element.leads_to[1]);
+  forward.host = port_in(element.leads_to[1]);
   traffic.packets = element.packets;
   traffic.bytes = element.bytes;
   return traffic;
@@ -208,13 +208,13 @@ State state_in(View listing) {
   return state;
 }
 
-std::vector<DoorTraffic> doors_in(View listing) {
-  std::vector<DoorTraffic> out;
+std::vector<ForwardTraffic> forwards_in(View listing) {
+  std::vector<ForwardTraffic> out;
   each_set(listing, [&](Table table, std::size_t, const SetShape& shape, View set, bool is_map) {
     if (table != Table::nat || !is_map) return;
     for (const auto& element : elements_in(set))
       if (element.key.size() == shape.key.size() && element.leads_to.size() == shape.leads_to.size())
-        out.push_back(door_of(shape, element));
+        out.push_back(forward_of(shape, element));
   });
   return out;
 }
@@ -226,8 +226,8 @@ State read_state(std::string_view json) {
   return state_in(listing.view());
 }
 
-std::vector<DoorTraffic> read_doors(std::string_view json) {
+std::vector<ForwardTraffic> read_forwards(std::string_view json) {
   const auto listing = parse(json);
-  return doors_in(listing.view());
+  return forwards_in(listing.view());
 }
 }  // namespace hostnet::firewall::nft

@@ -15,7 +15,7 @@ std::size_t index_of(Table table) { return static_cast<std::size_t>(table); }
 
 std::string quoted(const std::string& name) { return '"' + name + '"'; }
 
-// A door's place: the maps from the narrowest to the widest, as shape_of(Table::nat) has them.
+// A forward's place: the maps from the narrowest to the widest, as shape_of(Table::nat) has them.
 std::size_t map_of(const Rule& rule) {
   if (rule.source && rule.source_mac) return rule.protocol == Protocol::tcp ? 0 : 1;
   return rule.source ? 2 : rule.source_mac ? 3 : 4;

@@ -3,13 +3,13 @@
 //
 // Everything lives in one table, `ip tc_hostnet`, which is ours alone. It has no owner in the kernel's sense
 // (flags owner): several processes hold leases in it, and the guard has to outlive each of them. The chains'
-// rules never change; bridges, gateways and doors are elements of sets and maps, so that one door costs the
-// same to add, to remove and to look up however many there are.
+// rules never change; bridges, gateways and forwards are elements of sets and maps, so that one forward costs
+// the same to add, to remove and to look up however many there are.
 //
 //   part      chain        its rules drop, or rewrite, by             where it hooks in
 //   raw       guard_raw    bridges_raw                                prerouting, before conntrack
 //   mangle    guard_out    bridges_out                                postrouting, before the source is
-//   restored filter    guard_in     bridges_in, gateways_in                    input nat       doors
+//   restored filter    guard_in     bridges_in, gateways_in                    input nat       forwards
 //   by_mac_source_tcp/udp, by_source,          prerouting, before anybody else's DNAT
 //                          by_mac, by_bridge: the narrowest first
 #pragma once
@@ -89,7 +89,7 @@ std::string to_nft(const TablePlan& plan);
 /// The bridges that the guard in the raw part is for; none unless its chain is whole.
 std::vector<std::string> guarded_bridges(const State& state);
 
-/// The doors and their counters, from the same text as read_state().
-std::vector<DoorTraffic> read_doors(std::string_view json);
+/// The forwards and their counters, from the same text as read_state().
+std::vector<ForwardTraffic> read_forwards(std::string_view json);
 
 }  // namespace hostnet::firewall::nft

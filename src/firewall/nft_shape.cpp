@@ -8,7 +8,7 @@
 // accepted first (which ends this chain only, no other table's), and the drop behind it asks nothing. Before
 // both go connections that a helper has foretold, which would pass as DNATed: those conntrack knows.
 //
-// A key joins five fields at most, hence two maps where a door is for an Ethernet and an IP address.
+// A key joins five fields at most, hence two maps where a forward is for an Ethernet and an IP address.
 #include "firewall/nft_shape.hpp"
 
 #include <array>

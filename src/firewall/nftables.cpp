@@ -83,18 +83,18 @@ const nft::State& Nftables::look(Deadline deadline) {
 
 void Nftables::forget() {
   generation_.reset();
-  pins_.reset();
+  bindings_.reset();
 }
 
 // In one transaction. False when others have made one as well, so that what stands now is not known.
 bool Nftables::make(Table table, nft::Change change) {
   const auto before = *std::exchange(generation_, std::nullopt);
-  auto pins = std::exchange(pins_, std::nullopt);
+  auto bindings = std::exchange(bindings_, std::nullopt);
   if (!context_) context_.emplace();
   context_->run(change.commands);
   if (tables_->generation() != before + 1) return false;
   nft::note(state_, table, std::move(change));
-  pins_ = std::move(pins);
+  bindings_ = std::move(bindings);
   generation_ = before + 1;
   return true;
 }
@@ -118,47 +118,47 @@ bool Nftables::apply(const TablePlan& plan, Deadline deadline) {
 
 bool Nftables::is_as_left() { return tables_ && generation_ && tables_->generation() == *generation_; }
 
-bool Nftables::change_doors(const TablePlan& from, const TablePlan& to) {
+bool Nftables::change_forwards(const TablePlan& from, const TablePlan& to) {
   auto change = nft::change_between(from, to);
   if (change.commands.empty()) return false;
   if (!is_as_left() || !make(Table::nat, std::move(change))) throw changed_all_the_time();
   return true;
 }
 
-bool Nftables::pins_match(const PinPlan& plan) {
+bool Nftables::bindings_match(const BindingPlan& plan) {
   if (!tables_) tables_.emplace();
   if (generation_ && tables_->generation() != *generation_) forget();
-  if (generation_ && pins_) return *pins_ == plan;
+  if (generation_ && bindings_) return *bindings_ == plan;
   const auto flags = tables_->flags(nft::kTableName, NFPROTO_BRIDGE);
   if (!flags || plan.empty()) return !flags && plan.empty();
   if ((*flags & NFT_TABLE_F_DORMANT) != 0) return false;
   if (!context_) context_.emplace();
-  return nft::is_pins(context_->run(fmt::format("list table bridge {}\n", nft::kTableName)), plan);
+  return nft::is_bindings(context_->run(fmt::format("list table bridge {}\n", nft::kTableName)), plan);
 }
 
-std::string Nftables::pin_fault() {
+std::string Nftables::binding_fault() {
   try {
     if (!context_) context_.emplace();
-    return context_->would_take(nft::pins_to_nft({})) ? "" : "this kernel has no nf_tables for bridges";
+    return context_->would_take(nft::bindings_to_nft({})) ? "" : "this kernel has no nf_tables for bridges";
   } catch (const Error& error) {
     if (error.code() != Errc::no_path) throw;
     return error.what();
   }
 }
 
-bool Nftables::apply_pins(const PinPlan& plan, Deadline deadline) {
+bool Nftables::apply_bindings(const BindingPlan& plan, Deadline deadline) {
   for (int attempt = 1;; ++attempt) {
-    const bool right = pins_match(plan);
+    const bool right = bindings_match(plan);
     const auto before = tables_->generation();
     if (right) {
-      if (generation_ == before) pins_ = plan;
+      if (generation_ == before) bindings_ = plan;
       return false;
     }
     // Elements come and go in a table that is known; any other is made anew.
-    const bool known = generation_ == before && pins_ && !pins_->empty() && !plan.empty();
-    const auto commands = known          ? nft::pins_between(*pins_, plan)
-                          : plan.empty() ? nft::no_pins()
-                                         : nft::pins_to_nft(plan);
+    const bool known = generation_ == before && bindings_ && !bindings_->empty() && !plan.empty();
+    const auto commands = known          ? nft::bindings_between(*bindings_, plan)
+                          : plan.empty() ? nft::no_bindings()
+                                         : nft::bindings_to_nft(plan);
     if (!context_) context_.emplace();
     try {
       const bool was_known = generation_ == before;
@@ -166,7 +166,7 @@ bool Nftables::apply_pins(const PinPlan& plan, Deadline deadline) {
       context_->run(commands);
       if (was_known && tables_->generation() == before + 1) {
         generation_ = before + 1;
-        pins_ = plan;
+        bindings_ = plan;
       }
       return true;
     } catch (const Error& error) {
@@ -187,12 +187,12 @@ std::vector<std::string> Nftables::guarded_bridges() {
   return nft::guarded_bridges(look(Deadline::after(kLook)));
 }
 
-std::vector<DoorTraffic> Nftables::read_traffic() {
+std::vector<ForwardTraffic> Nftables::read_traffic() {
   if (!tables_) tables_.emplace();
   for (int attempt = 1;; ++attempt) {
     if (!tables_->flags(nft::kTableName) || is_dormant()) return {};
     try {
-      return nft::read_doors(list());
+      return nft::read_forwards(list());
     } catch (const Error&) {
       if (attempt >= kAttempts) throw;  // else it may have gone meanwhile
     }

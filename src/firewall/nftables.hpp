@@ -10,9 +10,9 @@
 #pragma once
 
 #include "core/deadline.hpp"
+#include "firewall/bindings.hpp"
 #include "firewall/libnftables.hpp"
 #include "firewall/nft_script.hpp"
-#include "firewall/pins.hpp"
 #include "netlink/nft_tables.hpp"
 
 #include <cstdint>
@@ -29,32 +29,32 @@ class Nftables {
   /// @throws Error: not_authorised, no_path (no libnftables), failure.
   bool apply(const TablePlan& plan, Deadline deadline);
 
-  /// Whether nobody has changed nf_tables since the last apply() or change_doors().
+  /// Whether nobody has changed nf_tables since the last apply() or change_forwards().
   [[nodiscard]] bool is_as_left();
 
-  /// Makes the doors of `from` into those of `to`, at the cost of these and not of all that stand. For when
-  /// is_as_left(), and what was left has those of `from`. Returns whether anything had to change.
+  /// Makes the forwards of `from` into those of `to`, at the cost of these and not of all that stand. For
+  /// when is_as_left(), and what was left has those of `from`. Returns whether anything had to change.
   /// @throws Error, also when somebody has changed nf_tables meanwhile; apply() can tell what stands then.
-  bool change_doors(const TablePlan& from, const TablePlan& to);
+  bool change_forwards(const TablePlan& from, const TablePlan& to);
 
   /// Whether the part is exactly as planned. Changes nothing. @throws Error.
   bool matches(const TablePlan& plan);
 
-  /// Makes the table of pins as planned. Returns whether anything had to change. @throws Error: as apply(),
-  /// and failure where the kernel has no family bridge.
-  bool apply_pins(const PinPlan& plan, Deadline deadline);
+  /// Makes the table of bindings as planned. Returns whether anything had to change. @throws Error: as
+  /// apply(), and failure where the kernel has no family bridge.
+  bool apply_bindings(const BindingPlan& plan, Deadline deadline);
   /// Whether it is as planned. Changes nothing. @throws Error.
-  bool pins_match(const PinPlan& plan);
-  /// Why this kernel would not take a table of pins, or that libnftables is not there; empty when they would
-  /// stand. Changes nothing. @throws Error{not_authorised}.
-  std::string pin_fault();
+  bool bindings_match(const BindingPlan& plan);
+  /// Why this kernel would not take a table of bindings, or that libnftables is not there; empty when they
+  /// would stand. Changes nothing. @throws Error{not_authorised}.
+  std::string binding_fault();
 
   /// The bridges that have our guard in front of conntrack, whoever put it there. @throws Error, also when
   /// the table sleeps.
   std::vector<std::string> guarded_bridges();
 
-  /// All doors, with what came in by them. @throws Error.
-  std::vector<DoorTraffic> read_traffic();
+  /// All forwards, with what came in by them. @throws Error.
+  std::vector<ForwardTraffic> read_traffic();
 
  private:
   bool is_dormant();
@@ -68,7 +68,7 @@ class Nftables {
   std::optional<NftContext> context_;
   std::optional<netlink::NftTables> tables_;
   nft::State state_;                         // as it was at generation_
-  std::optional<PinPlan> pins_;              // likewise; nullopt: not known
+  std::optional<BindingPlan> bindings_;      // likewise; nullopt: not known
   std::optional<std::uint32_t> generation_;  // nullopt: neither is known
 };
 

@@ -15,7 +15,7 @@ namespace {
 Verdict drop() { return {Verdict::Kind::drop, {}, {}}; }
 Verdict jump(const char* chain) { return {Verdict::Kind::jump, chain, {}}; }
 
-// A connection that a helper has foretold is DNATed as the one is that it was read in, which the doors say
+// A connection that a helper has foretold is DNATed as the one is that it was read in, which the forwards say
 // nothing of: who talks to a service writes the text that the helper reads.
 Rule drop_of_expected() { return {.expected = true, .comment = "tc-hostnet:guard", .verdict = drop()}; }
 
@@ -68,9 +68,9 @@ TablePlan input_guard(std::span<const Guard> guards) {
   return plan;
 }
 
-TablePlan dnat_doors(std::span<const Guard> guards, std::span<const Door> doors) {
+TablePlan dnat_forwards(std::span<const Guard> guards, std::span<const Forward> forwards) {
   TablePlan plan{Table::nat, "TCHN-PRE", "PREROUTING", {}, {}};
-  if (doors.empty()) return plan;
+  if (forwards.empty()) return plan;
   for (const auto& guard : guards)
     for (const auto gateway : guard.gateways)
       plan.jumps.push_back({.in = guard.bridge,
@@ -78,32 +78,34 @@ TablePlan dnat_doors(std::span<const Guard> guards, std::span<const Door> doors)
                             .comment = bridge_comment(guard.bridge),
                             .verdict = jump(plan.chain)});
 
-  const auto key = [](const Door& door) {
-    return std::tie(door.bridge, door.gateway, door.source, door.mac, door.protocol, door.listen);
+  const auto key = [](const Forward& forward) {
+    return std::tie(forward.bridge, forward.gateway, forward.source, forward.mac, forward.protocol,
+                    forward.listen);
   };
-  const auto hash = [](const Door* door) {
-    const std::uint64_t source = door->source ? door->source->host : 0;
-    return std::hash<std::uint64_t>{}(((source << 16 ^ door->gateway.host) << 16 ^ door->listen) * 2 +
-                                      (door->protocol == Protocol::udp ? 1U : 0U));
+  const auto hash = [](const Forward* forward) {
+    const std::uint64_t source = forward->source ? forward->source->host : 0;
+    return std::hash<std::uint64_t>{}(((source << 16 ^ forward->gateway.host) << 16 ^ forward->listen) * 2 +
+                                      (forward->protocol == Protocol::udp ? 1U : 0U));
   };
-  const auto equal = [&key](const Door* a, const Door* b) { return key(*a) == key(*b); };
-  std::unordered_set<const Door*, decltype(hash), decltype(equal)> seen(doors.size(), hash, equal);
-  plan.rules.reserve(doors.size());
-  const auto add = [&](const Door& door) {
-    if (!seen.insert(&door).second) return;
-    plan.rules.push_back({.in = door.bridge,
-                          .source = door.source ? std::optional(Prefix{*door.source, 32}) : std::nullopt,
-                          .destination = Prefix{door.gateway, 32},
-                          .source_mac = door.mac,
-                          .protocol = door.protocol,
-                          .destination_port = door.listen,
-                          .comment = "tc-hostnet:" + door.lease,
-                          .verdict = {Verdict::Kind::dnat, {}, {kLoopback, door.host}}});
+  const auto equal = [&key](const Forward* a, const Forward* b) { return key(*a) == key(*b); };
+  std::unordered_set<const Forward*, decltype(hash), decltype(equal)> seen(forwards.size(), hash, equal);
+  plan.rules.reserve(forwards.size());
+  const auto add = [&](const Forward& forward) {
+    if (!seen.insert(&forward).second) return;
+    plan.rules.push_back(
+        {.in = forward.bridge,
+         .source = forward.source ? std::optional(Prefix{*forward.source, 32}) : std::nullopt,
+         .destination = Prefix{forward.gateway, 32},
+         .source_mac = forward.mac,
+         .protocol = forward.protocol,
+         .destination_port = forward.listen,
+         .comment = "tc-hostnet:" + forward.lease,
+         .verdict = {Verdict::Kind::dnat, {}, {kLoopback, forward.host}}});
   };
   for (const auto& [by_mac, by_source] :
        {std::pair(true, true), std::pair(false, true), std::pair(true, false), std::pair(false, false)})
-    for (const auto& door : doors)
-      if (door.mac.has_value() == by_mac && door.source.has_value() == by_source) add(door);
+    for (const auto& forward : forwards)
+      if (forward.mac.has_value() == by_mac && forward.source.has_value() == by_source) add(forward);
   return plan;
 }
 
@@ -118,14 +120,15 @@ const char* to_string(Table table) noexcept {
   return names[static_cast<std::size_t>(table)];
 }
 
-Ruleset plan(std::span<const Guard> guards, std::span<const Door> doors) {
+Ruleset plan(std::span<const Guard> guards, std::span<const Forward> forwards) {
   std::vector<Guard> sorted(guards.begin(), guards.end());
   for (auto& guard : sorted) {
     std::ranges::sort(guard.gateways);
     guard.gateways.erase(std::unique(guard.gateways.begin(), guard.gateways.end()), guard.gateways.end());
   }
   std::ranges::sort(sorted);
-  return {{raw_guard(sorted), postrouting_guard(sorted), input_guard(sorted), dnat_doors(sorted, doors)}};
+  return {
+      {raw_guard(sorted), postrouting_guard(sorted), input_guard(sorted), dnat_forwards(sorted, forwards)}};
 }
 
 std::string to_iptables(const Rule& rule) {

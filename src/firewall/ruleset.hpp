@@ -6,11 +6,12 @@
 // DNAT of a gateway address (filter; answers to what this host itself has asked pass, as those from the ports
 // that dockerd publishes on 127.0.0.1 without a proxy), and keeps frames with a loopback source off the
 // bridge (mangle). Nor does a connection pass that a conntrack helper has foretold (ftp, sip, amanda …): what
-// is said on an exposed port would else choose another port of the loopback. The *doors* are the exceptions:
-// DNAT of gateway:port to 127.0.0.1:port (nat), for one source or for all of the bridge. A packet passes the
-// guard only through a door, because only a door rewrites its destination after the raw drop.
+// is said on an exposed port would else choose another port of the loopback. The *forwards* are the
+// exceptions: DNAT of gateway:port to 127.0.0.1:port (nat), for one source or for all of the bridge. A packet
+// passes the guard only through a forward, because only a forward rewrites its destination after the raw
+// drop.
 //
-// Whoever applies a plan must put the guard in before the doors, and the sysctl last; and the reverse way
+// Whoever applies a plan must put the guard in before the forwards, and the sysctl last; and the reverse way
 // out. path/native/transition.hpp has that order.
 #pragma once
 
@@ -35,7 +36,7 @@ struct Guard {
 };
 
 /// One way in: `gateway`:`listen` from `bridge` leads to 127.0.0.1:`host`.
-struct Door {
+struct Forward {
   std::string bridge;
   Ipv4 gateway;
   std::optional<Ipv4> source;  ///< Only from this address; nullopt: from anybody on the bridge.
@@ -111,11 +112,11 @@ struct Ruleset {
   [[nodiscard]] const TablePlan& of(Table table) const { return tables[static_cast<std::size_t>(table)]; }
 };
 
-/// The rules for these guards and doors. Equal doors of several leases give one rule, commented with the
-/// first lease's id; of doors on one port the narrowest comes first: for an Ethernet and an IP address, for
-/// an IP address, for an Ethernet address, for everybody. Guards without doors are allowed: that is what
-/// set-up and tear-down pass through. Equal input in any order of guards gives equal output.
-Ruleset plan(std::span<const Guard> guards, std::span<const Door> doors);
+/// The rules for these guards and forwards. Equal forwards of several leases give one rule, commented with
+/// the first lease's id; of forwards on one port the narrowest comes first: for an Ethernet and an IP
+/// address, for an IP address, for an Ethernet address, for everybody. Guards without forwards are allowed:
+/// that is what set-up and tear-down pass through. Equal input in any order of guards gives equal output.
+Ruleset plan(std::span<const Guard> guards, std::span<const Forward> forwards);
 
 /// The rule's arguments as an iptables command takes them after `-A CHAIN`.
 std::string to_iptables(const Rule& rule);

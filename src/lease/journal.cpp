@@ -51,16 +51,16 @@ void Journal::set_aside() const {
   folder->rename(name, name + ".corrupt");
 }
 
-void Journal::tidy(const Holdings& holdings) const noexcept {
+void Journal::tidy(const Snapshot& snapshot) const noexcept {
   try {
     const auto folder = PrivateFolder::find(file_.folder());
     if (!folder) return;
     const auto journal = file_.path().filename().string();
     remove_owner_files(*folder, [&](const std::string& token) {
-      return std::ranges::any_of(holdings.leases, [&](const Lease& l) { return l.owner.token == token; });
+      return std::ranges::any_of(snapshot.leases, [&](const Lease& l) { return l.owner.token == token; });
     });
     folder->remove(journal + std::string(kUnfinished));  // of somebody killed before the rename
-    if (!holdings.is_empty()) return;
+    if (!snapshot.is_empty()) return;
     // Whatever is not ours or still in use keeps the folder: rmdir() takes only an empty one.
     if (folder->names() != std::vector<std::string>{kLock} || !folder->remove(kLock)) return;
     folder->remove_itself();
@@ -69,7 +69,7 @@ void Journal::tidy(const Holdings& holdings) const noexcept {
   }
 }
 
-Holdings peek(const std::filesystem::path& folder) { return JournalFile(folder).read(); }
+Snapshot peek(const std::filesystem::path& folder) { return JournalFile(folder).read(); }
 
 bool has_journal_folder(const std::filesystem::path& folder) {
   return PrivateFolder::find(folder).has_value();

@@ -9,9 +9,9 @@
 
 #include "core/deadline.hpp"
 #include "core/fd.hpp"
-#include "lease/holdings.hpp"
 #include "lease/journal_file.hpp"
 #include "lease/runtime_dir.hpp"
+#include "lease/snapshot.hpp"
 
 #include <filesystem>
 #include <string>
@@ -31,13 +31,13 @@ class Journal {
   Journal(JournalFile& file, Deadline deadline);
 
   /// What is held. @throws as JournalFile::read().
-  [[nodiscard]] Holdings load() const { return file_.read(); }
+  [[nodiscard]] Snapshot load() const { return file_.read(); }
   /// Makes the file say what is held; nothing held removes it. @throws as JournalFile::write().
-  void save(const Holdings& holdings) const { file_.write(holdings); }
+  void save(const Snapshot& snapshot) const { file_.write(snapshot); }
   /// Removes owner files that nobody holds and, when nothing at all is held, the folder itself: a namespace
   /// that is gone must not leave one behind for ever. The object keeps the lock, but only save() nothing
   /// after this.
-  void tidy(const Holdings& holdings) const noexcept;
+  void tidy(const Snapshot& snapshot) const noexcept;
   /// Moves a corrupt journal out of the way, to journal.jsonl.corrupt. @throws Error.
   void set_aside() const;
 
@@ -48,7 +48,7 @@ class Journal {
 
 /// What is held, without taking the lock and without creating anything: for looking only.
 /// @throws Error: state_corrupt, not_authorised.
-Holdings peek(const std::filesystem::path& folder);
+Snapshot peek(const std::filesystem::path& folder);
 
 /// Whether there is a folder for a journal. @throws Error{not_authorised} for one that is not this user's.
 bool has_journal_folder(const std::filesystem::path& folder);
@@ -56,12 +56,12 @@ bool has_journal_folder(const std::filesystem::path& folder);
 /// A whole file of one line, and back, with the changes that follow it; the last line counts only when it has
 /// its end. from_json() throws Error{state_corrupt} for anything that the two functions to_json… cannot have
 /// written.
-std::string to_json(const Holdings& holdings, std::string_view boot_id);
-Holdings from_json(std::string_view text, std::string_view boot_id);
+std::string to_json(const Snapshot& snapshot, std::string_view boot_id);
+Snapshot from_json(std::string_view text, std::string_view boot_id);
 
 /// The line that leads from one state to another of the same boot and firewall; empty when they are equal.
-std::string to_json_change(const Holdings& from, const Holdings& to);
+std::string to_json_change(const Snapshot& from, const Snapshot& to);
 /// Whole lines of such changes. @throws Error{state_corrupt}, with the change half done.
-void apply_changes(Holdings& holdings, std::string_view lines);
+void apply_changes(Snapshot& snapshot, std::string_view lines);
 
 }  // namespace hostnet::state

@@ -45,29 +45,29 @@ JournalFile::JournalFile(std::filesystem::path folder)
 
 void JournalFile::forget() {
   seen_.reset();
-  holdings_ = {};
+  snapshot_ = {};
   first_ = size_ = 0;
 }
 
-const Holdings& JournalFile::read() {
+const Snapshot& JournalFile::read() {
   const auto folder = PrivateFolder::find(folder_);
   if (folder)
-    if (const auto size = size_if_same(seen_, *folder); size && read_added(*size)) return holdings_;
+    if (const auto size = size_if_same(seen_, *folder); size && read_added(*size)) return snapshot_;
   if (seen_) ++news_;
   forget();
   Fd fd = folder ? folder->open(kFile, O_RDONLY) : Fd();
-  if (!fd) return holdings_;
+  if (!fd) return snapshot_;
   ++news_;
   try {
     const auto text = read_all(fd.get(), kLargest);
-    holdings_ = from_json(text, boot_id_);
+    snapshot_ = from_json(text, boot_id_);
     first_ = text.find('\n') + 1;
     size_ = size_of_whole_lines(text);
   } catch (const Error& error) {
     throw error.in_context(path_.string());
   }
   seen_ = std::move(fd);
-  return holdings_;
+  return snapshot_;
 }
 
 // Whether what the file has more than was seen, if anything, has been taken in.
@@ -80,7 +80,7 @@ bool JournalFile::read_added(std::size_t size) {
   if (added.empty()) return true;
   ++news_;
   try {
-    apply_changes(holdings_, added);
+    apply_changes(snapshot_, added);
   } catch (const Error& error) {
     forget();
     throw error.in_context(path_.string());
@@ -94,8 +94,8 @@ PrivateFolder JournalFile::open_folder() const {
   throw Error::from_errno(fmt::format("open {}", folder_.string()), ENOENT);
 }
 
-void JournalFile::write(const Holdings& holdings) {
-  if (holdings.is_empty()) {
+void JournalFile::write(const Snapshot& snapshot) {
+  if (snapshot.is_empty()) {
     const auto folder = PrivateFolder::find(folder_);
     if (folder && folder->open(kFile, O_RDONLY) && !folder->remove(kFile))
       throw Error(Errc::failure, fmt::format("{} cannot be removed", path_.string()));
@@ -103,13 +103,13 @@ void JournalFile::write(const Holdings& holdings) {
     return;
   }
   const auto folder = open_folder();
-  if (!append(folder, holdings)) replace(folder, holdings);
+  if (!append(folder, snapshot)) replace(folder, snapshot);
 }
 
-bool JournalFile::append(const PrivateFolder& folder, const Holdings& holdings) {
-  if (holdings_.is_empty() || holdings_.firewall != holdings.firewall || size_if_same(seen_, folder) != size_)
+bool JournalFile::append(const PrivateFolder& folder, const Snapshot& snapshot) {
+  if (snapshot_.is_empty() || snapshot_.firewall != snapshot.firewall || size_if_same(seen_, folder) != size_)
     return false;
-  const auto change = to_json_change(holdings_, holdings);
+  const auto change = to_json_change(snapshot_, snapshot);
   if (change.empty()) return true;
   if (size_ + change.size() > first_ + std::max(first_, kRoom)) return false;
   const Fd out = folder.open(kFile, O_WRONLY | O_APPEND);
@@ -122,15 +122,15 @@ bool JournalFile::append(const PrivateFolder& folder, const Holdings& holdings) 
       log::debug("cut {} back to {} bytes: errno {}", path_.string(), size_, errno);
     throw error.in_context(path_.string());
   }
-  holdings_ = holdings;
+  snapshot_ = snapshot;
   size_ += change.size();
   return true;
 }
 
-void JournalFile::replace(const PrivateFolder& folder, const Holdings& holdings) {
-  const auto text = to_json(holdings, boot_id_);
+void JournalFile::replace(const PrivateFolder& folder, const Snapshot& snapshot) {
+  const auto text = to_json(snapshot, boot_id_);
   folder.replace(kFile, text);
-  holdings_ = holdings;
+  snapshot_ = snapshot;
   first_ = size_ = text.size();
   seen_ = folder.open(kFile, O_RDONLY);
 }

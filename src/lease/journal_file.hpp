@@ -9,8 +9,8 @@
 #pragma once
 
 #include "core/fd.hpp"
-#include "lease/holdings.hpp"
 #include "lease/private_folder.hpp"
+#include "lease/snapshot.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -28,10 +28,10 @@ class JournalFile {
   /// What is held. An absent file, and one from before this boot, is nothing.
   /// @throws Error{state_corrupt} when the file is not a journal; not_authorised when it or its folder is
   /// none that PrivateFolder counts; failure.
-  const Holdings& read();
+  const Snapshot& read();
   /// Makes the file say what is held; nothing held removes it. With the lock, and after read() with that
   /// lock, which tells what need not be written again. @throws Error; the file says what it said then.
-  void write(const Holdings& holdings);
+  void write(const Snapshot& snapshot);
 
   /// Grows whenever read() finds what somebody else has written.
   [[nodiscard]] std::uint64_t news() const noexcept { return news_; }
@@ -42,14 +42,14 @@ class JournalFile {
   [[nodiscard]] PrivateFolder open_folder() const;
   void forget();
   bool read_added(std::size_t size);
-  bool append(const PrivateFolder& folder, const Holdings& holdings);
-  void replace(const PrivateFolder& folder, const Holdings& holdings);
+  bool append(const PrivateFolder& folder, const Snapshot& snapshot);
+  void replace(const PrivateFolder& folder, const Snapshot& snapshot);
 
   std::filesystem::path folder_;
   std::filesystem::path path_;
   std::string boot_id_;
   Fd seen_;  // open, lest its inode be given to another
-  Holdings holdings_;
+  Snapshot snapshot_;
   std::size_t first_ = 0;  // bytes of the first line
   std::size_t size_ = 0;   // bytes of all whole lines
   std::uint64_t news_ = 0;

@@ -196,9 +196,9 @@ std::vector<Lease> leases_from(const Reader& list) {
   return leases;
 }
 
-void check_bridges(const Holdings& holdings) {
-  for (const auto& lease : holdings.leases)
-    if (holdings.bridge(lease.ifindex) == nullptr) corrupt("a lease on no bridge");
+void check_bridges(const Snapshot& snapshot) {
+  for (const auto& lease : snapshot.leases)
+    if (snapshot.bridge(lease.ifindex) == nullptr) corrupt("a lease on no bridge");
 }
 
 // The file is our own, with as many values as leases need.
@@ -222,22 +222,22 @@ class Sum {
     }
   }
 
-  void apply_to(Holdings& holdings) {
-    if (bridges_) holdings.bridges = std::move(*bridges_);
-    if (names_) holdings.names = std::move(*names_);
-    holdings.leases.erase_if([&](const Lease& lease) { return gone_.contains(lease.id); });
+  void apply_to(Snapshot& snapshot) {
+    if (bridges_) snapshot.bridges = std::move(*bridges_);
+    if (names_) snapshot.names = std::move(*names_);
+    snapshot.leases.erase_if([&](const Lease& lease) { return gone_.contains(lease.id); });
     const auto take = [&](const std::string& id, const auto& put) {
       const auto found = leases_.find(id);
       if (found == leases_.end()) return;
       put(std::move(found->second));
       leases_.erase(found);
     };
-    holdings.leases.change_if(
+    snapshot.leases.change_if(
         [&](const Lease& lease) { return leases_.contains(lease.id); },
         [&](Lease& lease) { take(lease.id, [&](Lease&& changed) { lease = std::move(changed); }); });
     for (const auto& id : order_)
-      take(id, [&](Lease&& fresh) { holdings.leases.push_back(std::move(fresh)); });
-    check_bridges(holdings);
+      take(id, [&](Lease&& fresh) { snapshot.leases.push_back(std::move(fresh)); });
+    check_bridges(snapshot);
   }
 
  private:
@@ -250,17 +250,17 @@ class Sum {
 
 }  // namespace
 
-std::string to_json(const Holdings& holdings, std::string_view boot_id) {
+std::string to_json(const Snapshot& snapshot, std::string_view boot_id) {
   Json all{{"schema", kSchema},
            {"boot_id", boot_id},
-           {"firewall", to_string(holdings.firewall)},
-           {"bridges", list_of(holdings.bridges)},
-           {"leases", list_of(holdings.leases)}};
-  if (!holdings.names.empty()) all["names"] = list_of(holdings.names);
+           {"firewall", to_string(snapshot.firewall)},
+           {"bridges", list_of(snapshot.bridges)},
+           {"leases", list_of(snapshot.leases)}};
+  if (!snapshot.names.empty()) all["names"] = list_of(snapshot.names);
   return line_of(all);
 }
 
-Holdings from_json(std::string_view text, std::string_view boot_id) {
+Snapshot from_json(std::string_view text, std::string_view boot_id) {
   const auto end = text.find('\n');
   if (end == std::string_view::npos) corrupt("its first line has no end");
   const auto tree = parsed(text.substr(0, end));
@@ -269,20 +269,20 @@ Holdings from_json(std::string_view text, std::string_view boot_id) {
     corrupt(fmt::format("schema {} is not known", schema));
   // Rules and sysctls do not outlive a boot, the runtime directory may.
   if (json.at("boot_id").string() != boot_id) return {};
-  Holdings holdings;
+  Snapshot snapshot;
   if (const auto kind = firewall::parse_firewall(json.at("firewall").string());
       kind && kind != Firewall::automatic)
-    holdings.firewall = *kind;
+    snapshot.firewall = *kind;
   else
     corrupt("a firewall that is not known");
-  holdings.bridges = bridges_from(json.at("bridges"));
-  holdings.leases = leases_from(json.at("leases"));
-  holdings.names = names_from(json);
-  apply_changes(holdings, text.substr(end + 1, text.rfind('\n') - end));
-  return holdings;
+  snapshot.bridges = bridges_from(json.at("bridges"));
+  snapshot.leases = leases_from(json.at("leases"));
+  snapshot.names = names_from(json);
+  apply_changes(snapshot, text.substr(end + 1, text.rfind('\n') - end));
+  return snapshot;
 }
 
-std::string to_json_change(const Holdings& from, const Holdings& to) {
+std::string to_json_change(const Snapshot& from, const Snapshot& to) {
   auto gone = json::array();
   auto leases = json::array();
   LeaseList::compare(
@@ -301,14 +301,14 @@ std::string to_json_change(const Holdings& from, const Holdings& to) {
   return line_of(change);
 }
 
-void apply_changes(Holdings& holdings, std::string_view lines) {
+void apply_changes(Snapshot& snapshot, std::string_view lines) {
   Sum sum;
   for (auto end = lines.find('\n'); end != std::string_view::npos; end = lines.find('\n')) {
     const auto change = parsed(lines.substr(0, end));
     sum.add(Reader(change));
     lines.remove_prefix(end + 1);
   }
-  sum.apply_to(holdings);
+  sum.apply_to(snapshot);
 }
 
 }  // namespace hostnet::state

@@ -4,11 +4,12 @@
 // The difficulty is that a lease is for one container, and that an engine gives a container its address only
 // when it starts it. By ssh the tunnel stands, and who comes by it is kept waiting until the address is
 // known. On the native path the container is created with an Ethernet address of our choice, 46 random bits,
-// and the door is for that one; once the container runs, the door is for its IP address as well, as any lease
-// for a container is. Podman makes the bridge of a network with its first container only, so that there may
-// be no interface yet on which a door could stand; but Podman starts a container in two steps, and between
-// them there are bridge and address: then the door is made. The helper makes a door for an Ethernet address
-// as well, and leaves it so. Whoever has no such way exposes when the container has just been started.
+// and the forward is for that one; once the container runs, the forward is for its IP address as well, as any
+// lease for a container is. Podman makes the bridge of a network with its first container only, so that there
+// may be no interface yet on which a forward could stand; but Podman starts a container in two steps, and
+// between them there are bridge and address: then the forward is made. The helper makes a forward for an
+// Ethernet address as well, and leaves it so. Whoever has no such way exposes when the container has just
+// been started.
 #pragma once
 
 #include "core/deadline.hpp"

@@ -44,7 +44,7 @@ class Automatic : public Exposer {
                         way->driver->name, refused->target.to_string()),
             "run it as root: sudo tc-hostnet …");
       // That it goes by a sidecar is worth telling also where nothing was tried before: it is slower.
-      if ((way != ways_.begin() || way->driver->by_sidecar) && !why.empty() && !told_.exchange(true))
+      if ((way != ways_.begin() || way->driver->by_sidecar) && !why.empty() && !warned_.exchange(true))
         log::warn("{}; going by {} instead", why, way->driver->name);
       const auto next = std::next(way);
       try {
@@ -69,7 +69,7 @@ class Automatic : public Exposer {
 
   std::vector<Way> ways_;
   std::string why_not_;
-  std::atomic<bool> told_ = false;
+  std::atomic<bool> warned_ = false;
 };
 
 }  // namespace

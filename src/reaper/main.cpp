@@ -55,7 +55,7 @@ bool wait_for_end(pid_t pid, std::uint64_t start) {
   }
 }
 
-void clear_away(const std::string& session, const engine::Address& engine, const std::string& runtime_dir,
+void clear_away(const std::string& test_run, const engine::Address& engine, const std::string& runtime_dir,
                 bool in_order) {
   const auto limit = Deadline::after(kPatience);
   const auto quiet = Deadline::after(in_order ? milliseconds{0} : kStillComing);
@@ -64,7 +64,7 @@ void clear_away(const std::string& session, const engine::Address& engine, const
   for (bool leases_are_done = false;;) {
     bool all_is_gone = false;
     try {
-      all_is_gone = container::reap_session(engine, session, limit) == 0;
+      all_is_gone = container::reap_test_run(engine, test_run, limit) == 0;
     } catch (const Error&) {
       // The engine is busy or gone: again, as long as there is time.
     }
@@ -79,12 +79,12 @@ void clear_away(const std::string& session, const engine::Address& engine, const
 
 int main(int argc, char** argv) {
   if (argc != 6) return 2;
-  const std::string session = argv[1];
+  const std::string test_run = argv[1];
   const auto pid = parse_number(argv[2], 1U << 22);
   const auto start = parse_number(argv[3], UINT64_MAX);
   const std::string engine_text = argv[4];
   std::string runtime_dir = argv[5];
-  if (session.empty() || !pid || !start) return 2;
+  if (test_run.empty() || !pid || !start) return 2;
   // The folder in which its owner was, from which relative paths start, is left below.
   if (const char* const told = std::getenv("TC_HOSTNET_RUNTIME_DIR");
       runtime_dir.empty() && told != nullptr && *told != '\0')
@@ -98,6 +98,6 @@ int main(int argc, char** argv) {
   if (::chdir("/") != 0) return 1;
   for (const int ignored : {SIGHUP, SIGINT, SIGQUIT, SIGPIPE}) ::signal(ignored, SIG_IGN);
   const bool in_order = wait_for_end(static_cast<pid_t>(*pid), *start);
-  clear_away(session, engine::Address::recorded(engine_text, "its owner"), runtime_dir, in_order);
+  clear_away(test_run, engine::Address::recorded(engine_text, "its owner"), runtime_dir, in_order);
   return 0;
 }

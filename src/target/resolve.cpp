@@ -62,7 +62,7 @@ std::string name_of(const netlink::Link& port) {
 }
 
 // Such a port is as good as unknown.
-PortFound pinnable(const netlink::Link& port) {
+PortFound bindable(const netlink::Link& port) {
   if (interface_name_fault(port.name))
     return {.fault =
                 fmt::format("its port of the bridge, {}, has a name that no rule can have", name_of(port))};
@@ -86,7 +86,7 @@ PortFound bridge_port_of(netlink::Rtnl& rtnl, pid_t pid, int bridge, Ipv4 addres
   for (const auto& port : links) {
     if (!netns || port.master != bridge || port.kind != "veth" || port.peer_netns != netns) continue;
     const auto there = rtnl.addresses_elsewhere(*netns, port.peer);
-    if (std::ranges::find(there, address, &netlink::Address::address) != there.end()) return pinnable(port);
+    if (std::ranges::find(there, address, &netlink::Address::address) != there.end()) return bindable(port);
   }
   return {.fault = fmt::format("{} is not at the end of a veth pair whose other end is a port of the bridge",
                                address.to_string())};
@@ -121,7 +121,7 @@ PortFound bridge_port_holding(netlink::Rtnl& rtnl, int bridge, const std::vector
       return {.fault = fmt::format("{} is behind no port of the bridge", address.to_string())};
   if (ports.size() > 1) return {.fault = "its addresses are behind several ports of the bridge"};
   if (!unseen.fault.empty()) return unseen;
-  return pinnable(holders.begin()->second);
+  return bindable(holders.begin()->second);
 } catch (const Error& error) {
   return {.fault = fmt::format("behind which port of the bridge {} is cannot be seen: {}",
                                addresses.front().to_string(), error.what())};
@@ -445,7 +445,7 @@ Resolved Resolver::netns(const std::string& path, bool force) {
   if (master) {
     auto out = bridge(master->name, force);
     out.sources = attachment->addresses;
-    out.port = pinnable(attachment->port);
+    out.port = bindable(attachment->port);
     return out;
   }
   throw Error(

@@ -6,7 +6,7 @@
 #include "engine/alias.hpp"
 #include "engine/client.hpp"
 #include "hostnet/target.hpp"
-#include "lease/holdings.hpp"
+#include "lease/snapshot.hpp"
 #include "netlink/link.hpp"
 
 #include <optional>

@@ -40,7 +40,7 @@ bool is_away(const Error& error) {
   return error.code() == Errc::engine_unavailable || error.code() == Errc::timed_out;
 }
 
-bool is_held(const Dealer::Entry& entry) { return entry.dealt && entry.dealt->standing == Standing::held; }
+bool is_held(const Applier::Entry& entry) { return entry.dealt && entry.dealt->standing == Standing::held; }
 
 std::set<std::string> labelled(engine::Client& client) {
   std::set<std::string> ids;
@@ -92,7 +92,7 @@ Watcher::Watcher(EventLoop& loop, Settings settings)
       settings_(std::move(settings)),
       address_(engine::Address::find(settings_.exposer.engine)),
       ended_(std::make_shared<EndedLeases>()),
-      dealer_(
+      applier_(
           [this] {
             auto told = settings_;
             told.on_event = [this](const WatchEvent& event) {
@@ -136,7 +136,7 @@ void Watcher::run(std::function<void()> work, std::function<void(const std::opti
 
 Watcher::End Watcher::finish() {
   ending_ = true;
-  dealer_.end();
+  applier_.end();
   got_on();
   workers_.allow(kWorkers);
   std::vector<std::string> ids;
@@ -161,7 +161,7 @@ void Watcher::release_at_end(const std::string& id) {
   got_on();  // it may be one that has just been exposed
   container.busy = true;
   const auto clean = std::make_shared<bool>(false);
-  run([this, id, &entry = container.entry, clean] { *clean = dealer_.release(id, entry, "watch ends"); },
+  run([this, id, &entry = container.entry, clean] { *clean = applier_.release(id, entry, "watch ends"); },
       [this, clean](const std::optional<Error>&) {
         if (*clean)
           got_on();
@@ -174,7 +174,7 @@ std::vector<Wanted> Watcher::survey() {
   engine::Client client(address_);
   std::vector<Wanted> all;
   for (const auto& id : labelled(client))
-    if (auto wanted = dealer_.ask_for(client, id)) all.push_back(std::move(*wanted));
+    if (auto wanted = applier_.ask_for(client, id)) all.push_back(std::move(*wanted));
   return all;
 }
 
@@ -281,11 +281,11 @@ void Watcher::take_on_all(std::set<std::string> ids) {
 
 void Watcher::look_at(const std::string& id) {
   if (!stream_ || ending_) return;
-  settle(id, [this, id](Dealer::Entry& entry) { dealer_.deal(id, entry); });
+  settle(id, [this, id](Applier::Entry& entry) { applier_.deal(id, entry); });
 }
 
 // Has a worker do something about a container; when there is one at it, it is looked at again after that.
-void Watcher::settle(const std::string& id, std::function<void(Dealer::Entry&)> work) {
+void Watcher::settle(const std::string& id, std::function<void(Applier::Entry&)> work) {
   auto& container = containers_[id];
   if (container.busy) {
     container.again = true;
@@ -337,9 +337,9 @@ void Watcher::on_ended_leases() {
     }
     const auto& id = found->first;
     // Mostly its container has stopped, and then there is nothing to be remembered.
-    settle(id, [this, id, lease, look = stream_.has_value()](Dealer::Entry& entry) {
-      dealer_.ended(id, entry, lease);
-      if (look) dealer_.deal(id, entry);
+    settle(id, [this, id, lease, look = stream_.has_value()](Applier::Entry& entry) {
+      applier_.ended(id, entry, lease);
+      if (look) applier_.deal(id, entry);
     });
   }
 }

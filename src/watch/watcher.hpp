@@ -15,7 +15,7 @@
 #include "core/event_loop.hpp"
 #include "engine/client.hpp"
 #include "engine/events.hpp"
-#include "watch/dealer.hpp"
+#include "watch/applier.hpp"
 #include "watch/workers.hpp"
 
 #include <functional>
@@ -59,7 +59,7 @@ class Watcher {
 
  private:
   struct Container {
-    Dealer::Entry entry;  // A job's while there is one.
+    Applier::Entry entry;  // A job's while there is one.
     bool busy = false;
     bool again = false;                 // Something was heard of it meanwhile.
     WatchClock::time_point timer = {};  // The last one that was set for it.
@@ -75,7 +75,7 @@ class Watcher {
   void list();
   void take_on_all(std::set<std::string> ids);
   void look_at(const std::string& id);
-  void settle(const std::string& id, std::function<void(Dealer::Entry&)> work);
+  void settle(const std::string& id, std::function<void(Applier::Entry&)> work);
   void settled(const std::string& id);
   void got_on();
   void release_at_end(const std::string& id);
@@ -86,7 +86,7 @@ class Watcher {
   Settings settings_;
   engine::Address address_;
   std::shared_ptr<EndedLeases> ended_;
-  Dealer dealer_;
+  Applier applier_;
   std::map<std::string, Container> containers_;  // By id.
   std::vector<EndedLease> ended_early_;          // Before the jobs were back that held them.
 

@@ -18,13 +18,13 @@
 namespace hostnet::exposer {
 
 Workers::Workers(EventLoop& loop, std::size_t most_threads)
-    : loop_(loop), most_(most_threads), told_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  if (!told_) throw Error::from_errno("eventfd", errno);
-  loop_.add(told_.get(), EPOLLIN, [this](std::uint32_t) { run_letters(); });
+    : loop_(loop), most_(most_threads), ready_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  if (!ready_) throw Error::from_errno("eventfd", errno);
+  loop_.add(ready_.get(), EPOLLIN, [this](std::uint32_t) { run_letters(); });
 }
 
 Workers::~Workers() {
-  loop_.remove(told_.get());
+  loop_.remove(ready_.get());
   {
     const std::lock_guard lock(mutex_);
     jobs_.clear();
@@ -84,18 +84,18 @@ void Workers::tell(Letter letter) {
   const std::lock_guard lock(mutex_);
   letters_.push_back(std::move(letter));
   const std::uint64_t one = 1;
-  [[maybe_unused]] const auto written = ::write(told_.get(), &one, sizeof one);
+  [[maybe_unused]] const auto written = ::write(ready_.get(), &one, sizeof one);
 }
 
 void Workers::read(Deadline deadline) {
-  pollfd poll{told_.get(), POLLIN, 0};
+  pollfd poll{ready_.get(), POLLIN, 0};
   if (::poll(&poll, 1, deadline.poll_timeout()) < 0 && errno != EINTR) throw Error::from_errno("poll", errno);
   run_letters();
 }
 
 void Workers::run_letters() {
   std::uint64_t count = 0;
-  [[maybe_unused]] const auto got = ::read(told_.get(), &count, sizeof count);
+  [[maybe_unused]] const auto got = ::read(ready_.get(), &count, sizeof count);
   for (;;) {
     Letter letter;
     {

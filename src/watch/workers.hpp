@@ -46,7 +46,7 @@ class Workers {
 
   EventLoop& loop_;
   std::size_t most_;
-  Fd told_;
+  Fd ready_;
   std::mutex mutex_;  // guards what follows, for moments only
   std::condition_variable wake_;
   std::deque<Job> jobs_;

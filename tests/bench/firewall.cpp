@@ -1,10 +1,10 @@
-// What one lease more costs while N stand, for either firewall: by the applier alone, and by the ledger with
+// What one lease more costs while N stand, for either firewall: by the applier alone, and by the store with
 // all that belongs to a lease (journal, checks, sysctl). And what a connection costs then.
 //
 //   tests/support/in_namespaces BUILD/tests/bench/bench_firewall [N...]
 #include "lease/owner.hpp"
 #include "netlink/link.hpp"
-#include "path/native/ledger.hpp"
+#include "path/native/lease_store.hpp"
 #include "path/native/transition.hpp"
 #include "support/service.hpp"
 #include "support/temp_dir.hpp"
@@ -45,7 +45,7 @@ struct Cost {
   double remove = 0;
 };
 
-firewall::Door door(unsigned number) {
+firewall::Forward forward(unsigned number) {
   return {.bridge = "br0",
           .gateway = kGateway,
           .source = std::nullopt,
@@ -58,17 +58,17 @@ Cost applier(Firewall kind, unsigned standing) {
   using firewall::Table;
   const auto backend = firewall::make_backend(kind);
   const std::vector<firewall::Guard> guards{{"br0", {kGateway}}};
-  std::vector<firewall::Door> doors;
-  for (unsigned i = 0; i < standing; ++i) doors.push_back(door(i));
-  const auto before = plan(guards, doors).of(Table::nat);
-  doors.push_back(door(standing));
-  const auto after = plan(guards, doors).of(Table::nat);
+  std::vector<firewall::Forward> forwards;
+  for (unsigned i = 0; i < standing; ++i) forwards.push_back(forward(i));
+  const auto before = plan(guards, forwards).of(Table::nat);
+  forwards.push_back(forward(standing));
+  const auto after = plan(guards, forwards).of(Table::nat);
   const auto none = firewall::plan({}, {}).of(Table::nat);
-  const auto one = firewall::plan({}, std::vector{doors.back()}).of(Table::nat);
+  const auto one = firewall::plan({}, std::vector{forwards.back()}).of(Table::nat);
   // As the executor does it.
   const auto lead = [&](const auto& whole, const auto& from, const auto& to) {
     if (backend->is_as_left())
-      backend->change_doors(from, to);
+      backend->change_forwards(from, to);
     else
       backend->apply(whole, soon());
   };
@@ -86,7 +86,7 @@ Cost applier(Firewall kind, unsigned standing) {
 class Leases {
  public:
   Leases(Firewall kind, int ifindex)
-      : ledger_(folder_.path(), kind), owner_(ledger_.folder()), bridge_{.ifindex = ifindex, .name = "br0"} {}
+      : store_(folder_.path(), kind), owner_(store_.folder()), bridge_{.ifindex = ifindex, .name = "br0"} {}
 
   void add(unsigned from, unsigned count) {
     std::vector<state::Lease> leases;
@@ -100,22 +100,22 @@ class Leases {
       lease.ports = {HostPort::same(static_cast<std::uint16_t>(20'000 + i))};
       leases.push_back(std::move(lease));
     }
-    const auto journal = ledger_.lock(soon());
-    auto held = ledger_.load(journal);
-    ledger_.add(journal, held, std::move(leases), std::span(&bridge_, 1), soon());
+    const auto journal = store_.lock(soon());
+    auto held = store_.load(journal);
+    store_.add(journal, held, std::move(leases), std::span(&bridge_, 1), soon());
   }
   void remove(unsigned from, unsigned count) {
     std::set<std::string> ids;
     for (unsigned i = from; i < from + count; ++i) ids.insert(fmt::format("{:08x}", i));
-    const auto journal = ledger_.lock(soon());
-    auto held = ledger_.load(journal);
-    ledger_.remove(journal, held, ids, soon());
+    const auto journal = store_.lock(soon());
+    auto held = store_.load(journal);
+    store_.remove(journal, held, ids, soon());
     journal.tidy(held);
   }
 
  private:
   test::TempDir folder_;
-  exposer::Ledger ledger_;
+  exposer::LeaseStore store_;
   state::Owner owner_;
   state::Bridge bridge_;
 };

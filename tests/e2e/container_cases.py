@@ -131,7 +131,7 @@ class Networks:
         two = self.start(host_ports=[f"{second}:8088"], path="native", network="shared")
         self.assertEqual((self.fetch(one, 8088), self.fetch(two, 8088)), ("first\n", "second\n"))
 
-    def test_the_door_is_for_one_container(self):
+    def test_the_forward_is_for_one_container(self):
         port = self.hello()
         for network in (self.engine.default_network, "fresh"):
             with self.subTest(network=network):

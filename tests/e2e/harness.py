@@ -174,11 +174,11 @@ class LegacyTables:
         """All that leases make, pins included."""
         return rules_of("iptables-legacy-save"), our_nft_tables()
 
-    def doors(self):
+    def forwards(self):
         """What leads somewhere."""
         return [rule for rule in rules_of("iptables-legacy-save")["nat"].get("TCHN-PRE", []) if "DNAT" in rule]
 
-    def words_of_a_door(self, container, host):
+    def words_of_a_forward(self, container, host):
         return f"--dport {container} ", f"--to-destination 127.0.0.1:{host}"
 
     def takes(self, script):
@@ -212,11 +212,11 @@ class OwnNftTable:
     def rules(self):
         return our_nft_tables()
 
-    def doors(self):
+    def forwards(self):
         listed = run("nft", "list", "table", "ip", "tc_hostnet", check=False).stdout
         return re.findall(r"\S.* : 127\.0\.0\.1 \. \d+", listed)
 
-    def words_of_a_door(self, container, host):
+    def words_of_a_forward(self, container, host):
         return f" . {container} comment ", f" : 127.0.0.1 . {host} "
 
     def takes(self, script):

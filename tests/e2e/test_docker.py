@@ -235,7 +235,7 @@ class Firewall(DockerCase):
         for environment in (unsaid, unsaid | {"TC_HOSTNET_FIREWALL": "auto"}):
             lease = self.tc_hostnet("expose", 8088, "--network", "web", "--detach", env=environment).stdout.strip()
             self.reaches("app", HELLO)
-            self.assertNotEqual(FIREWALL.doors(), [])
+            self.assertNotEqual(FIREWALL.forwards(), [])
             self.assertIn(f"firewall  {FIREWALL.name}", self.tc_hostnet("status", env=environment).stdout)
             during = snapshot()
             other = "iptables-legacy" if FIREWALL.name == "nftables" else "nft"

@@ -8,7 +8,7 @@ from engines import DockerWithSshd
 from harness import ALIAS, HostCase, Lease, main, run
 
 HELLO = "hello from 127.0.0.1\n"
-STEPS = ["container", "alias", "gateway", "door", "firewall", "listener", "connect"]
+STEPS = ["container", "alias", "gateway", "forward", "firewall", "listener", "connect"]
 
 
 class WalkCase(HostCase):
@@ -47,7 +47,7 @@ class Steps(WalkCase):
         self.assertEqual({step["status"] for step in told["steps"]}, {"ok"}, told)
         self.assertIn(f"by lease {lease.id}", self.steps["alias"]["finding"])
         self.assertRegex(self.steps["gateway"]["finding"], "is this host, on bridge .*, and a route inside leads there")
-        self.assertEqual(self.steps["door"]["finding"],
+        self.assertEqual(self.steps["forward"]["finding"],
                          f"lease {lease.id} (native) leads 8088/tcp to 127.0.0.1:8088")
         self.assertRegex(self.steps["connect"]["finding"], rf"connected from inside to {self.gateway('web')}:8088 in ")
 
@@ -60,10 +60,10 @@ class Steps(WalkCase):
         self.assertEqual(lines[-1], " ▼ the way is open, as far as could be seen")
         broken = self.tc_hostnet("doctor", "--container", "app", "--port", "9099", check=False)
         self.assertEqual(broken.returncode, 1)
-        self.assertRegex(broken.stdout, r"(?m)^ │ ✓ alias .*\n │ ✓ gateway .*\n ╳ ✗ door       no lease lets it in on "
+        self.assertRegex(broken.stdout, r"(?m)^ │ ✓ alias .*\n │ ✓ gateway .*\n ╳ ✗ forward    no lease lets it in on "
                                         r"9099/tcp; lease \w+ gives it other ports\n ┊ +→ tc-hostnet expose 9099 "
                                         r"--container app\n ┊ ")
-        self.assertEqual(broken.stdout.splitlines()[-1], " ✗ it stops at: door")
+        self.assertEqual(broken.stdout.splitlines()[-1], " ✗ it stops at: forward")
 
     def test_no_alias(self):
         self.service(8088, HELLO)
@@ -85,10 +85,10 @@ class Steps(WalkCase):
         self.container("other", network="web")
         lease = self.expose(8088, "--container", "other")
         self.walk()
-        self.assertRegex(self.steps["door"]["finding"],
+        self.assertRegex(self.steps["forward"]["finding"],
                          f"no lease lets it in on 8088/tcp; lease {lease.id} has that port for container other")
         self.assertEqual(self.steps["connect"]["status"], "fail")
-        mend = self.steps["door"]["mend"]
+        mend = self.steps["forward"]["mend"]
         self.assertEqual(mend, "tc-hostnet expose 8088 --container app")
         self.detach(*mend.split()[2:])
         self.assertTrue(self.walk()["ok"])
@@ -96,7 +96,7 @@ class Steps(WalkCase):
     def test_a_lease_whose_holder_is_dead(self):
         self.service(8088, HELLO)
         self.expose(8088, "--container", "app").end(signal.SIGKILL)
-        mend = self.stops_at("door", "but nobody holds it any more")
+        mend = self.stops_at("forward", "but nobody holds it any more")
         self.assertTrue(mend.startswith("tc-hostnet list"))
 
     def test_a_firewall_that_drops(self):
@@ -139,7 +139,7 @@ class Steps(WalkCase):
         told = self.walk()
         self.assertTrue(told["ok"], told)
         self.assertIn(f"is the sidecar of lease {lease.id} on web", self.steps["gateway"]["finding"])
-        self.assertIn(f"lease {lease.id} (ssh) leads", self.steps["door"]["finding"])
+        self.assertIn(f"lease {lease.id} (ssh) leads", self.steps["forward"]["finding"])
         self.assertIn("not passed", self.steps["firewall"]["finding"])
         self.assertEqual(lease.end()[0], 0)
 
@@ -181,7 +181,7 @@ class WithoutRoot(WalkCase):
         told = json.loads(done.stdout)
         steps = {step["name"]: step for step in told["steps"]}
         self.assertEqual((done.returncode, told["stops_at"]), (0, None), told)
-        self.assertIn(f"lease {lease.id} (ssh) leads", steps["door"]["finding"])
+        self.assertIn(f"lease {lease.id} (ssh) leads", steps["forward"]["finding"])
         self.assertEqual(steps["connect"]["status"], "warn")
         self.assertIn("cannot be tried", steps["connect"]["finding"])
         self.assertIn("sudo", steps["connect"]["mend"])

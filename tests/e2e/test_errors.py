@@ -320,7 +320,7 @@ class DryRun(HostCase):
         for target in (("--network", "bridge"), ("--container", "app"), ("--bridge", "docker0")):
             with self.subTest(target=target):
                 shown = self.tc_hostnet("expose", "8088:80", *target, "--dry-run").stdout
-                for words in FIREWALL.words_of_a_door(container=80, host=8088):
+                for words in FIREWALL.words_of_a_forward(container=80, host=8088):
                     self.assertIn(words, shown)
                 self.assertIn("route_localnet=1 on docker0", shown)
                 self.assertEqual((FIREWALL.rules(), route_localnet(), self.engine.hosts("app")), before)

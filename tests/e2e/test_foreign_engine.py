@@ -112,7 +112,7 @@ class AnotherUsersEngine(HostCase):
             self.assertNotEqual(done.returncode, 0)
             self.assertIn("going by ssh instead", done.stderr)
         self.assertEqual(self.secret.read_text(), SECRET)
-        self.assertEqual((route_localnet()["br0"], FIREWALL.doors()), ("0", []))
+        self.assertEqual((route_localnet()["br0"], FIREWALL.forwards()), ("0", []))
 
     def test_roots_own_is_believed(self):
         """So the others are refused for whose they are alone."""

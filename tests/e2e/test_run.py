@@ -147,7 +147,7 @@ class Run(HostCase):
         before = snapshot(), os.listdir("/sys/class/net")
         shown = self.tc_hostnet(*command)
         self.assertEqual(shown.stderr, "")
-        for words in FIREWALL.words_of_a_door(80, 8088):
+        for words in FIREWALL.words_of_a_forward(80, 8088):
             self.assertIn(words, shown.stdout + " ")
         self.assertIn(f"# run touch {flag}", shown.stdout)
         FIREWALL.takes(shown.stdout)

@@ -143,7 +143,7 @@ class WatchCase(HostCase):
 
     def no_rule_is_left(self):
         self.assertEqual(self.leases(), [])
-        self.assertEqual(FIREWALL.doors(), [])
+        self.assertEqual(FIREWALL.forwards(), [])
 
     def ends_clean(self, watch):
         code, _, err = watch.end()
@@ -518,7 +518,7 @@ class EnginesThatHang(WatchCase):
         begin = time.monotonic()
         code, out, err = watch.end()
         self.assertLess(time.monotonic() - begin, self.soon, err)
-        self.assertEqual(FIREWALL.doors(), [])
+        self.assertEqual(FIREWALL.forwards(), [])
         self.assertFalse(self.has_alias("app"))
         return code, [json.loads(line) for line in out.splitlines()], err
 

@@ -158,8 +158,8 @@ void body(std::span<const std::byte> bytes) {
 
 void journal(std::string_view text) {
   try {
-    const auto holdings = state::from_json(std::string(text) + '\n', "boot");
-    require(state::from_json(state::to_json(holdings, "boot"), "boot") == holdings);
+    const auto snapshot = state::from_json(std::string(text) + '\n', "boot");
+    require(state::from_json(state::to_json(snapshot, "boot"), "boot") == snapshot);
   } catch (const Error& error) {
     require(error.code() == Errc::state_corrupt);
   }

@@ -2,9 +2,9 @@
 
   guard      An interface with route_localnet on has the whole guard, at every moment. Only after a stranger has taken
              rules away it may lack it, for a second; for longer while nobody lives who holds a lease.
-  rule       A door that is open belongs to a lease in the journal; for a second it may not.
+  rule       A forward that is open belongs to a lease in the journal; for a second it may not.
   setting    Likewise, an interface that has route_localnet on has a lease.
-  lease      A lease whose holder lives has its doors; for a second it may not. Its bridge is there, and its time is not
+  lease      A lease whose holder lives has its forwards; for a second it may not. Its bridge is there, and its time is not
              up, likewise.
   looked     What a killed holder left is gone after the next command that looks.
 
@@ -114,9 +114,9 @@ class Checker(threading.Thread):
 
     @staticmethod
     def _judge_orphans(seen, amiss):
-        owned = set().union(*(lease.doors for lease in seen.leases.values()))
-        for door in seen.rules.doors - owned:
-            amiss["rule", door] = f"{door} is open and belongs to no lease"
+        owned = set().union(*(lease.forwards for lease in seen.leases.values()))
+        for forward in seen.rules.forwards - owned:
+            amiss["rule", forward] = f"{forward} is open and belongs to no lease"
         bridges = {lease.bridge for lease in seen.leases.values()}
         for name, index in seen.on.items():
             if name not in bridges:
@@ -131,7 +131,7 @@ class Checker(threading.Thread):
             if lease.ifindex not in seen.there:
                 amiss["lease", key, "bridge"] = f"the bridge of lease {key} is gone, and the lease is not"
                 continue
-            if missing := lease.doors - seen.rules.doors:
+            if missing := lease.forwards - seen.rules.forwards:
                 amiss["lease", key, "doors"] = f"lease {key} of process {lease.pid} lacks {sorted(map(str, missing))}"
             if lease.expires and time.time() > lease.expires:
                 amiss["lease", key, "time"] = f"the time of lease {key} is up"
@@ -149,9 +149,9 @@ class Checker(threading.Thread):
     def _alarm_if(self, wrong, seen, text):
         if not wrong:
             return
-        rules = "\n".join(f"    {door}" for door in sorted(map(str, seen.rules.doors)))
+        rules = "\n".join(f"    {forward}" for forward in sorted(map(str, seen.rules.forwards)))
         leases = "\n".join(f"    {lease} {'lives' if key in seen.living else 'DEAD'}" for key, lease in seen.leases.items())
-        self._history.fault(f"{text}\n  on: {seen.on}\n  guarded: {sorted(seen.rules.guarded)}\n  doors:\n{rules}\n"
+        self._history.fault(f"{text}\n  on: {seen.on}\n  guarded: {sorted(seen.rules.guarded)}\n  forwards:\n{rules}\n"
                             f"  leases:\n{leases}")
 
 

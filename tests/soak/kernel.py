@@ -19,7 +19,7 @@ LOOPBACK_NET = {"prefix": {"addr": "127.0.0.0", "len": 8}}
 
 
 @dataclasses.dataclass(frozen=True)
-class Door:
+class Forward:
     """A way from a gateway's port to one of 127.0.0.1; `source` is empty when it is for everybody on the bridge."""
     bridge: str
     source: str
@@ -32,7 +32,7 @@ class Door:
 @dataclasses.dataclass
 class Rules:
     guarded: set  # the bridges that have the whole guard
-    doors: set
+    forwards: set
 
 
 def output(*command):
@@ -78,7 +78,7 @@ class Nftables:
                     hooks[value["name"]] = (value.get("type"), value.get("hook"), value.get("prio"))
                 elif kind == "rule":
                     rules.append((value["chain"], value["expr"]))
-        return Rules(Nftables._guarded(sets, hooks, rules), Nftables._doors(sets, hooks, rules))
+        return Rules(Nftables._guarded(sets, hooks, rules), Nftables._forwards(sets, hooks, rules))
 
     @staticmethod
     def _guarded(sets, hooks, rules):
@@ -101,17 +101,17 @@ class Nftables:
         return set.intersection(*names) if whole else set()
 
     @staticmethod
-    def _doors(sets, hooks, rules):
-        doors = set()
+    def _forwards(sets, hooks, rules):
+        forwards = set()
         if hooks.get("doors") != ("nat", "prerouting", -110):
-            return doors
+            return forwards
         for name in ("by_source", "by_bridge"):
             leads = f'"@{name}"' in json.dumps([words for chain, words in rules if chain == "doors"])
             for key, value in sets.get(name, []) if leads else []:
                 fields = key.get("elem", {}).get("val", key)["concat"]
                 bridge, *source, gateway, protocol, listen = fields
-                doors.add(Door(bridge, source[0] if source else "", gateway, protocol, listen, value["concat"][1]))
-        return doors
+                forwards.add(Forward(bridge, source[0] if source else "", gateway, protocol, listen, value["concat"][1]))
+        return forwards
 
 
 class Iptables:
@@ -138,10 +138,10 @@ class Iptables:
         if all(drop.search(text) for drop in cls.DROPS):
             guarded = set.intersection(*(set(jump.findall(text)) for jump in cls.JUMPS))
         led_to = {(bridge, gateway) for gateway, bridge in cls.DOORSTEP.findall(text)}
-        doors = {Door(bridge, source, gateway, protocol, int(listen), int(host))
+        forwards = {Forward(bridge, source, gateway, protocol, int(listen), int(host))
                  for source, gateway, bridge, protocol, listen, host in cls.DOOR.findall(text)
                  if (bridge, gateway) in led_to}
-        return Rules(guarded, doors)
+        return Rules(guarded, forwards)
 
 
 class xtables_lock:  # pylint: disable=invalid-name
@@ -187,7 +187,7 @@ class Lease:
     id: str
     ifindex: int
     bridge: str
-    doors: frozenset
+    forwards: frozenset
     pid: int
     start: int
     releasing: bool
@@ -238,15 +238,15 @@ def leases_in(text):
 
 def _lease(entry, bridges):
     bridge = bridges[entry["ifindex"]]
-    doors = set()
+    forwards = set()
     for port in entry["ports"]:
         numbers, _, protocol = port.partition("/")
         host, _, listen = numbers.partition(":")
         for gateway in entry["gateways"]:
             for source in entry["sources"] or [""]:
-                doors.add(Door(bridge, source, gateway, protocol or "tcp", int(listen or host), int(host)))
+                forwards.add(Forward(bridge, source, gateway, protocol or "tcp", int(listen or host), int(host)))
     owner = entry["owner"]
-    return Lease(entry["id"], entry["ifindex"], bridge, frozenset(doors), owner["pid"], owner["start"],
+    return Lease(entry["id"], entry["ifindex"], bridge, frozenset(forwards), owner["pid"], owner["start"],
                  entry["releasing"], entry.get("expires", 0))
 
 

@@ -116,7 +116,7 @@ class CheckerTest(unittest.TestCase):
         self.look_for(1.5)
         self.assertEqual(self.faults(), [])
         rules, on = self.checker._firewall.together(kernel.settings)
-        self.assertEqual(rules.doors, lease.doors)
+        self.assertEqual(rules.forwards, lease.forwards)
         self.assertEqual((rules.guarded, on), ({BRIDGE}, {BRIDGE: lease.ifindex}))
 
     def test_a_setting_without_a_guard_is_seen_at_once(self):
@@ -169,13 +169,13 @@ class CheckerTest(unittest.TestCase):
         self.look_for(1.5)
         self.assertEqual(self.faults(), [])
 
-    def test_a_lease_without_its_door(self):
+    def test_a_lease_without_its_forward(self):
         lease = self.expose()
         by_hand(f"nft delete element ip tc_hostnet by_bridge '{{ \"{BRIDGE}\" . {GATEWAY} . tcp . 9000 }}'",
                 "iptables-legacy -w -t nat -D TCHN-PRE 1")
         self.assert_seen_after_a_second(f"^lease: lease {lease.id} of process {lease.pid} lacks ")
 
-    def test_a_lease_whose_way_to_its_door_is_gone(self):
+    def test_a_lease_whose_way_to_its_forward_is_gone(self):
         lease = self.expose()
         by_hand("nft flush chain ip tc_hostnet doors", "iptables-legacy -w -t nat -F PREROUTING")
         self.assert_seen_after_a_second(f"^lease: lease {lease.id} of process {lease.pid} lacks ")
@@ -197,7 +197,7 @@ class CheckerTest(unittest.TestCase):
         with mock.patch.object(checker.time, "time", return_value=lease.expires + 0.1):
             self.assert_seen_after_a_second(f"^lease: the time of lease {lease.id} is up")
 
-    def test_a_door_without_a_lease(self):
+    def test_a_forward_without_a_lease(self):
         self.expose()
         by_hand(f"nft add element ip tc_hostnet by_bridge '{{ \"{BRIDGE}\" . {GATEWAY} . tcp . 9 : 127.0.0.1 . 9 }}'",
                 f"iptables-legacy -w -t nat -A TCHN-PRE -d {GATEWAY} -i {BRIDGE} -p tcp -m tcp --dport 9 "

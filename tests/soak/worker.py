@@ -277,7 +277,7 @@ class Request:
         own, container, by_pid = chance.is_so(0.35), chance.of(self.bridge.containers), chance.is_so(0.5)
         self.container = container if own else None
         self.listen = chance.of(OWN_PORTS if own else PORTS)
-        # Mostly everybody wants the same service on a port, and shares the door.
+        # Mostly everybody wants the same service on a port, and shares the forward.
         odd = chance.is_so(0.1)
         self.host = SERVICES[(self.listen + odd) % len(SERVICES)]
         self.names = [self.bridge.name] + ([container.name] if own else [])

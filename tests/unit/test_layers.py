@@ -79,7 +79,7 @@ class Layers(unittest.TestCase):
 
     def test_an_arrow_upwards_or_to_another_path_is_seen(self):
         for name, included in (("core/file.cpp", "lease/owner.hpp"), ("lease/owner.cpp", "path/native/native.hpp"),
-                               ("path/ssh/lease.cpp", "path/native/ledger.hpp"), ("path/path.hpp", "path/paths.hpp"),
+                               ("path/ssh/lease.cpp", "path/native/lease_store.hpp"), ("path/path.hpp", "path/paths.hpp"),
                                ("path/sidecar/plan.cpp", "path/ssh/key.hpp"), ("watch/plan.cpp", "container/reap.hpp")):
             with self.subTest(name, included=included):
                 self.assertEqual(len(list(wrong_arrows(name, f'#include "{included}"\n'))), 1)

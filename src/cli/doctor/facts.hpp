@@ -7,7 +7,7 @@
 #include "firewall/input_check.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/port.hpp"
-#include "lease/holdings.hpp"
+#include "lease/snapshot.hpp"
 #include "netlink/nft_tables.hpp"
 #include "netlink/sock_diag.hpp"
 #include "path/select.hpp"
@@ -104,7 +104,7 @@ struct ListenerFacts {
 
 struct StateFacts {
   std::string folder;
-  Seen<state::Holdings> held;
+  Seen<state::Snapshot> held;
   std::vector<std::string> dead;  ///< Ids of leases that nobody holds any more.
   Seen<std::vector<std::string>>
       amiss;  ///< What of the held leases' rules and settings is not in the kernel.

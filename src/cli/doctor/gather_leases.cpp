@@ -7,7 +7,7 @@
 #include "lease/journal.hpp"
 #include "lease/owner.hpp"
 #include "netlink/link.hpp"
-#include "path/native/ledger.hpp"
+#include "path/native/lease_store.hpp"
 #include "path/native/native.hpp"
 #include "path/native/transition.hpp"
 

@@ -147,8 +147,8 @@ std::string others(const WalkFacts& facts) {
   return {};
 }
 
-Check judge_door(const WalkFacts& facts, const Opening* opening) {
-  constexpr const char* name = "door";
+Check judge_forward(const WalkFacts& facts, const Opening* opening) {
+  constexpr const char* name = "forward";
   if (opening == nullptr && facts.unseen_openings)
     return unseen(name, fmt::format("whether a lease lets it in on {} cannot be seen", port_text(facts)),
                   *facts.unseen_openings);
@@ -220,7 +220,7 @@ void correct(std::vector<Check>& steps, const WalkFacts& facts) {
     if (step.name == "firewall") {
       step.status = Status::warn;
       step.finding += " (this connection passed)";
-    } else if (step.name == "door") {
+    } else if (step.name == "forward") {
       step.finding +=
           fmt::format("; what answers on {}:{} is something else", facts.address, facts.port.container);
     }
@@ -256,7 +256,7 @@ std::vector<Check> judge_walk(const WalkFacts& facts) {
   const auto* const opening = find_opening(facts);
   steps.push_back(judge_name(facts));
   steps.push_back(judge_gateway(facts, opening));
-  steps.push_back(judge_door(facts, opening));
+  steps.push_back(judge_forward(facts, opening));
   steps.push_back(judge_firewall(facts, opening));
   steps.push_back(judge_service(facts, opening));
   steps.push_back(judge_connect(facts, steps));

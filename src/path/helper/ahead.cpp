@@ -7,7 +7,8 @@
 namespace hostnet::exposer {
 namespace {
 
-// By the container's Ethernet address, and by it alone: to narrow the door would take another authorisation.
+// By the container's Ethernet address, and by it alone: to narrow the forward would take another
+// authorisation.
 class ByHelper : public AheadLease {
  public:
   ByHelper(const ExposerOptions& options, const AheadRequest& request) {

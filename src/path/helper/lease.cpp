@@ -278,7 +278,7 @@ void HelperLease::release() {
   const LeaseLife::Ending ending(life_);
   const auto deadline = Deadline::after(settings_.release_deadline);
   std::vector<std::string> failures;
-  // The doors first: the containers can hold up whoever edits their hosts files.
+  // The forwards first: the containers can hold up whoever edits their hosts files.
   try {
     dbus::Client().release(granted_.lease, false, deadline);
   } catch (const Error& error) {

@@ -24,7 +24,7 @@
 namespace hostnet::exposer {
 namespace {
 
-constexpr std::chrono::seconds kNarrowing{10};
+constexpr std::chrono::seconds kRestrictDeadline{10};
 
 // One for all the containers of a process: a thread, an owner and a look at the tables are enough for them.
 std::shared_ptr<Holder> shared_holder(const ExposerOptions& options) {
@@ -74,13 +74,13 @@ PortFound port_of(const std::string& interface, const Holder::Served& served) {
   }
 }
 
-void narrow_or_close(Holder& holder, const std::string& lease, const std::string& interface,
-                     Holder::Served served) noexcept {
+void restrict_or_close(Holder& holder, const std::string& lease, const std::string& interface,
+                       Holder::Served served) noexcept {
   try {
     auto port = port_of(interface, served);
     served.port = std::move(port.name);
     served.unpinned = std::move(port.fault);
-    holder.narrow(lease, served, Deadline::after(kNarrowing));
+    holder.restrict_to(lease, served, Deadline::after(kRestrictDeadline));
     warn_if_unpinned(lease, holder.unpinned(lease));
   } catch (const Error& error) {
     if (error.code() == Errc::not_found) return;  // it has ended meanwhile
@@ -108,10 +108,11 @@ class NativeAhead : public AheadLease {
     // Podman takes a bridge away with its last container and makes another for the next: ours.
     if (exposure.state() != ExposureState::active) hold(served.target, {served.source}, deadline);
     check_attached(container, served);
-    // The ports are reachable by now. To narrow the door takes a walk through all of conntrack, some 25 ms,
-    // for which nobody needs to wait.
-    narrowing_ = start_thread("tchn-narrow", [holder = holder_, id = exposure.id(), on = exposure.interface(),
-                                              served] { narrow_or_close(*holder, id, on, served); });
+    // The ports are reachable by now. To narrow the forward takes a walk through all of conntrack, some 25
+    // ms, for which nobody needs to wait.
+    restricting_ =
+        start_thread("tchn-restrict", [holder = holder_, id = exposure.id(), on = exposure.interface(),
+                                       served] { restrict_or_close(*holder, id, on, served); });
   }
 
  protected:
@@ -130,7 +131,7 @@ class NativeAhead : public AheadLease {
   ExposeRequest wanted_;
 
  private:
-  // The door is for the address next, which on a bridge that is not the container's is another's.
+  // The forward is for the address next, which on a bridge that is not the container's is another's.
   void check_attached(const engine::Container& container, const Holder::Served& served) const {
     netlink::Rtnl rtnl;
     const auto bridge = rtnl.link(exposure.interface());
@@ -139,10 +140,10 @@ class NativeAhead : public AheadLease {
                                              container.name, bridge->name));
   }
 
-  std::jthread narrowing_;
+  std::jthread restricting_;
 };
 
-// The door stands before the container is created.
+// The forward stands before the container is created.
 class ByMac : public NativeAhead {
  public:
   ByMac(const ExposerOptions& options, const AheadRequest& request, Deadline deadline)
@@ -152,7 +153,7 @@ class ByMac : public NativeAhead {
   }
 };
 
-// There is no bridge yet; the door is made when it and the container's address are there.
+// There is no bridge yet; the forward is made when it and the container's address are there.
 class BetweenInitAndStart : public NativeAhead {
  public:
   BetweenInitAndStart(const ExposerOptions& options, const AheadRequest& request, Ipv4 network_gateway)

@@ -21,14 +21,14 @@ constexpr int kLooks = 3;
 
 }  // namespace
 
-bool Executor::lead(const state::Holdings& before, const state::Holdings& after, Deadline deadline) {
+bool Executor::lead(const state::Snapshot& before, const state::Snapshot& after, Deadline deadline) {
   if (const auto changed = lead_shortly(before, after, deadline)) return *changed;
   const bool changed = run(transition(before, after), deadline);
   standing_ = after;
   return changed;
 }
 
-std::vector<std::string> Executor::lead_all(const state::Holdings& before, const state::Holdings& after,
+std::vector<std::string> Executor::lead_all(const state::Snapshot& before, const state::Snapshot& after,
                                             Deadline deadline) {
   if (lead_shortly(before, after, deadline)) return {};
   auto failures = run_all(transition(before, after), deadline);
@@ -36,7 +36,7 @@ std::vector<std::string> Executor::lead_all(const state::Holdings& before, const
   return failures;
 }
 
-std::optional<bool> Executor::lead_shortly(const state::Holdings& before, const state::Holdings& after,
+std::optional<bool> Executor::lead_shortly(const state::Snapshot& before, const state::Snapshot& after,
                                            Deadline deadline) {
   const auto standing = std::exchange(standing_, std::nullopt);
   if (!standing || !standing->has_same_rules(before) || !backend_->is_as_left()) return std::nullopt;
@@ -96,12 +96,16 @@ bool Executor::apply(const ApplyTable& step, Deadline deadline) {
   return changed;
 }
 
-bool Executor::apply(const ApplyPins& step, Deadline deadline) { return backend_->pin(step.plan, deadline); }
+bool Executor::apply(const ApplyBindings& step, Deadline deadline) {
+  return backend_->binding(step.plan, deadline);
+}
 
-bool Executor::apply(const ChangeDoors& step, Deadline) { return backend_->change_doors(step.from, step.to); }
+bool Executor::apply(const ChangeForwards& step, Deadline) {
+  return backend_->change_forwards(step.from, step.to);
+}
 
 bool Executor::apply(const CutFlows& step, Deadline deadline) {
-  // A packet that passed the nat table just before its door was closed gets its conntrack entry confirmed
+  // A packet that passed the nat table just before its forward was closed gets its conntrack entry confirmed
   // only after INPUT. Hence the pause, which is shorter than another walk of the whole table would take.
   bool changed = false;
   for (int look = 0; look < kLooks && !deadline.expired(); ++look) {

@@ -20,9 +20,9 @@ class Executor {
   /// Leads the kernel from one state to another, by no more than what differs where it is known that the
   /// first one stands; equal ones put right whatever others have undone. Stops at the first failure. Returns
   /// whether anything had to change. @throws Error in the context of the step.
-  bool lead(const state::Holdings& before, const state::Holdings& after, Deadline deadline);
+  bool lead(const state::Snapshot& before, const state::Snapshot& after, Deadline deadline);
   /// The same as run_all() does it.
-  std::vector<std::string> lead_all(const state::Holdings& before, const state::Holdings& after,
+  std::vector<std::string> lead_all(const state::Snapshot& before, const state::Snapshot& after,
                                     Deadline deadline);
 
   /// Runs the steps in order and stops at the first failure: what follows a failed step may rely on it.
@@ -51,17 +51,17 @@ class Executor {
   firewall::Backend& backend() { return *backend_; }
 
  private:
-  std::optional<bool> lead_shortly(const state::Holdings& before, const state::Holdings& after,
+  std::optional<bool> lead_shortly(const state::Snapshot& before, const state::Snapshot& after,
                                    Deadline deadline);
-  bool apply(const ChangeDoors& step, Deadline deadline);
+  bool apply(const ChangeForwards& step, Deadline deadline);
   bool apply(const ApplyTable& step, Deadline deadline);
-  bool apply(const ApplyPins& step, Deadline deadline);
+  bool apply(const ApplyBindings& step, Deadline deadline);
   bool apply(const CutFlows& step, Deadline deadline);
   bool apply(const SetRouteLocalnet& step, Deadline deadline);
 
   netlink::Rtnl rtnl_;
   std::unique_ptr<firewall::Backend> backend_ = firewall::make_backend(Firewall::iptables);
-  std::optional<state::Holdings>
+  std::optional<state::Snapshot>
       standing_;  // what all steps have been run for, as long as backend_ is as left
   Hook hook_;
 };

@@ -33,7 +33,7 @@ class HeldExposure : public Exposure::Impl {
 }  // namespace
 
 Holder::Holder(Settings settings)
-    : settings_(std::move(settings)), ledger_(settings_.runtime_dir, settings_.firewall) {}
+    : settings_(std::move(settings)), store_(settings_.runtime_dir, settings_.firewall) {}
 
 Holder::~Holder() {
   if (thread_.joinable()) {
@@ -78,15 +78,14 @@ std::vector<Exposure> Holder::put_into_effect(std::vector<state::Lease>& leases,
                                               const std::vector<state::Bridge>& bridges, Deadline deadline) {
   std::vector<Exposure> out;  // where not all can be had, those that can are released after the locks
   const std::scoped_lock work(work_);
-  const auto journal = ledger_.lock(deadline);
-  state::Holdings held;
+  const auto journal = store_.lock(deadline);
+  state::Snapshot held;
   // Of the leases that we hold ourselves, we hear by the descriptor when they end.
-  for (auto& ended : ledger_.reap(journal, held, deadline, [this] { return active(); }))
-    end(std::move(ended));
+  for (auto& ended : store_.reap(journal, held, deadline, [this] { return active(); })) end(std::move(ended));
   for (auto& lease : leases) {
     lease.id = random_hex(8);
     if (lease.owner.token.empty()) {
-      if (!owner_) owner_.emplace(ledger_.folder());
+      if (!owner_) owner_.emplace(store_.folder());
       lease.owner = owner_->id();
     }
     lease.created = std::time(nullptr);
@@ -94,7 +93,7 @@ std::vector<Exposure> Holder::put_into_effect(std::vector<state::Lease>& leases,
   try {
     // Before there is anything to watch: what somebody flushes amid the set-up is to be noticed, too.
     if (!monitors_) subscribe();
-    ledger_.add(journal, held, leases, bridges, deadline);
+    store_.add(journal, held, leases, bridges, deadline);
     want_check();
   } catch (const Error&) {
     drop_owner_if_idle(journal, held);
@@ -110,7 +109,7 @@ std::vector<Exposure> Holder::put_into_effect(std::vector<state::Lease>& leases,
       ids.insert(lease.id);
       forget(lease.id);
     }
-    ledger_.remove(journal, held, ids, Deadline::after(settings_.release_deadline));
+    store_.remove(journal, held, ids, Deadline::after(settings_.release_deadline));
     drop_owner_if_idle(journal, held);
     throw;
   }
@@ -123,7 +122,7 @@ std::vector<state::NameLeft> Holder::names_of_released(const std::vector<state::
   std::vector<state::NameLeft> names;
   if (std::ranges::all_of(leases, [](const auto& lease) { return lease.aliases.empty(); })) return names;
   const std::scoped_lock work(work_);
-  const auto held = ledger_.peek();
+  const auto held = store_.peek();
   for (const auto& lease : leases) {
     const auto* const present = held.lease(lease.id);
     if (present == nullptr || present->releasing)
@@ -135,9 +134,9 @@ std::vector<state::NameLeft> Holder::names_of_released(const std::vector<state::
 Holder::Adopted Holder::adopt(Deadline deadline) {
   Adopted adopted;  // before the locks: what is in it when not all can be had is released after them
   const std::scoped_lock work(work_);
-  const auto journal = ledger_.lock(deadline);
-  state::Holdings held;
-  ledger_.reap(journal, held, deadline);
+  const auto journal = store_.lock(deadline);
+  state::Snapshot held;
+  store_.reap(journal, held, deadline);
   const auto outlives_us = [](const state::Lease& lease) {
     return lease.owner.lifetime == state::Lifetime::descriptor ||
            lease.owner.lifetime == state::Lifetime::persistent;
@@ -169,19 +168,19 @@ Exposure Holder::handle_of(const state::Lease& lease, const std::string& bridge)
   return Exposure(std::move(impl));
 }
 
-void Holder::narrow(const std::string& lease, const Served& served, Deadline deadline) {
+void Holder::restrict_to(const std::string& lease, const Served& served, Deadline deadline) {
   const std::scoped_lock work(work_);
-  const auto journal = ledger_.lock(deadline);
-  auto held = ledger_.load(journal);
+  const auto journal = store_.lock(deadline);
+  auto held = store_.load(journal);
   const auto* const present = held.lease(lease);
   if (present == nullptr) throw Error(Errc::not_found, fmt::format("lease {} is held no more", lease));
-  auto narrowed = *present;
-  narrowed.target = served.target;
-  narrowed.sources = {served.source};
-  narrowed.served = served.process;
-  narrowed.port = served.port;
-  narrowed.unpinned = served.unpinned;
-  ledger_.amend(journal, held, narrowed, deadline);
+  auto restricted = *present;
+  restricted.target = served.target;
+  restricted.sources = {served.source};
+  restricted.served = served.process;
+  restricted.port = served.port;
+  restricted.unpinned = served.unpinned;
+  store_.amend(journal, held, restricted, deadline);
   const std::scoped_lock lock(mutex_);
   if (const auto found = held_.find(lease); found != held_.end())
     found->second.unpinned = why_unpinned(*held.lease(lease));
@@ -225,27 +224,27 @@ void Holder::take_away(std::set<std::string> leases) {
     const std::scoped_lock work(work_);
     if (!only_active()) return;
     const auto deadline = Deadline::after(settings_.release_deadline);
-    const auto journal = ledger_.lock(deadline);
-    auto held = ledger_.load(journal);
-    ledger_.remove(journal, held, leases, deadline);
+    const auto journal = store_.lock(deadline);
+    auto held = store_.load(journal);
+    store_.remove(journal, held, leases, deadline);
     for (const auto& lease : leases) {
       if (keepalives_) keepalives_->remove(lease);
       const std::scoped_lock lock(mutex_);
       held_[lease] = {.state = ExposureState::released, .reason = "released", .expires = {}};
     }
     drop_owner_if_idle(journal, held);
-    has_names = ledger_.has_new_names();  // at once, lest the thread take it on: they are out when we return
+    has_names = store_.has_new_names();  // at once, lest the thread take it on: they are out when we return
   }
-  if (has_names) finish_names(ledger_, Deadline::after(engine::kAliasBudget), &work_);
+  if (has_names) finish_names(store_, Deadline::after(engine::kAliasBudget), &work_);
 }
 
 // With no lock held: the containers may keep it waiting.
 void Holder::finish_new_names() noexcept {
   {
     const std::scoped_lock work(work_);
-    if (!ledger_.has_new_names()) return;
+    if (!store_.has_new_names()) return;
   }
-  finish_names(ledger_, Deadline::after(engine::kAliasBudget), &work_);
+  finish_names(store_, Deadline::after(engine::kAliasBudget), &work_);
 }
 
 ExposureState Holder::state(const std::string& lease) const {
@@ -269,7 +268,7 @@ std::string Holder::unpinned(const std::string& lease) const {
 void Holder::let_go(const std::string& lease) {
   const std::scoped_lock work(work_);
   if (keepalives_) keepalives_->remove(lease);
-  ledger_.forget_watched();
+  store_.forget_watched();
   const std::scoped_lock lock(mutex_);
   held_.erase(lease);
 }
@@ -302,7 +301,7 @@ void Holder::end(Ended ended) {
   notices_.push_back(std::move(ended));
 }
 
-void Holder::drop_owner_if_idle(const state::Journal& journal, const state::Holdings& held) {
+void Holder::drop_owner_if_idle(const state::Journal& journal, const state::Snapshot& held) {
   if (has_active()) return;
   owner_.reset();
   journal.tidy(held);

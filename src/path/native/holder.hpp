@@ -22,7 +22,7 @@
 #include "netlink/link.hpp"
 #include "netlink/monitor.hpp"
 #include "path/native/keepalive_watch.hpp"
-#include "path/native/ledger.hpp"
+#include "path/native/lease_store.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -59,7 +59,7 @@ class Holder : public std::enable_shared_from_this<Holder> {
 
   /// Puts leases into effect, all or none, and holds them; their ids are filled in here, and this process as
   /// the owner of those that have none. Their names are written as write_names() does it.
-  /// @throws Error as Ledger::add() and write_names().
+  /// @throws Error as LeaseStore::add() and write_names().
   std::vector<Exposure> hold(std::vector<state::Lease> leases, const std::vector<state::Bridge>& bridges,
                              Deadline deadline);
 
@@ -78,8 +78,8 @@ class Holder : public std::enable_shared_from_this<Holder> {
     std::string unpinned = {};                ///< As Lease::unpinned has it.
   };
   /// Narrows a lease of this process down to one container, whose address was not known before.
-  /// @throws Error as Ledger::amend().
-  void narrow(const std::string& lease, const Served& served, Deadline deadline);
+  /// @throws Error as LeaseStore::amend().
+  void restrict_to(const std::string& lease, const Served& served, Deadline deadline);
 
   /// As Exposure::release().
   void release(const std::string& lease);
@@ -92,7 +92,7 @@ class Holder : public std::enable_shared_from_this<Holder> {
   /// The handle is gone: nobody asks about this lease any more.
   void forget(const std::string& lease);
 
-  Ledger& ledger() noexcept { return ledger_; }
+  LeaseStore& store() noexcept { return store_; }
 
  private:
   struct Held {
@@ -115,18 +115,18 @@ class Holder : public std::enable_shared_from_this<Holder> {
   void finish_new_names_soon();
   void end(Ended ended);  // with work_ taken
   Exposure handle_of(const state::Lease& lease, const std::string& bridge);
-  void drop_owner_if_idle(const state::Journal& journal, const state::Holdings& held);
+  void drop_owner_if_idle(const state::Journal& journal, const state::Snapshot& held);
   void start_watching();
   void subscribe();
   void want_check();
   void watch();
   bool a_setting_is_lost(netlink::Rtnl& rtnl) const;
   void check();
-  void end_what_is_over(const state::Journal& journal, state::Holdings& held, Deadline deadline);
-  void postpone(const state::Holdings& held, const Error& error);
+  void end_what_is_over(const state::Journal& journal, state::Snapshot& held, Deadline deadline);
+  void postpone(const state::Snapshot& held, const Error& error);
   void check_or_fail_closed();
   void fail_closed(const std::string& reason);
-  std::set<std::string> end_revoked(const state::Holdings& held);
+  std::set<std::string> end_revoked(const state::Snapshot& held);
   void notice_foreign_release();
   void release_expired();
   void release_closed();
@@ -136,7 +136,7 @@ class Holder : public std::enable_shared_from_this<Holder> {
   void deliver_notices();
 
   Settings settings_;
-  mutable std::mutex mutex_;  // guards what follows; the ledger's own work happens under work_
+  mutable std::mutex mutex_;  // guards what follows; the store's own work happens under work_
   std::map<std::string, Held> held_;
   std::set<std::string> leaving_;  // what a caller of release() is taking away
   std::condition_variable left_;
@@ -144,7 +144,7 @@ class Holder : public std::enable_shared_from_this<Holder> {
   std::vector<std::pair<LogLevel, std::string>> sayings_;  // for the log, likewise
 
   std::mutex work_;  // one change of the kernel at a time from this process; taken before mutex_
-  Ledger ledger_;
+  LeaseStore store_;
   std::optional<state::Owner> owner_;
   std::optional<KeepaliveWatch> keepalives_;  // made when the first lease needs it; guarded by work_
   bool look_is_due_ = false;                  // likewise

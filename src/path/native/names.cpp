@@ -102,19 +102,19 @@ std::vector<state::NameLeft> still_left(std::vector<state::NameLeft> names,
   return left;
 }
 
-void finish_names(Ledger& ledger, Deadline budget, std::mutex* guard) noexcept {
+void finish_names(LeaseStore& store, Deadline budget, std::mutex* guard) noexcept {
   try {
     std::vector<state::NameLeft> names;
     {
       const auto lock = locked(guard);
-      names = ledger.peek().names;
+      names = store.peek().names;
     }
     const auto tried = take_out(std::move(names), budget);
     if (tried.empty()) return;
     const auto lock = locked(guard);
-    const auto journal = ledger.lock(Deadline::after(kLock));
-    auto held = ledger.load(journal);
-    ledger.settle(journal, held, still_left(held.names, tried));
+    const auto journal = store.lock(Deadline::after(kLock));
+    auto held = store.load(journal);
+    store.settle(journal, held, still_left(held.names, tried));
     journal.tidy(held);
   } catch (const std::exception& error) {
     log::warn("the containers' hosts files are not tidied: {}", error.what());

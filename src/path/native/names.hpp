@@ -15,8 +15,8 @@
 #include "core/deadline.hpp"
 #include "engine/alias.hpp"
 #include "hostnet/error.hpp"
-#include "lease/holdings.hpp"
-#include "path/native/ledger.hpp"
+#include "lease/snapshot.hpp"
+#include "path/native/lease_store.hpp"
 
 #include <mutex>
 #include <optional>
@@ -26,7 +26,7 @@
 namespace hostnet::exposer {
 
 /// After so many commands have met a file that was not to be had, its name is left where it is: it leads to
-/// closed doors, and the container keeps it there.
+/// closed forwards, and the container keeps it there.
 constexpr int kNameTries = 5;
 
 /// For an operation that has this much time left: kAliasBudget at most.
@@ -53,7 +53,7 @@ std::vector<NameTried> take_out(std::vector<state::NameLeft> names, Deadline bud
 std::vector<state::NameLeft> still_left(std::vector<state::NameLeft> names, std::span<const NameTried> tried);
 
 /// Takes out all the names that are on the journal's list, and brings it up to date. With no lock held;
-/// `guard` is locked while the ledger is used. Failures are warnings.
-void finish_names(Ledger& ledger, Deadline budget, std::mutex* guard = nullptr) noexcept;
+/// `guard` is locked while the store is used. Failures are warnings.
+void finish_names(LeaseStore& store, Deadline budget, std::mutex* guard = nullptr) noexcept;
 
 }  // namespace hostnet::exposer

@@ -160,17 +160,18 @@ std::vector<PortTraffic> traffic_of(const state::Lease& lease, const std::string
 }
 
 std::vector<PortTraffic> traffic_of(const state::Lease& lease, const std::string& bridge,
-                                    std::span<const firewall::DoorTraffic> doors) {
+                                    std::span<const firewall::ForwardTraffic> forwards) {
   const auto is_among = [](const auto& list, Ipv4 address) {
     return std::ranges::find(list, address) != list.end();
   };
   std::vector<PortTraffic> out(lease.ports.size());
-  for (const auto& [door, packets, bytes] : doors) {
-    if (door.bridge != bridge || !is_among(lease.gateways, door.gateway)) continue;
-    if (door.source ? !is_among(lease.sources, *door.source) : !lease.sources.empty()) continue;
+  for (const auto& [forward, packets, bytes] : forwards) {
+    if (forward.bridge != bridge || !is_among(lease.gateways, forward.gateway)) continue;
+    if (forward.source ? !is_among(lease.sources, *forward.source) : !lease.sources.empty()) continue;
     for (std::size_t i = 0; i < lease.ports.size(); ++i) {
       const auto& port = lease.ports[i];
-      if (port.protocol != door.protocol || port.container != door.listen || port.host != door.host) continue;
+      if (port.protocol != forward.protocol || port.container != forward.listen || port.host != forward.host)
+        continue;
       out[i].packets += packets;
       out[i].bytes += bytes;
     }

@@ -4,8 +4,8 @@
 #include "core/deadline.hpp"
 #include "firewall/traffic.hpp"
 #include "hostnet/exposer.hpp"
-#include "lease/holdings.hpp"
-#include "path/native/ledger.hpp"
+#include "lease/snapshot.hpp"
+#include "path/native/lease_store.hpp"
 #include "path/path.hpp"
 
 #include <cstdint>
@@ -33,7 +33,7 @@ Prepared prepare(std::span<const ExposeRequest> requests, const std::string& eng
 /// @throws Error: firewall_blocked, conflict, not_listening when a listener is `required`.
 void check_way(const state::Lease& lease, const std::string& bridge, bool require_listener);
 
-/// How many packets and bytes each port of a lease has let in, in the order of its ports; doors that it
+/// How many packets and bytes each port of a lease has let in, in the order of its ports; forwards that it
 /// shares with other leases are counted whole. @throws Error.
 struct PortTraffic {
   std::uint64_t packets = 0;
@@ -41,7 +41,7 @@ struct PortTraffic {
 };
 /// Of what firewall::read_traffic() has given, or gives now.
 std::vector<PortTraffic> traffic_of(const state::Lease& lease, const std::string& bridge,
-                                    std::span<const firewall::DoorTraffic> doors);
+                                    std::span<const firewall::ForwardTraffic> forwards);
 std::vector<PortTraffic> traffic_of(const state::Lease& lease, const std::string& bridge);
 
 /// As Holder::Settings::on_end: has a program's callback called by a Notifier. Empty for an empty one.

@@ -159,13 +159,13 @@ Sandbox::~Sandbox() {
   ::waitpid(pid_, nullptr, 0);
 }
 
-netlink::Link Sandbox::connect(Ledger& ledger, Deadline deadline) {
+netlink::Link Sandbox::connect(LeaseStore& store, Deadline deadline) {
   const auto netns_path = fmt::format("/proc/{}/ns/net", pid_);
   netns_.reset(::open(netns_path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!netns_) throw Error::from_errno(fmt::format("open {}", netns_path), errno);
   netlink::Rtnl host;
   auto inside = netlink::Rtnl::in_namespace(netns_.get());
-  const auto journal = ledger.lock(deadline);
+  const auto journal = store.lock(deadline);
 
   net_ = next_net(host);
   const auto name = "tchn-" + random_hex(8);

@@ -11,7 +11,7 @@
 #include "core/fd.hpp"
 #include "core/ipv4.hpp"
 #include "netlink/link.hpp"
-#include "path/native/ledger.hpp"
+#include "path/native/lease_store.hpp"
 
 #include <sys/types.h>
 
@@ -46,9 +46,9 @@ class Sandbox {
   /// A child that was never told to run is ended.
   ~Sandbox();
 
-  /// Joins it to the host. The ledger's lock is held meanwhile, so that two sandboxes never choose the same
+  /// Joins it to the host. The store's lock is held meanwhile, so that two sandboxes never choose the same
   /// addresses. Returns the host's end. @throws Error.
-  netlink::Link connect(Ledger& ledger, Deadline deadline);
+  netlink::Link connect(LeaseStore& store, Deadline deadline);
 
   /// Gives the child its hosts file and the command. From now on the child is the caller's to wait for.
   /// The child exits with 127 when there is no such program, 126 when it cannot be run, 125 on any other

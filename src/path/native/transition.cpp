@@ -11,27 +11,28 @@
 namespace hostnet::exposer {
 namespace {
 
-using firewall::Door;
+using firewall::Forward;
 using firewall::Guard;
 using state::Bridge;
-using state::Holdings;
+using state::Snapshot;
 
-auto key_of(const Door& door) {
-  return std::tuple(door.bridge, door.gateway, door.source, door.mac, door.protocol, door.listen, door.host);
+auto key_of(const Forward& forward) {
+  return std::tuple(forward.bridge, forward.gateway, forward.source, forward.mac, forward.protocol,
+                    forward.listen, forward.host);
 }
 
-bool has_same_doors(const state::Lease& a, const state::Lease& b) {
+bool has_same_forwards(const state::Lease& a, const state::Lease& b) {
   return a.ifindex == b.ifindex && a.gateways == b.gateways && a.sources == b.sources && a.mac == b.mac &&
          a.port == b.port && a.unpinned == b.unpinned && a.ports == b.ports;
 }
 
-// What one has and the other has not, or with other doors; a lease too many in both is no harm.
+// What one has and the other has not, or with other forwards; a lease too many in both is no harm.
 struct Difference {
-  Holdings gone;  // with the bridges of before
-  Holdings come;  // with those of after
+  Snapshot gone;  // with the bridges of before
+  Snapshot come;  // with those of after
 };
 
-Difference difference(const Holdings& before, const Holdings& after) {
+Difference difference(const Snapshot& before, const Snapshot& after) {
   const auto is_renamed = [&](const Bridge& bridge) {
     const auto* const now = after.bridge(bridge.ifindex);
     return now == nullptr || now->name != bridge.name;
@@ -41,7 +42,7 @@ Difference difference(const Holdings& before, const Holdings& after) {
   const auto gone = [&](const state::Lease& lease) { out.gone.leases.push_back(lease); };
   const auto come = [&](const state::Lease& lease) { out.come.leases.push_back(lease); };
   const auto changed = [&](const state::Lease& was, const state::Lease& is) {
-    if (has_same_doors(was, is)) return;
+    if (has_same_forwards(was, is)) return;
     gone(was);
     come(is);
   };
@@ -49,18 +50,19 @@ Difference difference(const Holdings& before, const Holdings& after) {
   return out;
 }
 
-std::vector<Door> closed_doors(const std::vector<Door>& candidates, const std::vector<Door>& after) {
+std::vector<Forward> closed_forwards(const std::vector<Forward>& candidates,
+                                     const std::vector<Forward>& after) {
   if (candidates.empty()) return {};
-  std::set<decltype(key_of(Door{}))> closing;
-  for (const auto& door : candidates) closing.insert(key_of(door));
-  for (const auto& door : after) closing.erase(key_of(door));
-  std::vector<Door> closed;
-  for (const auto& door : candidates)
-    if (closing.contains(key_of(door))) closed.push_back(door);
+  std::set<decltype(key_of(Forward{}))> closing;
+  for (const auto& forward : candidates) closing.insert(key_of(forward));
+  for (const auto& forward : after) closing.erase(key_of(forward));
+  std::vector<Forward> closed;
+  for (const auto& forward : candidates)
+    if (closing.contains(key_of(forward))) closed.push_back(forward);
   return closed;
 }
 
-// A union per bridge, so that no gateway's INPUT accept is missing while either set of doors stands.
+// A union per bridge, so that no gateway's INPUT accept is missing while either set of forwards stands.
 std::vector<Guard> both(const std::vector<Guard>& a, const std::vector<Guard>& b) {
   std::map<std::string, std::set<Ipv4>> merged;
   for (const auto& list : {a, b})
@@ -72,21 +74,22 @@ std::vector<Guard> both(const std::vector<Guard>& a, const std::vector<Guard>& b
 
 bool is_pinned(const state::Lease& lease) { return !lease.port.empty() && lease.unpinned.empty(); }
 
-bool lets_in(const Door& door, const netlink::Flow& flow) {
-  return flow.protocol == door.protocol && flow.destination == Endpoint{door.gateway, door.listen} &&
-         flow.reply_source == Endpoint{firewall::kLoopback, door.host} &&
-         (!door.source || *door.source == flow.source.address);
+bool lets_in(const Forward& forward, const netlink::Flow& flow) {
+  return flow.protocol == forward.protocol && flow.destination == Endpoint{forward.gateway, forward.listen} &&
+         flow.reply_source == Endpoint{firewall::kLoopback, forward.host} &&
+         (!forward.source || *forward.source == flow.source.address);
 }
 
 // Those of the lease's ports of which `wanted` is true.
 template <class Wanted>
-void add_doors(const Holdings& holdings, const state::Lease& lease, Wanted wanted, std::vector<Door>& doors) {
-  const auto* const bridge = holdings.bridge(lease.ifindex);
+void add_forwards(const Snapshot& snapshot, const state::Lease& lease, Wanted wanted,
+                  std::vector<Forward>& forwards) {
+  const auto* const bridge = snapshot.bridge(lease.ifindex);
   if (bridge == nullptr) return;
   const auto add = [&](Ipv4 gateway, std::optional<Ipv4> source) {
     for (const auto& port : lease.ports)
       if (wanted(port))
-        doors.push_back(
+        forwards.push_back(
             {bridge->name, gateway, source, port.protocol, port.container, port.host, lease.id, lease.mac});
   };
   for (const auto gateway : lease.gateways) {
@@ -96,7 +99,7 @@ void add_doors(const Holdings& holdings, const state::Lease& lease, Wanted wante
 }
 
 // Whether another lease needs all of the guard that this one does.
-bool is_guarded_anyway(const state::Lease& lease, const Holdings& others) {
+bool is_guarded_anyway(const state::Lease& lease, const Snapshot& others) {
   return std::ranges::any_of(others.leases, [&](const state::Lease& other) {
     return other.ifindex == lease.ifindex && std::ranges::all_of(lease.gateways, [&](Ipv4 gateway) {
              return std::ranges::find(other.gateways, gateway) != other.gateways.end();
@@ -109,11 +112,11 @@ struct Describe {
     return fmt::format("apply {} rules in table {}", step.plan.jumps.size() + step.plan.rules.size(),
                        to_string(step.plan.table));
   }
-  std::string operator()(const ApplyPins& step) const {
+  std::string operator()(const ApplyBindings& step) const {
     if (step.plan.empty()) return "leave no address pinned";
-    return fmt::format("pin {} addresses to their ports of the bridge", step.plan.pins.size());
+    return fmt::format("pin {} addresses to their ports of the bridge", step.plan.bindings.size());
   }
-  std::string operator()(const ChangeDoors& step) const {
+  std::string operator()(const ChangeForwards& step) const {
     return fmt::format("change {} of the rules in table nat",
                        std::max(step.from.rules.size(), step.to.rules.size()));
   }
@@ -129,12 +132,12 @@ struct Describe {
 
 std::string describe(const Step& step) { return std::visit(Describe{}, step); }
 
-std::vector<Guard> guards_of(const Holdings& holdings) {
+std::vector<Guard> guards_of(const Snapshot& snapshot) {
   std::map<int, std::set<Ipv4>> gateways;
-  for (const auto& lease : holdings.leases)
+  for (const auto& lease : snapshot.leases)
     gateways[lease.ifindex].insert(lease.gateways.begin(), lease.gateways.end());
   std::vector<Guard> guards;
-  for (const auto& bridge : holdings.bridges) {
+  for (const auto& bridge : snapshot.bridges) {
     const auto found = gateways.find(bridge.ifindex);
     if (found != gateways.end())
       guards.push_back({bridge.name, {found->second.begin(), found->second.end()}});
@@ -142,56 +145,56 @@ std::vector<Guard> guards_of(const Holdings& holdings) {
   return guards;
 }
 
-firewall::PinPlan pins_of(const Holdings& holdings) {
-  firewall::PinPlan plan;
-  for (const auto& lease : holdings.leases) {
+firewall::BindingPlan bindings_of(const Snapshot& snapshot) {
+  firewall::BindingPlan plan;
+  for (const auto& lease : snapshot.leases) {
     if (!is_pinned(lease)) continue;
-    for (const auto source : lease.sources) plan.pins.emplace(source, lease.port);
+    for (const auto source : lease.sources) plan.bindings.emplace(source, lease.port);
     plan.gateways.insert(lease.gateways.begin(), lease.gateways.end());
   }
   return plan;
 }
 
-std::vector<Door> doors_of(const Holdings& holdings) {
-  std::vector<Door> doors;
-  for (const auto& lease : holdings.leases)
-    add_doors(
-        holdings, lease, [](const HostPort&) { return true; }, doors);
-  return doors;
+std::vector<Forward> forwards_of(const Snapshot& snapshot) {
+  std::vector<Forward> forwards;
+  for (const auto& lease : snapshot.leases)
+    add_forwards(
+        snapshot, lease, [](const HostPort&) { return true; }, forwards);
+  return forwards;
 }
 
-std::vector<Door> doors_of(const Holdings& holdings, const Ports& ports) {
+std::vector<Forward> forwards_of(const Snapshot& snapshot, const Ports& ports) {
   std::vector<std::uint16_t> numbers;
   for (const auto& [number, protocol] : ports) numbers.push_back(number);
-  std::vector<Door> doors;
-  holdings.leases.visit_near(numbers, [&](const state::Lease& lease) {
-    add_doors(
-        holdings, lease,
+  std::vector<Forward> forwards;
+  snapshot.leases.visit_near(numbers, [&](const state::Lease& lease) {
+    add_forwards(
+        snapshot, lease,
         [&](const HostPort& port) {
           return ports.contains({port.container, port.protocol});
         },
-        doors);
+        forwards);
   });
-  return doors;
+  return forwards;
 }
 
-firewall::Ruleset ruleset_of(const Holdings& holdings) {
-  return firewall::plan(guards_of(holdings), doors_of(holdings));
+firewall::Ruleset ruleset_of(const Snapshot& snapshot) {
+  return firewall::plan(guards_of(snapshot), forwards_of(snapshot));
 }
 
-std::vector<Step> transition(const Holdings& before, const Holdings& after) {
+std::vector<Step> transition(const Snapshot& before, const Snapshot& after) {
   using firewall::Table;
   const auto guards_before = guards_of(before);
   const auto guards_after = guards_of(after);
   const auto guards_during = both(guards_before, guards_after);
-  const auto doors_after = doors_of(after);
+  const auto forwards_after = forwards_of(after);
   const auto during = firewall::plan(guards_during, {});
-  const auto last = firewall::plan(guards_after, doors_after);
+  const auto last = firewall::plan(guards_after, forwards_after);
 
-  const auto pins_after = pins_of(after);
-  const auto pins_before = pins_of(before);
-  auto pins_during = pins_before;
-  pins_during.merge(pins_after);
+  const auto bindings_after = bindings_of(after);
+  const auto bindings_before = bindings_of(before);
+  auto bindings_during = bindings_before;
+  bindings_during.merge(bindings_after);
 
   std::vector<Step> steps;
   // A pure tear-down finds its union standing already; anything else puts it up first.
@@ -201,12 +204,13 @@ std::vector<Step> transition(const Holdings& before, const Holdings& after) {
     for (const auto table : {Table::raw, Table::mangle, Table::filter})
       steps.push_back(ApplyTable{during.of(table)});
 
-  const bool unpins = pins_during != pins_after;
-  if (pins_during != pins_before || (!unpins && !pins_during.empty()))
-    steps.push_back(ApplyPins{pins_during});
+  const bool unpins = bindings_during != bindings_after;
+  if (bindings_during != bindings_before || (!unpins && !bindings_during.empty()))
+    steps.push_back(ApplyBindings{bindings_during});
   steps.push_back(ApplyTable{last.of(Table::nat)});
-  if (auto closed = closed_doors(doors_of(difference(before, after).gone), doors_after); !closed.empty())
-    steps.push_back(CutFlows{std::move(closed), doors_after});
+  if (auto closed = closed_forwards(forwards_of(difference(before, after).gone), forwards_after);
+      !closed.empty())
+    steps.push_back(CutFlows{std::move(closed), forwards_after});
 
   for (const auto& bridge : after.bridges)
     steps.push_back(
@@ -216,18 +220,18 @@ std::vector<Step> transition(const Holdings& before, const Holdings& after) {
       steps.push_back(SetRouteLocalnet{bridge.ifindex, bridge.name, false, true});
 
   // Also what is left of somebody's who did not know of them.
-  if (unpins || pins_after.empty()) steps.push_back(ApplyPins{pins_after});
+  if (unpins || bindings_after.empty()) steps.push_back(ApplyBindings{bindings_after});
   if (shrinks)
     for (const auto table : {Table::filter, Table::mangle, Table::raw})
       steps.push_back(ApplyTable{last.of(table)});
   return steps;
 }
 
-std::optional<std::vector<Step>> small_transition(const Holdings& before, const Holdings& after) {
+std::optional<std::vector<Step>> small_transition(const Snapshot& before, const Snapshot& after) {
   if (before.bridges != after.bridges || before.firewall != after.firewall) return std::nullopt;
   const auto [gone, come] = difference(before, after);
   if (gone.leases.empty() && come.leases.empty()) return std::nullopt;
-  const auto is_guarded_in = [](const Holdings& others) {
+  const auto is_guarded_in = [](const Snapshot& others) {
     return [&others](const state::Lease& lease) { return is_guarded_anyway(lease, others); };
   };
   if (!std::ranges::all_of(gone.leases, is_guarded_in(after)) ||
@@ -238,30 +242,30 @@ std::optional<std::vector<Step>> small_transition(const Holdings& before, const 
   for (const auto& changed : {gone, come})
     for (const auto& lease : changed.leases)
       for (const auto& port : lease.ports) ports.emplace(port.container, port.protocol);
-  const auto doors_before = doors_of(before, ports);
-  const auto doors_after = doors_of(after, ports);
+  const auto forwards_before = forwards_of(before, ports);
+  const auto forwards_after = forwards_of(after, ports);
   std::vector<Step> steps;
   const bool unpins = std::ranges::any_of(gone.leases, is_pinned);
-  const auto pins_after =
-      unpins || std::ranges::any_of(come.leases, is_pinned) ? pins_of(after) : firewall::PinPlan();
-  if (!pins_after.empty()) {
-    auto during = pins_of(gone);
-    during.merge(pins_after);
-    steps.push_back(ApplyPins{std::move(during)});
+  const auto bindings_after =
+      unpins || std::ranges::any_of(come.leases, is_pinned) ? bindings_of(after) : firewall::BindingPlan();
+  if (!bindings_after.empty()) {
+    auto during = bindings_of(gone);
+    during.merge(bindings_after);
+    steps.push_back(ApplyBindings{std::move(during)});
   }
-  steps.push_back(ChangeDoors{firewall::plan({}, doors_before).of(firewall::Table::nat),
-                              firewall::plan({}, doors_after).of(firewall::Table::nat)});
-  if (auto closed = closed_doors(doors_before, doors_after); !closed.empty())
-    steps.push_back(CutFlows{std::move(closed), doors_after});
-  if (unpins) steps.push_back(ApplyPins{pins_after});
+  steps.push_back(ChangeForwards{firewall::plan({}, forwards_before).of(firewall::Table::nat),
+                                 firewall::plan({}, forwards_after).of(firewall::Table::nat)});
+  if (auto closed = closed_forwards(forwards_before, forwards_after); !closed.empty())
+    steps.push_back(CutFlows{std::move(closed), forwards_after});
+  if (unpins) steps.push_back(ApplyBindings{bindings_after});
   for (const auto& bridge : after.bridges)
     steps.push_back(SetRouteLocalnet{bridge.ifindex, bridge.name, true, true});
   return steps;
 }
 
 std::vector<netlink::Flow> flows_to_cut(const std::vector<netlink::Flow>& flows, const CutFlows& cut) {
-  const auto any = [](const std::vector<Door>& doors, const netlink::Flow& flow) {
-    return std::ranges::any_of(doors, [&](const Door& door) { return lets_in(door, flow); });
+  const auto any = [](const std::vector<Forward>& forwards, const netlink::Flow& flow) {
+    return std::ranges::any_of(forwards, [&](const Forward& forward) { return lets_in(forward, flow); });
   };
   std::vector<netlink::Flow> out;
   for (const auto& flow : flows)

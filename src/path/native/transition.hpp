@@ -6,9 +6,9 @@
 // state from which the same function leads on, because every step is idempotent.
 #pragma once
 
-#include "firewall/pins.hpp"
+#include "firewall/bindings.hpp"
 #include "firewall/ruleset.hpp"
-#include "lease/holdings.hpp"
+#include "lease/snapshot.hpp"
 #include "netlink/conntrack.hpp"
 
 #include <cstdint>
@@ -26,21 +26,21 @@ struct ApplyTable {
   firewall::TablePlan plan;
 };
 
-/// Make some of the doors into others, and leave the rest of the table nat alone.
-struct ChangeDoors {
+/// Make some of the forwards into others, and leave the rest of the table nat alone.
+struct ChangeForwards {
   firewall::TablePlan from;
   firewall::TablePlan to;
 };
 
-/// Reset the connections that came in by doors which are closed now, and forget them in conntrack.
+/// Reset the connections that came in by forwards which are closed now, and forget them in conntrack.
 struct CutFlows {
-  std::vector<firewall::Door> closed;
-  std::vector<firewall::Door> open;  ///< Still there: flows that one of these lets in go on.
+  std::vector<firewall::Forward> closed;
+  std::vector<firewall::Forward> open;  ///< Still there: flows that one of these lets in go on.
 };
 
-/// Make the pins of containers to their ports of the bridge as planned.
-struct ApplyPins {
-  firewall::PinPlan plan;
+/// Make the bindings of containers to their ports of the bridge as planned.
+struct ApplyBindings {
+  firewall::BindingPlan plan;
 };
 
 struct SetRouteLocalnet {
@@ -52,30 +52,30 @@ struct SetRouteLocalnet {
   bool held = false;
 };
 
-using Step = std::variant<ApplyTable, ApplyPins, ChangeDoors, CutFlows, SetRouteLocalnet>;
+using Step = std::variant<ApplyTable, ApplyBindings, ChangeForwards, CutFlows, SetRouteLocalnet>;
 
 /// "apply 3 rules in table nat", "set route_localnet=1 on br0": for messages.
 std::string describe(const Step& step);
 
-std::vector<firewall::Guard> guards_of(const state::Holdings& holdings);
-firewall::PinPlan pins_of(const state::Holdings& holdings);
-std::vector<firewall::Door> doors_of(const state::Holdings& holdings);
-/// Only the doors on these ports of the gateways, at the cost of these.
+std::vector<firewall::Guard> guards_of(const state::Snapshot& snapshot);
+firewall::BindingPlan bindings_of(const state::Snapshot& snapshot);
+std::vector<firewall::Forward> forwards_of(const state::Snapshot& snapshot);
+/// Only the forwards on these ports of the gateways, at the cost of these.
 using Ports = std::set<std::pair<std::uint16_t, Protocol>>;
-std::vector<firewall::Door> doors_of(const state::Holdings& holdings, const Ports& ports);
+std::vector<firewall::Forward> forwards_of(const state::Snapshot& snapshot, const Ports& ports);
 /// All four tables for what is held.
-firewall::Ruleset ruleset_of(const state::Holdings& holdings);
+firewall::Ruleset ruleset_of(const state::Snapshot& snapshot);
 
 /// The steps from `before` to `after`. Equal arguments give the steps that put right whatever others have
 /// undone.
-std::vector<Step> transition(const state::Holdings& before, const state::Holdings& after);
+std::vector<Step> transition(const state::Snapshot& before, const state::Snapshot& after);
 
-/// The same for two that differ in doors alone, at the cost of the difference: for when all stands as
-/// `before` says. nullopt when they differ in more, or in nothing, or have no door in common.
-std::optional<std::vector<Step>> small_transition(const state::Holdings& before,
-                                                  const state::Holdings& after);
+/// The same for two that differ in forwards alone, at the cost of the difference: for when all stands as
+/// `before` says. nullopt when they differ in more, or in nothing, or have no forward in common.
+std::optional<std::vector<Step>> small_transition(const state::Snapshot& before,
+                                                  const state::Snapshot& after);
 
-/// Which of the flows came in by a closed door and by no open one.
+/// Which of the flows came in by a closed forward and by no open one.
 std::vector<netlink::Flow> flows_to_cut(const std::vector<netlink::Flow>& flows, const CutFlows& cut);
 
 }  // namespace hostnet::exposer

@@ -94,7 +94,7 @@ engine::ContainerSpec sidecar_spec(const SidecarRequest& request, const ssh::Ssh
       .labels = {{"org.testcontainers", "true"},
                  {"org.testcontainers.lang", "c++"},
                  {"org.testcontainers.version", version()},
-                 {"org.testcontainers.sessionId", request.session_id},
+                 {"org.testcontainers.sessionId", request.test_run_id},
                  {std::string(kLeaseLabel), request.lease},
                  {std::string(kCreationLabel), request.lease},
                  {std::string(kOwnerLabel), request.owner}},

@@ -56,8 +56,8 @@ struct SidecarRequest {
   /// The address of the engine's host on which its port 22 is published, where its own cannot be dialled;
   /// empty: none.
   std::string publish_on;
-  std::string session_id;  ///< As the other testcontainers libraries label what belongs together.
-  std::string owner;       ///< owner_label().
+  std::string test_run_id;  ///< As the other testcontainers libraries label what belongs together.
+  std::string owner;        ///< owner_label().
 };
 
 /// The container. Pure.

@@ -6,7 +6,7 @@
 #include "lease/checks.hpp"
 #include "path/sidecar/clear_away.hpp"
 #include "path/sidecar/plan.hpp"
-#include "path/sidecar/session_labels.hpp"
+#include "path/sidecar/test_run_labels.hpp"
 #include "path/ssh/lease.hpp"
 #include "path/ssh/target.hpp"
 
@@ -30,7 +30,7 @@ class SshExposer : public Exposer {
         notifier_(std::make_shared<Notifier>(options.on_state)),
         store_(std::make_shared<state::TunnelStore>(options.runtime_dir)),
         image_(sidecar_image()),
-        session_id_(exposer::session_id()) {}
+        session_id_(exposer::test_run_id()) {}
 
   [[nodiscard]] Path path() const noexcept override { return Path::ssh; }
   [[nodiscard]] Probe probe() override { return probe_ssh(engine_.text()); }
@@ -101,7 +101,7 @@ class SshExposer : public Exposer {
             .store = store_,
             .owner = std::move(owner),
             .image = image_,
-            .session_id = session_id_,
+            .test_run_id = session_id_,
             .release_deadline = deadline_,
             .notifier = notifier_.shared()};
   }

@@ -138,13 +138,13 @@ TEST_CASE("the folder below the home is judged in the same way") {
 
 TEST_CASE("a user is not told to remove root's journal") {
   const Users users;
-  const auto ledger = users.at("root");
-  exec("mkdir -m 755 " + ledger);
-  const auto variables = "TC_HOSTNET_RUNTIME_DIR=" + ledger;
+  const auto store = users.at("root");
+  exec("mkdir -m 755 " + store);
+  const auto variables = "TC_HOSTNET_RUNTIME_DIR=" + store;
   const auto done = users.list(variables);
   CAPTURE(done.output);
   CHECK(done.status == 4);
-  CHECK(done.output.find(ledger + " belongs to root") != std::string::npos);
+  CHECK(done.output.find(store + " belongs to root") != std::string::npos);
   CHECK(done.output.find("run this as root") != std::string::npos);
   CHECK(done.output.find("remove") == std::string::npos);
 }

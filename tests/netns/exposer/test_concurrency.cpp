@@ -125,10 +125,10 @@ TEST_CASE("eight processes on two bridges, some killed: always guarded, and noth
   MESSAGE(fmt::format("looked {} times, a bridge was open at {}", watched.looks, watched.open));
   CHECK(bed.unguarded() == "");
   {
-    exposer::Ledger ledger(bed.runtime_dir());
-    const auto journal = ledger.lock(soon());
-    state::Holdings held;
-    ledger.reap(journal, held, soon());
+    exposer::LeaseStore store(bed.runtime_dir());
+    const auto journal = store.lock(soon());
+    state::Snapshot held;
+    store.reap(journal, held, soon());
     CHECK(held.leases.empty());
     journal.tidy(held);
   }

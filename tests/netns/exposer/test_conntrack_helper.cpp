@@ -150,7 +150,7 @@ TEST_CASE("a guard of the version before, without these drops, gets them by the 
   CHECK(passive_ftp(bed.hostile, bed.gateway) == "(silence)");
 }
 
-TEST_CASE("an error that ICMP reports about a connection through the door still reaches the service") {
+TEST_CASE("an error that ICMP reports about a connection through the forward still reaches the service") {
   const Testbed bed;
   const auto server = loopback(7000, SOCK_DGRAM);
   const int on = 1;

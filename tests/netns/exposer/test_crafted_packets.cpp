@@ -100,7 +100,7 @@ TEST_CASE("a caller in 127/8 forged from outside, to a service that listens ever
 TEST_CASE("a caller in 127/8 forged from outside, to the exposed port itself") {
   const Testbed bed;
   const Secrets secrets;
-  // UDP by a door of its own: one datagram is enough to do harm, no answer is needed.
+  // UDP by a forward of its own: one datagram is enough to do harm, no answer is needed.
   const auto attack = [&] {
     const int before = secrets.udp.visits();
     const Wire wire(bed.hostile);

@@ -59,10 +59,10 @@ TEST_CASE("with too few descriptors left, expose fails cleanly or works") {
     ++(status == 0 ? worked : failed);
     CHECK(bed.unguarded() == "");
     // What it could not take back for want of descriptors is what anybody else's next look takes back.
-    exposer::Ledger ledger(bed.runtime_dir());
-    const auto journal = ledger.lock(soon());
-    state::Holdings held;
-    ledger.reap(journal, held, soon());
+    exposer::LeaseStore store(bed.runtime_dir());
+    const auto journal = store.lock(soon());
+    state::Snapshot held;
+    store.reap(journal, held, soon());
     journal.tidy(held);
     CHECK(bed.changes() == "");
   }

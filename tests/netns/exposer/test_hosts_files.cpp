@@ -149,11 +149,11 @@ TEST_CASE("files that are held up cost an operation its budget, and a flushed gu
 
   // The two that may go better another time are on the list; once they do, nothing is left.
   stands.release();
-  exposer::Ledger ledger(bed.runtime_dir());
-  CHECK(ledger.peek().leases.empty());
-  CHECK(ledger.peek().names.size() >= 2);
+  exposer::LeaseStore store(bed.runtime_dir());
+  CHECK(store.peek().leases.empty());
+  CHECK(store.peek().names.size() >= 2);
   containers.end_hostile();
-  exposer::finish_names(ledger, Deadline::after(engine::kAliasBudget));
+  exposer::finish_names(store, Deadline::after(engine::kAliasBudget));
   CHECK(bed.changes() == "");
 }
 
@@ -164,11 +164,11 @@ TEST_CASE("a name is tried so many times and no more") {
   const auto holder = holder_in(bed);
   auto prepared = lease_with({containers.with_lease().record()}, 8001);
   holder->hold(std::move(prepared.leases), prepared.bridges, soon()).front().release();
-  exposer::Ledger ledger(bed.runtime_dir());
+  exposer::LeaseStore store(bed.runtime_dir());
   for (int tries = 1; tries < exposer::kNameTries; ++tries) {
-    REQUIRE(ledger.peek().names.size() == 1);
-    CHECK(ledger.peek().names.front().tries == tries);
-    exposer::finish_names(ledger, Deadline::after(100ms));
+    REQUIRE(store.peek().names.size() == 1);
+    CHECK(store.peek().names.front().tries == tries);
+    exposer::finish_names(store, Deadline::after(100ms));
   }
   CHECK(bed.changes() == "");
 }
@@ -187,11 +187,11 @@ TEST_CASE("the alias that cannot be written to the one container of a lease take
     CHECK(error.code() == Errc::timed_out);
     CHECK(std::string(error.what()).find("bad1ea5e0000") != std::string::npos);
   }
-  exposer::Ledger ledger(bed.runtime_dir());
-  CHECK(ledger.peek().leases.empty());
+  exposer::LeaseStore store(bed.runtime_dir());
+  CHECK(store.peek().leases.empty());
   CHECK_FALSE(Testbed::has_ours());
   containers.end_hostile();
-  exposer::finish_names(ledger, Deadline::after(engine::kAliasBudget));
+  exposer::finish_names(store, Deadline::after(engine::kAliasBudget));
   CHECK(bed.changes() == "");
 }
 
@@ -216,8 +216,8 @@ TEST_CASE(
   holder.reset();
   lease = {};
   stands = {};
-  exposer::Ledger ledger(bed.runtime_dir());
-  exposer::finish_names(ledger, Deadline::after(engine::kAliasBudget));
+  exposer::LeaseStore store(bed.runtime_dir());
+  exposer::finish_names(store, Deadline::after(engine::kAliasBudget));
   CHECK(bed.changes() == "");
 }
 
@@ -230,14 +230,14 @@ TEST_CASE("a lease that is released while its name is being written leaves no na
   auto holding = std::async(std::launch::async, [&] {
     return std::move(holder->hold(prepared.leases, prepared.bridges, soon()).front());
   });
-  exposer::Ledger ledger(bed.runtime_dir());
-  REQUIRE(eventually([&] { return ledger.peek().leases.size() == 1 && containers.has_name(); }, 10s));
+  exposer::LeaseStore store(bed.runtime_dir());
+  REQUIRE(eventually([&] { return store.peek().leases.size() == 1 && containers.has_name(); }, 10s));
   {
     // As by `tc-hostnet release`, which has been killed before it came to the names.
-    const auto journal = ledger.lock(soon());
-    auto held = ledger.load(journal);
-    ledger.remove(journal, held, {held.leases.front().id}, soon());
-    ledger.settle(journal, held, {});
+    const auto journal = store.lock(soon());
+    auto held = store.load(journal);
+    store.remove(journal, held, {held.leases.front().id}, soon());
+    store.settle(journal, held, {});
     journal.tidy(held);
   }
   auto lease = holding.get();

@@ -24,23 +24,23 @@ exposer::Executor::Hook die_before(int step) {
 }
 
 void expose_and_exit(const Testbed& bed, std::span<const ExposeRequest> requests, int die_at) {
-  exposer::Ledger ledger(bed.runtime_dir());
-  ledger.executor().set_hook(die_before(die_at));
-  const auto journal = ledger.lock(soon());
-  state::Holdings held;
-  ledger.reap(journal, held, soon());
-  const auto ready = make_ready(ledger, requests);
-  ledger.add(journal, held, ready.prepared.leases, ready.prepared.bridges, soon());
+  exposer::LeaseStore store(bed.runtime_dir());
+  store.executor().set_hook(die_before(die_at));
+  const auto journal = store.lock(soon());
+  state::Snapshot held;
+  store.reap(journal, held, soon());
+  const auto ready = make_ready(store, requests);
+  store.add(journal, held, ready.prepared.leases, ready.prepared.bridges, soon());
   ::_exit(0);  // without giving anything back
 }
 
 // What any later command does first.
 void reap(const Testbed& bed, int die_at = -1) {
-  exposer::Ledger ledger(bed.runtime_dir());
-  if (die_at >= 0) ledger.executor().set_hook(die_before(die_at));
-  const auto journal = ledger.lock(soon());
-  state::Holdings held;
-  ledger.reap(journal, held, soon());
+  exposer::LeaseStore store(bed.runtime_dir());
+  if (die_at >= 0) store.executor().set_hook(die_before(die_at));
+  const auto journal = store.lock(soon());
+  state::Snapshot held;
+  store.reap(journal, held, soon());
   journal.tidy(held);
 }
 
@@ -129,18 +129,18 @@ TEST_CASE("a step that fails half-way takes back what was done, and says why") {
   Testbed bed;
   for (int fail_at = 0; fail_at < 5; ++fail_at) {
     CAPTURE(fail_at);
-    exposer::Ledger ledger(bed.runtime_dir());
+    exposer::LeaseStore store(bed.runtime_dir());
     int step = 0;
-    ledger.executor().set_hook([&](const auto&) {
+    store.executor().set_hook([&](const auto&) {
       if (step++ == fail_at) throw Error(Errc::failure, "a disk is full");
     });
-    const auto journal = ledger.lock(soon());
-    state::Holdings held;
-    ledger.reap(journal, held, soon());
+    const auto journal = store.lock(soon());
+    state::Snapshot held;
+    store.reap(journal, held, soon());
     const auto request = on("br0", {HostPort::same(8088)});
     {
-      const auto ready = make_ready(ledger, std::span(&request, 1));
-      CHECK_THROWS_WITH(ledger.add(journal, held, ready.prepared.leases, ready.prepared.bridges, soon()),
+      const auto ready = make_ready(store, std::span(&request, 1));
+      CHECK_THROWS_WITH(store.add(journal, held, ready.prepared.leases, ready.prepared.bridges, soon()),
                         doctest::Contains("a disk is full"));
     }
     CHECK(held.leases.empty());
@@ -151,27 +151,27 @@ TEST_CASE("a step that fails half-way takes back what was done, and says why") {
 
 TEST_CASE("a tear-down whose sysctl step fails keeps the guard, and the next try finishes") {
   Testbed bed;
-  exposer::Ledger ledger(bed.runtime_dir());
+  exposer::LeaseStore store(bed.runtime_dir());
   const auto request = on("br0", {HostPort::same(8088)});
-  const auto journal = ledger.lock(soon());
-  state::Holdings held;
-  ledger.reap(journal, held, soon());
+  const auto journal = store.lock(soon());
+  state::Snapshot held;
+  store.reap(journal, held, soon());
   bool failed = false;  // the hook outlives the block below
   {
-    const auto ready = make_ready(ledger, std::span(&request, 1));
-    ledger.add(journal, held, ready.prepared.leases, ready.prepared.bridges, soon());
-    ledger.executor().set_hook([&](const exposer::Step& step) {
+    const auto ready = make_ready(store, std::span(&request, 1));
+    store.add(journal, held, ready.prepared.leases, ready.prepared.bridges, soon());
+    store.executor().set_hook([&](const exposer::Step& step) {
       if (!failed && std::holds_alternative<exposer::SetRouteLocalnet>(step)) {
         failed = true;
         throw Error(Errc::failure, "the kernel says no");
       }
     });
-    CHECK_THROWS_WITH(ledger.remove(journal, held, {ready.prepared.leases.front().id}, soon()),
+    CHECK_THROWS_WITH(store.remove(journal, held, {ready.prepared.leases.front().id}, soon()),
                       doctest::Contains("the kernel says no"));
     CHECK(route_localnet("br0"));
     CHECK(bed.unguarded() == "");
   }
-  ledger.reap(journal, held, soon());
+  store.reap(journal, held, soon());
   journal.tidy(held);
   CHECK(bed.changes() == "");
 }

@@ -37,12 +37,12 @@ void check_some(const Testbed& bed, unsigned count, const std::string& expected)
 
 // As `tc-hostnet release` does it for many.
 std::size_t release_at_once(const Testbed& bed, const std::vector<Exposure>& exposures) {
-  exposer::Ledger ledger(bed.runtime_dir());
-  const auto journal = ledger.lock(soon());
-  auto held = ledger.load(journal);
+  exposer::LeaseStore store(bed.runtime_dir());
+  const auto journal = store.lock(soon());
+  auto held = store.load(journal);
   std::set<std::string> ids;
   for (const auto& exposure : exposures) ids.insert(exposure.id());
-  ledger.remove(journal, held, ids, soon());
+  store.remove(journal, held, ids, soon());
   return held.leases.size();
 }
 

@@ -275,13 +275,13 @@ TEST_CASE("a bridge that goes amid a change takes its own leases along, and fail
   Testbed bed;
   const std::vector<ExposeRequest> theirs{{.target = Target::bridge("br1"), .ports = {HostPort::same(5432)}}};
   const std::vector<ExposeRequest> ours{Testbed::on_br0({HostPort::same(8088)})};
-  exposer::Ledger ledger(bed.runtime_dir());
-  state::Holdings held;
-  auto journal = ledger.lock(soon());
-  ledger.reap(journal, held, soon());
-  const auto other = make_ready(ledger, theirs);
-  ledger.add(journal, held, other.prepared.leases, other.prepared.bridges, soon());
-  const auto ready = make_ready(ledger, ours);
+  exposer::LeaseStore store(bed.runtime_dir());
+  state::Snapshot held;
+  auto journal = store.lock(soon());
+  store.reap(journal, held, soon());
+  const auto other = make_ready(store, theirs);
+  store.add(journal, held, other.prepared.leases, other.prepared.bridges, soon());
+  const auto ready = make_ready(store, ours);
   bool gone = false;
   const auto delete_br1 = [&gone](const exposer::Step& step) {
     if (gone || !std::holds_alternative<exposer::SetRouteLocalnet>(step)) return;
@@ -291,23 +291,23 @@ TEST_CASE("a bridge that goes amid a change takes its own leases along, and fail
   const auto& lease = ready.prepared.leases.front().id;
 
   SUBCASE("a set-up") {
-    ledger.executor().set_hook(delete_br1);
-    CHECK_NOTHROW(ledger.add(journal, held, ready.prepared.leases, ready.prepared.bridges, soon()));
+    store.executor().set_hook(delete_br1);
+    CHECK_NOTHROW(store.add(journal, held, ready.prepared.leases, ready.prepared.bridges, soon()));
     CHECK(route_localnet("br0"));
   }
   SUBCASE("a tear-down") {
-    ledger.add(journal, held, ready.prepared.leases, ready.prepared.bridges, soon());
-    ledger.executor().set_hook(delete_br1);
-    CHECK_NOTHROW(ledger.remove(journal, held, {lease}, soon()));
+    store.add(journal, held, ready.prepared.leases, ready.prepared.bridges, soon());
+    store.executor().set_hook(delete_br1);
+    CHECK_NOTHROW(store.remove(journal, held, {lease}, soon()));
     CHECK_FALSE(route_localnet("br0"));
   }
   CHECK(gone);
   CHECK(bed.unguarded() == "");
-  const auto ended = ledger.reap(journal, held, soon());
+  const auto ended = store.reap(journal, held, soon());
   REQUIRE(ended.size() == 1);
   CHECK(ended.front().lease == other.prepared.leases.front().id);
   CHECK(ended.front().reason == "bridge br1 is gone");
-  ledger.remove(journal, held, {lease}, soon());
+  store.remove(journal, held, {lease}, soon());
   CHECK_FALSE(Testbed::has_ours());
 }
 

@@ -19,7 +19,7 @@ std::string command(const Testbed& bed) {
 
 }  // namespace
 
-TEST_CASE("the same port exposed twice in one process is one door, closed with the second release") {
+TEST_CASE("the same port exposed twice in one process is one forward, closed with the second release") {
   Testbed bed;
   const Service web(loopback(8088), "web");
   auto one = bed.exposer()->expose(Target::bridge("br0"), {HostPort::same(8088)});
@@ -35,7 +35,7 @@ TEST_CASE("the same port exposed twice in one process is one door, closed with t
   CHECK(bed.changes() == "");
 }
 
-TEST_CASE("the same port exposed by this process and by the command is one door, whoever goes first") {
+TEST_CASE("the same port exposed by this process and by the command is one forward, whoever goes first") {
   for (const bool command_first : {true, false}) {
     CAPTURE(command_first);
     Testbed bed;

@@ -19,11 +19,11 @@ using namespace test;
 
 namespace {
 
-// A process that holds leases, as far as the ledger goes.
+// A process that holds leases, as far as the store goes.
 class Process {
  public:
-  explicit Process(const Testbed& bed) : ledger_(bed.runtime_dir()), owner_(std::in_place, ledger_.folder()) {
-    ledger_.executor().set_hook([this](const exposer::Step& step) { steps_.push_back(describe(step)); });
+  explicit Process(const Testbed& bed) : store_(bed.runtime_dir()), owner_(std::in_place, store_.folder()) {
+    store_.executor().set_hook([this](const exposer::Step& step) { steps_.push_back(describe(step)); });
   }
 
   void add(const std::string& id, const std::string& bridge, std::uint16_t port) {
@@ -36,10 +36,10 @@ class Process {
     lease.ports = {HostPort::same(port)};
     const state::Bridge opened{
         .ifindex = link.ifindex, .name = bridge, .prior_route_localnet = link.route_localnet};
-    const auto journal = ledger_.lock(soon());
-    auto held = ledger_.load(journal);
+    const auto journal = store_.lock(soon());
+    auto held = store_.load(journal);
     steps_.clear();
-    ledger_.add(journal, held, {lease}, std::span(&opened, 1), soon());
+    store_.add(journal, held, {lease}, std::span(&opened, 1), soon());
     check_all_stands(held);
   }
 
@@ -47,15 +47,15 @@ class Process {
   Process& operator=(const Process&) = delete;
   ~Process() {
     owner_.reset();
-    const auto journal = ledger_.lock(soon());
-    journal.tidy(ledger_.load(journal));
+    const auto journal = store_.lock(soon());
+    journal.tidy(store_.load(journal));
   }
 
   void remove(const std::string& id) {
-    const auto journal = ledger_.lock(soon());
-    auto held = ledger_.load(journal);
+    const auto journal = store_.lock(soon());
+    auto held = store_.load(journal);
     steps_.clear();
-    ledger_.remove(journal, held, {id}, soon());
+    store_.remove(journal, held, {id}, soon());
     check_all_stands(held);
   }
 
@@ -63,7 +63,7 @@ class Process {
 
  private:
   // By eyes that remember nothing.
-  static void check_all_stands(const state::Holdings& held) {
+  static void check_all_stands(const state::Snapshot& held) {
     const auto backend = firewall::make_backend(held.firewall);
     for (const auto& plan : exposer::ruleset_of(held).tables) {
       CAPTURE(to_string(plan.table));
@@ -73,14 +73,14 @@ class Process {
     for (const auto& bridge : held.bridges) CHECK(rtnl.link(bridge.ifindex).value().route_localnet);
   }
 
-  exposer::Ledger ledger_;
+  exposer::LeaseStore store_;
   std::optional<state::Owner> owner_;
   std::vector<std::string> steps_;
 };
 
 }  // namespace
 
-TEST_CASE("leases come and go one by one, and on nftables only their own doors are touched") {
+TEST_CASE("leases come and go one by one, and on nftables only their own forwards are touched") {
   const Testbed bed;
   {
     Process process(bed);

@@ -1,9 +1,9 @@
-// A lease put into effect by a ledger alone, without the thread that mends what others undo: for tests that
+// A lease put into effect by a store alone, without the thread that mends what others undo: for tests that
 // undo something by hand to see what then, and for those that count or interrupt the steps.
 #pragma once
 
 #include "lease/owner.hpp"
-#include "path/native/ledger.hpp"
+#include "path/native/lease_store.hpp"
 #include "path/native/native.hpp"
 
 #include <memory>
@@ -22,9 +22,9 @@ struct Ready {
   hostnet::state::Owner owner;
 };
 
-inline Ready make_ready(const hostnet::exposer::Ledger& ledger,
+inline Ready make_ready(const hostnet::exposer::LeaseStore& store,
                         std::span<const hostnet::ExposeRequest> requests) {
-  Ready ready{hostnet::exposer::prepare(requests, {}, soon()), hostnet::state::Owner(ledger.folder())};
+  Ready ready{hostnet::exposer::prepare(requests, {}, soon()), hostnet::state::Owner(store.folder())};
   std::size_t number = 0;
   for (auto& lease : ready.prepared.leases) {
     lease.id = ready.owner.id().token.substr(0, 8) + std::to_string(number++);
@@ -38,13 +38,13 @@ class UnwatchedLeases {
  public:
   UnwatchedLeases(const std::string& runtime_dir, std::span<const hostnet::ExposeRequest> requests,
                   hostnet::exposer::Executor::Hook hook = {})
-      : ledger_(runtime_dir) {
-    ledger_.executor().set_hook(std::move(hook));
-    const auto journal = ledger_.lock(soon());
-    hostnet::state::Holdings held;
-    ledger_.reap(journal, held, soon());
-    ready_ = std::make_unique<Ready>(make_ready(ledger_, requests));
-    ledger_.add(journal, held, ready_->prepared.leases, ready_->prepared.bridges, soon());
+      : store_(runtime_dir) {
+    store_.executor().set_hook(std::move(hook));
+    const auto journal = store_.lock(soon());
+    hostnet::state::Snapshot held;
+    store_.reap(journal, held, soon());
+    ready_ = std::make_unique<Ready>(make_ready(store_, requests));
+    store_.add(journal, held, ready_->prepared.leases, ready_->prepared.bridges, soon());
   }
   UnwatchedLeases(const std::string& runtime_dir, const hostnet::ExposeRequest& request)
       : UnwatchedLeases(runtime_dir, std::span(&request, 1)) {}
@@ -54,15 +54,15 @@ class UnwatchedLeases {
   ~UnwatchedLeases() {
     std::set<std::string> ids;
     for (const auto& lease : ready_->prepared.leases) ids.insert(lease.id);
-    const auto journal = ledger_.lock(soon());
-    auto held = ledger_.load(journal);
-    ledger_.remove(journal, held, ids, soon());
+    const auto journal = store_.lock(soon());
+    auto held = store_.load(journal);
+    store_.remove(journal, held, ids, soon());
     ready_.reset();
     journal.tidy(held);
   }
 
  private:
-  hostnet::exposer::Ledger ledger_;
+  hostnet::exposer::LeaseStore store_;
   std::unique_ptr<Ready> ready_;
 };
 

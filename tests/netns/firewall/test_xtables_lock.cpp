@@ -185,13 +185,13 @@ TEST_CASE("a lease that stands as it should is not touched, however long somebod
   SUBCASE("with some in iptables-nft, too") { exec("iptables-nft -P INPUT DROP"); }
   const Service web(loopback(8088), "web");
   const UnwatchedLeases lease(bed.runtime_dir(), Testbed::on_br0({HostPort::same(8088)}));
-  exposer::Ledger ledger(bed.runtime_dir());
-  const auto journal = ledger.lock(soon());
-  const auto held = ledger.load(journal);
+  exposer::LeaseStore store(bed.runtime_dir());
+  const auto journal = store.lock(soon());
+  const auto held = store.load(journal);
   const LogCount told("route_localnet is off");
   {
     const firewall::XtablesLock lock(soon());
-    CHECK_FALSE(ledger.repair(held, Deadline::after(3s)));
+    CHECK_FALSE(store.repair(held, Deadline::after(3s)));
     CHECK(dial(bed.container, {bed.gateway, 8088}) == "web");
   }
   CHECK(told.times() == 0);
@@ -216,24 +216,24 @@ TEST_CASE("a guard that cannot be put back at once closes the bridge until it ca
 TEST_CASE("the end of one lease does not open a bridge whose guard cannot be put up for the other") {
   Testbed bed(Testbed::OwnRules::none);
   {
-    exposer::Ledger ledger(bed.runtime_dir());
+    exposer::LeaseStore store(bed.runtime_dir());
     const UnwatchedLeases other(bed.runtime_dir(), Testbed::on_br0({HostPort::same(8088)}));
     const std::vector<ExposeRequest> requests{Testbed::on_br0({HostPort::same(8089)})};
-    const auto journal = ledger.lock(soon());
-    state::Holdings held;
-    ledger.reap(journal, held, soon());
-    const auto ready = make_ready(ledger, requests);
-    ledger.add(journal, held, ready.prepared.leases, ready.prepared.bridges, soon());
+    const auto journal = store.lock(soon());
+    state::Snapshot held;
+    store.reap(journal, held, soon());
+    const auto ready = make_ready(store, requests);
+    store.add(journal, held, ready.prepared.leases, ready.prepared.bridges, soon());
     const std::set<std::string> ours{ready.prepared.leases.front().id};
-    ledger.close(held);
+    store.close(held);
     exec("iptables-legacy -t raw -F TCHN-RAW");
     {
       const firewall::XtablesLock lock(soon());
-      CHECK(error_of([&] { ledger.remove(journal, held, ours, Deadline::after(0ms)); }).code() ==
+      CHECK(error_of([&] { store.remove(journal, held, ours, Deadline::after(0ms)); }).code() ==
             Errc::failure);
       CHECK_FALSE(route_localnet("br0"));
     }
-    ledger.remove(journal, held, ours, soon());
+    store.remove(journal, held, ours, soon());
     CHECK(route_localnet("br0"));
     CHECK(bed.unguarded() == "");
   }

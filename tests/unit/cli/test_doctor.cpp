@@ -70,7 +70,7 @@ netlink::Listener on_ipv6_loopback(std::uint16_t port) {
 }
 
 StateFacts holding(std::vector<std::string> ids) {
-  state::Holdings held;
+  state::Snapshot held;
   if (!ids.empty()) held.bridges.push_back({.ifindex = 7, .name = "br0"});
   for (const auto& id : ids) held.leases.push_back({.id = id, .ifindex = 7});
   return {.folder = "/run/tc-hostnet/netns-1", .held = seen(held), .amiss = seen(std::vector<std::string>{})};
@@ -115,7 +115,7 @@ TEST_CASE("without privilege every check has something to say, and none crashes"
   facts.backend.legacy_tables = denied<std::vector<std::string>>();
   facts.engine = {.address = facts.engine.address, .answers = denied<bool>()};
   facts.input = {.chains = denied<std::vector<netlink::NftChain>>()};
-  facts.state = {.folder = "/run/tc-hostnet", .held = denied<state::Holdings>()};
+  facts.state = {.folder = "/run/tc-hostnet", .held = denied<state::Snapshot>()};
   facts.route_localnet = {.open = seen(std::vector<std::string>{"br0"}),
                           .guarded = denied<std::vector<std::string>>()};
   facts.alias = AliasFacts{.container = "api", .hosts = denied<std::string>()};

@@ -60,7 +60,7 @@ TEST_CASE("a lease's owner and label in `list`") {
   lease.gateways = {Ipv4::parse("198.18.0.1").value()};
   lease.owner.command = kEvil;
   lease.label = kEvil;
-  state::Holdings held;
+  state::Snapshot held;
   held.leases.push_back(lease);
   const auto text = table(list_rows(held)).str();
   CHECK(text.find(kShown + " (") != std::string::npos);

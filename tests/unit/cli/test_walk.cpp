@@ -107,7 +107,7 @@ TEST_CASE("an open way") {
   const auto steps = judge_walk(facts);
   CHECK(stops_at(steps).empty());
   CHECK(std::ranges::all_of(steps, [](const Check& check) { return check.status == Status::ok; }));
-  CHECK(says(step(facts, "door"), "lease 1a2b3c4d (native) leads 15432/tcp to 127.0.0.1:5432"));
+  CHECK(says(step(facts, "forward"), "lease 1a2b3c4d (native) leads 15432/tcp to 127.0.0.1:5432"));
   CHECK(says(step(facts, "alias"), "by lease 1a2b3c4d"));
   CHECK(says(step(facts, "connect"), "in 1.5 ms"));
   CHECK(alias_address(facts) == "198.19.0.1");
@@ -182,37 +182,37 @@ TEST_CASE("each step broken once") {
   }
 }
 
-TEST_CASE("doors: whose, where, and what there is instead") {
+TEST_CASE("forwards: whose, where, and what there is instead") {
   auto facts = open_way();
   auto& lease = facts.openings.front();
   facts.inside = dialled(Dialled::Outcome::refused);
   SUBCASE("none at all") {
     facts.openings.clear();
-    stops(facts, "door", "no lease lets it in on 15432/tcp");
-    CHECK(step(facts, "door").mend == "tc-hostnet expose 15432 --container app");
+    stops(facts, "forward", "no lease lets it in on 15432/tcp");
+    CHECK(step(facts, "forward").mend == "tc-hostnet expose 15432 --container app");
     facts.inside = dialled(Dialled::Outcome::connected);
-    stops(facts, "door", "what answers on 198.19.0.1:15432 is something else");
+    stops(facts, "forward", "what answers on 198.19.0.1:15432 is something else");
   }
   SUBCASE("another container's") {
     lease.sources = {"198.19.0.3"};
     lease.target = "container other";
-    stops(facts, "door", "lease 1a2b3c4d has that port for container other");
+    stops(facts, "forward", "lease 1a2b3c4d has that port for container other");
   }
   SUBCASE("another network's") {
     lease.interface = "br-other";
-    stops(facts, "door", "has that port for");
+    stops(facts, "forward", "has that port for");
   }
   SUBCASE("another port, another protocol") {
     lease.ports = {{8088, 8088}, {15432, 15432, Protocol::udp}};
-    stops(facts, "door", "lease 1a2b3c4d gives it other ports");
+    stops(facts, "forward", "lease 1a2b3c4d gives it other ports");
   }
   SUBCASE("everybody's on the bridge") {
     lease.sources.clear();
-    CHECK(step(facts, "door").status == Status::ok);
+    CHECK(step(facts, "forward").status == Status::ok);
   }
   SUBCASE("a dead holder, beside a living one") {
     lease.dead = true;
-    stops(facts, "door", "nobody holds it any more");
+    stops(facts, "forward", "nobody holds it any more");
     auto living = native_lease();
     living.lease = "5e6f7a8b";
     facts.openings.push_back(living);
@@ -220,7 +220,7 @@ TEST_CASE("doors: whose, where, and what there is instead") {
   }
   SUBCASE("rules that are gone") {
     facts.amiss = {"table nat lacks rules of it"};
-    stops(facts, "door", "but table nat lacks rules of it");
+    stops(facts, "forward", "but table nat lacks rules of it");
   }
 }
 
@@ -254,7 +254,7 @@ TEST_CASE("without root nothing fails that could only not be seen") {
   facts.input.chains = denied<std::vector<netlink::NftChain>>();
   facts.inside = denied<Inside>();
   CHECK(stops_at(judge_walk(facts)).empty());
-  for (const char* name : {"alias", "door", "firewall", "connect"}) {
+  for (const char* name : {"alias", "forward", "firewall", "connect"}) {
     const auto check = step(facts, name);
     CHECK(check.status == Status::warn);
     CHECK(check.mend.find("sudo tc-hostnet doctor") != std::string::npos);
@@ -269,8 +269,8 @@ TEST_CASE("the picture") {
   const auto lines = draw_walk(facts, judge_walk(facts));
   CHECK(lines.front().str() == "app → host.testcontainers.internal:15432");
   CHECK(lines.at(1).str().starts_with(" │ ✓ container  app runs"));
-  CHECK(lines.at(4).str().starts_with(" ╳ ✗ door       no lease"));
+  CHECK(lines.at(4).str().starts_with(" ╳ ✗ forward    no lease"));
   CHECK(lines.at(5).str() == " ┊              → tc-hostnet expose 15432 --container app");
   CHECK(lines.at(6).str().starts_with(" ┊ ✓ firewall"));
-  CHECK(lines.back().str() == " ✗ it stops at: door");
+  CHECK(lines.back().str() == " ✗ it stops at: forward");
 }

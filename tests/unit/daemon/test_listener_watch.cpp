@@ -13,40 +13,40 @@ namespace {
 constexpr uid_t kAsked = 1000;
 constexpr uid_t kAnother = 1001;
 
-Tenure tenure(bool expose_own, std::optional<ListenerUids> then = {}) {
-  Tenure tenure;
-  tenure.lease.owner.uid = kAsked;
-  tenure.lease.expose_own = expose_own;
-  tenure.listeners = std::move(then);
-  return tenure;
+HeldLease held_lease(bool expose_own, std::optional<ListenerUids> then = {}) {
+  HeldLease held_lease;
+  held_lease.lease.owner.uid = kAsked;
+  held_lease.lease.expose_own = expose_own;
+  held_lease.listeners = std::move(then);
+  return held_lease;
 }
 
-std::string lost(const Tenure& tenure, const ListenerUids& now) {
-  const auto* const reason = lost_listener(tenure, now);
+std::string lost(const HeldLease& held_lease, const ListenerUids& now) {
+  const auto* const reason = lost_listener(held_lease, now);
   return reason == nullptr ? "" : reason;
 }
 
 }  // namespace
 
 TEST_CASE("what was granted as one's own ends when another user listens on any of its ports") {
-  CHECK(lost(tenure(true), {{kAnother}}) == "listener-changed");
-  CHECK(lost(tenure(true), {{kAsked}, {kAnother}}) == "listener-changed");
-  CHECK(lost(tenure(true), {{kAsked, kAnother}}) ==
+  CHECK(lost(held_lease(true), {{kAnother}}) == "listener-changed");
+  CHECK(lost(held_lease(true), {{kAsked}, {kAnother}}) == "listener-changed");
+  CHECK(lost(held_lease(true), {{kAsked, kAnother}}) ==
         "listener-changed");  // beside one's own: the kernel chooses
-  CHECK(lost(tenure(true), {{kAsked, 0}}) == "listener-changed");
-  CHECK(lost(tenure(true), {{kAsked}, {kAsked, kAsked}}).empty());
+  CHECK(lost(held_lease(true), {{kAsked, 0}}) == "listener-changed");
+  CHECK(lost(held_lease(true), {{kAsked}, {kAsked, kAsked}}).empty());
   // The service may come back.
-  CHECK(lost(tenure(true), {{}}).empty());
+  CHECK(lost(held_lease(true), {{}}).empty());
 }
 
 TEST_CASE("what an administrator or root has allowed stays") {
-  CHECK(lost(tenure(false), {{kAnother}}).empty());
-  CHECK(lost(tenure(false), {{0}}).empty());
+  CHECK(lost(held_lease(false), {{kAnother}}).empty());
+  CHECK(lost(held_lease(false), {{0}}).empty());
 }
 
 TEST_CASE("a lease that is bound to its service ends with it, whatever has granted it") {
-  CHECK(lost(tenure(false, ListenerUids{{kAnother}}), {{}}) == "listener-gone");
-  CHECK(lost(tenure(false, ListenerUids{{kAnother}}), {{kAnother}}).empty());
-  CHECK(lost(tenure(true, ListenerUids{{kAsked}}), {{}}) == "listener-gone");
-  CHECK(lost(tenure(true, ListenerUids{{kAsked}}), {{kAnother}}) == "listener-changed");
+  CHECK(lost(held_lease(false, ListenerUids{{kAnother}}), {{}}) == "listener-gone");
+  CHECK(lost(held_lease(false, ListenerUids{{kAnother}}), {{kAnother}}).empty());
+  CHECK(lost(held_lease(true, ListenerUids{{kAsked}}), {{}}) == "listener-gone");
+  CHECK(lost(held_lease(true, ListenerUids{{kAsked}}), {{kAnother}}) == "listener-changed");
 }

@@ -42,7 +42,7 @@ std::string map_of(const std::string& type) {
       type);
 }
 
-const std::string kDoorType = R"(["ifname", "ipv4_addr", "ipv4_addr", "inet_proto", "inet_service"])";
+const std::string kForwardType = R"(["ifname", "ipv4_addr", "ipv4_addr", "inet_proto", "inet_service"])";
 
 }  // namespace
 
@@ -80,20 +80,20 @@ TEST_CASE("a guard that lacks anything is no guard") {
   }
 }
 
-TEST_CASE("doors are read with their counters") {
-  const auto doors = read_doors(listing(map_of(kDoorType)));
-  REQUIRE(doors.size() == 2);
-  CHECK(doors[0].door.bridge == "br0");
-  CHECK(doors[0].door.source == Ipv4::parse("10.0.0.2"));
-  CHECK(doors[0].door.gateway == Ipv4::parse("10.0.0.1").value());
-  CHECK(doors[0].door.protocol == Protocol::udp);
-  CHECK(doors[0].door.listen == 53);
-  CHECK(doors[0].door.host == 5353);
-  CHECK(doors[0].packets == 7);
-  CHECK(doors[0].bytes == 420);
-  CHECK(doors[1].door.protocol == Protocol::tcp);
-  CHECK(doors[1].packets == 0);
-  const auto state = read_state(listing(map_of(kDoorType)));
+TEST_CASE("forwards are read with their counters") {
+  const auto forwards = read_forwards(listing(map_of(kForwardType)));
+  REQUIRE(forwards.size() == 2);
+  CHECK(forwards[0].forward.bridge == "br0");
+  CHECK(forwards[0].forward.source == Ipv4::parse("10.0.0.2"));
+  CHECK(forwards[0].forward.gateway == Ipv4::parse("10.0.0.1").value());
+  CHECK(forwards[0].forward.protocol == Protocol::udp);
+  CHECK(forwards[0].forward.listen == 53);
+  CHECK(forwards[0].forward.host == 5353);
+  CHECK(forwards[0].packets == 7);
+  CHECK(forwards[0].bytes == 420);
+  CHECK(forwards[1].forward.protocol == Protocol::tcp);
+  CHECK(forwards[1].packets == 0);
+  const auto state = read_state(listing(map_of(kForwardType)));
   const auto& elements = state.parts[3].sets[2].elements;
   CHECK(elements.at("\"br0\" . 10.0.0.2 . 10.0.0.1 . 17 . 53") ==
         " comment \"tc-hostnet:0a\" : 127.0.0.1 . 5353");

@@ -15,7 +15,7 @@ namespace {
 
 const std::vector<Guard> kGuards{{"br0", {ip("10.0.0.1"), ip("172.17.0.1")}}};
 
-Door lease_door(const char* lease, std::uint16_t listen, std::uint16_t host) {
+Forward lease_forward(const char* lease, std::uint16_t listen, std::uint16_t host) {
   return {"br0", ip("10.0.0.1"), std::nullopt, Protocol::tcp, listen, host, lease};
 }
 
@@ -60,8 +60,8 @@ TEST_CASE("what may pass is accepted before the drop that asks nothing") {
   CHECK(output.find("ct status dnat accept") < output.find("ip saddr 127.0.0.0/8 counter drop"));
 }
 
-TEST_CASE("a door goes where its narrowness belongs") {
-  auto for_source = lease_door("0a", 80, 8080);
+TEST_CASE("a forward goes where its narrowness belongs") {
+  auto for_source = lease_forward("0a", 80, 8080);
   for_source.source = ip("10.0.0.2");
   auto for_mac = for_source;
   for_mac.mac = Mac::parse("02:00:00:00:00:01");
@@ -70,8 +70,9 @@ TEST_CASE("a door goes where its narrowness belongs") {
   for_both.source = ip("10.0.0.2");
   auto for_both_udp = for_both;
   for_both_udp.protocol = Protocol::udp;
-  const std::vector<Door> doors{lease_door("0a", 80, 8080), for_source, for_mac, for_both, for_both_udp};
-  const auto text = to_nft(plan(kGuards, doors).of(Table::nat));
+  const std::vector<Forward> forwards{lease_forward("0a", 80, 8080), for_source, for_mac, for_both,
+                                      for_both_udp};
+  const auto text = to_nft(plan(kGuards, forwards).of(Table::nat));
   const std::string rest = " comment \"tc-hostnet:0a\" : 127.0.0.1 . 8080 }\n";
   CHECK(has(text, "by_bridge { \"br0\" . 10.0.0.1 . 6 . 80" + rest));
   CHECK(has(text, "by_source { \"br0\" . 10.0.0.2 . 10.0.0.1 . 6 . 80" + rest));
@@ -88,22 +89,22 @@ TEST_CASE("a door goes where its narrowness belongs") {
   }
 }
 
-TEST_CASE("one door more or less is one element, whatever else stands") {
-  std::vector<Door> doors;
+TEST_CASE("one forward more or less is one element, whatever else stands") {
+  std::vector<Forward> forwards;
   for (std::uint16_t i = 0; i < 100; ++i)
-    doors.push_back(lease_door("0a", static_cast<std::uint16_t>(7000 + i), 80));
+    forwards.push_back(lease_forward("0a", static_cast<std::uint16_t>(7000 + i), 80));
   State state;
-  apply(state, plan(kGuards, doors).of(Table::nat));
-  doors.push_back(lease_door("0b", 9000, 81));
-  CHECK(apply(state, plan(kGuards, doors).of(Table::nat)) ==
+  apply(state, plan(kGuards, forwards).of(Table::nat));
+  forwards.push_back(lease_forward("0b", 9000, 81));
+  CHECK(apply(state, plan(kGuards, forwards).of(Table::nat)) ==
         "add element ip tc_hostnet by_bridge { \"br0\" . 10.0.0.1 . 6 . 9000 comment \"tc-hostnet:0b\" : "
         "127.0.0.1 . 81 }\n");
-  doors.pop_back();
-  CHECK(apply(state, plan(kGuards, doors).of(Table::nat)) ==
+  forwards.pop_back();
+  CHECK(apply(state, plan(kGuards, forwards).of(Table::nat)) ==
         "delete element ip tc_hostnet by_bridge { \"br0\" . 10.0.0.1 . 6 . 9000 }\n");
   // One that leads elsewhere is another one.
-  doors.front().host = 99;
-  CHECK(apply(state, plan(kGuards, doors).of(Table::nat)) ==
+  forwards.front().host = 99;
+  CHECK(apply(state, plan(kGuards, forwards).of(Table::nat)) ==
         "delete element ip tc_hostnet by_bridge { \"br0\" . 10.0.0.1 . 6 . 7000 }\n"
         "add element ip tc_hostnet by_bridge { \"br0\" . 10.0.0.1 . 6 . 7000 comment \"tc-hostnet:0a\" : "
         "127.0.0.1 . 99 }\n");
@@ -111,25 +112,25 @@ TEST_CASE("one door more or less is one element, whatever else stands") {
 
 TEST_CASE("from plan to plan by what differs comes to the same as from what is there") {
   std::mt19937 random(7);
-  const auto some_doors = [&random] {
-    std::vector<Door> doors;
+  const auto some_forwards = [&random] {
+    std::vector<Forward> forwards;
     for (std::uint16_t port = 1; port <= 40; ++port) {
       if (random() % 3 == 0) continue;
-      doors.push_back(lease_door(random() % 8 == 0 ? "0b" : "0a", port, random() % 8 == 0 ? 81 : 80));
-      if (random() % 4 == 0) doors.back().source = ip("10.0.0.2");
-      if (random() % 4 == 0) doors.back().mac = Mac::parse("02:00:00:00:00:01");
-      if (random() % 4 == 0) doors.back().protocol = Protocol::udp;
+      forwards.push_back(lease_forward(random() % 8 == 0 ? "0b" : "0a", port, random() % 8 == 0 ? 81 : 80));
+      if (random() % 4 == 0) forwards.back().source = ip("10.0.0.2");
+      if (random() % 4 == 0) forwards.back().mac = Mac::parse("02:00:00:00:00:01");
+      if (random() % 4 == 0) forwards.back().protocol = Protocol::udp;
     }
-    return doors;
+    return forwards;
   };
-  auto from = plan(kGuards, std::vector{lease_door("0a", 1, 80)}).of(Table::nat);
+  auto from = plan(kGuards, std::vector{lease_forward("0a", 1, 80)}).of(Table::nat);
   State state;
   apply(state, from);
   for (int round = 0; round < 200; ++round) {
     CAPTURE(round);
-    auto doors = some_doors();
-    if (doors.empty()) continue;
-    const auto to = plan(kGuards, doors).of(Table::nat);
+    auto forwards = some_forwards();
+    if (forwards.empty()) continue;
+    const auto to = plan(kGuards, forwards).of(Table::nat);
     auto change = change_between(from, to);
     CHECK(change.commands.empty() == change_to(to, state).commands.empty());
     note(state, Table::nat, std::move(change));
@@ -141,7 +142,7 @@ TEST_CASE("from plan to plan by what differs comes to the same as from what is t
 TEST_CASE("a part that goes leaves the others, and the last one takes the table along") {
   State state;
   for (const auto table : kTables)
-    apply(state, plan(kGuards, std::vector{lease_door("0a", 80, 80)}).of(table));
+    apply(state, plan(kGuards, std::vector{lease_forward("0a", 80, 80)}).of(table));
   const auto nothing = plan({}, {});
   const auto text = apply(state, nothing.of(Table::filter));
   CHECK(text ==

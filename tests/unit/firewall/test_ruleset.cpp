@@ -10,7 +10,8 @@ using test::ip;
 
 namespace {
 
-Door door(const char* lease, std::uint16_t listen, std::uint16_t host, std::optional<Ipv4> source = {}) {
+Forward forward(const char* lease, std::uint16_t listen, std::uint16_t host,
+                std::optional<Ipv4> source = {}) {
   return {"br0", ip("10.0.0.1"), source, Protocol::tcp, listen, host, lease};
 }
 
@@ -21,10 +22,10 @@ TEST_CASE("nothing held is no rule at all") {
   for (const auto table : kTables) CHECK(ruleset.of(table).empty());
 }
 
-TEST_CASE("one door on one bridge: the rules as they were tried in the kernel") {
+TEST_CASE("one forward on one bridge: the rules as they were tried in the kernel") {
   const std::vector<Guard> guards{{"br0", {ip("10.0.0.1")}}};
-  const std::vector<Door> doors{door("0a", 8088, 8088)};
-  const auto ruleset = plan(guards, doors);
+  const std::vector<Forward> forwards{forward("0a", 8088, 8088)};
+  const auto ruleset = plan(guards, forwards);
   CHECK(to_iptables_restore(ruleset.of(Table::raw)) ==
         "*raw\n:TCHN-RAW - [0:0]\n"
         "-A PREROUTING -i br0 -m comment --comment \"tc-hostnet:br0\" -j TCHN-RAW\n"
@@ -60,10 +61,10 @@ TEST_CASE("one door on one bridge: the rules as they were tried in the kernel") 
 
 TEST_CASE("every gateway of a bridge is a way in, and no other address is") {
   const std::vector<Guard> guards{{"br0", {ip("172.17.0.1"), ip("10.0.0.1"), ip("10.0.0.1")}}};
-  auto to_default = door("0a", 80, 80);
+  auto to_default = forward("0a", 80, 80);
   to_default.gateway = ip("172.17.0.1");
-  const std::vector<Door> doors{door("0a", 80, 80), to_default};
-  const auto ruleset = plan(guards, doors);
+  const std::vector<Forward> forwards{forward("0a", 80, 80), to_default};
+  const auto ruleset = plan(guards, forwards);
   CHECK(ruleset.of(Table::nat).jumps.size() == 2);
   CHECK(ruleset.of(Table::nat).rules.size() == 2);
   for (const auto& rule : ruleset.of(Table::nat).rules) {
@@ -74,10 +75,10 @@ TEST_CASE("every gateway of a bridge is a way in, and no other address is") {
   CHECK(ruleset.of(Table::filter).rules.size() == 5);  // an accept each, answers, and two drops
 }
 
-TEST_CASE("a door for one source comes before the door for everybody on that port") {
+TEST_CASE("a forward for one source comes before the forward for everybody on that port") {
   const std::vector<Guard> guards{{"br0", {ip("10.0.0.1")}}};
-  const std::vector<Door> doors{door("0a", 80, 1111), door("0b", 80, 2222, ip("10.0.0.2"))};
-  const auto rules = plan(guards, doors).of(Table::nat).rules;
+  const std::vector<Forward> forwards{forward("0a", 80, 1111), forward("0b", 80, 2222, ip("10.0.0.2"))};
+  const auto rules = plan(guards, forwards).of(Table::nat).rules;
   REQUIRE(rules.size() == 2);
   CHECK(rules[0].verdict.to.port == 2222);
   CHECK(rules[0].source == Prefix{ip("10.0.0.2"), 32});
@@ -85,15 +86,15 @@ TEST_CASE("a door for one source comes before the door for everybody on that por
   CHECK_FALSE(rules[1].source);
 }
 
-TEST_CASE("equal doors of two leases are one rule, named after the first") {
+TEST_CASE("equal forwards of two leases are one rule, named after the first") {
   const std::vector<Guard> guards{{"br0", {ip("10.0.0.1")}}};
-  const std::vector<Door> doors{door("0a", 80, 80), door("0b", 80, 80)};
-  const auto rules = plan(guards, doors).of(Table::nat).rules;
+  const std::vector<Forward> forwards{forward("0a", 80, 80), forward("0b", 80, 80)};
+  const auto rules = plan(guards, forwards).of(Table::nat).rules;
   REQUIRE(rules.size() == 1);
   CHECK(rules[0].comment == "tc-hostnet:0a");
 }
 
-TEST_CASE("a guard without doors guards, and lets nothing be rewritten") {
+TEST_CASE("a guard without forwards guards, and lets nothing be rewritten") {
   const std::vector<Guard> guards{{"br0", {ip("10.0.0.1")}}};
   const auto ruleset = plan(guards, {});
   CHECK_FALSE(ruleset.of(Table::raw).empty());
@@ -106,23 +107,23 @@ TEST_CASE("the order of guards and of their gateways does not matter") {
   const Guard a{"br0", {ip("10.0.0.1"), ip("172.17.0.1")}};
   const Guard a_turned{"br0", {ip("172.17.0.1"), ip("10.0.0.1")}};
   const Guard b{"br1", {ip("10.0.1.1")}};
-  const auto one = plan(std::vector{a, b}, std::vector{door("0a", 80, 80)});
-  const auto other = plan(std::vector{b, a_turned}, std::vector{door("0a", 80, 80)});
+  const auto one = plan(std::vector{a, b}, std::vector{forward("0a", 80, 80)});
+  const auto other = plan(std::vector{b, a_turned}, std::vector{forward("0a", 80, 80)});
   for (const auto table : kTables) CHECK(one.of(table) == other.of(table));
 }
 
 TEST_CASE("whatever is planned, no rule accepts or rewrites without its bridge and its gateway") {
-  // The safety property itself, over many combinations of guards and doors.
+  // The safety property itself, over many combinations of guards and forwards.
   for (unsigned bits = 0; bits < 256; ++bits) {
     std::vector<Guard> guards;
     if ((bits & 1) != 0) guards.push_back({"br0", {ip("10.0.0.1")}});
     if ((bits & 2) != 0) guards.push_back({"br1", {ip("10.0.1.1"), ip("172.17.0.1")}});
-    std::vector<Door> doors;
-    if ((bits & 5) == 5) doors.push_back(door("0a", 80, 80));
-    if ((bits & 9) == 9) doors.push_back(door("0b", 81, 80, ip("10.0.0.2")));
-    if ((bits & 18) == 18) doors.push_back({"br1", ip("10.0.1.1"), {}, Protocol::udp, 53, 5353, "0c"});
-    if ((bits & 34) == 34) doors.push_back({"br1", ip("172.17.0.1"), {}, Protocol::tcp, 80, 80, "0d"});
-    for (const auto& table : plan(guards, doors).tables) {
+    std::vector<Forward> forwards;
+    if ((bits & 5) == 5) forwards.push_back(forward("0a", 80, 80));
+    if ((bits & 9) == 9) forwards.push_back(forward("0b", 81, 80, ip("10.0.0.2")));
+    if ((bits & 18) == 18) forwards.push_back({"br1", ip("10.0.1.1"), {}, Protocol::udp, 53, 5353, "0c"});
+    if ((bits & 34) == 34) forwards.push_back({"br1", ip("172.17.0.1"), {}, Protocol::tcp, 80, 80, "0d"});
+    for (const auto& table : plan(guards, forwards).tables) {
       for (const auto& rule : table.rules) {
         if (rule.verdict.kind == Verdict::Kind::drop) continue;
         if (rule.verdict.kind == Verdict::Kind::leave) {
@@ -152,12 +153,12 @@ TEST_CASE("whatever is planned, no rule accepts or rewrites without its bridge a
   }
 }
 
-TEST_CASE("a door for one Ethernet address comes before a door for everybody") {
+TEST_CASE("a forward for one Ethernet address comes before a forward for everybody") {
   const std::vector<Guard> guards{{"br0", {ip("10.0.0.1")}}};
-  auto by_mac = door("0b", 8088, 9099);
+  auto by_mac = forward("0b", 8088, 9099);
   by_mac.mac = Mac::parse("02:00:00:00:00:07");
-  const std::vector<Door> doors{door("0a", 8088, 8088), by_mac};
-  const auto rules = plan(guards, doors).of(Table::nat).rules;
+  const std::vector<Forward> forwards{forward("0a", 8088, 8088), by_mac};
+  const auto rules = plan(guards, forwards).of(Table::nat).rules;
   REQUIRE(rules.size() == 2);
   CHECK(to_iptables(rules[0]) ==
         "-d 10.0.0.1/32 -i br0 -m mac --mac-source 02:00:00:00:00:07 -p tcp -m tcp --dport 8088 -m comment "

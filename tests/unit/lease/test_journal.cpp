@@ -47,14 +47,14 @@ Lease lease(const char* id) {
       .releasing = true};
 }
 
-Holdings holdings() {
+Snapshot snapshot() {
   return {{{.ifindex = 5, .name = "br0", .prior_route_localnet = true}},
           {lease("0a"), lease("0b")},
           Firewall::nftables,
           {{.lease = "0c", .record = lease("0c").aliases.front(), .tries = 2}}};
 }
 
-Holdings with(const Lease& one) { return {holdings().bridges, {one}, Firewall::nftables}; }
+Snapshot with(const Lease& one) { return {snapshot().bridges, {one}, Firewall::nftables}; }
 
 Errc code_of(const std::string& text) {
   try {
@@ -67,10 +67,10 @@ Errc code_of(const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("every field survives") { CHECK(from_json(to_json(holdings(), "boot"), "boot") == holdings()); }
+TEST_CASE("every field survives") { CHECK(from_json(to_json(snapshot(), "boot"), "boot") == snapshot()); }
 
 TEST_CASE("a journal from before expose-own was noted is read, and its leases stay whoever listens") {
-  auto old = nlohmann::json::parse(to_json(holdings(), "boot"));
+  auto old = nlohmann::json::parse(to_json(snapshot(), "boot"));
   for (auto& one : old["leases"]) REQUIRE(one.erase("expose_own") == 1);
   const auto read = from_json(old.dump() + '\n', "boot");
   REQUIRE(read.leases.size() == 2);
@@ -78,7 +78,7 @@ TEST_CASE("a journal from before expose-own was noted is read, and its leases st
 }
 
 TEST_CASE("a journal from before files and names were in it is read") {
-  auto json = nlohmann::json::parse(to_json(holdings(), "boot"));
+  auto json = nlohmann::json::parse(to_json(snapshot(), "boot"));
   json.erase("names");
   for (auto& lease : json["leases"]) lease["aliases"][0].erase("file");
   const auto held = from_json(json.dump() + '\n', "boot");
@@ -87,7 +87,7 @@ TEST_CASE("a journal from before files and names were in it is read") {
 }
 
 TEST_CASE("names that are left come and go by lines of their own, and keep the journal without a lease") {
-  auto held = holdings();
+  auto held = snapshot();
   auto after = held;
   after.names.front().tries = 3;
   CHECK(held.has_same_rules(after));
@@ -96,7 +96,7 @@ TEST_CASE("names that are left come and go by lines of their own, and keep the j
   after.names.clear();
   apply_changes(held, to_json_change(held, after));
   CHECK(held == after);
-  const Holdings names_only{{}, {}, Firewall::nftables, holdings().names};
+  const Snapshot names_only{{}, {}, Firewall::nftables, snapshot().names};
   CHECK_FALSE(names_only.is_empty());
   CHECK(from_json(to_json(names_only, "boot"), "boot") == names_only);
   auto odd = names_only;
@@ -105,7 +105,7 @@ TEST_CASE("names that are left come and go by lines of their own, and keep the j
 }
 
 TEST_CASE("a journal of another boot holds nothing") {
-  CHECK(from_json(to_json(holdings(), "boot"), "another").leases.empty());
+  CHECK(from_json(to_json(snapshot(), "boot"), "another").leases.empty());
 }
 
 TEST_CASE("a lease of a version that did not say why it is unpinned is read, and is shown as what it is") {
@@ -130,7 +130,7 @@ TEST_CASE("a name that is not UTF-8 does not stop the journal from being written
 }
 
 TEST_CASE("cut off anywhere, it is refused") {
-  const auto text = to_json(holdings(), "boot");
+  const auto text = to_json(snapshot(), "boot");
   for (std::size_t size = 0; size < text.size(); ++size) {
     CAPTURE(size);
     REQUIRE(code_of(text.substr(0, size)) == Errc::state_corrupt);
@@ -139,7 +139,7 @@ TEST_CASE("cut off anywhere, it is refused") {
 
 TEST_CASE("with any value of another kind, or missing, it is refused or still a journal; it never crashes") {
   using Json = nlohmann::json;
-  const auto whole = Json::parse(to_json(holdings(), "boot"));
+  const auto whole = Json::parse(to_json(snapshot(), "boot"));
   const std::vector<Json> others{nullptr,       true,          -1, 1e300, 18446744073709551615U, "", "x",
                                  Json::array(), Json::object()};
   unsigned refused = 0;
@@ -167,7 +167,7 @@ TEST_CASE("ids that could lead out of the folder or into a rule are refused") {
 }
 
 TEST_CASE("leases stand in one of the two firewalls, and in no other") {
-  auto held = holdings();
+  auto held = snapshot();
   held.firewall = Firewall::iptables;
   CHECK(from_json(to_json(held, "boot"), "boot").firewall == Firewall::iptables);
   held.firewall = Firewall::automatic;
@@ -175,7 +175,7 @@ TEST_CASE("leases stand in one of the two firewalls, and in no other") {
 }
 
 TEST_CASE("a lease must stand on a bridge of the journal") {
-  auto held = holdings();
+  auto held = snapshot();
   held.bridges.clear();
   CHECK(code_of(to_json(held, "boot")) == Errc::state_corrupt);
 }
@@ -187,9 +187,9 @@ TEST_CASE("save and load; nothing held leaves no file; tidy leaves no folder") {
     JournalFile file(folder);
     const Journal journal(file, Deadline::after(1s));
     CHECK(journal.load().leases.empty());
-    journal.save(holdings());
-    CHECK(journal.load() == holdings());
-    CHECK(peek(folder) == holdings());
+    journal.save(snapshot());
+    CHECK(journal.load() == snapshot());
+    CHECK(peek(folder) == snapshot());
     struct stat status {};
     REQUIRE(::stat((folder / "journal.jsonl").c_str(), &status) == 0);
     CHECK((status.st_mode & 0777) == 0600);
@@ -201,9 +201,9 @@ TEST_CASE("save and load; nothing held leaves no file; tidy leaves no folder") {
 }
 
 TEST_CASE("a change says what has changed and leads from the one state to the other") {
-  const auto from = holdings();
+  const auto from = snapshot();
   CHECK(to_json_change(from, from).empty());
-  CHECK(to_json_change(from, holdings()).empty());
+  CHECK(to_json_change(from, snapshot()).empty());
 
   auto renamed = from;
   renamed.bridges[0].name = "br1";
@@ -233,7 +233,7 @@ TEST_CASE("a change says what has changed and leads from the one state to the ot
 }
 
 TEST_CASE("cut off within a change, it is as it was before that change") {
-  const auto before = holdings();
+  const auto before = snapshot();
   auto after = before;
   after.leases.push_back(lease("0c"));
   const auto text = to_json(before, "boot");
@@ -246,7 +246,7 @@ TEST_CASE("cut off within a change, it is as it was before that change") {
 }
 
 TEST_CASE("a change that is none, or leaves a lease on no bridge, is refused") {
-  const auto text = to_json(holdings(), "boot");
+  const auto text = to_json(snapshot(), "boot");
   for (const char* const line : {"\n", "1\n", "{}\n",
                                  R"({"gone":[],"leases":[1]})"
                                  "\n",
@@ -263,7 +263,7 @@ TEST_CASE("two see what the other has written; the file grows by changes and is 
   const test::TempDir dir;
   JournalFile mine(dir.path());
   JournalFile theirs(dir.path());
-  auto held = holdings();
+  auto held = snapshot();
   mine.write(held);
   CHECK(theirs.read() == held);
   const auto before = theirs.news();
@@ -293,14 +293,14 @@ TEST_CASE("two see what the other has written; the file grows by changes and is 
   mine.read();
   CHECK(mine.news() <= news + 1);
   theirs.write({});
-  CHECK(mine.read() == Holdings{});
+  CHECK(mine.read() == Snapshot{});
   CHECK(mine.news() > news);
 }
 
 TEST_CASE("what somebody killed while writing has left is passed over, and is no part of the next file") {
   const test::TempDir dir;
   JournalFile file(dir.path());
-  auto held = holdings();
+  auto held = snapshot();
   file.write(held);
   write_all(Fd(::open(file.path().c_str(), O_WRONLY | O_APPEND)).get(), R"({"gone":["0a"],"lea)");
   CHECK(file.read() == held);
@@ -384,7 +384,7 @@ TEST_CASE("a journal or a lock that is no file of ours is refused, left as it is
   const test::TempDir dir;
   const auto folder = dir.path() / "netns-1";
   fs::create_directory(folder);
-  replace_file(dir.path() / "victim", to_json(holdings(), "boot"), 0600);
+  replace_file(dir.path() / "victim", to_json(snapshot(), "boot"), 0600);
   for (const auto* const name : {"journal.jsonl", "lock"}) {
     for (const int shape : {0, 1, 2}) {
       CAPTURE(name);
@@ -405,7 +405,7 @@ TEST_CASE("a journal or a lock that is no file of ours is refused, left as it is
       }
       CHECK(fs::symlink_status(folder / name).type() != fs::file_type::not_found);
       fs::remove(folder / name);
-      CHECK(read_file(dir.path() / "victim") == to_json(holdings(), "boot"));
+      CHECK(read_file(dir.path() / "victim") == to_json(snapshot(), "boot"));
       fs::remove(folder / "lock");
     }
   }

@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// As the warden does: reads when there is something to read, and again soon while it is not sure.
+// As the monitor does: reads when there is something to read, and again soon while it is not sure.
 std::set<std::string> closed_within(exposer::KeepaliveWatch& watch, std::chrono::milliseconds patience) {
   const auto end = std::chrono::steady_clock::now() + patience;
   while (std::chrono::steady_clock::now() < end) {

@@ -12,8 +12,8 @@ using namespace hostnet;
 using namespace hostnet::exposer;
 using firewall::Table;
 using state::Bridge;
-using state::Holdings;
 using state::Lease;
+using state::Snapshot;
 
 namespace {
 
@@ -31,7 +31,7 @@ Bridge bridge(int ifindex, bool prior = false) {
 
 // What the kernel would be like, as far as the safety property goes.
 struct Kernel {
-  std::set<std::string> raw, mangle, filter, localnet, doors;
+  std::set<std::string> raw, mangle, filter, localnet, forwards;
 
   void apply(const Step& step) {
     if (const auto* const table = std::get_if<ApplyTable>(&step)) {
@@ -48,7 +48,7 @@ struct Kernel {
           filter = bridges;
           break;
         case Table::nat:
-          doors = bridges;
+          forwards = bridges;
           break;
       }
     } else if (const auto* const set = std::get_if<SetRouteLocalnet>(&step)) {
@@ -65,13 +65,13 @@ struct Kernel {
       return std::includes(whole.begin(), whole.end(), part.begin(), part.end());
     };
     return all_in(localnet, raw) && all_in(localnet, mangle) && all_in(localnet, filter) &&
-           all_in(doors, filter);
+           all_in(forwards, filter);
   }
 };
 
-Kernel kernel_of(const Holdings& holdings) {
+Kernel kernel_of(const Snapshot& snapshot) {
   Kernel kernel;
-  for (const auto& step : transition({}, holdings)) kernel.apply(step);
+  for (const auto& step : transition({}, snapshot)) kernel.apply(step);
   return kernel;
 }
 
@@ -84,7 +84,7 @@ std::vector<std::string> words(const std::vector<Step>& steps) {
 }  // namespace
 
 TEST_CASE("set-up: guard, DNAT, sysctl") {
-  const Holdings after{{bridge(5)}, {lease("0a", 5, 80)}};
+  const Snapshot after{{bridge(5)}, {lease("0a", 5, 80)}};
   CHECK(words(transition({}, after)) ==
         std::vector<std::string>{"apply 3 rules in table raw", "apply 3 rules in table mangle",
                                  "apply 5 rules in table filter", "apply 2 rules in table nat",
@@ -92,7 +92,7 @@ TEST_CASE("set-up: guard, DNAT, sysctl") {
 }
 
 TEST_CASE("tear-down: DNAT, flows, sysctl, guard") {
-  const Holdings before{{bridge(5)}, {lease("0a", 5, 80)}};
+  const Snapshot before{{bridge(5)}, {lease("0a", 5, 80)}};
   CHECK(words(transition(before, {})) ==
         std::vector<std::string>{"apply 0 rules in table nat", "cut the connections through 1 closed ports",
                                  "set route_localnet=0 on br5", "leave no address pinned",
@@ -100,39 +100,40 @@ TEST_CASE("tear-down: DNAT, flows, sysctl, guard") {
                                  "apply 0 rules in table raw"});
 }
 
-TEST_CASE("a pin comes before the door that it is for and goes after it") {
+TEST_CASE("a pin comes before the forward that it is for and goes after it") {
   auto pinned = lease("0a", 5, 80);
   pinned.sources = {Ipv4{0xc6120002}};
   pinned.port = "veth1";
   auto moved = pinned;
   moved.port = "veth2";
-  const Holdings none;
-  const Holdings one{{bridge(5)}, {pinned}};
-  const Holdings beside{{bridge(5)}, {pinned, lease("0b", 5, 81)}};
-  const Holdings other{{bridge(5)}, {moved}};
-  const Holdings plain{{bridge(5)}, {lease("0b", 5, 81)}};
+  const Snapshot none;
+  const Snapshot one{{bridge(5)}, {pinned}};
+  const Snapshot beside{{bridge(5)}, {pinned, lease("0b", 5, 81)}};
+  const Snapshot other{{bridge(5)}, {moved}};
+  const Snapshot plain{{bridge(5)}, {lease("0b", 5, 81)}};
 
-  // What is pinned at each step, and whether a door of the lease is open then without it.
-  const auto check = [](const Holdings& from, const Holdings& to, const std::vector<Step>& steps) {
-    auto pins = pins_of(from);
-    auto doors = doors_of(from);
-    const auto covered = [&](const Holdings& state) {
-      const auto wanted = pins_of(state);
-      return std::includes(pins.pins.begin(), pins.pins.end(), wanted.pins.begin(), wanted.pins.end());
+  // What is pinned at each step, and whether a forward of the lease is open then without it.
+  const auto check = [](const Snapshot& from, const Snapshot& to, const std::vector<Step>& steps) {
+    auto bindings = bindings_of(from);
+    auto forwards = forwards_of(from);
+    const auto covered = [&](const Snapshot& state) {
+      const auto wanted = bindings_of(state);
+      return std::includes(bindings.bindings.begin(), bindings.bindings.end(), wanted.bindings.begin(),
+                           wanted.bindings.end());
     };
     for (const auto& step : steps) {
-      if (std::holds_alternative<ApplyPins>(step)) {
-        pins = std::get<ApplyPins>(step).plan;
-        CHECK(covered(doors.empty() ? Holdings() : from));
+      if (std::holds_alternative<ApplyBindings>(step)) {
+        bindings = std::get<ApplyBindings>(step).plan;
+        CHECK(covered(forwards.empty() ? Snapshot() : from));
       }
-      if (std::holds_alternative<ChangeDoors>(step) ||
+      if (std::holds_alternative<ChangeForwards>(step) ||
           (std::holds_alternative<ApplyTable>(step) &&
            std::get<ApplyTable>(step).plan.table == firewall::Table::nat)) {
         CHECK(covered(to));
-        doors.clear();
+        forwards.clear();
       }
     }
-    CHECK(pins == pins_of(to));
+    CHECK(bindings == bindings_of(to));
   };
   for (const auto* const from : {&none, &one, &beside, &other, &plain})
     for (const auto* const to : {&none, &one, &beside, &other, &plain}) {
@@ -144,13 +145,13 @@ TEST_CASE("a pin comes before the door that it is for and goes after it") {
 }
 
 TEST_CASE("a prior route_localnet of 1 is never written back as 0") {
-  const Holdings before{{bridge(5, true)}, {lease("0a", 5, 80)}};
+  const Snapshot before{{bridge(5, true)}, {lease("0a", 5, 80)}};
   for (const auto& step : transition(before, {})) CHECK_FALSE(std::holds_alternative<SetRouteLocalnet>(step));
 }
 
 TEST_CASE("with a lease left on the bridge, guard and sysctl stay") {
-  const Holdings before{{bridge(5)}, {lease("0a", 5, 80), lease("0b", 5, 81)}};
-  const Holdings after{{bridge(5)}, {lease("0b", 5, 81)}};
+  const Snapshot before{{bridge(5)}, {lease("0a", 5, 80), lease("0b", 5, 81)}};
+  const Snapshot after{{bridge(5)}, {lease("0b", 5, 81)}};
   const auto steps = transition(before, after);
   for (const auto& step : steps)
     if (const auto* const set = std::get_if<SetRouteLocalnet>(&step)) CHECK(set->on);
@@ -164,21 +165,21 @@ TEST_CASE("a lease that says that it is unpinned pins nothing") {
   auto unpinned = lease("0a", 5, 80, {Ipv4{0x0a000002}});
   unpinned.port = "veth1";
   unpinned.unpinned = "this kernel has no nf_tables for bridges";
-  Holdings held{{{.ifindex = 5, .name = "br0"}}, {unpinned}};
-  CHECK(pins_of(held).empty());
+  Snapshot held{{{.ifindex = 5, .name = "br0"}}, {unpinned}};
+  CHECK(bindings_of(held).empty());
   unpinned.unpinned.clear();
   held.leases.replace(unpinned);
-  CHECK(pins_of(held).pins.size() == 1);
+  CHECK(bindings_of(held).bindings.size() == 1);
 }
 
-TEST_CASE("two leases on the same port: releasing one closes no door and cuts nothing") {
-  const Holdings before{{bridge(5)}, {lease("0a", 5, 80), lease("0b", 5, 80)}};
-  const Holdings after{{bridge(5)}, {lease("0b", 5, 80)}};
+TEST_CASE("two leases on the same port: releasing one closes no forward and cuts nothing") {
+  const Snapshot before{{bridge(5)}, {lease("0a", 5, 80), lease("0b", 5, 80)}};
+  const Snapshot after{{bridge(5)}, {lease("0b", 5, 80)}};
   for (const auto& step : transition(before, after)) CHECK_FALSE(std::holds_alternative<CutFlows>(step));
 }
 
-TEST_CASE("equal holdings put everything right again, guard first") {
-  const Holdings held{{bridge(5)}, {lease("0a", 5, 80)}};
+TEST_CASE("equal snapshot put everything right again, guard first") {
+  const Snapshot held{{bridge(5)}, {lease("0a", 5, 80)}};
   CHECK(words(transition(held, held)) == words(transition({}, held)));
 }
 
@@ -187,7 +188,7 @@ TEST_CASE("between any two steps of any change, no bridge is open without its gu
   const std::vector<Lease> all{lease("0a", 5, 80), lease("0b", 5, 81, {Ipv4{1}}), lease("0c", 6, 80),
                                lease("0d", 7, 80)};
   const auto subset = [&](unsigned bits) {
-    Holdings out{{bridge(5), bridge(6), bridge(7)}, {}};
+    Snapshot out{{bridge(5), bridge(6), bridge(7)}, {}};
     for (std::size_t i = 0; i < all.size(); ++i)
       if ((bits >> i & 1) != 0) out.leases.push_back(all[i]);
     out.drop_idle_bridges();
@@ -208,13 +209,13 @@ TEST_CASE("between any two steps of any change, no bridge is open without its gu
       CHECK(kernel.mangle == wanted.mangle);
       CHECK(kernel.filter == wanted.filter);
       CHECK(kernel.localnet == wanted.localnet);
-      CHECK(kernel.doors == wanted.doors);
+      CHECK(kernel.forwards == wanted.forwards);
     }
   }
 }
 
-TEST_CASE("where only doors differ, changing those comes to the same as making all of them anew") {
-  // Two guards, and leases that share doors, ports and nothing, some with several ports and sources.
+TEST_CASE("where only forwards differ, changing those comes to the same as making all of them anew") {
+  // Two guards, and leases that share forwards, ports and nothing, some with several ports and sources.
   auto two = lease("0e", 5, 80);
   two.ports.push_back(HostPort::same(82));
   auto elsewhere = lease("0f", 5, 82);
@@ -229,7 +230,7 @@ TEST_CASE("where only doors differ, changing those comes to the same as making a
                                elsewhere,
                                narrow};
   const auto subset = [&](unsigned bits) {
-    Holdings out{{bridge(5), bridge(6)}, {}};
+    Snapshot out{{bridge(5), bridge(6)}, {}};
     for (std::size_t i = 0; i < all.size(); ++i)
       if ((bits >> i & 1) != 0) out.leases.push_back(all[i]);
     out.drop_idle_bridges();
@@ -251,17 +252,18 @@ TEST_CASE("where only doors differ, changing those comes to the same as making a
       if (!steps) continue;
       ++small;
       REQUIRE(guards_of(before) == guards_of(after));
-      const auto& doors = std::get<ChangeDoors>(steps->front());
+      const auto& forwards = std::get<ChangeForwards>(steps->front());
       auto rules = as_set(ruleset_of(before).of(Table::nat));
-      for (const auto& rule : as_set(doors.from)) REQUIRE(rules.erase(rule) == 1);
-      rules.merge(as_set(doors.to));
+      for (const auto& rule : as_set(forwards.from)) REQUIRE(rules.erase(rule) == 1);
+      rules.merge(as_set(forwards.to));
       REQUIRE(rules == as_set(ruleset_of(after).of(Table::nat)));
 
       const auto closed_by = [](const std::vector<Step>& all_steps) {
         std::set<std::tuple<Ipv4, std::optional<Ipv4>, std::uint16_t>> closed;
         for (const auto& step : all_steps)
           if (const auto* const cut = std::get_if<CutFlows>(&step))
-            for (const auto& door : cut->closed) closed.emplace(door.gateway, door.source, door.listen);
+            for (const auto& forward : cut->closed)
+              closed.emplace(forward.gateway, forward.source, forward.listen);
         return closed;
       };
       REQUIRE(closed_by(*steps) == closed_by(transition(before, after)));
@@ -270,15 +272,15 @@ TEST_CASE("where only doors differ, changing those comes to the same as making a
   CHECK(small > 2000);
 }
 
-TEST_CASE("what concerns more than doors is no small change") {
-  const Holdings one{{bridge(5)}, {lease("0a", 5, 80)}};
+TEST_CASE("what concerns more than forwards is no small change") {
+  const Snapshot one{{bridge(5)}, {lease("0a", 5, 80)}};
   auto renamed = one;
   renamed.bridges[0].name = "br9";
   auto second = lease("0b", 5, 81);
   second.gateways.push_back(Ipv4{0x0a000901});
   auto wider = one;
   wider.leases.push_back(second);
-  Holdings two_bridges{{bridge(5), bridge(6)}, {lease("0a", 5, 80), lease("0c", 6, 80)}};
+  Snapshot two_bridges{{bridge(5), bridge(6)}, {lease("0a", 5, 80), lease("0c", 6, 80)}};
   CHECK_FALSE(small_transition(one, one));
   CHECK_FALSE(small_transition(one, renamed));
   CHECK_FALSE(small_transition(one, wider));
@@ -288,9 +290,9 @@ TEST_CASE("what concerns more than doors is no small change") {
   CHECK_FALSE(small_transition(one, {}));
 }
 
-TEST_CASE("flows through a closed door are cut, others are not") {
-  const firewall::Door closed{"br0", Ipv4{1}, {}, Protocol::tcp, 80, 8080, "0a"};
-  const firewall::Door open{"br0", Ipv4{1}, Ipv4{9}, Protocol::tcp, 80, 8080, "0b"};
+TEST_CASE("flows through a closed forward are cut, others are not") {
+  const firewall::Forward closed{"br0", Ipv4{1}, {}, Protocol::tcp, 80, 8080, "0a"};
+  const firewall::Forward open{"br0", Ipv4{1}, Ipv4{9}, Protocol::tcp, 80, 8080, "0b"};
   const auto flow = [](Ipv4 source, std::uint16_t dialled, std::uint16_t host,
                        Protocol protocol = Protocol::tcp) {
     return netlink::Flow{.protocol = protocol,
@@ -301,7 +303,7 @@ TEST_CASE("flows through a closed door are cut, others are not") {
   };
   const CutFlows cut{{closed}, {open}};
   const std::vector<netlink::Flow> flows{
-      flow(Ipv4{8}, 80, 8080),                // by the closed door
+      flow(Ipv4{8}, 80, 8080),                // by the closed forward
       flow(Ipv4{9}, 80, 8080),                // the open one lets it in as well
       flow(Ipv4{8}, 81, 8080),                // another port
       flow(Ipv4{8}, 80, 8081),                // somebody else's DNAT
@@ -315,8 +317,8 @@ TEST_CASE("a lease that is narrowed keeps its connections and cuts those of othe
   wide.mac = Mac::parse("02:00:00:00:00:07");
   auto narrow = wide;
   narrow.sources = {Ipv4{0x0a000105}};
-  const Holdings before{{bridge(1)}, {wide}};
-  const Holdings after{{bridge(1)}, {narrow}};
+  const Snapshot before{{bridge(1)}, {wide}};
+  const Snapshot after{{bridge(1)}, {narrow}};
   const auto steps = transition(before, after);
   const auto cut =
       std::ranges::find_if(steps, [](const Step& step) { return std::holds_alternative<CutFlows>(step); });

@@ -31,7 +31,7 @@ engine::ContainerSpec spec(bool alias_by_dns = false, std::string publish_on = {
                        .network_id = "abc",
                        .alias_by_dns = alias_by_dns,
                        .publish_on = std::move(publish_on),
-                       .session_id = "5e55",
+                       .test_run_id = "5e55",
                        .owner = "me"},
                       kSetup);
 }

@@ -38,7 +38,7 @@ void drain(int fd) {
 
 // A lease for one container ends with it, for its address may be given to another. Only the leases of this
 // process: what is not to be seen from here may run in another pid namespace.
-std::set<std::string> of_stopped_containers(const state::Holdings& held, const std::set<std::string>& mine) {
+std::set<std::string> of_stopped_containers(const state::Snapshot& held, const std::set<std::string>& mine) {
   std::set<std::string> stopped;
   for (const auto& lease : held.leases) {
     if (!mine.contains(lease.id) || !lease.served) continue;
@@ -80,12 +80,12 @@ void Holder::start_watching() {
       if (keepalives_->read()) release_closed_soon();
     });
   }
-  keepalives_->watch(ledger_.folder());
+  keepalives_->watch(store_.folder());
   // Each time, for the folder is another one after all had been released and it was tidied away.
-  const auto folder = state::PrivateFolder::make(ledger_.folder());
+  const auto folder = state::PrivateFolder::make(store_.folder());
   if (::inotify_add_watch(monitors_->journal.get(), folder.by_descriptor().c_str(),
                           IN_MOVED_TO | IN_MODIFY | IN_DELETE) < 0)
-    throw Error::from_errno(fmt::format("watch {}", ledger_.folder().string()), errno);
+    throw Error::from_errno(fmt::format("watch {}", store_.folder().string()), errno);
   if (thread_.joinable()) return;
   thread_ = start_thread("tchn-monitor", [this] { watch(); });
 }
@@ -165,7 +165,7 @@ void Holder::check() {
   const auto deadline = Deadline::after(unfinished_ ? kCloseDeadline : kRepairDeadline);
   std::optional<state::Journal> lock;
   try {
-    lock.emplace(ledger_.lock(deadline));
+    lock.emplace(store_.lock(deadline));
   } catch (const Error& error) {
     if (error.code() != Errc::timed_out) throw;
     // Closing takes the lock, too, and nothing is known to be amiss.
@@ -174,7 +174,7 @@ void Holder::check() {
     return;
   }
   const auto& journal = *lock;
-  state::Holdings held;
+  state::Snapshot held;
   try {
     end_what_is_over(journal, held, deadline);
   } catch (const Error& error) {
@@ -182,24 +182,24 @@ void Holder::check() {
   }
   unfinished_ = false;
   unfinished_since_.reset();
-  if (ledger_.repair(held, deadline))
+  if (store_.repair(held, deadline))
     say(LogLevel::warning, "the rules or settings of a lease had been changed; they are put back");
   drop_owner_if_idle(journal, held);
 }
 
-void Holder::end_what_is_over(const state::Journal& journal, state::Holdings& held, Deadline deadline) {
+void Holder::end_what_is_over(const state::Journal& journal, state::Snapshot& held, Deadline deadline) {
   const auto mine = active();
-  for (auto& ended : ledger_.reap(journal, held, deadline))
+  for (auto& ended : store_.reap(journal, held, deadline))
     if (mine.contains(ended.lease)) end(std::move(ended));
   const auto stopped = of_stopped_containers(held, mine);
-  ledger_.remove(journal, held, stopped, deadline);
+  store_.remove(journal, held, stopped, deadline);
   for (const auto& lease : stopped) end({lease, Cause::container_stopped, "its container has stopped"});
 }
 
 // That a lease cannot be taken away now, since somebody holds the xtables lock say, is no fault of the
 // others. Its bridge is closed until it can; theirs comes back then. @throws the error where that does not
 // help.
-void Holder::postpone(const state::Holdings& held, const Error& error) {
+void Holder::postpone(const state::Snapshot& held, const Error& error) {
   auto over = held;
   over.leases.erase_if([](const state::Lease& lease) { return !lease.releasing; });
   over.drop_idle_bridges();
@@ -211,7 +211,7 @@ void Holder::postpone(const state::Holdings& held, const Error& error) {
   }
   if (now - *unfinished_since_ > kPatience) throw error;
   unfinished_ = true;
-  ledger_.close(over);
+  store_.close(over);
 }
 
 void Holder::check_or_fail_closed() {
@@ -231,12 +231,12 @@ void Holder::fail_closed(const std::string& reason) {
   if (!has_active()) return say(LogLevel::debug, fmt::format("{}; tried again later", reason));
   say(LogLevel::error, fmt::format("{}; closing", reason));
   try {
-    const auto journal = ledger_.lock(Deadline::after(kRepairDeadline));
-    auto held = ledger_.load(journal);
+    const auto journal = store_.lock(Deadline::after(kRepairDeadline));
+    auto held = store_.load(journal);
     const auto left = end_revoked(held);  // the lock may have been busy with their release
-    ledger_.close(held);
+    store_.close(held);
     try {
-      ledger_.remove(journal, held, left, Deadline::after(kCloseDeadline));
+      store_.remove(journal, held, left, Deadline::after(kCloseDeadline));
     } catch (const Error& error) {
       unfinished_ = true;  // the journal says that they are being released, so each look tries to finish it
       say(LogLevel::error, fmt::format("closing: {}", error.what()));
@@ -250,7 +250,7 @@ void Holder::fail_closed(const std::string& reason) {
 }
 
 // Ends those of ours that are held no more; returns the others.
-std::set<std::string> Holder::end_revoked(const state::Holdings& held) {
+std::set<std::string> Holder::end_revoked(const state::Snapshot& held) {
   std::set<std::string> there;
   for (const auto& lease : held.leases) there.insert(lease.id);
   auto mine = active();
@@ -264,12 +264,12 @@ std::set<std::string> Holder::end_revoked(const state::Holdings& held) {
 
 void Holder::notice_foreign_release() {
   const std::scoped_lock work(work_);
-  if (!ledger_.has_news()) return;  // what we have written ourselves
+  if (!store_.has_news()) return;  // what we have written ourselves
   if (!has_active()) return;
-  end_revoked(ledger_.peek());
+  end_revoked(store_.peek());
   if (has_active()) return;
-  const auto journal = ledger_.lock(Deadline::after(kRepairDeadline));
-  drop_owner_if_idle(journal, ledger_.load(journal));
+  const auto journal = store_.lock(Deadline::after(kRepairDeadline));
+  drop_owner_if_idle(journal, store_.load(journal));
 }
 
 void Holder::release_expired() {
@@ -305,9 +305,9 @@ void Holder::release_closed() {
 
 void Holder::release(const std::set<std::string>& leases, Cause cause, const std::string& reason) {
   const auto deadline = Deadline::after(kRepairDeadline);
-  const auto journal = ledger_.lock(deadline);
-  auto held = ledger_.load(journal);
-  ledger_.remove(journal, held, leases, deadline);
+  const auto journal = store_.lock(deadline);
+  auto held = store_.load(journal);
+  store_.remove(journal, held, leases, deadline);
   for (const auto& lease : leases) end({lease, cause, reason});
   drop_owner_if_idle(journal, held);
 }
@@ -318,12 +318,12 @@ void Holder::finish_new_names_soon() {
   if (tidier_.joinable()) tidier_.join();
   {
     const std::scoped_lock work(work_);
-    if (!ledger_.has_new_names()) return;
+    if (!store_.has_new_names()) return;
   }
   is_tidying_ = true;
   try {
     tidier_ = start_thread("tchn-tidy", [this] {
-      finish_names(ledger_, Deadline::after(engine::kAliasBudget), &work_);
+      finish_names(store_, Deadline::after(engine::kAliasBudget), &work_);
       is_tidying_ = false;
     });
   } catch (const Error& error) {

@@ -1,5 +1,5 @@
 // One session a process.
-#include "path/sidecar/session_labels.hpp"
+#include "path/sidecar/test_run_labels.hpp"
 
 #include "core/random.hpp"
 #include "hostnet/version.hpp"
@@ -8,16 +8,16 @@
 
 namespace hostnet::exposer {
 
-const std::string& session_id() {
+const std::string& test_run_id() {
   static const std::string id = random_hex(32);
   return id;
 }
 
-std::map<std::string, std::string> session_labels() {
+std::map<std::string, std::string> test_run_labels() {
   return {{"org.testcontainers", "true"},
           {"org.testcontainers.lang", "c++"},
           {"org.testcontainers.version", version()},
-          {std::string(kSessionLabel), session_id()},
+          {std::string(kTestRunLabel), test_run_id()},
           {std::string(kOwnerLabel), owner_label()},
           {std::string(kCreationLabel), creation_value()}};
 }

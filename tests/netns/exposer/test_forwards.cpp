@@ -1,4 +1,4 @@
-// For whom a door is: the finer kinds of leases, and what is counted at each.
+// For whom a forward is: the finer kinds of leases, and what is counted at each.
 #include "path/native/holder.hpp"
 #include "path/native/native.hpp"
 #include "support/service.hpp"
@@ -44,11 +44,13 @@ TEST_CASE("a lease by Ethernet address is for its bearer, before and after it is
       const auto exposures = holder->hold(prepared.leases, prepared.bridges, shortly());
       CHECK(reaches(bed.container));
       CHECK_FALSE(reaches(bed.neighbour));
-      holder->narrow(exposures.front().id(), {.target = "container", .source = ip("198.18.0.2")}, shortly());
+      holder->restrict_to(exposures.front().id(), {.target = "container", .source = ip("198.18.0.2")},
+                          shortly());
       CHECK(reaches(bed.container));
       CHECK_FALSE(reaches(bed.neighbour));
       // The address without the Ethernet address is not enough, nor the other way round.
-      holder->narrow(exposures.front().id(), {.target = "container", .source = ip("198.18.0.3")}, shortly());
+      holder->restrict_to(exposures.front().id(), {.target = "container", .source = ip("198.18.0.3")},
+                          shortly());
       CHECK_FALSE(reaches(bed.container));
       CHECK_FALSE(reaches(bed.neighbour));
     }
@@ -56,7 +58,7 @@ TEST_CASE("a lease by Ethernet address is for its bearer, before and after it is
   }
 }
 
-TEST_CASE("the narrowest door wins, in whichever order they were made") {
+TEST_CASE("the narrowest forward wins, in whichever order they were made") {
   Testbed bed;
   const Service for_one(loopback(9001), "for both");
   const Service for_source(loopback(9002), "for the address");
@@ -87,7 +89,7 @@ TEST_CASE("the narrowest door wins, in whichever order they were made") {
   CHECK(bed.changes() == "");
 }
 
-TEST_CASE("connections are counted at the door by which they came") {
+TEST_CASE("connections are counted at the forward by which they came") {
   Testbed bed;
   const Service web(loopback(8088), "web");
   const Service other(loopback(9000), "other");

@@ -1,4 +1,4 @@
-// The table of pins, written and recognised.
+// The table of bindings, written and recognised.
 //
 // What of a frame decides is what the host makes of it in the end, after the bridge. At this hook the
 // outermost tag, of whatever VLAN, is beside the frame already (skb->vlan_tci), as the kernel takes it off on
@@ -6,10 +6,10 @@
 // then becomes of the tags:
 //
 //   outermost  further ones   the host's IP gets it                                          stopped by
-//   none       –              yes                                                            pins, rule 1
-//   VLAN 0     –              yes: a priority alone (IEEE 802.1Q)                            pins, rule 1
-//   VLAN n     –              if vlan_filtering is on, and n leaves by the bridge untagged   pins, rule 1
-//   any        all VLAN 0     as above: the kernel takes tags of VLAN 0 off, one by one      pins, rule 2
+//   none       –              yes                                                            bindings, rule 1
+//   VLAN 0     –              yes: a priority alone (IEEE 802.1Q)                            bindings, rule 1
+//   VLAN n     –              if vlan_filtering is on, and n leaves by the bridge untagged   bindings, rule 1
+//   any        all VLAN 0     as above: the kernel takes tags of VLAN 0 off, one by one      bindings, rule 2
 //   any        one VLAN n     no: nothing of the bridge's own takes off a second such tag    –
 //   any        type 0x9100    no: to the kernel that is no tag                               –
 //
@@ -21,7 +21,7 @@
 //
 // A claim by ARP to have a pinned address is kept from the host alone (hook input), which would else send its
 // answers to the claimant. What neighbours believe of each other is theirs: an address may move on purpose.
-#include "firewall/pins.hpp"
+#include "firewall/bindings.hpp"
 
 #include "core/json.hpp"
 #include "firewall/nft_script.hpp"
@@ -36,8 +36,8 @@
 
 namespace hostnet::firewall {
 
-void PinPlan::merge(const PinPlan& other) {
-  pins.insert(other.pins.begin(), other.pins.end());
+void BindingPlan::merge(const BindingPlan& other) {
+  bindings.insert(other.bindings.begin(), other.bindings.end());
   gateways.insert(other.gateways.begin(), other.gateways.end());
 }
 
@@ -71,9 +71,9 @@ constexpr std::array<Rule, 3> kRules{
 using Keys = std::set<std::string>;
 
 // Of the sets pinned, gateways and ports, as nft takes and lists them.
-std::array<Keys, 3> elements_of(const PinPlan& plan) {
+std::array<Keys, 3> elements_of(const BindingPlan& plan) {
   std::array<Keys, 3> out;
-  for (const auto& [source, port] : plan.pins) {
+  for (const auto& [source, port] : plan.bindings) {
     out[0].insert(source.to_string());
     out[2].insert(fmt::format("{} . \"{}\"", source.to_string(), port));
   }
@@ -123,7 +123,7 @@ bool is_chain(View chain, const Chain& wanted) {
 }
 
 // Throws json::Unreadable.
-bool are_pins(std::string_view text, const PinPlan& plan) {
+bool are_bindings(std::string_view text, const BindingPlan& plan) {
   const auto wanted = elements_of(plan);
   const auto tree = json::parse(text, {.values = std::numeric_limits<std::size_t>::max()});
   std::size_t sets = 0;
@@ -150,7 +150,7 @@ bool are_pins(std::string_view text, const PinPlan& plan) {
 
 }  // namespace
 
-std::string pins_to_nft(const PinPlan& plan) {
+std::string bindings_to_nft(const BindingPlan& plan) {
   auto script =
       fmt::format("add table bridge {0}\ndelete table bridge {0}\nadd table bridge {0}\n", kTableName);
   for (const auto& set : kSets)
@@ -168,9 +168,9 @@ std::string pins_to_nft(const PinPlan& plan) {
   return script;
 }
 
-std::string no_pins() { return fmt::format("delete table bridge {}\n", kTableName); }
+std::string no_bindings() { return fmt::format("delete table bridge {}\n", kTableName); }
 
-std::string pins_between(const PinPlan& from, const PinPlan& to) {
+std::string bindings_between(const BindingPlan& from, const BindingPlan& to) {
   std::string script;
   const auto before = elements_of(from);
   const auto after = elements_of(to);
@@ -181,9 +181,9 @@ std::string pins_between(const PinPlan& from, const PinPlan& to) {
   return script;
 }
 
-bool is_pins(std::string_view text, const PinPlan& plan) noexcept {
+bool is_bindings(std::string_view text, const BindingPlan& plan) noexcept {
   try {
-    return are_pins(text, plan);
+    return are_bindings(text, plan);
   } catch (const json::Unreadable&) {
     return false;
   }

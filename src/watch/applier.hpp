@@ -57,7 +57,7 @@ struct EndedLease {
 };
 
 /// Thread-safe, as long as no two threads have the same entry at a time.
-class Dealer {
+class Applier {
  public:
   /// How it stands with one container.
   struct Entry {
@@ -70,7 +70,7 @@ class Dealer {
 
   /// `on_ended` is told of leases that end by themselves: by the library's threads, and by deal() of one that
   /// ended before it was held. The callback of the settings is called by whoever calls.
-  Dealer(WatchSettings settings, engine::Address engine, std::function<void(EndedLease)> on_ended);
+  Applier(WatchSettings settings, engine::Address engine, std::function<void(EndedLease)> on_ended);
 
   /// Asks the engine what the container wants now, and does it. @throws Error as engine::Client.
   void deal(const std::string& id, Entry& entry);

@@ -1,5 +1,5 @@
 // Asking, exposing and releasing.
-#include "watch/dealer.hpp"
+#include "watch/applier.hpp"
 
 #include "core/file.hpp"
 #include "core/printable.hpp"
@@ -37,7 +37,7 @@ ExposeRequest request_for(const Wanted& wanted) {
   return request;
 }
 
-WatchEvent event_of(Kind kind, const std::string& id, const Dealer::Entry& entry) {
+WatchEvent event_of(Kind kind, const std::string& id, const Applier::Entry& entry) {
   WatchEvent event;
   event.kind = kind;
   event.id = id.substr(0, kShortId);
@@ -50,7 +50,7 @@ WatchEvent event_of(Kind kind, const std::string& id, const Dealer::Entry& entry
   return event;
 }
 
-void try_again(Dealer::Entry& entry) {
+void try_again(Applier::Entry& entry) {
   entry.dealt->standing = Standing::waiting;
   entry.dealt->again = WatchClock::now() + backoff(++entry.failures, kFirstRetry, kLongestRetry);
 }
@@ -79,16 +79,16 @@ const char* to_string(WatchEvent::Kind kind) noexcept {
 
 Deadline watch_deadline() { return Deadline::after(kEngineSpan); }
 
-Dealer::Dealer(WatchSettings settings, engine::Address engine, std::function<void(EndedLease)> on_ended)
+Applier::Applier(WatchSettings settings, engine::Address engine, std::function<void(EndedLease)> on_ended)
     : settings_(std::move(settings)), address_(std::move(engine)), on_ended_(std::move(on_ended)) {}
 
-void Dealer::deal(const std::string& id, Entry& entry) {
+void Applier::deal(const std::string& id, Entry& entry) {
   if (ending_) return;
   engine::Client client(address_);
   deal(client, id, entry, ask_for(client, id));
 }
 
-std::optional<Wanted> Dealer::ask_for(engine::Client& client, const std::string& id) const {
+std::optional<Wanted> Applier::ask_for(engine::Client& client, const std::string& id) const {
   try {
     const auto container = client.container(id, watch_deadline());
     if (!container.running || !container.labels.contains(kPortsLabel)) return std::nullopt;
@@ -103,8 +103,8 @@ std::optional<Wanted> Dealer::ask_for(engine::Client& client, const std::string&
   }
 }
 
-void Dealer::deal(engine::Client& client, const std::string& id, Entry& entry,
-                  const std::optional<Wanted>& wanted) {
+void Applier::deal(engine::Client& client, const std::string& id, Entry& entry,
+                   const std::optional<Wanted>& wanted) {
   const auto step =
       next_step(wanted ? &*wanted : nullptr, entry.dealt ? &*entry.dealt : nullptr, WatchClock::now());
   if (step.release) release(id, entry, wanted ? "its container was restarted" : "its container has stopped");
@@ -122,7 +122,7 @@ void Dealer::deal(engine::Client& client, const std::string& id, Entry& entry,
   }
 }
 
-void Dealer::expose(engine::Client& client, const Wanted& wanted, Entry& entry) {
+void Applier::expose(engine::Client& client, const Wanted& wanted, Entry& entry) {
   if (ending_) return;
   try {
     entry.exposure = exposer_for(wanted.via).expose(request_for(wanted));
@@ -156,7 +156,7 @@ void Dealer::expose(engine::Client& client, const Wanted& wanted, Entry& entry) 
 }
 
 // Told once for each fault, however often it is tried.
-void Dealer::failed(const Wanted& wanted, Entry& entry, const Error& error) const {
+void Applier::failed(const Wanted& wanted, Entry& entry, const Error& error) const {
   if (std::exchange(entry.last_fault, error.what()) == error.what()) return;
   auto event = event_of(wanted.refused.empty() ? Kind::failed : Kind::refused, wanted.id, entry);
   event.ports = wanted.refused.empty() ? wanted.ports : wanted.refused;
@@ -165,7 +165,7 @@ void Dealer::failed(const Wanted& wanted, Entry& entry, const Error& error) cons
   settings_.on_event(event);
 }
 
-bool Dealer::release(const std::string& id, Entry& entry, const std::string& reason) {
+bool Applier::release(const std::string& id, Entry& entry, const std::string& reason) {
   auto event = event_of(Kind::released, id, entry);
   event.reason = reason;
   try {
@@ -181,7 +181,7 @@ bool Dealer::release(const std::string& id, Entry& entry, const std::string& rea
   return clean;
 }
 
-void Dealer::ended(const std::string& id, Entry& entry, const EndedLease& lease) {
+void Applier::ended(const std::string& id, Entry& entry, const EndedLease& lease) {
   const bool released = lease.state == ExposureState::released;
   auto event = event_of(released ? Kind::released : Kind::failed, id, entry);
   event.reason = lease.reason;
@@ -193,7 +193,7 @@ void Dealer::ended(const std::string& id, Entry& entry, const EndedLease& lease)
   settings_.on_event(event);
 }
 
-Exposer& Dealer::exposer_for(Path path) {
+Exposer& Applier::exposer_for(Path path) {
   const std::lock_guard lock(mutex_);
   auto& exposer = exposers_[path];
   if (!exposer) {

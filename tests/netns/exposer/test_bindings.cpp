@@ -26,27 +26,27 @@ constexpr const char* kList = "nft list table bridge tc_hostnet";
 class ByAddress {
  public:
   explicit ByAddress(const Testbed& bed, std::vector<HostPort> ports)
-      : ledger_(bed.runtime_dir()), ready_(make(bed, std::move(ports))) {
-    const auto journal = ledger_.lock(soon());
-    auto held = ledger_.load(journal);
+      : store_(bed.runtime_dir()), ready_(make(bed, std::move(ports))) {
+    const auto journal = store_.lock(soon());
+    auto held = store_.load(journal);
     for (auto& lease : ready_.prepared.leases) lease.port.clear();
-    ledger_.add(journal, held, ready_.prepared.leases, ready_.prepared.bridges, soon());
+    store_.add(journal, held, ready_.prepared.leases, ready_.prepared.bridges, soon());
   }
   ByAddress(const ByAddress&) = delete;
   ByAddress& operator=(const ByAddress&) = delete;
   ~ByAddress() {
-    const auto journal = ledger_.lock(soon());
-    auto held = ledger_.load(journal);
-    ledger_.remove(journal, held, {ready_.prepared.leases.front().id}, soon());
+    const auto journal = store_.lock(soon());
+    auto held = store_.load(journal);
+    store_.remove(journal, held, {ready_.prepared.leases.front().id}, soon());
   }
 
  private:
   Ready make(const Testbed& bed, std::vector<HostPort> ports) {
     const auto request = bed.for_container(std::move(ports));
-    return make_ready(ledger_, std::span(&request, 1));
+    return make_ready(store_, std::span(&request, 1));
   }
 
-  exposer::Ledger ledger_;
+  exposer::LeaseStore store_;
   Ready ready_;
 };
 
@@ -79,7 +79,7 @@ std::vector<Tags> all_tags(std::size_t depth) {
   return out;
 }
 
-// What the host's IP gets, as the head of firewall/pins.cpp has it, by a bridge without vlan_filtering.
+// What the host's IP gets, as the head of firewall/bindings.cpp has it, by a bridge without vlan_filtering.
 bool passes_for_untagged(const Tags& tags) {
   return std::ranges::all_of(tags, [](const Wire::Tag& tag) { return tag.type != 0x9100 && tag.vlan == 0; });
 }
@@ -362,7 +362,7 @@ TEST_CASE("pins that somebody takes away or alters come back within a second") {
   const Testbed bed;
   const auto exposer = bed.exposer();
   const auto exposure = exposer->expose(bed.for_container({HostPort::same(8088)}));
-  const auto pins = exec("nft -s list table bridge tc_hostnet");
+  const auto bindings = exec("nft -s list table bridge tc_hostnet");
   for (const char* harm :
        {"nft delete table bridge tc_hostnet", "nft flush set bridge tc_hostnet ports",
         "nft flush chain bridge tc_hostnet pins", "nft flush chain bridge tc_hostnet claims",
@@ -371,7 +371,7 @@ TEST_CASE("pins that somebody takes away or alters come back within a second") {
         "nft add table bridge tc_hostnet '{ flags dormant; }'"}) {
     CAPTURE(harm);
     exec(harm);
-    CHECK(eventually([&] { return try_exec("nft -s list table bridge tc_hostnet").output == pins; },
+    CHECK(eventually([&] { return try_exec("nft -s list table bridge tc_hostnet").output == bindings; },
                      std::chrono::seconds{1}));
   }
 }

@@ -1,5 +1,5 @@
 // Changes of what is held.
-#include "path/native/ledger.hpp"
+#include "path/native/lease_store.hpp"
 
 #include "core/file.hpp"
 #include "core/log.hpp"
@@ -21,8 +21,8 @@
 namespace hostnet::exposer {
 namespace {
 
-using state::Holdings;
 using state::Lease;
+using state::Snapshot;
 
 constexpr std::chrono::milliseconds kAtOnce{1000};  // that a bridge may stand open without its guard
 
@@ -31,11 +31,11 @@ std::int64_t now() {
       .count();
 }
 
-std::vector<Ended> without_bridge(const Holdings& holdings, netlink::Rtnl& rtnl) {
+std::vector<Ended> without_bridge(const Snapshot& snapshot, netlink::Rtnl& rtnl) {
   std::vector<Ended> ended;
-  for (const auto& bridge : holdings.bridges) {
+  for (const auto& bridge : snapshot.bridges) {
     if (rtnl.link(bridge.ifindex)) continue;
-    for (const auto& lease : holdings.leases)
+    for (const auto& lease : snapshot.leases)
       if (lease.ifindex == bridge.ifindex)
         ended.push_back({lease.id, Cause::bridge_gone, fmt::format("bridge {} is gone", bridge.name)});
   }
@@ -43,11 +43,11 @@ std::vector<Ended> without_bridge(const Holdings& holdings, netlink::Rtnl& rtnl)
 }
 
 // A lease that is pinned to a port of the bridge ends with the port: whoever it was for is on the bridge no
-// more, or by another port. Its pin would keep the next one who gets the address from the gateway.
-std::vector<Ended> without_port(const Holdings& holdings, netlink::Rtnl& rtnl) {
+// more, or by another port. Its binding would keep the next one who gets the address from the gateway.
+std::vector<Ended> without_port(const Snapshot& snapshot, netlink::Rtnl& rtnl) {
   std::vector<Ended> ended;
   std::map<std::pair<int, std::string>, bool> there;
-  for (const auto& lease : holdings.leases) {
+  for (const auto& lease : snapshot.leases) {
     if (lease.port.empty()) continue;
     const auto [found, fresh] = there.try_emplace({lease.ifindex, lease.port}, false);
     if (fresh) {
@@ -62,12 +62,12 @@ std::vector<Ended> without_port(const Holdings& holdings, netlink::Rtnl& rtnl) {
   return ended;
 }
 
-std::vector<Ended> without_owner(const Holdings& holdings, const std::filesystem::path& folder,
+std::vector<Ended> without_owner(const Snapshot& snapshot, const std::filesystem::path& folder,
                                  const std::set<std::string>& watched) {
   std::vector<Ended> ended;
   std::map<std::string, bool> alive;  // many leases share one owner
   const auto time = now();
-  for (const auto& lease : holdings.leases) {
+  for (const auto& lease : snapshot.leases) {
     const auto [entry, fresh] = alive.try_emplace(lease.owner.token, true);
     if (fresh && !watched.contains(lease.id)) entry->second = state::is_alive(folder, lease.owner);
     if (lease.releasing) {
@@ -89,44 +89,45 @@ std::set<std::string> ids_of(const std::vector<Ended>& ended) {
 
 }  // namespace
 
-std::optional<Clash> find_clash(const std::vector<firewall::Door>& standing,
-                                const std::vector<firewall::Door>& added) {
-  const auto key = [](const firewall::Door& door) {
-    return std::tuple(door.bridge, door.gateway, door.source, door.mac, door.protocol, door.listen);
+std::optional<Clash> find_clash(const std::vector<firewall::Forward>& standing,
+                                const std::vector<firewall::Forward>& added) {
+  const auto key = [](const firewall::Forward& forward) {
+    return std::tuple(forward.bridge, forward.gateway, forward.source, forward.mac, forward.protocol,
+                      forward.listen);
   };
-  std::map<decltype(key(firewall::Door{})), const firewall::Door*> by_key;
-  for (const auto& door : standing) by_key.emplace(key(door), &door);
-  for (const auto& door : added) {
-    const auto [found, fresh] = by_key.emplace(key(door), &door);
-    if (!fresh && found->second->host != door.host)
-      return Clash{found->second->lease, door, found->second->host};
+  std::map<decltype(key(firewall::Forward{})), const firewall::Forward*> by_key;
+  for (const auto& forward : standing) by_key.emplace(key(forward), &forward);
+  for (const auto& forward : added) {
+    const auto [found, fresh] = by_key.emplace(key(forward), &forward);
+    if (!fresh && found->second->host != forward.host)
+      return Clash{found->second->lease, forward, found->second->host};
   }
   return std::nullopt;
 }
 
-Ledger::Ledger(const std::filesystem::path& runtime_dir, Firewall firewall)
+LeaseStore::LeaseStore(const std::filesystem::path& runtime_dir, Firewall firewall)
     : firewall_(firewall), file_(state::namespace_dir(runtime_dir)) {}
 
-state::Journal Ledger::lock(Deadline deadline) { return {file_, deadline}; }
+state::Journal LeaseStore::lock(Deadline deadline) { return {file_, deadline}; }
 
-bool Ledger::has_news() {
+bool LeaseStore::has_news() {
   file_.read();
   return std::exchange(news_, file_.news()) != file_.news();
 }
 
-Holdings Ledger::load(const state::Journal&) { return look(); }
+Snapshot LeaseStore::load(const state::Journal&) { return look(); }
 
-Holdings Ledger::look() {
-  auto holdings = file_.read();
-  if (!holdings.leases.empty()) executor_.use(holdings.firewall);
+Snapshot LeaseStore::look() {
+  auto snapshot = file_.read();
+  if (!snapshot.leases.empty()) executor_.use(snapshot.firewall);
   // Rules match by name, leases hold on to the interface: the names follow it.
-  for (auto& bridge : holdings.bridges)
+  for (auto& bridge : snapshot.bridges)
     if (const auto link = executor_.rtnl().link(bridge.ifindex)) bridge.name = link->name;
-  return holdings;
+  return snapshot;
 }
 
-std::vector<Ended> Ledger::reap(const state::Journal& journal, Holdings& left, Deadline deadline,
-                                const std::function<std::set<std::string>()>& watched) {
+std::vector<Ended> LeaseStore::reap(const state::Journal& journal, Snapshot& left, Deadline deadline,
+                                    const std::function<std::set<std::string>()>& watched) {
   left = load(journal);
   auto ended = without_bridge(left, executor_.rtnl());
   if (ended.empty() && watched && all_watched_ == file_.news()) return ended;
@@ -148,9 +149,9 @@ std::vector<Ended> Ledger::reap(const state::Journal& journal, Holdings& left, D
   return ended;
 }
 
-void Ledger::add(const state::Journal& journal, Holdings& held, std::vector<Lease> leases,
-                 std::span<const state::Bridge> bridges, Deadline deadline) {
-  Holdings wanted = held;
+void LeaseStore::add(const state::Journal& journal, Snapshot& held, std::vector<Lease> leases,
+                     std::span<const state::Bridge> bridges, Deadline deadline) {
+  Snapshot wanted = held;
   wanted.firewall = firewall_for(held).kind;
   executor_.use(wanted.firewall);
   for (const auto& bridge : bridges) {
@@ -165,16 +166,16 @@ void Ledger::add(const state::Journal& journal, Holdings& held, std::vector<Leas
   Ports ports;
   for (const auto& lease : leases)
     for (const auto& port : lease.ports) ports.emplace(port.container, port.protocol);
-  const Holdings added{wanted.bridges, leases};
-  if (const auto clash = find_clash(doors_of(held, ports), doors_of(added)))
+  const Snapshot added{wanted.bridges, leases};
+  if (const auto clash = find_clash(forwards_of(held, ports), forwards_of(added)))
     throw Error(Errc::conflict,
-                fmt::format("port {} of {} leads to host port {} already, by lease {}", clash->door.listen,
-                            clash->door.bridge, clash->older_host, clash->older),
+                fmt::format("port {} of {} leads to host port {} already, by lease {}", clash->forward.listen,
+                            clash->forward.bridge, clash->older_host, clash->older),
                 fmt::format("choose another container port (HOST:CONTAINER), or: tc-hostnet release {}",
                             clash->older));
 
   for (auto& lease : leases) {
-    settle_pin(lease);
+    settle_binding(lease);
     wanted.leases.push_back(lease);
   }
   journal.save(wanted);
@@ -195,7 +196,7 @@ void Ledger::add(const state::Journal& journal, Holdings& held, std::vector<Leas
   held = std::move(wanted);
 }
 
-firewall::FirewallChoice Ledger::firewall_for(const Holdings& held) const {
+firewall::FirewallChoice LeaseStore::firewall_for(const Snapshot& held) const {
   const auto wish = firewall::wish(firewall_);
   if (held.leases.empty()) return firewall::choose(wish);
   if (wish != Firewall::automatic && wish != held.firewall)
@@ -210,29 +211,29 @@ firewall::FirewallChoice firewall_of_leases(Firewall kind) {
   return {kind, "the rules of the leases that are held stand there"};
 }
 
-// Where no pins can stand, the lease says so.
-void Ledger::settle_pin(Lease& lease) {
+// Where no bindings can stand, the lease says so.
+void LeaseStore::settle_binding(Lease& lease) {
   if (!lease.sources.empty() && !lease.port.empty() && lease.unpinned.empty())
-    lease.unpinned = executor_.backend().pin_fault();
+    lease.unpinned = executor_.backend().binding_fault();
 }
 
-void Ledger::amend(const state::Journal& journal, Holdings& held, const Lease& lease, Deadline deadline) {
+void LeaseStore::amend(const state::Journal& journal, Snapshot& held, const Lease& lease, Deadline deadline) {
   const auto* const present = held.lease(lease.id);
   if (present == nullptr || present->releasing)
     throw Error(Errc::not_found, fmt::format("lease {} is held no more", lease.id));
-  Holdings wanted = held;
+  Snapshot wanted = held;
   auto settled = lease;
-  settle_pin(settled);
+  settle_binding(settled);
   wanted.leases.replace(settled);
   journal.save(wanted);
   executor_.lead(held, wanted, deadline);
   held = std::move(wanted);
 }
 
-void Ledger::remove(const state::Journal& journal, Holdings& held, const std::set<std::string>& leases,
-                    Deadline deadline) {
-  Holdings marked = held;
-  Holdings wanted = held;
+void LeaseStore::remove(const state::Journal& journal, Snapshot& held, const std::set<std::string>& leases,
+                        Deadline deadline) {
+  Snapshot marked = held;
+  Snapshot wanted = held;
   wanted.leases.erase_if([&](const Lease& lease) { return leases.contains(lease.id); });
   wanted.drop_idle_bridges();
   if (wanted.leases.size() == held.leases.size()) return;
@@ -259,13 +260,13 @@ void Ledger::remove(const state::Journal& journal, Holdings& held, const std::se
   held = std::move(wanted);
 }
 
-void Ledger::settle(const state::Journal& journal, Holdings& held, std::vector<state::NameLeft> left) {
+void LeaseStore::settle(const state::Journal& journal, Snapshot& held, std::vector<state::NameLeft> left) {
   if (held.names == left) return;
   held.names = std::move(left);
   journal.save(held);
 }
 
-bool Ledger::repair(const Holdings& held, Deadline deadline) {
+bool LeaseStore::repair(const Snapshot& held, Deadline deadline) {
   try {
     return executor_.lead(held, held, Deadline::after(std::min(kAtOnce, deadline.remaining())));
   } catch (const Error& error) {
@@ -276,7 +277,7 @@ bool Ledger::repair(const Holdings& held, Deadline deadline) {
   return true;
 }
 
-void Ledger::close(const Holdings& held) {
+void LeaseStore::close(const Snapshot& held) {
   std::vector<Step> steps;
   for (const auto& bridge : held.bridges)
     if (!bridge.prior_route_localnet)
@@ -284,22 +285,22 @@ void Ledger::close(const Holdings& held) {
   executor_.run(steps, Deadline::never());
 }
 
-std::vector<std::string> Ledger::rescue(const state::Journal& journal, Deadline deadline) {
+std::vector<std::string> LeaseStore::rescue(const state::Journal& journal, Deadline deadline) {
   journal.set_aside();
   const auto bridges = firewall::guarded_bridges();
-  Holdings found;
+  Snapshot found;
   for (const auto& name : bridges) {
     const auto link = executor_.rtnl().link(name);
     if (!link) continue;
     found.bridges.push_back({.ifindex = link->ifindex, .name = name, .prior_route_localnet = false});
-    // A lease on it makes transition() see the guard that stands; it has no doors to speak of.
+    // A lease on it makes transition() see the guard that stands; it has no forwards to speak of.
     found.leases.push_back({.id = "0", .ifindex = link->ifindex});
   }
   take_away(found, deadline);
   return bridges;
 }
 
-Leftovers Ledger::leftovers(const Holdings& held) {
+Leftovers LeaseStore::leftovers(const Snapshot& held) {
   Leftovers found;
   for (const auto& name : firewall::guarded_bridges()) {
     if (std::ranges::find(held.bridges, name, &state::Bridge::name) != held.bridges.end()) continue;
@@ -309,13 +310,13 @@ Leftovers Ledger::leftovers(const Holdings& held) {
   return found;
 }
 
-std::vector<std::string> Ledger::sweep(const state::Journal&, Deadline deadline) {
+std::vector<std::string> LeaseStore::sweep(const state::Journal&, Deadline deadline) {
   auto needed = leftovers({}).needed;
   if (needed.empty()) take_away({}, deadline);
   return needed;
 }
 
-void Ledger::take_away(const Holdings& found, Deadline deadline) {
+void LeaseStore::take_away(const Snapshot& found, Deadline deadline) {
   std::vector<std::string> failures;
   for (const auto kind : firewall::in_use()) {
     executor_.use(kind);

@@ -20,8 +20,8 @@ struct Bridge {
   bool operator==(const Bridge&) const = default;
 };
 
-/// A name that a lease that is over has left in a container's hosts file: its doors are closed, and the file
-/// was not to be had.
+/// A name that a lease that is over has left in a container's hosts file: its forwards are closed, and the
+/// file was not to be had.
 struct NameLeft {
   std::string lease;
   engine::AliasRecord record;
@@ -31,7 +31,7 @@ struct NameLeft {
 };
 
 /// Everything held in one network namespace.
-struct Holdings {
+struct Snapshot {
   std::vector<Bridge> bridges;
   LeaseList leases;                        ///< Oldest first.
   Firewall firewall = Firewall::iptables;  ///< Where the rules of all of them stand; never `automatic`.
@@ -44,13 +44,13 @@ struct Holdings {
   void drop_idle_bridges();
 
   /// Whether the kernel's rules and settings are the same for both.
-  [[nodiscard]] bool has_same_rules(const Holdings& other) const {
+  [[nodiscard]] bool has_same_rules(const Snapshot& other) const {
     return bridges == other.bridges && leases == other.leases && firewall == other.firewall;
   }
   /// Nothing to remember: no lease, and no name that one has left.
   [[nodiscard]] bool is_empty() const noexcept { return leases.empty() && names.empty(); }
 
-  bool operator==(const Holdings&) const = default;
+  bool operator==(const Snapshot&) const = default;
 };
 
 }  // namespace hostnet::state

@@ -1,5 +1,5 @@
-// The table of pins, as text, and how it is known again.
-#include "firewall/pins.hpp"
+// The table of bindings, as text, and how it is known again.
+#include "firewall/bindings.hpp"
 #include "support/addresses.hpp"
 
 #include <doctest/doctest.h>
@@ -12,7 +12,7 @@ using test::ip;
 
 namespace {
 
-const PinPlan kOne{{{ip("198.18.0.2"), "veth0"}}, {ip("198.18.0.1")}};
+const BindingPlan kOne{{{ip("198.18.0.2"), "veth0"}}, {ip("198.18.0.1")}};
 
 // As libnftables 1.0.6 lists the table of kOne.
 const std::string kListing =
@@ -37,45 +37,45 @@ std::string with(const std::string& what, const std::string& instead) {
 }  // namespace
 
 TEST_CASE("the table of pins is known again, and whatever differs from it is not it") {
-  CHECK(nft::is_pins(kListing, kOne));
+  CHECK(nft::is_bindings(kListing, kOne));
   auto other = kOne;
-  other.pins.emplace(ip("198.18.0.3"), "veth1");
-  CHECK_FALSE(nft::is_pins(kListing, other));
-  CHECK_FALSE(nft::is_pins(kListing, PinPlan{}));
-  CHECK_FALSE(nft::is_pins(with("veth0", "veth1"), kOne));
-  CHECK_FALSE(nft::is_pins(with("\"elem\": [\"198.18.0.1\"]", "\"elem\": []"), kOne));
-  CHECK_FALSE(nft::is_pins(with("-310", "10"), kOne));
-  CHECK_FALSE(nft::is_pins(with("\"policy\": \"accept\"", "\"policy\": \"drop\""), kOne));
-  CHECK_FALSE(nft::is_pins(with("{\"drop\": null}", "{\"accept\": null}"), kOne));
-  CHECK_FALSE(nft::is_pins(with("\"!=\"", "\"==\""), kOne));
-  CHECK_FALSE(nft::is_pins(with("tc-hostnet:guard", "mine"), kOne));
-  CHECK_FALSE(nft::is_pins(with("\"name\": \"ports\"", "\"name\": \"others\""), kOne));
-  CHECK_FALSE(nft::is_pins(with("[{\"concat\": [\"198.18.0.2\", \"veth0\"]}]", "[7]"), kOne));
-  CHECK_FALSE(nft::is_pins(with("\"set\": [\"8021q\"", "\"other\": [\"8021q\""), kOne));
-  CHECK_FALSE(nft::is_pins(with("\"hook\": \"input\"", "\"hook\": \"forward\""), kOne));
-  CHECK_FALSE(nft::is_pins(with("\"chain\": \"claims\"", "\"chain\": \"pins\""), kOne));
+  other.bindings.emplace(ip("198.18.0.3"), "veth1");
+  CHECK_FALSE(nft::is_bindings(kListing, other));
+  CHECK_FALSE(nft::is_bindings(kListing, BindingPlan{}));
+  CHECK_FALSE(nft::is_bindings(with("veth0", "veth1"), kOne));
+  CHECK_FALSE(nft::is_bindings(with("\"elem\": [\"198.18.0.1\"]", "\"elem\": []"), kOne));
+  CHECK_FALSE(nft::is_bindings(with("-310", "10"), kOne));
+  CHECK_FALSE(nft::is_bindings(with("\"policy\": \"accept\"", "\"policy\": \"drop\""), kOne));
+  CHECK_FALSE(nft::is_bindings(with("{\"drop\": null}", "{\"accept\": null}"), kOne));
+  CHECK_FALSE(nft::is_bindings(with("\"!=\"", "\"==\""), kOne));
+  CHECK_FALSE(nft::is_bindings(with("tc-hostnet:guard", "mine"), kOne));
+  CHECK_FALSE(nft::is_bindings(with("\"name\": \"ports\"", "\"name\": \"others\""), kOne));
+  CHECK_FALSE(nft::is_bindings(with("[{\"concat\": [\"198.18.0.2\", \"veth0\"]}]", "[7]"), kOne));
+  CHECK_FALSE(nft::is_bindings(with("\"set\": [\"8021q\"", "\"other\": [\"8021q\""), kOne));
+  CHECK_FALSE(nft::is_bindings(with("\"hook\": \"input\"", "\"hook\": \"forward\""), kOne));
+  CHECK_FALSE(nft::is_bindings(with("\"chain\": \"claims\"", "\"chain\": \"pins\""), kOne));
   // As the version before had it, which looked at the outer tag.
   CHECK_FALSE(
-      nft::is_pins(with("\"base\": \"nh\", \"offset\": 0", "\"base\": \"ll\", \"offset\": 112"), kOne));
-  CHECK_FALSE(nft::is_pins("", kOne));
-  CHECK_FALSE(nft::is_pins("[]", kOne));
-  CHECK_FALSE(nft::is_pins("{\"nftables\": 3}", kOne));
-  CHECK_FALSE(nft::is_pins(kListing.substr(0, 900), kOne));
+      nft::is_bindings(with("\"base\": \"nh\", \"offset\": 0", "\"base\": \"ll\", \"offset\": 112"), kOne));
+  CHECK_FALSE(nft::is_bindings("", kOne));
+  CHECK_FALSE(nft::is_bindings("[]", kOne));
+  CHECK_FALSE(nft::is_bindings("{\"nftables\": 3}", kOne));
+  CHECK_FALSE(nft::is_bindings(kListing.substr(0, 900), kOne));
 }
 
 TEST_CASE("from one plan to another only what differs is said") {
   auto two = kOne;
   two.merge({{{ip("198.18.0.3"), "veth1"}}, {ip("198.18.0.1"), ip("172.17.0.1")}});
-  CHECK(nft::pins_between(kOne, two) ==
+  CHECK(nft::bindings_between(kOne, two) ==
         "add element bridge tc_hostnet pinned { 198.18.0.3 }\n"
         "add element bridge tc_hostnet gateways { 172.17.0.1 }\n"
         "add element bridge tc_hostnet ports { 198.18.0.3 . \"veth1\" }\n");
-  CHECK(nft::pins_between(two, kOne) ==
+  CHECK(nft::bindings_between(two, kOne) ==
         "delete element bridge tc_hostnet pinned { 198.18.0.3 }\n"
         "delete element bridge tc_hostnet gateways { 172.17.0.1 }\n"
         "delete element bridge tc_hostnet ports { 198.18.0.3 . \"veth1\" }\n");
-  CHECK(nft::pins_between(kOne, kOne).empty());
-  const auto whole = nft::pins_to_nft(two);
+  CHECK(nft::bindings_between(kOne, kOne).empty());
+  const auto whole = nft::bindings_to_nft(two);
   CHECK(whole.starts_with("add table bridge tc_hostnet\ndelete table bridge tc_hostnet\nadd table bridge"));
   CHECK(whole.find("add element bridge tc_hostnet pinned { 198.18.0.2, 198.18.0.3 }") != std::string::npos);
   CHECK(whole.find("ip saddr . iifname != @ports counter drop") != std::string::npos);

@@ -8,13 +8,13 @@
 
 namespace hostnet::exposer {
 
-/// The value of kSessionLabel: random, the same for the whole of this process. Thread-safe. @throws Error.
-const std::string& session_id();
+/// The value of kTestRunLabel: random, the same for the whole of this process. Thread-safe. @throws Error.
+const std::string& test_run_id();
 
-inline constexpr std::string_view kSessionLabel = "org.testcontainers.sessionId";
+inline constexpr std::string_view kTestRunLabel = "org.testcontainers.sessionId";
 
 /// The labels of a container or network that is to be gone when this process is: those of the other
 /// libraries, the owner, and its own kCreationLabel.
-std::map<std::string, std::string> session_labels();
+std::map<std::string, std::string> test_run_labels();
 
 }  // namespace hostnet::exposer

@@ -1,5 +1,5 @@
 // Lookups in what is held.
-#include "lease/holdings.hpp"
+#include "lease/snapshot.hpp"
 
 #include <algorithm>
 
@@ -13,10 +13,10 @@ auto* find_bridge(auto& bridges, int ifindex) {
 
 }  // namespace
 
-const Bridge* Holdings::bridge(int ifindex) const { return find_bridge(bridges, ifindex); }
-Bridge* Holdings::bridge(int ifindex) { return find_bridge(bridges, ifindex); }
+const Bridge* Snapshot::bridge(int ifindex) const { return find_bridge(bridges, ifindex); }
+Bridge* Snapshot::bridge(int ifindex) { return find_bridge(bridges, ifindex); }
 
-void Holdings::drop_idle_bridges() {
+void Snapshot::drop_idle_bridges() {
   std::erase_if(bridges, [this](const Bridge& bridge) {
     return std::ranges::find(leases, bridge.ifindex, &Lease::ifindex) == leases.end();
   });

@@ -57,26 +57,26 @@ struct Leftovers {
   [[nodiscard]] bool empty() const noexcept { return idle.empty() && needed.empty(); }
 };
 
-/// In the network namespace of the thread that made it. Not thread-safe; any number of ledgers, in one
+/// In the network namespace of the thread that made it. Not thread-safe; any number of stores, in one
 /// process or in many, may work on the same namespace.
-class Ledger {
+class LeaseStore {
  public:
   /// `firewall` is for leases that are added while nothing is held.
-  explicit Ledger(const std::filesystem::path& runtime_dir, Firewall firewall = Firewall::automatic);
+  explicit LeaseStore(const std::filesystem::path& runtime_dir, Firewall firewall = Firewall::automatic);
 
   /// The lock over one or more operations below.
   [[nodiscard]] state::Journal lock(Deadline deadline);
 
   /// What is held, without the lock, and with the names that the bridges had when it was written. @throws
   /// Error.
-  state::Holdings peek() { return file_.read(); }
+  state::Snapshot peek() { return file_.read(); }
   /// Whether others have changed what is held since the last call. @throws Error.
   bool has_news();
 
   /// What the journal says is held, with the bridges' present names. @throws Error.
-  state::Holdings load(const state::Journal& journal);
+  state::Snapshot load(const state::Journal& journal);
   /// The same without the lock and without making anything: for looking only. @throws Error.
-  state::Holdings look();
+  state::Snapshot look();
 
   /// Finishes the leases that nobody holds any more. Returns them; `left` becomes what is still held.
   /// `watched` gives the leases whose owners' end the caller hears of by itself, so that nobody need look for
@@ -84,7 +84,7 @@ class Ledger {
   /// @throws Error: state_corrupt; failure with all that went wrong, when the leases stay in the journal to
   /// be tried
   ///         again.
-  std::vector<Ended> reap(const state::Journal& journal, state::Holdings& left, Deadline deadline,
+  std::vector<Ended> reap(const state::Journal& journal, state::Snapshot& left, Deadline deadline,
                           const std::function<std::set<std::string>()>& watched = {});
 
   /// A lease that was watched is watched no more.
@@ -95,36 +95,36 @@ class Ledger {
   /// and becomes what is held.
   /// @throws Error: conflict when a port leads elsewhere already; whatever failed. Nothing of them is left
   /// then.
-  void add(const state::Journal& journal, state::Holdings& held, std::vector<state::Lease> leases,
+  void add(const state::Journal& journal, state::Snapshot& held, std::vector<state::Lease> leases,
            std::span<const state::Bridge> bridges, Deadline deadline);
 
   /// Puts a lease into the place of the one with its id; connections that it does not let in any more are
   /// cut.
   /// @throws Error: not_found when that one is held no more; whatever failed, with the change half done.
-  void amend(const state::Journal& journal, state::Holdings& held, const state::Lease& lease,
+  void amend(const state::Journal& journal, state::Snapshot& held, const state::Lease& lease,
              Deadline deadline);
 
   /// The firewall in which a lease that is added to these stands, or would stand, and why.
   /// @throws Error{conflict} when another one is asked for than theirs.
-  [[nodiscard]] firewall::FirewallChoice firewall_for(const state::Holdings& held) const;
+  [[nodiscard]] firewall::FirewallChoice firewall_for(const state::Snapshot& held) const;
 
   /// Takes leases away; the names that they have written become `held.names`, for finish_names() without the
   /// lock. Unknown ids are ignored. @throws Error naming every step that failed; those leases
   /// stay in the journal as `releasing`.
-  void remove(const state::Journal& journal, state::Holdings& held, const std::set<std::string>& leases,
+  void remove(const state::Journal& journal, state::Snapshot& held, const std::set<std::string>& leases,
               Deadline deadline);
 
   /// Whether remove() or reap() has left names since the last call.
   bool has_new_names() noexcept { return std::exchange(new_names_, false); }
   /// Makes these the names that are left. @throws Error.
-  void settle(const state::Journal& journal, state::Holdings& held, std::vector<state::NameLeft> left);
+  void settle(const state::Journal& journal, state::Snapshot& held, std::vector<state::NameLeft> left);
 
   /// Puts back whatever others have undone. What cannot be put back at once is waited for with
   /// route_localnet off. Returns whether anything was amiss. @throws Error.
-  bool repair(const state::Holdings& held, Deadline deadline);
+  bool repair(const state::Snapshot& held, Deadline deadline);
   /// Switches route_localnet off on the bridges of `held`, but where it was on before: what closes them all,
   /// whatever becomes of the rules. @throws Error.
-  void close(const state::Holdings& held);
+  void close(const state::Snapshot& held);
 
   /// For a journal that cannot be read: sets it aside and takes away everything that is ours in the kernel,
   /// by our chains' names. The prior sysctl values are lost, so the guarded bridges get the kernel's default,
@@ -133,7 +133,7 @@ class Ledger {
 
   /// Those that `held` has nothing of. Changes nothing, and needs no lock where nothing is held. @throws
   /// Error.
-  Leftovers leftovers(const state::Holdings& held);
+  Leftovers leftovers(const state::Snapshot& held);
 
   /// For when nothing is held: takes away what still stands of ours. A guard whose bridge has route_localnet
   /// on is not taken away, and nothing else is then: those bridges are returned. @throws Error.
@@ -143,8 +143,8 @@ class Ledger {
   Executor& executor() noexcept { return executor_; }
 
  private:
-  void settle_pin(state::Lease& lease);
-  void take_away(const state::Holdings& found, Deadline deadline);
+  void settle_binding(state::Lease& lease);
+  void take_away(const state::Snapshot& found, Deadline deadline);
 
   Firewall firewall_;
   Executor executor_;
@@ -161,12 +161,13 @@ firewall::FirewallChoice firewall_of_leases(Firewall kind);
 /// A container port of one lease that leads to another host port by an older lease.
 struct Clash {
   std::string older;
-  firewall::Door door;       ///< The new one.
-  std::uint16_t older_host;  ///< Where the older one leads.
+  firewall::Forward forward;  ///< The new one.
+  std::uint16_t older_host;   ///< Where the older one leads.
 };
 
-/// The first clash between doors that stand and doors to add; equal doors are shared, not clashing. Pure.
-std::optional<Clash> find_clash(const std::vector<firewall::Door>& standing,
-                                const std::vector<firewall::Door>& added);
+/// The first clash between forwards that stand and forwards to add; equal forwards are shared, not clashing.
+/// Pure.
+std::optional<Clash> find_clash(const std::vector<firewall::Forward>& standing,
+                                const std::vector<firewall::Forward>& added);
 
 }  // namespace hostnet::exposer
