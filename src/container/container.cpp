@@ -94,9 +94,10 @@ Logs Container::logs() const {
 void Container::follow_logs(const LogConsumer& consumer,
                             std::optional<std::chrono::milliseconds> timeout) const {
   engine::Client client(impl_->engine);
+  const auto id = impl_->id;  // the consumer may destroy this container
   try {
     engine::Containers(client).follow_output(
-        impl_->id,
+        id,
         [&](engine::Stream stream, std::string_view piece) {
           if (!consumer(stream_of(stream), piece)) throw Enough{};
         },

@@ -218,6 +218,11 @@ class Containers:
         self.assertEqual(self.driver("follow", of=name), [["out", "one\n"]])
         self.assertEqual(self.driver("logs", of=name)["out"], "one\n")
 
+    def test_the_consumer_of_its_output_forks_and_destroys_it(self):
+        name = self.start(cmd=["sh", "-c", "echo one; exec sleep 600"])
+        self.assertEqual(self.driver("follow_and_destroy", of=name), 0)
+        self.assertNotIn(self.ids[name], self.engine.api.containers())
+
     def test_what_it_is_made_from(self):
         source = self.engine.dir / "file"
         source.write_text("from a file\n")

@@ -6,6 +6,8 @@
 #include "hostnet/hostnet.hpp"
 
 #include <nlohmann/json.hpp>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <functional>
@@ -14,6 +16,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <tuple>
 
 namespace {
 
@@ -164,6 +167,27 @@ json follow(const json& from) {
   return pieces;
 }
 
+// What a program may do in the consumer of a container's output: fork, and destroy that container.
+json follow_and_destroy(const json& from) {
+  const auto name = from.at("of").get<std::string>();
+  int child_status = -1;
+  containers.at(name).follow_logs(
+      [&](OutputStream, std::string_view) {
+        const auto child = ::fork();
+        if (child == 0) {
+          ::alarm(20);  // it must not wait for threads that it does not have
+          containers.clear();
+          ::_exit(0);
+        }
+        ::waitpid(child, &child_status, 0);
+        std::ignore = containers.at(name).inspect();  // still there
+        containers.erase(name);
+        return true;
+      },
+      milliseconds{from.value("timeout_ms", 20'000)});
+  return child_status;
+}
+
 Container& named(const json& from) { return containers.at(from.at("of")); }
 
 const std::map<std::string, std::function<json(const json&)>> kOps{
@@ -172,6 +196,7 @@ const std::map<std::string, std::function<json(const json&)>> kOps{
     {"drop_all", drop_all},
     {"exec", exec},
     {"follow", follow},
+    {"follow_and_destroy", follow_and_destroy},
     {"port4",
      [](const json& from) { return json(named(from).get_host_port_ipv4(port_of(from.at("port")))); }},
     {"port6",

@@ -1,5 +1,5 @@
 // Work done in a child process that may not live to finish it. The child shares nothing with the test but the
-// kernel and the files; it must be forked while the test has one thread only.
+// kernel and the files. After a fork in a program with threads it has only what malloc(3) and _exit(2) need.
 #pragma once
 
 #include "core/file.hpp"

@@ -118,6 +118,43 @@ TEST_CASE("a callback may release another lease, and hears of that one by its ow
   CHECK(program.times_told() == 1);
 }
 
+TEST_CASE("one callback may fork, release, and drop all that the program has") {
+  Testbed bed(Testbed::OwnRules::none);
+  Program program;
+  std::promise<int> child_status;
+  std::promise<void> done;
+  std::shared_ptr<Exposer> exposer = bed.exposer([&](const std::string&, ExposureState, const std::string&) {
+    std::unique_lock lock(program.mutex);
+    auto held = std::move(program.held);
+    auto last = std::move(exposer);
+    lock.unlock();
+    const auto drop_all = [&] {
+      held.clear();
+      last.reset();
+    };
+    const auto child = start_child([&] {
+      ::alarm(10);  // it must not wait for threads that it does not have
+      drop_all();
+      ::_exit(0);
+    });
+    child_status.set_value(await_child(child));
+    const bool others_stand = route_localnet("br1");
+    if (others_stand) held.at("other").release();
+    CHECK(others_stand);
+    CHECK_FALSE(route_localnet("br1"));
+    drop_all();
+    done.set_value();
+  });
+  {
+    const std::scoped_lock lock(program.mutex);
+    program.held.emplace("other", exposer->expose(Target::bridge("br1"), {HostPort::same(8088)}));
+  }
+  program.keep(exposer->expose(Target::bridge("br0"), {HostPort::same(8088)}));
+  take_bridge_away();
+  CHECK(done.get_future().wait_for(20s) == std::future_status::ready);
+  CHECK(child_status.get_future().get() == 0);
+}
+
 TEST_CASE("who releases second returns when the first is done") {
   Testbed bed(Testbed::OwnRules::none);
   auto exposer = bed.exposer();
