@@ -1,5 +1,5 @@
-// Lets everything behind a bridge reach one service on this host's 127.0.0.1 for as long as standard input is
-// open. docs/linking.md has the ways to build it.
+// Lets everything behind a bridge reach one service on this host's 127.0.0.1 while standard input is open.
+// docs/linking.md shows how to build it.
 //
 //   sudo ./expose br0 8088
 #include <hostnet/hostnet.hpp>
@@ -29,7 +29,7 @@ int run(const std::string& bridge, const std::string& port) {
   std::cout << exposure.gateway() << ':' << exposure.ports().front().container << std::endl;
   std::cin.ignore(std::numeric_limits<std::streamsize>::max());
   return 0;
-}  // the exposure goes with its object
+}  // ~Exposure releases the lease
 
 }  // namespace
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# Lets the containers on a bridge reach a port of 127.0.0.1 for as long as a command runs. Needs python3-dbus.
+# Lets the containers on a bridge reach a port of 127.0.0.1 while a command runs. Needs python3-dbus.
 #   expose.py BRIDGE PORT COMMAND [ARGUMENT]…
 import os
 import socket
@@ -14,8 +14,8 @@ manager = dbus.Interface(dbus.SystemBus().get_object(NAME, PATH), f"{NAME}.Manag
 options = {"ifname": bridge, "label": command[0], "interactive": True}
 lease, keepalive = manager.Expose(
     socket.if_nametoindex(bridge), [("tcp", int(port), int(port))], options,
-    signature="ia(sqq)a{sv}", timeout=600)  # somebody may be typing a password
+    signature="ia(sqq)a{sv}", timeout=600)  # a user may be typing a password
 
-# The lease lives as long as any duplicate of this descriptor is open, in whatever process: here, in the command's.
+# The lease lives while any process has a duplicate of this descriptor open; here it is the command.
 os.set_inheritable(keepalive.take(), True)
 os.execvp(command[0], command)
