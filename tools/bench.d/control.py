@@ -1,5 +1,5 @@
-"""How long setting up and taking down takes, beside doing it by hand. Every exposure that is timed is tried out from
-the container before it counts, and every release too."""
+"""Times set-up and release, beside the same work by hand. A time counts only after a check from the container
+that the exposure, or the release, works."""
 import json
 import random
 import shlex
@@ -19,7 +19,7 @@ GOAL_LEASES = 100  # ms
 
 
 class Detached:
-    """`expose --detach`, to its exit."""
+    """`expose --detach`, until it exits."""
 
     firewall = "iptables"
 
@@ -36,7 +36,7 @@ class Detached:
 
 
 class Foreground:
-    """`expose`, to the line that says it is ready; SIGTERM ends it."""
+    """`expose`, until its ready line; SIGTERM ends it."""
 
     firewall = "iptables"
 
@@ -76,7 +76,7 @@ class ForegroundOnNftables(Foreground):
 
 
 class RecipeByShell:
-    """The blog recipe as a shell runs it."""
+    """The blog recipe, run by a shell."""
 
     def __init__(self, bed, folder):
         self.bed = bed
@@ -140,7 +140,7 @@ def cold(beds, folder, rounds):
             one, bed = contenders[name], beds[name]
             up = one.set_up([PORT])
             if not bed.reaches(PORT):
-                raise Failed(f"{name}: said to be ready, but the container does not reach the service")
+                raise Failed(f"{name}: reported ready, but the container does not reach the service")
             down = one.take_down()
             if bed.reaches(PORT):
                 raise Failed(f"{name}: released, but the container still reaches the service")
@@ -166,7 +166,7 @@ def one_call(beds, folder, rounds):
 
 
 def add_one(beds, folder, rounds):
-    """Count of ports there already → contender → times of exposing one more."""
+    """Count of exposed ports → contender → times to expose one more."""
     ours, recipe = beds["tc-hostnet, --detach to exit"], beds[RECIPE]
     present, empty = folder / "present", folder / "empty"
     empty.write_text(rules.empty_nat())
@@ -193,7 +193,7 @@ def add_one(beds, folder, rounds):
 
 
 def many_leases(bed, rounds):
-    """Firewall → times of one call of the library that makes many leases."""
+    """Firewall → times of one library call that makes many leases."""
     times = {"nftables": [], "iptables": []}
     for _ in range(rounds):
         for firewall in random.sample(list(times), len(times)):
@@ -207,7 +207,7 @@ def many_leases(bed, rounds):
                     raise Failed(f"{LEASES} leases in {firewall}: the container does not reach the service")
                 run(bed.on_host(bed.tools.command, "release", "--all"))
                 if bed.reaches(PORT):
-                    raise Failed(f"{LEASES} leases in {firewall}: released, and the container still reaches the service")
+                    raise Failed(f"{LEASES} leases in {firewall}: released, but the container still reaches the service")
             times[firewall].append(float(took))
     return times
 
@@ -238,8 +238,8 @@ def print_one_call(times, rounds):
 
 
 def print_add_one(times, rounds):
-    print(f"One more port beside those already there, {rounds} rounds: median milliseconds (quartiles).\n")
-    report.table(["there", "tc-hostnet --detach", "iptables command", "ratio"],
+    print(f"One more port beside the exposed ones, {rounds} rounds: median milliseconds (quartiles).\n")
+    report.table(["exposed", "tc-hostnet --detach", "iptables command", "ratio"],
                  [[f"{count:,}", report.cell(report.summary(of["tc-hostnet"])),
                    report.cell(report.summary(of["iptables"])),
                    report.cell(report.ratios(of["tc-hostnet"], of["iptables"]))] for count, of in times.items()])

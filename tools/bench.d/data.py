@@ -1,4 +1,5 @@
-"""Traffic from a container to a host's service by each path, as ratios to a service bound on the gateway address."""
+"""Traffic from a container to a host's service on each path, as ratios to a service bound on the gateway
+address."""
 import os
 import random
 import sys
@@ -6,10 +7,10 @@ import sys
 import report
 from testbed import BRIDGE, GATEWAY, Bed, Failed, Server, background, run
 
-GOAL = 0.95  # of direct: no less throughput, no more latency than its inverse
-FIREWALLS = "nftables", "iptables"  # the first is what `auto` takes on a stock Debian 12
+GOAL = 0.95  # of direct's throughput at least; at most its inverse of direct's latency
+FIREWALLS = "nftables", "iptables"  # `auto` takes the first on a stock Debian 12
 
-# How each run of the load generator is called, and the figures it gives: heading, unit, whether less is better.
+# Metric of the load generator → its figures: heading, unit, whether less is better.
 METRICS = {
     "upload": {"upload": ("bulk to host", "MB/s", False)},
     "download": {"download": ("bulk from host", "MB/s", False)},
@@ -32,14 +33,14 @@ def start_proxies(bed):
     """Name → port on the gateway, for each proxy that is installed."""
     ports = {}
     if docker_proxy := find_docker_proxy():
-        # It reports on descriptor 3, which dockerd would have given it.
+        # It reports on descriptor 3, which dockerd normally passes to it.
         background(bed.on_host("sh", "-c", 'exec "$@" 3>/dev/null', "sh", docker_proxy, "-proto", "tcp",
                                "-host-ip", GATEWAY, "-host-port", 7001, "-container-ip", "127.0.0.1",
                                "-container-port", 7001))
         ports["docker-proxy"] = 7001
     if os.access("/usr/bin/socat", os.X_OK):
-        # Its default backlog of 5 would turn the connection rate into one of SYN retransmits, and its half second of
-        # patience after a half-close would cut answers off.
+        # Its default backlog of 5 would measure SYN retransmits instead of the connection rate, and its
+        # timeout of half a second after a half-close would truncate answers.
         background(bed.on_host("/usr/bin/socat", "-t", "10",
                                f"TCP-LISTEN:7002,bind={GATEWAY},fork,reuseaddr,nodelay,backlog=1024",
                                "TCP:127.0.0.1:7002,nodelay"))
@@ -52,7 +53,7 @@ def native(firewall):
 
 
 def beside(firewall):
-    """The service itself, on the host where tc-hostnet's rules are."""
+    """The row of the service itself, on the host with tc-hostnet's rules."""
     return f"direct beside {firewall}"
 
 
@@ -82,8 +83,8 @@ def set_up(tools):
 
 
 def measure(variants, rounds, seconds):
-    """Variant → figure → one value a round. All variants of one metric run right after each other, in an order
-    that changes each time: what drifts, drifts for all."""
+    """Variant → figure → one value per round. All variants of one metric run in succession, in a new random
+    order each time, so that drift affects all alike."""
     values = {name: {figure: [] for figure in FIGURES} for name in variants}
     for number in range(rounds):
         for metric, figures in METRICS.items():
@@ -102,7 +103,8 @@ def meets_goal(figure, ratio):
 
 
 def verdict(figure, ratio):
-    """By the median; a goal that lies between the quartiles is not decided by this run, and it says so."""
+    """Judges by the median, and says so if the goal lies between the quartiles, where this run does not
+    decide it."""
     word = "met" if meets_goal(figure, ratio["median"]) else "missed"
     unsure = meets_goal(figure, ratio["q1"]) != meets_goal(figure, ratio["q3"])
     return f"{FIGURES[figure][0]} {word} ({ratio['median']:.2f}{', within the spread' if unsure else ''})"

@@ -1,4 +1,4 @@
-"""Figures to text: medians, spreads, tables, and what machine they were seen on."""
+"""Turns figures into text: medians, spreads, tables, and the machine that gave them."""
 import os
 import platform
 import statistics
@@ -14,7 +14,7 @@ def machine():
 
 
 def machine_line(facts):
-    busy = "" if facts["load_at_start"] < 0.5 else " (others are using this machine: expect a wide spread)"
+    busy = "" if facts["load_at_start"] < 0.5 else " (the machine is busy: expect a wide spread)"
     return (f"{facts['cpus']} CPUs ({facts['model']}), Linux {facts['kernel']}, br_netfilter "
             f"{'loaded' if facts['br_netfilter'] else 'not loaded'}, load {facts['load_at_start']:.2f}{busy}")
 
@@ -27,7 +27,8 @@ def summary(values):
 
 
 def ratios(values, reference):
-    """The ratio in each round to the reference in the same round: what disturbs a whole round cancels out."""
+    """Each round's ratio to the reference of the same round, so that a disturbance of a whole round cancels
+    out."""
     return summary([value / base for value, base in zip(values, reference, strict=True)])
 
 
@@ -36,7 +37,8 @@ def cell(figures, digits=2):
 
 
 def verdict(facts, spread):
-    """By the median; a goal that lies between the quartiles is not decided by this run, and it says so."""
+    """Judges by the median, and says so if the goal lies between the quartiles, where this run does not
+    decide it."""
     heading, unit, less, goal = facts
     def met(value):
         return value <= goal if less else value >= goal

@@ -1,12 +1,12 @@
-"""What people do by hand instead of tc-hostnet, as commands: the two-line recipe that goes round in blogs, and the
-same job with all the guards that tc-hostnet's native path sets up, in the fewest processes that can do it."""
+"""The manual alternatives to tc-hostnet, as commands: the two-line recipe known from blogs, and the same job
+with all guards of tc-hostnet's native path, in the fewest possible processes."""
 from testbed import BRIDGE, GATEWAY
 
 LOOPBACK = "127.0.0.0/8"
 
 
 def recipe(port, action="-I"):
-    """The blog recipe's rule; "-D" takes it out."""
+    """The blog recipe's rule; "-D" removes it."""
     return ["iptables-legacy", "-w", "-t", "nat", action, "PREROUTING", "-i", BRIDGE, "-p", "tcp", "--dport",
             str(port), "-j", "DNAT", "--to-destination", f"127.0.0.1:{port}"]
 
@@ -20,7 +20,7 @@ def restore(path):
 
 
 def full_set(ports):
-    """Input of iptables-legacy-restore for the guards and one DNAT a port."""
+    """Input of iptables-legacy-restore for the guards and one DNAT per port."""
     comment = "-m comment --comment tc-hostnet:bench"
     dnat = "\n".join(f"-A TCHN-PRE -p tcp --dport {port} {comment} -j DNAT --to-destination 127.0.0.1:{port}"
                      for port in ports)
@@ -50,7 +50,7 @@ COMMIT
 
 
 def full_set_removal():
-    """Input of iptables-legacy-restore that takes full_set() out again, the DNAT first and the guards last."""
+    """Input of iptables-legacy-restore that removes full_set(), the DNAT first and the guards last."""
     tables = (("nat", "TCHN-PRE", f"PREROUTING -i {BRIDGE} -d {GATEWAY}"),
               ("filter", "TCHN-IN", f"INPUT -i {BRIDGE} -d {LOOPBACK}"),
               ("mangle", "TCHN-POST", "POSTROUTING"), ("raw", "TCHN-RAW", "PREROUTING"))

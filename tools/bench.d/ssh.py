@@ -20,7 +20,7 @@ OURS = "tc-hostnet ssh"
 PORTS = {OURS: (7001, 7011), REFERENCE: (7002, 7012), "ssh -R, aes128-gcm": (7003, 7013)}
 CIPHER = {"ssh -R, aes128-gcm": ["-c", "aes128-gcm@openssh.com"]}
 
-# Figure → heading, unit, whether less is better, and the goal for its ratio to the reference, if there is one.
+# Figure → heading, unit, whether less is better, and the goal for its ratio to the reference, or None.
 FIGURES = {
     "upload": ("bulk to host", "MB/s", False, 1.45),
     "download": ("bulk from host", "MB/s", False, 1.45),
@@ -31,16 +31,16 @@ FIGURES = {
     "p99_256": ("p99 at 256", "µs", True, 0.35),
     "rss": ("RSS at 2,000 conns", "MiB", True, 0.25),
 }
-# These are judged as they are, not as ratios.
+# These have goals for the absolute value, not for a ratio.
 ABSOLUTE = {
     "fairness": ("slowest of 8 bulk streams to fastest", "", False, 0.6),
     "beside": ("p50 of a ping beside bulk on another port", "µs", True, 1000),
-    "requests_stalled": ("req/s at 32 beside a stalled reader, of what it is without", "", False, 0.9),
-    "bulk_stalled": ("bulk from host beside a stalled reader, likewise", "", False, 0.9),
+    "requests_stalled": ("req/s at 32 beside a stalled reader, relative to without", "", False, 0.9),
+    "bulk_stalled": ("bulk from host beside a stalled reader, relative to without", "", False, 0.9),
 }
 RATES = ("upload", "download", "connect32", "request", "request32", "request256")
 
-# A /run and an /etc of its own: the start command writes to both. $1 is that command.
+# Runs the start command, $1, with its own /run and /etc, since it writes to both.
 CONTAINER = r"""set -e
 mount -t tmpfs tmpfs /run
 mkdir /run/etc
@@ -52,7 +52,8 @@ exec sh -c "$1" """
 
 
 class Sidecar:
-    """Debian's sshd as a sidecar would run it, on the bed's bridge; our tunnel, and ssh's, one process each."""
+    """Debian's sshd on the bed's bridge, run as in a sidecar; our tunnel and those of ssh, one process
+    each."""
 
     def __init__(self, bed, tools, folder):
         self.bed, self.tools = bed, tools
@@ -113,7 +114,7 @@ class Sidecar:
                     raise Failed(f"{name}: the container does not reach {SIDECAR}:{port}")
 
     def together(self, metric, port, seconds, count):
-        """The same by several clients at once."""
+        """The same with several clients at once."""
         clients = [subprocess.Popen(self.client(metric, port, seconds), stdout=subprocess.PIPE, text=True)
                    for _ in range(count)]
         said = [client.communicate(timeout=TIMEOUT)[0] for client in clients]
@@ -134,7 +135,7 @@ class Sidecar:
             bulk.wait(TIMEOUT)
 
     def stalled(self, name, seconds):
-        """What one reader that reads nothing leaves the others on the same port of their rates."""
+        """The rates beside a reader that stalls on the same port, relative to those without it."""
         metrics, port = ("request32", "download"), PORTS[name][0]
         def rates():
             return {metric: self.measure(metric, port, seconds)[metric] for metric in metrics}
@@ -168,9 +169,10 @@ class Sidecar:
 
 
 def measure(sidecar, rounds, seconds):
-    """Variant → figure → one value a round; all variants of one metric right after each other, in random order."""
+    """Variant → figure → one value per round; all variants of one metric run in succession, in random
+    order."""
     values = {name: {figure: [] for figure in (*FIGURES, *ABSOLUTE)} for name in PORTS}
-    # Memory last: an allocator does not give back what 2,000 connections took.
+    # Memory last: an allocator does not return the memory of 2,000 connections.
     runs = [lambda name, metric=metric: sidecar.measure(metric, PORTS[name][0], seconds) for metric in RATES]
     runs += [lambda name, of=of: of(name, seconds) for of in (sidecar.fairness, sidecar.beside, sidecar.stalled)]
     for number in range(rounds):
@@ -182,7 +184,7 @@ def measure(sidecar, rounds, seconds):
         if sys.stderr.isatty():
             print(f"\rround {number + 1} of {rounds}", end="\n" if number + 1 == rounds else "", file=sys.stderr)
     for of in values.values():
-        of["rss"] *= rounds  # measured once; the tables take one value a round
+        of["rss"] *= rounds  # measured once; the tables take one value per round
     return values
 
 
@@ -190,7 +192,7 @@ def bench(tools, quick):
     rounds, seconds = (5, 0.3) if quick else (11, 0.7)
     if not os.access("/usr/sbin/sshd", os.X_OK):
         raise Failed("there is no /usr/sbin/sshd: install openssh-server")
-    # For 2,000 connections; those who are started inherit it.
+    # For 2,000 connections; child processes inherit it.
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     bed = Bed("ssh", tools)
     Server(tools, {bed: [f"127.0.0.1:{port}" for ports in PORTS.values() for port in ports]})

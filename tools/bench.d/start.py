@@ -1,5 +1,5 @@
-"""How long until a connection could be made, with a real Docker Engine: a lease on the ssh path by stage, and the start
-of a container by the library with and without exposed ports."""
+"""Times until the ports are reachable, with a real Docker Engine: a lease on the ssh path by stage, and the
+start of a container by the library with and without exposed ports."""
 import os
 import random
 import re
@@ -17,13 +17,13 @@ STAGES = re.compile(r"create ([\d.]+) ms, start ([\d.]+) ms, inspect ([\d.]+) ms
 NAMES = ("create", "start", "inspect", "tunnel", "banner", "handshake", "login", "forwards", "alias")
 GOAL = 400  # ms, in all
 WAYS = ("none", "native", "ssh")
-GOAL_NATIVE = (0.05, 20)  # of start() without, or ms
+GOAL_NATIVE = (0.05, 20)  # share of start() without ports, or ms
 GOAL_SSH = 500  # ms more than without
 GOAL_SESSION = 40  # ms, handshake to forwards
 
 
 def once(tools):
-    """Milliseconds of one lease, from spawn to the line that says it is ready, and of its stages."""
+    """Milliseconds of one lease, from spawn to its ready line, and of its stages."""
     start = time.monotonic()
     lease = subprocess.Popen([tools.command, "-vv", "expose", "8088", "--container", "app", "--via", "ssh"],
                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -38,12 +38,12 @@ def once(tools):
         lease.wait()
     stages = STAGES.search(said)
     if not stages:
-        raise Failed(f"expose -vv does not tell its stages: {said}")
+        raise Failed(f"expose -vv did not print its stages: {said}")
     return {"total": total, **{name: float(text) for name, text in zip(NAMES, stages.groups())}}
 
 
 def plain_start(docker, *words):
-    """What the engine's own command takes to run a container on that network, detached."""
+    """Milliseconds of the engine's own command to run a detached container on that network."""
     start = time.monotonic()
     container = run([*docker, "run", "-d", "--network", "web", *words])[1].strip()
     took = (time.monotonic() - start) * 1000
@@ -52,7 +52,7 @@ def plain_start(docker, *words):
 
 
 def container_starts(tools, docker, rounds):
-    """Way → milliseconds, one value a round; the ways right after each other, in random order."""
+    """Way → milliseconds, one value per round; the ways run in succession, in random order."""
     starter = subprocess.Popen([tools.startup], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                env=os.environ | {"TC_HOSTNET_REAPER": str(tools.reaper)})
 
@@ -67,7 +67,7 @@ def container_starts(tools, docker, rounds):
     figures = {name: [] for name in ("docker run", *WAYS)}
     try:
         for way in WAYS:
-            start(way)  # what the first use costs is not asked here
+            start(way)  # the cost of the first use does not count
         for _ in range(rounds):
             for name in random.sample(list(figures), len(figures)):
                 figures[name].append(start(name) if name in WAYS
@@ -83,7 +83,7 @@ def tell_containers(figures, rounds):
     more = {way: report.summary([value - base for value, base in zip(figures[way], figures["none"], strict=True)])
             for way in WAYS}
     summaries = {name: report.summary(values) for name, values in figures.items()}
-    print(f"\nThe start of a container on a network that is there, image present, {rounds} rounds: median milliseconds "
+    print(f"\nThe start of a container on an existing network, image present, {rounds} rounds: median milliseconds "
           f"(quartiles).\n")
     names = {"docker run": "docker run -d", "none": "start()", "native": "start(), a host port by native",
              "ssh": "start(), a host port by ssh"}
@@ -108,7 +108,7 @@ def bench(tools, quick):
             run([SUPPORT / "images", folder, "alpine", "sshd"])
             run([*docker, "network", "create", "web"])
             run([*docker, "run", "-d", "--name", "app", "--network", "web", "alpine:3.19", "sleep", "3600"])
-            once(tools)  # what the first use of an image costs is not ours
+            once(tools)  # the cost of an image's first use does not count
             figures = {name: [] for name in ("total", *NAMES)}
             engine = []
             for _ in range(rounds):

@@ -1,6 +1,6 @@
-"""The small networks that everything is measured on, and the running of programs in them. A bed is one host and one
-container; each path that leaves marks on a host (rules, conntrack) has a bed of its own, because even an unused
-conntrack hook costs all other traffic of that host something."""
+"""The small networks for the measurements, and functions that run programs in them. A bed is one host and one
+container. Each path that changes a host (rules, conntrack) has its own bed, because even an unused conntrack
+hook slows down all other traffic of that host."""
 import json
 import subprocess
 import tempfile
@@ -14,7 +14,7 @@ TIMEOUT = 120  # seconds, for any one program
 
 
 class Failed(Exception):
-    """Something that had to work for a measurement did not."""
+    """A precondition of a measurement failed."""
 
 
 @dataclass
@@ -28,8 +28,8 @@ class Tools:
 
 
 def run(command, check=True):
-    """Runs to the end and gives (exit code, stdout). Files, not pipes: a process left in the background keeps a pipe
-    open, and a reader of it waiting."""
+    """Runs the command to its end and returns (exit code, stdout). Output goes to files, not pipes: a process
+    left in the background keeps a pipe open and its reader waiting."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         try:
             code = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
@@ -102,6 +102,6 @@ class Server:
 
 
 def background(command, stderr=None):
-    """A program that runs until this one ends: the process namespace takes it along."""
+    """A program that runs until this one ends: both are in one process namespace."""
     return subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                             stderr=stderr)

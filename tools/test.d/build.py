@@ -1,4 +1,4 @@
-"""The build folders of the checkout: configured once, reconfigured only where an option differs."""
+"""The build folders of the checkout: configured once, reconfigured only if an option differs."""
 import configparser
 import json
 import os
@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-MESON = "/usr/bin/meson"  # Debian's, with Debian's python: another may come first in PATH
+MESON = "/usr/bin/meson"  # Debian's, with Debian's python; PATH may have another one first
 LIMIT = 60 * 60  # seconds, for one build
 
 
 def of_release():
-    """The options of tools/release.ini, as meson wants them on its command line."""
+    """The options of tools/release.ini, in the form of meson's command line."""
     file = configparser.ConfigParser()
     file.read(ROOT / "tools" / "release.ini")
     return {name: value.strip("'") for name, value in file["built-in options"].items()}
@@ -33,8 +33,8 @@ class Build:
 
     @property
     def runner(self):
-        """Sanitizers of g++ 12 and clang 14 cannot place their shadow under the address randomisation of newer
-        kernels."""
+        """The prefix that turns address randomisation off: with that of newer kernels, the sanitizers of g++
+        12 and clang 14 cannot map their shadow memory."""
         return ("setarch", "--addr-no-randomize") if self.sanitizer else ()
 
 
@@ -44,7 +44,7 @@ def introspect(folder, what):
 
 
 def configuration(build):
-    """The meson command that is needed before ninja, or None."""
+    """The meson command to run before ninja, or None."""
     options = [f"-D{name}={value}" for name, value in build.options.items()]
     if not (build.folder / "build.ninja").exists():
         return [MESON, "setup", *options, build.folder, ROOT]
@@ -61,18 +61,19 @@ def environment_of(build):
     if "CXX" not in environment or build.compiler != "g++":
         environment["CXX"] = f"ccache {build.compiler}" if shutil.which("ccache") else build.compiler
     if build.compiler == "clang++":
-        environment["CXX_LD"] = "lld"  # a third of the time of GNU's for what a sanitizer makes so large
-    # Without it, ccache takes nothing that is compiled with a precompiled header.
+        environment["CXX_LD"] = "lld"  # links the large sanitized programs in a third of GNU ld's time
+    # Without it, ccache ignores all compilations with a precompiled header.
     environment.setdefault("CCACHE_SLOPPINESS", "pch_defines,time_macros")
     return environment
 
 
 class Make:
-    """One build. While tests run, nothing is built: each would take the time of the other, and tests that of which they
-    are to see how little it is."""
+    """One build. Builds and tests never run at the same time: they would slow down each other, and some tests
+    have time limits."""
 
     def __init__(self, build, targets):
-        """`targets()` is asked when the build is configured: what ninja has to make; nothing means all."""
+        """`targets()` is called after the configuration and returns ninja's targets; an empty list means
+        all."""
         self.build, self.targets = build, targets
         self.output, self.failed, self.seconds = "", False, 0.0
 
@@ -82,7 +83,7 @@ class Make:
             configure = configuration(self.build)
             if configure:
                 self.call(*configure)
-            # What targets there are is asked of what meson has written: of these meson.build files, not of the last ones.
+            # targets() reads meson's output, so meson must have read the current meson.build files first.
             self.call("ninja", "-C", self.build.folder, "build.ninja")
             self.call("ninja", "-C", self.build.folder, *self.targets())
         except (subprocess.SubprocessError, OSError) as error:
@@ -96,7 +97,7 @@ class Make:
         done.check_returncode()
 
     def tell(self, report):
-        """A failure is one failed case, with the end of what the tools said."""
+        """Reports a failure as one failed case, with the end of the tools' output."""
         if self.failed:
             shown = "\n".join(line for line in self.output.splitlines()[-60:] if not line.startswith("["))
             report.add("build", self.build.name, 0, 1, self.seconds, 0, shown)

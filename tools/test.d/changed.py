@@ -1,11 +1,12 @@
-"""Which programs a change can touch, for tools/test --changed: by the folders of the files that differ."""
+"""Maps changed files to the programs that they can affect, for tools/test --changed."""
 import re
 import subprocess
 
 from build import ROOT
 
-# The first row whose pattern matches a path decides. Its words match "stage: program"; nothing named means every program.
-# What lies below everything else (core, netlink, lease, target, what the paths share, the public headers) touches all.
+# The first row whose pattern matches a path decides. Its words match "stage: program"; an empty word matches
+# every program. The last row is for what everything depends on (core, netlink, lease, target, shared parts of
+# the paths, public headers).
 ROWS = (
     (r"README|LICENSE|po/|examples/|docs/", ("install: ",)),
     (r"tests/unit/(\w+)/", (r"unit: \1$",)),
@@ -47,7 +48,7 @@ def words_for(path):
 
 
 def touched(commit):
-    """Says of a program whether the changes since `commit` can touch it. The format is always looked at."""
+    """A predicate: can the changes since `commit` affect a program? The format checks always run."""
     words = {"format: "} | {word for path in changed_paths(commit) for word in words_for(path)}
     either = re.compile("|".join(f"(?:{word})" for word in sorted(words)))
     return lambda program: either.search(f"{program.stage}: {program.name}") is not None

@@ -1,4 +1,4 @@
-"""The libFuzzer targets of tests/fuzz, each for a short time from its stored inputs."""
+"""The libFuzzer targets of tests/fuzz. Each runs for a short time from its stored inputs."""
 import re
 
 from build import ROOT
@@ -11,7 +11,7 @@ SECONDS = 15
 
 
 def judge(output, status):
-    """One target is one case: it has run, and found nothing."""
+    """One target is one case: it passes if it ran and found nothing."""
     runs = re.search(r"^Done (\d+) runs", output, re.MULTILINE)
     failed = status != 0 or not runs or runs.group(1) == "0"
     return int(not failed), int(failed), output
@@ -22,7 +22,7 @@ def programs(build):
         return [Program("fuzz", "there is no target", ("false",), judge)]
     made = []
     for name in NAMES:
-        # A folder of its own for what it finds, which goes with it: that is worth nothing to the next run, nor to others.
+        # Its findings go into a temporary folder: they are of no use to the next run or to other targets.
         script = 'found=$(mktemp -d) && "$@" "$found" ${0:+"$0"}; status=$?; rm -rf "$found"; exit $status'
         command = ("sh", "-c", script, SEEDS.get(name, ""), *build.runner, build.folder / "tests" / "fuzz" / name,
                    f"-max_total_time={SECONDS}", "-timeout=10", "-rss_limit_mb=1024",

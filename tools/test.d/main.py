@@ -1,4 +1,5 @@
-"""Which builds are made, what runs in each, and the count at the end. Started by tools/test."""
+"""Decides which builds are made and what runs in each, and prints the count at the end. Started by
+tools/test."""
 import argparse
 import os
 import sys
@@ -12,53 +13,55 @@ from pool import Pool
 from report import Report
 
 RELEASE = build.Build("release", build.of_release())
-# Unoptimised, and with line numbers for debug information: sanitized code takes four times as long to compile otherwise.
-# clang takes two thirds of the time of g++ for it. b_lundef: what its sanitizers need of their run-time library is found
-# at the end of the link.
+# Unoptimised, with only line numbers as debug information: otherwise sanitized code takes four times as long
+# to compile. clang takes two thirds of g++'s time. b_lundef=false: clang's sanitizers resolve symbols of
+# their run-time library only in the final link.
 SANITIZED = {name: value for name, value in RELEASE.options.items() if name != "buildtype"} | {
     "optimization": "0", "debug": "false", "cpp_args": "-g1", "b_lundef": "false"}
-# vptr: that check looks at memory through a pipe, and takes objects for broken where a test leaves no descriptors.
+# vptr is off: that check reads memory through a pipe, and reports valid objects when a test leaves no
+# descriptors.
 ASAN = build.Build("asan", SANITIZED | {"b_sanitize": "address,undefined", "cpp_args": "-g1 -fno-sanitize=vptr",
                                         "fuzz": "true"}, compiler="clang++", sanitizer=True)
 TSAN = build.Build("tsan", SANITIZED | {"b_sanitize": "thread"}, compiler="clang++", sanitizer=True)
 
-# What runs of each build: {suite: programs}, all of a suite where none is named.
+# What runs of each build: {suite: programs}; an empty tuple means the whole suite.
 OF_RELEASE = {suite: () for suite in ("unit", "netns", "hosts", "dbus", "e2e", "install", "soak")}
-# What the sanitizer builds run on a host without rules, the release runs on hosts with rules alone.
+# The sanitizer builds run these on a host without rules, so the release build runs them only on hosts with
+# rules.
 ON_HOSTS = ("reach", "reach-nft", "sharing", "sharing-nft")
-# What a sanitizer can see: our processes at work. Not what asks the kernel's rules or what is installed, nor a thousand
-# leases where ten do, nor what starts the command again and again under ptrace.
+# What a sanitizer can observe: our processes at work. Excluded are tests of the kernel's rules or of the
+# installed files, a thousand leases if ten suffice, and tests that start the command repeatedly under ptrace.
 HELPER = tuple(f"test_{name}.py" for name in ("authorisation", "bus_restart", "hostile", "leases", "messages",
                                               "port_changes_hands", "prompt", "waiting"))
 OF_ASAN = {"unit": (),
            "netns": ("cli", "engine", "exposer", "exposer-nft", "netlink", "reach", "reach-nft", "sharing", "sharing-nft", "ssh"),
            "dbus": (*HELPER, "test_terminals.py"), "e2e": ("test_container_many.py", "test_ssh_faults.py")}
-# Only what runs threads: the event loop, the exposer with its watcher and two processes at once, the tunnel's lanes, the
-# helper and its callers, and a program that starts containers from many threads, by either path.
+# Only code with threads: the event loop, the exposer with its monitor and two processes at once, the tunnel's
+# lanes, the helper and its callers, and a program that starts containers from many threads, on both paths.
 OF_TSAN = {"unit": ("core",), "netns": ("exposer", "reach", "sharing", "ssh"), "dbus": HELPER, "e2e": ("test_container_many.py",)}
 STAGES = (*OF_RELEASE, "demo", "format", "asan", "tsan", "fuzz")
 
 
 def arguments():
-    parser = argparse.ArgumentParser(prog="tools/test", description="Installs what is missing, builds, and runs the tests.")
-    parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"only these, of {', '.join(STAGES)}; all unless told")
+    parser = argparse.ArgumentParser(prog="tools/test", description="Installs missing packages, builds, and runs the tests.")
+    parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"only these, of {', '.join(STAGES)}; default all")
     parser.add_argument("--jobs", type=int, default=1 + (os.cpu_count() or 1), metavar="N",
-                        help="programs at a time: most also wait; one more than there are processors unless told")
+                        help="programs at a time; default one more than there are processors, since most also wait")
     parser.add_argument("--fail-fast", action="store_true", help="stop at the first program that fails")
     parser.add_argument("--changed", nargs="?", const="HEAD", metavar="COMMIT",
-                        help="only what the changes since COMMIT can touch; since the last commit unless told")
-    parser.add_argument("--list", action="store_true", help="say what would run, and run nothing")
+                        help="only what the changes since COMMIT can affect; default the last commit")
+    parser.add_argument("--list", action="store_true", help="print what would run, and run nothing")
     options = parser.parse_args()
     for stage in options.stages:
         if stage not in STAGES:
             parser.error(f"there is no stage {stage!r}: {', '.join(STAGES)}")
     if options.jobs < 1:
-        parser.error("--jobs takes a number from 1 on")
+        parser.error("--jobs must be at least 1")
     return options
 
 
 class Plan:
-    """What runs, by the stages and changes asked for."""
+    """What runs, given the stages and changes on the command line."""
 
     def __init__(self, options):
         self.stages = set(options.stages or STAGES)
@@ -83,7 +86,7 @@ class Plan:
         return self.chosen(fuzz.programs(ASAN))
 
     def builds(self):
-        """(what to make, what then runs), one for each build that this plan needs beside the release."""
+        """(what to make, what then runs), one for each build of this plan besides the release."""
         made = []
         for one, suites in ((ASAN, OF_ASAN), (TSAN, OF_TSAN)):
             if one.name in self.stages:
@@ -96,7 +99,7 @@ class Plan:
 
 
 def needed(one, found):
-    """What ninja makes for these programs. Nothing to make must not mean all."""
+    """Ninja's targets for these programs. An empty list would mean all, so build.ninja stands in for it."""
     return programs.targets_of(one, found) or ["build.ninja"]
 
 
@@ -119,7 +122,7 @@ def main():
         make.run()
         if make.tell(report):
             pool.add(then())
-    # What tests/support/images keeps for the next engines: for those of this run, and made by nobody else.
+    # tests/support/images caches images here for the engines of this run. The folder is private to the run.
     with tempfile.TemporaryDirectory(prefix="hostnet-images-") as folder:
         os.environ["ENGINE_IMAGES"] = folder
         pool.run()

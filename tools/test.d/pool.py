@@ -1,4 +1,4 @@
-"""Runs programs side by side, the longest first, each with its output in a file of its own."""
+"""Runs programs side by side, the longest first, each with its output in its own file."""
 import contextlib
 import os
 import select
@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import time
 
-LOOK = 0.5  # seconds between two looks whether a program has had its time
+LOOK = 0.5  # seconds between two checks of the programs' time limits
 
 
 class Running:
@@ -26,7 +26,7 @@ class Running:
             os.killpg(self.process.pid, signal.SIGKILL)
 
     def collect(self):
-        """(exit status, seconds of processor time, output), once the process has ended."""
+        """(exit status, seconds of processor time, output) of a process that has ended."""
         _, status, usage = os.wait4(self.process.pid, 0)
         self.process.returncode = os.waitstatus_to_exitcode(status)
         os.close(self.pidfd)
@@ -39,7 +39,7 @@ class Running:
 
 
 class Pool:
-    """`jobs` programs at a time. One that wants to be alone waits until there is nothing else to do."""
+    """Runs `jobs` programs at a time. A program that must be alone waits until all others have ended."""
 
     def __init__(self, jobs, report, fail_fast=False):
         self.jobs, self.report, self.fail_fast = jobs, report, fail_fast

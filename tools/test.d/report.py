@@ -1,20 +1,21 @@
-"""What has run: a line for each program as it ends, the output of those that failed, tables, and tools/test's last line."""
+"""The results: a line for each program as it ends, the output of failed programs, tables, and tools/test's
+last line."""
 import collections
 import re
 import time
 
 SLOWEST = 15
-REASONS = 40  # lines at most, of what failed and why
+REASONS = 40  # most lines of the list of failures
 
-# What names a case that failed: of unittest, and of doctest.
+# The name of a failed case: in unittest, and in doctest.
 CASE = re.compile(r"^(?:FAIL|ERROR): (.*)|^TEST CASE: +(.*)")
-# What says why: the last line of a traceback, a check that did not hold, a sanitizer, the runner.
+# The reason: the last line of a traceback, a failed check, a sanitizer, the runner.
 REASON = re.compile(r"^(?:\w+\.)*\w+(?:Error|Exception|Refused|Expired|Warning)\b.*|.*: (?:FATAL )?ERROR: .*|.*runtime error: .*"
-                    r"|^.*ERROR: \w+Sanitizer.*|^SUMMARY: .*|^exit status .*|^killed: .*|^it says of no test .*")
+                    r"|^.*ERROR: \w+Sanitizer.*|^SUMMARY: .*|^exit status .*|^killed: .*|^it reports no test .*")
 
 
 def reasons(output):
-    """A line for each case that failed, with the first that says why."""
+    """A line for each failed case, with the first reason."""
     found, case = [], None
     for line in output.splitlines():
         if match := CASE.match(line):
@@ -26,7 +27,7 @@ def reasons(output):
 
 
 def excerpt(output):
-    """The part that tells why: from unittest's first report, else the end."""
+    """The part with the reason: from unittest's first report on, else the end."""
     lines = output.splitlines()
     first = next((i for i, line in enumerate(lines) if line.startswith("=" * 70)), max(0, len(lines) - 80))
     return "\n".join(line[:400] for line in lines[first:][:300])
@@ -46,12 +47,12 @@ class Report:
         self.start = time.monotonic()
 
     def say(self, text):
-        """What is going on; it may take minutes."""
+        """Prints the current step; it may take minutes."""
         print(f"-- {text}", flush=True)
 
     def add(self, stage, name, passed, failed, seconds, processor, output=""):
-        """One program, with the numbers of its cases, its time and its processor time in seconds. `output` is shown when
-        a case failed."""
+        """Adds one program, with the numbers of its cases, its time and its processor time in seconds.
+        `output` is shown if a case failed."""
         total = self.stages[stage]
         total.programs, total.passed, total.failed = total.programs + 1, total.passed + passed, total.failed + failed
         total.seconds, total.processor = total.seconds + seconds, total.processor + processor
@@ -69,7 +70,7 @@ class Report:
         failed = sum(stage.failed for stage in self.stages.values())
         if not passed and not failed:
             failed = 1
-            print("nothing has run")
+            print("no test ran")
         print(f"\n{'stage':<16}{'programs':>9}{'passed':>8}{'failed':>8}{'seconds':>9}{'of processor':>14}")
         for name, stage in self.stages.items():
             print(f"{name:<16}{stage.programs:>9}{stage.passed:>8}{stage.failed:>8}{stage.seconds:>9.0f}{stage.processor:>14.0f}")
@@ -77,11 +78,11 @@ class Report:
         for seconds, processor, name in sorted(self.times, reverse=True)[:SLOWEST]:
             print(f"{seconds:>8.1f}{processor:>8.1f}  {name}")
         print()
-        # Last, since whoever keeps a part of the output keeps its end.
+        # Last, since a truncated log keeps its end.
         lines = [line for name, why in self.failures for line in (f"failed: {name}", *(f"    {reason}" for reason in why))]
         print("".join(f"{line}\n" for line in lines[:REASONS]), end="")
         if len(lines) > REASONS:
-            print(f"and {len(lines) - REASONS} lines more, above")
+            print(f"and {len(lines) - REASONS} more lines, above")
         print(f"in {(time.monotonic() - self.start) / 60:.1f} minutes")
         print(f"{passed} passed, {failed} failed", flush=True)
         return 1 if failed else 0
