@@ -1,4 +1,4 @@
-// Reading addresses, and the order in which they are looked for.
+// Parses addresses and implements the search order of Address::find().
 #include "engine/address.hpp"
 
 #include "core/ipv4.hpp"
@@ -30,8 +30,9 @@ const char* from_environment(const char* name) {
   return value != nullptr && *value != '\0' ? value : nullptr;
 }
 
-// What the environment says of TLS. The docker command takes a folder of certificates alone for nothing, its
-// libraries take it for TLS without a check of the engine; who gives certificates wants both.
+// TLS settings from the environment. With DOCKER_CERT_PATH alone, the docker command ignores the folder, and
+// docker's libraries use TLS without verifying the engine. We verify: a user who gives certificates wants
+// both.
 std::optional<Tls> tls_of_environment() {
   const char* const folder = from_environment("DOCKER_CERT_PATH");
   const char* const verify = from_environment("DOCKER_TLS_VERIFY");
@@ -40,7 +41,7 @@ std::optional<Tls> tls_of_environment() {
   auto tls = certificates_in(where);
   if (!tls || tls->ca.empty())
     throw Error(Errc::engine_unavailable,
-                fmt::format("{} is set, and there is no ca.pem in {} to know the engine by",
+                fmt::format("{} is set, but {} has no ca.pem to verify the engine with",
                             verify != nullptr ? "DOCKER_TLS_VERIFY" : "DOCKER_CERT_PATH", where.string()),
                 "set DOCKER_CERT_PATH to the folder with ca.pem, cert.pem and key.pem");
   return tls;
@@ -66,7 +67,7 @@ std::optional<std::string> decoded(std::string_view text) {
   return out;
 }
 
-// What text() writes after the question mark. False for anything else.
+// Parses what text() writes after the question mark. False for anything else.
 bool read_query(std::string_view query, std::optional<Tls>& tls) {
   tls.reset();
   bool told = false;
@@ -112,7 +113,7 @@ Address parse_tcp(std::string_view text, std::string_view rest, const std::strin
   };
   Tcp tcp;
   if (const auto mark = rest.find('?'); mark != std::string_view::npos) {
-    if (!read_query(rest.substr(mark + 1), tcp.tls)) throw malformed("what follows the port makes no sense");
+    if (!read_query(rest.substr(mark + 1), tcp.tls)) throw malformed("the text after the port is invalid");
     rest = rest.substr(0, mark);
   } else {
     tcp.tls = tls_source();
@@ -126,7 +127,7 @@ Address parse_tcp(std::string_view text, std::string_view rest, const std::strin
     port = rest.substr(end + 1);
     const auto odd = tcp.host.find_first_not_of("0123456789abcdefABCDEF:.");
     if (tcp.host.find(':') == std::string::npos || odd != std::string::npos)
-      throw malformed("no IPv6 address is in its brackets");
+      throw malformed("its brackets hold no IPv6 address");
   } else {
     const auto colon = rest.find(':');
     tcp.host = rest.substr(0, colon);
@@ -137,7 +138,7 @@ Address parse_tcp(std::string_view text, std::string_view rest, const std::strin
   tcp.port = tcp.tls ? kTlsPort : kPlainPort;
   if (!port.empty()) {
     const auto number = port.front() == ':' ? parse_number(port.substr(1), 65535) : std::nullopt;
-    if (!number || *number == 0) throw malformed("its port is no number from 1 to 65535");
+    if (!number || *number == 0) throw malformed("its port is not a number from 1 to 65535");
     tcp.port = static_cast<std::uint16_t>(*number);
   }
   auto name = tcp_name(tcp);
@@ -148,14 +149,14 @@ Address parse_tcp(std::string_view text, std::string_view rest, const std::strin
   if (scheme == "ssh")
     throw Error(
         Errc::engine_unavailable,
-        fmt::format("{} is {}: an engine reached by an SSH login is not served, as what stands on its "
-                    "machine cannot be dialled through the login",
+        fmt::format("{} is {}: an engine reached through an SSH login is not supported, because services on "
+                    "its machine cannot be dialled through the login",
                     from, quote(text)),
         "have the engine listen with TLS and name it: DOCKER_HOST=tcp://HOST:2376 DOCKER_TLS_VERIFY=1; "
         "or run tc-hostnet on that machine");
   if (scheme == "http" || scheme == "https")
     throw Error(Errc::engine_unavailable,
-                fmt::format("{} is {}: engines on the network are named by tcp://", from, quote(text)),
+                fmt::format("{} is {}: an engine on the network has a tcp:// address", from, quote(text)),
                 scheme == "http" ? "write tcp://host:port"
                                  : "write tcp://host:port, and set DOCKER_TLS_VERIFY=1 for TLS");
   throw Error(Errc::invalid_argument,

@@ -1,8 +1,8 @@
-// Where an engine listens, how that is found, and what is needed to speak to it there.
+// Engine addresses: where an engine listens, how the address is found, and the TLS files it needs.
 //
-// An address has to survive its process: `release` in another shell, the next command that clears away after
-// one that was killed, and the reaper, speak to the very engine that a lease was made by, whatever their own
-// environment says. text() is what they are given. It names the certificates' files, never their contents.
+// An address outlives its process: `release` in another shell, the cleanup after a killed command, and the
+// reaper must reach the engine that the lease was made with, whatever their own environment says. They get
+// text(), which holds the paths of the certificates, never their contents.
 #pragma once
 
 #include <cstdint>
@@ -12,24 +12,24 @@
 
 namespace hostnet::engine {
 
-/// How a connection over TCP is made secure. Paths of PEM files, absolute.
+/// TLS settings of a TCP connection. Absolute paths of PEM files.
 struct Tls {
-  std::string ca;      ///< Who may have signed the engine's certificate; empty: whom the system trusts.
-  std::string cert;    ///< Ours, together with its
-  std::string key;     ///< key; both empty: none is shown.
-  bool verify = true;  ///< The engine's certificate and its name; false only where a context says so.
+  std::string ca;      ///< CAs that may sign the engine's certificate; empty: the system's CAs.
+  std::string cert;    ///< Our client certificate and
+  std::string key;     ///< its key; both empty: none is sent.
+  bool verify = true;  ///< Verify the engine's certificate and host name; only a context can turn it off.
 
   bool operator==(const Tls&) const = default;
 };
 
 /// An engine that listens on the network.
 struct Tcp {
-  std::string host;  ///< A name or an address, an IPv6 one without its brackets.
+  std::string host;  ///< A name or an address; IPv6 without brackets.
   std::uint16_t port = 0;
   std::optional<Tls> tls;  ///< nullopt: plain HTTP.
 
-  /// 127.0.0.0/8, ::1 and the name localhost. That says where to dial, not whose engine it is: what listens
-  /// there may be the end of a tunnel.
+  /// 127.0.0.0/8, ::1 and the name localhost. This says where to dial, not which machine the engine runs on:
+  /// the listener may be the end of a tunnel.
   [[nodiscard]] bool is_loopback() const;
   /// "http://host:port" or "https://host:port".
   [[nodiscard]] std::string url() const;
@@ -39,27 +39,31 @@ struct Tcp {
 
 /// Where an engine listens.
 struct Address {
-  std::string
-      socket;  ///< Path of the Unix socket; of an engine on the network "tcp://host:port". For messages.
-  std::string
-      from;  ///< Where that came from, for messages: "--engine", "DOCKER_HOST", "context dev", "default".
+  /// Path of the Unix socket. For an engine on the network "tcp://host:port", in messages only.
+  std::string socket;
+  /// Source of the address, for messages: "--engine", "DOCKER_HOST", "context dev", "default".
+  std::string from;
   std::optional<Tcp> tcp = std::nullopt;  ///< Set for an engine on the network.
 
-  /// As the docker command finds it: an explicit "unix:///path", "/path" or "tcp://host:port" first, then
-  /// DOCKER_HOST, then the context named by DOCKER_CONTEXT or by `currentContext` of docker's config.json;
-  /// then CONTAINER_HOST and the first of the usual sockets that exists (/run/docker.sock,
-  /// /run/podman/podman.sock, $XDG_RUNTIME_DIR's). An empty variable counts as unset, as it does for docker.
+  /// Finds the engine as the docker command does. The first match wins; an empty variable counts as unset.
   ///
-  /// tcp:// that no context names goes by TLS where DOCKER_TLS_VERIFY or DOCKER_CERT_PATH is set, with
-  /// ca.pem, cert.pem and key.pem of $DOCKER_CERT_PATH, or else of docker's own folder.
-  /// @throws Error: invalid_argument for a malformed address, not_found for a context that is not there,
-  /// engine_unavailable for ssh://, for certificates that are not there, and when no socket exists, naming
-  /// what was looked at.
+  ///   1. explicit_address: "unix:///path", "/path" or "tcp://host:port"
+  ///   2. DOCKER_HOST
+  ///   3. the context named by DOCKER_CONTEXT, else by `currentContext` in docker's config.json
+  ///   4. CONTAINER_HOST
+  ///   5. the first socket that exists: /run/docker.sock, /run/podman/podman.sock, then docker.sock and
+  ///      podman/podman.sock in $XDG_RUNTIME_DIR
+  ///
+  /// A tcp:// address that comes from no context uses TLS if DOCKER_TLS_VERIFY or DOCKER_CERT_PATH is set,
+  /// with ca.pem, cert.pem and key.pem from $DOCKER_CERT_PATH, else from docker's own folder.
+  /// @throws Error: invalid_argument for a malformed address, not_found for an unknown context,
+  /// engine_unavailable for ssh://, for missing certificates, and when no socket exists (the message lists
+  /// the paths tried).
   static Address find(std::string_view explicit_address);
 
-  /// What text() has written, whatever the environment says now. @throws Error{invalid_argument}
+  /// Reads what text() wrote; ignores the environment. @throws Error{invalid_argument}
   static Address recorded(std::string_view text, std::string from);
-  /// All of it but `from`: the path, or "tcp://host:port?tls=…&ca=…". find() takes it as well.
+  /// Everything except `from`: the path, or "tcp://host:port?tls=…&ca=…". find() accepts it too.
   [[nodiscard]] std::string text() const;
 };
 

@@ -1,4 +1,4 @@
-// Adding and removing our line in place, in time.
+// Adds and removes our line in place, by the deadline.
 #include "engine/alias.hpp"
 
 #include "core/file.hpp"
@@ -19,21 +19,23 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kPause{5};  // before a file is tried again, and twice that the next time
+constexpr milliseconds kPause{5};  // between attempts to open a leased file, doubled each time
 constexpr milliseconds kLongestPause{100};
-// The file may be changed: it is the one that the engine made for this container. `on_host` is HostsPath.
+
+// Throws unless the file is the one that the engine made for this container. `on_host` is HostsPath.
 void check_is_the_engines(const HeldFile& file, const std::optional<HeldFile>& on_host,
                           const AliasRecord& record) {
   const auto machine = hold_host_file("/etc/hosts", Walk::any);
   if ((on_host && !file.same_as(*on_host)) || (machine && file.same_as(*machine)))
     throw mounted_by_user(record.container);
   if (record.file.is_known() && file.id != record.file)
-    throw Error(Errc::conflict, fmt::format("the hosts file of container {} is not the one that it had",
+    throw Error(Errc::conflict, fmt::format("the hosts file of container {} is not the one that the lease "
+                                            "recorded",
                                             short_id(record.container)));
   if (file.links > 1)
     throw Error(Errc::conflict,
-                fmt::format("the hosts file of container {} has another name, too: it is not the container's "
-                            "alone",
+                fmt::format("the hosts file of container {} has a second name (hard link), so it may "
+                            "not be the container's alone",
                             short_id(record.container)),
                 std::string(kByHand));
 }
@@ -49,15 +51,15 @@ Fd open_in_time(const HeldFile& file, int flags, Deadline deadline) {
   }
 }
 
-// Opened by the container's mount, or where that is read-only by the host's path to the same inode; then
-// locked.
+// Opens the file through the container's mount, or through the host's path to the same inode if that mount is
+// read-only. Then locks it.
 Fd open_locked(const HeldFile& file, const std::optional<HeldFile>& on_host, int flags, Deadline deadline) {
   Fd fd = open_in_time(file, flags, deadline);
   if (!fd && on_host && on_host->same_as(file)) fd = open_in_time(*on_host, flags, deadline);
   if (!fd)
     throw Error(Errc::failure, "the container's hosts file is on a read-only file system",
                 std::string(kByHand), EROFS);
-  // Bounded: whoever can open the file in the container can hold a lock on it for ever.
+  // Bounded: a process in the container that can open the file can lock it for ever.
   if (!lock_file(fd.get(), deadline))
     throw Error(Errc::timed_out, "another process keeps the container's hosts file locked", {}, EAGAIN);
   return fd;
@@ -77,8 +79,7 @@ void remove_lines(const Fd& file, std::string_view lease) {
   const auto before = read_all(file.get(), kLargestHostsFile);
   const auto after = without_alias(before, lease);
   if (after == before) return;
-  // Only from the first byte that differs: where our line is the last, the file is cut and nothing is
-  // rewritten.
+  // Writes from the first differing byte on: if our line is the last one, the file is only cut.
   const auto differs = std::ranges::mismatch(before, after).in2;
   put_at(file, std::string_view(differs, after.end()), static_cast<std::size_t>(differs - after.begin()));
   if (::ftruncate(file.get(), static_cast<off_t>(after.size())) != 0)
@@ -92,7 +93,7 @@ Error already_defined(std::string_view alias, std::string_view container, const 
                                 container.substr(0, 12), quote(by.address));
   if (by.lease.empty()) return {Errc::conflict, what, std::string(kByHand)};
   return {Errc::conflict, fmt::format("{} by lease {}", what, by.lease),
-          "release that lease first, or ask for all the ports at once"};
+          "release that lease first, or request all the ports in one lease"};
 }
 
 AliasResult write_alias(const AliasRecord& record, std::string_view alias, Ipv4 address,
@@ -127,7 +128,7 @@ void remove_alias(const AliasRecord& record, std::string_view lease, Deadline de
   } catch (const Error& error) {
     if (error.code() != Errc::conflict || !on_host) throw;
   }
-  // The container is gone, or has something else there: its own file may still lie where the engine made it.
+  // The container is gone or has another file there. Its own file may still exist at HostsPath.
   if (!on_host || on_host->id != record.file) return;
   check_is_the_engines(*on_host, on_host, record);
   remove_lines(open_locked(*on_host, on_host, O_RDWR, deadline), lease);

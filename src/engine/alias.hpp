@@ -1,44 +1,62 @@
-// Writes the alias into a running container's hosts file from outside, and takes it out again.
+// Writes the alias into a running container's hosts file from outside, and removes it again.
 //
 // Theory of operation
 //
-// Which file. Engines make one hosts file a container on the host (HostsPath) and bind-mount it onto
-// /etc/hosts in there. It is reached through the container's own eyes, /proc/PID/root/etc/hosts, which needs
-// no shell in the image, no exec by the engine, and holds as well where HostsPath is another mount
-// namespace's path.
+// Which file. An engine makes one hosts file per container on the host (HostsPath) and bind-mounts it onto
+// the container's /etc/hosts. We reach it through the container's own root, /proc/PID/root/etc/hosts. That
+// needs no shell in the image and no exec by the engine, and works where HostsPath is a path of another mount
+// namespace.
 //
-// Written in place. The mount is on the inode: a new file renamed over HostsPath would never be seen in the
-// container. So one O_APPEND write adds our line, and removal shortens the same inode. Our own processes keep
-// out of each other's way with flock. The engine, which rewrites the file when a network is connected, takes
-// no lock: it may lose our line or, between our reading and our writing, we one of its; both last for two
-// system calls.
+// In place. The bind mount is on the inode: the container never sees a new file renamed over HostsPath. So
+// one O_APPEND write adds our line, and removal shortens the same inode. Our own processes exclude each other
+// with flock(2). The engine takes no lock when it rewrites the file on a network connect: it can drop our
+// line, and between our read and our write we can drop one of its lines. Both windows last two system calls.
 //
-// No way out of the container. Whoever is root in there decides what lies at /etc/hosts, so the path is
-// resolved by openat2 below the container's root and through no symbolic link at all. The result is held by
-// O_PATH before anything else is done to it: it must be a regular file (opening a FIFO could block, a device
-// could act) of one name, it must not be this machine's own /etc/hosts, where HostsPath can be seen from here
-// it must be that very inode, and it must be the inode that it was when the lease was made
-// (AliasRecord::file), lest a container with mount rights of its own lead us to edit some other file of the
-// host. A file that the user mounted there is the user's, and refused (Docker then calls that one HostsPath,
-// so alias_record() goes by the container's list of mounts). Only then is that inode, not the path, opened.
-// Removal makes the same checks as writing.
+// No way out of the container. Root in the container decides what /etc/hosts is. So openat2(2) resolves the
+// path below the container's root and follows no symbolic link, and an O_PATH descriptor holds the result
+// while it is checked. It must be
+//   - a regular file: opening a FIFO could block, opening a device could act;
+//   - of one name;
+//   - not this machine's own /etc/hosts;
+//   - the inode at HostsPath, if HostsPath is visible from here;
+//   - the inode recorded when the lease was made (AliasRecord::file): a container with mount rights could
+//     otherwise lead us to another file of the host.
+// We refuse a file that the user mounted there (Docker then reports that file as HostsPath, so alias_record()
+// reads the container's list of mounts). Only after these checks is the inode opened, never the path. Removal
+// makes the same checks.
 //
-// No waiting for the container. Its processes can hold up whoever opens the file: by a lease on it (fcntl(2),
-// 45 seconds, and again), by flock(2), or by being the file system (FUSE) or a fanotify(7) listener
-// themselves. So it is opened without blocking, a file system that a program serves is neither walked nor
-// asked (container_file.cpp), and all of it is done in a child process that can be given up (core/apart.hpp),
-// with one budget for all the files of an operation: edit_aliases(). The caller holds no lock meanwhile that
-// the repair of a guard needs.
+// No waiting for the container. Its processes can delay an open(2): by a lease on the file (fcntl(2), 45
+// seconds, repeatedly), by flock(2), or as a FUSE file system or a fanotify(7) listener. So we open without
+// blocking, neither walk nor query a file system that a program serves (container_file.cpp), and do all of it
+// in a child process that can be abandoned (core/apart.hpp). The caller meanwhile holds no lock that repair
+// needs.
 //
-// Right container. The engine names a pid. On another machine (an engine in a VM) the same number is somebody
-// else's, so alias_record() demands evidence: the pid's hosts file is HostsPath, or its control group names
-// the container. From then on the pid's start time stands for the process, checked before and after
-// /proc/PID/root is opened: equal both times, the root opened in between was its own.
+// Right container. The engine reports a pid. For an engine on another machine (in a VM) that number belongs
+// to another process here, so alias_record() requires evidence: the pid's hosts file is HostsPath, or its
+// control group names the container. From then on pid and start time identify the process. The start time is
+// checked before and after /proc/PID/root is opened; if both match, the opened root is that process's.
 //
-// Read-only containers (`--read-only`) have the hosts file mounted read-only, and so it is written by
-// HostsPath, on the same condition: the same inode. When the container is gone at removal, or has something
-// else at /etc/hosts, its file may still lie at HostsPath, to be mounted again at the next start by engines
-// that keep it; our line is taken out there, if it is the inode of the record.
+// Read-only containers (`--read-only`) mount the hosts file read-only. We then write through HostsPath, if it
+// is the same inode. When the container is gone at removal, or has another file at /etc/hosts, its own file
+// may still exist at HostsPath, and some engines mount it again at the next start. We remove our line there
+// if it is the recorded inode.
+//
+// States of one edit in edit_aliases():
+//
+//   state   event                                          next
+//   ------  ---------------------------------------------  ------------------------------------------------
+//   open    child wrote or removed the line                done, nullopt
+//   open    any error except timed_out                     done, with that error
+//   open    file locked or leased (EAGAIN)                 open, timed_out noted, tried in the next round
+//   open    child exceeds the stall limit                  open, child abandoned, tried in the next round
+//   open    deadline                                       done, with the last error: timed_out
+//
+// Timeouts:
+//
+//   kAliasBudget       2000 ms        all files of one operation; also alias_record() and the other readers
+//   kStall             500 ms         one file per round, until a child has stalled; then kAliasBudget
+//   kRetryPause        5 … 100 ms     between rounds, doubled each time
+//   kPause             5 … 100 ms     write_alias(), remove_alias(): between attempts to open a leased file
 #pragma once
 
 #include "core/deadline.hpp"
@@ -59,10 +77,10 @@
 
 namespace hostnet::engine {
 
-/// For all the hosts files that one operation edits.
+/// Time limit for all the hosts files that one operation edits.
 constexpr std::chrono::milliseconds kAliasBudget{2000};
 
-/// Which file, as stat(2) tells it on this host; of zeros where it is not known.
+/// Identity of a file on this host, from stat(2); zeros if unknown.
 struct FileId {
   std::uint64_t device = 0;
   std::uint64_t inode = 0;
@@ -71,72 +89,74 @@ struct FileId {
   bool operator==(const FileId&) const = default;
 };
 
-/// Enough to find the hosts file again later, also after this process died. Kept in the journal.
+/// What finds the hosts file again later, also after this process died. Kept in the lease store.
 struct AliasRecord {
   std::string container;        ///< Container id.
-  pid_t pid = 0;                ///< Its first process, and
-  std::uint64_t pid_start = 0;  ///< when that started, so that a reused pid is not taken for it.
-  std::string hosts_path;       ///< The file on the engine's host, may be empty.
-  FileId file = {};             ///< The file as the engine made it; not known in old journals.
+  pid_t pid = 0;                ///< Its first process and
+  std::uint64_t pid_start = 0;  ///< that process's start time, which detects a reused pid.
+  std::string hosts_path;       ///< The file on the engine's host; may be empty.
+  FileId file = {};             ///< The file as the engine made it; unknown in old records.
 
   bool operator==(const AliasRecord&) const = default;
 };
 
-/// What write_alias() will touch. Waits for no file system for longer than kAliasBudget. @throws Error:
+/// The record that write_alias() needs. Waits for a file system for kAliasBudget at most. @throws Error:
 /// conflict unless the container runs with the hosts file that its engine made, not_found when its process is
-/// not one of this machine's, not_authorised, timed_out.
+/// not on this machine, not_authorised, timed_out.
 AliasRecord alias_record(const Container& container);
 
-/// Whether HostsPath is there to be seen, and is the file of the record: then the engine made it.
+/// Whether HostsPath is visible here and is the recorded file, which shows that the engine made it. Takes
+/// kAliasBudget at most. @throws Error as alias_record().
 bool is_at_hosts_path(const AliasRecord& record);
 
 enum class AliasResult {
   written,
-  already_there,  ///< The user's own entry gives the same address, or one as good: left alone, and
-                  ///< remove_alias() leaves it too.
+  already_there,  ///< The user's own entry gives the same address or an equivalent one. Neither write_alias()
+                  ///< nor remove_alias() touches it.
 };
 
-/// Adds the alias; written, without a second line, when this lease has it there already. `as_good` are the
-/// other addresses that lead where `address` does, such as the one that the engine puts for `host-gateway`.
-/// May be kept waiting by the container beyond `deadline`, so it is for a process that can be given up:
-/// edit_aliases().
+/// Adds the alias. Returns written, and adds no second line, if this lease's line exists already. `as_good`
+/// holds the other addresses that lead where `address` does, such as the one that the engine resolves
+/// `host-gateway` to. The container can delay this beyond `deadline`, so call it only in a process that can
+/// be abandoned: see edit_aliases().
 /// @throws Error: conflict (already_defined()) when the user's own entry or another lease gives another
-/// address, or the container's hosts file is one that the user mounted there, not_found when the container
-/// has gone, not_authorised (CAP_SYS_PTRACE and write access are needed), timed_out when another process
-/// keeps a lock or a lease on the file until the deadline, failure.
+/// address, or when the user mounted the container's hosts file; not_found when the container is gone;
+/// not_authorised (needs CAP_SYS_PTRACE and write access); timed_out when another process holds a lock or a
+/// lease on the file until the deadline; failure.
 AliasResult write_alias(const AliasRecord& record, std::string_view alias, Ipv4 address,
                         std::string_view lease, std::span<const Ipv4> as_good = {},
                         Deadline deadline = Deadline::after(kAliasBudget));
 
-/// What both ways of writing the alias throw when somebody else has given it another address: conflict, "host
-/// port exposure: … is already defined in container …".
+/// The error of write_alias() and write_alias_inside() when the user or another lease gave the alias another
+/// address: conflict, "host port exposure: … is already defined in container …".
 Error already_defined(std::string_view alias, std::string_view container, const Definition& by);
 
-/// Removes what write_alias() added for this lease, after the same checks and with the same waiting. Nothing
-/// when the container or the line is gone. @throws Error as write_alias().
+/// Removes the line that write_alias() added for this lease, with the same checks and the same delays. Does
+/// nothing when the container or the line is gone. @throws Error as write_alias().
 void remove_alias(const AliasRecord& record, std::string_view lease,
                   Deadline deadline = Deadline::after(kAliasBudget));
 
-/// Whether this process is allowed to: the daemon, for one, may not look into containers. True as well when
-/// there is nothing to remove any more. Touches nothing of the container's.
+/// Whether this process may remove the alias; the daemon, for example, may not look into containers. True
+/// also when there is nothing left to remove. Touches no file of the container.
 bool may_remove_alias(const AliasRecord& record);
 
 /// One edit of one container's hosts file.
 struct AliasEdit {
   AliasRecord record;
   std::string lease;
-  std::optional<Ipv4> address;  ///< What the alias shall lead to; nullopt takes our line out.
+  std::optional<Ipv4> address;  ///< The address to write; nullopt removes our line.
   std::vector<Ipv4> as_good = {};
 };
 
-/// write_alias() or remove_alias() for each, whatever the containers do to hold that up: all have ended, or
-/// been given up, at `deadline`, and a file that is not to be had at once is tried again until then when the
-/// others are done. What came of each: nullopt, or the error; timed_out for one that may go better another
-/// time. Thread-safe. @throws Error: failure when nothing could be tried.
+/// Runs write_alias() or remove_alias() for each edit in child processes, so that no container can delay the
+/// caller: every edit has ended or been abandoned at `deadline`. An edit that times out is tried again after
+/// the others, until the deadline. Returns nullopt or the error of each edit; timed_out means that a later
+/// attempt may succeed. Thread-safe. @throws Error: failure when no child process can start.
 std::vector<std::optional<Error>> edit_aliases(std::span<const AliasEdit> edits, std::string_view alias,
                                                Deadline deadline = Deadline::after(kAliasBudget));
 
-/// The text of the container's hosts file, whosever it is, within the budget. @throws Error as write_alias().
+/// The text of the container's hosts file, also of one that the user mounted. Takes kAliasBudget at most.
+/// @throws Error as write_alias().
 std::string read_hosts_outside(const AliasRecord& record);
 
 }  // namespace hostnet::engine

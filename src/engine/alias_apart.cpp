@@ -1,4 +1,5 @@
-// Finding and editing hosts files in a process that can be given up.
+// Finds and edits hosts files in child processes that can be abandoned. States and timeouts:
+// engine/alias.hpp.
 #include "core/apart.hpp"
 #include "core/file.hpp"
 #include "core/strings.hpp"
@@ -20,9 +21,8 @@ namespace {
 using namespace std::string_view_literals;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kStall{500};  // for one file, as long as others wait
-constexpr milliseconds kRetryPause{
-    5};  // before those that were not to be had are tried again, then twice that
+constexpr milliseconds kStall{500};     // one file's share while other files wait
+constexpr milliseconds kRetryPause{5};  // between rounds, doubled each time
 constexpr milliseconds kLongestRetryPause{100};
 
 bool cgroup_names(pid_t pid, std::string_view container) {
@@ -30,7 +30,7 @@ bool cgroup_names(pid_t pid, std::string_view container) {
   return cgroups && !container.empty() && cgroups->find(container) != std::string::npos;
 }
 
-// The outcome of work done apart, as a text: an answer after a blank, or an error field by field.
+// Encodes the child's result as text: a blank and the answer, or the error's fields.
 template <class Work>
 std::string enclose(Work work) {
   try {
@@ -43,7 +43,7 @@ std::string enclose(Work work) {
   }
 }
 
-// The answer; or nothing, and the error in `failure`.
+// Decodes enclose(): returns the answer, or sets `failure`.
 std::string disclose(const std::string& text, std::optional<Error>& failure) {
   if (text.starts_with(' ')) return text.substr(1);
   const auto fields = split(text, '\0');
@@ -55,7 +55,7 @@ std::string disclose(const std::string& text, std::optional<Error>& failure) {
   return {};
 }
 
-Error not_in_time() { return {Errc::timed_out, "the container's hosts file could not be had in time"}; }
+Error not_in_time() { return {Errc::timed_out, "the container's hosts file could not be opened in time"}; }
 
 template <class Work>
 std::string answer_apart(Work work) {
@@ -68,10 +68,10 @@ std::string answer_apart(Work work) {
   return answer;
 }
 
-// What the two ways to the file say of it.
+// What the two paths to the hosts file show.
 struct Evidence {
-  FileId file;        // HostsPath if it can be seen, else what the container has
-  bool both = false;  // and they are the same
+  FileId file;        // the file at HostsPath if visible, else the container's
+  bool both = false;  // both paths lead to the same file
 };
 
 Evidence look_at_file(const AliasRecord& record, Walk walk) {
@@ -80,7 +80,7 @@ Evidence look_at_file(const AliasRecord& record, Walk walk) {
   try {
     in_container = hold_hosts(record, walk);
   } catch (const Error& error) {
-    if (error.code() != Errc::conflict || !on_host) throw;  // the container has made it something else
+    if (error.code() != Errc::conflict || !on_host) throw;  // else the container replaced it
   }
   Evidence found;
   if (on_host)
@@ -91,7 +91,7 @@ Evidence look_at_file(const AliasRecord& record, Walk walk) {
   return found;
 }
 
-// Without asking a file system where that will do, else with the budget.
+// Tries first without querying a file system, then in a child process within kAliasBudget.
 Evidence look_in_time(const AliasRecord& record) {
   try {
     return look_at_file(record, Walk::cached);
@@ -119,21 +119,21 @@ std::optional<HeldFile> hold_hosts(const AliasRecord& record, Walk walk) {
 
 Error mounted_by_user(const std::string& id) {
   return {Errc::conflict,
-          fmt::format("the hosts file of container {} is a file that its user mounted there", short_id(id)),
+          fmt::format("the hosts file of container {} is a file that the user mounted", short_id(id)),
           std::string(kByHand)};
 }
 
 AliasRecord alias_record(const Container& container) {
   if (!container.running)
-    throw Error(Errc::conflict, fmt::format("container {} does not run", quote(container.name)),
+    throw Error(Errc::conflict, fmt::format("container {} is not running", quote(container.name)),
                 "start it first");
   if (container.hosts_mounted) throw mounted_by_user(container.id);
   AliasRecord record{container.id, container.pid, 0, container.hosts_path, {}};
   const auto elsewhere = [&](std::string_view why) {
     return Error(Errc::not_found,
                  fmt::format("container {} has no process on this machine: {}", quote(container.name), why),
-                 "where the engine runs in a virtual machine, give the alias with --add-host when the "
-                 "container is made");
+                 "if the engine runs in a virtual machine, set the alias with --add-host when you create the "
+                 "container");
   };
   const auto start = process_start_time(record.pid);
   if (!start) throw elsewhere(fmt::format("there is no process {}", record.pid));
@@ -143,9 +143,9 @@ AliasRecord alias_record(const Container& container) {
   try {
     found = look_in_time(record);
   } catch (const Error&) {
-    if (!is_named) throw;  // else that it cannot be edited is for those to say who want to
+    if (!is_named) throw;  // else the process is the container's, and the edit itself reports the error
   }
-  if (!is_named && !found.both) throw elsewhere(fmt::format("process {} is another one", record.pid));
+  if (!is_named && !found.both) throw elsewhere(fmt::format("process {} is not the container's", record.pid));
   record.file = found.file;
   return record;
 }
@@ -173,7 +173,7 @@ std::vector<std::optional<Error>> edit_aliases(std::span<const AliasEdit> edits,
   std::vector<std::optional<Error>> outcomes(edits.size());
   std::vector<std::size_t> open(edits.size());
   std::iota(open.begin(), open.end(), std::size_t{0});
-  // What stalls one child costs the others no more than this; in the last round it has all the time left.
+  // A stalled file costs the others at most this much. After the first stall the limit is kAliasBudget.
   auto stall = kStall;
   for (auto pause = kRetryPause; !open.empty(); pause = std::min(pause * 2, kLongestRetryPause)) {
     const auto answers = run_apart(

@@ -1,4 +1,4 @@
-// What the files of engine/alias.hpp have in common.
+// Shared by the source files of engine/alias.hpp.
 #pragma once
 
 #include "engine/alias.hpp"
@@ -13,12 +13,13 @@ namespace hostnet::engine {
 
 constexpr std::size_t kLargestHostsFile = 4U << 20;
 constexpr std::string_view kByHand =
-    "leave the container's hosts file alone with --no-alias, and name the address there";
+    "add --no-alias, and use the address instead of the name in the container";
 
-/// For a message: what `docker ps` shows.
+/// The short id that `docker ps` shows, for messages.
 inline std::string short_id(const std::string& id) { return id.substr(0, 12); }
 
-/// The two ways to the file, with the errors of container_file.hpp.
+/// The two paths to the hosts file: HostsPath on the host, and /etc/hosts in the container. @throws Error as
+/// in container_file.hpp.
 std::optional<HeldFile> hold_hosts_path(const AliasRecord& record, Walk walk);
 std::optional<HeldFile> hold_hosts(const AliasRecord& record, Walk walk);
 

@@ -1,10 +1,26 @@
-// The calls, and which of the engines' API versions they are made in.
+// The calls, and the API version that they use.
 //
-// Every engine answers /_ping without a version and names in its headers the newest version it speaks; that
-// one is used for the rest. A fixed number would not do: Docker 20.10 ends at 1.41 and Docker 29 begins
-// at 1.44 (Podman takes any). Nor would paths without a version, which mean the newest as well but which
-// Docker has long said it will drop. The few fields read here have been the same in all of them, and the
-// parsers notice should that change.
+// Every engine answers /_ping without a version, and its headers name the newest version that it speaks. All
+// other calls use that one. No fixed number works: Docker 20.10 ends at 1.41, Docker 29 begins at 1.44
+// (Podman accepts any). Paths without a version also mean the newest one, but Docker has long announced their
+// removal. The few fields that we read are the same in all versions; the parsers report an error if that
+// changes.
+//
+// States and events of a Client:
+//
+//   state    event                                            next
+//   -------  -----------------------------------------------  ----------------------------------------------
+//   new      first call: GET /_ping                           known: paths "/v1.41", "/v4.3.1/libpod"
+//   new      /_ping gives 404                                 new; engine_error: not a container engine
+//   new      any other error                                  new; the error; the next call pings again
+//   known    any call                                         known, for the life of the Client
+//   known    inspect gives conflict (Podman: the container's  known; asked again after kEnding, at most
+//            process is just ending)                          kInspections times
+//
+// Timeouts: each call takes the caller's deadline, /_ping included.
+//
+//   kEnding         20 ms       pause before an inspection is repeated
+//   kInspections    10          inspections of one container, in one call
 #include "engine/client.hpp"
 
 #include "engine/events.hpp"
@@ -22,10 +38,10 @@ namespace hostnet::engine {
 namespace {
 
 constexpr int kInspections = 10;
-// Which a process takes from its end to the engine's knowing of it.
+// How long Podman takes to notice that a process has ended.
 constexpr std::chrono::milliseconds kEnding{20};
 
-// Of what is no bridge to Podman, nothing is known of one.
+// A network that Podman does not list as a bridge gets no interface name and no DNS.
 void complete(Network& network, const std::map<std::string, LibpodBridge>& bridges) {
   const auto found = bridges.find(network.id);
   const auto bridge = found == bridges.end() ? LibpodBridge{} : found->second;
@@ -49,8 +65,9 @@ void Client::ping(Deadline deadline) {
       return transport_->get("/_ping", deadline);
     } catch (const Error& error) {
       if (error.code() != Errc::not_found) throw;
-      // Not a name that is unknown: every engine has this one.
-      throw Error(Errc::engine_error, fmt::format("{}: what answers is no container engine", error.what()));
+      // Every engine has /_ping, so this 404 is not about an unknown name.
+      throw Error(Errc::engine_error,
+                  fmt::format("{}: the answer is not from a container engine", error.what()));
     }
   }();
   dialect_ = Dialect{
@@ -78,7 +95,7 @@ Network Client::network(std::string_view name_or_id, Deadline deadline) {
   auto network =
       fetch(fmt::format("{}/networks/{}", docker, path_segment(name_or_id)), deadline, parse_network);
   if (!libpod.empty() && network.driver == "bridge") {
-    // By id: the compatible API knows the default network as "bridge", Podman's own only as "podman".
+    // By id: the compatible API calls the default network "bridge", Podman's own API calls it "podman".
     const auto path = fmt::format("{}/networks/{}/json", libpod, path_segment(network.id));
     complete(network, fetch(path, deadline, parse_libpod_bridges));
   }
@@ -95,7 +112,7 @@ std::vector<Network> Client::networks(Deadline deadline) {
   return networks;
 }
 
-// Podman fails when the container's process ends in the middle of the call; it has ended at the next.
+// Podman answers with a conflict if the container's process ends during the call. The next call sees the end.
 Response Client::inspect(std::string_view name_or_id, Deadline deadline) {
   const auto path = fmt::format("{}/containers/{}/json", dialect(deadline).docker, path_segment(name_or_id));
   for (int attempt = 1;; ++attempt) {
@@ -127,7 +144,7 @@ std::map<std::string, std::string> Client::image_labels(std::string_view name_or
 
 std::optional<std::string> Client::why_remote(Deadline deadline) {
   if (address_.tcp) return "which is not known to be on this machine";
-  dialect(deadline);  // it has been connected to then
+  dialect(deadline);  // connects
   if (transport_->fault().empty()) return std::nullopt;
   return fmt::format("which may be another user's ({})", transport_->fault());
 }

@@ -1,4 +1,5 @@
-// The Docker Engine API as far as it is needed here, over a Unix socket or TCP; Podman's compatible API too.
+// The calls of the Docker Engine API that we use, over a Unix socket or TCP. Also for Podman's compatible
+// API. Versions, states and timeouts: client.cpp.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -22,8 +23,8 @@ struct Response;
 class Transport;
 
 struct Version {
-  std::string product;  ///< "Podman Engine"; else what Docker calls its platform, "Docker Engine" if nothing.
-  std::string version;  ///< "20.10.24"
+  std::string product;      ///< "Podman Engine", else Docker's platform name, else "Docker Engine".
+  std::string version;      ///< "20.10.24"
   std::string api_version;  ///< "1.41"
   [[nodiscard]] bool is_podman() const;
 };
@@ -34,27 +35,26 @@ struct Network {
   std::string name;
   std::string driver;  ///< "bridge", "host", "overlay", …
   bool internal = false;
-  bool dns = false;    ///< Its containers find each other by name.
-  std::string bridge;  ///< Interface name on the engine's host; empty unless the driver is bridge.
-  /// First IPv4 gateway configured. None where the network has no IPv4, and also where Docker chose the
-  /// gateway for a subnet that somebody gave (`--subnet` without `--gateway`): the bridge has an address
-  /// then, and Docker does not tell it here. A container's Endpoint has it, and so has the interface itself.
+  bool dns = false;    ///< Its containers resolve each other's names.
+  std::string bridge;  ///< Interface name on the engine's host; empty for any driver but bridge.
+  /// First configured IPv4 gateway. nullopt for a network without IPv4, and where Docker chose the gateway of
+  /// a subnet that the user gave (`--subnet` without `--gateway`): the bridge then has an address that Docker
+  /// does not report here. Take it from a container's Endpoint or from the interface.
   std::optional<Ipv4> gateway;
-  /// Ids of the running containers attached to it, sorted. Docker fills it for one network(), never in
-  /// networks().
+  /// Ids of the running containers attached to it, sorted. Docker fills this in network(), not in networks().
   std::vector<std::string> containers;
 };
 
 /// A container's end of a network.
 struct Endpoint {
-  std::string network;     ///< Name. Podman's default network is "podman" here, whatever networks() calls it.
+  std::string network;     ///< Name. Podman's default network is "podman" here, also if networks() differs.
   std::string network_id;  ///< Podman before 5 repeats the name.
   std::optional<Ipv4> address;  ///< None unless the container runs.
   std::optional<Ipv4> gateway;
   std::string mac;  ///< "02:42:c6:12:00:02"; empty unless the container runs.
 };
 
-/// A container's port that the engine made reachable on its host.
+/// A container port published on the engine's host.
 struct PublishedPort {
   std::uint16_t container = 0;
   std::string protocol;    ///< "tcp", "udp" or "sctp".
@@ -67,37 +67,37 @@ struct PublishedPort {
 struct Container {
   std::string id;
   std::string name;   ///< Without the leading slash.
-  std::string image;  ///< As it was asked for, "alpine:3.19"; Podman completes it: "localhost/alpine:3.19".
+  std::string image;  ///< As requested, "alpine:3.19"; Podman completes it: "localhost/alpine:3.19".
   std::string state;  ///< "created", "running", "stopping", "paused", "restarting", "exited", …
-  int exit_code = 0;  ///< Of its last run; 0 before and during the first.
-  /// Has a process now: also while it is paused or asked to stop, but not between two restarts.
+  int exit_code = 0;  ///< Of the last run; 0 before and during the first.
+  /// It has a process now: true also while it is paused or stopping, false between two restarts.
   bool running = false;
-  std::string health;  ///< "starting", "healthy" or "unhealthy"; empty where nothing checks it.
+  std::string health;  ///< "starting", "healthy" or "unhealthy"; empty without a health check.
   pid_t pid = 0;       ///< On the engine's host; 0 unless running.
-  /// HostConfig.NetworkMode: "bridge", "host", "none", "container:<id>", a name, … Podman says "bridge" for
-  /// every bridge network, so that names come from `endpoints`.
+  /// HostConfig.NetworkMode: "bridge", "host", "none", "container:<id>", a name, … Podman reports "bridge"
+  /// for every bridge network, so take names from `endpoints`.
   std::string network_mode;
-  std::string hosts_path;  ///< The hosts file on the engine's host, may be empty.
-  bool hosts_mounted =
-      false;  ///< The user mounted a file of their own at /etc/hosts; `hosts_path` may be that one.
+  std::string hosts_path;  ///< The hosts file on the engine's host; may be empty.
+  /// The user mounted a file at /etc/hosts; `hosts_path` may be that file.
+  bool hosts_mounted = false;
   std::vector<std::string> extra_hosts;  ///< HostConfig.ExtraHosts, "name:address".
   std::vector<Endpoint> endpoints;       ///< Sorted by network name.
-  std::vector<PublishedPort> ports;      ///< One for each address of the host; empty unless it runs (Podman
-                                         ///< knows them before).
+  /// One for each host address. Docker reports none until the container runs; Podman reports them before.
+  std::vector<PublishedPort> ports;
   std::map<std::string, std::string> labels;
   std::string stop_signal;  ///< "SIGQUIT", "3"; empty: SIGTERM.
-  std::string image_id;     ///< Of the very image it was made from, whatever `image` names by now.
+  std::string image_id;     ///< Of the image that it was made from; `image` may name another one by now.
 };
 
-/// One engine. Not thread-safe. Each call is bounded by the deadline given, and throws Error:
-/// engine_unavailable (no socket, nobody answers, no TLS with it), not_authorised (EACCES on the socket, no
-/// certificate that it takes), not_found (404,
-/// with the engine's own words), conflict (409, likewise), timed_out, engine_error (an error status with the
-/// engine's own message, or an answer that makes no sense), invalid_argument (an empty name).
+/// One engine. Not thread-safe. Each call ends by its deadline.
+/// @throws Error: engine_unavailable (no socket, no listener, TLS fails), not_authorised (EACCES on the
+/// socket, no client certificate that the engine accepts), not_found (404, with the engine's message),
+/// conflict (409, likewise), timed_out, engine_error (another error status, with the engine's message, or an
+/// invalid answer), invalid_argument (an empty name).
 class Client {
  public:
-  /// Connects at the first call. @throws Error: invalid_argument for a path longer than a Unix socket's
-  /// address, engine_unavailable where libcurl is not installed.
+  /// Connects at the first call. @throws Error: invalid_argument for a path too long for a Unix socket,
+  /// engine_unavailable if libcurl is not installed.
   explicit Client(Address address);
   ~Client();
   Client(Client&&) noexcept;
@@ -105,44 +105,43 @@ class Client {
 
   [[nodiscard]] const Address& address() const noexcept { return address_; }
 
-  /// The IPv4 address at which an engine on the network has answered last; nullopt for a Unix socket, before
-  /// the first answer, and where it was by IPv6.
+  /// The IPv4 address of the last answer from an engine on the network; nullopt for a Unix socket, for IPv6,
+  /// and before the first answer.
   [[nodiscard]] std::optional<Ipv4> peer() const;
 
-  /// GET /_ping. @throws as above when nobody answers.
+  /// GET /_ping. @throws Error as above, engine_error when the answer is not from a container engine.
   void ping(Deadline deadline);
   Version version(Deadline deadline);
   Network network(std::string_view name_or_id, Deadline deadline);
   std::vector<Network> networks(Deadline deadline);
   Container container(std::string_view name_or_id, Deadline deadline);
-  /// What the engine says of it, whole: JSON.
+  /// The engine's whole description of the container, as JSON.
   std::string container_json(std::string_view name_or_id, Deadline deadline);
-  /// All that happens to containers from `since` on, in seconds since the epoch.
+  /// All container events from `since` on, in seconds since the epoch.
   EventStream events(std::int64_t since, Deadline deadline);
-  /// The labels that an image gives to the containers made from it.
+  /// The labels that containers inherit from the image.
   std::map<std::string, std::string> image_labels(std::string_view name_or_id, Deadline deadline);
-  /// Whether it is Podman, as its answers' headers tell.
+  /// Whether the engine is Podman, by the headers of its answers.
   bool is_podman(Deadline deadline) { return !dialect(deadline).libpod.empty(); }
-  /// Why it is not to be taken for an engine of this machine's root, or of our own: it listens on the
-  /// network, or its Unix socket is, or may be made, another user's (engine/unix_socket.hpp). To be put after
-  /// its address; nullopt where nothing speaks against it. What such an engine says of processes, paths and
-  /// bridges is never acted upon here. Once found it stays so for this Client.
+  /// Why the engine does not count as one of root's or our own on this machine: it listens on the network, or
+  /// its Unix socket is or can become another user's (engine/unix_socket.hpp). A clause that follows the
+  /// engine's address in a message; nullopt if there is no reason. We never act upon what such an engine
+  /// reports about processes, paths and bridges. A reason, once found, stays for the life of this Client.
   std::optional<std::string> why_remote(Deadline deadline);
-  /// Whether it is a process of root's that listens on its Unix socket.
+  /// Whether a root process listens on the Unix socket; false over TCP.
   bool is_roots(Deadline deadline);
-  /// Whether it runs without root's privileges, its networks hence in a namespace of its own.
+  /// Whether the engine is rootless, which puts its networks into a namespace of their own.
   bool is_rootless(Deadline deadline);
-  /// The gateway of the default bridge network, to which Docker resolves `host-gateway` in --add-host (unless
-  /// its daemon was started with --host-gateway-ip, which no call tells); nullopt where there is no default
-  /// bridge.
+  /// The gateway of the default bridge network, which Docker gives for `host-gateway` in --add-host unless
+  /// the daemon runs with --host-gateway-ip (no call reports that). nullopt without a default bridge.
   std::optional<Ipv4> host_gateway(Deadline deadline);
 
  private:
-  // Their calls go over the same connection, in the same dialect.
+  // They share the connection and the dialect.
   friend class Containers;
   friend class Networks;
 
-  // What the engine speaks, learnt from the headers of its first answer.
+  // API paths, from the headers of the answer to /_ping.
   struct Dialect {
     std::string docker;  // path prefix of the Docker API, "/v1.41"
     std::string libpod;  // path prefix of Podman's own API, "/v4.3.1/libpod"; empty for Docker

@@ -1,10 +1,10 @@
-// openat2 and O_PATH, without a word to a file system that need not answer.
+// Uses openat2(2) and O_PATH, and sends no request to a file system that might never answer.
 //
-// RESOLVE_CACHED walks along what the kernel has in memory. A container's hosts file is a mount as a rule,
-// and a mount keeps all the names that lead to it in memory, so such a walk gets there. Where it does not,
-// the file systems on the way are known from the mounts of the container (no links are followed, so these are
-// the ones of /, /etc and /etc/hosts), and a walk over one that a program serves is not begun. statx(2) with
-// AT_STATX_DONT_SYNC takes what the kernel knows of the inode.
+// RESOLVE_CACHED walks only along names that the kernel has in memory. A container's hosts file is usually a
+// mount, and a mount keeps all names on its path in memory, so the cached walk succeeds. Otherwise the
+// container's list of mounts shows the file systems on the way: the walk follows no links, so these are the
+// ones of /, /etc and /etc/hosts. If a program serves one of them, the walk does not start. statx(2) with
+// AT_STATX_DONT_SYNC reads what the kernel has cached of the inode.
 #include "engine/container_file.hpp"
 
 #include "core/file.hpp"
@@ -26,11 +26,11 @@
 namespace hostnet::engine {
 namespace {
 
-constexpr int kTries = 5;  // a cached walk fails, too, when names are changed in the same moment
+constexpr int kTries = 5;  // a cached walk also fails when names change at the same moment
 
 Error served_by_program(const std::string& name) {
   return {Errc::conflict,
-          name + " is on a file system that a program serves (FUSE), which is not waited for"};
+          name + " is on a file system that a program serves (FUSE), which might never answer"};
 }
 
 std::vector<Mount> mounts_of(const std::string& process) {
@@ -45,8 +45,8 @@ HeldFile hold(Fd fd, const std::string& name, const std::string& process) {
   file.id = {makedev(status.stx_dev_major, status.stx_dev_minor), status.stx_ino};
   file.mode = status.stx_mode;
   file.links = status.stx_nlink;
-  // The descriptor keeps the mount, and with it its number. One that is in no list has been taken out of the
-  // tree meanwhile: of that, nothing is known.
+  // The descriptor keeps the mount and its id alive. An id that is in no list belongs to a mount that has
+  // just been detached: its type is unknown, so count it as served.
   const auto id = mount_of(fd.get());
   const auto mounts = mounts_of(process);
   const auto mount = id ? std::ranges::find(mounts, *id, &Mount::id) : mounts.end();
@@ -55,10 +55,10 @@ HeldFile hold(Fd fd, const std::string& name, const std::string& process) {
   return file;
 }
 
-// Whether the process that started then is still there.
+// Whether the process with this start time still exists.
 bool is_alive(pid_t pid, std::uint64_t start) { return process_start_time(pid) == start; }
 
-// With errno of the last try.
+// On failure an empty Fd, with errno of the last try.
 Fd open_path(int folder, const char* path, std::uint64_t flags, std::uint64_t resolve) {
   open_how how{};
   how.flags = flags | O_PATH | O_CLOEXEC;
@@ -109,7 +109,7 @@ std::optional<HeldFile> hold_container_hosts(pid_t pid, std::uint64_t start, Wal
   if (!fd && errno == ELOOP)
     throw Error(Errc::conflict, name + " is reached through a symbolic link, which is not followed", {},
                 ELOOP);
-  // Also what is denied in there is no lack of privilege: a FUSE file system keeps even root out.
+  // EACCES in the container is no lack of our privileges either: a FUSE file system refuses even root.
   if (!fd) throw Error(Errc::failure, Error::from_errno("open " + name, errno).what(), {}, errno);
   auto file = hold(std::move(fd), name, std::to_string(pid));
   if (!S_ISREG(file.mode)) throw Error(Errc::conflict, name + " is not a regular file");
@@ -119,9 +119,8 @@ std::optional<HeldFile> hold_container_hosts(pid_t pid, std::uint64_t start, Wal
 
 Fd open_held(const HeldFile& file, int flags) {
   if (file.served) throw served_by_program("the container's hosts file");
-  // Through the descriptor, so that what is opened is what was looked at, and by the mount that it was found
-  // on. Not blocking: what holds an open(2) of a regular file up is a lease of another process, for 45
-  // seconds as a rule.
+  // Through the descriptor: this opens the checked inode, by the mount that it was found on. O_NONBLOCK:
+  // another process's lease delays the open(2) of a regular file, for 45 seconds by default.
   const auto link = fmt::format("/proc/self/fd/{}", file.fd.get());
   Fd fd(::open(link.c_str(), flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
   if (!fd && errno == EAGAIN)

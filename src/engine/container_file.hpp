@@ -1,5 +1,5 @@
-// Opening a container's hosts file: the part of writing the alias that must not be led astray, nor be kept
-// waiting. See alias.hpp.
+// Opens a container's hosts file: the part of writing the alias that the container must not be able to
+// mislead or delay. See alias.hpp.
 #pragma once
 
 #include "core/fd.hpp"
@@ -12,36 +12,37 @@
 
 namespace hostnet::engine {
 
-/// What may be asked on the way along a path.
+/// What a walk along a path may query.
 enum class Walk {
-  cached,  ///< Nothing: only names that the kernel has in memory, and holds for true.
-  any,     ///< The file systems on the way. Only in a process that can be given up (core/apart.hpp).
+  cached,  ///< Nothing: only names that the kernel has in memory and considers valid.
+  any,     ///< The file systems on the way. Only in a process that can be abandoned (core/apart.hpp).
 };
 
-/// A file held by O_PATH: known, and not yet opened in the sense of having an effect.
+/// A file held by O_PATH: identified, but not opened in a way that can block or act.
 struct HeldFile {
   Fd fd;
   FileId id;
   mode_t mode = 0;
   std::uint64_t links = 0;
-  bool served = false;  ///< By a program outside the kernel, which need never answer (FUSE).
+  bool served = false;  ///< By a program outside the kernel, which might never answer (FUSE).
   [[nodiscard]] bool same_as(const HeldFile& other) const { return id == other.id; }
 };
 
-/// A regular file on this host, not through a symbolic link at its end; nullopt when there is none.
-/// @throws Error other than for ENOENT, ENOTDIR and (a link or another kind of file) ELOOP; with EAGAIN when
-/// a cached walk does not lead there.
+/// A regular file on this host; nullopt if there is none, or if the last component is a symbolic link or no
+/// regular file.
+/// @throws Error for any errno except ENOENT, ENOTDIR and ELOOP; with EAGAIN when a cached walk does not
+/// reach the file.
 std::optional<HeldFile> hold_host_file(const std::string& path, Walk walk);
 
-/// /etc/hosts as the process sees it; nullopt when the process has gone, is not the one that started at
-/// `start`, or its file system has none.
+/// /etc/hosts as the process sees it; nullopt when the process is gone, did not start at `start`, or has no
+/// such file.
 /// @throws Error: not_authorised, conflict when it is a symbolic link, not a regular file or served by a
-/// program, failure; with EAGAIN when a cached walk does not lead there.
+/// program, failure; with EAGAIN when a cached walk does not reach the file.
 std::optional<HeldFile> hold_container_hosts(pid_t pid, std::uint64_t start, Walk walk);
 
-/// Opens what is held, with `flags` (O_RDWR, O_APPEND), and waits for nobody. An empty Fd for a read-only
-/// mount. @throws Error: conflict when a program serves it; with EAGAIN when another process has a lease on
-/// it (fcntl(2)) that it has not given back.
+/// Opens the held file with `flags` (O_RDWR, O_APPEND), without blocking. Returns an empty Fd on a read-only
+/// mount. @throws Error: conflict when a program serves the file; timed_out with EAGAIN when another process
+/// holds a lease on it (fcntl(2)).
 Fd open_held(const HeldFile& file, int flags);
 
 }  // namespace hostnet::engine

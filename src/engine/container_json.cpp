@@ -1,4 +1,4 @@
-// Writing requests, reading answers.
+// Writes requests, reads answers.
 #include "engine/container_json.hpp"
 
 #include "core/json.hpp"
@@ -16,13 +16,13 @@ namespace {
 
 using json::Value;
 
-// Throws for what a caller passed on from elsewhere: the engine could not know what was meant.
+// Throws for text that is not UTF-8: JSON cannot carry it, and a replacement would mean something else.
 std::string dump(const Value& tree) {
   if (auto text = tree.dump_exact()) return std::move(*text);
   throw Error(Errc::invalid_argument, "a container's description has text that is not UTF-8");
 }
 
-// Empty means the engine's own choice, which absence stands for.
+// An empty value means the engine's default, which JSON expresses by leaving the key out.
 template <class Object, class Setting>
 void set_unless_empty(Object&& object, const char* key, const Setting& value) {
   if (!value.empty()) object[key] = value;
@@ -42,10 +42,11 @@ void set_network(Value& request, const ContainerSpec& spec) {
   set_unless_empty(request["HostConfig"], "NetworkMode", spec.network);
   if (spec.network_aliases.empty() && spec.mac.empty()) return;
   if (spec.network.empty())
-    throw Error(Errc::invalid_argument, "network aliases are names on a network, and none is named");
+    throw Error(Errc::invalid_argument, "network aliases and a MAC address need a network");
   const auto endpoint = request["NetworkingConfig"]["EndpointsConfig"][spec.network];
   set_unless_empty(endpoint, "Aliases", spec.network_aliases);
-  // Docker before API 1.44 reads the second alone, Podman the first, and who reads both wants them to agree.
+  // Docker before API 1.44 reads only the second, Podman the first. Engines that read both require them to be
+  // equal.
   set_unless_empty(endpoint, "MacAddress", spec.mac);
   set_unless_empty(request, "MacAddress", spec.mac);
 }
@@ -63,7 +64,7 @@ Value health_check(const HealthCheck& check) {
           {"Retries", check.retries}};
 }
 
-// A container has more than one where others on the default network are linked to it: "/other/alias".
+// A container has several names if others on the default network link to it: "/other/alias".
 std::string own_name(const JsonReader& names) {
   std::string own;
   names.each_element([&](const JsonReader& entry) {
@@ -82,8 +83,7 @@ int exit_code_or_zero(const JsonReader& object, const char* key) {
 }  // namespace
 
 std::string create_request(const ContainerSpec& spec) {
-  if (spec.image.empty())
-    throw Error(Errc::invalid_argument, "a container is made from an image, and none is named");
+  if (spec.image.empty()) throw Error(Errc::invalid_argument, "a container needs an image");
   Value request{{"Image", spec.image}};
   if (spec.entrypoint) request["Entrypoint"] = *spec.entrypoint;
   if (spec.command) request["Cmd"] = *spec.command;
@@ -121,7 +121,7 @@ std::string label_filter(const std::vector<std::string>& labels) { return dump({
 
 std::string network_request(const std::string& name, const std::map<std::string, std::string>& labels) {
   if (name.empty()) throw Error(Errc::invalid_argument, "a network needs a name");
-  // Without the third, Docker would make a second one of that name.
+  // Without CheckDuplicate, Docker makes a second network of the same name.
   return dump({{"Name", name}, {"Driver", "bridge"}, {"CheckDuplicate", true}, {"Labels", labels}});
 }
 

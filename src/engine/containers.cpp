@@ -1,4 +1,4 @@
-// The calls: one request each, but for exec, which takes three.
+// The calls: one request each, except exec, which takes three.
 #include "engine/containers.hpp"
 
 #include "core/log.hpp"
@@ -20,15 +20,14 @@
 namespace hostnet::engine {
 namespace {
 
-// How long an engine may take to notice that a command whose output has ended is over.
+// Poll interval: the engine notices the end of a command a little later than the end of its output.
 constexpr std::chrono::milliseconds kExecPoll{10};
-// How long output may be silent before it is looked whether its container has ended, and then ever less
-// often.
+// Silence after which we check whether the container has ended. Doubles with each check.
 constexpr std::chrono::seconds kSilence{1};
 constexpr std::chrono::seconds kLongestSilence{8};
-constexpr std::chrono::seconds kLook{2};
+constexpr std::chrono::seconds kLook{2};  // time limit of a check
 
-// Asked as long as output is followed: whether more of it may come.
+// While output is followed: whether more of it may come. Checks the container's state after a silence.
 class MoreToCome {
  public:
   MoreToCome(const Address& engine, std::string_view id, const Followed& followed, Deadline deadline)
@@ -47,14 +46,14 @@ class MoreToCome {
       const auto state = client_.container(id_, limit).state;
       ended_ = state == "exited" || state == "stopped" || state == "dead";
     } catch (const Error& error) {
-      ended_ = error.code() == Errc::not_found;  // anything else the request itself will come to know
+      ended_ = error.code() == Errc::not_found;  // the followed request reports any other error
     }
     return !ended_;
   }
   [[nodiscard]] bool ended() const noexcept { return ended_; }
 
  private:
-  Client client_;  // The other one is busy.
+  Client client_;  // The other Client is busy with the followed request.
   std::string id_;
   const Followed& followed_;
   std::size_t known_ = 0;
@@ -94,7 +93,7 @@ void Containers::start(std::string_view id, Deadline deadline) {
 }
 
 void Containers::stop(std::string_view id, std::chrono::seconds grace, Deadline deadline) {
-  // A negative number would mean: for ever.
+  // A negative number would mean no limit.
   const auto seconds = std::max(std::chrono::seconds{0}, grace).count();
   transport().post(of_container(id, fmt::format("/stop?t={}", seconds), deadline), {}, deadline);
 }
@@ -104,8 +103,8 @@ void Containers::kill(std::string_view id, std::string_view signal, Deadline dea
 }
 
 bool Containers::remove(std::string_view id, Deadline deadline) {
-  // Podman's compatible call gives the container ten seconds to mind SIGTERM; its own, in which `v` has a
-  // longer name, can be told not to.
+  // Podman's compatible call waits ten seconds after SIGTERM. Its own call, which spells `v` as `volumes`,
+  // takes a timeout of 0.
   const auto& [docker, libpod] = client_.dialect(deadline);
   const auto where = fmt::format("{}/containers/{}?force=true&v=true&volumes=true&timeout=0",
                                  libpod.empty() ? docker : libpod, path_segment(id));
@@ -180,7 +179,7 @@ void Containers::follow_output(std::string_view id, const OutputSink& sink, Dead
   try {
     transport().get(logs, deadline, [&](std::string_view piece) { again.feed(piece); });
   } catch (const Error& error) {
-    // It may be removed as soon as it has ended, and what has come so far looked like all of it.
+    // An ended container may be removed at any time, and the followed output looked complete.
     if (!taken || (more.ended() && error.code() != Errc::not_found)) throw;
     log::debug("container {}: its output could not be read again: {}", id, error.what());
   }

@@ -1,4 +1,4 @@
-// The part of the Engine API that makes and ends containers: what the sshd sidecar and `run --image` need.
+// The Engine API calls that create and end containers, for the sshd sidecar and `run --image`.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -18,7 +18,7 @@
 
 namespace hostnet::engine {
 
-/// A container port that the engine shall publish on its host.
+/// A container port to publish on the engine's host.
 struct Publish {
   std::uint16_t container = 0;
   std::string host_ip;     ///< "127.0.0.1"; empty: every address.
@@ -26,15 +26,15 @@ struct Publish {
   Protocol protocol = Protocol::tcp;
 };
 
-/// A command that tells the container's health.
+/// A command that checks the container's health.
 struct HealthCheck {
   std::vector<std::string> command;
   std::chrono::milliseconds interval{1000};
   std::chrono::milliseconds timeout{1000};
-  int retries = 3;  ///< So many failures in a row mean "unhealthy".
+  int retries = 3;  ///< Failures in a row until "unhealthy".
 };
 
-/// What a container is made from. Empty fields are left to the image and to the engine's defaults.
+/// Description of a new container. The image and the engine's defaults fill in empty fields.
 struct ContainerSpec {
   std::string name;
   std::string image;
@@ -44,7 +44,7 @@ struct ContainerSpec {
   std::map<std::string, std::string> labels;
   std::string network;                       ///< Name or id; empty: the engine's default network.
   std::vector<std::string> network_aliases;  ///< DNS names on a user-defined network.
-  std::string mac;                           ///< Its Ethernet address there; needs `network`. Empty: any.
+  std::string mac;                           ///< Ethernet address on `network`, which it needs. Empty: any.
   std::vector<std::string> extra_hosts;      ///< "name:address"
   std::vector<Publish> ports;
   std::optional<HealthCheck> health_check;
@@ -53,7 +53,7 @@ struct ContainerSpec {
   std::map<std::string, std::string> sysctls;  ///< Of its own namespaces: {"net.ipv4.tcp_syncookies", "0"}.
   bool no_new_privileges = false;
   bool auto_remove = false;  ///< The engine removes it, and its anonymous volumes, when it ends.
-  bool init = false;         ///< An init as pid 1 that passes signals on and reaps.
+  bool init = false;         ///< An init runs as pid 1, passes signals on and reaps.
   bool open_stdin = false;
 };
 
@@ -66,14 +66,14 @@ struct ContainerSummary {
   std::map<std::string, std::string> labels;
 };
 
-/// What a command inside a container gave.
+/// Result of a command inside a container.
 struct ExecResult {
   int exit_code = 0;
-  std::string out;  ///< Standard output, and
-  std::string err;  ///< standard error, apart.
+  std::string out;  ///< Standard output.
+  std::string err;  ///< Standard error.
 };
 
-/// What a container has written.
+/// Output of a container.
 struct Output {
   std::string out;
   std::string err;
@@ -81,69 +81,69 @@ struct Output {
 
 struct ExecSpec {
   std::vector<std::string> command;
-  std::string user;  ///< Empty: the container's own. "0": root.
+  std::string user;  ///< Empty: the container's default. "0": root.
   std::vector<std::string> environment;
   std::string working_dir;
-  /// Given to its standard input, which ends after it; nullopt: it has none.
+  /// Sent to standard input, followed by end of file; nullopt: no standard input.
   std::optional<std::string> input = std::nullopt;
 };
 
 /// One line of a pull's progress: "3f1a…: Downloading 12 MB of 40 MB".
 using ProgressSink = std::function<void(std::string_view)>;
 
-/// The container calls of one engine. Refers to the client, which must outlive it. Not thread-safe. Throws
-/// what Client's calls throw, and conflict for a name that is taken or a container in the wrong state.
+/// The container calls of one engine. The client must outlive it. Not thread-safe.
+/// @throws Error as Client's calls; conflict for a name in use or a container in the wrong state.
 class Containers {
  public:
   explicit Containers(Client& client) : client_(client) {}
 
-  /// Returns the id. @throws Error: not_found where the image or the network does not exist (in the engine's
-  /// words), conflict, invalid_argument for a description that cannot be sent (see create_request()).
+  /// Returns the id. @throws Error: not_found for an unknown image or network (with the engine's message),
+  /// conflict, invalid_argument for a description that create_request() rejects.
   std::string create(const ContainerSpec& spec, Deadline deadline);
-  /// Does everything that start() does but for starting the program: the container has an address then.
-  /// Podman alone has such a call. @throws Error{engine_error} from Docker.
+  /// Prepares the container as start() does, without starting the program: the container then has an address.
+  /// Only Podman has this call. @throws Error{engine_error} from Docker.
   void init(std::string_view id, Deadline deadline);
-  /// Nothing when it runs. @throws Error: not_found also for its network, whose absence Docker notices no
-  /// sooner; engine_error when a port to be published is taken.
+  /// Does nothing to a running container. @throws Error: not_found also for a missing network, which Docker
+  /// notices only now; engine_error when a port to publish is in use.
   void start(std::string_view id, Deadline deadline);
-  /// SIGTERM, then SIGKILL after `grace` (whole seconds). Nothing when it does not run.
+  /// SIGTERM, then SIGKILL after `grace` (whole seconds). Does nothing to a container that is not running.
   void stop(std::string_view id, std::chrono::seconds grace, Deadline deadline);
-  /// "SIGTERM" or another name. @throws Error{conflict} when it does not run.
+  /// `signal`: "SIGTERM" or another name. @throws Error{conflict} when the container is not running.
   void kill(std::string_view id, std::string_view signal, Deadline deadline);
-  /// With its anonymous volumes, running or not. Returns whether it was there; one that is being removed
-  /// already counts as gone.
+  /// Removes it with its anonymous volumes, running or not. Returns whether it existed; a container whose
+  /// removal is in progress counts as gone.
   bool remove(std::string_view id, Deadline deadline);
-  /// Waits until it has ended; its exit code. @throws Error{not_found} for one that removed itself before.
+  /// Waits for the container's end; returns its exit code. @throws Error{not_found} if it removed itself
+  /// before.
   int wait(std::string_view id, Deadline deadline);
-  /// Unpacks a tar archive at a folder of the container, running or not. @throws Error{not_found} when there
-  /// is no such folder.
+  /// Unpacks a tar archive into a folder of the container, running or not. @throws Error{not_found} when the
+  /// folder does not exist.
   void unpack(std::string_view id, std::string_view folder, std::string_view archive, Deadline deadline);
-  /// All of its output so far. @throws Error{engine_error} above 16 MiB.
+  /// All output so far. @throws Error{engine_error} above 16 MiB.
   Output output(std::string_view id, Deadline deadline);
-  /// The last `lines` of its output, both streams as they came. @throws Error{engine_error} above 16 MiB.
+  /// The last `lines` of output, both streams in order. @throws Error{engine_error} above 16 MiB.
   std::string last_output(std::string_view id, int lines, Deadline deadline);
-  /// Hands over its output from the beginning, as it comes, until it ends. Podman 4 leaves lines out where
-  /// more than some ten thousand come in a second, as its own `podman logs -f` does. What it leaves out at
-  /// the end is handed over after it, and an end that it overlooks is found within some ten seconds.
+  /// Passes all output to the sink as it comes, until the container ends. Podman 4 drops lines above some ten
+  /// thousand a second, as its own `podman logs -f` does, and may drop the last ones. Lines dropped at the
+  /// end are read again and passed on; an end that Podman misses is detected within some ten seconds.
   void follow_output(std::string_view id, const OutputSink& sink, Deadline deadline);
-  /// Runs a command in a running container, to its end. What cannot be started there gives 126 or 127 as a
-  /// shell does, and the engine's words in one of the outputs. At the deadline the command is left to itself.
-  /// @throws Error: conflict when the container does not run, engine_error for more than 16 MiB of output.
+  /// Runs a command in a running container to its end. A command that cannot start gives 126 or 127, as in a
+  /// shell, and the engine's message in one of the outputs. The command goes on running after the deadline.
+  /// @throws Error: conflict when the container is not running, engine_error above 16 MiB of output.
   ExecResult exec(std::string_view id, const ExecSpec& spec, Deadline deadline);
   /// All containers, running or not, that carry every one of these labels ("name" or "name=value").
   std::vector<ContainerSummary> list(const std::vector<std::string>& labels, Deadline deadline);
 
-  /// @throws Error{engine_error} where Podman finds that no image could have that name.
+  /// @throws Error{engine_error} when Podman rejects the name as invalid.
   bool has_image(std::string_view reference, Deadline deadline);
-  /// @throws Error: engine_error with the engine's own words when it cannot be pulled (the answer's status
-  /// may be 200 even then), not_found when the registry does not have it (the engine may also call that its
-  /// error).
+  /// @throws Error: engine_error with the engine's message when the pull fails (even with status 200),
+  /// not_found when the registry does not have the image (some engines report engine_error for that).
   void pull(std::string_view reference, const ProgressSink& progress, Deadline deadline);
 
  private:
   ExecResult finish_exec(const std::string& exec, ExecResult result, Deadline deadline);
   Transport& transport();
-  // The path of a request, with the prefix that this engine wants.
+  // Adds the prefix of the engine's API version.
   std::string path(std::string_view rest, Deadline deadline);
   std::string of_container(std::string_view id, std::string_view rest, Deadline deadline);
 

@@ -1,4 +1,4 @@
-// Reading of config.json and meta.json.
+// Reads config.json and meta.json.
 #include "engine/context.hpp"
 
 #include "core/file.hpp"
@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kSeeContexts = "see what there is: docker context ls";
+constexpr const char* kSeeContexts = "list the contexts: docker context ls";
 
 std::optional<std::string> variable(const char* name) {
   const char* const value = std::getenv(name);
@@ -33,8 +33,8 @@ std::string named(const ContextChoice& choice) {
   return fmt::format("context {} ({})", quote(choice.name), choice.by);
 }
 
-// The folder among contexts/meta whose meta.json bears the name, and that file as a tree. One that cannot be
-// read is some other context's, for all that is known.
+// Finds the folder in contexts/meta whose meta.json has the name, and parses that file. Skips unreadable
+// files: they may belong to other contexts.
 struct Found {
   fs::path digest;
   json::Document meta;
@@ -76,7 +76,7 @@ std::optional<Tls> certificates_in(const fs::path& folder) {
     throw Error(Errc::engine_unavailable,
                 fmt::format("{} has {} without {}", folder.string(), tls.key.empty() ? "cert.pem" : "key.pem",
                             tls.key.empty() ? "key.pem" : "cert.pem"),
-                "put both there: a certificate is of no use without its key");
+                "add the missing file: a certificate needs its key");
   if (tls.ca.empty() && tls.cert.empty()) return std::nullopt;
   return tls;
 }
@@ -95,7 +95,7 @@ std::optional<ContextChoice> chosen_context() {
       const auto tree = parse_json(*text);
       choice = {JsonReader(tree).string_or_empty("currentContext"), config.string()};
     } catch (const Error& error) {
-      log::warn("{} names no context: {}", config.string(), error.what());
+      log::warn("{} cannot be read, so it selects no context: {}", config.string(), error.what());
     }
   }
   if (choice.name.empty() || choice.name == "default") return std::nullopt;
@@ -106,10 +106,10 @@ Context read_context(const ContextChoice& choice) {
   const auto contexts = docker_folder() / "contexts";
   const auto found = look_for(contexts / "meta", choice.name);
   if (!found)
-    throw Error(
-        Errc::not_found,
-        fmt::format("{} is not there: none in {} has that name", named(choice), (contexts / "meta").string()),
-        kSeeContexts);
+    throw Error(Errc::not_found,
+                fmt::format("{} does not exist: no context in {} has that name", named(choice),
+                            (contexts / "meta").string()),
+                kSeeContexts);
   Context context;
   bool skip_verify = false;
   try {

@@ -1,4 +1,4 @@
-// The request, its answer's head, and the stream after it.
+// Sends the request, reads the answer's headers, then carries the stream.
 #include "engine/conversation.hpp"
 
 #include "engine/cutoff.hpp"
@@ -25,16 +25,16 @@ class Conversation {
   Conversation(const Address& address, std::string call, Deadline deadline)
       : wire_(address, deadline), call_(std::move(call)), deadline_(deadline) {}
 
-  // Sends what there is to be sent while taking what comes: either end may wait for the other. Returns false
-  // at the end of what comes.
+  // Sends and receives at the same time, because either end may wait for the other. Returns false when the
+  // engine has ended its output.
   bool turn(std::string_view& out, bool end_after, std::string& in) {
     pollfd poll{wire_.fd(), POLLIN, 0};
     if (!out.empty()) poll.events |= POLLOUT;
-    // Not longer, for the cutoff may have come nearer meanwhile.
+    // At most one look, because the cutoff may move to an earlier time meanwhile.
     const auto span = std::min(before_cutoff(deadline_).remaining(), kConversationLook);
     const int ready = ::poll(&poll, 1, static_cast<int>(span.count()));
     if (ready < 0 && errno != EINTR) throw Error::from_errno("poll", errno);
-    // An engine that never stops sending would never let poll() wait.
+    // Check here too: poll() never waits while the engine keeps sending.
     if (before_cutoff(deadline_).expired())
       throw Error(Errc::timed_out, fmt::format("{}: the answer had not ended in time", call_));
     if ((poll.revents & POLLOUT) != 0) {
@@ -43,21 +43,21 @@ class Conversation {
         out.remove_prefix(static_cast<std::size_t>(sent));
         if (out.empty() && end_after) wire_.end_output();
       } else if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-        out = {};  // it does not want the rest; what it says of that comes still
+        out = {};  // the engine refuses the rest; its answer still comes
       }
     }
     if ((poll.revents & (POLLIN | POLLHUP | POLLERR)) == 0) return true;
     std::array<char, 16384> buffer;
     const auto got = wire_.receive(buffer.data(), buffer.size());
     if (got > 0) in.append(buffer.data(), static_cast<std::size_t>(got));
-    // How an engine ends a stream whose input was not all read.
+    // An engine resets the stream if it has not read all input.
     if (got < 0 && errno == ECONNRESET && answered_) return false;
     if (got < 0 && errno != EAGAIN && errno != EINTR)
       throw Error(Errc::engine_error, fmt::format("{}: {}", call_, std::strerror(errno)));
     return got != 0;
   }
 
-  // From now on a reset is an end as any other.
+  // The headers are complete: a reset now counts as a normal end.
   void answered() { answered_ = true; }
   void end_output() { wire_.end_output(); }
   [[nodiscard]] bool can_end_output() const { return wire_.can_end_output(); }
@@ -75,10 +75,11 @@ void converse(const Address& address, const std::string& path, std::string_view 
               Deadline deadline, const BodySink& sink) {
   const auto call = fmt::format("POST {} on {}", path, address.socket);
   Conversation conversation(address, call, deadline);
-  // Its reader would wait for the end of its input for ever.
+  // The command would wait for the end of its input for ever.
   if (!conversation.can_end_output())
-    throw Error(Errc::no_path, fmt::format("{}: the end of a command's input cannot be told over TLS", call),
-                "give the command a file instead of an input, or speak to the engine by its Unix socket");
+    throw Error(Errc::no_path,
+                fmt::format("{}: libcurl cannot signal the end of a command's input over TLS", call),
+                "give the command a file instead of standard input, or use the engine's Unix socket");
   const auto request = fmt::format(
       "POST {} HTTP/1.1\r\nHost: engine\r\nContent-Type: application/json\r\nContent-Length: {}\r\n"
       "Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n{}",
@@ -98,7 +99,7 @@ void converse(const Address& address, const std::string& path, std::string_view 
     throw Error(Errc::engine_error, fmt::format("{}: the answer ends in its headers", call));
   Response answer{.call = call, .status = status_of(in)};
   in.erase(0, head + 4);
-  // Docker says 101, Podman 4 says 101 or, as Docker of old, 200 and goes on all the same.
+  // Docker answers 101. Podman 4 answers 101 or, like old versions of Docker, 200, and streams all the same.
   if (answer.status != 101) {
     answer.body = in;
     check_status(answer);

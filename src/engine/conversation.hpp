@@ -1,5 +1,5 @@
-// A request whose connection goes on as a stream in both directions: exec with a standard input. libcurl
-// keeps the connection after an upgrade to itself, so this one goes by a Wire.
+// A request that turns its connection into a stream in both directions: exec with standard input. libcurl
+// does not give out the connection after an upgrade, so this uses a Wire.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -11,8 +11,8 @@
 
 namespace hostnet::engine {
 
-/// POSTs `json` with a request for an upgrade, then sends `input` and ends it, and hands over whatever comes
-/// back until the engine ends that. The path is as Transport's.
+/// POSTs `json` and requests an upgrade, then sends `input` and ends it, and passes the engine's output to
+/// the sink until the engine ends it. `path` as for Transport.
 /// @throws Error as Transport's calls do, no_path over TLS; also what the sink throws.
 void converse(const Address& address, const std::string& path, std::string_view json, std::string_view input,
               Deadline deadline, const BodySink& sink);

@@ -1,4 +1,4 @@
-// One point in time for all threads.
+// One atomic point in time for all threads.
 #include "engine/cutoff.hpp"
 
 #include <atomic>

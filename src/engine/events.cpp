@@ -1,4 +1,27 @@
-// Lines into events, and the connection they come by.
+// Turns lines into events, and reads them from the connection.
+//
+// States of an EventStream:
+//
+//   state     event                                        next
+//   --------  -------------------------------------------  --------------------------------------------------
+//   sending   request sent (the constructor returns)       headers
+//   sending   deadline passed                              timed_out
+//   headers   blank line, status is_success()              body
+//   headers   blank line, another status                   refused
+//   headers   no HTTP status, end of stream, or more       engine_error
+//             than kLargestHead
+//   refused   end of stream                                check_status() throws the engine's refusal
+//   body      a line                                       body; a container's event goes to the sink
+//   body      a line above kLongestLine, or invalid JSON   engine_error
+//   body      end of stream, or reset                      ended: read() returns false
+//
+// Timeouts: the constructor's deadline bounds connecting and sending. After that nothing waits here: the
+// caller waits for fd() beside its own timers. Over TCP, keep-alive detects a dead machine (reach.cpp).
+//
+//   kLargestHead       64 KiB    headers (raw_http.hpp)
+//   kLongestRefusal    64 KiB    of an error's body kept for the message
+//   kLongestLine       1 MiB     one event
+//   kReadsAtOnce       64        receive() calls of 16 KiB in one read()
 #include "engine/events.hpp"
 
 #include "core/strings.hpp"
@@ -23,7 +46,7 @@ namespace {
 // An event carries all labels of its container; compose files with long ones reach some tens of kilobytes.
 constexpr std::size_t kLongestLine = 1U << 20;
 constexpr std::size_t kLongestRefusal = 64U << 10;
-// So much in one read() at most, so that whoever has a burst of events to deal with gets to his timers, too.
+// Limits one read(), so that a burst of events does not delay the caller's timers.
 constexpr int kReadsAtOnce = 64;
 
 void send_all(Wire& wire, std::string_view text, const std::string& call, Deadline deadline) {
@@ -37,7 +60,7 @@ void send_all(Wire& wire, std::string_view text, const std::string& call, Deadli
       throw Error(Errc::engine_error, fmt::format("{}: {}", call, std::strerror(errno)));
     pollfd poll{wire.fd(), POLLOUT, 0};
     if (::poll(&poll, 1, deadline.poll_timeout()) == 0)
-      throw Error(Errc::timed_out, fmt::format("{}: the engine takes no request", call));
+      throw Error(Errc::timed_out, fmt::format("{}: the engine did not accept the request in time", call));
   }
 }
 
@@ -67,7 +90,7 @@ void EventReader::feed(std::string_view piece, const EventSink& sink) {
   while (!piece.empty()) {
     const auto end = std::min(piece.find('\n'), piece.size());
     if (line_.size() + end > kLongestLine)
-      throw Error(Errc::engine_error, "the engine's events make no sense: one without an end");
+      throw Error(Errc::engine_error, "the engine's events make no sense: one is larger than 1 MiB");
     line_ += piece.substr(0, end);
     if (end == piece.size()) return;
     piece.remove_prefix(end + 1);
@@ -128,7 +151,7 @@ void EventStream::take(std::string_view piece, const EventSink& sink) {
   head_.erase(0, end + 4);
   if (!is_success(status)) {
     refusal_ = status;
-    if (status == 0) throw Error(Errc::engine_error, fmt::format("{}: what answers speaks no HTTP", call_));
+    if (status == 0) throw Error(Errc::engine_error, fmt::format("{}: the answer is not HTTP", call_));
     return;
   }
   reader_.feed(std::exchange(head_, {}), sink);

@@ -1,10 +1,9 @@
-// What happens to an engine's containers, as it happens: GET /events, whose answer is one JSON object a line
-// and never ends.
+// Live container events: GET /events, an endless answer with one JSON object per line. States and limits:
+// events.cpp.
 //
-// Over a Wire rather than as a request of libcurl: who follows events waits for other things as well
-// (signals, timers, leases that end), and a descriptor can stand beside those in one loop. The request is
-// made in HTTP/1.0, to which both engines answer with a body that is simply what comes until the connection
-// is closed, without chunks.
+// Uses a Wire instead of a libcurl request: a program that follows events also waits for signals, timers and
+// the end of leases, and can poll the Wire's descriptor in the same loop. The request is HTTP/1.0, which both
+// engines answer with a plain body that ends with the connection, without chunks.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -20,49 +19,50 @@
 
 namespace hostnet::engine {
 
-/// Something happened to a container.
+/// A container event.
 struct Event {
-  std::string action;  ///< "start", "die", …; without what follows a colon: "exec_create", "health_status".
+  std::string action;     ///< "start", "die", …; up to the first colon: "exec_create", "health_status".
   std::string container;  ///< Id.
-  std::string name;       ///< Without a slash; empty where the engine does not say.
-  /// The container's labels, and what the engine adds to them ("name", "image", "exitCode", …).
+  std::string name;       ///< Without a slash; empty if the engine does not report it.
+  /// The container's labels and the engine's additions ("name", "image", "exitCode", …).
   std::map<std::string, std::string> attributes;
 
-  /// There may be a process now where there was none, or another one than before.
+  /// The container may have a process now that it did not have before.
   [[nodiscard]] bool is_start() const { return action == "start" || action == "unpause"; }
-  /// There is none any more. Podman says "died", "remove" and "cleanup" where Docker says "die" and
-  /// "destroy".
+  /// The container has no process any more. Podman reports "died", "remove" and "cleanup" for Docker's "die"
+  /// and "destroy".
   [[nodiscard]] bool is_end() const;
 };
 
-/// One line of the answer; nullopt for what happened to something else than a container.
-/// @throws Error{engine_error} for what is no such line.
+/// Parses one line of the answer; nullopt for an event of anything but a container.
+/// @throws Error{engine_error} for an invalid line.
 std::optional<Event> parse_event(std::string_view line);
 
 using EventSink = std::function<void(const Event&)>;
 
-/// Takes the answer's body in pieces that are cut anywhere. A plain value.
+/// Takes the answer's body in pieces of any size. A plain value.
 class EventReader {
  public:
-  /// @throws Error{engine_error} for what makes no sense; also what the sink throws.
+  /// @throws Error{engine_error} for an invalid line; also what the sink throws.
   void feed(std::string_view piece, const EventSink& sink);
 
  private:
-  std::string line_;  // What has come of one that has not ended.
+  std::string line_;  // The beginning of an incomplete line.
 };
 
 /// The stream of one engine. Not thread-safe.
 class EventStream {
  public:
-  /// Asks for everything that happens to containers from `since` on (seconds since the epoch, by the engine's
-  /// clock), and waits for nothing but the request to be sent. For Client::events().
+  /// Requests all container events from `since` on (seconds since the epoch, by the engine's clock). Waits
+  /// only until the request is sent, not for the answer. For Client::events().
   /// @throws Error as Client's calls do.
   EventStream(const Address& address, std::string_view path_prefix, std::int64_t since, Deadline deadline);
 
-  /// To be waited for: readable when read() has something to do.
+  /// For poll(2): readable when read() has something to do.
   [[nodiscard]] int fd() const noexcept { return wire_.fd(); }
-  /// Hands over what has come, without waiting. Returns false when the engine has ended the stream.
-  /// @throws Error: engine_error for what makes no sense or with the engine's refusal, and as check_status().
+  /// Passes the events received so far to the sink, without waiting. Returns false when the engine has ended
+  /// the stream.
+  /// @throws Error: engine_error for an invalid answer, and as check_status() when the engine refuses.
   bool read(const EventSink& sink);
 
  private:
@@ -70,9 +70,9 @@ class EventStream {
 
   std::string call_;
   Wire wire_;
-  std::string head_;  // The answer's, as far as it has come.
+  std::string head_;  // The headers received so far; after a refusal, its body.
   bool head_is_over_ = false;
-  long refusal_ = 0;  // A status that is no success; the body says why.
+  long refusal_ = 0;  // The status of a refusal; 0: none.
   EventReader reader_;
 };
 

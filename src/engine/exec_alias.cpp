@@ -1,4 +1,4 @@
-// Editing the hosts file from inside.
+// Edits the hosts file from inside the container.
 #include "engine/exec_alias.hpp"
 
 #include "core/strings.hpp"
@@ -16,7 +16,7 @@ std::string run_inside(Containers& containers, std::string_view id, std::vector<
       id, {.command = std::move(command), .user = "0", .environment = {}, .working_dir = {}}, deadline);
   if (result.exit_code == 0) return std::move(result.out);
   const auto said = trim(result.err.empty() ? result.out : result.err);
-  // The runtime's own exit codes for a program that is not there or cannot be run.
+  // The runtime's exit codes for a program that does not exist or cannot run.
   const bool missing = result.exit_code == 126 || result.exit_code == 127;
   throw Error(
       Errc::failure,

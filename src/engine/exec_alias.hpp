@@ -1,9 +1,9 @@
-// Writes the alias into a running container's hosts file by a command inside the container: for those who may
-// command the engine and may not touch the container's files from outside. It needs `sh` and `cat` in there;
-// engine/alias.hpp is the way that needs nothing.
+// Writes the alias into a running container's hosts file by a command inside the container, for users who may
+// command the engine but not touch the container's files from outside. The image needs `sh` and `cat`;
+// engine/alias.hpp needs nothing.
 //
-// The commands run as root inside, so a link in there leads nowhere else than it would lead the container's
-// own root. The file is changed in place, for it is a mount: a new one moved over it would not be seen.
+// The commands run as the container's root, so a symbolic link leads no further than that root can go. They
+// change the file in place, because it is a mount: the container would not see a new file moved over it.
 #pragma once
 
 #include "engine/alias.hpp"
@@ -11,8 +11,8 @@
 
 namespace hostnet::engine {
 
-/// The text of the container's hosts file. @throws Error: failure when there is no `cat` in there, and what
-/// exec throws.
+/// The text of the container's hosts file. @throws Error: failure when the image has no `cat`; also what exec
+/// throws.
 std::string read_hosts_inside(Containers& containers, std::string_view id, Deadline deadline);
 
 /// As write_alias(). @throws Error: conflict ("host port exposure … already defined") when the file, or
@@ -20,7 +20,7 @@ std::string read_hosts_inside(Containers& containers, std::string_view id, Deadl
 AliasResult write_alias_inside(Containers& containers, std::string_view id, std::string_view alias,
                                Ipv4 address, std::string_view lease, Deadline deadline);
 
-/// As remove_alias(). Nothing when the container is gone or does not run.
+/// As remove_alias(). Does nothing when the container is gone or not running.
 void remove_alias_inside(Containers& containers, std::string_view id, std::string_view lease,
                          Deadline deadline);
 

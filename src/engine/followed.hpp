@@ -1,5 +1,5 @@
-// A container's output that was followed, and what the engine left out at its end. Podman 4 loses now and
-// then the last lines of a short run, and may overlook the end altogether.
+// A container's followed output, completed at its end. Podman 4 sometimes drops the last lines of a short
+// run, and may miss the end altogether.
 #pragma once
 
 #include "engine/stream.hpp"
@@ -11,23 +11,23 @@
 
 namespace hostnet::engine {
 
-/// Hands output on as it comes, and of the same output told again only what has not been handed on. It keeps
-/// a digest of it and no copy. A plain value.
+/// Passes output on as it comes. When the same output is read again, passes on only the part that is new.
+/// Keeps a digest, no copy. A plain value.
 class Followed {
  public:
   explicit Followed(OutputSink sink) : sink_(std::move(sink)) {}
 
   /// @throws what the sink throws.
   void take(Stream stream, std::string_view piece);
-  /// The next piece of the whole, told from the beginning once take() has had the last. Nothing is handed on
-  /// of a stream that began otherwise than what was taken (lines were left out amid it).
+  /// The next piece of the second reading, from the beginning, after the last take(). Passes nothing on of a
+  /// stream that begins differently than what was taken (the engine dropped lines in the middle).
   /// @throws what the sink throws.
   void take_again(Stream stream, std::string_view piece);
-  /// Bytes of both streams that have been taken.
+  /// Bytes taken, of both streams.
   [[nodiscard]] std::size_t size() const noexcept { return streams_[0].size + streams_[1].size; }
 
  private:
-  // FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/: nobody gains by a collision.
+  // FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/. No attacker gains from a collision.
   static constexpr std::uint64_t kBasis = 0xcbf29ce484222325;
   struct One {
     std::size_t size = 0;

@@ -16,10 +16,10 @@ constexpr std::string_view kMarker = "tc-hostnet ";
 constexpr std::string_view kBlanks = " \t\r\v\f";
 
 struct Line {
-  std::string_view text;     // With its newline, if it has one.
+  std::string_view text;     // With its newline, if any.
   std::string_view address;  // Empty for a line that defines nothing.
-  std::string_view names;    // What stands between the address and the comment.
-  std::string_view lease;    // Whose line of ours it is; empty for a line that is not ours.
+  std::string_view names;    // Between the address and the comment.
+  std::string_view lease;    // The lease of our line; empty for a line that is not ours.
 };
 
 // Takes the next word off the front of `text`; empty at its end.
@@ -31,7 +31,7 @@ std::string_view take_word(std::string_view& text) {
   return word;
 }
 
-// Takes the next line off the front of `hosts`, which is not empty.
+// Takes the next line off the front of `hosts`, which must not be empty.
 Line take_line(std::string_view& hosts) {
   Line line;
   const auto newline = hosts.find('\n');

@@ -1,7 +1,7 @@
-// The text of a hosts(5) file: finding, adding and removing the alias. Pure functions.
+// Finds, adds and removes the alias in the text of a hosts(5) file. Pure functions.
 //
-// A line counts as far as its first '#'. Host names are compared without regard to case. A line is ours when
-// its comment is "tc-hostnet <lease>" and nothing else; whoever edits that comment makes the line their own.
+// A '#' ends a line's content. Host names are compared without regard to case. A line is ours if its comment
+// is exactly "tc-hostnet <lease>"; a user who edits that comment takes the line over.
 #pragma once
 
 #include "core/ipv4.hpp"
@@ -14,31 +14,30 @@ namespace hostnet::engine {
 
 /// The line that gives `alias` the address, marked as ours for `lease`; ends in a newline.
 /// @throws Error{invalid_argument} when alias or lease is empty or has blanks, control characters or '#': the
-/// line
-///         would not be the one that the other functions recognise.
+/// other functions would not recognise the line.
 std::string alias_line(std::string_view alias, Ipv4 address, std::string_view lease);
 
-/// The address text of the first line that defines `alias` and is not ours; nullopt when there is none.
+/// The address text of the first line that defines `alias` and is not ours; nullopt without such a line.
 std::optional<std::string> foreign_definition(std::string_view hosts, std::string_view alias);
 
 /// A line that gives a name an address.
 struct Definition {
-  std::string address;  ///< As it stands there.
-  std::string lease;    ///< Whose line of ours it is; empty for one of the user's own.
+  std::string address;  ///< As written in the file.
+  std::string lease;    ///< The lease of our line; empty for the user's own line.
 };
 
-/// Who else than `lease` gives `alias` an address: the user, else another lease; nullopt when nobody does.
+/// A definition of `alias` that is not from `lease`: the user's, else another lease's; nullopt without one.
 std::optional<Definition> definition_by_others(std::string_view hosts, std::string_view alias,
                                                std::string_view lease);
 
 /// Whether any line, ours or not, gives `alias`.
 bool defines(std::string_view hosts, std::string_view alias);
 
-/// `hosts` with our line for the lease at its end (after a newline, should the last line lack one); unchanged
-/// when it has that very line. @throws as alias_line().
+/// `hosts` with our line for the lease appended, after a newline if the last line lacks one; unchanged if it
+/// has exactly that line already. @throws as alias_line().
 std::string with_alias(std::string_view hosts, std::string_view alias, Ipv4 address, std::string_view lease);
 
-/// `hosts` without our lines for this lease; every other byte is kept, a missing last newline too.
+/// `hosts` without our lines for this lease. Keeps every other byte, and a missing last newline missing.
 std::string without_alias(std::string_view hosts, std::string_view lease);
 
 }  // namespace hostnet::engine

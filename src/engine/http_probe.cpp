@@ -1,4 +1,4 @@
-// By libcurl.
+// One GET by libcurl.
 #include "engine/http_probe.hpp"
 
 #include "engine/curl.hpp"

@@ -1,4 +1,4 @@
-// One GET over TCP, for its status: how a container's own web service is asked whether it is ready.
+// One HTTP GET over TCP for its status, to ask a container's web service whether it is ready.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -7,8 +7,7 @@
 
 namespace hostnet::engine {
 
-/// The status of the answer; 0 when there was none by the deadline, for whatever reason. No redirect is
-/// followed.
+/// The status of the answer; 0 for no answer by the deadline, whatever the reason. Follows no redirect.
 /// @throws Error{engine_unavailable} without libcurl.
 long http_status(const std::string& url, Deadline deadline);
 

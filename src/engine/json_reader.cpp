@@ -1,4 +1,4 @@
-// Complaints about an engine.
+// JSON errors as errors of the engine.
 #include "engine/json_reader.hpp"
 
 #include "hostnet/error.hpp"

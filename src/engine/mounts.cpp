@@ -1,4 +1,4 @@
-// Reading proc.
+// Reads proc(5).
 #include "engine/mounts.hpp"
 
 #include "core/file.hpp"

@@ -1,6 +1,5 @@
-// The mounts of a process's namespace: on what kind of file system a file is, without asking that file
-// system. statfs(2) would ask it, and a file system that a program serves (FUSE) answers when that program
-// likes.
+// The mounts of a process's mount namespace: they give the type of the file system that a file is on without
+// a request to it. statfs(2) would send one, and a file system served by a program (FUSE) may never answer.
 #pragma once
 
 #include <cstdint>
@@ -18,14 +17,14 @@ struct Mount {
   bool operator==(const Mount&) const = default;
 };
 
-/// The lines of /proc/PID/mountinfo; those that are none are left out. Pure.
+/// Parses /proc/PID/mountinfo and skips malformed lines. Pure.
 std::vector<Mount> parse_mounts(std::string_view mountinfo);
 
-/// Whether a program outside the kernel answers for such a file system. Pure.
+/// Whether a program outside the kernel serves this type of file system. Pure.
 bool is_served_by_program(std::string_view type);
 
-/// The mount on which an open descriptor of this process stands (also one of O_PATH); nullopt when the kernel
-/// does not say. Asks no file system but proc.
+/// The mount id of an open descriptor of this process (also an O_PATH one); nullopt if the kernel does not
+/// report it. Queries no file system but proc.
 std::optional<std::uint64_t> mount_of(int fd);
 
 }  // namespace hostnet::engine

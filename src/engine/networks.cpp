@@ -1,4 +1,4 @@
-// One request each.
+// The calls: one request each.
 #include "engine/networks.hpp"
 
 #include "engine/container_json.hpp"
@@ -23,7 +23,7 @@ std::vector<NetworkSummary> parse_list(std::string_view text, Deadline deadline)
 }
 
 bool is_in_use(const Error& error) {
-  // Docker answers 403, Podman 409 or 500, each with words of its own.
+  // Docker answers 403, Podman 409 or 500, so only the messages tell.
   const std::string_view words = error.what();
   return words.find("active endpoints") != std::string_view::npos ||
          words.find("associated containers") != std::string_view::npos;

@@ -1,4 +1,4 @@
-// The part of the Engine API that makes and removes networks.
+// The Engine API calls that create and remove networks.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -18,16 +18,16 @@ struct NetworkSummary {
   std::map<std::string, std::string> labels;
 };
 
-/// The network calls of one engine. Refers to the client, which must outlive it. Not thread-safe. Throws what
-/// Client's calls throw.
+/// The network calls of one engine. The client must outlive it. Not thread-safe. @throws Error as Client's
+/// calls.
 class Networks {
  public:
   explicit Networks(Client& client) : client_(client) {}
 
-  /// Makes a bridge network; returns its id. @throws Error: conflict when the name is taken.
+  /// Creates a bridge network; returns its id. @throws Error{conflict} when the name is in use.
   std::string create(const std::string& name, const std::map<std::string, std::string>& labels,
                      Deadline deadline);
-  /// Returns whether it is gone: not so while a container uses it.
+  /// Returns whether the network is gone; false while a container uses it.
   bool remove(std::string_view id, Deadline deadline);
   /// All networks that carry every one of these labels ("name" or "name=value").
   std::vector<NetworkSummary> list(const std::vector<std::string>& labels, Deadline deadline);

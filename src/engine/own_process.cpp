@@ -1,4 +1,4 @@
-// Sockets and processes, by sock_diag(7) and proc(5).
+// Finds sockets and processes by sock_diag(7) and proc(5).
 #include "engine/own_process.hpp"
 
 #include "core/file.hpp"
@@ -28,7 +28,7 @@ namespace {
 
 constexpr std::string_view kPing = "GET /_ping HTTP/1.1\r\nHost: engine\r\n\r\n";
 
-// Sends a request and waits for the first bytes of its answer: the connection has been accepted then.
+// Sends a request and waits for the first bytes of the answer, which prove that the connection is accepted.
 bool ping(Wire& wire, Deadline deadline) {
   if (wire.send(kPing) != static_cast<ssize_t>(kPing.size())) return false;
   for (;;) {
@@ -46,7 +46,7 @@ bool is_called_as_an_engine(const std::string& process) {
   return name == "dockerd" || name == "podman";
 }
 
-// By the namespace itself, or, where that may not be seen, by our own socket in the list of its sockets.
+// Compares the namespaces, or, without permission for that, looks for our own socket in the process's list.
 bool is_in_our_netns(const std::string& process, std::uint64_t own_socket) {
   struct stat theirs {};
   struct stat ours {};
@@ -68,7 +68,7 @@ bool has_open(const std::string& process, std::uint32_t socket) {
        fd.increment(failed)) {
     if (failed) return false;
     if (std::filesystem::read_symlink(*fd, failed) == wanted) return true;
-    failed.clear();  // it was closed meanwhile
+    failed.clear();  // the descriptor was closed meanwhile
   }
   return false;
 }

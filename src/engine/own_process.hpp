@@ -1,9 +1,9 @@
-// Whether an engine's own process answers at a Unix socket, here, and not the end of a tunnel.
+// Whether a local engine process answers on a Unix socket, rather than the end of a tunnel.
 //
-// `ssh -L`, socat and the like leave a socket that looks as an engine's does, owner and all; what answers
-// there is another machine's engine, whose bridges may have namesakes here. No answer of its own can tell.
-// The kernel can: it knows which socket ours is connected to, and that one is open in a process, which is
-// called dockerd or podman, in our network namespace, or is not.
+// `ssh -L` and socat make sockets that look like an engine's, owner included, but another machine's engine
+// answers there, whose bridges may have the same names as ours. Its answers cannot show that. The kernel can:
+// it knows which socket ours is connected to, which process has that one open, and whether that process is
+// called dockerd or podman and is in our network namespace.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -11,11 +11,11 @@
 
 namespace hostnet::engine {
 
-/// Whether what answers there is a process of Docker's or Podman's in the calling thread's network namespace.
-/// Makes a connection of its own and pings. False where it cannot be seen.
+/// Whether a dockerd or podman process in the calling thread's network namespace answers there. Makes its own
+/// connection and pings. False if it cannot find out.
 ///
-/// Root sees who has the other end. Other users see who listens; where that is pid 1, which passes the socket
-/// on when it is first connected to, an engine's process of root's that is here has to do.
+/// Root sees the process at the other end. Other users see only the listener. If that is pid 1, which passes
+/// the socket on at the first connection, any root-owned engine process in this namespace counts.
 /// @throws Error as Client's calls.
 bool serves_from_here(const Address& address, Deadline deadline);
 

@@ -1,7 +1,7 @@
-// What is taken from an engine's answers, and what they must look like for that.
+// Takes the values that we use from an engine's answers, and checks their form.
 //
-// Docker leaves out the bridge's interface name except where somebody chose it: its bridge driver then uses
-// "br-" and the first 12 digits of the network's id. Podman's compatible answer never has it; see
+// Docker leaves out the bridge's interface name unless the user chose it: its bridge driver then uses "br-"
+// and the first 12 digits of the network's id. Podman's compatible answer never has it; see
 // parse_libpod_bridges().
 #include "engine/parse.hpp"
 
@@ -49,7 +49,7 @@ std::string docker_bridge(const JsonReader& network, const std::string& name, co
   return name == "bridge" ? "docker0" : "br-" + id.substr(0, 12);
 }
 
-// Podman lists containers that were only created, too; those have no interface and hence none of these.
+// Podman also lists containers that were only created. They have no interface, and hence none of these.
 bool attached(const JsonReader& container) {
   return !container.string_or_empty("IPv4Address").empty() ||
          !container.string_or_empty("IPv6Address").empty() ||
@@ -63,11 +63,11 @@ Network read_network(const JsonReader& json) {
   network.driver = json.at("Driver").string();
   if (const auto internal = json.maybe("Internal")) network.internal = internal->boolean();
   if (network.driver == "bridge") network.bridge = docker_bridge(json, network.name, network.id);
-  network.dns = network.name != "bridge";  // Docker's default network alone has none
+  network.dns = network.name != "bridge";  // only Docker's default network has none
   network.gateway = configured_gateway(json);
   if (const auto containers = json.maybe("Containers"))
     containers->each_member([&](const std::string& id, const JsonReader& container) {
-      // Docker lists what is on its way out by "ep-…", which is no container's id.
+      // Docker lists endpoints under removal as "ep-…", which is no container id.
       if (attached(container) && looks_like_id(id)) network.containers.push_back(id);
     });
   return network;
@@ -89,7 +89,7 @@ PublishedPort published_port(const std::string& key, const JsonReader& binding) 
   return port;
 }
 
-// Null stands for a port that the image exposes and nobody published.
+// Null marks a port that the image exposes but that is not published.
 std::vector<PublishedPort> published_ports(const JsonReader& network_settings) {
   std::vector<PublishedPort> ports;
   if (const auto all = network_settings.maybe("Ports"))
@@ -113,7 +113,7 @@ Version parse_version(std::string_view text, Deadline deadline) {
   version.api_version = json.at("ApiVersion").string();
   if (const auto platform = json.maybe("Platform")) version.product = platform->string_or_empty("Name");
   if (version.product.empty())
-    version.product = "Docker Engine";  // Debian's build leaves the platform's name empty
+    version.product = "Docker Engine";  // Debian's build leaves Platform.Name empty
   if (const auto components = json.maybe("Components"))
     components->each_element([&](const JsonReader& component) {
       if (auto name = component.at("Name").string(); name == "Podman Engine")
@@ -125,7 +125,7 @@ Version parse_version(std::string_view text, Deadline deadline) {
 bool parse_is_rootless(std::string_view text, Deadline deadline) {
   const auto tree = parse_json(text, deadline);
   const JsonReader json(tree);
-  // Docker says it among the options, Podman by a field of its own.
+  // Docker reports it in SecurityOptions, Podman in a field of its own.
   const auto said = json.maybe("Rootless");
   bool rootless = said && said->boolean();
   if (const auto options = json.maybe("SecurityOptions"))
@@ -173,16 +173,16 @@ Container parse_container(std::string_view text, Deadline deadline) {
   const auto state = json.at("State");
   const auto pid = static_cast<pid_t>(state.at("Pid").integer(0, INT_MAX));
   container.state = state.string_or_empty("Status");
-  // Between two restarts Docker says Running with pid 0: there is no process then. Podman says that it does
-  // not run of one that it has asked to stop, or that it has paused: there is one then, and of the former it
-  // may still speak.
+  // Between two restarts Docker reports Running with pid 0: the container has no process. Podman reports not
+  // running while it stops or pauses a container, which still has a process; a stopping one may still
+  // send and receive.
   const bool stopping_or_paused = container.state == "stopping" || container.state == "paused";
   container.running = (state.at("Running").boolean() || stopping_or_paused) && pid > 0;
   if (container.running) container.pid = pid;
   if (const auto code = state.maybe("ExitCode"))
     container.exit_code = static_cast<int>(code->integer(INT_MIN, INT_MAX));
 
-  // Podman says "" and Docker "none" where nothing checks it.
+  // Without a health check, Podman reports "" and Docker "none".
   if (const auto health = state.maybe("Health")) container.health = health->string_or_empty("Status");
   if (container.health == "none") container.health.clear();
 
@@ -196,7 +196,7 @@ Container parse_container(std::string_view text, Deadline deadline) {
   container.network_mode = host_config.at("NetworkMode").string();
   if (const auto hosts = host_config.maybe("ExtraHosts"))
     hosts->each_element([&](const JsonReader& entry) { container.extra_hosts.push_back(entry.string()); });
-  // A path that is another in each folder, or ends before its end, is none.
+  // Drops a relative path, and one with a NUL byte, which would end it early.
   container.hosts_path = json.string_or_empty("HostsPath");
   if (!container.hosts_path.starts_with('/') || container.hosts_path.find('\0') != std::string::npos)
     container.hosts_path.clear();

@@ -1,4 +1,4 @@
-// Lines of progress, and the one that is an error.
+// Reads the lines of progress, and the one that reports an error.
 #include "engine/pull.hpp"
 
 #include "core/strings.hpp"
@@ -23,7 +23,7 @@ std::string bytes(std::int64_t count) {
   return count < mega ? fmt::format("{} kB", count / 1000) : fmt::format("{} MB", count / mega);
 }
 
-// " 12 MB of 40 MB", as far as the engine knows.
+// " 12 MB of 40 MB", as far as the engine reports it.
 std::string amounts(const JsonReader& object) {
   const auto detail = object.maybe("progressDetail");
   const auto current = detail ? detail->maybe("current") : std::nullopt;
@@ -35,7 +35,7 @@ std::string amounts(const JsonReader& object) {
   return text;
 }
 
-// Docker writes both members, Podman the first alone.
+// Docker writes both members, Podman only the first.
 std::string failure(const JsonReader& object) {
   if (auto words = object.string_or_empty("error"); !words.empty()) return words;
   const auto detail = object.maybe("errorDetail");

@@ -1,4 +1,4 @@
-// Pulling an image: how one is named in the request, and the stream of JSON objects that tells how it goes.
+// Pulls an image: its name in the request, and the stream of JSON objects that reports the progress.
 #pragma once
 
 #include "engine/containers.hpp"
@@ -8,26 +8,26 @@
 
 namespace hostnet::engine {
 
-/// An image as POST /images/create wants it named. Without a tag the engine would pull all that there are.
+/// The name of an image for POST /images/create. Without a tag the engine would pull all tags.
 struct ImageName {
   std::string repository;  ///< "registry.example:5000/team/app"
-  std::string tag;         ///< "3.19", or a digest: "sha256:…". "latest" when nothing is told.
+  std::string tag;         ///< "3.19", or a digest: "sha256:…". Default: "latest".
 
   /// @throws Error{invalid_argument} when repository or tag would be empty.
   static ImageName parse(std::string_view reference);
 };
 
-/// Takes the answer in pieces that are cut anywhere; hands on one line for each object in it.
+/// Takes the answer in pieces of any size; passes on one line for each object.
 class PullReader {
  public:
-  /// Refers to the sink, which may be empty and must outlive it.
+  /// The sink may be empty and must outlive the reader.
   PullReader(std::string reference, const ProgressSink& progress)
       : reference_(std::move(reference)), progress_(progress) {}
 
-  /// @throws Error{engine_error} when the image cannot be pulled, in the engine's words, and for what makes
-  /// no sense; also what the sink throws.
+  /// @throws Error{engine_error} when the pull fails, with the engine's message, and for invalid input; also
+  /// what the sink throws.
   void feed(std::string_view piece);
-  /// To be called at the end. @throws as feed().
+  /// Call at the end. @throws as feed().
   void finish();
 
  private:
@@ -35,7 +35,7 @@ class PullReader {
 
   std::string reference_;
   const ProgressSink& progress_;
-  std::string line_;  // The object that has begun; each has a line of its own.
+  std::string line_;  // The beginning of an incomplete object; each object has its own line.
 };
 
 }  // namespace hostnet::engine

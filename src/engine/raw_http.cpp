@@ -1,4 +1,4 @@
-// Connecting, bytes, and the status line.
+// Connects, moves bytes, and reads the status line.
 #include "engine/raw_http.hpp"
 
 #include "core/strings.hpp"
@@ -41,7 +41,7 @@ EasyHandle connect_by_curl(const Address& address, Deadline deadline) {
   return handle;
 }
 
-// As errno has it.
+// Translates libcurl's result into a return value and errno.
 ssize_t result_of(CURLcode code, std::size_t bytes) noexcept {
   if (code == CURLE_OK) return static_cast<ssize_t>(bytes);
   errno = code == CURLE_AGAIN ? EAGAIN : ECONNRESET;

@@ -1,5 +1,5 @@
-// What a request needs whose answer libcurl cannot carry: one that goes on in both directions, or one that
-// never ends and has to be waited for beside other things.
+// Connections for requests that libcurl cannot carry: a stream in both directions, or an endless answer that
+// the caller waits for beside other events.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -14,44 +14,44 @@
 
 namespace hostnet::engine {
 
-/// No engine's headers are anywhere near as large.
+/// Limit of an answer's headers; real ones are much smaller.
 inline constexpr std::size_t kLargestHead = 64U << 10;
 
-/// A connection to an engine, of bytes both ways, that never blocks: a plain socket to a Unix socket; over
-/// TCP libcurl connects, speaks TLS, and is left out of the rest.
+/// A byte stream to and from an engine. To a Unix socket it is a plain socket. Over TCP libcurl connects,
+/// speaks TLS and does nothing else. send() and receive() never block.
 ///
-/// A record of TLS holds at most 16 KiB. Who offers receive() that much takes it whole, so that nothing stays
-/// behind in libcurl for which fd() would not become readable.
+/// A TLS record holds at most 16 KiB. Offer receive() at least that much, so that it takes a record whole and
+/// libcurl keeps no bytes back, for which fd() would not become readable.
 class Wire {
  public:
-  /// To a Unix socket it waits for nothing. @throws Error: invalid_argument for a path that does not fit,
-  /// engine_unavailable, not_authorised, timed_out.
+  /// Over TCP, waits for the connection until the deadline or the cutoff; to a Unix socket, does not wait.
+  /// @throws Error: invalid_argument for a path too long for a Unix socket, engine_unavailable,
+  /// not_authorised, timed_out.
   Wire(const Address& address, Deadline deadline);
 
-  /// To be waited for.
+  /// For poll(2).
   [[nodiscard]] int fd() const noexcept { return fd_; }
-  /// As send(2) and recv(2) without waiting: a number of bytes, 0 at the end of what comes, or -1 with errno,
-  /// which is EAGAIN when fd() has to be waited for.
+  /// As send(2) and recv(2) without blocking: the number of bytes, 0 at the end of the input, or -1 with
+  /// errno; EAGAIN: poll fd() first.
   ssize_t send(std::string_view bytes) noexcept;
   ssize_t receive(char* buffer, std::size_t size) noexcept;
-  /// Whether the end of what is sent can be told while the other direction goes on. libcurl has no such call
-  /// for TLS.
+  /// Whether end_output() works. libcurl cannot end one direction of a TLS connection.
   [[nodiscard]] bool can_end_output() const noexcept { return !tls_; }
-  /// Tells it; only where it can be told.
+  /// Ends the output; the input goes on. Call only if can_end_output().
   void end_output() noexcept;
 
  private:
-  Fd own_;             // a Unix socket, or
-  EasyHandle handle_;  // what keeps the connection
+  Fd own_;             // the Unix socket, or
+  EasyHandle handle_;  // libcurl's handle, which keeps the TCP connection
   bool tls_ = false;
   int fd_ = -1;
 };
 
-/// Where the blank line at the end of an answer's head begins, or npos. The first `seen` bytes were searched
-/// before: a head that comes byte by byte is gone through once.
+/// The position of the blank line that ends the headers, or npos. The first `seen` bytes were searched
+/// before, so headers that come byte by byte are scanned only once.
 std::size_t end_of_head(std::string_view head, std::size_t seen);
 
-/// The status in the first line of an answer, "HTTP/1.1 101 UPGRADED"; 0 for what is no such line.
+/// The status in an answer's first line, "HTTP/1.1 101 UPGRADED"; 0 for any other text.
 long status_of(std::string_view head);
 
 }  // namespace hostnet::engine

@@ -1,4 +1,4 @@
-// The options.
+// Sets libcurl's options for an address.
 #include "engine/reach.hpp"
 
 #include "hostnet/error.hpp"
@@ -8,8 +8,8 @@
 namespace hostnet::engine {
 namespace {
 
-// An engine whose machine is down or whose port a firewall swallows would else be waited for as long as the
-// whole call may take.
+// Time limit for name lookup, connection and TLS. Otherwise a machine that is down, or a firewall that drops
+// packets, would take the call's whole deadline.
 constexpr long kConnectSeconds = 10;
 
 }  // namespace
@@ -22,7 +22,7 @@ void reach(const Curl& curl, CURL* handle, const Address& address, std::string_v
                 fmt::format("this libcurl cannot reach {}: {}", address.socket, curl.easy_strerror(code)),
                 "install a libcurl built with Unix sockets and TLS: apt-get install libcurl4");
   };
-  // http_proxy in the environment is not meant for engines, nor does docker heed it for tcp://.
+  // $http_proxy is not meant for engines; docker ignores it for tcp:// too.
   set(CURLOPT_PROXY, "");
   if (!address.tcp) {
     set(CURLOPT_UNIX_SOCKET_PATH, address.socket.c_str());
@@ -31,7 +31,7 @@ void reach(const Curl& curl, CURL* handle, const Address& address, std::string_v
   }
   set(CURLOPT_URL, fmt::format("{}{}", address.tcp->url(), path).c_str());
   set(CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
-  // A dead machine must not be taken for a quiet one for ever, as by who follows events.
+  // Detects a dead machine behind a connection that is quiet for long, such as an event stream.
   set(CURLOPT_TCP_KEEPALIVE, 1L);
   if (!address.tcp->tls) return;
   const auto& tls = *address.tcp->tls;
@@ -40,7 +40,7 @@ void reach(const Curl& curl, CURL* handle, const Address& address, std::string_v
   set(CURLOPT_SSL_VERIFYHOST, tls.verify ? 2L : 0L);
   if (!tls.ca.empty()) {
     set(CURLOPT_CAINFO, tls.ca.c_str());
-    // Else whoever the system trusts could speak for the engine as well.
+    // Without this, the system's CAs could also sign for the engine.
     set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));
   }
   if (!tls.cert.empty()) {

@@ -1,4 +1,4 @@
-// What libcurl has to be told to reach an engine: the Unix socket, or host, port and certificates.
+// libcurl's options for reaching an engine: the Unix socket, or host, port and certificates.
 #pragma once
 
 #include "engine/address.hpp"
@@ -8,8 +8,8 @@
 
 namespace hostnet::engine {
 
-/// Sets URL (`path` is absolute, with its query), socket and TLS on a handle that was made or reset. libcurl
-/// copies the strings. @throws Error{engine_unavailable} where this libcurl lacks what the address needs.
+/// Sets URL (`path` is absolute, with its query), socket and TLS on a new or reset handle. libcurl copies the
+/// strings. @throws Error{engine_unavailable} if this libcurl lacks a feature that the address needs.
 void reach(const Curl& curl, CURL* handle, const Address& address, std::string_view path);
 
 }  // namespace hostnet::engine

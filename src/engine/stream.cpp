@@ -11,7 +11,8 @@
 namespace hostnet::engine {
 namespace {
 
-// The first byte of a header. Input is never sent here; an engine that echoes it does so as output.
+// The first byte of a header. We send no input in this stream; an engine that echoes input marks it so, and
+// it counts as output.
 enum : unsigned char { kInput = 0, kOutput = 1, kErrorOutput = 2, kEngineFailure = 3 };
 
 constexpr std::size_t kLongestFailure = 400;

@@ -1,4 +1,35 @@
-// Requests by libcurl.
+// Requests by libcurl. One easy handle per Transport keeps the connection open between requests and makes a
+// new one when the engine has closed it.
+//
+// States of a request, all within Transport::send():
+//
+//   state       event                                    next
+//   ----------  ---------------------------------------  ----------------------------------------------------
+//   start       deadline or cutoff passed                timed_out; nothing is sent
+//   connecting  Unix socket checked (open())             connected; fault and is_roots noted (look_at_peer())
+//   connecting  socket missing, refused or queue full    connect_error(), open_unix()'s error
+//   connecting  name lookup, TLS or certificate fails    transfer_error()
+//   headers     blank line                               body
+//   headers     more than kLargestHeaders                engine_error
+//   headers     connection closed                        engine_error
+//   body        end of the answer                        check_status(): Response, or the engine's refusal
+//   body        more than kLargestBody without a sink    engine_error
+//   body        the sink throws                          that exception
+//   any         still_wanted() returns false             the Response as far as it came, status unchecked
+//   any         still_wanted() throws                    that exception
+//   any         deadline or cutoff                       timed_out
+//
+// Timeouts:
+//
+//   deadline             the caller's      the whole request (CURLOPT_TIMEOUT_MS)
+//   end_requests_at()    the process's     start, and checked about once a second (on_progress())
+//   kConnectSeconds      10 s              over TCP: name lookup, connection and TLS (reach.cpp)
+//
+//   kLargestHeaders      256 KiB           all headers of an answer
+//   kLargestBody         16 MiB            a body without a sink
+//
+// libcurl's callbacks run in the caller's thread inside curl_easy_perform(). Nothing may be thrown across it:
+// a callback stores the exception, and send() throws it again.
 #include "engine/transport.hpp"
 
 #include "core/strings.hpp"
@@ -28,7 +59,7 @@ namespace {
 
 constexpr std::size_t kLargestHeaders = 256U << 10;
 
-// What libcurl's callbacks need and fill in during one request.
+// What libcurl's callbacks use and fill in during one request.
 struct Exchange {
   const Curl& curl;
   CURL* handle;
@@ -37,10 +68,10 @@ struct Exchange {
   Response response;
   std::size_t header_bytes = 0;
   bool headers_ended = false;
-  const char* too_large = nullptr;  // What of the answer was.
-  bool ended_here = false;          // Because nobody wanted more of it.
+  const char* too_large = nullptr;  // The part of the answer that was: "headers" or "body".
+  bool ended_here = false;          // By still_wanted().
   bool cut_off = false;             // By end_requests_at().
-  std::exception_ptr thrown;        // While the body was taken.
+  std::exception_ptr thrown;        // By the sink or still_wanted().
 
   [[nodiscard]] long status() const {
     long status = 0;
@@ -69,12 +100,12 @@ std::size_t on_body(const char* data, std::size_t, std::size_t size, void* user)
   }
 }
 
-// The value of header `name` if `line` is that header and the value is a version number; else empty.
+// The value of header `name` if `line` is that header and its value is a version number; else empty.
 std::string_view version_header(std::string_view line, std::string_view name) {
   if (line.size() <= name.size() || line[name.size()] != ':') return {};
   if (::strncasecmp(line.data(), name.data(), name.size()) != 0) return {};
   const auto value = trim(line.substr(name.size() + 1));
-  // It becomes part of a path, so nothing but digits and dots may pass.
+  // The value becomes part of a path: only digits and dots may pass.
   const bool version = value.size() <= 16 && value.find_first_not_of("0123456789.") == std::string_view::npos;
   return version ? value : std::string_view{};
 }
@@ -121,23 +152,23 @@ struct Transport::Request {
   std::string method;
   std::string_view path;
   std::string_view body;
-  const char* type = nullptr;  // of the body; JSON unless told
+  const char* type = nullptr;  // of the body; nullptr: JSON
 };
 
 struct Transport::Connection {
   const Curl& curl = Curl::get();
   EasyHandle handle{curl.easy_init()};
-  // Without the second, libcurl would let a large body wait for a "100 Continue".
+  // An empty "Expect:" keeps libcurl from waiting for "100 Continue" before a large body.
   List own_headers;
   List json_headers = make_list({"Content-Type: application/json", "Expect:"});
-  std::array<char, CURL_ERROR_SIZE> detail{};  // libcurl's own words for what went wrong
-  std::string fault;                           // of a Unix socket, once found never forgotten
+  std::array<char, CURL_ERROR_SIZE> detail{};  // libcurl's message for a failure
+  std::string fault;                           // of the first faulty connection; never cleared
   bool is_roots = true;
   std::exception_ptr not_connected;
 
-  // libcurl connects by a path, to whatever is there by then. So whenever it wants a new connection it is
-  // given the inode that was judged in the address's place, and who listened there is asked when it is done.
-  // (It could be handed a socket that is connected already, which libcurl 7.88 connects once more.)
+  // libcurl connects by path, to whatever is there at that moment. So for each new connection we replace the
+  // address by the inode that was checked, and look up the listener afterwards. (We cannot give libcurl a
+  // connected socket: 7.88 connects it once more.)
   struct Opening {
     Connection* connection;
     const Address* address;
@@ -154,7 +185,7 @@ struct Transport::Connection {
       sockaddr_un named{};
       named.sun_family = AF_UNIX;
       connection->target.path.copy(named.sun_path, sizeof named.sun_path - 1);
-      // libcurl has room for any address there.
+      // curl_sockaddr has room for any address.
       std::memcpy(reinterpret_cast<char*>(where) + offsetof(curl_sockaddr, addr), &named, sizeof named);
       where->addrlen = sizeof named;
       Fd made(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -168,7 +199,7 @@ struct Transport::Connection {
     }
   }
 
-  // After a request for which a connection was made. Where that failed there is nobody at its end.
+  // Checks the listener of a new connection, after the request. After a failed request there may be none.
   void look_at_peer(bool succeeded) {
     const Fd made = std::move(connected);
     target.inode.reset();
@@ -187,7 +218,7 @@ struct Transport::Connection {
                   fmt::format("this libcurl cannot make the request: {}", curl.easy_strerror(code)));
   }
 
-  // The options of one request; the connection stays open. libcurl copies strings, but not the body.
+  // Sets the options of one request; the connection stays open. libcurl copies strings, but not the body.
   void prepare(const Address& address, const Request& request, Deadline deadline, Exchange& exchange) {
     curl.easy_reset(handle.get());
     reach(curl, handle.get(), address, request.path);
@@ -215,7 +246,7 @@ struct Transport::Connection {
     set(CURLOPT_NOSIGNAL, 1L);
     set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
     set(CURLOPT_USERAGENT, "tc-hostnet/" HOSTNET_VERSION);
-    // At least 1: the deadline may have passed since it was looked at, and 0 means no limit.
+    // At least 1: the deadline may have passed since the check in send(), and 0 means no limit.
     const auto milliseconds = std::max(1L, static_cast<long>(deadline.remaining().count()));
     set(CURLOPT_TIMEOUT_MS, deadline.is_never() ? 0L : milliseconds);
     set(CURLOPT_WRITEFUNCTION, &on_body);
@@ -235,7 +266,7 @@ Transport::Transport(Address address) : address_(std::move(address)) {
         Errc::invalid_argument,
         fmt::format("the engine's socket path {} ({}) has {} bytes; a Unix socket's path has at most {}",
                     quote(address_.socket), address_.from, address_.socket.size(), longest),
-        "give a shorter path, for example of a symbolic link to the folder");
+        "give a shorter path, for example through a symbolic link to the folder");
   connection_ = std::make_unique<Connection>();
   if (!connection_->handle) throw Error(Errc::engine_unavailable, "libcurl gives no handle");
 }
@@ -278,7 +309,7 @@ Response Transport::send(const Request& request, Deadline deadline, const BodySi
   Exchange exchange{.curl = curl, .handle = handle.get(), .sink = sink, .still_wanted = still_wanted};
   deadline = before_cutoff(deadline);
   exchange.response.deadline = deadline;
-  // Without the query, which is long and percent-encoded.
+  // Leaves out the query, which is long and percent-encoded.
   exchange.response.call = fmt::format("{} {} on {}", request.method,
                                        request.path.substr(0, request.path.find('?')), address_.socket);
   if (deadline.expired()) throw timed_out(exchange);
@@ -308,7 +339,7 @@ Response Transport::send(const Request& request, Deadline deadline, const BodySi
       throw transfer_error(address_, call, code, detail.data(), static_cast<int>(system_error));
   }
 
-  // libcurl takes a connection that is closed among the headers for a whole answer without a body.
+  // libcurl accepts a connection closed within the headers as a complete answer without a body.
   if (!exchange.headers_ended)
     throw Error(Errc::engine_error, fmt::format("{}: the answer ends in its headers", call));
   check_speaks_plainly(address_, exchange.response);

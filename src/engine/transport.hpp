@@ -1,5 +1,5 @@
-// HTTP over an engine's Unix socket or TCP: one request, and what can go wrong with it told in the project's
-// errors.
+// HTTP requests to an engine over a Unix socket or TCP, with failures as the project's errors. States, events
+// and timeouts: transport.cpp.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -15,15 +15,15 @@
 namespace hostnet::engine {
 
 struct Response {
-  std::string call;            ///< What was asked, for messages: "GET /_ping on /run/docker.sock".
-  long status = 0;             ///< 200–299, or 304 for what is so already: everything else is thrown.
-  std::string body;            ///< At most kLargestBody bytes; empty where a sink took it.
-  std::string api_version;     ///< The header Api-Version, "1.41"; empty where there is none.
-  std::string libpod_version;  ///< The header Libpod-Api-Version, "4.3.1"; Podman alone sends it.
-  Deadline deadline = Deadline::never();  ///< The request's, which the reading of the body must meet, too.
+  std::string call;                       ///< The request, for messages: "GET /_ping on /run/docker.sock".
+  long status = 0;                        ///< 200–299, or 304 for "already so"; any other status throws.
+  std::string body;                       ///< At most kLargestBody bytes; empty if a sink took it.
+  std::string api_version;                ///< The header Api-Version, "1.41"; empty without it.
+  std::string libpod_version;             ///< The header Libpod-Api-Version, "4.3.1"; only Podman sends it.
+  Deadline deadline = Deadline::never();  ///< The request's; it also bounds the parsing of the body.
 };
 
-/// What `parse` makes of the body, by the request's deadline if it takes one; its Error names the call.
+/// Parses the body, by the request's deadline if `parse` takes one. Adds the call to an Error of the parser.
 template <class Parser>
 auto parsed(const Response& answer, Parser parse) {
   try {
@@ -36,28 +36,29 @@ auto parsed(const Response& answer, Parser parse) {
   }
 }
 
-/// An engine on a machine with thousands of networks answers with some megabytes at most.
+/// Limit of a body without a sink. An engine with thousands of networks answers with a few megabytes.
 inline constexpr std::size_t kLargestBody = 16U << 20;
 
-/// Takes an answer's body in pieces, as they come and cut anywhere, without a limit to their sum. What it
-/// throws ends the request and comes out of it. It must make no request on the same Transport.
+/// Takes an answer's body in pieces of any size; the sum has no limit. An exception from it ends the request
+/// and passes through it. It must make no request on the same Transport.
 using BodySink = std::function<void(std::string_view)>;
 
-/// Asked about once a second while an answer comes, or does not; false ends it there, as if the engine had.
-/// What it throws ends the request and comes out of it. It must make no request on the same Transport.
+/// Called about once a second during a request; false ends the request as if the engine had ended the answer.
+/// An exception from it ends the request and passes through it. It must make no request on the same
+/// Transport.
 using StillWanted = std::function<bool()>;
 
 /// A connection kept open between requests. Not thread-safe.
 ///
-/// The path of a request is absolute; its variable parts went through path_segment() and query_value(). Each
-/// throws Error: engine_unavailable (nobody listens, hung up before a byte, a certificate that is not to be
-/// trusted), not_authorised (the socket is closed to us, a certificate of ours is missing or refused),
-/// timed_out (the answer had not ended at the deadline), not_found (404, or a redirect: none is followed),
-/// conflict (409), engine_error (any other status, or not HTTP). The body of an error status never goes to
+/// `path` is absolute; its variable parts come from path_segment() and query_value(). Each request throws
+/// Error: engine_unavailable (no listener, TLS fails, an untrusted certificate), not_authorised (no access to
+/// the socket, our client certificate is missing or refused), timed_out (the answer was not complete at the
+/// deadline), not_found (404, or a redirect: we follow none), conflict (409), engine_error (any other status,
+/// not HTTP, or a connection closed before the end of the answer). The body of an error status never goes to
 /// the sink.
 class Transport {
  public:
-  /// Opens nothing yet. @throws Error: invalid_argument when the path does not fit a Unix socket's address,
+  /// Does not connect yet. @throws Error: invalid_argument for a path too long for a Unix socket,
   /// engine_unavailable without libcurl.
   explicit Transport(Address address);
   ~Transport();
@@ -66,16 +67,16 @@ class Transport {
                const StillWanted& still_wanted = {});
   /// `json` may be empty.
   Response post(std::string_view path, std::string_view json, Deadline deadline, const BodySink& sink = {});
-  /// The method PUT, with a body of any type.
+  /// PUT with a body of the given content type.
   Response put(std::string_view path, const char* type, std::string_view body, Deadline deadline);
-  /// The method DELETE.
+  /// DELETE.
   Response remove(std::string_view path, Deadline deadline);
 
   /// As Client::peer().
   [[nodiscard]] std::optional<Ipv4> peer() const;
-  /// UnixConnection::fault of the first connection so far that had one; empty while none had.
+  /// The first non-empty UnixConnection::fault of the connections so far; empty if all were without fault.
   [[nodiscard]] const std::string& fault() const;
-  /// Whether root listened at the end of every connection so far to a Unix socket. True before the first.
+  /// Whether every connection so far had a root listener. True before the first one, and over TCP.
   [[nodiscard]] bool is_roots() const;
 
  private:

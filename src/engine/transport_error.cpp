@@ -1,4 +1,4 @@
-// The mapping from errno and HTTP status to errors.
+// Maps errno, libcurl's codes and HTTP status to errors.
 #include "engine/transport_error.hpp"
 
 #include "core/strings.hpp"
@@ -28,9 +28,8 @@ std::string owning_group(const std::string& socket) {
   return found->gr_name;
 }
 
-// Docker answers a path that its router would write otherwise ("..", "//") by a redirect to that. Ours are so
-// only by a name with such parts, percent-encoded; nothing bears one, and where the redirect leads is another
-// resource.
+// Docker redirects a path that its router would normalise ("..", "//"). Ours are such paths only through a
+// percent-encoded name, which no resource has, and the redirect leads to another resource.
 bool is_redirect(long status) { return status >= 300 && status < 400; }
 
 constexpr std::string_view kMending =
@@ -52,18 +51,17 @@ std::string mending(std::string_view said) {
 Errc code_of(const Response& answer) {
   if (answer.status == 404 || is_redirect(answer.status)) return Errc::not_found;
   if (answer.status == 409) return Errc::conflict;
-  // What Podman 4.3 calls its own failure (500), and names by these texts.
+  // Podman 4.3 reports these as its own failure (500). The cause tells them apart.
   static constexpr std::array<std::pair<std::string_view, Errc>, 4> causes{{
       {"container state improper", Errc::conflict},
       {"network not found", Errc::not_found},
       {"that name is already in use", Errc::conflict},
-      {"no such process", Errc::conflict},  // of a container that ends while it is looked at
+      {"no such process", Errc::conflict},  // the container ends during an inspection
   }};
   const auto told = parse_error_cause(answer.body);
   for (const auto& [cause, code] : causes)
     if (cause == told) return code;
-  // And what Docker calls its own, where a container ends between the making of a command in it and its
-  // start.
+  // Docker reports its own failure (500) if a container ends between the creation of an exec and its start.
   const auto message = parse_error_message(answer.body);
   if (message.starts_with("Container ") && message.find(" is not running") != std::string::npos)
     return Errc::conflict;
@@ -73,14 +71,14 @@ Errc code_of(const Response& answer) {
 }  // namespace
 
 Error connect_error(const Address& address, int cause) {
-  // libcurl reports no errno when the listener's queue is full, as a hung engine's is in the end.
+  // libcurl reports no errno when the listener's queue is full, as a hung engine's becomes in the end.
   const auto why = cause != 0     ? std::generic_category().message(cause)
                    : !address.tcp ? "it takes no more connections"
-                                  : "it cannot be connected to";
+                                  : "the connection fails";
   if (cause == EACCES || cause == EPERM) {
     const auto group = owning_group(address.socket);
     return {Errc::not_authorised,
-            fmt::format("the container engine's socket {} ({}) may not be opened: {}", address.socket,
+            fmt::format("the container engine's socket {} ({}) cannot be opened: {}", address.socket,
                         address.from, why),
             group.empty() || group == "root"
                 ? "run it as root, or join the group that owns the socket"
@@ -88,11 +86,10 @@ Error connect_error(const Address& address, int cause) {
             cause};
   }
   if (address.tcp)
-    return {
-        Errc::engine_unavailable,
-        fmt::format("no container engine answers on {} ({}): {}", address.socket, address.from, why),
-        "see that it listens there (dockerd -H tcp://…) and that the port is right: 2375 is plain, 2376 TLS",
-        cause};
+    return {Errc::engine_unavailable,
+            fmt::format("no container engine answers on {} ({}): {}", address.socket, address.from, why),
+            "check that it listens there (dockerd -H tcp://…) and the port: usually 2375 is plain, 2376 TLS",
+            cause};
   return {Errc::engine_unavailable,
           fmt::format("no container engine answers on {} ({}): {}", address.socket, address.from, why),
           "start the engine, or set DOCKER_HOST to the socket of one that runs", cause};
@@ -108,18 +105,18 @@ Error transfer_error(const Address& address, const std::string& call, CURLcode c
   switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
       return {Errc::engine_unavailable,
-              fmt::format("{}: no address is known for the name {}", where, quote(address.tcp->host)),
-              "see whether it is spelt right: getent hosts " + shell_word(address.tcp->host)};
+              fmt::format("{}: the name {} does not resolve", where, quote(address.tcp->host)),
+              "check the spelling: getent hosts " + shell_word(address.tcp->host)};
     case CURLE_OPERATION_TIMEDOUT:
       return {Errc::timed_out, fmt::format("{} did not answer in time", where),
-              "see whether the machine is up and a firewall lets that port in"};
+              "check that the machine is up and that no firewall blocks the port"};
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_CERTPROBLEM:
       return {Errc::engine_unavailable,
               fmt::format("{}: our own certificates cannot be used: {}", where, why),
-              "see ca.pem, cert.pem and key.pem: the files of DOCKER_CERT_PATH or of the context"};
+              "check ca.pem, cert.pem and key.pem in DOCKER_CERT_PATH or in the context"};
     case CURLE_PEER_FAILED_VERIFICATION:
-      // Both of libcurl's TLS libraries have it in these words.
+      // Both TLS libraries of libcurl use these words.
       if (says("target host name"))
         return {Errc::engine_unavailable,
                 fmt::format("{} has a certificate for another name: {}", where, why),
@@ -130,19 +127,19 @@ Error transfer_error(const Address& address, const std::string& call, CURLcode c
     default:
       break;
   }
-  // OpenSSL's words, and GnuTLS's. An alert that names our certificate comes after the engine's was accepted;
-  // with TLS 1.3 only as the answer to the first request.
+  // OpenSSL's words, and GnuTLS's. An alert about our certificate comes after we accepted the engine's; with
+  // TLS 1.3 only as the answer to the first request.
   const bool sent_ours = address.tcp->tls && !address.tcp->tls->cert.empty();
   if (says("ertificate required") || says("ertificate is required") || says("alert bad certificate") ||
       says("ertificate is bad") || says("alert unknown ca") || says("CA is unknown"))
     return {Errc::not_authorised,
-            sent_ours ? fmt::format("{} does not take our certificate: {}", where, why)
-                      : fmt::format("{} demands a certificate of ours: {}", where, why),
+            sent_ours ? fmt::format("{} does not accept our client certificate: {}", where, why)
+                      : fmt::format("{} requires a client certificate: {}", where, why),
             sent_ours ? "have cert.pem signed by the authority that the engine trusts (dockerd --tlscacert)"
                       : "put cert.pem and key.pem beside ca.pem, in DOCKER_CERT_PATH or in the context"};
   if (says("wrong version number") || says("unexpected TLS packet") || says("packet length too long"))
     return {Errc::engine_unavailable, fmt::format("{} does not speak TLS there: {}", where, why),
-            "take its TLS port, 2376 usually; for plain HTTP unset DOCKER_TLS_VERIFY and DOCKER_CERT_PATH"};
+            "use its TLS port, usually 2376; for plain HTTP unset DOCKER_TLS_VERIFY and DOCKER_CERT_PATH"};
   if (code == CURLE_SSL_CONNECT_ERROR)
     return {Errc::engine_unavailable, fmt::format("{}: TLS fails: {}", where, why),
             "try it by hand: openssl s_client -connect HOST:PORT"};
@@ -150,14 +147,14 @@ Error transfer_error(const Address& address, const std::string& call, CURLcode c
 }
 
 void check_speaks_plainly(const Address& address, const Response& answer) {
-  // The words of Go's own HTTP server.
+  // The words of Go's HTTP server.
   if (!address.tcp || address.tcp->tls || answer.status != 400 ||
       answer.body.find("HTTP request to an HTTPS server") == std::string::npos)
     return;
   throw Error(
       Errc::engine_unavailable,
-      fmt::format("the container engine at {} ({}) wants TLS, and was spoken to in plain HTTP",
-                  address.socket, address.from),
+      fmt::format("the container engine at {} ({}) wants TLS, but the request was plain HTTP", address.socket,
+                  address.from),
       "set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder with ca.pem, cert.pem and key.pem");
 }
 
@@ -170,7 +167,7 @@ void check_status(const Response& answer) {
   const auto code = code_of(answer);
   const auto message = is_redirect(answer.status) ? "" : parse_error_message(answer.body);
   if (code != Errc::engine_error && !message.empty()) throw Error(code, message);
-  if (code == Errc::not_found) throw Error(code, fmt::format("{}: there is no such thing", answer.call));
+  if (code == Errc::not_found) throw Error(code, fmt::format("{}: not found", answer.call));
   throw Error(
       code,
       fmt::format("{}: HTTP status {}{}{}", answer.call, answer.status, message.empty() ? "" : ": ", message),

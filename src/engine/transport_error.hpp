@@ -1,4 +1,4 @@
-// An engine's refusals in the project's errors: which code, whose words, and what to do about it.
+// Turns failed requests and an engine's refusals into the project's errors, with a hint.
 #pragma once
 
 #include "engine/curl.hpp"
@@ -6,18 +6,18 @@
 
 namespace hostnet::engine {
 
-/// Why the socket or host could not be connected to; `cause` is errno, or 0 where libcurl knows none.
+/// The error of a failed connection; `cause` is errno, or 0 if libcurl reports none.
 Error connect_error(const Address& address, int cause);
 
-/// Why libcurl came to no answer. `detail` is what it wrote into its error buffer, `cause` is errno or 0.
+/// The error of a failed transfer. `detail` is libcurl's error buffer, `cause` is errno or 0.
 Error transfer_error(const Address& address, const std::string& call, CURLcode code, std::string_view detail,
                      int cause);
 
-/// Throws where a plain request went to a port that wants TLS, which answers it by a complaint in plain text.
+/// Throws if a plain request went to a TLS port, which answers with a complaint in plain text.
 /// @throws Error{engine_unavailable}
 void check_speaks_plainly(const Address& address, const Response& answer);
 
-/// 304 is how start and stop say that there is nothing to do; no request here asks for it otherwise.
+/// True for 2xx and 304: start and stop answer 304 when there is nothing to do, and no other request gets it.
 bool is_success(long status);
 
 /// Whether the engine refused because Podman has a container in one of its two records only, which keeps it
@@ -25,7 +25,7 @@ bool is_success(long status);
 /// error names is never removed by us: what it names need not be ours.)
 bool is_half_record(const Error& error);
 
-/// Throws what an answer that came whole says with a status that is no success.
+/// Throws the engine's refusal for a complete answer whose status is no success.
 /// @throws Error: not_found, conflict, engine_error.
 void check_status(const Response& answer);
 

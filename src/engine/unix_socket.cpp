@@ -1,4 +1,4 @@
-// The walk, and the connection.
+// Walks the path, and connects.
 #include "engine/unix_socket.hpp"
 
 #include "core/strings.hpp"
@@ -24,14 +24,14 @@
 namespace hostnet::engine {
 namespace {
 
-constexpr int kMostLinks = 40;  // as the kernel has it
+constexpr int kMostLinks = 40;  // the kernel's limit (MAXSYMLINKS)
 
 bool is_on_procfs(int fd) {
   struct statfs about {};
   return ::fstatfs(fd, &about) != 0 || about.f_type == PROC_SUPER_MAGIC;
 }
 
-// Where the walk is: the folders from the root on, for "..", each with its path.
+// The state of a walk: the open folders from the root on, which ".." goes back along, and the path left.
 class PathWalk {
  public:
   explicit PathWalk(uid_t own) : own_(own) {}
@@ -71,10 +71,10 @@ class PathWalk {
   };
 
   static std::string changed(const std::string& path) {
-    return fmt::format("its path is not a fixed one at {}", quote(path));
+    return fmt::format("its path cannot be verified at {}", quote(path));
   }
 
-  // From the root, towards `path`.
+  // Starts again at the root, with `path` ahead.
   std::string begin(const std::string& path) {
     struct stat status {};
     Fd root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -134,8 +134,8 @@ UnixTarget open_unix(const Address& address) {
   if (!target.inode || ::fstat(target.inode.get(), &there) != 0) throw connect_error(address, errno);
   target.fault = fault_on_way(address.socket, there, ::geteuid());
   target.path = fmt::format("/proc/self/fd/{}", target.inode.get());
-  if (::access(target.path.c_str(), F_OK) != 0) {  // without a procfs nothing is known of processes, either
-    if (target.fault.empty()) target.fault = "/proc, which tells whose it is, is not mounted";
+  if (::access(target.path.c_str(), F_OK) != 0) {  // without procfs we cannot check processes either
+    if (target.fault.empty()) target.fault = "/proc is not mounted, so its owner is unknown";
     target.path = address.socket;
   }
   return target;
@@ -145,8 +145,9 @@ ucred peer_of(int fd, std::string& fault) {
   ucred peer{};
   socklen_t size = sizeof peer;
   if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
-    throw Error::from_errno("look up who listens on the engine's socket", errno);
-  if (peer.uid == static_cast<uid_t>(-1)) throw Error::from_errno("look up who listens there", ENOTCONN);
+    throw Error::from_errno("look up the listener of the engine's socket", errno);
+  if (peer.uid == static_cast<uid_t>(-1))
+    throw Error::from_errno("look up the listener of the engine's socket", ENOTCONN);
   if (fault.empty() && !is_trusted(peer.uid, ::geteuid()))
     fault = fmt::format("a process of uid {} listens there", peer.uid);
   return peer;
@@ -158,7 +159,8 @@ UnixConnection connect_unix(const Address& address) {
   where.sun_family = AF_UNIX;
   target.path.copy(where.sun_path, sizeof where.sun_path - 1);
   UnixConnection made{.fault = std::move(target.fault)};
-  // A listener whose queue is full, as a hung engine's is in the end, would be waited for without an end.
+  // Non-blocking: connect(2) would wait without limit for a listener whose queue is full, as a hung engine's
+  // becomes in the end.
   made.fd.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!made.fd) throw Error::from_errno("socket", errno);
   if (::connect(made.fd.get(), reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0)

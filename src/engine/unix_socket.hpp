@@ -1,23 +1,41 @@
-// Connecting to an engine's Unix socket, and which users could be the ones that answer there.
+// Connects to an engine's Unix socket, and checks which users could answer there.
 //
 // Theory of operation
 //
-// What an engine says of bridges, processes and files of this machine is acted upon with our privileges. So
-// it must be an engine of root's, or of the user that we are: a user who owns the socket, or a folder on the
-// way to it, can answer in the engine's place, and would choose which file root writes to.
+// We act with our privileges upon what an engine reports about bridges, processes and files of this machine.
+// So the engine must be root's or our own user's: another user who owns the socket, or a folder on its path,
+// could answer in the engine's place and choose which file root writes to.
 //
-// One inode. The kernel resolves the path once, into an O_PATH descriptor, and what is connected to is that
-// inode (/proc/self/fd), whatever becomes of the path meanwhile. The judgement is about the same inode: the
-// path is walked by hand, folder by folder and link by link, and has to end there. So a path that is changed
-// between the two is a fault, and never a way in.
+// One inode. The kernel resolves the path once, into an O_PATH descriptor, and we connect to that inode
+// (/proc/self/fd), even if the path changes meanwhile. The check is of the same inode: we walk the path
+// ourselves, folder by folder and link by link, and the walk has to end there. A path that changes in between
+// is a fault, never a way in.
 //
-// The way. Each folder, symbolic link and the socket itself belongs to root or to us. A folder that its group
-// or others may write to has the sticky bit, which keeps them from replacing what is not theirs (/tmp). Links
-// of procfs lead elsewhere than they read, and so do not pass. The socket's own mode means nothing here: who
-// may connect to it is another question (root:docker 0660 is the usual answer).
+// The path. Each folder, each symbolic link and the socket itself belongs to root or to us. A folder writable
+// for its group or others has the sticky bit, which keeps them from replacing files of other users (/tmp). A
+// link of procfs does not lead where its text says, so it is a fault. The socket's own mode does not matter:
+// it says who may connect (root:docker 0660 is usual), not who answers.
 //
-// The peer. SO_PEERCRED has the uid of who called listen(2), also where the file system tells owners at its
-// own discretion, as FUSE does. Of a socket that systemd passes to the engine that is systemd's.
+// The listener. SO_PEERCRED gives the uid of the process that called listen(2), also on a file system that
+// reports any owner it likes, such as FUSE. For a socket that systemd passes to the engine, that is
+// systemd's.
+//
+// Events of connect_unix(), in order:
+//
+//   step                     event                                           result
+//   -----------------------  ----------------------------------------------  --------------------------------
+//   length of the path       does not fit sun_path                           invalid_argument
+//   open(O_PATH)             fails                                           connect_error()
+//   walk                     foreign owner; writable folder without sticky   fault
+//                            bit; path changed; procfs link; more than 40
+//                            links (kMostLinks)
+//   /proc/self/fd            /proc is not mounted                            fault, connects by path
+//   connect(2)               EAGAIN: the listener's queue is full            engine_unavailable
+//   connect(2)               any other errno                                 connect_error()
+//   SO_PEERCRED              listener is neither root nor our user           fault
+//
+// A fault does not stop the connection; it is reported to the caller (Client::why_remote()). Only the first
+// one is kept. No timeouts: the socket does not block.
 #pragma once
 
 #include "core/fd.hpp"
@@ -34,39 +52,40 @@ namespace hostnet::engine {
 /// A connection to a Unix socket.
 struct UnixConnection {
   Fd fd;               ///< Connected; it does not block.
-  uid_t uid = 0;       ///< Of the process that listens there, and
-  pid_t listener = 0;  ///< its pid; 0 where it is in a pid namespace that we do not see.
-  /// Why another user than root and ourselves could be the one that answers, as the end of a sentence: "its
-  /// folder /home/ann belongs to uid 1000"; empty: none could.
+  uid_t uid = 0;       ///< The listener's uid.
+  pid_t listener = 0;  ///< The listener's pid; 0 if it is in a pid namespace that we cannot see.
+  /// Why a user other than root and us could be the one that answers, as the end of a sentence: "its folder
+  /// /home/ann belongs to uid 1000"; empty if no other user could.
   std::string fault;
 };
 
-/// A socket that was opened and judged, to be connected to by whatever path() says while this lives.
+/// A socket that was opened and checked. Connect to `path` while this object lives.
 struct UnixTarget {
   Fd inode;           ///< O_PATH.
   std::string path;   ///< For connect(2): "/proc/self/fd/7".
-  std::string fault;  ///< As UnixConnection has it, but for the peer.
+  std::string fault;  ///< As UnixConnection::fault, without the check of the listener.
 };
 
-/// @throws Error: invalid_argument for a path that does not fit a Unix socket's address, engine_unavailable,
-/// not_authorised.
+/// Opens and checks the socket. @throws Error: invalid_argument for a path too long for a Unix socket,
+/// engine_unavailable, not_authorised.
 UnixTarget open_unix(const Address& address);
 
-/// Who listens at the other end of a connected socket. `fault` is set unless it is set. @throws Error.
+/// The listener at the other end of a connected socket. Sets `fault` if it is empty and the listener is
+/// neither root nor our user. @throws Error.
 ucred peer_of(int fd, std::string& fault);
 
-/// Waits for nothing. Thread-safe. @throws Error: invalid_argument for a path that does not fit a Unix
-/// socket's address, engine_unavailable, not_authorised.
+/// Connects without waiting for the listener. Thread-safe. @throws Error as open_unix().
 UnixConnection connect_unix(const Address& address);
 
-/// What is on the way to a socket.
+/// The kinds of files on the path to a socket.
 enum class OnTheWay { folder, link, socket };
 
-/// Why what has this status may not be on the way, for a process of effective uid `own`; empty: it may. Pure.
+/// Why a file with this status may not be on the path, for a process of effective uid `own`; empty if it may.
+/// Pure.
 std::string fault_of(OnTheWay what, const std::string& path, const struct stat& status, uid_t own);
 
-/// Walks an absolute path to the socket that is `there` already; why it does not pass, or empty. Changes
-/// nothing, follows links by itself. @throws std::bad_alloc alone.
+/// Walks an absolute path and requires that it ends at the socket `there`. Returns the first fault, or empty.
+/// Follows symbolic links itself; changes nothing. @throws std::bad_alloc only.
 std::string fault_on_way(const std::string& path, const struct stat& there, uid_t own);
 
 }  // namespace hostnet::engine

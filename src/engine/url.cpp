@@ -27,8 +27,7 @@ constexpr std::string_view kWithoutDot = kUnreserved.substr(0, kUnreserved.size(
 
 std::string path_segment(std::string_view name) {
   if (name.empty()) throw Error(Errc::invalid_argument, "the name of a container, network or image is empty");
-  // "." and ".." are legal characters with a meaning of their own as a whole segment: spelt out, they have
-  // none here.
+  // A segment "." or ".." has a meaning of its own, although dots need no encoding. Encoded dots have none.
   const bool dots = name.find_first_not_of('.') == std::string_view::npos;
   return encode(name, dots ? kWithoutDot : kUnreserved);
 }

@@ -1,8 +1,27 @@
-// tc-hostnet-reaper SESSION PID START ENGINE-SOCKET RUNTIME-DIR
+// tc-hostnet-reaper TEST-RUN PID START ENGINE RUNTIME-DIR
 //
-// Waits until process PID, which started at START, has ended or closed the other end of standard input, and
-// then removes whatever containers, networks, rules and tunnels it left. src/container/reaper.hpp tells why
-// it exists; it is started from there, and not by people.
+// Waits until its owner, process PID started at START, exits or closes the other end of standard input. Then
+// removes the containers and networks of the test run, and finishes the leases of dead owners: rules,
+// sidecars. The library starts it; src/container/reaper.hpp says why it exists.
+//
+// States:
+//
+//   state     event                                      next
+//   --------  -----------------------------------------  ----------------------------------------------------
+//   start     arguments invalid                          exit status 2
+//   start     forked; the parent exits at once           waiting, in a session (setsid) of its own, in "/"
+//   waiting   a byte on standard input                   waiting, clean exit noted
+//   waiting   end of standard input, or process gone     removing
+//   removing  nothing left (and kStillComing passed,     exit
+//             unless the exit was clean)
+//   removing  kPatience passed                           exit
+//
+// Timeouts:
+//
+//   waiting          none       the owner's life bounds it
+//   kPatience        30 s       for a hung engine, or a network still in use
+//   kStillComing     3 s        for containers that the engine was still making when the owner died
+//   kPause           300 ms     between two rounds of removal
 #include "container/reap.hpp"
 #include "core/deadline.hpp"
 #include "core/fd.hpp"
@@ -31,13 +50,13 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr seconds kPatience{30};    // for an engine that does not answer, or a network still in use
-constexpr seconds kStillComing{3};  // what was asked for just before the end may appear that much later
+constexpr seconds kStillComing{3};  // containers requested just before the owner's death appear later
 constexpr milliseconds kPause{300};
 
-// As a number of its own: glibc before 2.36 has no function for it.
+// By system call number: glibc before 2.36 has no function for it.
 Fd open_process(pid_t pid) { return Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0U))); }
 
-// Returns whether the process ended in order.
+// Returns whether the exit was clean: the owner sent a byte before it.
 bool wait_for_end(pid_t pid, std::uint64_t start) {
   const Fd process = open_process(pid);
   if (process_start_time(pid) != start) return false;
@@ -59,14 +78,14 @@ void clear_away(const std::string& test_run, const engine::Address& engine, cons
                 bool in_order) {
   const auto limit = Deadline::after(kPatience);
   const auto quiet = Deadline::after(in_order ? milliseconds{0} : kStillComing);
-  // The containers first: what they were given is not taken from under them. Then once more, for what was
-  // still being made.
+  // Removes the containers first, so that none loses its ports while it runs; then the leases, once; then
+  // what the engine was still making.
   for (bool leases_are_done = false;;) {
     bool all_is_gone = false;
     try {
       all_is_gone = container::reap_test_run(engine, test_run, limit) == 0;
     } catch (const Error&) {
-      // The engine is busy or gone: again, as long as there is time.
+      // The engine is busy or gone: try again until the limit.
     }
     if (!leases_are_done) container::reap_leases(runtime_dir, limit);
     leases_are_done = true;
@@ -85,7 +104,7 @@ int main(int argc, char** argv) {
   const std::string engine_text = argv[4];
   std::string runtime_dir = argv[5];
   if (test_run.empty() || !pid || !start) return 2;
-  // The folder in which its owner was, from which relative paths start, is left below.
+  // Make the path absolute before chdir("/"): relative paths start in the owner's folder.
   if (const char* const told = std::getenv("TC_HOSTNET_RUNTIME_DIR");
       runtime_dir.empty() && told != nullptr && *told != '\0')
     runtime_dir = told;

@@ -214,7 +214,7 @@ class Plain(ContextCase):
         self.wanted = {"DOCKER_HOST": f"tcp://127.0.0.1:{free_port()}"}
         self.says(3, "Connection refused")
         self.wanted = {"DOCKER_HOST": "tcp://engine.invalid:2375"}
-        self.says(3, "no address is known for the name .engine.invalid")
+        self.says(3, "the name .engine.invalid. does not resolve")
         self.wanted = {"DOCKER_CONTEXT": "here"}
 
     def test_tls_to_a_plain_port(self):
@@ -289,9 +289,9 @@ class Tls(ContextCase):
 
     def test_who_does_not_trust_us(self):
         self.wanted = {"DOCKER_CONTEXT": "anonymous"}
-        self.says(4, "demands a certificate of ours")
+        self.says(4, "requires a client certificate")
         self.wanted = {"DOCKER_CONTEXT": "stranger"}
-        self.says(4, "does not take our certificate")
+        self.says(4, "does not accept our client certificate")
         self.wanted = {"DOCKER_CONTEXT": "here"}
 
     def test_plain_http_to_a_tls_port(self):
