@@ -1,4 +1,4 @@
-// Reading what is allowed, and comparing.
+// Parses the allowance and checks ports against it.
 #include "watch/allowance.hpp"
 
 #include "core/strings.hpp"
@@ -25,7 +25,7 @@ std::uint16_t parse_port(std::string_view text, std::string_view whole) {
   return static_cast<std::uint16_t>(*number);
 }
 
-// A label's path is compared as it is written, and therefore has one way to be written.
+// covers() compares paths as text, so an allowed path must be in its one normal form.
 std::string parse_socket(std::string_view text) {
   const std::filesystem::path path(text);
   const bool plain = path.is_absolute() && path.lexically_normal().native() == text && path.has_filename() &&

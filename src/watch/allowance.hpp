@@ -1,5 +1,6 @@
-// What `watch` lets a label have: who may start containers on an engine is not thereby an administrator of
-// this host. Apart from the labels themselves (watch_plan.hpp); refused is what is not named here.
+// Host ports and sockets that `watch` gives to labels. A user who may start containers is not an
+// administrator of this host, so everything that the allowance does not name is refused. watch/plan.hpp reads
+// the labels.
 #pragma once
 
 #include "hostnet/port.hpp"
@@ -13,26 +14,27 @@
 
 namespace hostnet::exposer {
 
-/// Host ports and Unix sockets that labels may ask for. The container's side of a port is not looked at: a
-/// container reaches nothing by it that is not on the host's side.
+/// Host ports and Unix sockets that labels may ask for. Ignores the container port: it gives access to
+/// nothing that the host port does not.
 class Allowance {
  public:
-  /// TCP and UDP from port 1024 on, and no Unix socket.
+  /// Default: TCP and UDP ports 1024 to 65535, and no Unix socket.
   Allowance();
 
-  /// `ports`: words with commas of PORT and FROM-TO, each with /tcp, /udp or, for both, nothing. `sockets`:
-  /// words with commas of paths. Empty ones leave what the default has. @throws Error{invalid_argument}
+  /// `ports`: words of PORT or FROM-TO, separated by commas, each with /tcp, /udp or, for both, no suffix.
+  /// `sockets`: words of paths, separated by commas. An empty list keeps the default. @throws
+  /// Error{invalid_argument}
   static Allowance parse(const std::vector<std::string>& ports, const std::vector<std::string>& sockets);
 
   [[nodiscard]] bool covers(const HostPort& port) const;
-  /// Those of `ports` that are not covered.
+  /// The ports that it does not cover.
   [[nodiscard]] std::vector<HostPort> refused(const std::vector<HostPort>& ports) const;
 
  private:
   struct Range {
     std::uint16_t first;
     std::uint16_t last;
-    std::optional<Protocol> protocol;  // Both without one.
+    std::optional<Protocol> protocol;  // nullopt: both
   };
   static Range parse_range(std::string_view text);
 
@@ -40,8 +42,8 @@ class Allowance {
   std::set<std::string, std::less<>> sockets_;
 };
 
-/// The first part of a path that is a symbolic link, or that cannot be looked at. nullopt for a path that
-/// leads where it says, there or not. Follows no link, so a dangling one is found, too.
+/// The first part of a path that is a symbolic link or not readable; nullopt for a path without links,
+/// whether it exists or not. Follows no link, so it also finds a dangling one.
 std::optional<std::string> link_in(const std::string& path);
 
 }  // namespace hostnet::exposer

@@ -1,4 +1,22 @@
-// Asking, exposing and releasing.
+// Asks the engine about one container, exposes its ports and releases them.
+//
+//   Standing  entered by                                        left by
+//   held      expose() succeeded                                release(): container stopped or restarted;
+//                                                               ended(): lease ended by itself
+//   ended     ended(): lease was released, not by `watch`       stop or restart of the container
+//   refused   labels have a fault, or expose() gave             stop or restart of the container
+//             invalid_argument
+//   waiting   deal() before the act; expose() or lease failed   `again` is due: deal() tries once more;
+//                                                               stop or restart of the container
+//
+//   limit          value       of
+//   kEngineSpan    10 s        one call of the engine (watch_deadline())
+//   kFirstRetry    2 s         wait after the first failure; doubles with each further one
+//   kLongestRetry  60 s        longest wait between tries; there is no last try
+//   exposer's own              expose() and release(): see the path
+//
+// Threads: the workers, one per entry at a time; ask_for() also in the caller of Watcher::survey(). mutex_
+// guards exposers_ and is held while an exposer is created. end() makes deal() and expose() do nothing.
 #include "watch/applier.hpp"
 
 #include "core/file.hpp"
@@ -20,10 +38,10 @@ using Kind = WatchEvent::Kind;
 constexpr auto kEngineSpan = 10s;
 constexpr auto kFirstRetry = 2s;
 constexpr auto kLongestRetry = 60s;
-// A container's id, as engines show it to people and take it back.
+// Length of a short container id, as engines print and accept it.
 constexpr std::size_t kShortId = 12;
 
-// Or there is no such process on this machine.
+// True also if there is no such process on this machine.
 bool has_ended(pid_t process) {
   const auto stat = process_stat(process);
   return !stat || stat->state == 'Z' || stat->state == 'X';
@@ -31,7 +49,8 @@ bool has_ended(pid_t process) {
 
 ExposeRequest request_for(const Wanted& wanted) {
   ExposeRequest request{.target = Target::container(wanted.id.substr(0, kShortId)), .ports = wanted.ports};
-  // By id, since a name may be another container's by the time it is looked up; people know the name.
+  // The target is the id: the name may belong to another container by the time of the look-up. The label
+  // shows the name, which people know.
   constexpr std::size_t longest_label = 64;
   request.label = beginning(printable("watch: " + wanted.name), longest_label);
   return request;
@@ -112,7 +131,8 @@ void Applier::deal(engine::Client& client, const std::string& id, Entry& entry,
   if (!step.expose && !step.refuse) return;
   if (!entry.dealt || entry.dealt->run != wanted->run) entry = {};
   entry.name = wanted->name;
-  // Should the engine be lost on the way, it is tried again when that is back.
+  // `waiting` and due now: if the engine call below throws, the container is tried again once the engine is
+  // back.
   entry.dealt = Dealt{.standing = Standing::waiting, .run = wanted->run, .again = WatchClock::now()};
   if (step.refuse) {
     entry.dealt->standing = Standing::refused;
@@ -128,18 +148,18 @@ void Applier::expose(engine::Client& client, const Wanted& wanted, Entry& entry)
     entry.exposure = exposer_for(wanted.via).expose(request_for(wanted));
   } catch (const Error& error) {
     if (ending_) return;
-    // One that is over already needs nothing, and no word of it.
+    // If this run has already ended, the error does not matter: deal with the current state.
     const auto now = ask_for(client, wanted.id);
     if (!now || now->run != wanted.run) {
       entry = {};
       deal(client, wanted.id, entry, now);
       return;
     }
-    // The kernel knows of its end before the engine does. Of an engine whose processes are never here, the
-    // next try tells.
+    // The kernel sees the end of the process before the engine does: a first failure of an ending run is not
+    // reported. With an engine on another machine, no process is ever here: the next failure is reported.
     const bool ending = entry.failures == 0 && has_ended(wanted.run);
     if (!ending) failed(wanted, entry, error);
-    // No time mends what the request itself has wrong, as a container on the host's own network.
+    // A retry does not fix an invalid request, such as a container on the host's network.
     if (error.code() == Errc::invalid_argument && !ending)
       entry.dealt->standing = Standing::refused;
     else
@@ -150,12 +170,12 @@ void Applier::expose(engine::Client& client, const Wanted& wanted, Entry& entry)
   entry.failures = 0;
   entry.last_fault.clear();
   settings_.on_event(event_of(Kind::exposed, wanted.id, entry));
-  // It may have ended between then and now; its notice found no entry with its id, or is still to come.
+  // The lease may have ended since expose(): its callback found no entry with its id, or is still to come.
   if (entry.exposure.state() != ExposureState::active)
     on_ended_({entry.exposure.id(), entry.exposure.state(), entry.exposure.reason()});
 }
 
-// Told once for each fault, however often it is tried.
+// Reports each fault once, not at every retry.
 void Applier::failed(const Wanted& wanted, Entry& entry, const Error& error) const {
   if (std::exchange(entry.last_fault, error.what()) == error.what()) return;
   auto event = event_of(wanted.refused.empty() ? Kind::failed : Kind::refused, wanted.id, entry);

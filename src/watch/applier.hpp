@@ -1,5 +1,5 @@
-// What is done about one container that a watcher follows: the acts to the judgement of watch_plan.hpp. They
-// wait for the engine, for images, for the kernel's locks, and so run in a worker's thread.
+// Carries out the decisions of watch/plan.hpp for one container. The acts wait for the engine, for pulls and
+// for the kernel's locks, so they run in a worker's thread.
 #pragma once
 
 #include "engine/client.hpp"
@@ -18,70 +18,71 @@
 
 namespace hostnet::exposer {
 
-/// What a watcher tells of. Fields that do not belong to the kind are empty.
+/// An event of a watcher. Fields that do not apply to the kind are empty.
 struct WatchEvent {
   enum class Kind { watching, exposed, released, refused, failed, engine_lost, engine_back };
 
   Kind kind = Kind::watching;
-  std::string id;    ///< Of the container.
-  std::string name;  ///< Likewise.
+  std::string id;    ///< Of the container, short form.
+  std::string name;  ///< Of the container.
   std::string lease;
   Path via = Path::automatic;
   std::string gateway;
   std::string interface;
   std::vector<HostPort> ports;
-  std::string engine;  ///< Its socket, for watching, engine_lost and engine_back.
-  std::string reason;  ///< For released, refused, failed and engine_lost, one line.
-  std::string hint;    ///< The next step for a person, for refused, failed and engine_lost.
+  std::string engine;  ///< Engine's socket, for watching, engine_lost and engine_back.
+  std::string reason;  ///< One line, for released, refused, failed and engine_lost.
+  std::string hint;    ///< Next step for the user, for refused, failed and engine_lost.
 };
 
 /// "watching", "exposed", "released", "refused", "failed", "engine-lost", "engine-back".
 const char* to_string(WatchEvent::Kind kind) noexcept;
 
 struct WatchSettings {
-  /// With the path for containers that name none. Its `on_state` is not called; nobody is asked for a
-  /// password, whatever `interactive` says.
+  /// `path` applies to containers whose labels name none. Ignores `on_state` and `interactive`: never asks
+  /// for a password.
   ExposerOptions exposer;
-  bool trust_images = false;  ///< Follow labels that the image has, too.
-  Allowance allowance;        ///< What labels may ask for; the rest is told as refused.
+  bool trust_images = false;  ///< Also follow labels that the image has.
+  Allowance allowance;        ///< What labels may ask for; other requests are refused.
   /// Called in the loop's thread. Must not throw.
   std::function<void(const WatchEvent&)> on_event;
   std::chrono::milliseconds list_period{60'000};
 };
 
-/// A lease that has ended by itself.
+/// A lease that ended without a release by the watcher.
 struct EndedLease {
   std::string lease;
   ExposureState state = ExposureState::released;
   std::string reason;
 };
 
-/// Thread-safe, as long as no two threads have the same entry at a time.
+/// Thread-safe, as long as no two threads use the same entry at the same time.
 class Applier {
  public:
-  /// How it stands with one container.
+  /// State of one container.
   struct Entry {
     std::string name;
-    std::optional<Dealt> dealt;  ///< None: there is nothing to be remembered.
+    std::optional<Dealt> dealt;  ///< nullopt: nothing to remember.
     Exposure exposure;
     unsigned failures = 0;   ///< In a row.
-    std::string last_fault;  ///< What was told of the last of them.
+    std::string last_fault;  ///< The last reported failure.
   };
 
-  /// `on_ended` is told of leases that end by themselves: by the library's threads, and by deal() of one that
-  /// ended before it was held. The callback of the settings is called by whoever calls.
+  /// `on_ended` receives leases that end by themselves: from the library's threads, and from deal() for a
+  /// lease that ended before its entry was held. `settings.on_event` runs in the thread that calls a member.
   Applier(WatchSettings settings, engine::Address engine, std::function<void(EndedLease)> on_ended);
 
-  /// Asks the engine what the container wants now, and does it. @throws Error as engine::Client.
+  /// Asks the engine what the container requests now, and carries out the next step. @throws Error as
+  /// engine::Client.
   void deal(const std::string& id, Entry& entry);
-  /// Tells the end of the entry's lease.
+  /// Records and reports that the entry's lease has ended.
   void ended(const std::string& id, Entry& entry, const EndedLease& lease);
-  /// Returns whether nothing of its lease is left.
+  /// Releases the entry's lease and reports it. Returns false if the release failed.
   bool release(const std::string& id, Entry& entry, const std::string& reason);
-  /// nullopt also for one that is gone. @throws Error as engine::Client.
+  /// What the container requests now; nullopt also if it is gone. @throws Error as engine::Client.
   std::optional<Wanted> ask_for(engine::Client& client, const std::string& id) const;
 
-  /// From now on nothing is exposed, and what fails for that is not told.
+  /// From now on, exposes nothing and does not report failures of an expose that is under way. Thread-safe.
   void end() noexcept { ending_ = true; }
 
  private:
@@ -98,7 +99,7 @@ class Applier {
   std::map<Path, std::unique_ptr<Exposer>> exposers_;
 };
 
-/// For one call of an engine.
+/// Limit of one engine call: 10 s from now.
 Deadline watch_deadline();
 
 }  // namespace hostnet::exposer

@@ -1,4 +1,4 @@
-// Labels into wishes, wishes into steps.
+// Turns labels into requested ports, and requested ports into the next step.
 #include "watch/plan.hpp"
 
 #include "core/strings.hpp"
@@ -18,11 +18,12 @@ const std::string* value_of(const std::map<std::string, std::string>& labels, co
 
 Path parse_via(const std::string& value) {
   if (const auto path = parse_path(value)) return *path;
-  throw Error(Errc::invalid_argument, fmt::format("label {}: {} is no path", kViaLabel, quote(value)),
+  throw Error(Errc::invalid_argument, fmt::format("label {}: {} is not a path", kViaLabel, quote(value)),
               "give auto, native, helper or ssh");
 }
 
-// A label that the container has from its image counts for nothing, unless images are trusted.
+// A label of the container itself. @throws Error{not_authorised} for a label from the image, unless images
+// are trusted.
 const std::string* own_label(const engine::Container& container,
                              const std::map<std::string, std::string>& image_labels, const char* name,
                              bool trust_images) {
@@ -65,7 +66,7 @@ std::vector<HostPort> parse_ports_label(std::string_view value) {
     const auto parts = split(value.substr(0, longest), ',');
     if (value.size() > longest || parts.size() > most)
       throw Error(Errc::invalid_argument,
-                  fmt::format("more than {} bytes or {} ports are not read", longest, most),
+                  fmt::format("a label has at most {} bytes and {} ports", longest, most),
                   "ask for fewer ports");
     std::vector<HostPort> ports;
     for (const auto part : parts) ports.push_back(HostPort::parse(trim(part)));
@@ -91,8 +92,8 @@ std::optional<Wanted> wanted_by(const engine::Container& container,
       wanted.via = parse_via(*via);
     wanted.ports = parse_ports_label(*ports);
     if (auto refused = rules.allowance.refused(wanted.ports); !refused.empty())
-      refuse(wanted, std::move(refused), "which labels may not have here",
-             "allow it to all containers of this engine: watch --allow PORTS, or --allow-socket PATH");
+      refuse(wanted, std::move(refused), "which watch does not allow",
+             "allow it for all containers of this engine: watch --allow PORTS, or --allow-socket PATH");
   } catch (const Error& error) {
     wanted.fault = error;
   }
@@ -104,7 +105,7 @@ Wanted with_links_refused(Wanted wanted) {
     if (port.socket.empty()) continue;
     const auto link = link_in(port.socket);
     if (!link) continue;
-    refuse(wanted, {port}, fmt::format("and {} is a link or cannot be looked at", quote(*link)),
+    refuse(wanted, {port}, fmt::format("and {} is a link or not readable", quote(*link)),
            "allow and label the path without links");
     return wanted;
   }

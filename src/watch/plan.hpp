@@ -1,5 +1,15 @@
-// What a container's labels ask for, and what is to be done about it: the judgement of `watch`, apart from
-// its acts (watcher.hpp). Pure.
+// The decisions of `watch`: what a container's labels request, and the next step for the container.
+// watch/applier.hpp carries out the steps. Pure, except with_links_refused().
+//
+// next_step(), by what the container wants now and the Standing of its current run:
+//
+//   wanted            not seen        held       ended, refused  waiting, due     waiting, not due
+//   nothing, or gone  -               release,   forget          forget           forget
+//                                     forget
+//   ports             expose          -          -               expose           -
+//   a fault           refuse          -          -               refuse           -
+//   a new run         n/a             release,   expose/refuse   expose/refuse    expose/refuse
+//                                     expose/refuse
 #pragma once
 
 #include "engine/client.hpp"
@@ -21,52 +31,52 @@ namespace hostnet::exposer {
 
 /// "8080,5432:15432": ports as `expose` takes them, separated by commas.
 inline constexpr const char* kPortsLabel = "io.github.tchostnet.ports";
-/// "auto", "native", "helper" or "ssh"; what `watch` was told where it is absent.
+/// "auto", "native", "helper" or "ssh"; default: the path of `watch`.
 inline constexpr const char* kViaLabel = "io.github.tchostnet.via";
 
 /// A running container that asks for ports.
 struct Wanted {
   std::string id;
   std::string name;
-  pid_t run = 0;  ///< Its first process: another one after a restart.
+  pid_t run = 0;  ///< Pid of its first process: changes with a restart.
   std::vector<HostPort> ports;
   Path via = Path::automatic;
-  std::optional<Error> fault;     ///< Why its labels are not followed; the ports are empty then.
-  std::vector<HostPort> refused;  ///< What it asks for and may not have: why there is a fault.
+  std::optional<Error> fault;     ///< Why `watch` does not follow its labels; `ports` is empty then.
+  std::vector<HostPort> refused;  ///< Ports outside the allowance; cause of the fault.
 };
 
-/// What `watch` was told of labels.
+/// The options of `watch` that concern labels.
 struct WatchRules {
   Path via = Path::automatic;  ///< For containers whose labels name no path.
-  bool trust_images = false;   ///< Follow labels that the image has, too.
+  bool trust_images = false;   ///< Also follow labels that the image has.
   Allowance allowance;
 };
 
-/// What the labels of a container ask for; nullopt when it does not run or asks for nothing.
+/// What the labels of a container request; nullopt when it does not run or requests nothing.
 ///
-/// An image brings labels, too, and the engine does not tell them apart. Running an image is no consent to
-/// what it asks for: a label that the image has with the same value is a fault, unless the images are
-/// trusted. Ports that the allowance does not cover are a fault of the whole label, images trusted or not.
+/// An image also has labels, and the engine merges them into the container's. Running an image is no consent
+/// to its labels: a label with the same value in the image is a fault, unless images are trusted. A port
+/// outside the allowance is a fault of the whole label, even with trusted images.
 std::optional<Wanted> wanted_by(const engine::Container& container,
                                 const std::map<std::string, std::string>& image_labels,
                                 const WatchRules& rules);
 
-/// The same with the fault that the path of a Unix socket has a symbolic link in it: what was allowed is
-/// where the path leads by itself. Looks at the file system.
+/// Adds a fault if the path of a Unix socket contains a symbolic link: the allowance covers the path itself,
+/// not the target of a link. Reads the file system.
 Wanted with_links_refused(Wanted wanted);
 
-/// The ports of a label's value, at most 4 KiB and 256 ports.
+/// Parses the ports of a label's value: at most 4 KiB and 256 ports.
 /// @throws Error: invalid_argument, conflict, each naming the label.
 std::vector<HostPort> parse_ports_label(std::string_view value);
 
 using WatchClock = std::chrono::steady_clock;
 
-/// How it stands with a container that has been dealt with.
+/// State of one run of a container that `watch` has handled.
 enum class Standing {
   held,     ///< Its ports are exposed.
-  ended,    ///< They were, and somebody released them: not again before the container is restarted.
-  refused,  ///< Its labels cannot be followed: likewise.
-  waiting,  ///< It failed, and is to be tried again.
+  ended,    ///< Released, but not by `watch`: not exposed again in this run.
+  refused,  ///< Its labels or the request have a fault: not exposed in this run.
+  waiting,  ///< Failed, or not done yet: tried at Dealt::again.
 };
 
 struct Dealt {
@@ -75,21 +85,22 @@ struct Dealt {
   WatchClock::time_point again = {};  ///< For `waiting`.
 };
 
-/// What is to be done about one container, in this order.
+/// The next acts for one container, in this order.
 struct WatchStep {
   bool release = false;
   bool expose = false;
-  bool refuse = false;  ///< Tell the fault.
+  bool refuse = false;  ///< Report the fault.
   bool forget = false;
 
   bool operator==(const WatchStep&) const = default;
 };
 
-/// `wanted`: what it asks for now, null for one that is gone or does not run. `dealt`: null for one that has
-/// not been seen.
+/// `wanted`: what the container requests now; null if it is gone, does not run or requests nothing. `dealt`:
+/// null if `watch` has not handled it.
 WatchStep next_step(const Wanted* wanted, const Dealt* dealt, WatchClock::time_point now);
 
-/// How long to wait after the nth failure in a row (from 1 on): doubled each time, up to `longest`.
+/// The wait after the nth failure in a row, n from 1: `first`, doubled for each further failure, at most
+/// `longest`.
 std::chrono::milliseconds backoff(unsigned failures, std::chrono::milliseconds first,
                                   std::chrono::milliseconds longest);
 

@@ -1,4 +1,38 @@
-// Following the engine, and having the workers act on what is found.
+// Follows the engine and gives the work on its containers to the workers.
+//
+//   state             stream_  away_   left by
+//   connecting        none     false   job of connect(): reached() or lost()
+//   connected         set      false   lost(): stream ends, a job finds the engine away, or list() fails
+//   away              none     true    connect() after the back-off, then reached()
+//   ending            any      any     finish() returns. Ignores results of connect() and list(); releases
+//                                      a busy container when its job is back
+//
+//   a container       idle: entry is the loop's; busy: entry is its job's. An event while busy sets `again`;
+//                     settled() then looks at the container once more.
+//
+//   event                       effect
+//   start or end of container   look_at(): a job deals with it
+//   list_period (60 s)          list(): look_at() for all labelled and all known containers
+//   lease ended by itself       on_ended_leases(): a job records it and, if connected, deals with it
+//   retry is due                look_at()
+//   engine reached              `engine-back` after a loss; look_at() for all; the first time, `watching`
+//                               once all their jobs are back
+//   engine lost                 `engine-lost`, once; connect() after the back-off
+//   first connect gives         the error leaves EventLoop::run()
+//   not_authorised or
+//   invalid_argument
+//
+//   limit              value           of
+//   kFirstReconnect    200 ms          wait after the first loss; doubles with each further one
+//   kLongestReconnect  10 s            longest wait before a reconnect; there is no last try
+//   kSteady            30 s            a connection that lasted longer resets the back-off
+//   kWorkers           4 threads       at the end 4 more
+//   watch_deadline()   10 s            one call of the engine
+//   kEngineAtEnd       3 s             engine requests in finish(), after the last progress
+//   kEnginePatience    5 s             finish() itself, after the last progress; then End::stuck
+//
+// The loop's thread owns all members except busy entries. Outside finish() and survey() it waits for nothing
+// but on_event. It takes only the workers' and EndedLeases' mutexes, for queue operations.
 #include "watch/watcher.hpp"
 
 #include "core/fd.hpp"
@@ -28,14 +62,14 @@ using Kind = WatchEvent::Kind;
 constexpr auto kFirstReconnect = 200ms;
 constexpr auto kLongestReconnect = 10s;
 constexpr auto kSteady = 30s;
-// So many containers that are waited for do not keep the others waiting. At the end there are as many more,
-// for the releases.
+// Up to three slow containers do not delay the others. finish() allows as many threads again, for the
+// releases.
 constexpr std::size_t kWorkers = 4;
-// At the end, since something got done: for the engine to answer, and for everything.
+// In finish(), since the last progress: limit of engine requests, and of finish() itself.
 constexpr auto kEngineAtEnd = 3s;
 constexpr auto kEnginePatience = 5s;
 
-// An engine that is away, in contrast to one that has something to say against a request.
+// Whether the engine is away, as opposed to rejecting a request.
 bool is_away(const Error& error) {
   return error.code() == Errc::engine_unavailable || error.code() == Errc::timed_out;
 }
@@ -51,8 +85,8 @@ std::set<std::string> labelled(engine::Client& client) {
 
 }  // namespace
 
-// Leases that have ended by themselves, told by the library's threads and taken out by the loop's. Leases of
-// an exposer may outlive the watcher for a moment, so it is shared with their callback.
+// Queue of leases that ended by themselves: the library's threads put, the loop's thread takes. Shared with
+// the exposers' callback, because leases may outlive the watcher for a moment.
 class Watcher::EndedLeases {
  public:
   EndedLeases() : wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
@@ -81,7 +115,7 @@ class Watcher::EndedLeases {
   std::vector<EndedLease> leases_;
 };
 
-// What a connection begins with.
+// Result of a connection attempt.
 struct Watcher::Reached {
   std::optional<engine::EventStream> stream;
   std::set<std::string> ids;
@@ -115,7 +149,7 @@ void Watcher::start() {
   loop_.every(settings_.list_period, [this] { list(); });
 }
 
-// Has a worker do it, and hears what it threw. `done` runs in the loop's thread.
+// Runs `work` in a worker; then `done`, with the error that `work` threw, in the loop's thread.
 void Watcher::run(std::function<void()> work, std::function<void(const std::optional<Error>&)> done) {
   workers_.post([this, work = std::move(work), done = std::move(done)] {
     std::optional<Error> thrown;
@@ -149,7 +183,8 @@ Watcher::End Watcher::finish() {
   return end_;
 }
 
-// However much there is to be done, an engine that goes on answering is given the time.
+// Restarts both limits of finish() at each progress: an engine that keeps answering gets all the time it
+// needs.
 void Watcher::got_on() {
   engine::end_requests_at(Deadline::after(kEngineAtEnd));
   patience_ = Deadline::after(kEnginePatience);
@@ -158,7 +193,7 @@ void Watcher::got_on() {
 void Watcher::release_at_end(const std::string& id) {
   auto& container = containers_.at(id);
   if (!is_held(container.entry)) return;
-  got_on();  // it may be one that has just been exposed
+  got_on();  // its expose may just have finished, which is progress
   container.busy = true;
   const auto clean = std::make_shared<bool>(false);
   run([this, id, &entry = container.entry, clean] { *clean = applier_.release(id, entry, "watch ends"); },
@@ -183,7 +218,7 @@ void Watcher::connect() {
   run(
       [this, engine] {
         engine::Client client(address_);
-        // What happens between this call and the list is in both.
+        // Events first: a start between the two calls is then in the stream and in the list.
         engine->stream.emplace(client.events(std::time(nullptr), watch_deadline()));
         engine->ids = labelled(client);
       },
@@ -213,7 +248,7 @@ void Watcher::reached(Reached& engine) {
   taken_on({});
 }
 
-// One of those that ran has been dealt with; once there is none any more, that is told.
+// Marks a container as handled. Emits `watching` after the last one that ran at the first connect.
 void Watcher::taken_on(const std::string& id) {
   taking_on_.erase(id);
   if (!stream_ || !taking_on_.empty() || std::exchange(told_watching_, true)) return;
@@ -226,7 +261,7 @@ void Watcher::taken_on(const std::string& id) {
 void Watcher::lost(const Error& error) {
   if (stream_) loop_.remove(stream_->fd());
   stream_.reset();
-  // An engine that answers and goes away again, over and over, is asked more and more rarely, too.
+  // The back-off also grows for an engine that answers and goes away again and again.
   losses_ = !away_ && WatchClock::now() - reached_ > kSteady ? 1 : losses_ + 1;
   if (!std::exchange(away_, true)) {
     WatchEvent event;
@@ -273,7 +308,7 @@ void Watcher::list() {
       });
 }
 
-// These, and all that were dealt with before.
+// Looks at these containers and at all known ones.
 void Watcher::take_on_all(std::set<std::string> ids) {
   for (const auto& [id, container] : containers_) ids.insert(id);
   for (const auto& id : ids) look_at(id);
@@ -284,7 +319,8 @@ void Watcher::look_at(const std::string& id) {
   settle(id, [this, id](Applier::Entry& entry) { applier_.deal(id, entry); });
 }
 
-// Has a worker do something about a container; when there is one at it, it is looked at again after that.
+// Runs `work` on a container in a worker. If a job is already at it, drops `work` and looks at the container
+// again after that job.
 void Watcher::settle(const std::string& id, std::function<void(Applier::Entry&)> work) {
   auto& container = containers_[id];
   if (container.busy) {
@@ -318,7 +354,7 @@ void Watcher::settled(const std::string& id) {
   if (std::exchange(container.again, false)) look_at(id);
   if (!container.busy && !dealt) containers_.erase(id);
   taken_on(id);
-  on_ended_leases();  // the one that it held may have ended meanwhile
+  on_ended_leases();  // its lease may have ended during the job
 }
 
 void Watcher::on_ended_leases() {
@@ -331,12 +367,12 @@ void Watcher::on_ended_leases() {
       return !container.busy && is_held(container.entry) && container.entry.exposure.id() == lease.lease;
     });
     if (found == containers_.end()) {
-      // It may be that of a container whose job is not back.
+      // The lease may belong to a busy container: keep it until the job is back.
       if (any_busy) ended_early_.push_back(std::move(lease));
       continue;
     }
     const auto& id = found->first;
-    // Mostly its container has stopped, and then there is nothing to be remembered.
+    // Most often the container has stopped: deal() then forgets the entry.
     settle(id, [this, id, lease, look = stream_.has_value()](Applier::Entry& entry) {
       applier_.ended(id, entry, lease);
       if (look) applier_.deal(id, entry);

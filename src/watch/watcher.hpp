@@ -1,15 +1,15 @@
-// Exposures that follow the labels of containers: an engine's containers get the ports that their labels ask
-// for when they start, and lose them when they stop.
+// Exposes ports by container labels: a container gets the ports that its labels ask for when it starts, and
+// loses them when it stops.
 //
-// The stream of events only says where to look. What is done is decided by what the engine says of the
-// container now and by what is held for it (watch_plan.hpp), so that an event that comes late, twice or out
-// of order does no harm, and one that was lost is made up for by the list of labelled containers, which is
-// compared at the start, after the engine was away, and now and then.
+// An event only says which container to look at. The decision uses the container's current state in the
+// engine and the state of its entry (watch/plan.hpp), so a late, duplicate or reordered event does no harm.
+// The list of labelled containers makes up for lost events: the watcher compares it at the start, after each
+// reconnect, and once per list_period.
 //
-// The loop's thread hears of everything and waits for nothing. What may wait (the engine, a pull, a lock of
-// the kernel's) is a job of the workers: one at a time for each container, which has the container's entry
-// for itself meanwhile, and which comes back as a letter. What is heard of a container that is busy is looked
-// at when its job is back.
+// The loop's thread receives every event and never waits. Work that may wait (the engine, a pull, a kernel
+// lock) is a job of the workers. A container has at most one job at a time, which owns the container's entry
+// and reports back with a letter. The watcher looks again at a container that had an event during its job.
+// watcher.cpp has the table of states, events and limits.
 #pragma once
 
 #include "core/event_loop.hpp"
@@ -28,41 +28,41 @@
 
 namespace hostnet::exposer {
 
-/// Works in the network namespace of its loop's thread. Not thread-safe. The loop must not run any more when
-/// it is gone.
+/// Works in the network namespace of its loop's thread. Not thread-safe. Do not run the loop after its
+/// destruction.
 class Watcher {
  public:
   using Settings = WatchSettings;
 
   struct End {
-    std::size_t failures = 0;  ///< Releases that failed; each has been told.
-    bool stuck = false;        ///< A job did not end in time: the destructor would wait for it.
+    std::size_t failures = 0;  ///< Releases that failed; each was reported.
+    bool stuck = false;        ///< A job missed the limit; the destructor would wait for it.
   };
 
   /// The loop must outlive it. @throws Error as engine::Address::find().
   Watcher(EventLoop& loop, Settings settings);
   Watcher(const Watcher&) = delete;
   Watcher& operator=(const Watcher&) = delete;
-  /// Releases what finish() has not.
+  /// Releases what finish() did not release. Waits for running jobs without a time limit.
   ~Watcher();
 
-  /// Takes on what runs, and goes on in the loop. An engine that does not answer is waited for. The loop
-  /// throws Error: not_authorised and invalid_argument, which no waiting mends.
+  /// Exposes to containers that already run, and continues in the loop. Waits for an engine that does not
+  /// answer. The loop throws Error{not_authorised} or Error{invalid_argument} if the first connect gives it:
+  /// a retry would not help.
   void start();
-  /// Releases everything, as far as that can be done in time: requests to the engine are cut off after three
-  /// seconds in which nothing got done, and no job is waited for after five. To be called once, outside the
-  /// loop.
+  /// Releases everything within limits: cuts off engine requests 3 s after the last progress, and returns 5 s
+  /// after it even if jobs still run. Call once, outside the loop.
   End finish();
 
-  /// Looks, and changes nothing: everything that start() would take on. @throws Error as engine::Client.
+  /// All containers that start() would handle now. Changes nothing. @throws Error as engine::Client.
   std::vector<Wanted> survey();
 
  private:
   struct Container {
-    Applier::Entry entry;  // A job's while there is one.
+    Applier::Entry entry;  // Owned by the job while `busy`.
     bool busy = false;
-    bool again = false;                 // Something was heard of it meanwhile.
-    WatchClock::time_point timer = {};  // The last one that was set for it.
+    bool again = false;                 // An event came while it was busy.
+    WatchClock::time_point timer = {};  // When its latest retry timer is due.
   };
   struct Reached;
   class EndedLeases;
@@ -88,21 +88,21 @@ class Watcher {
   std::shared_ptr<EndedLeases> ended_;
   Applier applier_;
   std::map<std::string, Container> containers_;  // By id.
-  std::vector<EndedLease> ended_early_;          // Before the jobs were back that held them.
+  std::vector<EndedLease> ended_early_;          // Ended while their container may be busy.
 
   std::optional<engine::EventStream> stream_;  // None while the engine is away.
-  unsigned connection_ = 0;                    // Its number: what comes of an earlier one means nothing.
-  bool away_ = false;                          // It has been told that the engine is lost.
-  unsigned losses_ = 0;                        // In a row, each soon after the one before.
+  unsigned connection_ = 0;                    // Its number: results of earlier ones are ignored.
+  bool away_ = false;                          // `engine-lost` was reported.
+  unsigned losses_ = 0;                        // In a row, each within kSteady of the connect.
   WatchClock::time_point reached_ = {};
-  std::set<std::string> taking_on_;  // Of those that ran when the engine was reached.
+  std::set<std::string> taking_on_;  // Ran at the latest connect; not handled yet.
   bool told_watching_ = false;
 
   bool ending_ = false;
   End end_;
-  std::size_t jobs_ = 0;  // Under way.
+  std::size_t jobs_ = 0;  // Posted, result not back yet.
   Deadline patience_ = Deadline::never();
-  Workers workers_;  // First to go: their jobs use all the rest.
+  Workers workers_;  // Last member, so destroyed first: its jobs use all the others.
 };
 
 }  // namespace hostnet::exposer

@@ -1,4 +1,17 @@
-// The threads, their queue, and the way back.
+// The threads, the job queue, and the letters back to the loop.
+//
+//   event               thread   effect
+//   post()              loop     queues a job; starts a thread if all are busy and fewer than most_ exist
+//   job is queued       worker   runs it without the lock; logs and drops an exception
+//   tell()              any      queues a letter and signals ready_
+//   ready_ is readable  loop     run_letters(): runs all letters, in order, without the lock
+//   read(deadline)      loop     the same outside EventLoop::run(); waits for a letter until the deadline
+//   allow()             loop     raises most_
+//   ~Workers()          loop     drops queued jobs and letters, joins the threads
+//
+// Timeouts: none here. A job bounds its own waits; a worker waits for a job without limit; ~Workers() waits
+// for the running jobs. mutex_ is held only for queue operations; threads_ and most_ belong to the loop's
+// thread.
 #include "watch/workers.hpp"
 
 #include "core/log.hpp"
@@ -52,7 +65,7 @@ void Workers::start_thread() {
     threads_.push_back(hostnet::start_thread("tchn-watch", [this] { work(); }));
   } catch (const Error& error) {
     if (threads_.empty()) throw;
-    log::debug("{}; those that there are do it, later", error.what());
+    log::debug("{}; the existing workers run the job later", error.what());
   }
 }
 

@@ -1,4 +1,4 @@
-// Threads for what may wait, so that the thread of an event loop never does.
+// Threads for jobs that may wait, so that an event loop's thread never waits.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -15,11 +15,11 @@
 
 namespace hostnet::exposer {
 
-/// Runs jobs in the order in which they were posted, as many at a time as there may be threads, which are
-/// started as they are needed. The other calls than tell() are for the loop's thread.
+/// Runs jobs in the order of post(), on up to `most_threads` threads, which it starts on demand. Call
+/// everything except tell() from the loop's thread.
 class Workers {
  public:
-  /// Must not throw: what it does is logged and lost.
+  /// Must not throw: an exception is logged and dropped.
   using Job = std::function<void()>;
   using Letter = std::function<void()>;
 
@@ -27,16 +27,16 @@ class Workers {
   Workers(EventLoop& loop, std::size_t most_threads);
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
-  /// Waits for the jobs that have begun; the others, and what has not been read, are dropped.
+  /// Waits for running jobs without a time limit. Drops queued jobs and letters.
   ~Workers();
 
-  /// @throws Error when there is no thread, and none can be started.
+  /// @throws Error when there is no thread and none can start; the job stays queued.
   void post(Job job);
-  /// From here on, more of them at a time.
+  /// Allows more threads from now on.
   void allow(std::size_t more_threads);
-  /// Has the loop's thread run it, in the order in which it was told. Thread-safe.
+  /// Runs the letter in the loop's thread, in the order of the calls. Thread-safe.
   void tell(Letter letter);
-  /// Waits until something was told, and runs it. @throws what that throws.
+  /// Waits for letters until the deadline and runs them. @throws Error, and whatever a letter throws.
   void read(Deadline deadline);
 
  private:
@@ -47,13 +47,13 @@ class Workers {
   EventLoop& loop_;
   std::size_t most_;
   Fd ready_;
-  std::mutex mutex_;  // guards what follows, for moments only
+  std::mutex mutex_;  // guards jobs_, letters_, running_ and ending_
   std::condition_variable wake_;
   std::deque<Job> jobs_;
   std::deque<Letter> letters_;
   std::size_t running_ = 0;
   bool ending_ = false;
-  std::vector<std::jthread> threads_;  // the loop's thread's
+  std::vector<std::jthread> threads_;  // used only by the loop's thread
 };
 
 }  // namespace hostnet::exposer

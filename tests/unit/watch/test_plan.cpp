@@ -76,7 +76,7 @@ TEST_CASE("the path: the container's own word before that of `watch`") {
   CHECK(wanted_by(with, {}, {.via = Path::native})->via == Path::ssh);
   CHECK(wanted_by(container({{kPortsLabel, "8080"}}), {}, {.via = Path::native})->via == Path::native);
   CHECK(says(fault_of(wish({{kPortsLabel, "8080"}, {kViaLabel, "carrier pigeon"}})),
-             "label io.github.tchostnet.via: 'carrier pigeon' is no path; give auto, native"));
+             "label io.github.tchostnet.via: 'carrier pigeon' is not a path; give auto, native"));
 }
 
 TEST_CASE("labels that cannot be followed name themselves and what is wrong") {
@@ -102,10 +102,9 @@ TEST_CASE("an image opens no ports, but for who trusts it") {
 
 TEST_CASE("what labels may not have is a fault of the whole label, and listed") {
   const auto wanted = wish({{kPortsLabel, "8080,22:8022,80/udp"}});
-  CHECK(
-      says(fault_of(wanted),
-           "label io.github.tchostnet.ports asks for 22:8022/tcp and 80/udp, which labels may not have here; "
-           "allow it to all containers of this engine: watch --allow PORTS, or --allow-socket PATH"));
+  CHECK(says(fault_of(wanted),
+             "label io.github.tchostnet.ports asks for 22:8022/tcp and 80/udp, which watch does not allow; "
+             "allow it for all containers of this engine: watch --allow PORTS, or --allow-socket PATH"));
   CHECK(wanted->fault->code() == Errc::not_authorised);
   CHECK(wanted->refused == std::vector<HostPort>{{22, 8022}, {80, 80, Protocol::udp}});
   // The container's side is its own matter.
@@ -139,8 +138,8 @@ TEST_CASE("a label is read up to a size") {
   std::string many = "1024";
   for (int port = 1025; port < 1024 + 256; ++port) many += fmt::format(",{}", port);
   CHECK(wish({{kPortsLabel, many}})->ports.size() == 256);
-  CHECK(says(fault_of(wish({{kPortsLabel, many + ",9000"}})),
-             "more than 4096 bytes or 256 ports are not read"));
+  CHECK(
+      says(fault_of(wish({{kPortsLabel, many + ",9000"}})), "a label has at most 4096 bytes and 256 ports"));
   CHECK(says(fault_of(wish({{kPortsLabel, "8080" + std::string(4096, ' ')}})), "more than 4096 bytes"));
   CHECK(fault_of(wish({{kPortsLabel, std::string(10'000'000, ',')}})).size() < 400);
 }
