@@ -1,4 +1,4 @@
-// The public handle: each call asks the engine anew, over a connection of its own.
+// The public handle. Each call opens its own connection to the engine and reads the current state.
 #include "hostnet/container.hpp"
 
 #include "container/impl.hpp"
@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::chrono::seconds kQuery{30};
 
-// Ends a request whose consumer wants no more; caught where it was made.
+// Thrown when the consumer returns false: ends the request. follow_logs() catches it.
 struct Enough {};
 
 Deadline deadline_of(std::optional<std::chrono::milliseconds> timeout) {

@@ -1,4 +1,4 @@
-// GenericImage: it collects, and decides nothing.
+// GenericImage: collects the request. plan.cpp and start.cpp make the decisions.
 #include "hostnet/image.hpp"
 
 #include "container/impl.hpp"
@@ -8,7 +8,7 @@
 namespace hostnet {
 
 GenericImage::GenericImage(const std::string& name, const std::string& tag) {
-  // A digest is joined by another sign than a tag.
+  // A digest ("sha256:…") follows "@", a tag follows ":".
   const char* const sign = tag.find(':') == std::string::npos ? ":" : "@";
   request_.image = name + sign + tag;
 }

@@ -1,4 +1,24 @@
-// The end of a container.
+// Stops, removes and exposes: the life of a container after start().
+//
+//   state    means                                          tear_down() then does
+//   new      id is empty: not created yet                   ends exposures, drops the network
+//   created  the engine has it, running or not              stops, removes, ends exposures, drops the network
+//   stopped  stop() succeeded; exposures have ended         the same; repeated steps do nothing
+//   kept     `keep`: a reused container                     nothing
+//   removed  tear_down() has begun, by any thread           nothing
+//   forked   this process is a fork of the maker's          not called: Container leaves it to the parent
+//
+// tear_down() runs every step, even after a failed one, and reports all failures together. stop() keeps the
+// exposures if it fails, because the container may still run.
+//
+//   limit                      value                 of
+//   kCall                      30 s                  one engine call that stops or removes, beyond the grace
+//   grace                      caller's; ~Impl 10 s  SIGTERM to SIGKILL; 0 if pid 1 does not catch SIGTERM
+//   kLongestGrace              365 days              cap of the grace in the deadline, against overflow
+//   kWords                     2 s                   last output; wait for the program to replace runc
+//
+// Locks: mutex_ guards later_, removed_ and the exposure of `lease`. expose() and end_exposures() hold it
+// while a lease starts or ends. No lock is held during an engine call that stops or removes.
 #include "container/impl.hpp"
 
 #include "core/attempt.hpp"
@@ -22,13 +42,13 @@ namespace {
 
 using std::chrono::seconds;
 
-constexpr seconds kCall{30};  // for one call that stops or removes, beyond the grace
+constexpr seconds kCall{30};
 constexpr seconds kLongestGrace{365 * 24 * 3600};
 constexpr seconds kWords{2};
 constexpr int kLastLines = 5;
 
-// /proc/PID/status of a container's first process. Just after its start that is still runc, which catches all
-// signals, and not the container's program.
+// /proc/PID/status of a container's first process. Just after start this is still runc, which catches all
+// signals: waits up to kWords for the container's program to replace it.
 std::optional<std::string> status_of_first(pid_t pid) {
   const auto patience = Deadline::after(kWords);
   for (;;) {
@@ -38,7 +58,7 @@ std::optional<std::string> status_of_first(pid_t pid) {
   }
 }
 
-// Whether a container's first process catches SIGTERM; true where that cannot be told.
+// Whether a container's first process catches SIGTERM; true if unknown.
 bool minds_sigterm(pid_t pid) {
   const auto status = status_of_first(pid);
   constexpr std::string_view field = "SigCgt:";
@@ -51,11 +71,11 @@ bool minds_sigterm(pid_t pid) {
   return (caught >> (SIGTERM - 1) & 1) != 0;
 }
 
-// The first process of a pid namespace does not get signals that it does not catch. To wait for the end of
-// one that would not hear is time lost.
+// The first process of a pid namespace does not get signals that it does not catch. A grace for such a
+// process only delays SIGKILL, so this returns 0.
 seconds useful_grace(engine::Client& client, const engine::Container& container, seconds wanted,
                      Deadline deadline) {
-  // Its pid may be that of another process.
+  // The pid of a remote engine may belong to another process here.
   if (client.why_remote(deadline)) return wanted;
   const bool by_sigterm =
       container.stop_signal.empty() || container.stop_signal == "SIGTERM" || container.stop_signal == "15";
@@ -67,7 +87,7 @@ void report(const std::string& name, const std::vector<std::string>& failures) {
     throw Error(Errc::failure, fmt::format("container {}: {}", name, fmt::join(failures, "; ")));
 }
 
-// Returns false when it is gone.
+// Returns false if the container is gone.
 bool stop_container(const engine::Address& engine, const std::string& id, seconds grace) {
   engine::Client client(engine);
   engine::Containers containers(client);
@@ -110,7 +130,7 @@ std::string Container::Impl::last_words() const noexcept {
 
 void Container::Impl::end_exposures(std::vector<std::string>& failures) {
   const std::scoped_lock lock(mutex_);
-  // The latest first, for it may stand on an earlier one.
+  // Latest first: a later exposure may extend an earlier one.
   for (auto exposure = later_.rbegin(); exposure != later_.rend(); ++exposure)
     attempt(failures, [&] { exposure->release(); });
   later_.clear();
@@ -120,7 +140,7 @@ void Container::Impl::end_exposures(std::vector<std::string>& failures) {
 void Container::Impl::stop(std::chrono::seconds grace) {
   std::vector<std::string> failures;
   attempt(failures, [&] { stop_container(engine, id, grace); });
-  // It may still be running, and there is somebody to see to that.
+  // A container that did not stop keeps its exposures; the caller gets the error.
   if (failures.empty()) end_exposures(failures);
   report(name, failures);
 }
@@ -153,14 +173,15 @@ void Container::Impl::expose(const HostPort& port) {
     all.insert(all.end(), ports.begin(), ports.end());
   }
   all.push_back(port);
-  normalise(std::move(all));  // for what it refuses
+  normalise(std::move(all));  // throws for a port that clashes with the others
   if (auto more = extend(port)) return later_.push_back(std::move(*more));
   auto options = exposer;
   if (lease) options.path = lease->exposure.path();
   later_.push_back(make_exposer(options)->expose(Target::container(id), {port}));
 }
 
-// By a lease of the container that can be extended, where a second one could not have the alias.
+// Extends a lease of the container, on a path where a second lease could not get the alias. nullopt: make a
+// new lease.
 std::optional<Exposure> Container::Impl::extend(const HostPort& port) {
   const auto by = [&](const Exposure& exposure) -> std::optional<Exposure> {
     auto* const impl = BehindExposure::of(exposure);

@@ -1,8 +1,8 @@
-// What stands behind a Container, from before it is created until after it is gone.
+// The implementation behind a Container, from before the engine creates it until after it is removed.
 //
-// It is made first and filled as start() goes on, so that whatever fails on the way is undone by the same
-// code that ends a container's life, in the same order: the container is stopped, then its exposures end,
-// then it is removed, then its network goes.
+// start() makes it first and fills it stage by stage. If a stage fails, the destructor undoes the earlier
+// ones with the same code, in the same order, that ends a container's life: stop the container, remove it,
+// end its exposures, drop its network.
 #pragma once
 
 #include "container/network_use.hpp"
@@ -21,8 +21,8 @@
 
 namespace hostnet {
 
-/// Hidden, or it would be exported along with Container.
-/// Thread-safe but for its public members, which start() sets before anybody else has it.
+/// Hidden, because Container is exported and would export it.
+/// Thread-safe, except its public members: start() sets them before it returns the object.
 class __attribute__((visibility("hidden"))) Container::Impl {
  public:
   explicit Impl(engine::Address address) : engine(std::move(address)) {}
@@ -31,21 +31,22 @@ class __attribute__((visibility("hidden"))) Container::Impl {
   /// tear_down(); failures go to the log.
   ~Impl();
 
-  /// What it said last, one line; empty when that is not known.
+  /// The container's last output in one line; empty if not available.
   [[nodiscard]] std::string last_words() const noexcept;
-  /// Lets its exposures end, having stopped it. @throws Error.
+  /// Stops the container, then ends its exposures. @throws Error.
   void stop(std::chrono::seconds grace);
-  /// stop(), and removal. @throws Error with all that failed.
+  /// Stops and removes the container, ends its exposures, drops its network; only the first call acts.
+  /// @throws Error naming every step that failed.
   void tear_down(std::chrono::seconds grace);
   void expose(const HostPort& port);
   [[nodiscard]] std::vector<HostPort> host_ports() const;
   [[nodiscard]] Path via() const;
 
-  const std::uint64_t made_in = fork_generation();  ///< A forked child leaves it alone.
+  const std::uint64_t made_in = fork_generation();  ///< A forked child does not destroy it.
   engine::Address engine;
-  std::string id;  ///< Empty until it is created.
+  std::string id;  ///< Empty until the engine has created it.
   std::string name;
-  bool keep = false;  ///< A reused one: nothing of it is touched at the end.
+  bool keep = false;  ///< A reused container: tear_down() does nothing.
   ExposerOptions exposer;
   std::unique_ptr<container::NetworkUse> network;
   std::unique_ptr<hostnet::exposer::AheadLease> lease;
@@ -54,7 +55,7 @@ class __attribute__((visibility("hidden"))) Container::Impl {
   void end_exposures(std::vector<std::string>& failures);
   std::optional<Exposure> extend(const HostPort& port);
 
-  mutable std::mutex mutex_;  // guards what follows, and the lease's exposure
+  mutable std::mutex mutex_;  // guards the members below and the lease's exposure
   std::vector<Exposure> later_;
   bool removed_ = false;
 };

@@ -1,5 +1,5 @@
-// The count, kept for each engine and name. Its lock is held while the engine makes or removes the network,
-// so that nobody finds one that is about to go.
+// Counts uses per engine and network name. Holds the lock while the engine creates or removes the network, so
+// that no other thread uses a network that is about to be removed.
 #include "container/network_use.hpp"
 
 #include "core/log.hpp"
@@ -18,7 +18,7 @@ namespace hostnet::container {
 namespace {
 
 constexpr std::chrono::seconds kRemoval{10};
-// On every network that this library has made, whichever process did.
+// On every network that this library has created, in any process.
 constexpr const char* kNetworkLabel = "io.github.tchostnet.network";
 
 struct Use {
@@ -46,7 +46,7 @@ bool exists(engine::Client& client, const std::string& name, Deadline deadline) 
   }
 }
 
-// Whether it is one that this library made. Makes it where there is none.
+// Creates the network if it is missing. Returns whether this library created it, in this process or another.
 bool ensure(engine::Client& client, const std::string& name, Deadline deadline) {
   engine::Networks networks(client);
   const auto is_labelled = [&] {
@@ -60,7 +60,7 @@ bool ensure(engine::Client& client, const std::string& name, Deadline deadline) 
     networks.create(name, labels, deadline);
     return true;
   } catch (const Error&) {
-    if (!exists(client, name, deadline)) throw;  // else another process was faster
+    if (!exists(client, name, deadline)) throw;  // it exists now: another process was faster
     return is_labelled();
   }
 }

@@ -1,4 +1,4 @@
-// A network as long as a container of this process needs it.
+// A network that exists as long as a container of this process needs it.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -8,16 +8,16 @@
 
 namespace hostnet::container {
 
-/// Counts the users of a network in this process. Thread-safe as a whole: any number of objects for one
-/// network, each used by one thread.
+/// Counts the users of a network in this process. Any number of threads may have objects for one network; one
+/// object belongs to one thread.
 class NetworkUse {
  public:
-  /// Makes the network where there is none of that name. @throws Error.
+  /// Creates the network if there is none with that name. @throws Error.
   NetworkUse(const engine::Address& engine, std::string name, Deadline deadline);
   NetworkUse(const NetworkUse&) = delete;
   NetworkUse& operator=(const NetworkUse&) = delete;
-  /// Removes the network when this was the last user and a process of this library made it. One that a
-  /// container of another process uses stays, for that one to remove. A failure goes to the log.
+  /// The last user removes a network that this library created. A network that a container of another process
+  /// uses stays; that process removes it. A failure goes to the log. Limit: 10 s.
   ~NetworkUse();
 
  private:

@@ -1,5 +1,5 @@
-// The order of the first checks is part of the interface: whoever sends a request with two faults is told of
-// the same one by every library of the family.
+// The order of the first checks is part of the interface: for a request with two faults, every library of the
+// family reports the same one.
 #include "container/plan.hpp"
 
 #include "core/strings.hpp"
@@ -69,15 +69,15 @@ struct CheckCondition {
   }
   void operator()(const WaitFor::Http& http) const {
     if (!http.path.starts_with('/') || http.path.find_first_of(" \r\n") != std::string::npos)
-      refuse(fmt::format("{} is no path of a URL", quote(http.path)));
+      refuse(fmt::format("{} is not a URL path", quote(http.path)));
     if (http.port.protocol != Protocol::tcp || !is_published(request, http.port))
       throw Error(Errc::port_not_exposed,
-                  fmt::format("port {} is waited for and not exposed", http.port.to_string()),
+                  fmt::format("port {} is waited for but not exposed", http.port.to_string()),
                   "add with_exposed_port()");
   }
   void operator()(const WaitFor::Listening& listening) const {
     if (listening.port.number == 0 || listening.port.protocol != Protocol::tcp)
-      refuse(fmt::format("{} cannot be waited for: a TCP port can", listening.port.to_string()));
+      refuse(fmt::format("cannot wait for {}: only for a TCP port", listening.port.to_string()));
   }
   template <class Other>
   void operator()(const Other&) const {}
@@ -90,19 +90,19 @@ void check_the_rest(const ContainerRequest& request) {
     if (mapping.container.number == 0) refuse("a mapped port must be greater than zero");
   for (const auto& [name, value] : request.environment)
     if (name.empty() || name.find('=') != std::string::npos)
-      refuse(fmt::format("{} is no name of an environment variable", quote(name)));
+      refuse(fmt::format("{} is not a name of an environment variable", quote(name)));
   for (const auto& [name, value] : request.labels)
     if (name.empty() || name.starts_with("org.testcontainers"))
       refuse(fmt::format("label {} is the library's own", quote(name)));
   for (const auto& [name, address] : request.hosts)
     if (name.empty() || address.empty() || name.find(':') != std::string::npos)
-      refuse(fmt::format("{} is no entry of a hosts file", quote(name + " " + address)));
+      refuse(fmt::format("{} is not an entry of a hosts file", quote(name + " " + address)));
   for (const auto& copy : request.copies)
     if (!copy.target.starts_with('/') || copy.target.ends_with('/'))
       refuse(fmt::format("{} is not the absolute path of a file", quote(copy.target)));
   if (request.startup_timeout <= std::chrono::milliseconds{0}) refuse("a startup timeout must be positive");
   for (const auto& condition : request.wait_for) std::visit(CheckCondition{request}, condition.condition());
-  // What the engine could not be sent at all.
+  // Throws for values that cannot be sent to the engine.
   engine::create_request(spec_of(request, {}));
 }
 

@@ -1,4 +1,4 @@
-// From a request to what the engine is asked for, and all that is wrong with a request. Pure functions.
+// Validates a request and turns it into the engine's container description. Pure functions.
 #pragma once
 
 #include "engine/containers.hpp"
@@ -11,30 +11,33 @@
 
 namespace hostnet::container {
 
-/// What a request does not tell itself.
+/// What the request itself does not contain.
 struct Surroundings {
-  std::string network;                        ///< As the engine calls it; empty: its default one.
-  std::string alias_address;                  ///< Where kAlias shall lead; empty: no entry for it.
+  std::string network;                        ///< The engine's name for it; empty: its default network.
+  std::string alias_address;                  ///< Address of kAlias; empty: no entry for it.
   std::string mac;                            ///< Empty: any.
   std::map<std::string, std::string> labels;  ///< The library's own.
 };
 
-/// Refuses what cannot be, before anything is made; `path` is the one that will be tried first, and counts
-/// only where host ports are exposed.
-/// @throws Error, the first of these that is so: invalid_argument for a host port 0 ("greater than zero"),
-/// conflict for two host ports behind one, invalid_argument for 22 by ssh ("SSH port is reserved"), conflict
-/// for a with_host() of the alias ("host port exposure … already defined"), invalid_argument for the network
-/// modes host, container:<id> and none and for a reused container; then whatever else is wrong with it.
+/// Rejects an invalid request before anything is created. `path` is the first path to try; it matters only if
+/// host ports are exposed. @throws Error, the first that applies, in this order:
+///
+///   invalid_argument  host port 0 ("greater than zero")
+///   conflict          two host ports for one container port
+///   invalid_argument  container port 22 on the ssh path ("SSH port is reserved")
+///   conflict          with_host() of the alias ("host port exposure … already defined")
+///   invalid_argument  network modes host, container:<id>, none; then a reused container
+///   any               every other fault of the request
 void check(const ContainerRequest& request, Path path);
 
-/// The container. @throws Error{invalid_argument} as engine::create_request().
+/// The container's description for the engine.
 engine::ContainerSpec spec_of(const ContainerRequest& request, const Surroundings& surroundings);
 
-/// The network as the engine calls it: "bridge" and "default" are its default one, which Podman names
-/// "podman". Empty where the request names none, unless one must be named.
+/// The engine's name for the network: "bridge" and "default" mean its default network, which Podman calls
+/// "podman". Empty if the request names none and `must_be_named` is false.
 std::string network_name(const std::string& wanted, bool is_podman, bool must_be_named);
 
-/// Whether it is a network to be made where there is none: neither a mode nor the default one.
+/// Whether NetworkUse may create it: it is neither a network mode nor the default network.
 bool is_user_network(const std::string& name, bool is_podman);
 
 }  // namespace hostnet::container

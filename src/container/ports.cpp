@@ -1,4 +1,4 @@
-// Looking a published port up.
+// Looks up a published port.
 #include "container/ports.hpp"
 
 #include "hostnet/error.hpp"
@@ -10,7 +10,7 @@
 namespace hostnet::container {
 namespace {
 
-// An address left out stands for all of them.
+// An empty address means all addresses.
 bool serves(const engine::PublishedPort& published, Family family) {
   const bool is_ipv6 = published.host_ip.find(':') != std::string::npos;
   return published.host_ip.empty() || is_ipv6 == (family == Family::ipv6);
@@ -52,7 +52,7 @@ std::string host_of(const engine::Address& engine) {
 
 std::string http_url(const engine::Address& engine, std::uint16_t port, std::string_view path) {
   auto host = host_of(engine);
-  if (host == "localhost") host = "127.0.0.1";  // the port is one of IPv4
+  if (host == "localhost") host = "127.0.0.1";  // the port is published for IPv4
   const bool is_ipv6 = host.find(':') != std::string::npos && !host.starts_with('[');
   return is_ipv6 ? fmt::format("http://[{}]:{}{}", host, port, path)
                  : fmt::format("http://{}:{}{}", host, port, path);

@@ -1,4 +1,4 @@
-// By label: no list has to be kept, and nothing is missed that was made just before the end.
+// Finds leftovers by label: needs no list, and misses nothing that a process created just before it died.
 #include "container/reap.hpp"
 
 #include "core/log.hpp"
@@ -35,7 +35,7 @@ std::size_t reap_test_run(const engine::Address& engine, const std::string& test
       failures.push_back(fmt::format("{}: {}", what, error.what()));
     }
   };
-  // Where the one listing fails, the other may do.
+  // If one listing fails, the other still runs.
   const auto each = [&](auto& kind, const auto& is_ours) {
     try {
       for (const auto& one : kind.list({label}, deadline))
@@ -48,7 +48,7 @@ std::size_t reap_test_run(const engine::Address& engine, const std::string& test
   each(containers, [&](const auto& container) {
     return exposer::was_created_with(client, container.id, exposer::kTestRunLabel, test_run, deadline);
   });
-  each(networks, [](const auto&) { return true; });  // no image gives a network labels
+  each(networks, [](const auto&) { return true; });  // no image can set labels of a network
   if (!failures.empty()) throw Error(Errc::failure, fmt::format("{}", fmt::join(failures, "; ")));
   return removed;
 }
@@ -90,7 +90,7 @@ void reap_dead_test_runs(const engine::Address& engine, Deadline deadline) noexc
   } catch (const Error& error) {
     exposer::log_unlisted(error);
   } catch (const std::exception& error) {
-    log::debug("looking for what dead owners left: {}", error.what());
+    log::debug("search for leftovers of dead owners: {}", error.what());
   }
 }
 

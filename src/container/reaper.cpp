@@ -1,4 +1,4 @@
-// Starting it. src/reaper/main.cpp is the other end.
+// Starts the reaper. src/reaper/main.cpp is the reaper itself.
 #include "container/reaper.hpp"
 
 #include "container/reap.hpp"
@@ -33,7 +33,8 @@ bool is_switched_off() {
   return value != nullptr && (std::strcmp(value, "true") == 0 || std::strcmp(value, "1") == 0);
 }
 
-// Starts it; what is returned is this process's end of its standard input, to be kept open.
+// Starts the reaper. Returns our end of its standard input: keep it open, its end tells the reaper that we
+// ended.
 Fd start_reaper(const engine::Address& engine, const std::string& runtime_dir) {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
@@ -46,7 +47,7 @@ Fd start_reaper(const engine::Address& engine, const std::string& runtime_dir) {
                                        std::to_string(process_start_time(::getpid()).value_or(0)),
                                        engine.text(),
                                        runtime_dir};
-  // It leaves the work to a child of its own at once, which is then nobody's.
+  // The started process forks a child for the work and exits at once, so the child is not a child of ours.
   const auto deadline = Deadline::after(kStart);
   const auto status = Child(words.front(), words, {.in = theirs.get()}, deadline).wait(deadline);
   if (status != 0)
@@ -58,7 +59,7 @@ Fd start_reaper(const engine::Address& engine, const std::string& runtime_dir) {
 class Guard {
  public:
   ~Guard() {
-    // An end in order: nothing can be in the making any more. The descriptor itself closes with the process.
+    // "q": a normal exit, so nothing can appear later. The descriptor closes with the process.
     if (made_in_ != fork_generation()) return;
     for (const auto& [engine, line] : lines_)
       [[maybe_unused]] const auto said = ::send(line.get(), "q", 1, MSG_NOSIGNAL);
@@ -73,7 +74,7 @@ class Guard {
     try {
       line = start_reaper(engine, runtime_dir);
     } catch (const std::exception& error) {
-      log::warn("nothing will clear away after this process should it be killed, but the next one: {}",
+      log::warn("no reaper: if this process is killed, the next one that uses the library cleans up: {}",
                 error.what());
     }
   }
@@ -81,7 +82,7 @@ class Guard {
  private:
   const std::uint64_t made_in_ = fork_generation();
   std::mutex mutex_;
-  std::map<std::string, Fd> lines_;  // by the engine's address
+  std::map<std::string, Fd> lines_;  // by engine address; guarded by mutex_
 };
 
 }  // namespace
@@ -91,7 +92,7 @@ std::string reaper_program() {
     return chosen;
   std::string installed = HOSTNET_LIBEXECDIR "/tc-hostnet-reaper";
   if (::access(installed.c_str(), X_OK) == 0) return installed;
-  // The installed tree may have been moved: from lib or lib/TRIPLET there, libexec is a cousin.
+  // The installed tree may have moved: look for libexec next to the library's lib or lib/TRIPLET.
   Dl_info here{};
   if (::dladdr(reinterpret_cast<const void*>(&reaper_program), &here) == 0) return installed;
   std::error_code error;

@@ -1,15 +1,20 @@
-// The process that clears away after this one, should it be killed.
+// The reaper: a process that cleans up after this one if it is killed.
 //
-// Somebody must be left to do that. Another library of the family starts a container of its own for it
-// ("Ryuk"), whose image may have to be pulled. Here it is a small program, tc-hostnet-reaper, that waits for
-// this process to end and then removes by label what it finds. It is a program of its own, found where it was
-// installed, and not a fork of this one: after a fork in a program with threads nothing may be called that
-// takes a lock, and what has to be done (the engine's API, JSON, netlink) takes many. It starts a session of
-// its own, so that what kills the terminal's foreground processes spares it, is no child of this process,
-// whose wait(2) shall find its own children only, and holds none of its descriptors, so that whoever waits
-// for the end of its output does not wait for it.
+// Other libraries of the family start a container for this ("Ryuk"), whose image they may have to pull. This
+// library starts a small program, tc-hostnet-reaper, which waits for this process to end and then removes by
+// label what it finds. Its properties, and why:
 //
-// Where it is not installed, or dies too, what was left is removed by the next process that uses the library.
+//   separate program         after fork() in a threaded program, code may not take locks; the cleanup
+//                            (engine API, JSON, netlink) takes many
+//   calls setsid(2)          a signal to the terminal's foreground processes does not kill it
+//   not a child of ours      wait(2) in this process finds only its own children
+//   none of our descriptors  a reader that waits for the end of our output does not wait for the reaper
+//
+//   limit                       value
+//   start of the reaper         10 s; a failure is a warning
+//   search for dead test runs   5 s, at the first use of each engine
+//
+// If the reaper is not installed or dies too, the next process that uses the library removes the leftovers.
 #pragma once
 
 #include "engine/client.hpp"
@@ -18,13 +23,13 @@
 
 namespace hostnet::container {
 
-/// Sees to it that everything made on this engine in this session goes when the process does. Does something
-/// at the first call for an engine; to be called before anything is made. A reaper that cannot be started is
-/// a warning in the log. $TESTCONTAINERS_RYUK_DISABLED=true switches it off. Thread-safe.
+/// Ensures that everything created on this engine in this test run is removed when the process ends. Only the
+/// first call per engine acts; call it before the first creation. A reaper that does not start is a warning
+/// in the log. $TESTCONTAINERS_RYUK_DISABLED=true switches the reaper off. Thread-safe.
 void guard_test_run(const engine::Address& engine, const std::string& runtime_dir) noexcept;
 
-/// Where it is: $TC_HOSTNET_REAPER, else the place of installation, also where that was moved along with the
-/// library.
+/// Path of the reaper: $TC_HOSTNET_REAPER, else the installed path, else the same place relative to the
+/// library, for an installed tree that was moved.
 std::string reaper_program();
 
 }  // namespace hostnet::container

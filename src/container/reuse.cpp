@@ -1,4 +1,4 @@
-// By a label that carries a hash.
+// Finds a reusable container by a label with the hash of its description.
 #include "container/reuse.hpp"
 
 #include "engine/container_json.hpp"
@@ -7,7 +7,7 @@
 
 namespace hostnet::container {
 
-// FNV-1a, 64 bits: it shall tell descriptions apart, not withstand anybody.
+// FNV-1a, 64 bits: distinguishes descriptions; not meant to resist an attacker.
 std::string hash_of(const engine::ContainerSpec& spec) {
   std::uint64_t hash = 14695981039346656037U;
   for (const char byte : spec.name + '\n' + engine::create_request(spec))

@@ -1,4 +1,4 @@
-// Finding a container again that an earlier process has started from an equal description.
+// Finds a container that an earlier process started from an equal description.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -12,10 +12,10 @@ namespace hostnet::container {
 /// On each reused container.
 inline constexpr const char* kHashLabel = "org.testcontainers.hash";
 
-/// A name for the description: equal ones have equal names, others almost surely not. Pure.
+/// Hash of the description: equal descriptions have equal hashes, others almost surely not. Pure.
 std::string hash_of(const engine::ContainerSpec& spec);
 
-/// One that runs and was made from that description. @throws Error.
+/// A running container with that hash; nullopt if there is none. @throws Error.
 std::optional<engine::ContainerSummary> find_reusable(engine::Containers& containers, const std::string& hash,
                                                       Deadline deadline);
 

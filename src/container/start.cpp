@@ -1,5 +1,26 @@
-// The stages, under one deadline. Each has a name, and what fails in it carries that; what has been made by
-// then is undone by Container::Impl.
+// The stages of start(), all under one deadline: request.startup_timeout, 60 s by default.
+//
+//   stage               act                                                    skipped if
+//   check               validates the request, chooses paths, packs files
+//   engine              finds the engine's address; Podman or Docker
+//   image               pulls by the pull policy                               image is here, not `always`
+//   reuse               finds a running container with the same hash; if       no with_reuse()
+//                       there is one, continues at "wait for"
+//   network             creates a user network, or counts one more use         mode or default network
+//   host ports by PATH  makes the lease ahead of the container                 no host ports
+//   create, copy        creates the container; unpacks the files               (copy) no files
+//   init, host ports    engine's init, then lease->initialised()               no wants_init
+//   start, inspect      starts the container; reads its state
+//   host ports          lease->started()                                       no host ports, or it has ended
+//   wait for CONDITION  each condition, in order
+//
+// Errors carry the stage's name; after "create" also the container's last output. On failure,
+// ~Container::Impl undoes the stages so far. "network" and the later stages run once per path: a path whose
+// error leaves_to_another() accepts hands over to the next path. An expired deadline fails the next stage
+// with Errc::timed_out.
+//
+// guard_test_run() runs before "network", outside the deadline, with its own limits (container/reaper.hpp).
+// One thread, no locks.
 #include "container/start.hpp"
 
 #include "container/impl.hpp"
@@ -30,7 +51,7 @@ class Start {
   auto stage(const std::string& name, Act act) {
     const auto begin = Deadline::Clock::now();
     try {
-      if (deadline_.expired()) throw Error(Errc::timed_out, "there is no time left for it");
+      if (deadline_.expired()) throw Error(Errc::timed_out, "the startup timeout has passed");
       if constexpr (std::is_void_v<decltype(act())>) {
         act();
         log_time(name, begin);
@@ -77,7 +98,7 @@ class Start {
   }
 
  private:
-  // All that can be known to be wrong before anything is asked or made. Returns the paths for host ports.
+  // Checks everything that needs no engine, before the first change. Returns the paths for host ports.
   std::vector<Path> check_request() {
     std::vector<Path> paths;
     std::optional<Error> no_path;
@@ -85,7 +106,7 @@ class Start {
       try {
         paths = exposer::paths_to_try(request_.exposer);
       } catch (const Error& error) {
-        no_path = error;  // said after what is wrong with the request itself
+        no_path = error;  // thrown later: faults of the request itself come first
       }
     }
     check(request_, paths.empty() ? request_.exposer.path : paths.front());
@@ -104,8 +125,9 @@ class Start {
     const bool always = request_.pull_policy == PullPolicy::always;
     if (!always && containers_->has_image(request_.image, deadline_)) return;
     if (request_.pull_policy == PullPolicy::never)
-      throw Error(Errc::not_found, fmt::format("image {} is not here, and may not be pulled", request_.image),
-                  "load it (docker load), or allow it: with_pull_policy()");
+      throw Error(Errc::not_found,
+                  fmt::format("image {} is not here, and the pull policy forbids a pull", request_.image),
+                  "load it (docker load), or allow a pull: with_pull_policy()");
     try {
       containers_->pull(
           request_.image,
@@ -116,7 +138,8 @@ class Start {
           deadline_);
     } catch (const Error& error) {
       if (error.code() == Errc::timed_out || error.code() == Errc::invalid_argument) throw;
-      throw Error(Errc::not_found, fmt::format("image {} cannot be had: {}", request_.image, error.what()));
+      throw Error(Errc::not_found,
+                  fmt::format("image {} cannot be pulled: {}", request_.image, error.what()));
     }
   }
 
@@ -150,7 +173,7 @@ class Start {
 
   std::unique_ptr<Container::Impl> attempt(Path path) {
     auto made = new_impl();
-    made->keep = false;  // until it is as it shall be
+    made->keep = false;  // until all stages succeed, so that a failure removes it
     try {
       const auto network = network_name(request_.network, is_podman_, !request_.host_ports.empty());
       if (is_user_network(network, is_podman_))
@@ -198,7 +221,7 @@ class Start {
     const auto now = stage("inspect", [&] { return client_->container(made.id, deadline_); });
     made.name = now.name;
     if (lease == nullptr) return;
-    // One that has ended by now has had its ports while it ran.
+    // A container that has already ended needs no ports any more.
     if (now.running) stage("host ports", [&] { lease->started(now, deadline_); });
   }
 

@@ -1,4 +1,4 @@
-// From a request to a container that runs and meets its conditions.
+// Starts a container from a request and waits for its conditions.
 #pragma once
 
 #include "hostnet/container.hpp"
@@ -8,7 +8,7 @@
 
 namespace hostnet::container {
 
-/// As GenericImage::start().
+/// Implements GenericImage::start().
 std::unique_ptr<Container::Impl> start(const ContainerRequest& request);
 
 }  // namespace hostnet::container

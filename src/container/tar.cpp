@@ -1,5 +1,4 @@
-// The format: for each file a head of 512 bytes and its content, padded to 512; two blocks of zeros at the
-// end.
+// Format: per file, a 512-byte header and the content, padded to 512 bytes; two zero blocks at the end.
 #include "container/tar.hpp"
 
 #include "core/strings.hpp"
@@ -20,12 +19,14 @@ struct Entry {
   std::size_t size = 0;
 };
 
-// Where a path of more than 100 bytes is cut into prefix and name.
+// Position of the slash that splits a path of more than 100 bytes into prefix (155) and name (100); 0: no
+// split.
 std::size_t cut_of(std::string_view path) {
   if (path.size() <= 100) return 0;
   const auto cut = path.find('/', path.size() - 101);
   if (cut == std::string_view::npos || cut > 155 || cut + 1 == path.size())
-    throw Error(Errc::invalid_argument, fmt::format("the path {} is too long to be copied", quote(path)));
+    throw Error(Errc::invalid_argument,
+                fmt::format("the path {} is too long for a tar archive", quote(path)));
   return cut;
 }
 
@@ -37,16 +38,16 @@ void add_head(std::string& tar, const Entry& entry) {
   const auto cut = cut_of(entry.path);
   put(0, cut == 0 ? entry.path : entry.path.substr(cut + 1));
   put(100, fmt::format("{:07o}", entry.mode & 07777U));
-  put(108, "0000000");  // owner and
+  put(108, "0000000");  // owner: root
   put(116, "0000000");  // group: root
   put(124, fmt::format("{:011o}", entry.size));
-  put(136, "00000000000");  // modified at the beginning of time
-  head[156] = '0';          // a file
+  put(136, "00000000000");  // modification time: 1970
+  head[156] = '0';          // regular file
   put(257, std::string_view("ustar\0"
                             "00",
                             8));
   if (cut != 0) put(345, entry.path.substr(0, cut));
-  put(148, "        ");  // the sum counts its own field as blanks
+  put(148, "        ");  // the checksum counts its own field as blanks
   unsigned sum = 0;
   for (const char byte : head) sum += static_cast<unsigned char>(byte);
   put(148, fmt::format("{:06o}", sum));
@@ -56,7 +57,7 @@ void add_head(std::string& tar, const Entry& entry) {
 
 void check_path(const std::string& path) {
   for (const auto part : split(path, '/'))
-    if (part == "..") throw Error(Errc::invalid_argument, fmt::format("{} leads upwards", quote(path)));
+    if (part == "..") throw Error(Errc::invalid_argument, fmt::format("{} contains '..'", quote(path)));
 }
 
 }  // namespace

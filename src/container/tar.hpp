@@ -1,4 +1,4 @@
-// A tar archive of a few files, as the engine unpacks it in a container. Pure functions.
+// Builds a tar archive of a few files, for the engine to unpack in a container. Pure functions.
 #pragma once
 
 #include <string>
@@ -13,8 +13,8 @@ struct TarFile {
   unsigned mode = 0644;
 };
 
-/// In the ustar format of POSIX.1-1988; the files are root's. Folders on the way to them are not in it: an
-/// engine makes those that lack, and would give those that are there the archive's permissions.
+/// Uses the ustar format of POSIX.1-1988; root owns the files. Contains no parent folders: the engine creates
+/// missing ones, and would apply the archive's permissions to existing ones.
 /// @throws Error{invalid_argument} for a path that the format cannot hold (some 250 bytes) or with "..".
 std::string make_tar(const std::vector<TarFile>& files);
 

@@ -1,4 +1,4 @@
-// Each condition's way of being found out.
+// Checks each kind of condition.
 #include "container/wait.hpp"
 
 #include "container/ports.hpp"
@@ -24,13 +24,14 @@ constexpr milliseconds kShortestPause{10};
 constexpr milliseconds kLongestPause{200};
 constexpr milliseconds kOneTry{2000};
 
-[[noreturn]] void time_is_up() { throw Error(Errc::timed_out, "it was not so in time"); }
+[[noreturn]] void time_is_up() { throw Error(Errc::timed_out, "the condition was not met in time"); }
 
 [[noreturn]] void has_ended(const engine::Container& container) {
   throw Error(Errc::failure, fmt::format("the container has ended, exit code {}", container.exit_code));
 }
 
-// Looks again and again, ever less often, until `is_met` says yes.
+// Calls `is_met` until it returns true, with pauses that grow from 10 ms to 200 ms. @throws Error{timed_out}
+// at the deadline.
 template <class IsMet>
 void poll(Deadline deadline, IsMet is_met) {
   for (auto pause = kShortestPause;; pause = std::min(kLongestPause, pause * 3 / 2)) {
@@ -71,7 +72,7 @@ class Waiting {
       if (error.code() == Errc::timed_out) time_is_up();
       throw;
     }
-    // The output has ended; the engine may take a moment longer to notice that the container has.
+    // The output has ended; the engine may notice the container's end a moment later.
     poll(deadline_, [&] { return !look().running; });
     has_ended(look());
   }
@@ -93,9 +94,9 @@ class Waiting {
     poll(deadline_, [&] {
       const auto now = running();
       if (now.health.empty())
-        throw Error(Errc::failure, "nothing checks its health",
-                    "give it a check: with_health_check(), or HEALTHCHECK in its image");
-      if (now.health == "unhealthy") throw Error(Errc::failure, "the engine finds it unhealthy");
+        throw Error(Errc::failure, "the container has no health check",
+                    "add one: with_health_check(), or HEALTHCHECK in its image");
+      if (now.health == "unhealthy") throw Error(Errc::failure, "the engine reports it unhealthy");
       return now.health == "healthy";
     });
   }
@@ -128,8 +129,8 @@ class Waiting {
     return now;
   }
 
-  // From outside where its processes are this machine's, which is known by the same evidence as for its hosts
-  // file; else by a command inside.
+  // Reads /proc from outside if the container's processes are on this machine, with the same evidence as for
+  // its hosts file (alias_record()); else runs a command inside.
   std::string listeners(const engine::Container& now) {
     try {
       if (client_.why_remote(deadline_)) return listeners_inside();
@@ -138,7 +139,7 @@ class Waiting {
       const auto tcp6 = try_read_file(fmt::format("/proc/{}/net/tcp6", now.pid));
       if (tcp) return *tcp + tcp6.value_or("");
     } catch (const Error&) {
-      // Not to be told from here.
+      // Not readable from outside: read inside.
     }
     return listeners_inside();
   }
@@ -150,16 +151,16 @@ class Waiting {
     try {
       result = containers_.exec(container_.id, command, deadline_);
     } catch (const Error& error) {
-      if (error.code() == Errc::conflict) return {};  // it has just ended, as the next look will show
+      if (error.code() == Errc::conflict) return {};  // it has just ended; the next poll reports it
       throw;
     }
     if (result.exit_code != 126 && result.exit_code != 127) return std::move(result.out);
-    // In one that is just ending nothing can be run either, and the engine may take a moment longer to
-    // notice.
+    // A container that is ending cannot run a command either, and the engine may notice its end a moment
+    // later.
     for (const auto patience = Deadline::after(kOneTry); look().running;
          std::this_thread::sleep_for(std::chrono::milliseconds{50}))
       if (patience.expired())
-        throw Error(Errc::failure, "its listeners cannot be seen: it has no cat",
+        throw Error(Errc::failure, "its listeners are not readable: it has no cat",
                     "wait for a message, or for an HTTP status");
     return {};
   }
@@ -175,7 +176,7 @@ bool is_loopback(std::string_view address) {
   const auto word = address.substr(address.size() - 8);
   if (std::from_chars(word.data(), word.data() + word.size(), last, 16).ec != std::errc{}) return false;
   if (address.size() == 8) return Ipv4::from_network(last).is_loopback();
-  // ::1, and IPv4's loopback mapped into IPv6.
+  // ::1, and IPv4 loopback mapped into IPv6.
   const auto rest = address.substr(0, 24);
   if (rest == "000000000000000000000000") return Ipv4::from_network(last) == Ipv4{1};
   return rest.ends_with("FFFF0000") && Ipv4::from_network(last).is_loopback();

@@ -1,4 +1,4 @@
-// Waiting until a container meets a condition.
+// Waits until a container meets a condition.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -10,32 +10,32 @@
 
 namespace hostnet::container {
 
-/// The container that is waited for.
+/// The container to wait for.
 struct Awaited {
   const engine::Address& engine;
   const std::string& id;
 };
 
-/// @throws Error: timed_out at the deadline; failure when the container has ended without meeting it, or is
-/// unhealthy, or cannot be asked.
+/// @throws Error: timed_out at the deadline; failure when the container ends without meeting the condition,
+/// is unhealthy, or does not allow the check.
 void wait_for(const Awaited& container, const WaitFor& condition, Deadline deadline);
 
-/// Whether somebody listens on the port, and not on the loopback alone; `table` as /proc/net/tcp or tcp6 has
-/// it (proc_net(5)), or both one after the other. Pure.
+/// Whether a socket listens on the port on an address other than loopback. `table` is the text of
+/// /proc/net/tcp or tcp6 (proc_net(5)), or of both, concatenated. Pure.
 bool has_listener(std::string_view table, std::uint16_t port);
 
-/// Finds a text in pieces that are cut anywhere, and counts. Pure.
+/// Counts occurrences of a text in a stream of pieces, also across pieces. Pure.
 class Finder {
  public:
   /// `text` is not empty.
   Finder(std::string text, unsigned times) : text_(std::move(text)), left_(times) {}
-  /// Whether it has been found as often as wanted. Occurrences do not overlap.
+  /// Returns whether the text has occurred `times` times so far. Occurrences do not overlap.
   bool feed(std::string_view piece);
 
  private:
   std::string text_;
   unsigned left_;
-  std::string kept_;  // the end of what came, which may be the beginning of an occurrence
+  std::string kept_;  // end of the input so far, which may be the start of an occurrence
 };
 
 }  // namespace hostnet::container

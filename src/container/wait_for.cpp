@@ -1,4 +1,4 @@
-// Conditions in words.
+// Conditions as text.
 #include "hostnet/wait_for.hpp"
 
 #include "core/strings.hpp"

@@ -331,10 +331,10 @@ class Errors:
     def test_other_faults_of_a_request(self):
         self.refused("invalid_argument", "greater than zero", exposed=["0"])
         self.refused("invalid_argument", "greater than zero", mapped=[[8080, "0"]])
-        self.refused("port_not_exposed", "is waited for and not exposed", wait_for=[["http", "/", "8080"]])
+        self.refused("port_not_exposed", "is waited for but not exposed", wait_for=[["http", "/", "8080"]])
         self.refused("invalid_argument", "the library's own", labels={"org.testcontainers": "false"})
         self.refused("invalid_argument", "not the absolute path", copies=[["relative", "text", 0o644]])
-        self.refused("invalid_argument", "leads upwards", copies=[["/a/../../b", "text", 0o644]])
+        self.refused("invalid_argument", "contains '..'", copies=[["/a/../../b", "text", 0o644]])
         self.refused("failure", "/nosuch/file", files=[["/tmp/x", "/nosuch/file"]], network="fresh")
 
     def test_an_image_that_is_not_here(self):
@@ -381,7 +381,7 @@ class Errors:
         self.refused("failure", "exit code 3", cmd=die, wait_for=[["exit", 0]])
 
     def test_nobody_checks_its_health(self):
-        self.refused("failure", "wait for health: nothing checks its health", wait_for=[["healthy"]])
+        self.refused("failure", "wait for health: the container has no health check", wait_for=[["healthy"]])
 
     def test_an_engine_that_is_not_there(self):
         driver = Driver(self.env | {"DOCKER_HOST": "unix:///nosuch.sock"})

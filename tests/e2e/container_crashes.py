@@ -57,7 +57,7 @@ class Crashes:
         driver = Driver(self.env | {"TC_HOSTNET_REAPER": "/nosuch"})
         self.addCleanup(driver.close)
         driver("start", **{"as": "a", "cmd": ["sleep", "600"], "host_ports": [port], "network": "fresh"})
-        self.assertIn("nothing will clear away after this process", driver.said())
+        self.assertIn("no reaper: if this process is killed", driver.said())
         driver.process.kill()
         driver.process.wait(10)
         time.sleep(1)

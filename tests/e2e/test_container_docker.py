@@ -53,7 +53,7 @@ class DockerContainers(Containers, Networks, DockerContainerCase):
         healthy = {"health": ["test", "-e", "/tmp/ready"], "wait_for": [["healthy"]]}
         self.start(cmd=["sh", "-c", "sleep 0.5; touch /tmp/ready; exec sleep 600"], **healthy)
         self.assertGreater(self.started["ms"], 500)
-        self.refused("failure", "wait for health: the engine finds it unhealthy", **healthy)
+        self.refused("failure", "wait for health: the engine reports it unhealthy", **healthy)
 
 
 class DockerErrors(Errors, DockerContainerCase):

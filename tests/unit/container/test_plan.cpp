@@ -93,15 +93,15 @@ TEST_CASE("duplicates are one, contradictions are refused") {
 TEST_CASE("whatever else cannot be sent") {
   CHECK(says(refusal(image().with_exposed_port(tcp(0))), "greater than zero"));
   CHECK(says(refusal(image().with_mapped_port(80, tcp(0))), "greater than zero"));
-  CHECK(says(refusal(image().with_env_var("A=B", "c")), "no name of an environment variable"));
+  CHECK(says(refusal(image().with_env_var("A=B", "c")), "not a name of an environment variable"));
   CHECK(says(refusal(image().with_label("org.testcontainers.sessionId", "x")), "the library's own"));
-  CHECK(says(refusal(image().with_host("", "192.0.2.1")), "no entry"));
+  CHECK(says(refusal(image().with_host("", "192.0.2.1")), "not an entry"));
   CHECK(says(refusal(image().with_copy_to("relative", "text")), "not the absolute path"));
   CHECK(says(refusal(image().with_copy_to("/folder/", "text")), "not the absolute path"));
   CHECK(says(refusal(image().with_startup_timeout(std::chrono::milliseconds{0})), "positive"));
   CHECK(says(refusal(image().with_cmd({"\xff"})), "not UTF-8"));
   CHECK(says(refusal(image().with_wait_for(WaitFor::message_on_stdout(""))), "empty"));
-  CHECK(says(refusal(image().with_wait_for(WaitFor::listening(udp(53)))), "a TCP port can"));
+  CHECK(says(refusal(image().with_wait_for(WaitFor::listening(udp(53)))), "only for a TCP port"));
   CHECK(says(refusal(image().with_wait_for(WaitFor::http("no slash", tcp(80)))), "no path"));
   CHECK(refusal(image().with_wait_for(WaitFor::http("/", tcp(80)))).code() == Errc::port_not_exposed);
   CHECK_NOTHROW(check(image().with_exposed_port(tcp(80)).with_wait_for(WaitFor::http("/", tcp(80))).request(),
