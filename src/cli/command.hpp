@@ -1,4 +1,4 @@
-// What every subcommand is made of. The table that names them all is in main.cpp.
+// The parts of a subcommand. main.cpp has the table of all subcommands.
 #pragma once
 
 #include <functional>
@@ -7,7 +7,7 @@
 
 namespace hostnet::cli {
 
-/// The options that stand before or after any subcommand.
+/// Options that every subcommand accepts, before or after its name.
 struct Globals {
   bool json = false;
   bool quiet = false;
@@ -22,23 +22,23 @@ struct Globals {
 
 enum class Need { optional, required };
 
-/// The options of one subcommand, to be declared. What they are read into must live until the Action has run.
+/// Declares the options of one subcommand. Each `into` must outlive the run of the Action.
 class Arguments {
  public:
   Arguments(const Arguments&) = delete;
   Arguments& operator=(const Arguments&) = delete;
   virtual void flag(const char* name, bool& into, const char* help) = 0;
   virtual void value(const char* name, std::string& into, const char* help, Need need = Need::optional) = 0;
-  /// One word each time the option is given; a positional one takes all words.
+  /// Takes one word per use of the option; a positional argument takes all words.
   virtual void values(const char* name, std::vector<std::string>& into, const char* help,
                       Need need = Need::optional) = 0;
-  /// The same, optional; where it is not given, the word in an environment variable, if that has one.
+  /// The same, optional. Without the option, reads the word from the environment variable if that is set.
   virtual void values(const char* name, std::vector<std::string>& into, const char* environment,
                       const char* help) = 0;
-  /// One of `allowed`, also by an environment variable.
+  /// One of `allowed`; the environment variable can also set it.
   virtual void choice(const char* name, std::string& into, const std::vector<std::string>& allowed,
                       const char* environment, const char* help) = 0;
-  /// Stands under the subcommand's --help.
+  /// Text below the subcommand's --help.
   virtual void footer(const char* text) = 0;
 
  protected:
@@ -46,13 +46,13 @@ class Arguments {
   ~Arguments() = default;
 };
 
-/// Does the work after the command line has been read; returns the exit code, or throws Error.
+/// Does the work once the command line is parsed. Returns the exit code. @throws Error.
 using Action = std::function<int(const Globals&)>;
 
 struct Command {
   const char* name;
   const char* summary;
-  /// Adds the subcommand's own options and returns what to do.
+  /// Declares the subcommand's own options. Returns the work to do.
   Action (*define)(Arguments& arguments);
 };
 

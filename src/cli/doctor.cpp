@@ -1,4 +1,4 @@
-// `tc-hostnet doctor`: finds out why something does not work, and says what mends it. Changes nothing.
+// `tc-hostnet doctor`: finds out why something does not work and prints how to fix it. Changes nothing.
 #include "cli/command.hpp"
 #include "cli/doctor/gather.hpp"
 #include "cli/doctor/judge.hpp"
@@ -33,7 +33,7 @@ std::optional<Target> target_of(const DoctorOptions& options) {
   if (!options.container.empty()) targets.push_back(Target::container(options.container));
   if (!options.bridge.empty()) targets.push_back(Target::bridge(options.bridge));
   if (targets.size() > 1)
-    throw Error(Errc::invalid_argument, "more than one target is named",
+    throw Error(Errc::invalid_argument, "more than one target is given",
                 "give at most one of --network, --container and --bridge");
   if (const auto fault = exposer::interface_name_fault(options.bridge); fault && !options.bridge.empty())
     throw Error(Errc::invalid_argument,
@@ -48,7 +48,7 @@ void print_text(const std::vector<Check>& checks) {
     if (!check.mend.empty()) print("    → " + paint(Tone::strong, check.mend));
   }
   const auto count = [&](Status status) { return std::ranges::count(checks, status, &Check::status); };
-  say(fmt::format("{} ok, {} to be aware of, {} to be mended", count(Status::ok), count(Status::warn),
+  say(fmt::format("{} ok, {} warnings, {} failures", count(Status::ok), count(Status::warn),
                   count(Status::fail)));
 }
 
@@ -66,7 +66,7 @@ json::Value checks_to_json(const std::vector<Check>& checks) {
   return list;
 }
 
-// The port that the container dials.
+// Parses --port: the port that the container dials.
 HostPort dialled_port(const DoctorOptions& options) {
   const auto port = HostPort::parse(options.port);
   const bool alone = options.ports.empty() && options.network.empty() && options.bridge.empty();
@@ -110,15 +110,15 @@ int examine(const DoctorOptions& options, const Globals& globals) {
 
 Action define_doctor(Arguments& arguments) {
   const auto options = std::make_shared<DoctorOptions>();
-  arguments.values("PORT", options->ports, "look at who listens on these host ports, too");
-  arguments.value("--network", options->network, "look at this network of the engine, instead of all");
-  arguments.value("--container", options->container, "look at this container's network and hosts file");
+  arguments.values("PORT", options->ports, "also check what listens on these host ports");
+  arguments.value("--network", options->network, "check only this network of the engine");
+  arguments.value("--container", options->container, "check this container's network and hosts file");
   arguments.value("--port", options->port,
-                  "follow a packet from inside --container to this port, and say where it stops");
-  arguments.value("--bridge", options->bridge, "look at this bridge interface; needs no engine");
+                  "follow a packet from inside --container to this port, and report where it stops");
+  arguments.value("--bridge", options->bridge, "check this bridge interface; needs no engine");
   arguments.footer(
-      R"(Changes nothing, and works without privilege as far as that can see. Exit code 0 when nothing failed, 1 when
-something did; a warning (!) is not a failure.
+      R"(Changes nothing. Without privilege, it skips what it may not read and reports that. Exit code 0: no check failed;
+1: a check failed. A warning (!) is not a failure.
 
   sudo tc-hostnet doctor
   sudo tc-hostnet doctor 8088 --network web

@@ -1,4 +1,4 @@
-// Printing plans.
+// Prints plans.
 #include "cli/dry_run.hpp"
 
 #include "cli/lease_view.hpp"
@@ -16,7 +16,8 @@
 namespace hostnet::cli {
 namespace {
 
-// Where the rules would go. Who may not look at the leases is told what would be if there were none.
+// The firewall that the rules would go into. A caller who may not read the leases gets the choice for an
+// empty lease store.
 firewall::FirewallChoice firewall_for(Firewall wanted, const Globals& globals) {
   exposer::LeaseStore store(state::runtime_dir(globals.runtime_dir), wanted);
   state::Snapshot held;
@@ -35,7 +36,7 @@ int dry_run_native(const ExposeRequest& request, Firewall firewall, const Global
   return print_plan({prepared.bridges, std::move(prepared.leases)}, firewall, globals);
 }
 
-// With `run`, for the container of that alone.
+// With `run`: the ports serve only the container of that command.
 int dry_run_ssh(engine::Client& client, const ExposeRequest& request, const Globals& globals,
                 const ImageRun* run = nullptr) {
   const auto deadline = Deadline::after(std::chrono::seconds{30});
@@ -64,9 +65,9 @@ int dry_run_ssh(engine::Client& client, const ExposeRequest& request, const Glob
   }
   print(fmt::format("# create and start a container from {} on network {}{}", image, target.network.name,
                     published.empty() ? "" : ", its port 22 published on " + published));
-  if (target.alias_by_dns) print(fmt::format("# it answers to {} there", kAlias));
+  if (target.alias_by_dns) print(fmt::format("# its name on that network is {}", kAlias));
   const std::string_view whom = run != nullptr    ? "the command's container alone"
-                                : sources.empty() ? "everybody on the network"
+                                : sources.empty() ? "every container on the network"
                                                   : std::string_view(sources);
   for (const auto& port : ports)
     print(fmt::format("# forward its port {} to {}, for {}", port.container, port.service(), whom));
@@ -129,8 +130,8 @@ int dry_run_image(engine::Client& client, const ImageRun& wanted, const Globals&
   return dry_run_ssh(client, request, globals, &wanted);
 }
 
-// The path that expose would take decides what there is to show. Without any usable one the native rules are
-// shown: they need no privilege to be looked at.
+// Shows the plan of the path that expose would take. Without a usable path it shows the native rules, which
+// need no privilege to compute.
 int dry_run(const ExposeRequest& request, Path path, Firewall firewall, const Globals& globals) {
   const auto chosen = path != Path::automatic
                           ? path

@@ -1,4 +1,4 @@
-// What `expose` and `run` would do with --dry-run, without doing it.
+// --dry-run of `expose` and `run`: prints what they would do.
 #pragma once
 
 #include "cli/command.hpp"
@@ -12,21 +12,21 @@
 namespace hostnet::cli {
 
 /// Prints the steps and rules, or the sidecar and its forwards, of the path that would serve the request.
-/// Returns the exit code. @throws Error as expose would before its first change.
+/// Returns the exit code. @throws Error the errors that expose throws before its first change.
 int dry_run(const ExposeRequest& request, Path path, Firewall firewall, const Globals& globals);
 
-/// What is done beside the steps of a lease; empty for nothing.
+/// Steps before and after those of a lease; empty for none.
 struct Around {
   std::string first;
   std::string last;
 };
 
-/// Prints the steps and rules by which the first lease of `wanted`, made anew, comes into effect. Returns the
-/// exit code. @throws Error.
+/// Prints the steps and rules that put the leases of `wanted` into effect on a host without leases. JSON and
+/// aliases show the first lease. Returns the exit code. @throws Error.
 int print_plan(state::Snapshot wanted, Firewall firewall, const Globals& globals, const Around& around = {});
 
-/// The sidecar and its forwards for a command in a new container, whose network is named, and that container.
-/// Returns the exit code. @throws Error as the run would before its first change.
+/// Prints the sidecar, its forwards and the container of `run --image`; `wanted.network` must be set. Returns
+/// the exit code. @throws Error the errors that the run throws before its first change.
 int dry_run_image(engine::Client& client, const ImageRun& wanted, const Globals& globals);
 
 }  // namespace hostnet::cli

@@ -5,8 +5,11 @@
 
 namespace hostnet::cli {
 
-/// 0 ok, 1 failure, 2 usage, 3 no usable path, 4 not authorised, 5 needs interaction, 6 not found, 7 not
-/// listening, 8 conflict or quota. Part of the command's interface: never changes.
+/// Part of the command's interface: never changes.
+///
+///   0  ok                  3  no usable path        6  not found
+///   1  failure             4  not authorised        7  not listening
+///   2  usage               5  needs interaction     8  conflict or quota
 constexpr int exit_code(Errc code) {
   switch (code) {
     case Errc::invalid_argument:

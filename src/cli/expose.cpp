@@ -1,4 +1,4 @@
-// `tc-hostnet expose`: makes ports reachable, and holds them until it is told to stop.
+// `tc-hostnet expose`: exposes ports and holds the lease until a signal, a release or --timeout ends it.
 #include "cli/command.hpp"
 #include "cli/dry_run.hpp"
 #include "cli/lease_view.hpp"
@@ -50,11 +50,12 @@ void announce(const Exposure& exposure, const ExposeRequest& request, const Glob
   if (ports.size() > 10) say(fmt::format("… and {} more ports", ports.size() - 10));
 }
 
-// Signals and the end of the lease as two descriptors to wait on.
+// Turns stop signals and the end of the lease into two descriptors to poll.
 class Waiter {
  public:
   Waiter() : ended_(std::make_shared<Fd>(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))) {
-    // Blocked before any thread starts, so that every thread inherits it and the descriptor alone gets them.
+    // Blocked before any thread starts: every thread inherits the mask, so only the descriptor gets the
+    // signals.
     sigset_t stop;
     ::sigemptyset(&stop);
     for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&stop, signal);
@@ -70,7 +71,7 @@ class Waiter {
     };
   }
 
-  /// Returns on a signal to stop, or when the lease has ended by itself.
+  /// Returns on a stop signal or when the lease has ended without one. No time limit.
   void wait() const {
     std::array<pollfd, 2> fds{{{signals_.get(), POLLIN, 0}, {ended_->get(), POLLIN, 0}}};
     while (::poll(fds.data(), fds.size(), -1) < 0 && errno == EINTR) {
@@ -78,7 +79,7 @@ class Waiter {
   }
 
  private:
-  std::shared_ptr<Fd> ended_;  // with those who tell, who may be about to when all is over
+  std::shared_ptr<Fd> ended_;  // shared with the callback, which may still run after the Waiter is gone
   Fd signals_;
 };
 
@@ -105,8 +106,8 @@ int hold(const ExposeRequest& request, const RequestOptions& words, const Global
   return 0;
 }
 
-// The child holds the lease with nothing of the terminal left to it; the parent returns when the ports are
-// ready, or with the child's error.
+// The child holds the lease in a session of its own, without the terminal. The parent returns 0 once the
+// ports are ready, else the child's exit code.
 int detach(const ExposeRequest& request, const RequestOptions& words, const Globals& globals) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) throw Error::from_errno("pipe2", errno);
@@ -151,7 +152,7 @@ Action define_expose(Arguments& arguments) {
   const auto options = std::make_shared<ExposeOptions>();
   options->request.define(arguments);
   arguments.flag("-d,--detach", options->detach,
-                 "return when ready; the lease stays until `tc-hostnet release`");
+                 "return when ready; the lease lasts until `tc-hostnet release`");
   arguments.footer(
       R"(Prints the lease's id when the ports are reachable. Holds them until Ctrl-C or SIGTERM, or, with --detach,
 in the background until `tc-hostnet release`.

@@ -1,4 +1,4 @@
-// Looking at the leases.
+// Reads the leases of this host and compares them with the kernel.
 #include "cli/held.hpp"
 
 #include "core/log.hpp"
@@ -59,15 +59,15 @@ std::vector<std::string> deviations(const state::Snapshot& held) {
   }
   for (const auto& plan : exposer::ruleset_of(now).tables)
     if (!backend->matches(plan))
-      out.push_back(fmt::format("{}: the {} rules are not as they should be", to_string(held.firewall),
+      out.push_back(fmt::format("{}: the {} rules differ from the expected ones", to_string(held.firewall),
                                 to_string(plan.table)));
   if (!backend->is_pinned(exposer::bindings_of(now)))
-    out.emplace_back("the containers' addresses are not pinned to their ports of the bridge");
+    out.emplace_back("the anti-spoofing bindings differ from the expected ones");
   return out;
 }
 
 void throw_ambiguous(const std::string& id) {
-  throw Error(Errc::invalid_argument, fmt::format("{} is the beginning of more than one lease id", quote(id)),
+  throw Error(Errc::invalid_argument, fmt::format("{} is a prefix of more than one lease id", quote(id)),
               "see them: tc-hostnet list");
 }
 

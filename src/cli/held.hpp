@@ -1,4 +1,4 @@
-// What subcommands need of the leases on this host.
+// The native leases of this host, for the subcommands.
 #pragma once
 
 #include "cli/command.hpp"
@@ -9,27 +9,29 @@
 
 namespace hostnet::cli {
 
-/// How long a look or a change of the leases may take.
+/// Limit for reading or changing the leases: 30 s from now.
 Deadline command_deadline();
 
 /// The store of this network namespace.
 exposer::LeaseStore open_store(const Globals& globals);
 
-/// What is held, after finishing what dead owners left, which a dry run leaves alone. Creates nothing where
-/// nothing is held. @throws Error: not_authorised when there are leases and the caller may not see them.
+/// The leases, after releasing those of dead owners; a dry run only reads. Creates no state folder if there
+/// is none.
+/// @throws Error: not_authorised when there are leases and the caller may not read them.
 state::Snapshot look(exposer::LeaseStore& store, const Globals& globals);
 
-/// look(); for a caller who has something else to show, what may not be seen is a warning and nothing.
+/// look(). If the caller has other leases to show (`has_other`), not_authorised becomes a warning and an
+/// empty result.
 state::Snapshot look_beside(exposer::LeaseStore& store, const Globals& globals, bool has_other);
 
-/// What of all that is held differs in the kernel, one line each; none when all is intact. Takes no lock and
-/// changes nothing. @throws Error{not_authorised} when the rules may not be seen.
+/// Each difference between the leases and the kernel, one line each; empty when all is intact. Takes no lock
+/// and changes nothing. @throws Error{not_authorised} when the caller may not read the rules.
 std::vector<std::string> deviations(const state::Snapshot& held);
 
 [[noreturn]] void throw_ambiguous(const std::string& id);
 
-/// The one whose id is, or begins with, `id`; null when there is none. @throws Error{invalid_argument} when
-/// several match.
+/// The record whose id starts with `id`; null when there is none.
+/// @throws Error{invalid_argument} when several match.
 template <class Records>
 const typename Records::value_type* find_by_id(const Records& records, const std::string& id) {
   const typename Records::value_type* found = nullptr;
@@ -41,7 +43,7 @@ const typename Records::value_type* find_by_id(const Records& records, const std
   return found;
 }
 
-/// The lease with this id or, when only one matches, this beginning of an id.
+/// The lease with this id or unique prefix of an id.
 /// @throws Error: not_found, invalid_argument when several match.
 const state::Lease& find_lease(const state::Snapshot& snapshot, const std::string& id);
 

@@ -1,4 +1,4 @@
-// Showing the helper's leases.
+// Reads and formats the helper's leases.
 #include "cli/helper_view.hpp"
 
 #include "cli/held.hpp"
@@ -16,7 +16,7 @@
 namespace hostnet::cli {
 namespace {
 
-// The pid may be another process's by now; it is for people.
+// For display only: the pid may belong to another process by now.
 std::string command_of(pid_t pid) {
   return trim(try_read_file(fmt::format("/proc/{}/comm", pid)).value_or("?"));
 }
@@ -73,9 +73,9 @@ std::vector<Row> rows_of(const dbus::LeaseFacts& lease) {
       {"ports", ports_text(lease.ports)},
       {"interface", lease.interface},
       {"gateway", lease.gateway},
-      {"sources", lease.sources.empty() ? "everybody on the bridge" : list_of(lease.sources)},
+      {"sources", lease.sources.empty() ? "every address on the bridge" : list_of(lease.sources)},
       {"pinned", lease.unpinned.empty()
-                     ? lease.sources.empty() ? "not needed: it is for everybody on the bridge" : "yes"
+                     ? lease.sources.empty() ? "not needed: every address on the bridge may use it" : "yes"
                      : "unpinned: " + lease.unpinned},
       {"lifetime", lease.lifetime},
       {"owner", fmt::format("{} (pid {}, uid {})", command_of(lease.pid), lease.pid, lease.uid)},

@@ -1,4 +1,4 @@
-// Leases that the helper holds, as the command finds, shows and releases them for somebody who is not root.
+// Leases that the helper holds, for a caller who is not root: how the command finds, shows and releases them.
 #pragma once
 
 #include "cli/command.hpp"
@@ -11,11 +11,11 @@
 
 namespace hostnet::cli {
 
-/// All that the helper holds, for whomever. Empty for root, who has them from the journal, and where there is
-/// no helper running.
+/// All leases that the helper holds, of every user. Empty for root, who reads them from the journal, and when
+/// the helper does not answer.
 std::vector<dbus::LeaseFacts> look_at_helper();
 
-/// As the JSON of a native lease, with "via": "helper".
+/// Same JSON as a native lease, with "via": "helper".
 json::Value to_json(const dbus::LeaseFacts& lease);
 
 /// A row of `list`.

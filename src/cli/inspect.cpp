@@ -1,4 +1,4 @@
-// `tc-hostnet inspect`: one lease in full, with its rules, and whether the kernel has them.
+// `tc-hostnet inspect`: shows one lease in full, its rules, and whether the kernel has them.
 #include "cli/command.hpp"
 #include "cli/held.hpp"
 #include "cli/helper_view.hpp"
@@ -42,10 +42,9 @@ std::string traffic_text(const state::Lease& lease, const std::vector<exposer::P
 
 Text pinned_text(const state::Lease& lease) {
   if (const auto why = why_unpinned(lease); !why.empty()) return paint(Tone::doubtful, "unpinned: " + why);
-  return lease.port.empty() ? "not needed: it is for everybody on the bridge" : "to port " + lease.port;
+  return lease.port.empty() ? "not needed: every address on the bridge may use it" : "to port " + lease.port;
 }
 
-// The lease with the traffic of each port beside it.
 json::Value with_traffic(json::Value lease, const std::vector<exposer::PortTraffic>& traffic) {
   for (std::size_t i = 0; i < traffic.size(); ++i) lease["ports"][i]["connections"] = traffic[i].packets;
   return lease;
@@ -64,7 +63,7 @@ void print_text(const state::Lease& lease, const state::Snapshot& held,
       {"ports", ports_text(lease.ports)},
       {"interface", interface_of(lease, held)},
       {"gateways", gateways},
-      {"sources", sources.empty() ? "everybody on the bridge" : sources},
+      {"sources", sources.empty() ? "every address on the bridge" : sources},
       {"pinned", pinned_text(lease)},
       {"connections", traffic_text(lease, traffic)},
       {"firewall", to_string(held.firewall)},
@@ -81,7 +80,7 @@ void print_text(const state::Lease& lease, const state::Snapshot& held,
 
 Action define_inspect(Arguments& arguments) {
   const auto id = std::make_shared<std::string>();
-  arguments.value("LEASE", *id, "the lease's id, or a beginning of it that no other has", Need::required);
+  arguments.value("LEASE", *id, "the lease's id, or a unique prefix of it", Need::required);
   return [id](const Globals& globals) {
     const state::TunnelStore tunnel_store(globals.runtime_dir);
     const auto tunnels = look_at_tunnels(tunnel_store, globals);

@@ -1,4 +1,4 @@
-// Showing leases.
+// Formats native leases.
 #include "cli/lease_view.hpp"
 
 #include "hostnet/path.hpp"

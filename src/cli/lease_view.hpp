@@ -1,4 +1,4 @@
-// A lease as the command shows it, in words and in JSON.
+// A native lease as text and as JSON.
 #pragma once
 
 #include "cli/output.hpp"
@@ -10,14 +10,15 @@
 
 namespace hostnet::cli {
 
-/// The lease as an object: id, target, via, interface, gateway, gateways, sources, ports, label, created,
-/// expires, owner; unpinned, why its sources are not pinned, or null. Times are seconds since the epoch.
+/// The lease as an object: id, target, via, label, interface, ifindex, gateway, gateways, sources, mac,
+/// ports, alias_in, created, expires, owner; unpinned: why its sources have no anti-spoofing binding, or
+/// null. Times are seconds since the epoch.
 json::Value to_json(const state::Lease& lease, const state::Snapshot& snapshot);
 
-/// The name of its bridge, "?" where that is not known.
+/// The name of the lease's bridge; "?" if the snapshot lacks the bridge.
 std::string interface_of(const state::Lease& lease, const state::Snapshot& snapshot);
 
-/// The heading of `list`, and a row for each lease.
+/// The heading of `list` and one row per lease.
 std::vector<Row> list_rows(const state::Snapshot& snapshot);
 
 /// Objects with host, container, protocol and, for a Unix socket, socket.

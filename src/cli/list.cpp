@@ -1,4 +1,5 @@
-// `tc-hostnet list`: the leases of this network namespace, the helper's, and this user's on the ssh path.
+// `tc-hostnet list`: shows the leases of this network namespace, of the helper, and of this user on the ssh
+// path.
 #include "cli/command.hpp"
 #include "cli/held.hpp"
 #include "cli/helper_view.hpp"
@@ -10,7 +11,7 @@ namespace hostnet::cli {
 
 Action define_list(Arguments& arguments) {
   arguments.footer(
-      "Leases whose owner has died are finished first. With --json, one object a lease and line.");
+      "Releases the leases of dead owners first. With --json, prints one object per lease and line.");
   return [](const Globals& globals) {
     auto store = open_store(globals);
     const state::TunnelStore tunnel_store(globals.runtime_dir);

@@ -1,5 +1,5 @@
-// The tc-hostnet command: its table of subcommands, the options they share, and the one place where an error
-// becomes a line and an exit code.
+// The tc-hostnet command: the table of subcommands, the global options, and the one place that turns an error
+// into a line and an exit code.
 #include "cli/command.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/output.hpp"
@@ -22,10 +22,10 @@ constexpr std::array kCommands{
     Command{"run", "run a command in a network namespace of its own that reaches the ports", define_run},
     Command{"watch", "expose to containers what their labels ask for, while they run", define_watch},
     Command{"list", "show the leases", define_list},
-    Command{"inspect", "show all about one lease, and whether the kernel agrees", define_inspect},
-    Command{"release", "take leases away, with everything that belongs to them", define_release},
+    Command{"inspect", "show one lease in full, and whether the kernel has its rules", define_inspect},
+    Command{"release", "release leases and remove everything that belongs to them", define_release},
     Command{"status", "show what is in effect on this host", define_status},
-    Command{"doctor", "find out why something does not work, and what mends it", define_doctor},
+    Command{"doctor", "find out why something does not work, and how to fix it", define_doctor},
 };
 
 constexpr const char* kFooter = R"(Containers reach the host as host.testcontainers.internal.
@@ -35,7 +35,7 @@ Exit codes: 0 ok, 1 failure, 2 usage, 3 no usable path, 4 not authorised, 5 need
 
 See also: tc-hostnet COMMAND --help, man tc-hostnet)";
 
-// CLI11 behind the face the subcommands see. It is compiled here and nowhere else: it takes seconds in every
+// Implements Arguments with CLI11. Only this file includes CLI11, which costs seconds of compile time per
 // file.
 class Cli11Arguments final : public Arguments {
  public:
@@ -64,19 +64,20 @@ class Cli11Arguments final : public Arguments {
 };
 
 void add_globals(CLI::App& app, Globals& globals) {
-  app.add_flag("--json", globals.json, "print data as JSON, \"schema\": 1, one object a line");
-  app.add_flag("-q,--quiet", globals.quiet, "print errors alone to standard error");
-  app.add_flag("-v,--verbose", globals.verbose, "say what is done, step by step");
-  app.add_flag("--dry-run", globals.dry_run, "print what would be done and change nothing");
-  app.add_flag("--explain", globals.explain, "say which path is taken, and why not the others");
-  app.add_flag("--no-ask-password", globals.no_ask_password, "never have the helper ask for a password");
+  app.add_flag("--json", globals.json, "print data as JSON, \"schema\": 1, one object per line");
+  app.add_flag("-q,--quiet", globals.quiet, "print only errors to standard error");
+  app.add_flag("-v,--verbose", globals.verbose, "report each step");
+  app.add_flag("--dry-run", globals.dry_run, "print the plan and change nothing");
+  app.add_flag("--explain", globals.explain, "report which path is used, and why the others are not");
+  app.add_flag("--no-ask-password", globals.no_ask_password, "do not let the helper ask for a password");
   app.add_option("--color", globals.color, "colour the output: auto, always or never")
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->envname("TC_HOSTNET_COLOR");
   app.add_option("--engine", globals.engine,
                  "the container engine, unix:///run/docker.sock or tcp://HOST:PORT")
       ->envname("TC_HOSTNET_ENGINE");
-  app.add_option("--runtime-dir", globals.runtime_dir, "where leases are kept (default /run/tc-hostnet)")
+  app.add_option("--runtime-dir", globals.runtime_dir,
+                 "the state folder of the leases (default /run/tc-hostnet)")
       ->envname("TC_HOSTNET_RUNTIME_DIR");
 }
 
@@ -98,7 +99,7 @@ int run_command(int argc, char** argv) {
   Action action;
   for (const auto& command : kCommands) {
     auto* const sub = app.add_subcommand(command.name, command.summary);
-    // Only the named one's options are built: a cold start should not pay for the others.
+    // Builds only the options of the named subcommand, to keep a cold start fast.
     if (argc > 1 && std::none_of(argv + 1, argv + argc,
                                  [&](const char* word) { return std::string_view(word) == command.name; }))
       continue;
@@ -127,7 +128,7 @@ int run_command(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using namespace hostnet;
-  std::signal(SIGCHLD, SIG_DFL);  // who started this may ignore it, and then no child has an exit status
+  std::signal(SIGCHLD, SIG_DFL);  // the parent may have ignored it: then no child has an exit status
   try {
     return cli::run_command(argc, argv);
   } catch (const Error& error) {

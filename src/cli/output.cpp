@@ -1,4 +1,4 @@
-// Writing to the terminal, to pipes, and to people.
+// Writes to the terminal and to pipes.
 #include "cli/output.hpp"
 
 #include "core/printable.hpp"

@@ -1,8 +1,7 @@
-// How the command speaks: data on standard output, prose on standard error, one line an error.
+// Output of the command: data on standard output, messages on standard error, one line per error.
 //
-// All text goes through the type Text, which escapes what others put into it (core/printable.hpp). Nothing
-// else in the command writes to a terminal, but for `run --image`, which passes the container's own output
-// on.
+// All output goes through the type Text, which escapes control characters from other sources
+// (core/printable.hpp). The one exception is `run --image`, which passes the container's output through.
 #pragma once
 
 #include "cli/command.hpp"
@@ -19,10 +18,10 @@ namespace hostnet::cli {
 
 enum class Tone { good, bad, doubtful, strong, faint };
 
-/// Text that a terminal can take. Made from plain text, it is one printable line whatever that has in it;
-/// only paint() adds control sequences, and only table() line ends. fmt does not take it and it does not
-/// convert back, so that painted text cannot be escaped, nor plain text pass by mistake: pieces are joined
-/// with +.
+/// Text that is safe on a terminal. The constructors turn any plain text into one printable line; only
+/// paint() adds control sequences, and only table() adds line ends. fmt does not accept a Text, and a Text
+/// does not convert back to a string: so painted text is never escaped twice and plain text never bypasses
+/// the escape. Join pieces with +.
 class Text {
  public:
   Text() = default;
@@ -33,9 +32,9 @@ class Text {
   Text& operator+=(const Text& more);
   friend Text operator+(Text left, const Text& right) { return left += right; }
 
-  /// As it is written, with the control sequences of paint().
+  /// The text as written, including the control sequences of paint().
   [[nodiscard]] const std::string& str() const noexcept { return text_; }
-  /// Columns it takes: one a code point.
+  /// Width in columns: one per code point.
   [[nodiscard]] std::size_t width() const noexcept { return width_; }
 
  private:
@@ -51,30 +50,30 @@ using Row = std::vector<Text>;
 /// Sets verbosity and colour, and connects the library's log sink to standard error.
 void set_up_output(const Globals& globals);
 
-/// From now on, the library's warnings for which `detail` holds are shown with --verbose alone: for a command
-/// that tells the same in its own words.
+/// From now on, shows the library's warnings for which `detail` is true only with --verbose: for a command
+/// that reports the same events itself.
 void demote_warnings(bool (*detail)(std::string_view line));
 
 /// "tc-hostnet: what: why; next step" on standard error.
 void print_error(const Error& error);
 
-/// A line of prose on standard error, unless --quiet.
+/// A message line on standard error, unless --quiet.
 void say(const Text& line);
 
-/// A line of data on standard output, flushed: a reader at a pipe gets it at once.
-/// @throws Error when it cannot be written.
+/// A line of data on standard output, flushed, so that a reader at a pipe gets it at once.
+/// @throws Error when the write fails.
 void print(const Text& line);
 
-/// print() of each line of a listing of ours, as rules are.
+/// print() of each line of a multi-line text, such as rules.
 void print_lines(std::string_view lines);
 
-/// One JSON object with "schema": 1 in it, as a line of data. @throws as print().
+/// One JSON object, with "schema": 1 added, as a line of data. @throws as print().
 void print_json(json::Value object);
 
-/// Columns padded to the widest cell; the first row is the heading.
+/// Pads each column to its widest cell.
 Text table(const std::vector<Row>& rows);
 
-/// The text in colour where standard output (or, for `to_stderr`, standard error) shows colours.
+/// The text in colour, if standard output (with `to_stderr`: standard error) shows colours; else unchanged.
 Text paint(Tone tone, const Text& text, bool to_stderr = false);
 
 }  // namespace hostnet::cli

@@ -1,4 +1,4 @@
-// `tc-hostnet release`: takes leases away, whoever holds them.
+// `tc-hostnet release`: ends leases of any owner and removes everything that belongs to them.
 #include "cli/command.hpp"
 #include "cli/held.hpp"
 #include "cli/helper_view.hpp"
@@ -23,12 +23,13 @@ struct ReleaseOptions {
   bool all = false;
 };
 
-// The journal is unreadable, so nobody's leases can be told apart: everything of ours in the kernel goes.
+// For an unreadable journal: no lease is known, so this removes everything of tc-hostnet from the kernel.
 void rescue(exposer::LeaseStore& store, const Error& cause) {
-  say(fmt::format("tc-hostnet: {}; taking away every rule of tc-hostnet instead", cause.what()));
+  say(fmt::format("tc-hostnet: {}; removing every rule of tc-hostnet instead", cause.what()));
   const auto bridges = store.rescue(store.lock(command_deadline()), command_deadline());
   for (const auto& bridge : bridges)
-    say(fmt::format("{}: route_localnet set to 0, the kernel's default; what it was before is lost", bridge));
+    say(fmt::format("{}: route_localnet set to 0, the kernel's default; its previous value is unknown",
+                    bridge));
 }
 
 std::set<std::string> chosen(const ReleaseOptions& options, const state::Snapshot& held) {
@@ -48,7 +49,7 @@ void report(const std::string& id, const Globals& globals) {
   }
 }
 
-// Those on the ssh path; what was named and is not among them stays in `options`.
+// Releases the leases on the ssh path. Ids of other leases stay in `options`.
 void release_tunnels(ReleaseOptions& options, const Globals& globals) {
   const state::TunnelStore store(globals.runtime_dir);
   const auto records = look_at_tunnels(store, globals);
@@ -66,14 +67,14 @@ void release_tunnels(ReleaseOptions& options, const Globals& globals) {
       print(fmt::format("remove sidecar {} of lease {}", record.sidecar.substr(0, 12), record.id));
       continue;
     }
-    store.remove(record.id);  // its owner sees from this that it was released, and not lost
+    store.remove(record.id);  // first: tells the owner that the lease was released, not lost
     exposer::clear_away(store, record, command_deadline());
     report(record.id, globals);
   }
 }
 
-// Those that the helper holds: with --all this user's own, by name anybody's. What was named and is not among
-// them stays in `options`.
+// Releases leases that the helper holds: with --all those of this user, by id those of any user. Ids of other
+// leases stay in `options`.
 void release_helped(ReleaseOptions& options, const Globals& globals) {
   const auto leases = look_at_helper();
   std::set<std::string> paths;
@@ -87,7 +88,7 @@ void release_helped(ReleaseOptions& options, const Globals& globals) {
   for (const auto& lease : leases) {
     if (!paths.contains(lease.path)) continue;
     if (globals.dry_run) {
-      print(fmt::format("have the helper release lease {}", lease.id));
+      print(fmt::format("release lease {} through the helper", lease.id));
       continue;
     }
     dbus::Client().release(lease.path, !globals.no_ask_password, command_deadline());
@@ -95,7 +96,8 @@ void release_helped(ReleaseOptions& options, const Globals& globals) {
   }
 }
 
-// Rules of ours that no lease needs: those that were saved during one, and restored after it.
+// Rules of tc-hostnet that no lease needs, such as rules that an administrator saved during a lease and
+// restored after it.
 exposer::Leftovers look_for_leftovers(exposer::LeaseStore& store, const state::Snapshot& held) {
   try {
     return store.leftovers(held);
@@ -108,21 +110,21 @@ exposer::Leftovers look_for_leftovers(exposer::LeaseStore& store, const state::S
 void warn_of(const std::vector<std::string>& needed) {
   for (const auto& bridge : needed)
     log::warn(
-        "{0} has route_localnet on and a guard of tc-hostnet, which stays, though no lease is known; see: "
+        "{0} has route_localnet on and a guard of tc-hostnet but no known lease; the guard stays; see: "
         "tc-hostnet doctor --bridge {0}",
         bridge);
 }
 
-// What a sweep after the release of all that is held would do.
+// Prints what the sweep after the release of all leases would do.
 void foretell_sweep(exposer::LeaseStore& store, const state::Snapshot& held) {
   const auto left = look_for_leftovers(store, held);
   warn_of(left.needed);
   if (!left.needed.empty()) return;
   for (const auto& bridge : left.idle)
-    print(fmt::format("take away the guard of {}, which no lease needs", bridge));
+    print(fmt::format("remove the guard of {}, which no lease needs", bridge));
 }
 
-// The steps from what is held to what would be held without those leases.
+// Prints the steps that would release the chosen leases.
 void foretell(exposer::LeaseStore& store, const ReleaseOptions& options, const state::Snapshot& held) {
   state::Snapshot after = held;
   after.leases.erase_if([ids = chosen(options, held)](const auto& lease) { return ids.contains(lease.id); });
@@ -158,7 +160,7 @@ void release_native(const ReleaseOptions& options, const Globals& globals) {
 
 int release(ReleaseOptions options, const Globals& globals) {
   if (options.all != options.leases.empty())
-    throw Error(Errc::invalid_argument, options.all ? "both leases and --all are given" : "no lease is named",
+    throw Error(Errc::invalid_argument, options.all ? "both leases and --all are given" : "no lease is given",
                 "tc-hostnet release LEASE… or tc-hostnet release --all");
   release_tunnels(options, globals);
   release_helped(options, globals);
@@ -171,9 +173,10 @@ int release(ReleaseOptions options, const Globals& globals) {
 Action define_release(Arguments& arguments) {
   const auto options = std::make_shared<ReleaseOptions>();
   arguments.values("LEASE", options->leases, "ids, as list shows them");
-  arguments.flag("--all", options->all,
-                 "every lease of this network namespace and of this user, and what an unreadable journal or "
-                 "a restore of saved rules left");
+  arguments.flag(
+      "--all", options->all,
+      "every lease of this network namespace and of this user, and leftovers of an unreadable journal "
+      "or of restored rules");
   return [options](const Globals& globals) { return release(*options, globals); };
 }
 

@@ -1,4 +1,4 @@
-// From command-line words to a request.
+// Turns command-line words into a request.
 #include "cli/request_options.hpp"
 
 #include "cli/output.hpp"
@@ -21,17 +21,16 @@ void RequestOptions::define(Arguments& arguments) {
                    Need::required);
   arguments.value("--network", network, "for every container on this network of the engine");
   arguments.value("--container", container, "for this running container alone");
-  arguments.value("--bridge", bridge, "for everything behind this bridge interface; needs no engine");
+  arguments.value("--bridge", bridge, "for every address behind this bridge interface; needs no engine");
   arguments.value("--netns", netns, "for the owner of this network namespace alone, by path");
   define_way(arguments);
-  arguments.value("--timeout", timeout, "release by itself after this long: 90, 90s, 15m, 2h");
+  arguments.value("--timeout", timeout, "release automatically after this time: 90, 90s, 15m, 2h");
   arguments.value("--label", label, "a note for `tc-hostnet list`");
   arguments.flag("--no-alias", no_alias, "leave the hosts files of running containers alone");
   arguments.flag("--require-listener", require_listener,
-                 "fail (exit code 7) when nobody listens on the host port");
-  arguments.flag(
-      "--force", force,
-      "go on over a service on gateway:port, a firewall that drops, or a bridge to other machines");
+                 "fail (exit code 7) when nothing listens on the host port");
+  arguments.flag("--force", force,
+                 "ignore a service on gateway:port, a firewall that drops, or a bridge to other machines");
 }
 
 void RequestOptions::define_way(Arguments& arguments) {
@@ -77,7 +76,7 @@ ExposeRequest RequestOptions::to_request() const {
   if (!netns.empty()) targets.push_back(Target::netns(netns));
   if (targets.size() != 1)
     throw Error(Errc::invalid_argument,
-                targets.empty() ? "nobody is named to expose the ports to" : "more than one target is named",
+                targets.empty() ? "no target is given" : "more than one target is given",
                 "give exactly one of --network, --container, --bridge and --netns");
   ExposeRequest request{.target = targets.front(),
                         .ports = parse_ports(ports),

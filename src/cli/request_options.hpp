@@ -1,4 +1,4 @@
-// The options by which `expose` and its kin say what is wanted.
+// The options of `expose`, `run` and `watch` that describe a request.
 #pragma once
 
 #include "cli/command.hpp"
@@ -10,7 +10,7 @@
 
 namespace hostnet::cli {
 
-/// What stands on the command line, checked only for its form until to_request().
+/// Options as given on the command line. to_request() validates them.
 struct RequestOptions {
   std::vector<std::string> ports;
   std::string network;
@@ -26,7 +26,7 @@ struct RequestOptions {
   bool force = false;
 
   void define(Arguments& arguments);
-  /// The options --via and --firewall alone.
+  /// Declares only --via and --firewall.
   void define_way(Arguments& arguments);
   /// @throws Error{invalid_argument}
   [[nodiscard]] ExposeRequest to_request() const;
@@ -37,19 +37,19 @@ struct RequestOptions {
 /// "90", "90s", "15m", "2h" as seconds, at least 1 and at most 30 days. @throws Error{invalid_argument}
 std::chrono::seconds parse_span(std::string_view text);
 
-/// Ports given as words, each possibly with commas. @throws Error{invalid_argument}
+/// Parses ports from words; a word may hold several, separated by commas. @throws Error{invalid_argument}
 std::vector<HostPort> parse_ports(const std::vector<std::string>& words);
 
-/// Raises the soft limit of open files to the hard one: on the ssh path each connection takes a descriptor,
-/// and the usual soft limit is 1,024.
+/// Raises the soft limit of open files to the hard limit: the ssh path needs a descriptor per connection, and
+/// the usual soft limit is 1,024.
 void allow_many_descriptors();
 
 ExposerOptions exposer_options(Path path, const Globals& globals);
 
-/// --firewall, as every command that makes a lease has it.
+/// Declares --firewall, for every command that creates a lease.
 void define_firewall(Arguments& arguments, std::string& into);
 
-/// Says which path is taken and why not the others, on standard error.
+/// Reports on standard error which path is used and why the others are not.
 void explain(Path wanted, const Globals& globals);
 
 }  // namespace hostnet::cli

@@ -1,5 +1,5 @@
-// `tc-hostnet run`: a command in a network namespace of its own that reaches the ports, and nothing else of
-// the host.
+// `tc-hostnet run`: runs a command in its own network namespace, which reaches the ports and nothing else of
+// the host. With --image, run_image.cpp runs it in a container.
 #include "cli/command.hpp"
 #include "cli/dry_run.hpp"
 #include "cli/output.hpp"
@@ -31,7 +31,7 @@ using exposer::Sandbox;
 using exposer::SandboxNet;
 
 constexpr int kOwnFailure = 125;
-// Those that a supervisor or a terminal sends to end or to poke a program.
+// Signals that a supervisor or a terminal sends to stop a program or to notify it.
 constexpr std::array kPassedOn{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH};
 
 struct RunOptions {
@@ -56,7 +56,7 @@ Firewall wanted_firewall(const RunOptions& options) {
   return firewall::parse_firewall(options.firewall).value_or(Firewall::automatic);
 }
 
-// The interface gets its number and its name when it is made: here it has none, and a name of that form.
+// The real interface gets its index and name on creation; the plan shows index 0 and a placeholder name.
 int dry_run(const RunOptions& options, const Globals& globals) {
   netlink::Rtnl host;
   const auto net = exposer::next_net(host);
@@ -72,7 +72,8 @@ int dry_run(const RunOptions& options, const Globals& globals) {
        .last = fmt::format("run {}", fmt::join(options.command, " "))});
 }
 
-// Waits for the child, passing signals on to it. Returns its exit code as a shell would give it.
+// Waits for the child without a time limit and forwards signals to it. Returns its exit code in the shell's
+// form: 128 + signal number for a child that a signal ended.
 int see_to_its_end(pid_t child, int signals) {
   for (;;) {
     int status = 0;
@@ -81,7 +82,7 @@ int see_to_its_end(pid_t child, int signals) {
     signalfd_siginfo info{};
     if (::read(signals, &info, sizeof info) != sizeof info) continue;
     const int signal = static_cast<int>(info.ssi_signo);
-    // What the terminal sent, it sent to the child as well.
+    // Skips signals from the kernel: the terminal has also sent them to the child.
     if (signal != SIGCHLD && info.ssi_code != SI_KERNEL) ::kill(child, signal);
   }
 }
@@ -92,11 +93,11 @@ void check(const RunOptions& options) {
   };
   if (options.image.empty()) {
     if (options.command.empty()) refuse("no command is given", "tc-hostnet run -p PORT -- COMMAND");
-    if (!options.network.empty())
-      refuse("--network is for a container, and there is no --image", "add --image");
-    if (options.via == "ssh") refuse("without a container there is no network for a sidecar", "add --image");
+    if (!options.network.empty()) refuse("--network needs --image", "add --image");
+    if (options.via == "ssh")
+      refuse("--via ssh needs --image: a sidecar needs a container network", "add --image");
   } else if (options.via == "native") {
-    refuse("a container of run goes by ssh", "start it with docker run, and expose to it");
+    refuse("run --image works only on the ssh path", "start the container with docker run, and expose to it");
   }
 }
 
@@ -110,7 +111,7 @@ int run(const RunOptions& options, const Globals& globals) {
   const Fd signals(::signalfd(-1, &watched, SFD_CLOEXEC));
   if (!signals) throw Error::from_errno("signalfd", errno);
 
-  Sandbox sandbox;  // forks: before the holder starts its thread
+  Sandbox sandbox;  // forks, so it comes before the holder starts its thread
   const auto deadline = Deadline::after(std::chrono::seconds{30});
   Holder::Settings settings;
   settings.runtime_dir = state::runtime_dir(globals.runtime_dir);
@@ -128,7 +129,7 @@ int run(const RunOptions& options, const Globals& globals) {
   try {
     exposures.front().release();
   } catch (const Error& error) {
-    print_error(error);  // the command's own exit code counts more
+    print_error(error);  // keeps the command's own exit code
   }
   return code;
 }
@@ -138,30 +139,28 @@ int run(const RunOptions& options, const Globals& globals) {
 Action define_run(Arguments& arguments) {
   const auto options = std::make_shared<RunOptions>();
   arguments.values("-p,--port", options->ports,
-                   "PORT or PORT:CPORT of 127.0.0.1 that the command shall reach; repeatable",
-                   Need::required);
+                   "PORT or PORT:CPORT of 127.0.0.1 that the command may reach; repeatable", Need::required);
   arguments.values("COMMAND", options->command, "the command and its arguments, after --");
-  arguments.value("--image", options->image,
-                  "run it in a new container of this image, by the engine and by ssh");
+  arguments.value("--image", options->image, "run it in a new container of this image, on the ssh path");
   arguments.value("--network", options->network,
-                  "the network of that container; the engine's default unless given");
+                  "the network of that container (default: the engine's default network)");
   arguments.choice("--via", options->via, {"auto", "native", "ssh"}, "TC_HOSTNET_VIA",
                    "the path: native without --image, ssh with it");
   define_firewall(arguments, options->firewall);
   arguments.footer(
-      R"(The command runs as the caller in a fresh network namespace: it has loopback of its own, and reaches the ports
-as host.testcontainers.internal, and nothing else. The lease ends with the command, whose exit code is given;
-125 is a failure of tc-hostnet itself, 126 and 127 that the command cannot be run or does not exist.
+      R"(The command runs as the caller in a new network namespace with its own loopback. It reaches the ports as
+host.testcontainers.internal, and nothing else. The lease ends with the command. The exit code is the command's own;
+125: tc-hostnet failed; 126: the command cannot be run; 127: the command does not exist.
 
-With --image the command (or the image's own) runs in a new container instead, which is removed when it has ended.
-That needs no privilege but the engine's socket.
+With --image, the command (or the image's own) runs in a new container, which is removed afterwards. This needs no
+privilege except access to the engine's socket.
 
   sudo tc-hostnet run -p 8088 -- curl -s http://host.testcontainers.internal:8088/
   tc-hostnet run -p 8088 --image alpine:3.19 -- wget -qO- http://host.testcontainers.internal:8088/)");
   return [options](const Globals& globals) {
     try {
       check(*options);
-      // Which path it is follows from --image.
+      // --image selects the ssh path; without it, run uses the native path.
       if (globals.explain)
         explain((options->image.empty() ? exposer::kNativePath : exposer::kSshPath).path, globals);
       if (!options->image.empty())

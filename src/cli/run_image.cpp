@@ -1,4 +1,4 @@
-// A container for one command.
+// Runs one command in a new container.
 #include "cli/run_image.hpp"
 
 #include "cli/dry_run.hpp"
@@ -34,7 +34,7 @@ constexpr std::array kPassedToContainer{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR
 constexpr seconds kSetUp{60};
 constexpr seconds kRemoval{10};
 
-// The container, removed with the object.
+// Owns the container: the destructor removes it.
 class OwnContainer {
  public:
   OwnContainer(engine::Containers& containers, const engine::ContainerSpec& spec)
@@ -76,7 +76,8 @@ Fd watch_signals() {
   return signals;
 }
 
-// Its output, and then its exit code, fetched by a thread with an engine's connection of its own.
+// Copies the container's output to ours and then reads its exit code. Its thread has its own engine
+// connection, waits without a time limit, holds no lock, and ends with the container.
 class Follower {
  public:
   Follower(engine::Address engine, const std::string& id)
@@ -85,8 +86,8 @@ class Follower {
   }
   Follower(const Follower&) = delete;
   Follower& operator=(const Follower&) = delete;
-  ~Follower() = default;  // waits for it
-  /// Readable when it has ended.
+  ~Follower() = default;  // joins the thread
+  /// Readable once the container has ended.
   [[nodiscard]] int fd() const noexcept { return ended_.get(); }
   int exit_code() {
     thread_.join();
@@ -116,7 +117,7 @@ class Follower {
   Fd ended_;
   int exit_code_ = 0;
   std::optional<Error> error_;
-  std::jthread thread_;  // the last: it uses what is above
+  std::jthread thread_;  // last: the thread uses the members above
 };
 
 void pass_signals_on(const Fd& signals, const Follower& follower, engine::Containers& containers,
@@ -137,7 +138,8 @@ void pass_signals_on(const Fd& signals, const Follower& follower, engine::Contai
   }
 }
 
-// The runtime's words for a command that is not there, or may not be run; nullopt for anything else.
+// Maps the runtime's message for a missing command (127) or one that may not run (126); nullopt for other
+// errors.
 std::optional<int> exit_code_of(const Error& start_failure) {
   const std::string_view words = start_failure.what();
   const auto says = [&](std::string_view part) { return words.find(part) != std::string_view::npos; };
@@ -188,7 +190,7 @@ int run_image(const ImageRun& wanted, const Globals& globals) {
   try {
     lease.exposure.release();
   } catch (const Error& error) {
-    print_error(error);  // the command's own exit code counts more
+    print_error(error);  // keeps the command's own exit code
   }
   return code;
 }

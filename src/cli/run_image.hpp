@@ -1,4 +1,4 @@
-// `tc-hostnet run --image`: a command in a new container that reaches the ports.
+// `tc-hostnet run --image`: runs a command in a new container that reaches the ports.
 #pragma once
 
 #include "cli/command.hpp"
@@ -16,9 +16,9 @@ struct ImageRun {
   std::vector<std::string> command;  ///< Empty: the image's own.
 };
 
-/// The ports are ready before the container starts and go after it has stopped; its output is ours, signals
-/// go on to it, and it is removed. Returns its exit code, 126 or 127 when the command cannot be run or does
-/// not exist. @throws Error.
+/// Exposes the ports before the container starts and releases them after it has stopped. Copies its output,
+/// forwards signals to it, and removes it. Returns its exit code; 126 when the command cannot be run, 127
+/// when it does not exist. @throws Error.
 int run_image(const ImageRun& wanted, const Globals& globals);
 
 }  // namespace hostnet::cli

@@ -1,4 +1,4 @@
-// `tc-hostnet status`: what is in effect on this host, at a glance.
+// `tc-hostnet status`: shows an overview of what is in effect on this host.
 #include "cli/command.hpp"
 #include "cli/held.hpp"
 #include "cli/helper_view.hpp"
@@ -25,7 +25,7 @@ struct BridgeStatus {
   bool prior = false;
   bool guarded = false;
   std::size_t leases = 0;
-  std::uint64_t connections = 0;  ///< That came in by a forward since that was opened.
+  std::uint64_t connections = 0;  ///< Through its forwards, since each was opened.
 };
 
 std::vector<BridgeStatus> bridges_of(exposer::LeaseStore& store, const state::Snapshot& held) {
@@ -47,7 +47,7 @@ std::vector<BridgeStatus> bridges_of(exposer::LeaseStore& store, const state::Sn
   return out;
 }
 
-// The leases for one container that a neighbour could use in its name, each with the reason.
+// Leases for one container whose address a neighbour could spoof, each with the reason.
 std::vector<std::pair<std::string, std::string>> unpinned_of(const state::Snapshot& held,
                                                              const std::vector<dbus::LeaseFacts>& helped) {
   std::vector<std::pair<std::string, std::string>> out;
@@ -58,7 +58,7 @@ std::vector<std::pair<std::string, std::string>> unpinned_of(const state::Snapsh
   return out;
 }
 
-// The engine that a command with these options and in this environment would speak to. It is not asked.
+// The engine that a command with these options and this environment would use. No call is made to it.
 struct EngineInUse {
   std::optional<engine::Address> address;
   std::string text;
@@ -81,7 +81,7 @@ json::Value engine_to_json(const EngineInUse& engine) {
 }  // namespace
 
 Action define_status(Arguments& arguments) {
-  arguments.footer("Exit code 0 also when nothing is held.");
+  arguments.footer("Exits with code 0 even when there is no lease.");
   return [](const Globals& globals) {
     auto store = open_store(globals);
     const auto choice = exposer::choose(Path::automatic, exposer::probe_paths(globals.engine));
@@ -91,7 +91,7 @@ Action define_status(Arguments& arguments) {
     const auto held = look_beside(store, globals, !tunnels.empty() || !helped.empty());
     const auto leases = held.leases.size() + helped.size() + tunnels.size();
     const auto bridges = bridges_of(store, held);
-    // A wish for another one than theirs is no matter for a look.
+    // Shows the firewall of the leases that exist, even if the caller prefers another one.
     const auto firewall =
         held.leases.empty() ? store.firewall_for(held) : exposer::firewall_of_leases(held.firewall);
     const auto engine = engine_in_use(globals.engine);

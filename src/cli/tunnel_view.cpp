@@ -1,4 +1,4 @@
-// Showing leases on the ssh path.
+// Reads and formats leases on the ssh path.
 #include "cli/tunnel_view.hpp"
 
 #include "cli/held.hpp"
@@ -84,7 +84,7 @@ std::vector<Row> rows_of(const state::TunnelRecord& record) {
       {"ports", ports_text(record.ports)},
       {"network", record.network},
       {"sidecar", fmt::format("{} ({})", record.sidecar.substr(0, 12), record.address)},
-      {"sources", sources.empty() ? "everybody on the network" : sources},
+      {"sources", sources.empty() ? "every container on the network" : sources},
       {"alias in", fmt::format("{} containers", record.alias_in.size())},
       {"owner", fmt::format("{} (pid {}, uid {})", record.owner.command, record.owner.pid, record.owner.uid)},
       {"label", record.label},

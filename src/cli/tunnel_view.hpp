@@ -1,4 +1,4 @@
-// Leases on the ssh path, as the command finds, shows and releases them.
+// Leases on the ssh path: how the command finds and shows them.
 #pragma once
 
 #include "cli/command.hpp"
@@ -12,10 +12,10 @@
 
 namespace hostnet::cli {
 
-/// This user's, after finishing what dead owners left, which a dry run leaves alone.
+/// This user's leases, after releasing those of dead owners; a dry run only reads.
 std::vector<state::TunnelRecord> look_at_tunnels(const state::TunnelStore& store, const Globals& globals);
 
-/// As the JSON of a native lease, with "via": "ssh", and "network", "sidecar" and "tunnel" of its own.
+/// Same JSON as a native lease, with "via" its path, plus "network", "sidecar" and "tunnel".
 json::Value to_json(const state::TunnelRecord& record);
 
 /// A row of `list`.
@@ -24,7 +24,7 @@ Row row_of(const state::TunnelRecord& record);
 /// The rows of `inspect`.
 std::vector<Row> rows_of(const state::TunnelRecord& record);
 
-/// "up, aes128-gcm@openssh.com on 2 sessions, 3 connections open of 120, 1.2 MB in, 3 kB out"
+/// "up, aes128-gcm@openssh.com on 2 sessions, 3 connections open of 120, 1.2 MB to the host, 3.0 kB from it"
 std::string tunnel_text(const state::TunnelFacts& facts);
 
 }  // namespace hostnet::cli

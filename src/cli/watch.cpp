@@ -1,4 +1,4 @@
-// `tc-hostnet watch`: exposures that come and go with labelled containers.
+// `tc-hostnet watch`: exposes ports to labelled containers while they run.
 #include "cli/command.hpp"
 #include "cli/lease_view.hpp"
 #include "cli/output.hpp"
@@ -27,7 +27,7 @@ using exposer::WatchEvent;
 using Kind = WatchEvent::Kind;
 
 struct WatchOptions {
-  RequestOptions request;  // Only its path is used.
+  RequestOptions request;  // Uses only its path and firewall.
   bool trust_images = false;
   std::vector<std::string> allow;
   std::vector<std::string> allow_socket;
@@ -77,7 +77,7 @@ std::string to_line(const WatchEvent& event) {
 
 void tell(const WatchEvent& event, const Globals& globals) {
   const bool refused = event.kind == Kind::refused;
-  // The operator sees it, whatever reads the events.
+  // Refusals always go to standard error, so that the operator sees them even if a program reads the events.
   if (refused) print_error(Error(Errc::not_authorised, to_line(event)));
   if (globals.json) {
     print_json(object_of(event));
@@ -86,21 +86,21 @@ void tell(const WatchEvent& event, const Globals& globals) {
   }
 }
 
-// The signals that end it, as a descriptor. They are blocked before any thread starts, so that all inherit
-// it.
+// Returns a descriptor for the stop signals. Blocks them before any thread starts, so that all threads
+// inherit the mask.
 Fd stop_signals() {
   sigset_t stop;
   ::sigemptyset(&stop);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&stop, signal);
   ::sigprocmask(SIG_BLOCK, &stop, nullptr);
-  // A reader of ours that goes away shall not take the clean end with it.
+  // A reader that closes the pipe must not prevent the release at the end.
   std::signal(SIGPIPE, SIG_IGN);
   Fd fd(::signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!fd) throw Error::from_errno("signalfd", errno);
   return fd;
 }
 
-// "lease 1a2b3c4d released: its container has stopped", which is an event of its own here.
+// Matches "lease 1a2b3c4d released: its container has stopped", which `watch` prints as an event.
 bool tells_of_an_end(std::string_view line) {
   return line.starts_with("lease ") && (line.find(" released: ") != std::string_view::npos ||
                                         line.find(" failed: ") != std::string_view::npos);
@@ -155,9 +155,9 @@ int watch(const WatchOptions& options, const Globals& globals) {
   loop.run();
   const auto end = watcher.finish();
   if (end.stuck) {
-    print_error(Error(Errc::timed_out, "not everything could be released in time",
-                      "run tc-hostnet list, which clears away what is left"));
-    // Waiting for a thread is what ends a process otherwise.
+    print_error(Error(Errc::timed_out, "some leases were not released in time",
+                      "run tc-hostnet list, which removes what is left"));
+    // A normal exit would join the stuck thread.
     ::_exit(1);
   }
   if (unheard) std::rethrow_exception(unheard);
@@ -170,17 +170,18 @@ Action define_watch(Arguments& arguments) {
   const auto options = std::make_shared<WatchOptions>();
   options->request.define_way(arguments);
   arguments.flag("--trust-images", options->trust_images,
-                 "follow labels that a container has from its image, too");
+                 "also follow labels that a container has from its image");
   arguments.values("--allow", options->allow, "TC_HOSTNET_WATCH_ALLOW",
                    "host ports that labels may ask for, as 3000-3999,5432/tcp; default 1024-65535");
   arguments.values("--allow-socket", options->allow_socket, "TC_HOSTNET_WATCH_ALLOW_SOCKET",
                    "path of a Unix socket that labels may ask for; default none");
   arguments.footer(
-      R"(Containers that are labelled io.github.tchostnet.ports=8080,5432:15432 (ports as for `expose`) reach these ports
-while they run; those that run already are taken on. The label io.github.tchostnet.via=PATH chooses a path for one
-container. Prints one line an event, with --json one object: exposed, released, failed, engine-lost, engine-back.
-A label that asks for more than --allow and --allow-socket have is refused: one line on standard error, and with --json
-an event, too. Both options can be repeated and take commas. Ends at Ctrl-C or SIGTERM, with everything released.
+      R"(Containers with the label io.github.tchostnet.ports=8080,5432:15432 (ports as for `expose`) reach these ports while
+they run, including containers that already run. The label io.github.tchostnet.via=PATH chooses a path for one
+container. Prints one line per event, with --json one object: watching, exposed, released, failed, engine-lost,
+engine-back. Refuses a label that asks for more than --allow and --allow-socket permit: prints one line on standard
+error, and with --json also an event. Both options can be repeated and accept commas. Ctrl-C or SIGTERM releases
+everything and ends it.
 
   sudo tc-hostnet watch
   docker run -d --label io.github.tchostnet.ports=8080 IMAGE)");

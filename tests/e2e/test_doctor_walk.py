@@ -57,7 +57,7 @@ class Steps(WalkCase):
         lines = self.tc_hostnet("doctor", "--container", "app", "--port", "8088").stdout.splitlines()
         self.assertEqual(lines[0], f"app → {ALIAS}:8088")
         self.assertEqual([line.split()[:3] for line in lines[1:-1]], [["│", "✓", step] for step in STEPS])
-        self.assertEqual(lines[-1], " ▼ the way is open, as far as could be seen")
+        self.assertEqual(lines[-1], " ▼ the way is open, as far as doctor can see")
         broken = self.tc_hostnet("doctor", "--container", "app", "--port", "9099", check=False)
         self.assertEqual(broken.returncode, 1)
         self.assertRegex(broken.stdout, r"(?m)^ │ ✓ alias .*\n │ ✓ gateway .*\n ╳ ✗ forward    no lease lets it in on "
@@ -96,7 +96,7 @@ class Steps(WalkCase):
     def test_a_lease_whose_holder_is_dead(self):
         self.service(8088, HELLO)
         self.expose(8088, "--container", "app").end(signal.SIGKILL)
-        mend = self.stops_at("forward", "but nobody holds it any more")
+        mend = self.stops_at("forward", "but it has ended")
         self.assertTrue(mend.startswith("tc-hostnet list"))
 
     def test_a_firewall_that_drops(self):
@@ -113,7 +113,7 @@ class Steps(WalkCase):
 
     def test_no_listener(self):
         self.expose("9099:8088", "--container", "app")
-        mend = self.stops_at("listener", r"nobody listens on 127.0.0.1:9099/tcp")
+        mend = self.stops_at("listener", r"nothing listens on 127.0.0.1:9099/tcp")
         self.assertIn("start the service", mend)
         self.assertRegex(self.steps["connect"]["finding"], "refuses")
         self.service(9099, HELLO)
@@ -183,7 +183,7 @@ class WithoutRoot(WalkCase):
         self.assertEqual((done.returncode, told["stops_at"]), (0, None), told)
         self.assertIn(f"lease {lease.id} (ssh) leads", steps["forward"]["finding"])
         self.assertEqual(steps["connect"]["status"], "warn")
-        self.assertIn("cannot be tried", steps["connect"]["finding"])
+        self.assertIn("no connection from inside is possible", steps["connect"]["finding"])
         self.assertIn("sudo", steps["connect"]["mend"])
         self.assertEqual(lease.end()[0], 0)
 

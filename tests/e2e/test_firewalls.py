@@ -211,7 +211,7 @@ class Restored(FirewallCase):
         restored = snapshot()
         self.assertNotEqual(restored, before)
         told = self.tc_hostnet("--dry-run", "release", "--all")
-        self.assertEqual((told.stdout, told.stderr), ("take away the guard of br-test, which no lease needs\n", ""))
+        self.assertEqual((told.stdout, told.stderr), ("remove the guard of br-test, which no lease needs\n", ""))
         self.assertEqual(snapshot(), restored)
         self.release_all()
         self.assertEqual(snapshot(), before)

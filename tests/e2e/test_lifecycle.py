@@ -238,8 +238,8 @@ class Others(LifecycleCase):
         run("sh", "-ec", FIREWALL.raw_mischief)
         run("nft", "delete", "table", "bridge", "tc_hostnet")
         Path(f"/proc/sys/net/ipv4/conf/{bridge}/route_localnet").write_text("0")
-        wrong = [f"route_localnet is off on {bridge}", f"{FIREWALL.name}: the raw rules are not as they should be",
-                 "the containers' addresses are not pinned to their ports of the bridge"]
+        wrong = [f"route_localnet is off on {bridge}", f"{FIREWALL.name}: the raw rules differ from the expected ones",
+                 "the anti-spoofing bindings differ from the expected ones"]
         self.assertEqual(amiss(), wrong)
         doctor = self.tc_hostnet("doctor", check=False)
         self.assertEqual(doctor.returncode, 1, doctor.stdout)

@@ -1,4 +1,4 @@
-// What doctor says about one thing.
+// The result of one doctor check.
 #pragma once
 
 #include "cli/output.hpp"
@@ -9,7 +9,7 @@ namespace hostnet::cli::doctor {
 
 enum class Status { ok, warn, fail };
 
-/// The sign before a line of text: "✓", "!" or "✗", in colour where the output has it.
+/// The sign at the start of a line: "✓", "!" or "✗", in colour if the output shows colours.
 inline Text mark(Status status) {
   switch (status) {
     case Status::ok:
@@ -22,10 +22,10 @@ inline Text mark(Status status) {
   return {};
 }
 
-/// "ok", "warn" or "fail", as --json has it.
+/// "ok", "warn" or "fail", as in --json.
 const char* to_string(Status status) noexcept;
 
-/// One line of finding and, unless ok, the command or step that mends it.
+/// A finding in one line and, unless ok, the command or step that fixes it.
 struct Check {
   std::string name;  ///< Part of the JSON interface: "kernel", "bridge", …
   Status status = Status::ok;

@@ -1,5 +1,5 @@
-// What doctor found out, as data. Gathering it (gather.hpp) asks the kernel and the engine and judges
-// nothing; the judgements (judge.hpp) are pure and see nothing else.
+// The facts that doctor collects, as data. gather.hpp reads them from the kernel and the engine and judges
+// nothing; judge.hpp is pure and reads only these facts.
 #pragma once
 
 #include "engine/client.hpp"
@@ -22,18 +22,18 @@
 
 namespace hostnet::cli::doctor {
 
-/// What was seen, or the error that kept it from being seen: doctor also works without privilege.
+/// A value, or the error of the read: doctor also works without privilege.
 template <class T>
 struct Seen {
   std::optional<T> value;
-  std::optional<Error> error;  ///< Set unless there is a value.
+  std::optional<Error> error;  ///< Set if there is no value.
 
   explicit operator bool() const { return value.has_value(); }
   const T& operator*() const { return *value; }
   const T* operator->() const { return &*value; }
 };
 
-/// Calls `look` and keeps what it returns or the Error it throws.
+/// Calls `look`; keeps its result or the Error that it throws.
 template <class Look>
 auto see(Look look) -> Seen<decltype(look())> {
   try {
@@ -60,31 +60,31 @@ struct PrivilegeFacts {
 
 struct BackendFacts {
   std::string
-      iptables;  ///< What the iptables command leads to in the end, "/usr/sbin/xtables-nft-multi"; or empty.
-  Seen<std::vector<std::string>> legacy_tables;  ///< Those that ip_tables holds in this network namespace.
-  Seen<firewall::FirewallChoice> choice;         ///< Where rules go that a lease would need now.
+      iptables;  ///< Real path of the iptables command, "/usr/sbin/xtables-nft-multi"; empty without one.
+  Seen<std::vector<std::string>> legacy_tables;  ///< Tables of ip_tables in this network namespace.
+  Seen<firewall::FirewallChoice> choice;         ///< Where a new lease would put its rules.
 };
 
 struct LockFacts {
   std::string path;
-  std::optional<pid_t> holder;  ///< Nobody, as far as this pid namespace shows.
-  std::string command;          ///< The holder's name, if it can be told.
+  std::optional<pid_t> holder;  ///< nullopt: no holder visible in this pid namespace.
+  std::string command;          ///< The holder's name; empty if unknown.
 };
 
 struct EngineFacts {
   bool needed = false;  ///< The target is a container or a network.
   Seen<engine::Address> address;
-  Seen<bool> answers;             ///< To a ping; tried only where there is an address.
-  Seen<engine::Version> version;  ///< Asked only of one that answers. Podman's can take seconds to tell.
-  bool rootless = false;          ///< It says so itself.
-  std::string remote;             ///< Client::why_remote(); empty where nothing speaks against it.
+  Seen<bool> answers;             ///< Result of a ping; needs an address.
+  Seen<engine::Version> version;  ///< Needs an engine that answers. Podman can take seconds.
+  bool rootless = false;          ///< As the engine reports it.
+  std::string remote;             ///< Client::why_remote(); empty for a local engine.
 };
 
-/// One bridge by which containers may reach the host.
+/// One bridge through which containers may reach the host.
 struct BridgeFacts {
   std::string whose;      ///< "network web", "container api", "bridge br0"
-  bool asked = false;     ///< It is the target's; otherwise one of all that there are.
-  std::string interface;  ///< What the engine calls it; empty for a container.
+  bool asked = false;     ///< The target's bridge; false: one of all bridges.
+  std::string interface;  ///< The engine's name for it; empty for a container.
   bool here = true;       ///< `interface` exists in this network namespace.
   Seen<exposer::Resolved> resolved;
 };
@@ -92,8 +92,8 @@ struct BridgeFacts {
 struct InputFacts {
   Seen<std::vector<netlink::NftChain>> chains;
   std::vector<std::pair<std::string, firewall::Blocker>> blocked;  ///< Bridge, and what drops its traffic.
-  std::string unreadable;           ///< Why the rules of a chain could not be read; empty when they could.
-  std::optional<bool> legacy_drop;  ///< Policy of the legacy INPUT; nullopt without such a table, or unseen.
+  std::string unreadable;           ///< Why the rules of a chain were not readable; empty if they were.
+  std::optional<bool> legacy_drop;  ///< Legacy INPUT has policy DROP; nullopt: no table, or unreadable.
   bool nft_programs = false;        ///< iptables-nft-save and iptables-nft-restore are installed.
 };
 
@@ -105,32 +105,31 @@ struct ListenerFacts {
 struct StateFacts {
   std::string folder;
   Seen<state::Snapshot> held;
-  std::vector<std::string> dead;  ///< Ids of leases that nobody holds any more.
-  Seen<std::vector<std::string>>
-      amiss;  ///< What of the held leases' rules and settings is not in the kernel.
+  std::vector<std::string> dead;         ///< Ids of leases that have ended but are not released yet.
+  Seen<std::vector<std::string>> amiss;  ///< Rules and settings of the leases that the kernel lacks.
 };
 
 struct RouteLocalnetFacts {
-  Seen<std::vector<std::string>> open;  ///< Interfaces, other than lo, that have it on themselves.
-  bool all = false;  ///< net.ipv4.conf.all.route_localnet, which counts for every interface.
-  Seen<std::vector<std::string>> guarded;  ///< Bridges that have tc-hostnet's guard.
+  Seen<std::vector<std::string>> open;  ///< Interfaces other than lo with their own switch on.
+  bool all = false;  ///< net.ipv4.conf.all.route_localnet, which applies to every interface.
+  Seen<std::vector<std::string>> guarded;  ///< Bridges with tc-hostnet's guard.
 };
 
 struct AliasFacts {
   std::string container;                ///< Its name.
-  Seen<std::string> hosts;              ///< The text of its hosts file.
-  bool by_extra_host = false;           ///< The container was made with --add-host for the alias.
-  std::vector<Ipv4> gateways;           ///< What the alias should lead to; empty when unknown.
-  std::vector<std::string> leases;      ///< Ids of all leases, whose lines may stand in there.
-  std::optional<std::string> promised;  ///< Lease that wrote the alias into this container.
+  Seen<std::string> hosts;              ///< Content of its hosts file.
+  bool by_extra_host = false;           ///< The container was created with --add-host for the alias.
+  std::vector<Ipv4> gateways;           ///< Addresses that the alias should have; empty if unknown.
+  std::vector<std::string> leases;      ///< Ids of all leases: any may have lines in the hosts file.
+  std::optional<std::string> promised;  ///< The lease that wrote the alias into this container.
 };
 
-/// What `expose` would say to the target and ports given.
+/// What `expose` would answer for the given target and ports.
 struct RequestFacts {
-  std::optional<Error> refusal;  ///< None when it would do it.
+  std::optional<Error> refusal;  ///< nullopt: expose would accept the request.
 };
 
-/// Everything. Optional parts belong to a target or to ports that were not given.
+/// All facts. Optional parts are empty if the caller gave no target or no ports.
 struct Facts {
   KernelFacts kernel;
   PrivilegeFacts privilege;

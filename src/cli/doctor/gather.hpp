@@ -1,6 +1,6 @@
-// Finding out what doctor judges. Everything here only looks: nothing is created, no lock is taken for longer
-// than it takes to see it, no module or table is loaded by asking for it, and no call to the engine lasts
-// over two seconds.
+// Collects the facts that doctor judges. Read-only: creates nothing, takes no lock that others wait for,
+// loads no module or table. Each call to the engine has a limit: 2 s (container, hosts file, request check)
+// or 5 s (ping, version, networks, resolving a target).
 #pragma once
 
 #include "cli/command.hpp"
@@ -14,11 +14,11 @@
 
 namespace hostnet::cli::doctor {
 
-/// For this target (or, without one, for everything that is here) and these ports. @throws Error only for
-/// what makes any look impossible, such as a process without descriptors left.
+/// Collects the facts for this target (without one: for all bridges) and these ports. @throws Error only if
+/// nothing can be read at all, such as in a process without free descriptors.
 Facts gather(const std::optional<Target>& target, const std::vector<HostPort>& ports, const Globals& globals);
 
-// The parts of it. System:
+// Parts of gather(). System:
 KernelFacts gather_kernel();
 PrivilegeFacts gather_privilege();
 BackendFacts gather_backend();
@@ -34,13 +34,13 @@ RouteLocalnetFacts gather_route_localnet();
 AliasFacts gather_alias(const Target& container, const EngineFacts& engine, const StateFacts& state,
                         const std::vector<BridgeFacts>& bridges);
 
-/// The process that holds flock(2) on a file, by the text of /proc/locks (proc(5)). Pure.
+/// The process that holds flock(2) on a file, from the text of /proc/locks (proc(5)). Pure.
 std::optional<pid_t> lock_holder(std::string_view proc_locks, dev_t device, ino_t inode);
-/// Whether the text of a kernel's modules.dep or modules.builtin has a module. Pure.
+/// Whether the text of a kernel's modules.dep or modules.builtin lists a module. Pure.
 bool lists_module(std::string_view modules, std::string_view name);
-/// Whether a capability is effective, by the text of /proc/PID/status (proc(5)). Pure.
+/// Whether a capability is effective, from the text of /proc/PID/status (proc(5)). Pure.
 bool has_effective(std::string_view proc_status, unsigned capability);
-/// Where a program is that a shell would find, or that is in the sbin folders; empty when there is none.
+/// Path of a program in $PATH or in the standard bin and sbin folders; empty if there is none.
 std::string find_program(const std::string& name);
 
 }  // namespace hostnet::cli::doctor

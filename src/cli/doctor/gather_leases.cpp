@@ -1,4 +1,5 @@
-// The journal, the kernel's state behind it, the alias in a container; and all the facts together.
+// Reads the journal, the kernel state of its leases, and the alias in a container. gather() combines all
+// facts.
 #include "cli/doctor/gather.hpp"
 #include "cli/held.hpp"
 #include "core/file.hpp"
@@ -33,7 +34,7 @@ std::optional<RequestFacts> gather_request(const std::optional<Target>& target,
                                            const std::vector<HostPort>& ports, const EngineFacts& engine,
                                            const Globals& globals) {
   if (!target || ports.empty() || (engine.needed && !engine.answers)) return std::nullopt;
-  // A listener is demanded so that its lack is an error to be left to its own check, not a line in the log.
+  // require_listener turns a missing listener into an error, not a log line; the listener check reports it.
   const ExposeRequest request{.target = *target, .ports = ports, .require_listener = true};
   const auto prepared = see(
       [&] { return exposer::prepare(std::span(&request, 1), globals.engine, Deadline::after(kEngineSpan)); });
@@ -66,7 +67,7 @@ RouteLocalnetFacts gather_route_localnet() {
   });
   facts.all = trim(try_read_file("/proc/sys/net/ipv4/conf/all/route_localnet").value_or("")) == "1";
   facts.guarded = see([] {
-    // Unreadable without root, and then an empty list would be a false one.
+    // Fails without root, where guarded_bridges() would return an empty list, which would be wrong.
     if (::access("/proc/self/net/ip_tables_names", F_OK) == 0) read_file("/proc/self/net/ip_tables_names");
     return firewall::guarded_bridges();
   });
@@ -97,7 +98,7 @@ AliasFacts gather_alias(const Target& container, const EngineFacts& engine, cons
     }
   facts.hosts = see([&] {
     if (engine.remote.empty()) return engine::read_hosts_outside(engine::alias_record(*found));
-    throw Error(Errc::no_path, fmt::format("the engine at {}, {}, names files that are not opened",
+    throw Error(Errc::no_path, fmt::format("the engine at {}, {}: doctor does not open files that it names",
                                            engine.address->socket, engine.remote));
   });
   return facts;
@@ -119,7 +120,7 @@ Facts gather(const std::optional<Target>& target, const std::vector<HostPort>& p
   if (facts.state.held && !facts.state.held->leases.empty())
     facts.backend.choice = {exposer::firewall_of_leases(facts.state.held->firewall), std::nullopt};
   facts.route_localnet = gather_route_localnet();
-  // A container that has no bridge to the host has no use for the alias.
+  // A container without a bridge to the host cannot use the alias.
   const bool reachable =
       std::ranges::any_of(facts.bridges, [](const auto& bridge) { return bool(bridge.resolved); });
   if (target && target->kind() == Target::Kind::container && reachable)

@@ -1,4 +1,4 @@
-// The engine, the bridges of its networks, and who guards INPUT.
+// Reads the engine, the bridges of its networks, and the firewalls on INPUT.
 #include "cli/doctor/gather.hpp"
 #include "core/fd.hpp"
 #include "firewall/iptables.hpp"
@@ -15,11 +15,10 @@
 namespace hostnet::cli::doctor {
 namespace {
 
-// A rootless Podman asks dpkg who owns its programs before it tells its version.
+// Not 2 s: a rootless Podman runs dpkg to find the packages of its programs before it reports its version.
 Deadline engine_deadline() { return Deadline::after(std::chrono::seconds{5}); }
 
-// Every bridge network, until the engine stops answering: after one call that took too long, the next would,
-// too.
+// Every bridge network. Stops at the first timeout, because the next call would time out, too.
 std::vector<BridgeFacts> bridges_of_engine(const engine::Address& address, exposer::Resolver& resolver,
                                            netlink::Rtnl& rtnl) {
   const auto networks = see([&] { return engine::Client(address).networks(engine_deadline()); });
@@ -49,7 +48,7 @@ std::vector<BridgeFacts> bridges_here(exposer::Resolver& resolver, netlink::Rtnl
   return out;
 }
 
-// libiptc would create a table that is not there yet, so that has to be known first.
+// Checks for the table first, because libiptc would create a missing one.
 std::optional<bool> legacy_input_drops() {
   if (!firewall::table_exists(firewall::Table::filter)) return std::nullopt;
   const unique_handle<xtc_handle, iptc_free> handle(iptc_init("filter"));
@@ -79,7 +78,7 @@ EngineFacts gather_engine(const std::optional<Target>& target, const std::string
                    }).value.value_or(false);
   facts.remote = see([&] {
                    return engine::Client(*facts.address).why_remote(engine_deadline()).value_or("");
-                 }).value.value_or("which does not say whose it is");
+                 }).value.value_or("whose user is unknown");
   return facts;
 }
 
@@ -88,11 +87,11 @@ std::vector<BridgeFacts> gather_bridges(const std::optional<Target>& target, con
   netlink::Rtnl rtnl;
   exposer::Resolver resolver(rtnl, explicit_engine);
   if (!target) {
-    // Those of an engine on the network, or at another user's socket, are not known to be here.
+    // Bridges of a remote engine, or of one at another user's socket, may not be on this machine.
     if (engine.answers && engine.remote.empty()) return bridges_of_engine(*engine.address, resolver, rtnl);
     return bridges_here(resolver, rtnl);
   }
-  if (engine.needed && !engine.answers) return {};  // the engine's own check says why
+  if (engine.needed && !engine.answers) return {};  // the engine check says why
   BridgeFacts facts{.whose = target->to_string(), .asked = true};
   if (target->kind() == Target::Kind::bridge) facts.interface = target->name();
   facts.resolved = see([&] { return resolver.resolve(*target, false, false, engine_deadline()); });
@@ -111,7 +110,7 @@ InputFacts gather_input(const std::vector<BridgeFacts>& bridges) {
   for (const auto& bridge : bridges)
     if (bridge.resolved && std::ranges::find(names, bridge.resolved->bridge.name) == names.end())
       names.push_back(bridge.resolved->bridge.name);
-  // Where no bridge is known yet, what the line would be for one.
+  // Without a known bridge, the remedy shows a placeholder.
   if (names.empty()) names.emplace_back("BRIDGE");
   for (const auto& name : names) {
     try {

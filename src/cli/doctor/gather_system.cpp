@@ -1,4 +1,4 @@
-// The kernel, the caller's privilege, and the firewall programs.
+// Reads the kernel, the caller's privilege, and the firewall programs.
 #include "cli/doctor/gather.hpp"
 #include "core/file.hpp"
 #include "core/strings.hpp"
@@ -39,7 +39,7 @@ Presence by_module_files(const std::string& release, const std::string& module) 
   return listed("modules.dep") ? Presence::loadable : Presence::absent;
 }
 
-// A kernel with nf_tables built in shows it nowhere but in its answers, which are for CAP_NET_ADMIN alone.
+// A kernel with nf_tables built in shows it only in its netlink answers, which need CAP_NET_ADMIN.
 Presence nf_tables(const std::string& release) {
   const auto by_files = by_module_files(release, "nf_tables");
   if (by_files != Presence::absent) return by_files;
@@ -57,7 +57,7 @@ std::string command_of(pid_t pid) {
   try {
     return trim(try_read_file(fmt::format("/proc/{}/comm", pid)).value_or(""));
   } catch (const Error&) {
-    return {};  // it ended while its name was read
+    return {};  // the process ended during the read
   }
 }
 
@@ -83,7 +83,7 @@ std::optional<pid_t> lock_holder(std::string_view proc_locks, dev_t device, ino_
     std::vector<std::string_view> words;
     for (const auto word : split(line, ' '))
       if (!word.empty()) words.push_back(word);
-    // "1: FLOCK  ADVISORY  WRITE 4711 fe:00:123 0 EOF"; who waits for it has "->" after the number.
+    // "1: FLOCK  ADVISORY  WRITE 4711 fe:00:123 0 EOF"; a waiter has "->" after the number.
     if (words.size() < 6 || words[1] != "FLOCK" || words[5] != file) continue;
     if (const auto pid = parse_number(words[4], INT_MAX)) return static_cast<pid_t>(*pid);
   }
@@ -126,7 +126,7 @@ BackendFacts gather_backend() {
   }
   facts.legacy_tables = see([] {
     std::vector<std::string> tables;
-    // Without ip_tables in the kernel the file is not there, and there are no tables either.
+    // A kernel without ip_tables has neither this file nor tables.
     if (!exists("/proc/self/net/ip_tables_names")) return tables;
     const auto names = read_file("/proc/self/net/ip_tables_names");
     for (const auto name : split(names, '\n'))
@@ -138,14 +138,15 @@ BackendFacts gather_backend() {
   return facts;
 }
 
-// Read from /proc/locks instead of tried: whoever takes the lock even for a moment makes an iptables without
-// --wait fail.
+// Reads /proc/locks and does not try the lock: taking it even for a moment makes an iptables without --wait
+// fail.
 LockFacts gather_lock() {
   const char* const configured = std::getenv("XTABLES_LOCKFILE");
   LockFacts facts{.path = configured != nullptr && *configured != '\0' ? configured : "/run/xtables.lock"};
   struct stat status {};
   if (::stat(facts.path.c_str(), &status) != 0) return facts;
-  // An iptables command holds it for milliseconds; that is no finding.
+  // Reports only a holder that is there in 5 looks, 100 ms apart: an iptables command holds the lock for
+  // milliseconds.
   for (int look = 0; look < 5; ++look) {
     facts.holder = lock_holder(try_read_file("/proc/locks").value_or(""), status.st_dev, status.st_ino);
     if (!facts.holder) return facts;

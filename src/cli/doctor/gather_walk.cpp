@@ -1,4 +1,5 @@
-// Following a container's packet: from the engine and the leases, and, with root, from inside.
+// Follows a container's packet: reads the engine and the leases and, as root, dials from inside the
+// container.
 #include "cli/doctor/gather.hpp"
 #include "cli/doctor/walk.hpp"
 #include "cli/helper_view.hpp"
@@ -28,7 +29,7 @@ namespace hostnet::cli::doctor {
 namespace {
 
 constexpr std::chrono::seconds kWalkEngineSpan{2};
-// A SYN that got lost is sent again after one second.
+// The kernel resends a lost SYN after 1 s and after 3 s: this allows one resend.
 constexpr std::chrono::milliseconds kDialSpan{2500};
 
 std::vector<std::string> texts(const std::vector<Ipv4>& addresses) {
@@ -71,7 +72,7 @@ void add_helpers(std::vector<Opening>& openings) {
 void add_tunnels(std::vector<Opening>& openings, const std::string& runtime_dir) {
   const state::TunnelStore store(runtime_dir);
   for (const auto& record : store.load()) {
-    if (!exposer::goes_by_sidecar(record.via)) continue;  // the helper's are told by itself
+    if (!exposer::goes_by_sidecar(record.via)) continue;  // add_helpers() reports the helper's
     Opening opening;
     opening.lease = record.id;
     opening.via = record.via;
@@ -117,7 +118,8 @@ Dialled dial(Ipv4 address, std::uint16_t port) {
   return result(Outcome::failed, error);
 }
 
-// On a thread of its own, which never comes back from there: see netlink/namespace.cpp.
+// Uses a new thread that stays in the container's namespace until it ends: see netlink/namespace.cpp. Bounded
+// by kDialSpan; holds no lock.
 Inside look_inside(pid_t pid, Ipv4 address, const HostPort& port) {
   const auto path = fmt::format("/proc/{}/ns/net", pid);
   const Fd netns(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -135,7 +137,7 @@ Inside look_inside(pid_t pid, Ipv4 address, const HostPort& port) {
   });
 }
 
-// From outside as root has it, else by the engine's leave and the container's own `cat`.
+// If the hosts file is not readable from outside, reads it through the engine with the container's own `cat`.
 void read_hosts_otherwise(AliasFacts& alias, const WalkFacts& facts) {
   if (alias.hosts || !facts.container || !facts.container->running) return;
   const auto inside = see([&] {
@@ -193,13 +195,13 @@ WalkFacts gather_walk(const std::string& container, const HostPort& port, const 
   const auto address = Ipv4::parse(facts.address);
   facts.inside = see([&] {
     if (!address)
-      throw Error(Errc::not_found, "there is no address to dial", "expose the port, and look again");
+      throw Error(Errc::not_found, "there is no address to dial", "expose the port, and run doctor again");
     if (!facts.engine.remote.empty())
       throw Error(Errc::no_path,
-                  fmt::format("the engine at {}, {}, names processes that are not looked into",
+                  fmt::format("the engine at {}, {}: doctor does not enter processes that it names",
                               facts.engine.address->socket, facts.engine.remote),
-                  "run it on the engine's machine, by the socket of an engine of root's");
-    // What is entered and dialled from is that container's network, not that of a namesake's process.
+                  "run doctor on the engine's machine, with the socket of root's engine");
+    // A resolved bridge proves that the pid is the container's process, not another one with the same number.
     if (!facts.bridge.resolved) throw *facts.bridge.resolved.error;
     return look_inside(facts.container->pid, *address, port);
   });

@@ -1,4 +1,4 @@
-// What the facts mean for somebody who wants a port exposed. Pure.
+// Judges the facts for a user who wants to expose a port. Pure.
 #pragma once
 
 #include "cli/doctor/check.hpp"
@@ -8,12 +8,12 @@
 
 namespace hostnet::cli::doctor {
 
-/// Every check, in the order in which they build on one another.
+/// All checks. Later checks build on earlier ones.
 std::vector<Check> judge(const Facts& facts);
 
 // System:
 Check judge_kernel(const KernelFacts& facts);
-/// `path`: what `expose` would take; without root another path may serve.
+/// `path`: the one that `expose` would use. Without root, another path than native may work.
 Check judge_privilege(const PrivilegeFacts& facts, const exposer::Choice& path);
 Check judge_backend(const BackendFacts& facts);
 Check judge_lock(const LockFacts& facts);
@@ -27,10 +27,10 @@ Check judge_listener(const ListenerFacts& facts);
 Check judge_state(const StateFacts& facts);
 std::vector<Check> judge_route_localnet(const RouteLocalnetFacts& facts);
 Check judge_alias(const AliasFacts& facts);
-/// Only what no other check has told already.
+/// nullopt if another check already reports the refusal.
 std::optional<Check> judge_request(const RequestFacts& facts, const std::vector<Check>& others);
 
-/// For what could not be seen: a warning with the error's own hint, or to look again as root.
+/// A warning for a fact that was not readable, with the error's own hint or the advice to run doctor as root.
 Check unseen(std::string name, std::string_view what, const Error& error);
 
 }  // namespace hostnet::cli::doctor

@@ -1,4 +1,4 @@
-// Judging what is held, what is open without a guard, and the alias.
+// Judges the leases, interfaces that are open without a guard, and the alias.
 #include "cli/doctor/judge.hpp"
 #include "core/strings.hpp"
 #include "engine/hosts_file.hpp"
@@ -11,7 +11,7 @@
 namespace hostnet::cli::doctor {
 namespace {
 
-// As a sysctl key: a dot in an interface's name would otherwise be taken for a separator.
+// Uses / as the separator if the interface name has a dot, which sysctl would read as a separator.
 std::string switch_off(const std::string& interface) {
   const char separator = interface.find('.') == std::string::npos ? '.' : '/';
   std::string key = fmt::format("net{0}ipv4{0}conf{0}{1}{0}route_localnet=0", separator, interface);
@@ -24,22 +24,22 @@ Check judge_state(const StateFacts& facts) {
   Check check{.name = "state"};
   if (!facts.held) {
     const auto& error = *facts.held.error;
-    if (error.code() != Errc::state_corrupt) return unseen("state", "the leases cannot be seen", error);
+    if (error.code() != Errc::state_corrupt) return unseen("state", "the leases are not readable", error);
     return {"state", Status::fail, error.what(), "tc-hostnet release --all"};
   }
   const auto count = facts.held->leases.size();
   if (count == 0) {
-    check.finding = "nothing is held";
+    check.finding = "no leases";
     return check;
   }
   const auto held = fmt::format("{} lease{} on {} bridge{}", count, count == 1 ? "" : "s",
                                 facts.held->bridges.size(), facts.held->bridges.size() == 1 ? "" : "s");
   if (!facts.dead.empty()) {
     check.status = Status::warn;
-    check.finding = fmt::format("{}, of which nobody holds {} any more", held, list_of(facts.dead));
-    check.mend = "tc-hostnet list, which finishes them";
+    check.finding = fmt::format("{}; ended but not released yet: {}", held, list_of(facts.dead));
+    check.mend = "tc-hostnet list, which releases them";
   } else if (!facts.amiss) {
-    return unseen("state", held + ", whose rules cannot be seen", *facts.amiss.error);
+    return unseen("state", held + ", whose rules are not readable", *facts.amiss.error);
   } else if (!facts.amiss->empty()) {
     check.status = Status::fail;
     check.finding = fmt::format("{}, but {}", held, list_of(*facts.amiss));
@@ -52,7 +52,7 @@ Check judge_state(const StateFacts& facts) {
 
 std::vector<Check> judge_route_localnet(const RouteLocalnetFacts& facts) {
   constexpr const char* name = "route_localnet";
-  if (!facts.open) return {unseen(name, "the interfaces cannot be seen", *facts.open.error)};
+  if (!facts.open) return {unseen(name, "the interfaces are not readable", *facts.open.error)};
   std::vector<Check> checks;
   if (facts.all)
     checks.push_back(
@@ -61,9 +61,8 @@ std::vector<Check> judge_route_localnet(const RouteLocalnetFacts& facts) {
          "local services",
          switch_off("all")});
   if (!facts.open->empty() && !facts.guarded) {
-    checks.push_back(unseen(
-        name, fmt::format("on for {}, and whether they are guarded cannot be seen", list_of(*facts.open)),
-        *facts.guarded.error));
+    checks.push_back(unseen(name, fmt::format("on for {}; the guards are not readable", list_of(*facts.open)),
+                            *facts.guarded.error));
     return checks;
   }
   std::vector<std::string> guarded;
@@ -83,7 +82,7 @@ std::vector<Check> judge_route_localnet(const RouteLocalnetFacts& facts) {
     checks.push_back({.name = name,
                       .finding = guarded.empty()
                                      ? "off everywhere"
-                                     : fmt::format("on for {} alone, behind the guard", list_of(guarded))});
+                                     : fmt::format("on only for {}, behind the guard", list_of(guarded))});
   return checks;
 }
 
@@ -91,7 +90,7 @@ Check judge_alias(const AliasFacts& facts) {
   Check check{.name = "alias"};
   const auto where = fmt::format("in container {}", facts.container);
   if (!facts.hosts)
-    return unseen("alias", fmt::format("the hosts file of container {} cannot be seen", facts.container),
+    return unseen("alias", fmt::format("the hosts file of container {} is not readable", facts.container),
                   *facts.hosts.error);
 
   if (const auto theirs = engine::foreign_definition(*facts.hosts, kAlias)) {
@@ -102,7 +101,8 @@ Check judge_alias(const AliasFacts& facts) {
     if (leads_here || facts.gateways.empty()) return check;
     check.status = Status::fail;
     check.finding += ", which is not this host's address on its network";
-    check.mend = fmt::format("make the container with --add-host {}:host-gateway, or use --no-alias", kAlias);
+    check.mend =
+        fmt::format("create the container with --add-host {}:host-gateway, or use --no-alias", kAlias);
     return check;
   }
   if (engine::defines(*facts.hosts, kAlias)) {
@@ -110,39 +110,38 @@ Check judge_alias(const AliasFacts& facts) {
       return engine::without_alias(*facts.hosts, lease) != *facts.hosts;
     });
     if (writer != facts.leases.end()) {
-      check.finding = fmt::format("{} is there {}, by lease {}", kAlias, where, *writer);
+      check.finding = fmt::format("{} is defined {}, by lease {}", kAlias, where, *writer);
       return check;
     }
     check.status = Status::warn;
-    check.finding = fmt::format("{} is there {}, left by a lease that is gone", kAlias, where);
-    check.mend = fmt::format("restart the container, which makes its hosts file anew: docker restart {}",
+    check.finding = fmt::format("{} is defined {}, left by a lease that is gone", kAlias, where);
+    check.mend = fmt::format("restart the container to recreate its hosts file: docker restart {}",
                              shell_word(facts.container));
     return check;
   }
   if (facts.promised) {
     check.status = Status::warn;
-    check.finding =
-        fmt::format("{} is gone {}, where lease {} had written it", kAlias, where, *facts.promised);
+    check.finding = fmt::format("{} is missing {}, where lease {} wrote it", kAlias, where, *facts.promised);
     check.mend = fmt::format("tc-hostnet release {}, and expose again", *facts.promised);
     return check;
   }
-  check.finding = fmt::format("{} is not there {}; expose writes it", kAlias, where);
+  check.finding = fmt::format("{} is not defined {}; expose writes it", kAlias, where);
   return check;
 }
 
 std::optional<Check> judge_request(const RequestFacts& facts, const std::vector<Check>& others) {
   constexpr const char* name = "request";
-  if (!facts.refusal) return Check{.name = name, .finding = "expose would do it"};
+  if (!facts.refusal) return Check{.name = name, .finding = "expose would accept it"};
   const auto& refusal = *facts.refusal;
-  // These have checks of their own.
+  // The input and listener checks report these.
   if (refusal.code() == Errc::firewall_blocked) return std::nullopt;
-  if (refusal.code() == Errc::not_listening) return Check{.name = name, .finding = "expose would do it"};
+  if (refusal.code() == Errc::not_listening) return Check{.name = name, .finding = "expose would accept it"};
   const auto told = std::ranges::any_of(others, [&](const Check& other) {
     return other.status == Status::fail && other.finding.find(refusal.what()) != std::string::npos;
   });
   if (told) return std::nullopt;
   return Check{name, Status::fail, fmt::format("expose would refuse: {}", refusal.what()),
-               refusal.hint().empty() ? "mend that, and look again: tc-hostnet doctor" : refusal.hint()};
+               refusal.hint().empty() ? "fix that, and run again: tc-hostnet doctor" : refusal.hint()};
 }
 
 }  // namespace hostnet::cli::doctor

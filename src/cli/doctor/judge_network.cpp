@@ -1,4 +1,4 @@
-// Judging the engine, the bridges, INPUT and the listeners.
+// Judges the engine, the bridges, INPUT and the listeners.
 #include "cli/doctor/judge.hpp"
 #include "core/strings.hpp"
 #include "firewall/ruleset.hpp"
@@ -52,9 +52,9 @@ Check judge_bridge(const BridgeFacts& facts, const EngineFacts& engine) {
 }
 
 const char* secured(const engine::Tcp& tcp) {
-  return !tcp.tls          ? "in plain HTTP, which everybody on the way can read and change"
+  return !tcp.tls          ? "in plain HTTP, which anyone on the network path can read and change"
          : tcp.tls->verify ? "by TLS"
-                           : "by TLS whose certificate nobody checks";
+                           : "by TLS without a check of the certificate";
 }
 
 Check judge_managed_input(const InputFacts& facts, const netlink::NftChain& input) {
@@ -77,7 +77,7 @@ Check judge_engine(const EngineFacts& facts) {
   if (!facts.answers) return amiss(*facts.answers.error);
   if (!facts.version)
     return {"engine", Status::warn, fmt::format("it answers, but {}", facts.version.error->what()),
-            "see whether it is overloaded: docker version"};
+            "check whether it is overloaded: docker version"};
   const auto what = fmt::format("{} {} at {} ({})", facts.version->product, facts.version->version,
                                 facts.address->socket, facts.address->from);
   if (facts.address->tcp)
@@ -105,14 +105,14 @@ std::vector<Check> judge_bridges(const std::vector<BridgeFacts>& facts, const En
   std::vector<Check> checks;
   for (const auto& bridge : facts) checks.push_back(judge_bridge(bridge, engine));
   if (checks.empty() && !(engine.needed && !engine.answers))
-    checks.push_back({"bridge", Status::warn,
-                      "there is no bridge here by which containers could reach this host",
+    checks.push_back({"bridge", Status::warn, "no bridge here leads from containers to this host",
                       "make a network: docker network create NAME"});
   return checks;
 }
 
 std::vector<Check> judge_input(const InputFacts& facts) {
-  if (!facts.chains) return {unseen("input", "the chains of nf_tables cannot be seen", *facts.chains.error)};
+  if (!facts.chains)
+    return {unseen("input", "the chains of nf_tables are not readable", *facts.chains.error)};
   std::vector<Check> checks;
   const auto managed = std::ranges::find_if(*facts.chains, firewall::is_iptables_nft_input);
   const bool decides = managed != facts.chains->end() && (managed->drop_policy || managed->use > 0);
@@ -121,7 +121,7 @@ std::vector<Check> judge_input(const InputFacts& facts) {
     checks.push_back(
         {.name = "input", .finding = "legacy INPUT has policy DROP: an accept goes to its head"});
 
-  // One chain may stop many bridges: one finding, with a line for each.
+  // One chain may block several bridges: one finding, with one remedy per bridge.
   struct Blocked {
     std::vector<std::string> bridges;
     std::vector<std::string> remedies;
@@ -139,9 +139,9 @@ std::vector<Check> judge_input(const InputFacts& facts) {
                      chain, list_of(blocked.bridges)),
          fmt::format("{}", fmt::join(blocked.remedies, " && "))});
   if (!facts.unreadable.empty())
-    checks.push_back({"input", Status::warn, facts.unreadable, "look again: tc-hostnet doctor"});
+    checks.push_back({"input", Status::warn, facts.unreadable, "run again: tc-hostnet doctor"});
   if (checks.empty())
-    checks.push_back({.name = "input", .finding = "no policy on INPUT drops what comes from a bridge"});
+    checks.push_back({.name = "input", .finding = "no policy on INPUT drops traffic from a bridge"});
   return checks;
 }
 
@@ -149,7 +149,7 @@ Check judge_listener(const ListenerFacts& facts) {
   const auto where = fmt::format("{}:{}", firewall::kLoopback.to_string(), facts.port.host);
   const char* const protocol = to_string(facts.port.protocol);
   if (!facts.listeners)
-    return unseen("listener", fmt::format("who listens on {}/{} cannot be seen", where, protocol),
+    return unseen("listener", fmt::format("listeners on {}/{} are not readable", where, protocol),
                   *facts.listeners.error);
   const auto& found = *facts.listeners;
   const auto serving =
@@ -163,15 +163,15 @@ Check judge_listener(const ListenerFacts& facts) {
   const auto look = fmt::format("ss -l{}np 'sport = :{}'", protocol[0], facts.port.host);
   if (found.empty())
     return {"listener", Status::fail,
-            fmt::format("nobody listens on {}/{}: containers are refused", where, protocol),
-            fmt::format("start the service, bound to {}; to see it: {}", where, look)};
+            fmt::format("nothing listens on {}/{}: containers are refused", where, protocol),
+            fmt::format("start the service, bound to {}; to check: {}", where, look)};
   std::vector<std::string> others;
   for (const auto& listener : found)
     others.push_back(fmt::format("{} (uid {})", listener.to_string(), listener.uid));
   return {"listener", Status::fail,
-          fmt::format("nobody listens on {}/{}, only on {}: containers are refused", where, protocol,
+          fmt::format("nothing listens on {}/{}, only on {}: containers are refused", where, protocol,
                       list_of(others)),
-          fmt::format("bind the service to {} as well; to see it: {}", where, look)};
+          fmt::format("also bind the service to {}; to check: {}", where, look)};
 }
 
 }  // namespace hostnet::cli::doctor

@@ -1,4 +1,4 @@
-// Judging the kernel, privilege and the firewall programs; and the order of all checks.
+// Judges the kernel, privilege and the firewall programs. judge() sets the order of all checks.
 #include "cli/doctor/judge.hpp"
 #include "core/strings.hpp"
 
@@ -38,7 +38,7 @@ const char* to_string(Status status) noexcept {
 
 Check unseen(std::string name, std::string_view what, const Error& error) {
   const bool denied = error.code() == Errc::not_authorised;
-  const auto mend = denied ? kAsRoot : error.hint().empty() ? "look again: tc-hostnet doctor" : error.hint();
+  const auto mend = denied ? kAsRoot : error.hint().empty() ? "run again: tc-hostnet doctor" : error.hint();
   return {std::move(name), Status::warn, fmt::format("{}: {}", what, error.what()), mend};
 }
 
@@ -60,9 +60,8 @@ Check judge_kernel(const KernelFacts& facts) {
   if (facts.ip_tables == Presence::loadable) has.emplace_back("ip_tables (loaded when needed)");
   if (facts.nf_tables == Presence::present) has.emplace_back("nf_tables");
   if (facts.nf_tables == Presence::loadable) has.emplace_back("nf_tables (not loaded)");
-  check.finding =
-      fmt::format("Linux {} with {}{}", facts.release, list_of(has),
-                  facts.nf_tables == Presence::unknown ? "; whether it has nf_tables cannot be seen" : "");
+  check.finding = fmt::format("Linux {} with {}{}", facts.release, list_of(has),
+                              facts.nf_tables == Presence::unknown ? "; nf_tables is unknown" : "");
   return check;
 }
 
@@ -76,7 +75,7 @@ Check judge_privilege(const PrivilegeFacts& facts, const exposer::Choice& path) 
     check.status = path.path ? Status::warn : Status::fail;
     check.finding = path.path ? fmt::format("{}: expose goes by {}, not native", lacks, to_string(*path.path))
                               : fmt::format("{}: nothing can be exposed", lacks);
-    check.mend = path.path ? "for the native path, and to see all: sudo tc-hostnet doctor" : kAsRoot;
+    check.mend = path.path ? "for the native path and a complete check: sudo tc-hostnet doctor" : kAsRoot;
   } else if (facts.uid != 0) {
     check.status = Status::warn;
     check.finding = fmt::format(
@@ -92,12 +91,12 @@ Check judge_privilege(const PrivilegeFacts& facts, const exposer::Choice& path) 
 
 Check judge_backend(const BackendFacts& facts) {
   if (!facts.legacy_tables)
-    return unseen("backend", "the tables of ip_tables cannot be seen", *facts.legacy_tables.error);
+    return unseen("backend", "the tables of ip_tables are not readable", *facts.legacy_tables.error);
   const auto command =
       facts.iptables.empty() ? "there is no iptables command" : "iptables is " + kind_of(facts.iptables);
   const auto tables = facts.legacy_tables->empty() ? "no legacy table is in use"
                                                    : "legacy tables in use: " + list_of(*facts.legacy_tables);
-  if (!facts.choice) return unseen("backend", "where rules go cannot be told", *facts.choice.error);
+  if (!facts.choice) return unseen("backend", "the firewall for rules is unknown", *facts.choice.error);
   const auto* const where = facts.choice->kind == Firewall::nftables ? "a table of their own in nftables"
                                                                      : "legacy ip_tables by libiptc";
   return {
@@ -110,8 +109,8 @@ Check judge_lock(const LockFacts& facts) {
   const auto who = facts.command.empty() ? fmt::format("pid {}", *facts.holder)
                                          : fmt::format("{} (pid {})", facts.command, *facts.holder);
   return {"xtables-lock", Status::warn,
-          fmt::format("{} holds {}, for which every change of the rules has to wait", who, facts.path),
-          "see what it is doing, and end it if it hangs: fuser -v " + shell_word(facts.path)};
+          fmt::format("{} holds {}; every change of the rules waits for it", who, facts.path),
+          "check what it is doing, and stop it if it hangs: fuser -v " + shell_word(facts.path)};
 }
 
 Check judge_path(const exposer::Choice& facts) {

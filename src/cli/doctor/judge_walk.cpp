@@ -1,4 +1,4 @@
-// Where the way stops, and what opens it; and the picture of it.
+// Judges where the packet stops and how to fix it, and draws the steps.
 #include "cli/doctor/judge.hpp"
 #include "cli/doctor/walk.hpp"
 #include "cli/output.hpp"
@@ -35,7 +35,7 @@ bool has_address_of(const WalkFacts& facts, const std::vector<std::string>& sour
   });
 }
 
-// Whether it is for this container, whatever the port.
+// Whether the opening serves this container, on any port.
 bool is_for(const Opening& opening, const WalkFacts& facts) {
   const bool there = exposer::goes_by_sidecar(opening.via)
                          ? is_on_network(facts, opening.network)
@@ -100,7 +100,7 @@ Check judge_name(const WalkFacts& facts) {
   }
   if (const auto address = alias_address(facts); !address.empty())
     return {.name = name, .finding = fmt::format("{} is {}, by the network's DNS", kAlias, address)};
-  if (!facts.alias.hosts) return unseen(name, "its hosts file cannot be seen", *facts.alias.hosts.error);
+  if (!facts.alias.hosts) return unseen(name, "its hosts file is not readable", *facts.alias.hosts.error);
   return {name, Status::fail, fmt::format("{} is not in its hosts file", kAlias), expose_command(facts)};
 }
 
@@ -119,7 +119,7 @@ Check judge_gateway(const WalkFacts& facts, const Opening* opening) {
   if (!facts.bridge.resolved) {
     const auto& error = *facts.bridge.resolved.error;
     return {name, Status::fail, error.what(),
-            error.hint().empty() ? "look at the whole: tc-hostnet doctor" : error.hint()};
+            error.hint().empty() ? "run the full check: tc-hostnet doctor" : error.hint()};
   }
   const auto& bridge = facts.bridge.resolved->bridge;
   const auto& gateways = facts.bridge.resolved->gateways;
@@ -129,7 +129,7 @@ Check judge_gateway(const WalkFacts& facts, const Opening* opening) {
     return {name, Status::fail,
             fmt::format("{} is not this host's address on its network, {} {} is", facts.address, bridge.name,
                         gateways.empty() ? "no address" : gateways.front().to_string()),
-            fmt::format("make the container without an own entry for {}", kAlias)};
+            fmt::format("create the container without its own entry for {}", kAlias)};
   if (!bridge.up)
     return {name, Status::fail,
             fmt::format("{} is an address of bridge {}, which is down", facts.address, bridge.name),
@@ -137,7 +137,7 @@ Check judge_gateway(const WalkFacts& facts, const Opening* opening) {
   return routed(fmt::format("{} is this host, on bridge {}", facts.address, bridge.name));
 }
 
-// What there is instead of the lease that was looked for.
+// Names a lease that is close to the missing one: same container, or same port.
 std::string others(const WalkFacts& facts) {
   for (const auto& opening : facts.openings) {
     if (is_for(opening, facts)) return fmt::format("; lease {} gives it other ports", opening.lease);
@@ -150,7 +150,7 @@ std::string others(const WalkFacts& facts) {
 Check judge_forward(const WalkFacts& facts, const Opening* opening) {
   constexpr const char* name = "forward";
   if (opening == nullptr && facts.unseen_openings)
-    return unseen(name, fmt::format("whether a lease lets it in on {} cannot be seen", port_text(facts)),
+    return unseen(name, fmt::format("leases for {} are not readable", port_text(facts)),
                   *facts.unseen_openings);
   if (opening == nullptr)
     return {name, Status::fail, fmt::format("no lease lets it in on {}{}", port_text(facts), others(facts)),
@@ -158,8 +158,8 @@ Check judge_forward(const WalkFacts& facts, const Opening* opening) {
   const auto leads = fmt::format("lease {} ({}) leads {} to {}", opening->lease, to_string(opening->via),
                                  port_text(facts), port_of(*opening, facts.port).service());
   if (opening->dead)
-    return {name, Status::fail, leads + ", but nobody holds it any more",
-            "tc-hostnet list, which finishes it; then " + expose_command(facts)};
+    return {name, Status::fail, leads + ", but it has ended",
+            "tc-hostnet list, which releases it; then " + expose_command(facts)};
   if (opening->in_journal && !facts.amiss.empty())
     return {name, Status::fail, fmt::format("{}, but {}", leads, list_of(facts.amiss)),
             fmt::format("tc-hostnet release {}, and expose again", opening->lease)};
@@ -169,7 +169,7 @@ Check judge_forward(const WalkFacts& facts, const Opening* opening) {
 Check judge_firewall(const WalkFacts& facts, const Opening* opening) {
   constexpr const char* name = "firewall";
   if (opening != nullptr && exposer::goes_by_sidecar(opening->via))
-    return {.name = name, .finding = "not passed: the way goes by the sidecar's tunnel"};
+    return {.name = name, .finding = "not passed: the traffic uses the sidecar's tunnel"};
   auto checks = judge_input(facts.input);
   const auto worst = std::ranges::max_element(checks, {}, &Check::status);
   worst->name = name;
@@ -185,12 +185,12 @@ Check judge_service(const WalkFacts& facts, const Opening* opening) {
 
 Check judge_connect(const WalkFacts& facts, const std::vector<Check>& before) {
   constexpr const char* name = "connect";
-  if (!facts.inside) return unseen(name, "a connection from inside cannot be tried", *facts.inside.error);
+  if (!facts.inside) return unseen(name, "no connection from inside is possible", *facts.inside.error);
   const auto where = fmt::format("{}:{}", facts.address, facts.port.container);
   if (!facts.inside->dialled)
     return {.name = name,
-            .finding = fmt::format("not tried: whether {} over UDP answers, its service alone "
-                                   "decides",
+            .finding = fmt::format("not tried: over UDP only the service of {} decides "
+                                   "whether to answer",
                                    where)};
   const auto& [outcome, took, error] = *facts.inside->dialled;
   const bool explained = std::ranges::any_of(before, [](const Check& c) { return c.status == Status::fail; });
@@ -200,20 +200,20 @@ Check judge_connect(const WalkFacts& facts, const std::vector<Check>& before) {
               .finding = fmt::format("connected from inside to {} in {:.1f} ms", where,
                                      static_cast<double>(took.count()) / 1000)};
     case Dialled::Outcome::refused:
-      return {name, Status::fail, fmt::format("{} refuses: no rule leads there, or nobody listens", where),
-              explained ? "mend what is named above" : "look at the whole: tc-hostnet doctor"};
+      return {name, Status::fail, fmt::format("{} refuses: no rule leads there, or nothing listens", where),
+              explained ? "fix the failures above" : "run the full check: tc-hostnet doctor"};
     case Dialled::Outcome::timed_out:
       return {name, Status::fail, fmt::format("{} does not answer: a firewall drops it", where),
-              explained ? "mend what is named above"
+              explained ? "fix the failures above"
                         : "see what drops it: nft list ruleset; iptables-legacy -nvL INPUT"};
     case Dialled::Outcome::failed:
       break;
   }
   return {name, Status::fail, fmt::format("{}: {}", where, error),
-          explained ? "mend what is named above" : "look at the whole: tc-hostnet doctor"};
+          explained ? "fix the failures above" : "run the full check: tc-hostnet doctor"};
 }
 
-// What was judged to stop the packet, and did not.
+// Corrects steps that failed although the connection succeeded.
 void correct(std::vector<Check>& steps, const WalkFacts& facts) {
   for (auto& step : steps) {
     if (step.status != Status::fail) continue;
@@ -233,7 +233,7 @@ std::string alias_address(const WalkFacts& facts) {
   if (facts.alias.hosts)
     if (const auto definition = engine::definition_by_others(*facts.alias.hosts, kAlias, ""))
       return definition->address;
-  // The default networks have no DNS of their own.
+  // The default networks (bridge, podman) have no DNS server.
   for (const auto& opening : facts.openings)
     if (exposer::goes_by_sidecar(opening.via) && !opening.dead && !opening.addresses.empty() &&
         opening.network != "bridge" && opening.network != "podman" && is_on_network(facts, opening.network))
@@ -286,7 +286,7 @@ std::vector<Text> draw_walk(const WalkFacts& facts, const std::vector<Check>& st
                       paint(Tone::strong, step.mend));
   }
   lines.push_back(stopped ? paint(Tone::bad, fmt::format(" ✗ it stops at: {}", stops_at(steps)))
-                          : paint(Tone::good, " ▼ the way is open, as far as could be seen"));
+                          : paint(Tone::good, " ▼ the way is open, as far as doctor can see"));
   return lines;
 }
 

@@ -1,6 +1,16 @@
-// The way of a packet from inside one container to a service of the host, step by step: what was found out on
-// it, as data, and where it stops. As in facts.hpp and judge.hpp, gathering judges nothing and judging is
-// pure.
+// The steps of a packet from inside one container to a service of the host: the facts, and where the packet
+// stops. As in facts.hpp and judge.hpp, gathering judges nothing and judging is pure.
+//
+//   step       fails when                                                    judge_walk() reads
+//   container  engine does not answer; container is missing, stopped,        engine, container
+//              or without an IPv4 address (then no other step follows)
+//   alias      the container has no name for the host                        alias, openings
+//   gateway    the name is not this host's address or a sidecar's;           bridge, inside
+//              bridge is down; no route inside
+//   forward    no lease for container and port; ended lease; rules missing   openings, amiss
+//   firewall   a chain drops the bridge's traffic; n/a with a sidecar        input
+//   listener   nothing listens on the host port; n/a for a Unix socket       listener
+//   connect    a real TCP connection from inside fails (root only, 2.5 s)    inside
 #pragma once
 
 #include "cli/command.hpp"
@@ -14,65 +24,65 @@
 
 namespace hostnet::cli::doctor {
 
-/// What a lease of whichever path opens, to whom.
+/// What a lease opens, on any path, and to which sources.
 struct Opening {
   std::string lease;
   Path via = Path::automatic;
-  bool in_journal = false;             ///< This user's own rules stand for it.
-  std::string target;                  ///< As it was asked for: "network web".
-  std::string interface;               ///< The bridge; empty where it goes by a sidecar.
-  std::string network;                 ///< Where the sidecar is; empty without one.
-  std::vector<std::string> addresses;  ///< That the container may dial: gateways, or the sidecar's.
-  std::vector<std::string> sources;    ///< Only from these; empty: from everybody there.
+  bool in_journal = false;             ///< A native lease: its rules are on this host.
+  std::string target;                  ///< As requested: "network web".
+  std::string interface;               ///< The bridge; empty with a sidecar.
+  std::string network;                 ///< The sidecar's network; empty without one.
+  std::vector<std::string> addresses;  ///< Addresses to dial: gateways, or the sidecar's.
+  std::vector<std::string> sources;    ///< Allowed sources; empty: all on the network.
   std::vector<HostPort> ports;
-  bool dead = false;  ///< Its holder is gone.
+  bool dead = false;  ///< It has ended but is not released yet.
 };
 
-/// How a connection from inside went.
+/// Result of a connection from inside.
 struct Dialled {
   enum class Outcome { connected, refused, timed_out, failed };
   Outcome outcome = Outcome::failed;
   std::chrono::microseconds took{0};
-  std::string error;  ///< For `failed`: the system's words.
+  std::string error;  ///< For `failed`: strerror(3).
 };
 
-/// What was seen from the container's own network namespace.
+/// Facts from the container's own network namespace.
 struct Inside {
   bool route = false;              ///< One of its routes leads to the address.
-  std::optional<Dialled> dialled;  ///< TCP alone can be tried without a say of the service.
+  std::optional<Dialled> dialled;  ///< TCP only: over UDP, the service decides whether to answer.
 };
 
 struct WalkFacts {
-  HostPort port;  ///< `container` is dialled; `host` is looked at where no lease says another one.
+  HostPort port;  ///< `container` is dialled; the listener check uses `host` unless a lease maps another one.
   EngineFacts engine;
   Seen<engine::Container> container;
   BridgeFacts bridge;
   AliasFacts alias;
   std::vector<Opening> openings;
-  std::optional<Error> unseen_openings;  ///< Why there may be more.
-  std::vector<std::string> amiss;        ///< Of native leases' rules and settings: not in the kernel.
+  std::optional<Error> unseen_openings;  ///< Why there may be more openings.
+  std::vector<std::string> amiss;        ///< Rules and settings of native leases that the kernel lacks.
   InputFacts input;
   ListenerFacts listener;
-  std::string address;  ///< That the name leads to, or would; empty when there is none.
+  std::string address;  ///< The address of the name, or the one it would get; empty without one.
   Seen<Inside> inside;
 };
 
-/// Asks the kernel, the engine and the leases; with root, dials from inside.
+/// Reads the kernel, the engine and the leases; as root, dials from inside the container.
 WalkFacts gather_walk(const std::string& container, const HostPort& port, const Globals& globals);
 
-/// The address that the name has inside: its hosts file's, else, by the network's DNS, that of a sidecar
-/// there; empty when it has none, or that cannot be seen. Pure.
+/// The address of the name inside the container: from its hosts file, else that of a sidecar, from the
+/// network's DNS. Empty if it has none or it is not readable. Pure.
 std::string alias_address(const WalkFacts& facts);
-/// The opening for this container and port; null when there is none. A living one comes first. Pure.
+/// The opening for this container and port, preferably one that has not ended; null if there is none. Pure.
 const Opening* find_opening(const WalkFacts& facts);
 
-/// The steps in the order of the way. Nothing follows the first one when there is no such container. Pure.
+/// The steps in the packet's order. If the first one fails, it is the only one. Pure.
 std::vector<Check> judge_walk(const WalkFacts& facts);
 
-/// The name of the first step that failed; empty when the way is open as far as could be seen.
+/// The name of the first failed step; empty if none failed.
 std::string stops_at(const std::vector<Check>& steps);
 
-/// The steps as a picture that a person reads at a glance, a line each, with colours where output shows them.
+/// The steps as a drawing, one line each, in colour if the output shows colours.
 std::vector<Text> draw_walk(const WalkFacts& facts, const std::vector<Check>& steps);
 
 }  // namespace hostnet::cli::doctor

@@ -196,7 +196,7 @@ TEST_CASE("listeners: none, only on ::1, and a service that is in the way at the
   const Host host;
   auto found = host.doctor("8088 --bridge br0");
   CHECK(found.status == 1);
-  CHECK(found.finding("listener") == "nobody listens on 127.0.0.1:8088/tcp: containers are refused");
+  CHECK(found.finding("listener") == "nothing listens on 127.0.0.1:8088/tcp: containers are refused");
   {
     const auto six = host.run([] { return listen_on(in6addr_loopback, 8088, true); });
     CHECK(host.doctor("8088 --bridge br0").finding("listener").find("only on [::1]:8088 (uid 0)") !=
@@ -238,7 +238,7 @@ TEST_CASE("leases: intact, with their guard gone, and left by an owner that was 
   host.exec(command() + " -q expose 8088 --bridge br0 --detach");
   auto found = host.doctor("--bridge br0");
   CHECK(found.finding("state") == "1 lease on 1 bridge, with every rule in place");
-  CHECK(found.finding("route_localnet") == "on for br0 alone, behind the guard");
+  CHECK(found.finding("route_localnet") == "on only for br0, behind the guard");
 
   const auto lease = json::parse(host.exec(command() + " list --json"));
   const auto owner = static_cast<pid_t>(lease.view().find("owner").find("pid").integer().value());
@@ -261,7 +261,7 @@ TEST_CASE("leases: intact, with their guard gone, and left by an owner that was 
   CHECK(found.status_of("state") == "warn");
   CHECK(found.finding("state").find(lease.view().find("id").text().value()) != std::string::npos);
   host.exec(command() + " list");
-  CHECK(host.doctor("--bridge br0").finding("state") == "nothing is held");
+  CHECK(host.doctor("--bridge br0").finding("state") == "no leases");
   CHECK(host.doctor("--bridge br0").status_of("route_localnet") == "ok");
 }
 

@@ -203,9 +203,10 @@ TEST_CASE("engine: there, rootless, absent; and absent where the target needs on
   CHECK(judge_engine(rootless).status == Status::warn);
   CHECK(says(judge_engine(rootless), "rootless"));
   check_form(judge_engine(rootless));
-  for (const auto& [address, words] : {std::pair{"tcp://h:1?tls=none", "plain HTTP"},
-                                       std::pair{"tcp://127.0.0.1:1?tls=verified", "by TLS, is not known"},
-                                       std::pair{"tcp://h:1?tls=unverified", "nobody checks"}}) {
+  for (const auto& [address, words] :
+       {std::pair{"tcp://h:1?tls=none", "plain HTTP"},
+        std::pair{"tcp://127.0.0.1:1?tls=verified", "by TLS, is not known"},
+        std::pair{"tcp://h:1?tls=unverified", "without a check of the certificate"}}) {
     auto far = docker();
     far.address = seen(engine::Address::recorded(address, "context far"));
     CHECK(judge_engine(far).status == Status::warn);
@@ -321,7 +322,7 @@ TEST_CASE("listener") {
         "uid 1000 listens on 0.0.0.0:8088/tcp, which includes 127.0.0.1:8088");
   const auto none = judged({});
   CHECK(none.status == Status::fail);
-  CHECK(says(none, "nobody listens on 127.0.0.1:8088/tcp"));
+  CHECK(says(none, "nothing listens on 127.0.0.1:8088/tcp"));
   check_form(none);
   const auto six = judged({on_ipv6_loopback(8088)});
   CHECK(six.status == Status::fail);
@@ -333,12 +334,12 @@ TEST_CASE("listener") {
 }
 
 TEST_CASE("state") {
-  CHECK(judge_state(holding({})).finding == "nothing is held");
+  CHECK(judge_state(holding({})).finding == "no leases");
   CHECK(judge_state(holding({"aa"})).finding == "1 lease on 1 bridge, with every rule in place");
   auto facts = holding({"aa", "bb"});
   facts.dead = {"bb"};
   CHECK(judge_state(facts).status == Status::warn);
-  CHECK(says(judge_state(facts), "2 leases on 1 bridge, of which nobody holds bb any more"));
+  CHECK(says(judge_state(facts), "2 leases on 1 bridge; ended but not released yet: bb"));
   facts = holding({"aa"});
   facts.amiss = seen(std::vector<std::string>{"table raw lacks rules of it"});
   CHECK(judge_state(facts).status == Status::fail);
@@ -360,7 +361,7 @@ TEST_CASE("route_localnet without a guard is told for each interface, with the s
 
   facts.open = seen(std::vector<std::string>{"br0"});
   CHECK(judge_route_localnet(facts) ==
-        std::vector{Check{"route_localnet", Status::ok, "on for br0 alone, behind the guard", ""}});
+        std::vector{Check{"route_localnet", Status::ok, "on only for br0, behind the guard", ""}});
   facts.all = true;
   CHECK(judge_route_localnet(facts).front().mend == "sysctl -w net.ipv4.conf.all.route_localnet=0");
 }

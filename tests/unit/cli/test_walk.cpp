@@ -161,7 +161,7 @@ TEST_CASE("each step broken once") {
     facts.inside = dialled(Dialled::Outcome::timed_out);
     stops(facts, "firewall", "inet fence input");
     CHECK(says(step(facts, "connect"), "a firewall drops it"));
-    CHECK(step(facts, "connect").mend == "mend what is named above");
+    CHECK(step(facts, "connect").mend == "fix the failures above");
     facts.inside = dialled(Dialled::Outcome::connected);
     CHECK(stops_at(judge_walk(facts)).empty());
     CHECK(says(step(facts, "firewall"), "this connection passed"));
@@ -169,7 +169,7 @@ TEST_CASE("each step broken once") {
   SUBCASE("no listener") {
     facts.listener.listeners = seen(std::vector<netlink::Listener>{});
     facts.inside = dialled(Dialled::Outcome::refused);
-    stops(facts, "listener", "nobody listens on 127.0.0.1:5432/tcp");
+    stops(facts, "listener", "nothing listens on 127.0.0.1:5432/tcp");
   }
   SUBCASE("all is right and yet") {
     for (const auto& [outcome, words] : {std::pair{Dialled::Outcome::refused, "refuses"},
@@ -177,7 +177,7 @@ TEST_CASE("each step broken once") {
                                          {Dialled::Outcome::failed, "No route to host"}}) {
       facts.inside = dialled(outcome);
       stops(facts, "connect", words);
-      CHECK(step(facts, "connect").mend != "mend what is named above");
+      CHECK(step(facts, "connect").mend != "fix the failures above");
     }
   }
 }
@@ -212,7 +212,7 @@ TEST_CASE("forwards: whose, where, and what there is instead") {
   }
   SUBCASE("a dead holder, beside a living one") {
     lease.dead = true;
-    stops(facts, "forward", "nobody holds it any more");
+    stops(facts, "forward", "but it has ended");
     auto living = native_lease();
     living.lease = "5e6f7a8b";
     facts.openings.push_back(living);
