@@ -15,9 +15,9 @@
 //   wait for CONDITION  each condition, in order
 //
 // Errors carry the stage's name; after "create" also the container's last output. On failure,
-// ~Container::Impl undoes the stages so far. "network" and the later stages run once per path: a path whose
-// error leaves_to_another() accepts hands over to the next path. An expired deadline fails the next stage
-// with Errc::timed_out.
+// ~Container::Impl undoes the stages so far. "network" and the later stages run once per path: if the path's
+// leaves_to_another() accepts the error, the next path runs. An expired deadline fails the next stage with
+// Errc::timed_out.
 //
 // guard_test_run() runs before "network", outside the deadline, with its own limits (container/reaper.hpp).
 // One thread, no locks.
