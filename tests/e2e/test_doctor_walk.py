@@ -76,7 +76,7 @@ class Steps(WalkCase):
 
     def test_another_alias(self):
         self.container("theirs", network="web", hosts=[f"{ALIAS}:198.19.77.7"])
-        self.stops_at("gateway", "198.19.77.7 is not this host's address on its network, br-", container="theirs")
+        self.stops_at("gateway", "198.19.77.7 is not this host's address on its network; br-", container="theirs")
 
     def test_no_lease(self):
         self.service(8088, HELLO)

@@ -127,7 +127,7 @@ Check judge_gateway(const WalkFacts& facts, const Opening* opening) {
       std::ranges::any_of(gateways, [&](Ipv4 gateway) { return gateway.to_string() == facts.address; });
   if (!ours)
     return {name, Status::fail,
-            fmt::format("{} is not this host's address on its network, {} {} is", facts.address, bridge.name,
+            fmt::format("{} is not this host's address on its network; {} has {}", facts.address, bridge.name,
                         gateways.empty() ? "no address" : gateways.front().to_string()),
             fmt::format("create the container without its own entry for {}", kAlias)};
   if (!bridge.up)

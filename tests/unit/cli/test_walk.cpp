@@ -141,7 +141,7 @@ TEST_CASE("each step broken once") {
   SUBCASE("the alias leads elsewhere") {
     facts.alias.hosts = seen(std::string("192.0.2.1 host.testcontainers.internal\n"));
     facts.address = alias_address(facts);
-    stops(facts, "gateway", "192.0.2.1 is not this host's address on its network, br-web 198.19.0.1 is");
+    stops(facts, "gateway", "192.0.2.1 is not this host's address on its network; br-web has 198.19.0.1");
   }
   SUBCASE("no bridge here") {
     facts.bridge.resolved = {std::nullopt, Error(Errc::no_path, "bridge br-web is not here", "use ssh")};
