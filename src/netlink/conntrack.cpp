@@ -1,8 +1,8 @@
-// Listing and deleting conntrack entries with libnl-nf's objects.
+// Lists and deletes conntrack entries with libnl-nf's objects.
 //
-// A dump makes the kernel walk its whole table, empty buckets too: 13 ms for 262,144 of them, for a single
-// entry or none. So the number of entries is asked for first, which costs microseconds; and the kernel is
-// told to leave out what no DNAT made, which on a busy host is nearly everything.
+// For a dump the kernel walks its whole table, empty buckets included: 13 ms for 262,144 buckets, even with
+// one entry or none. So the code first asks for the number of entries, which takes microseconds, and has the
+// kernel leave out entries without DNAT, which on a busy host are nearly all.
 #include "netlink/conntrack.hpp"
 
 #include "netlink/request.hpp"
@@ -47,7 +47,7 @@ NlAddress make_address(Ipv4 address) {
 
 void parse_flow(const nlmsghdr& header, std::vector<Flow>& flows) {
   nfnl_ct* parsed = nullptr;
-  // libnl takes the header by a non-const pointer but only reads it.
+  // libnl takes a non-const pointer but only reads.
   if (nfnlmsg_ct_parse(const_cast<nlmsghdr*>(&header), &parsed) < 0) return;
   const Entry entry(parsed);
   const auto protocol = static_cast<Protocol>(nfnl_ct_get_proto(parsed));
@@ -71,7 +71,7 @@ constexpr int message_type(int conntrack_message) { return NFNL_SUBSYS_CTNETLINK
 
 constexpr nfgenmsg ipv4_header{.nfgen_family = AF_INET, .version = NFNETLINK_V0};
 
-// In this netns, of all families.
+// Entries of all families in this netns.
 std::uint32_t count_entries(nl_sock* socket) {
   const auto request = make_message(message_type(IPCTNL_MSG_CT_GET_STATS), 0, ipv4_header);
   std::uint32_t count = 0;
@@ -107,7 +107,7 @@ bool delete_flow(const Flow& flow) {
   if (!entry) throw std::bad_alloc();
   nfnl_ct_set_family(entry.get(), AF_INET);
   nfnl_ct_set_proto(entry.get(), static_cast<std::uint8_t>(flow.protocol));
-  // The kernel finds an entry by its original direction alone, the reply's is not compared.
+  // The kernel finds an entry by its original direction and ignores the reply direction.
   const auto source = make_address(flow.source.address);
   const auto destination = make_address(flow.destination.address);
   int error = nfnl_ct_set_src(entry.get(), original, source.get());

@@ -1,5 +1,5 @@
-// The numbers by which netlink knows the settings of net.ipv4.conf (IPV4_DEVCONF_* of linux/ip.h), without
-// the struct iphdr of that header: <netinet/ip.h>, which libiptc includes, has another of that name.
+// IPV4_DEVCONF_* of linux/ip.h: netlink's numbers for the settings in net.ipv4.conf. Renames that header's
+// struct iphdr, because <netinet/ip.h>, which libiptc includes, defines another of that name.
 #pragma once
 
 #define iphdr linux_iphdr

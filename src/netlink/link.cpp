@@ -1,5 +1,4 @@
-// Reading interfaces, addresses and routes: one request each, taken apart as it comes, without libnl's
-// caches.
+// Reads interfaces, addresses and routes: one request each, parsed as it arrives, without libnl's caches.
 #include "netlink/link.hpp"
 
 #include "netlink/devconf.hpp"
@@ -17,14 +16,14 @@
 namespace hostnet::netlink {
 namespace {
 
-// The counters are most of what an interface has to say; nobody here wants them.
+// The counters are most of an interface's message, and nothing here uses them.
 constexpr std::uint32_t without_counters = RTEXT_FILTER_SKIP_STATS;
 
 bool route_localnet_of(const nlattr* af_spec) {
   const Attributes<AF_INET> families(af_spec);
   const Attributes<IFLA_INET_MAX> inet(families[AF_INET]);
   const auto settings =
-      get_bytes(inet[IFLA_INET_CONF]);  // an array of 32-bit numbers, IPV4_DEVCONF_* less one
+      get_bytes(inet[IFLA_INET_CONF]);  // an array of 32-bit numbers, indexed by IPV4_DEVCONF_* minus one
   std::uint32_t value = 0;
   constexpr std::size_t offset = (IPV4_DEVCONF_ROUTE_LOCALNET - 1) * sizeof value;
   if (settings.size() < offset + sizeof value) return false;
@@ -57,7 +56,7 @@ void parse_link(const nlmsghdr& header, std::vector<Link>& links) {
 void parse_address(const nlmsghdr& header, std::vector<Address>& addresses) {
   const Attributes<IFA_MAX> attributes(header, sizeof(ifaddrmsg));
   const auto info = payload<ifaddrmsg>(header);
-  // On a point-to-point interface IFA_ADDRESS is the other side's.
+  // On a point-to-point interface IFA_ADDRESS is the peer's address.
   const auto* own = attributes[IFA_LOCAL] != nullptr ? attributes[IFA_LOCAL] : attributes[IFA_ADDRESS];
   addresses.push_back({.ifindex = static_cast<int>(info.ifa_index),
                        .address = Ipv4::from_network(get<std::uint32_t>(own)),
@@ -70,7 +69,7 @@ void parse_route(const nlmsghdr& header, std::vector<Route>& routes) {
   const auto table =
       attributes[RTA_TABLE] != nullptr ? get<std::uint32_t>(attributes[RTA_TABLE]) : info.rtm_table;
   const bool local = table == RT_TABLE_LOCAL;
-  // The local table has broadcast addresses, too.
+  // The local table also contains broadcast addresses.
   if (local ? info.rtm_type != RTN_LOCAL : table != RT_TABLE_MAIN) return;
   Route route{.destination = Ipv4::from_network(get<std::uint32_t>(attributes[RTA_DST])),
               .prefix = info.rtm_dst_len,
@@ -88,15 +87,14 @@ void parse_route(const nlmsghdr& header, std::vector<Route>& routes) {
   }
 }
 
-// IPv4 addresses of one interface or (0) of all, here or in the netns that is numbered so here. Returns
-// errno.
+// Lists IPv4 addresses of one interface, or of all (0), here or in the netns with that number. Returns errno.
 int list_addresses(nl_sock* socket, int ifindex, std::optional<int> netns, std::vector<Address>& addresses) {
   const auto request =
       make_message(RTM_GETADDR, NLM_F_DUMP,
                    ifaddrmsg{.ifa_family = AF_INET, .ifa_index = static_cast<std::uint32_t>(ifindex)});
   if (netns) put(request.get(), IFA_TARGET_NETNSID, static_cast<std::uint32_t>(*netns));
   const int error = dump(socket, request.get(), addresses, parse_address);
-  if (error == ENODEV) addresses.clear();  // the interface went meanwhile, and its addresses with it
+  if (error == ENODEV) addresses.clear();  // the interface is gone, and its addresses with it
   if (ifindex != 0)
     std::erase_if(addresses, [&](const Address& address) { return address.ifindex != ifindex; });
   return error == ENODEV ? 0 : error;
@@ -123,7 +121,7 @@ std::optional<Link> get_link(nl_sock* socket, int ifindex, const std::string& na
 Rtnl::Rtnl() : Rtnl(open_socket(NETLINK_ROUTE)) {}
 
 Rtnl::Rtnl(Socket socket) : socket_(std::move(socket)) {
-  // Makes the kernel heed a dump's ifindex. Kernels before 4.20 cannot; then addresses() sorts out by itself.
+  // Makes the kernel filter a dump by ifindex. Kernels before 4.20 cannot; addresses() filters for these.
   const int on = 1;
   ::setsockopt(nl_socket_get_fd(socket_.get()), SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on);
 }
@@ -158,10 +156,10 @@ std::vector<Address> Rtnl::addresses(int ifindex) {
 }
 
 std::vector<Address> Rtnl::addresses_elsewhere(int netns, int ifindex) {
-  if (ifindex <= 0) return {};  // to the kernel, that is all of them
+  if (ifindex <= 0) return {};  // the kernel would list all interfaces
   std::vector<Address> addresses;
   const int error = list_addresses(socket_.get(), ifindex, netns, addresses);
-  if (error == EINVAL) return {};  // nothing is numbered so
+  if (error == EINVAL) return {};  // no netns has that number
   if (error != 0)
     throw Error::from_errno(
         fmt::format("list addresses of interface {} in network namespace {}", ifindex, netns), error);

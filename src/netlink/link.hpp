@@ -14,15 +14,15 @@
 
 namespace hostnet::netlink {
 
-/// A network interface as the kernel describes it at one moment.
+/// The kernel's description of a network interface at one moment.
 struct Link {
   int ifindex = 0;
   std::string name;
   std::string kind;               ///< "bridge", "veth", …; empty for a physical one.
-  int master = 0;                 ///< ifindex of the bridge it is a port of, 0 for none.
-  int peer = 0;                   ///< IFLA_LINK: a veth's other end, 0 for none. May lie in another netns.
-  bool peer_elsewhere = false;    ///< IFLA_LINK_NETNSID is present: `peer` counts in another netns.
-  std::optional<int> peer_netns;  ///< That netns as this one numbers it; nullopt while it has no number here.
+  int master = 0;                 ///< ifindex of the bridge whose port it is; 0: none.
+  int peer = 0;                   ///< IFLA_LINK: a veth's other end; 0: none. May be in another netns.
+  bool peer_elsewhere = false;    ///< IFLA_LINK_NETNSID is present: `peer` is an ifindex of another netns.
+  std::optional<int> peer_netns;  ///< This netns's number for that netns; nullopt: it has no number here.
   bool up = false;
   bool route_localnet = false;  ///< net.ipv4.conf.<name>.route_localnet
 };
@@ -33,10 +33,10 @@ struct Address {
   unsigned prefix = 32;  ///< Prefix length, 0–32.
 };
 
-/// Where a process is, as far as RTM_GETNSID tells.
+/// A process's netns, as far as RTM_GETNSID tells.
 struct ProcessNetns {
-  bool is_there = false;      ///< False: there is no such process, or it is ending and in no netns any more.
-  std::optional<int> number;  ///< As Link::peer_netns; none where no interface of ours leads there.
+  bool is_there = false;      ///< False: no such process, or it is exiting and has left its netns.
+  std::optional<int> number;  ///< As Link::peer_netns; nullopt: no interface of ours leads there.
 
   bool operator==(const ProcessNetns&) const = default;
 };
@@ -49,46 +49,46 @@ struct Route {
 };
 
 /// One NETLINK_ROUTE socket. Not thread-safe. Every call throws Error (not_authorised for EPERM, not_found
-/// for a change to an interface that is gone, else failure) and names the interface and the operation.
+/// for a change to an interface that is gone, else failure), which names the interface and the operation.
 class Rtnl {
  public:
   /// In the calling thread's network namespace.
   Rtnl();
-  /// In another network namespace: an open descriptor of /proc/PID/ns/net or /run/netns/NAME. The calling
-  /// thread stays where it is.
+  /// In another network namespace, given by a descriptor of /proc/PID/ns/net or /run/netns/NAME. The calling
+  /// thread stays in its own.
   static Rtnl in_namespace(int netns_fd);
 
   /// nullopt when there is no such interface.
   std::optional<Link> link(std::string_view name);
   std::optional<Link> link(int ifindex);
   std::vector<Link> links();
-  /// IPv4 addresses, of one interface or (0) of all.
+  /// IPv4 addresses of one interface, or of all (0).
   std::vector<Address> addresses(int ifindex = 0);
-  /// IPv4 addresses of one interface in the netns that is numbered so here (Link::peer_netns), into which
-  /// nobody moves: IFA_TARGET_NETNSID, since Linux 4.20. None where that netns or interface is gone.
-  /// @throws Error{not_authorised} without CAP_NET_ADMIN in the netns' user namespace.
+  /// IPv4 addresses of one interface in the netns with that number (Link::peer_netns), without entering it:
+  /// IFA_TARGET_NETNSID, since Linux 4.20. Empty when that netns or interface is gone.
+  /// @throws Error{not_authorised} without CAP_NET_ADMIN in the netns's user namespace.
   std::vector<Address> addresses_elsewhere(int netns, int ifindex);
-  /// The netns of a process, or of an open descriptor, as this one numbers it (Link::peer_netns):
-  /// RTM_GETNSID, which takes no privilege. nullopt where it has no number, as one to which no interface here
-  /// leads. List the interfaces first: that gives the numbers out.
+  /// This netns's number (Link::peer_netns) for the netns of a process, or of an open descriptor:
+  /// RTM_GETNSID, which needs no privilege. nullopt when that netns has no number, for example because no
+  /// interface here leads to it. List the interfaces first: that assigns the numbers.
   ProcessNetns netns_of_process(pid_t pid);
   std::optional<int> netns_number(int netns_fd);
   /// IPv4 routes of the main and local tables.
   std::vector<Route> routes();
 
-  /// net.ipv4.conf.<interface>.route_localnet, by ifindex: CAP_NET_ADMIN is enough, /proc/sys may be
+  /// Sets net.ipv4.conf.<interface>.route_localnet by ifindex. Needs only CAP_NET_ADMIN: /proc/sys may be
   /// read-only.
   void set_route_localnet(int ifindex, bool on);
 
   /// Creates a bridge and returns its ifindex.
   int add_bridge(const std::string& name);
-  /// Creates a veth pair: `name` here, `peer` in the namespace of `peer_netns_fd`.
+  /// Creates a veth pair: `name` here, `peer` in the netns of `peer_netns_fd`.
   void add_veth(const std::string& name, const std::string& peer, int peer_netns_fd);
   void add_address(int ifindex, Ipv4 address, unsigned prefix);
   void set_master(int ifindex, int master);
   void set_up(int ifindex);
   void add_default_route(Ipv4 gateway, int ifindex);
-  /// Nothing when it is gone already.
+  /// Does nothing when the interface is gone.
   void remove(int ifindex);
 
  private:
@@ -98,8 +98,8 @@ class Rtnl {
   Socket socket_;
 };
 
-/// A number that no other network namespace of this boot has or will have (SO_NETNS_COOKIE; the nsfs inode on
-/// kernels before 5.14), of the calling thread's namespace.
+/// A number for the calling thread's network namespace that no other one of this boot has or will have
+/// (SO_NETNS_COOKIE; on kernels before 5.14 the nsfs inode).
 std::uint64_t namespace_cookie();
 
 }  // namespace hostnet::netlink

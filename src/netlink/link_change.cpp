@@ -1,4 +1,4 @@
-// Changing interfaces, addresses and routes. libnl-route builds the link messages, whose nesting it knows by
+// Changes interfaces, addresses and routes. libnl-route builds the link messages: it knows their nesting by
 // kind.
 #include "core/strings.hpp"
 #include "netlink/devconf.hpp"
@@ -29,7 +29,7 @@ RtnlLink allocate_link() {
   return link;
 }
 
-// Takes what one of the rtnl_link_build_*_request() made.
+// Takes ownership of a message from one of the rtnl_link_build_*_request() functions.
 Message checked(int error, nl_msg* built, std::string_view what) {
   if (error < 0) throw Error(Errc::failure, fmt::format("{}: {}", what, nl_geterror(error)));
   return Message(built);
@@ -38,19 +38,19 @@ Message checked(int error, nl_msg* built, std::string_view what) {
 void check_name(const std::string& name) {
   if (name.empty() || name.size() >= IFNAMSIZ) {
     throw Error(Errc::invalid_argument,
-                fmt::format("{} cannot be an interface's name: it must have 1 to {} bytes", quote(name),
+                fmt::format("{} is not a valid interface name: it must have 1 to {} bytes", quote(name),
                             IFNAMSIZ - 1));
   }
 }
 
-// "set up docker0 (interface 4)". Asked for only when something failed: the name costs a request.
+// "set up docker0 (interface 4)". Call only on failure: the name costs a request.
 std::string describe(Rtnl& rtnl, std::string_view operation, int ifindex) {
   const auto link = rtnl.link(ifindex);
   return link ? fmt::format("{} {} (interface {})", operation, link->name, ifindex)
               : fmt::format("{} interface {}", operation, ifindex);
 }
 
-// rtnl_link_change(), with errno kept.
+// rtnl_link_change() that keeps errno.
 void change_link(Rtnl& rtnl, nl_sock* socket, int ifindex, const RtnlLink& changes,
                  std::string_view operation) {
   const auto target = allocate_link();
@@ -112,7 +112,7 @@ void Rtnl::add_veth(const std::string& name, const std::string& peer, int peer_n
   const unique_handle<rtnl_link, rtnl_link_veth_release> veth(rtnl_link_veth_alloc());
   if (!veth) throw std::bad_alloc();
   rtnl_link_set_name(veth.get(), name.c_str());
-  const RtnlLink far_end(rtnl_link_veth_get_peer(veth.get()));  // holds a reference of its own
+  const RtnlLink far_end(rtnl_link_veth_get_peer(veth.get()));  // holds its own reference
   rtnl_link_set_name(far_end.get(), peer.c_str());
   rtnl_link_set_ns_fd(far_end.get(), peer_netns_fd);
   add_link(socket_.get(), veth.get(), fmt::format("add veth pair {} and {}", name, peer));

@@ -1,4 +1,4 @@
-// Subscriptions to the kernel's notifications.
+// Subscribes to the kernel's notifications.
 #include "netlink/monitor.hpp"
 
 #include "netlink/request.hpp"
@@ -16,8 +16,8 @@ namespace {
 
 void subscribe(nl_sock* socket, int group, std::string_view what) {
   const int fd = nl_socket_get_fd(socket);
-  // Room for some thousand events, so that a burst is rarely lost; refused without CAP_NET_ADMIN, and then
-  // the default does.
+  // Room for some thousand events, so that a burst is rarely lost. Without CAP_NET_ADMIN this fails, and the
+  // default must do.
   const int room = 4 << 20;
   ::setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
   if (::setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0) {
@@ -29,7 +29,7 @@ void parse_event(const nlmsghdr& header, std::vector<LinkEvent>& events) {
   if (header.nlmsg_type != RTM_NEWLINK && header.nlmsg_type != RTM_DELLINK) return;
   const Attributes<IFLA_MAX> attributes(header, sizeof(ifinfomsg));
   const auto info = payload<ifinfomsg>(header);
-  // In family AF_BRIDGE it is not the interface that is deleted but its being a bridge's port.
+  // In family AF_BRIDGE, RTM_DELLINK means that the interface is no longer a bridge's port.
   const bool removed = header.nlmsg_type == RTM_DELLINK && info.ifi_family == AF_UNSPEC;
   events.push_back({.kind = removed ? LinkEvent::Kind::removed : LinkEvent::Kind::changed,
                     .ifindex = info.ifi_index,
@@ -59,7 +59,7 @@ std::vector<LinkEvent> LinkMonitor::read() {
 }
 
 NftMonitor::NftMonitor() : socket_(open_socket(NETLINK_NETFILTER)) {
-  // Joining the group succeeds without nf_tables, asking for its generation does not.
+  // Joining the group succeeds even without nf_tables; asking for the generation does not.
   const auto request =
       make_message(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN, 0, nfgenmsg{.version = NFNETLINK_V0});
   const int error = transact(socket_.get(), request.get());

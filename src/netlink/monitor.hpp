@@ -1,4 +1,4 @@
-// Netlink notifications: interfaces that change or go, and changes to nftables rules.
+// Netlink notifications: interfaces that change or disappear, and changes to nftables rules.
 #pragma once
 
 #include "netlink/link.hpp"
@@ -9,19 +9,19 @@
 namespace hostnet::netlink {
 
 struct LinkEvent {
-  enum class Kind { changed, removed, lost };  ///< lost: the kernel dropped events; look at everything again.
+  enum class Kind { changed, removed, lost };  ///< lost: the kernel dropped events; check everything again.
   Kind kind = Kind::changed;
   int ifindex = 0;
   std::string name;
 };
 
-/// Subscribed to RTNLGRP_LINK from its construction on, in that thread's netns. Not thread-safe.
+/// Subscribed to RTNLGRP_LINK since its construction, in the constructing thread's netns. Not thread-safe.
 class LinkMonitor {
  public:
   LinkMonitor();
   /// Readable (EPOLLIN) when read() has something.
   [[nodiscard]] int fd() const;
-  /// All events that wait; never blocks. @throws Error.
+  /// All pending events; never blocks. @throws Error.
   std::vector<LinkEvent> read();
 
  private:
@@ -31,10 +31,10 @@ class LinkMonitor {
 /// Subscribed to NFNLGRP_NFTABLES. Not thread-safe.
 class NftMonitor {
  public:
-  /// @throws Error where the kernel has no nf_tables.
+  /// @throws Error when the kernel has no nf_tables.
   NftMonitor();
   [[nodiscard]] int fd() const;
-  /// Drains what waits; true when anything changed (or events were lost).
+  /// Drains pending events; true when anything changed or events were lost.
   bool read();
 
  private:

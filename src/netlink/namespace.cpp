@@ -1,4 +1,4 @@
-// Which network namespace a thread is in, and sockets in another one.
+// The calling thread's network namespace, and sockets in another one.
 #include "core/thread.hpp"
 #include "netlink/link.hpp"
 #include "netlink/request.hpp"
@@ -17,8 +17,8 @@
 namespace hostnet::netlink {
 
 Rtnl Rtnl::in_namespace(int netns_fd) {
-  // A socket belongs for ever to the namespace that its maker was in. A thread of its own goes there, so that
-  // there is no way back that could fail and leave the caller in the wrong place.
+  // A socket stays in the namespace of the thread that made it. A separate thread enters the namespace, so
+  // the caller never has to switch back, which could fail and leave it in the wrong one.
   return Rtnl(run_in_thread("tchn-setns", [netns_fd] {
     if (::setns(netns_fd, CLONE_NEWNET) != 0) throw Error::from_errno("enter a network namespace", errno);
     return open_socket(NETLINK_ROUTE);

@@ -1,15 +1,15 @@
-// Understanding rules.
+// Interprets rules.
 //
 // A rule is a small program: some expressions load a value into a register, others compare a register or
 // leave the rule by themselves, and the last one usually gives a verdict. Only two questions matter: which
-// interface must the packet have come by, and does the rule ask for a DNATed packet. So two kinds of
-// registers are followed; every other comparison is counted, and a rule with any may well not apply. Where in
-// doubt an expression counts as a match: it is better to ask a person for a rule that is there already than
-// to promise that traffic will pass.
+// input interface the rule requires, and whether it requires a DNATed packet. So the reader tracks registers
+// with these two values and counts every other comparison: a rule with any may not apply. When in doubt an
+// expression counts as such a match: it is better to ask for a rule that already exists than to promise that
+// traffic passes.
 //
 //   ct status dnat     ct status → reg;  reg & 0x20 → reg;  reg != 0
 //   iifname "docker0"  meta iifname → reg;  reg == "docker0\0"
-//   iifname "docker*"  meta iifname → reg;  reg == "docker"  (compared that far)
+//   iifname "docker*"  meta iifname → reg;  reg == "docker"  (a comparison of that length)
 #include "netlink/nft_rule.hpp"
 
 #include <netinet/in.h>
@@ -26,12 +26,12 @@
 namespace hostnet::netlink {
 namespace {
 
-// nft keeps a rule's comment in its user data: a list of type, length (a byte each) and value.
+// nft keeps a rule's comment in its user data: a list of type (1 byte), length (1 byte) and value.
 constexpr unsigned char userdata_comment = 0;
 
 constexpr std::string_view loads[] = {"payload", "exthdr", "byteorder", "socket", "osf",  "rt",
                                       "fib",     "hash",   "numgen",    "tunnel", "xfrm", "inner"};
-// They do something to the packet or the books and always go on to the next expression.
+// These act on the packet or on counters, and always continue with the next expression.
 constexpr std::string_view statements[] = {"counter", "log", "last", "notrack", "target"};
 
 template <std::size_t Size>
@@ -72,7 +72,7 @@ class RuleReader {
   bool compare_status(std::uint32_t operation, std::string_view wanted, std::uint32_t mask);
 
   NftRule rule_;
-  std::map<std::uint32_t, Value> registers_;  // those whose content is known
+  std::map<std::uint32_t, Value> registers_;  // registers with known content
 };
 
 void RuleReader::read(std::string_view name, const nlattr* data) {
@@ -89,7 +89,7 @@ void RuleReader::read(std::string_view name, const nlattr* data) {
   } else if (name == "immediate") {
     immediate(data);
   } else if (is_one_of(loads, name)) {
-    registers_.clear();  // into which register differs by kind, and nothing of use is loaded before
+    registers_.clear();  // the target register differs by kind; no value of interest is loaded before
   } else if (!is_one_of(statements, name)) {
     ++rule_.other_matches;
   }
@@ -97,7 +97,7 @@ void RuleReader::read(std::string_view name, const nlattr* data) {
 
 void RuleReader::meta(const nlattr* data) {
   const Attributes<NFTA_META_MAX> attributes(data);
-  if (attributes[NFTA_META_DREG] == nullptr) return;  // it sets a mark or the like
+  if (attributes[NFTA_META_DREG] == nullptr) return;  // sets a mark or similar
   const auto to = get_be32(attributes[NFTA_META_DREG]);
   registers_.erase(to);
   if (get_be32(attributes[NFTA_META_KEY]) == NFT_META_IIFNAME) registers_[to] = {Value::What::iifname};

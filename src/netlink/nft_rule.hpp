@@ -1,4 +1,4 @@
-// What one nf_tables rule says, read from its expressions as the kernel lists them.
+// The meaning of one nf_tables rule, from the expressions that the kernel lists.
 #pragma once
 
 #include "netlink/nft_tables.hpp"
@@ -6,8 +6,8 @@
 
 namespace hostnet::netlink {
 
-/// From an NFT_MSG_NEWRULE message. Never throws for what the message holds: an expression that is not
-/// understood counts as a match on something else.
+/// Parses an NFT_MSG_NEWRULE message. Never throws because of the content: an unknown expression counts as a
+/// match on something else.
 NftRule parse_rule(const nlmsghdr& header);
 
 }  // namespace hostnet::netlink

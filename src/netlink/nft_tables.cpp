@@ -1,4 +1,4 @@
-// Listing nf_tables chains and rules.
+// Lists nf_tables chains and rules.
 #include "netlink/nft_tables.hpp"
 
 #include "netlink/nft_rule.hpp"
@@ -71,7 +71,7 @@ std::optional<std::uint32_t> NftTables::flags(const std::string& table, std::uin
     flags = get_be32(Attributes<NFTA_TABLE_MAX>(header, sizeof(nfgenmsg))[NFTA_TABLE_FLAGS]);
   });
   if (error == ENOENT) return std::nullopt;
-  if (error != 0) throw Error::from_errno(fmt::format("look at nf_tables table {}", table), error);
+  if (error != 0) throw Error::from_errno(fmt::format("read nf_tables table {}", table), error);
   return flags;
 }
 
@@ -83,12 +83,12 @@ std::vector<NftChain> nft_chains() {
     if (error.sys_errno() == EPROTONOSUPPORT) return {};
     throw;
   }
-  // NFPROTO_UNSPEC lists all families by one dump.
+  // NFPROTO_UNSPEC lists all families in one dump.
   const auto request = make_message(nft_message_type(NFT_MSG_GETCHAIN), NLM_F_DUMP,
                                     nfgenmsg{.nfgen_family = NFPROTO_UNSPEC, .version = NFNETLINK_V0});
   std::vector<NftChain> chains;
   const int error = dump(socket.get(), request.get(), chains, parse_chain);
-  if (error == EINVAL || error == EOPNOTSUPP) return {};  // nfnetlink knows of no nf_tables
+  if (error == EINVAL || error == EOPNOTSUPP) return {};  // the kernel has no nf_tables
   if (error != 0) throw Error::from_errno("list nf_tables chains", error);
   return chains;
 }

@@ -1,4 +1,4 @@
-// Sending requests and walking the kernel's replies.
+// Sends requests and walks the kernel's replies.
 #include "netlink/request.hpp"
 
 #include <arpa/inet.h>
@@ -11,12 +11,12 @@
 namespace hostnet::netlink {
 namespace {
 
-// The kernel fills at most 32 KiB of a dump at a time, and that much only into a buffer that has room for it.
+// The kernel sends at most 32 KiB of a dump at a time, and that much only into a buffer of that size.
 constexpr std::size_t buffer_size = 32768;
 
-// The error that an acknowledgement or a dump's end carries, as errno.
+// The error in an acknowledgement or at a dump's end, as errno.
 int reported_error(const nlmsghdr& header) {
-  return -payload<int>(header);  // nlmsgerr begins with it, too
+  return -payload<int>(header);  // nlmsgerr also begins with it
 }
 
 }  // namespace
@@ -64,9 +64,9 @@ int receive(nl_sock* socket, int flags, const Visitor& visit) {
   } while (got < 0 && errno == EINTR);
   if (got < 0) return errno;
   if ((datagram.msg_flags & MSG_TRUNC) != 0) return EMSGSIZE;
-  if (sender.nl_pid != 0) return 0;  // another program's, not the kernel's
+  if (sender.nl_pid != 0) return 0;  // from another program, not the kernel
   int left = static_cast<int>(got);
-  // libnl walks by non-const pointers but writes nothing.
+  // libnl walks with non-const pointers but does not write.
   for (auto* header = reinterpret_cast<nlmsghdr*>(buffer.data()); nlmsg_ok(header, left) != 0;
        header = nlmsg_next(header, &left)) {
     visit(*header);
@@ -76,7 +76,7 @@ int receive(nl_sock* socket, int flags, const Visitor& visit) {
 
 int transact(nl_sock* socket, nl_msg* message, const Visitor& visit) {
   nlmsghdr* request = nlmsg_hdr(message);
-  request->nlmsg_seq = NL_AUTO_SEQ;  // a message that is sent again gets a new number
+  request->nlmsg_seq = NL_AUTO_SEQ;  // a repeated message needs a new number
   nl_complete_msg(socket, message);
   request->nlmsg_flags |= NLM_F_ACK;
   ssize_t sent = 0;
@@ -90,7 +90,7 @@ int transact(nl_sock* socket, nl_msg* message, const Visitor& visit) {
   int error = 0;
   while (!done) {
     const int failed = receive(socket, 0, [&](const nlmsghdr& header) {
-      if (header.nlmsg_seq != request->nlmsg_seq) return;  // left over from a request that was given up
+      if (header.nlmsg_seq != request->nlmsg_seq) return;  // belongs to an abandoned request
       if ((header.nlmsg_flags & NLM_F_DUMP_INTR) != 0) torn = true;
       if (header.nlmsg_type == NLMSG_ERROR || header.nlmsg_type == NLMSG_DONE) {
         done = true;

@@ -1,6 +1,6 @@
-// One way to talk to the kernel for everything in this folder: build a message, send it, walk the replies.
-// libnl's own receive loop is not used because it folds errno into fewer codes of its own, hides which dumps
-// were torn by a change meanwhile, and calls back through C, where no exception may pass.
+// The one way to talk to the kernel in this folder: build a message, send it, walk the replies. libnl's own
+// receive loop is not used: it folds errno into fewer codes of its own, hides dumps that a change tore, and
+// calls back through C, where no exception may pass.
 #pragma once
 
 #include "core/fd.hpp"
@@ -28,7 +28,7 @@ using Visitor = std::function<void(const nlmsghdr&)>;
 /// A connected socket of NETLINK_ROUTE, NETLINK_NETFILTER, … in the calling thread's netns. @throws Error.
 Socket open_socket(int protocol);
 
-/// An empty message of a type with NLM_F_* flags (NLM_F_REQUEST comes by itself). @throws std::bad_alloc.
+/// An empty message of a type with NLM_F_* flags; NLM_F_REQUEST is implied. @throws std::bad_alloc.
 Message make_message(int type, int flags, const void* header, std::size_t size);
 template <class Header>
 Message make_message(int type, int flags, const Header& header) {
@@ -40,23 +40,23 @@ void put(nl_msg* message, int attribute, const void* data, std::size_t size);
 inline void put(nl_msg* message, int attribute, std::uint32_t number) {
   put(message, attribute, &number, sizeof number);
 }
-/// With its closing NUL.
+/// Includes the terminating NUL.
 void put(nl_msg* message, int attribute, const std::string& text);
 
-/// Receives one datagram of the kernel's and shows its messages. `flags` as in recv(2).
-/// @return 0 or errno: EAGAIN when none waits and MSG_DONTWAIT is set, ENOBUFS when the kernel had to drop
-/// some.
+/// Receives one datagram from the kernel and visits its messages. `flags` as in recv(2).
+/// @return 0 or errno: EAGAIN when none is pending and MSG_DONTWAIT is set, ENOBUFS when the kernel dropped
+///         some.
 int receive(nl_sock* socket, int flags, const Visitor& visit);
 
-/// Sends and receives up to the acknowledgement (or a dump's end). `visit` gets what is neither.
-/// @return 0 or the errno of the kernel's answer; EINTR when a dump was torn by a change meanwhile.
+/// Sends a message and receives until its acknowledgement or the dump's end, visiting all other messages.
+/// @return 0 or the errno in the kernel's answer; EINTR when a change tore the dump.
 int transact(nl_sock* socket, nl_msg* message, const Visitor& visit = {});
 
-/// transact() for a dump: what `parse` appends to the vector for each message. Torn dumps are begun anew.
+/// transact() for a dump: `parse` appends an item for each message. Repeats a torn dump.
 /// @return 0 or errno.
 template <class Item, class Parse>
 int dump(nl_sock* socket, nl_msg* message, std::vector<Item>& items, Parse parse) {
-  constexpr int attempts = 50;  // each takes microseconds; nothing changes that often for that long
+  constexpr int attempts = 50;  // each takes microseconds; changes are never that frequent for that long
   int error = EINTR;
   for (int i = 0; i < attempts && error == EINTR; ++i) {
     items.clear();
@@ -65,7 +65,7 @@ int dump(nl_sock* socket, nl_msg* message, std::vector<Item>& items, Parse parse
   return error;
 }
 
-/// The fixed part that a message begins with; Header{} when the message is shorter than that.
+/// A message's fixed header; Header{} when the message is shorter.
 template <class Header>
 Header payload(const nlmsghdr& message) {
   Header header{};
@@ -75,8 +75,8 @@ Header payload(const nlmsghdr& message) {
   return header;
 }
 
-/// The attributes of a message after its `Header`, or of a nest, up to number `Max`; unknown ones are
-/// ignored.
+/// The attributes of a message after its `Header`, or of a nest, with numbers up to `Max`. Ignores unknown
+/// ones.
 template <int Max>
 class Attributes {
  public:
@@ -86,7 +86,7 @@ class Attributes {
     if (nlmsg_valid_hdr(&header, size) != 0)
       fill(nlmsg_attrdata(&header, size), nlmsg_attrlen(&header, size));
   }
-  /// Of a nest; of nothing when there is none.
+  /// The attributes of a nest; none for nullptr.
   explicit Attributes(const nlattr* nest) {
     if (nest != nullptr) fill(static_cast<nlattr*>(nla_data(nest)), nla_len(nest));
   }
@@ -100,7 +100,7 @@ class Attributes {
   std::array<nlattr*, std::size_t{Max} + 1> table_{};
 };
 
-/// The attribute's value; Value{} when it is absent or shorter than that.
+/// The attribute's value; Value{} when it is absent or shorter.
 template <class Value>
 Value get(const nlattr* attribute) {
   Value value{};
@@ -109,11 +109,11 @@ Value get(const nlattr* attribute) {
   }
   return value;
 }
-/// A number in network byte order, as netfilter sends them.
+/// A number in network byte order, as in netfilter's messages.
 std::uint32_t get_be32(const nlattr* attribute);
-/// Text up to its NUL or the attribute's end; empty when absent. Good as long as the message.
+/// The text up to its NUL or the attribute's end; empty when absent. Valid as long as the message.
 std::string_view get_text(const nlattr* attribute);
-/// All of its bytes. Good as long as the message.
+/// All bytes of the attribute. Valid as long as the message.
 std::string_view get_bytes(const nlattr* attribute);
 
 }  // namespace hostnet::netlink

@@ -1,8 +1,8 @@
-// Asking the kernel for sockets and destroying them (sock_diag(7)).
+// Queries the kernel for sockets and destroys them (sock_diag(7)).
 //
-// Destroying needs care: the kernel looks the socket up as an incoming segment would, so when the connection
-// is gone it finds whoever *listens* there, and would shut that service down. So the socket is looked up
-// first, must be a connection, and is then named by its cookie, which no other socket has.
+// Destroying needs care: the kernel looks up the socket as for an incoming segment. When the connection is
+// gone, it finds the *listener* instead, and would shut that service down. So the code first looks the socket
+// up, requires that it is a connection, and then names it by its cookie, which no other socket has.
 #include "netlink/sock_diag.hpp"
 
 #include "netlink/request.hpp"
@@ -44,7 +44,7 @@ void parse_listener(const nlmsghdr& header, std::vector<Listener>& listeners) {
   listeners.push_back(listener);
 }
 
-// Port 0 for all.
+// Port 0 means all.
 std::vector<Listener> list(std::uint16_t port, Protocol protocol) {
   const auto socket = open_socket(NETLINK_SOCK_DIAG);
   std::vector<Listener> listeners;
@@ -67,7 +67,7 @@ std::vector<Listener> list(std::uint16_t port, Protocol protocol) {
   return listeners;
 }
 
-// The connection's full name, cookie and all; nullopt when it is gone.
+// The connection's full id with its cookie; nullopt when it is gone.
 std::optional<inet_diag_sockid> find_connection(nl_sock* socket, inet_diag_req_v2 wanted,
                                                 const std::string& what) {
   const auto request = make_message(SOCK_DIAG_BY_FAMILY, 0, wanted);
@@ -96,7 +96,7 @@ bool Listener::serves(Ipv4 wanted) const {
 }
 
 bool Listener::serves_ipv6_loopback() const {
-  // All zero but for the last byte, which is 1 for ::1 and 0 for ::.
+  // All bytes except the last are zero; the last is 1 for ::1 and 0 for ::.
   return ipv6 && address.back() <= 1 &&
          std::all_of(address.begin(), address.end() - 1, [](std::uint8_t byte) { return byte == 0; });
 }
@@ -119,7 +119,7 @@ std::vector<Listener> all_listeners(Protocol protocol) { return list(0, protocol
 bool destroy_tcp(Endpoint local, Endpoint remote) {
   const auto what = fmt::format("reset the connection {} – {}", local.to_string(), remote.to_string());
   const auto socket = open_socket(NETLINK_SOCK_DIAG);
-  // AF_INET finds IPv6 sockets with mapped addresses, too: the kernel keeps both in one table.
+  // AF_INET also finds IPv6 sockets with mapped addresses: the kernel keeps both in one table.
   inet_diag_req_v2 wanted{.sdiag_family = AF_INET,
                           .sdiag_protocol = IPPROTO_TCP,
                           .id = {.idiag_sport = htons(local.port),
@@ -132,7 +132,7 @@ bool destroy_tcp(Endpoint local, Endpoint remote) {
   std::copy(std::begin(found->idiag_cookie), std::end(found->idiag_cookie), wanted.id.idiag_cookie);
   const auto request = make_message(SOCK_DESTROY, 0, wanted);
   const int error = transact(socket.get(), request.get());
-  if (error == ENOENT || error == ESTALE) return false;  // it went between the two requests
+  if (error == ENOENT || error == ESTALE) return false;  // it closed between the two requests
   if (error == EOPNOTSUPP) {
     throw Error(Errc::failure, fmt::format("{}: this kernel cannot (CONFIG_INET_DIAG_DESTROY)", what), {},
                 error);

@@ -1,4 +1,4 @@
-// Who listens on which port, and cutting live TCP connections, over NETLINK_SOCK_DIAG (sock_diag(7)).
+// Finds listeners and cuts live TCP connections, over NETLINK_SOCK_DIAG (sock_diag(7)).
 #pragma once
 
 #include "core/ipv4.hpp"
@@ -22,30 +22,29 @@ struct Listener {
   uid_t uid = 0;
   std::uint32_t inode = 0;
 
-  /// Whether a packet to this IPv4 address reaches it: bound to it, to 0.0.0.0, or to :: without IPV6_V6ONLY.
+  /// Whether packets to this IPv4 address reach it: bound to it, to 0.0.0.0, or to :: without IPV6_V6ONLY.
   [[nodiscard]] bool serves(Ipv4 address) const;
-  /// Whether a packet to ::1 reaches it.
+  /// Whether packets to ::1 reach it.
   [[nodiscard]] bool serves_ipv6_loopback() const;
   /// "127.0.0.1:80", "[::1]:80".
   [[nodiscard]] std::string to_string() const;
 };
 
-/// Everybody who listens on a port, IPv4 and IPv6, in the calling thread's netns. @throws Error.
+/// All listeners on a port, IPv4 and IPv6, in the calling thread's netns. @throws Error.
 std::vector<Listener> listeners(std::uint16_t port, Protocol protocol = Protocol::tcp);
 
-/// All listeners of a protocol by one dump, for many ports at once. @throws Error.
+/// All listeners of a protocol, in one dump. @throws Error.
 std::vector<Listener> all_listeners(Protocol protocol = Protocol::tcp);
 
 /// Resets one local TCP socket (SOCK_DESTROY, CAP_NET_ADMIN): its program gets ECONNABORTED, the peer an RST.
-/// A listener is never touched, nor is what waits in TIME_WAIT; IPv6 sockets with mapped addresses are found
-/// as well.
+/// Never touches a listener or a socket in TIME_WAIT. Also finds IPv6 sockets with mapped addresses.
 /// @return false when there is no such connection. @throws Error, with EOPNOTSUPP on a kernel without
 ///         CONFIG_INET_DIAG_DESTROY.
 bool destroy_tcp(Endpoint local, Endpoint remote);
 
-/// The inode of the socket that a connected Unix socket of the calling thread's netns, named by its own
-/// inode, is connected to; 0 when the connection has not been accepted, there is no such socket, or the
-/// kernel lacks CONFIG_UNIX_DIAG. Takes no privilege. @throws Error.
+/// The inode of the peer of a connected Unix socket in the calling thread's netns, which is named by its
+/// inode. 0 when the connection is not accepted yet, the socket does not exist, or the kernel lacks
+/// CONFIG_UNIX_DIAG. Needs no privilege. @throws Error.
 std::uint32_t unix_peer(std::uint32_t inode);
 
 }  // namespace hostnet::netlink

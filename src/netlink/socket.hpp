@@ -1,4 +1,4 @@
-// The owner of a netlink socket, for headers that hold one and need no more of libnl.
+// The owner of a netlink socket, for headers that hold one and need nothing else of libnl.
 #pragma once
 
 #include "core/fd.hpp"
