@@ -1,4 +1,4 @@
-// Choosing and making an applier.
+// Chooses and makes a back end.
 #include "firewall/backend.hpp"
 
 #include "core/log.hpp"
@@ -38,7 +38,7 @@ class IptablesBackend : public Backend {
   bool apply(const TablePlan& plan, Deadline deadline) override { return iptables_.apply(plan, deadline); }
   bool matches(const TablePlan& plan) override { return iptables_.matches(plan); }
   bool change_forwards(const TablePlan&, const TablePlan&) override {
-    throw Error(Errc::failure, "ip_tables are changed as whole tables only");
+    throw Error(Errc::failure, "ip_tables can only be changed as whole tables");
   }
 
  private:
@@ -48,8 +48,8 @@ class IptablesBackend : public Backend {
   Nftables nftables_;
 };
 
-// An accept of ours in nf_tables does not overrule a drop on INPUT in the legacy table, so where that table
-// decides anything our accept has to stand there as well, ahead of it.
+// An accept in nf_tables does not overrule a drop on INPUT in the legacy table. So when the legacy table
+// decides anything, our accept must also stand there, first.
 class NftablesBackend : public Backend {
  public:
   [[nodiscard]] Firewall kind() const noexcept override { return Firewall::nftables; }
@@ -76,7 +76,7 @@ class NftablesBackend : public Backend {
   Iptables iptables_;
 };
 
-// False as well where that cannot be seen for lack of privilege.
+// Also false when missing privilege hides the answer.
 bool lacks_nf_tables() {
   try {
     netlink::NftTables();
@@ -119,11 +119,11 @@ bool Backend::binding(const BindingPlan& plan, Deadline deadline) {
     return nftables().apply_bindings(plan, deadline);
   } catch (const Error& error) {
     if (error.code() != Errc::no_path && error.code() != Errc::failure) throw;
-    // Without nf_tables there is nothing to take away; what could be made is to be as planned.
+    // Without nf_tables there is nothing to remove. Rethrow an error where bindings are possible.
     if (plan.empty() ? error.code() == Errc::failure : nftables().binding_fault().empty()) throw;
     if (!plan.empty()) {
       unable_ = true;
-      log::warn("containers are known by their addresses alone, and not by their ports of the bridge: {}",
+      log::warn("no anti-spoofing bindings: containers are identified by address, not by bridge port: {}",
                 error.what());
     }
     return false;
@@ -135,7 +135,7 @@ bool Backend::is_pinned(const BindingPlan& plan) {
     return nftables().bindings_match(plan) || (!plan.empty() && !nftables().binding_fault().empty());
   } catch (const Error& error) {
     if (error.code() != Errc::no_path) throw;
-    return true;  // no nf_tables here
+    return true;  // this kernel has no nf_tables
   }
 }
 
@@ -164,7 +164,7 @@ Firewall wish(Firewall wanted) {
   const auto parsed = parse_firewall(text);
   if (!parsed)
     throw Error(Errc::invalid_argument,
-                fmt::format("{} is {}, which is no firewall that is known", kVariable, quote(text)),
+                fmt::format("{} is {}, which is not a known firewall", kVariable, quote(text)),
                 "set it to auto, nftables or iptables");
   return *parsed;
 }

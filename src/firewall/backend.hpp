@@ -1,6 +1,6 @@
-// The two appliers of a plan behind one face, and the choice between them.
+// The two firewall back ends behind one interface, and the choice between them.
 //
-// A network namespace's leases all stand in one of them, which the journal names: two processes that put
+// All leases of a network namespace stand in one back end, which the journal names: two processes that put
 // forwards of one bridge into different firewalls would each see half of them.
 #pragma once
 
@@ -20,82 +20,83 @@ namespace hostnet::firewall {
 
 class Nftables;
 
-/// In the network namespace of the thread that first uses it. Not thread-safe.
+/// Works in the network namespace of the thread that first uses it. Not thread-safe.
 class Backend {
  public:
   virtual ~Backend() = default;
 
   /// nftables or iptables.
   [[nodiscard]] virtual Firewall kind() const noexcept = 0;
-  /// Makes one part of the firewall exactly as planned, whatever was there before, and changes nothing else.
-  /// Returns whether anything had to change. @throws Error: not_authorised, timed_out, no_path, failure.
+  /// Makes one part of the firewall exactly as planned, whatever it held before, and changes nothing else.
+  /// Returns whether it changed anything. @throws Error: not_authorised, timed_out, no_path, failure.
   virtual bool apply(const TablePlan& plan, Deadline deadline) = 0;
   /// Whether that part is exactly as planned. Changes nothing. @throws Error.
   virtual bool matches(const TablePlan& plan) = 0;
-  /// Whether it is known, at hardly any cost, that nobody has changed anything since this object has.
+  /// Whether nothing has changed since this object's last change, as far as it can tell at almost no cost.
   [[nodiscard]] virtual bool is_as_left() { return false; }
-  /// Makes the forwards of `from`, which stand, into those of `to`, at the cost of these and not of all. For
-  /// when is_as_left(). Returns whether anything had to change. @throws Error; apply() can tell what stands
-  /// then.
+  /// Turns the forwards of `from`, which must stand, into those of `to`. The cost depends on these forwards
+  /// only. Use when is_as_left(). Returns whether it changed anything. @throws Error; apply() finds out what
+  /// stands then.
   virtual bool change_forwards(const TablePlan& from, const TablePlan& to) = 0;
 
-  /// Why no bindings can stand here; empty when they can. Changes nothing. @throws Error{not_authorised}.
+  /// Why bindings are impossible here; empty when they are possible. Changes nothing.
+  /// @throws Error{not_authorised}.
   std::string binding_fault();
-  /// Makes the bindings as planned, where the kernel has nf_tables for bridges and libnftables is there;
-  /// elsewhere it warns once. Returns whether anything had to change. @throws Error: not_authorised,
-  /// timed_out.
+  /// Makes the bindings as planned when libnftables is installed and the kernel has nf_tables for bridges;
+  /// otherwise warns once. Returns whether it changed anything. @throws Error: not_authorised, timed_out.
   bool binding(const BindingPlan& plan, Deadline deadline);
-  /// Whether the bindings are as planned, or cannot be. Changes nothing. @throws Error.
+  /// Whether the bindings are as planned, or impossible here. Changes nothing. @throws Error.
   bool is_pinned(const BindingPlan& plan);
 
  protected:
-  /// That of the bindings.
+  /// The nftables back end that holds the bindings.
   virtual Nftables& nftables() = 0;
 
  private:
   bool unable_ = false;
-  bool able_ = false;  // was found to be
+  bool able_ = false;  // bindings were found possible
 };
 
-/// `kind` is not `automatic`. Touches nothing yet. @throws nothing.
+/// `kind` must not be `automatic`. Touches no firewall yet. @throws nothing.
 std::unique_ptr<Backend> make_backend(Firewall kind);
 
-/// "nftables", "iptables" and "auto" as values; nullopt for anything else.
+/// Parses "nftables", "iptables" and "auto"; nullopt for anything else.
 std::optional<Firewall> parse_firewall(std::string_view text) noexcept;
 
-/// What a choice depends on.
+/// The facts that the choice depends on.
 struct FirewallFacts {
-  bool nf_tables = false;    ///< The kernel has it, or whether it has cannot be seen.
-  bool libnftables = false;  ///< It can be opened.
-  bool legacy_nat = false;   ///< The legacy ip_tables hold a table nat in this network namespace.
+  bool nf_tables = false;    ///< The kernel has nf_tables, or privilege is missing to find out.
+  bool libnftables = false;  ///< libnftables can be loaded.
+  bool legacy_nat = false;   ///< Legacy ip_tables have a table nat in this network namespace.
 };
 
-/// Never `automatic`, and why.
+/// A choice, never `automatic`, and its reason.
 struct FirewallChoice {
   Firewall kind = Firewall::iptables;
   std::string reason;
 };
 
-/// What `automatic` means where nothing is held yet. Pure.
+/// The meaning of `automatic` while no lease is held. Pure.
 FirewallChoice choose(const FirewallFacts& facts);
 
-/// `wanted`, or for `automatic` what $TC_HOSTNET_FIREWALL says, or choose() for the calling thread's network
-/// namespace. @throws Error{invalid_argument} for a variable that says something else.
+/// `wanted`; for `automatic` the value of $TC_HOSTNET_FIREWALL, or else choose() for the calling thread's
+/// network namespace. @throws Error{invalid_argument} for an unknown value of the variable.
 FirewallChoice choose(Firewall wanted);
 
-/// What `wanted` and the environment ask for: `automatic` when they ask for nothing. @throws as choose().
+/// The firewall that `wanted` or the environment asks for; `automatic` when neither does. @throws as
+/// choose().
 Firewall wish(Firewall wanted);
 
-/// The firewalls in which anything of ours may stand in the calling thread's network namespace.
+/// The firewalls that may hold rules of ours in the calling thread's network namespace.
 std::vector<Firewall> in_use();
 
-/// The bridges that have our guard before routing, in either firewall, whoever put it there. @throws Error.
+/// The bridges with our guard before routing, in either firewall, of any process. @throws Error.
 std::vector<std::string> guarded_bridges();
 
-/// All forwards that stand, in either firewall. Takes no lock, changes nothing. @throws Error.
+/// All forwards in both firewalls. Takes no lock, changes nothing. @throws Error.
 std::vector<ForwardTraffic> read_traffic();
 
-/// One part of a plan in the words of that firewall's own tool: iptables-restore's, or nft's.
+/// One part of a plan as input for that firewall's own tool: iptables-restore or nft.
 std::string to_text(Firewall kind, const TablePlan& plan);
 
 }  // namespace hostnet::firewall

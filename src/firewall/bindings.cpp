@@ -1,26 +1,25 @@
-// The table of bindings, written and recognised.
+// Writes and recognises the table of bindings.
 //
-// What of a frame decides is what the host makes of it in the end, after the bridge. At this hook the
-// outermost tag, of whatever VLAN, is beside the frame already (skb->vlan_tci), as the kernel takes it off on
-// receipt; so `meta protocol` is what is inside it, where the Ethernet header's type would be the tag's. What
-// then becomes of the tags:
+// The rules match what the host's IP layer receives after the bridge. At this hook the kernel has already
+// moved the outermost tag, of any VLAN, out of the frame (skb->vlan_tci). So `meta protocol` is the type
+// inside that tag, whereas the Ethernet header's type would be the tag's. The remaining cases:
 //
-//   outermost  further ones   the host's IP gets it                                          stopped by
+//   outermost  further ones   does the host's IP receive it?                                 stopped by
 //   none       –              yes                                                            bindings, rule 1
-//   VLAN 0     –              yes: a priority alone (IEEE 802.1Q)                            bindings, rule 1
+//   VLAN 0     –              yes: a priority only (IEEE 802.1Q)                             bindings, rule 1
 //   VLAN n     –              if vlan_filtering is on, and n leaves by the bridge untagged   bindings, rule 1
-//   any        all VLAN 0     as above: the kernel takes tags of VLAN 0 off, one by one      bindings, rule 2
-//   any        one VLAN n     no: nothing of the bridge's own takes off a second such tag    –
-//   any        type 0x9100    no: to the kernel that is no tag                               –
+//   any        all VLAN 0     as above: the kernel removes tags of VLAN 0, one by one        bindings, rule 2
+//   any        one VLAN n     no: the bridge never removes a second such tag                 –
+//   any        type 0x9100    no: the kernel does not treat it as a tag                      –
 //
-// The type of a tag (802.1Q, 802.1ad) makes no difference: a bridge of the other vlan_protocol puts it back
-// into the frame, under a tag of its own which it takes off. So rule 2 drops a tag of VLAN 0 in another,
-// whatever is inside, and whoever it is for: nobody has a use for such frames, and this chain cannot see
-// through any number of them. It hooks in before the host's own VLAN filter and before the IP tables are
-// called for bridged frames. No reject: the sender is not who it says it is.
+// The tag's type (802.1Q, 802.1ad) makes no difference: a bridge of the other vlan_protocol puts the tag back
+// into the frame under a tag of its own, which it removes again. So rule 2 drops a tag of VLAN 0 inside
+// another tag, whatever it contains and whatever its destination: such frames have no use, and this chain
+// cannot see through an arbitrary number of tags. The chain runs before the host's own VLAN filter and before
+// the bridge calls the IP tables. It drops instead of rejecting, because the sender is forged.
 //
-// A claim by ARP to have a pinned address is kept from the host alone (hook input), which would else send its
-// answers to the claimant. What neighbours believe of each other is theirs: an address may move on purpose.
+// ARP claims to a bound address are dropped only on their way to the host (hook input), which would otherwise
+// send its replies to the claimant. Claims to other containers pass: an address may move on purpose.
 #include "firewall/bindings.hpp"
 
 #include "core/json.hpp"
@@ -46,7 +45,7 @@ namespace {
 
 using json::View;
 
-constexpr int kPriority = -310;  // before ebtables and before the IP tables are called for bridged frames
+constexpr int kPriority = -310;  // before ebtables and before the bridge calls the IP tables
 struct Chain {
   std::string_view name;
   std::string_view hook;
@@ -55,7 +54,7 @@ constexpr std::array<Chain, 2> kChains{{{"pins", "prerouting"}, {"claims", "inpu
 struct Rule {
   std::string_view chain;
   std::string_view text;
-  std::array<std::string_view, 5> signs;  // What any version prints of it.
+  std::array<std::string_view, 5> signs;  // occur in the listing of any version
 };
 constexpr std::array<Rule, 3> kRules{
     {{"pins",
@@ -70,7 +69,7 @@ constexpr std::array<Rule, 3> kRules{
 
 using Keys = std::set<std::string>;
 
-// Of the sets pinned, gateways and ports, as nft takes and lists them.
+// Elements of the sets pinned, gateways and ports, in the form that nft takes and lists.
 std::array<Keys, 3> elements_of(const BindingPlan& plan) {
   std::array<Keys, 3> out;
   for (const auto& [source, port] : plan.bindings) {
@@ -100,7 +99,7 @@ Keys without(const Keys& all, const Keys& those) {
   return out;
 }
 
-// Of an address, or of an address and a port; what is neither is as no key of ours.
+// The key of an address, or of an address and a port. Anything else gets a key that matches none of ours.
 std::string key_of(View element) {
   const auto inner = element.find("elem");
   const auto value = inner.is_there() ? inner.find("val") : element;

@@ -1,13 +1,14 @@
-// Which port of a bridge a container's address may send from, as data, and in the terms of nftables.
+// Anti-spoofing bindings: the bridge port from which a container's address may send, as data and for
+// nftables.
 //
-// A forward for one container knows it by its address, and a neighbour that can send ARP can take an address
-// over. What it cannot take over is the port of the bridge that the container's veth is. So frames that come
-// with a pinned address for one of the host's addresses there, and by another port, are dropped before
-// anything looks at them, in the family bridge; what a container says to others is not looked at. So are
-// claims by ARP to have such an address, before the host hears them.
+// A forward for one container identifies it by its address, but a neighbour that can send ARP can take the
+// address over. It cannot take over the container's veth, which is a port of the bridge. So the table drops,
+// before any other rule, frames from a bound address to one of the host's addresses there that come in by
+// another port. Frames to other containers pass. The table also drops ARP claims to a bound address on their
+// way to the host.
 //
-// They stand in a table of their own, `bridge tc_hostnet`, in whichever firewall the rest stands: ip_tables
-// has nothing like it.
+// The bindings have a table of their own, `bridge tc_hostnet`, whichever firewall holds the other rules:
+// ip_tables have no equivalent.
 #pragma once
 
 #include "core/ipv4.hpp"
@@ -19,29 +20,30 @@
 
 namespace hostnet::firewall {
 
-/// An address, and the interface by which alone it may come. Several for one address: by any of them.
+/// An address and the interface from which it may send. An address with several bindings may use any of them.
 using Binding = std::pair<Ipv4, std::string>;
 
 struct BindingPlan {
   std::set<Binding> bindings;
-  std::set<Ipv4> gateways;  ///< What is protected.
+  std::set<Ipv4> gateways;  ///< The protected destinations.
 
   [[nodiscard]] bool empty() const noexcept { return bindings.empty(); }
   bool operator==(const BindingPlan&) const = default;
-  /// Adds what the other one has.
+  /// Adds the other plan's bindings and gateways.
   void merge(const BindingPlan& other);
 };
 
 namespace nft {
 
-/// What makes the table as planned on an empty slate, for --dry-run, or over whatever is there of it.
+/// The commands that make the table as planned, from nothing (--dry-run) or over any existing one.
 std::string bindings_to_nft(const BindingPlan& plan);
-/// What takes the table away.
+/// The command that deletes the table.
 std::string no_bindings();
-/// What makes the table of one plan into that of another one; neither is empty.
+/// The commands that turn the table of one plan into that of another. Neither plan may be empty.
 std::string bindings_between(const BindingPlan& from, const BindingPlan& to);
-/// Whether `nft --json --numeric-protocol list table bridge tc_hostnet` prints the table of this plan, and
-/// nothing else in it. @throws nothing: what is not known is not it.
+/// Whether `nft --json --numeric-protocol list table bridge tc_hostnet` printed exactly the table of this
+/// plan.
+/// @throws nothing: false for a listing that it cannot read.
 bool is_bindings(std::string_view json, const BindingPlan& plan) noexcept;
 
 }  // namespace nft

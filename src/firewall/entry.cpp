@@ -1,5 +1,5 @@
-// Encoding of ipt_entry blobs. Sources: linux/netfilter_ipv4/ip_tables.h and the xt_*.h headers beside it;
-// every part is padded to XT_ALIGN, and the interface mask covers the terminating NUL, else "br1" would match
+// Encodes ipt_entry blobs. Sources: linux/netfilter_ipv4/ip_tables.h and the xt_*.h headers beside it. Every
+// part is padded to XT_ALIGN. The interface mask covers the terminating NUL; otherwise "br1" would match
 // "br10".
 #include "firewall/entry.hpp"
 
@@ -30,11 +30,11 @@ void set_size(xt_entry_target& target, std::size_t size) {
   target.u.target_size = static_cast<std::uint16_t>(size);
 }
 
-// Appends the parts of an entry one after another, each zero-padded to the kernel's alignment.
+// Appends an entry's parts, each zero-padded to the kernel's alignment.
 class Blob {
  public:
   Blob() {
-    bytes_.reserve(1024);  // more than any rule of ours takes
+    bytes_.reserve(1024);  // more than any of our rules needs
     bytes_.resize(XT_ALIGN(sizeof(ipt_entry)));
   }
 
@@ -139,7 +139,7 @@ void add_expected(Blob& blob) {
 void add_reply(Blob& blob) {
   xt_conntrack_mtinfo3 match{};
   match.match_flags = XT_CONNTRACK_DIRECTION;
-  match.invert_flags = XT_CONNTRACK_DIRECTION;  // the direction of the flag alone is the original one
+  match.invert_flags = XT_CONNTRACK_DIRECTION;  // without inversion the flag means the original direction
   blob.add_match("conntrack", 3, match);
 }
 
@@ -165,7 +165,7 @@ void add_verdict(Blob& blob, const Verdict& verdict) {
                            : verdict.kind == Verdict::Kind::accept ? "ACCEPT"
                            : verdict.kind == Verdict::Kind::leave  ? "RETURN"
                                                                    : verdict.chain.c_str();
-  const int standard_verdict = 0;  // libiptc puts the real one here, by the name
+  const int standard_verdict = 0;  // libiptc sets the real verdict from the name
   blob.add_target(name, 0, standard_verdict);
 }
 
@@ -201,7 +201,7 @@ std::string signature(const ipt_entry& entry, const char* target) {
     add_part(offset, header.u.user.name, true);
     offset += header.u.match_size;
   }
-  // A standard target's data is a verdict or an offset into the table, both of which its name says better.
+  // Skip a standard target's data, a verdict or an offset into the table: its name identifies it better.
   const std::string_view name = target;
   xt_entry_target last{};
   std::memcpy(&last, start + entry.target_offset, sizeof last);

@@ -1,4 +1,4 @@
-// Rules in the binary form that ip_tables takes: `ipt_entry | matches | target`.
+// Rules in ip_tables' binary form: `ipt_entry | matches | target`.
 #pragma once
 
 #include "firewall/ruleset.hpp"
@@ -11,7 +11,7 @@ struct ipt_entry;
 
 namespace hostnet::firewall {
 
-/// An encoded rule. The bytes are aligned for ipt_entry, being allocated by the default allocator.
+/// An encoded rule. The default allocator aligns the bytes for ipt_entry.
 class Entry {
  public:
   explicit Entry(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {}
@@ -21,14 +21,14 @@ class Entry {
   std::vector<std::byte> bytes_;
 };
 
-/// Encodes for libiptc: the target of a jump, DROP and ACCEPT carries its name, libiptc makes the verdict of
-/// it. DNAT is revision 2 (nf_nat_range2), the only one that iptables prints back.
+/// Encodes a rule for libiptc. The target of a jump, DROP or ACCEPT holds its name, which libiptc turns into
+/// the verdict. DNAT uses revision 2 (nf_nat_range2), the only one that iptables prints back.
 /// @throws Error{invalid_argument} for an interface name over 15 or a comment over 255 bytes.
 Entry encode(const Rule& rule);
 
-/// What makes two rules the same to a packet and to a reader: everything but counters and what the kernel
-/// fills in. `target` is the name libiptc gives the entry's target. Rules that encode() made and the kernel
-/// gave back have the signature they had before.
+/// Identifies a rule: everything that matters to a packet or a reader, without counters and fields that the
+/// kernel fills in. `target` is libiptc's name of the entry's target. A rule from encode() keeps its
+/// signature on its way through the kernel.
 std::string signature(const ipt_entry& entry, const char* target);
 
 }  // namespace hostnet::firewall

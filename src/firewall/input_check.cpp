@@ -1,4 +1,4 @@
-// Finding a native chain that drops our traffic.
+// Finds a native chain that drops our traffic.
 #include "firewall/input_check.hpp"
 
 #include <fmt/format.h>

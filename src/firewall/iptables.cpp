@@ -1,4 +1,20 @@
-// The libiptc applier.
+// The libiptc back end.
+//
+//   state    event                                        next
+//   start    empty plan, and the table does not exist     done, nothing changed
+//   start    xtables lock free                            locked
+//   start    lock busy, table already as planned          done, nothing changed
+//   start    lock busy, table differs                     waits for the lock until the deadline (timed_out)
+//   locked   table read, already as planned               done
+//   locked   commit succeeds                              done, changed
+//   locked   commit fails with EAGAIN: a program without  reads again after 1 ms, until the deadline
+//            the lock changed the table since the read
+//   locked   commit fails with EINVAL: likewise, between  reads again after 1 ms, until the deadline or the
+//            the new rules and the old counters; or the   10th such failure (kHalfDone)
+//            kernel refuses a rule
+//   locked   commit fails otherwise                       throws
+//
+//   kModprobe: 10 s to load a missing module.
 #include "firewall/iptables.hpp"
 
 #include "core/child.hpp"
@@ -28,7 +44,7 @@ namespace {
 using Handle = unique_handle<xtc_handle, iptc_free>;
 
 constexpr std::chrono::seconds kModprobe{10};
-constexpr int kHalfDone = 10;  // commits in a row that end half done, before it is no accident
+constexpr int kHalfDone = 10;  // EINVAL commits in one apply() after which the cause is no other program
 
 Error iptc_error(std::string_view what, Table table, int cause) {
   auto error = Error::from_errno(fmt::format("{} table {} of ip_tables", what, to_string(table)), cause);
@@ -37,7 +53,7 @@ Error iptc_error(std::string_view what, Table table, int cause) {
           "load it: modprobe iptable_" + std::string(to_string(table)), cause};
 }
 
-// What the iptables command does when the kernel does not know ip_tables yet.
+// Loads a module as the iptables command does when the kernel lacks ip_tables.
 void load_module(const char* module) {
   const auto program = try_read_file("/proc/sys/kernel/modprobe").value_or("/sbin/modprobe\n");
   const std::string path(trim(program));
@@ -60,12 +76,12 @@ Handle open_table(Table table) {
   return handle;
 }
 
-// One table being edited. Every step reports in the terms of the table it failed on.
+// Edits one table. Every error names the table.
 class Edit {
  public:
   Edit(const TablePlan& plan, xtc_handle* handle) : plan_(plan), handle_(handle) {}
 
-  /// Returns whether the table differs from what was read.
+  /// Returns whether the table now differs from what was read.
   bool run() {
     const bool wanted = !plan_.empty();
     const bool present = iptc_is_chain(plan_.chain, handle_) != 0;
@@ -115,9 +131,8 @@ class Edit {
     return signature(*entry.get(), target);
   }
 
-  // Keeps the rules that are there in the planned order already, removes the rest, and puts in what lacks,
-  // each at its place. Leases come and go, but those that stay keep their order, so nearly all rules are
-  // kept.
+  // Keeps existing rules that are in the planned order, removes the others, and inserts missing rules at
+  // their place. Leases come and go, but the remaining ones keep their order, so nearly all rules stay.
   void sync_own_chain() {
     const auto present = existing(plan_.chain, [](const char*) { return true; });
     std::vector<Entry> entries;
@@ -168,8 +183,7 @@ class Edit {
     }
   }
 
-  // The built-in chain is shared with others: only jumps to our chain are ours, and others may stand ahead of
-  // them.
+  // The built-in chain is shared: only the jumps to our chain are ours, and other rules may precede them.
   void sync_jumps() {
     std::multiset<std::string> lacking;
     std::vector<Entry> entries;
@@ -220,7 +234,7 @@ bool table_exists(Table table) {
 
 bool Iptables::apply(const TablePlan& plan, Deadline deadline) {
   if (plan.empty() && !table_exists(plan.table)) return false;
-  // Who holds the lock may keep it for long, and what is as planned need not wait for that.
+  // Another program may hold the lock for long; a table that is already as planned need not wait for it.
   auto lock = XtablesLock::if_free();
   if (!lock && matches(plan)) return false;
   if (!lock) lock.emplace(deadline);
@@ -229,9 +243,9 @@ bool Iptables::apply(const TablePlan& plan, Deadline deadline) {
     const auto handle = open_table(plan.table);
     if (!Edit(plan, handle.get()).run()) return changed;
     if (iptc_commit(handle.get()) != 0) return true;
-    // With EAGAIN, somebody who takes no lock has changed it since it was read. With EINVAL, he has after our
-    // rules were put into it, and before the counters of all rules were put back, which are lost then. But
-    // that is also what the kernel says of rules that it does not take.
+    // EAGAIN: a program without the lock changed the table after it was read. EINVAL: it changed the table
+    // after our rules went in and before the old counters were added back; these counters are lost then. But
+    // the kernel also answers EINVAL to a rule that it refuses.
     const int error = errno;
     changed = changed || error == EINVAL;
     const bool may_try_again = error == EAGAIN || (error == EINVAL && ++half_done < kHalfDone);
@@ -275,7 +289,7 @@ TableWatch::TableWatch() : socket_(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IP
 }
 
 std::uint64_t TableWatch::look() {
-  std::uint64_t mix = 0xcbf29ce484222325;  // FNV-1a over what the kernel tells of each table
+  std::uint64_t mix = 0xcbf29ce484222325;  // FNV-1a over each table's number and size of rules
   const auto add = [&mix](std::uint64_t value) { mix = (mix ^ value) * 0x100000001b3; };
   const auto names = try_read_file("/proc/thread-self/net/ip_tables_names").value_or("");
   const auto present = split(names, '\n');

@@ -1,4 +1,4 @@
-// Editing the INPUT chain of iptables-nft.
+// Edits the INPUT chain of iptables-nft.
 #include "firewall/managed_input.hpp"
 
 #include "core/process.hpp"
@@ -22,7 +22,7 @@ std::string run(const std::vector<std::string>& command, std::string_view input,
   } catch (const Error& error) {
     if (error.code() != Errc::not_found) throw;
     throw Error(Errc::no_path,
-                fmt::format("INPUT is managed by iptables-nft, and there is no {}", command.front()),
+                fmt::format("iptables-nft manages INPUT, but {} is not installed", command.front()),
                 "install it: apt-get install iptables");
   }
 }
@@ -31,7 +31,7 @@ bool concerns_us(const std::vector<netlink::NftChain>& chains, const TablePlan& 
   const auto ours = std::ranges::any_of(chains, [&](const auto& chain) {
     return chain.family == "ip" && chain.table == "filter" && chain.name == plan.chain;
   });
-  if (ours) return true;  // there from before: to be updated, or taken out
+  if (ours) return true;  // to update or to remove
   const auto input = std::ranges::find_if(chains, is_iptables_nft_input);
   return !plan.empty() && input != chains.end() && (input->drop_policy || input->use > 0);
 }
@@ -62,7 +62,7 @@ std::optional<std::string> restore_script(const TablePlan& input, std::string_vi
       std::ranges::is_permutation(jumps, wanted_jumps))
     return std::nullopt;
 
-  // Naming a chain of one's own empties it, also with --noflush.
+  // Declaring a user chain empties it, even with --noflush.
   std::string script = fmt::format("*filter\n:{} - [0:0]\n", input.chain);
   for (const auto& rule : wanted_rules) script += fmt::format("-A {} {}\n", input.chain, rule);
   for (const auto& jump : jumps) script += fmt::format("-D {} {}\n", input.hook, jump);

@@ -1,4 +1,4 @@
-// Reading what libnftables lists as JSON (libnftables-json(5)).
+// Reads libnftables' JSON listing (libnftables-json(5)).
 #include "core/json.hpp"
 #include "firewall/nft_script.hpp"
 #include "firewall/nft_shape.hpp"
@@ -18,10 +18,10 @@ using json::View;
 
 [[noreturn]] void strange(std::string_view what) {
   throw Error(Errc::failure,
-              fmt::format("libnftables lists the table {} in a way that is not known: {}", kTableName, what));
+              fmt::format("libnftables lists table {} in an unknown form: {}", kTableName, what));
 }
 
-// Of the kernel's own listing, as many values as there are elements.
+// No limit on values: the kernel's own listing has as many as there are elements.
 json::Value parse(std::string_view text) {
   try {
     auto listing = json::parse(text, {.values = std::numeric_limits<std::size_t>::max()});
@@ -29,13 +29,13 @@ json::Value parse(std::string_view text) {
   } catch (const json::Unreadable& fault) {
     strange(fault.what());
   }
-  strange("no list of objects");
+  strange("not a list of objects");
 }
 
 std::string text_in(View value) { return std::string(value.text().value_or("")); }
 std::string text_of(View object, std::string_view name) { return text_in(object.find(name)); }
 
-// "ipv4_addr . inet_service" or ["ipv4_addr", "inet_service"]: versions differ.
+// "ipv4_addr . inet_service" or ["ipv4_addr", "inet_service"], depending on the version.
 std::string joined(View types) {
   if (!types.is_list()) return text_in(types);
   std::string out;
@@ -58,7 +58,7 @@ struct Element {
   std::uint64_t bytes = 0;
 };
 
-// A value, or {"concat": [...]}, maybe within {"elem": {"val": ...}} with more about it.
+// A value, or {"concat": [...]}, possibly inside {"elem": {"val": ...}} with further members.
 void read_key(View json, Element& element) {
   if (const auto inner = json.find("elem"); inner.is_there()) {
     element.comment = text_of(inner, "comment");
@@ -78,14 +78,14 @@ void read_key(View json, Element& element) {
 std::vector<Element> elements_in(View set) {
   std::vector<Element> out;
   const auto list = set.find("elem");
-  if (list.is_there() && !list.is_list()) strange("elements that are no list");
+  if (list.is_there() && !list.is_list()) strange("elements that are not a list");
   for (const auto entry : list.elements()) {
     auto& element = out.emplace_back();
     if (!entry.is_list()) {
       read_key(entry, element);
       continue;
     }
-    if (entry.size() != 2) strange("an element of a map that is no pair");
+    if (entry.size() != 2) strange("a map element that is not a pair");
     read_key(entry[0], element);
     Element target;
     read_key(entry[1], target);
@@ -134,7 +134,7 @@ bool is_chain(View json, const PartShape& shape) {
          json.find("prio").integer() == shape.priority && (policy.empty() || policy == "accept");
 }
 
-// Calls for each set or map of ours: its shape, the place of it, the object, whether it is a map.
+// Calls `visit` for each of our sets and maps: its shape, its index, the object, whether it is a map.
 template <class Visit>
 void each_set(View listing, Visit visit) {
   for (const auto entry : listing.find("nftables").elements())
@@ -184,7 +184,7 @@ ForwardTraffic forward_of(const SetShape& shape, const Element& element) {
 
 State state_in(View listing) {
   State state;
-  std::map<std::string, std::vector<View>> rules;  // of each chain, in order
+  std::map<std::string, std::vector<View>> rules;  // by chain, in order
   for (const auto entry : listing.find("nftables").elements()) {
     if (entry.find("table").is_there()) state.table_there = true;
     if (const auto rule = entry.find("rule"); rule.is_there()) rules[text_of(rule, "chain")].push_back(rule);

@@ -1,4 +1,4 @@
-// From what is there to what is planned.
+// Writes the commands from the current state to the plan.
 #include "firewall/nft_script.hpp"
 
 #include "firewall/nft_shape.hpp"
@@ -15,7 +15,7 @@ std::size_t index_of(Table table) { return static_cast<std::size_t>(table); }
 
 std::string quoted(const std::string& name) { return '"' + name + '"'; }
 
-// A forward's place: the maps from the narrowest to the widest, as shape_of(Table::nat) has them.
+// The index of a forward's map: from the narrowest to the widest, as in shape_of(Table::nat).
 std::size_t map_of(const Rule& rule) {
   if (rule.source && rule.source_mac) return rule.protocol == Protocol::tcp ? 0 : 1;
   return rule.source ? 2 : rule.source_mac ? 3 : 4;
@@ -58,7 +58,7 @@ std::vector<Elements> elements_of(const TablePlan& plan) {
   return sets;
 }
 
-// The commands of one transaction, gathered.
+// Collects the commands of one transaction.
 class Script {
  public:
   void add_table() { text_ += fmt::format("add table ip {}\n", kTableName); }
@@ -170,7 +170,7 @@ void put_in_chain(Script& script, const PartShape& shape, const PartState& part)
 
 PartState put_in(Script& script, const PartShape& shape, const PartState& part,
                  std::vector<Elements> wanted) {
-  // A set of another type than ours cannot be changed, nor go while the chain's rules look into it.
+  // A set of the wrong type cannot be changed, nor deleted while the chain's rules refer to it.
   const bool anew =
       std::ranges::any_of(part.sets, [](const SetState& set) { return set.there && !set.right; });
   if (anew) take_out(script, shape, part);

@@ -1,14 +1,14 @@
 // The table's fixed parts.
 //
-// Numbers instead of names (6 for tcp, -310 for "raw - 10"), because libnftables takes protocols' names from
-// /etc/protocols, which a small system has not. The priorities are just before those of ip_tables' tables of
-// the same name, which the plan is written for.
+// They use numbers instead of names (6 for tcp, -310 for "raw - 10"): libnftables reads protocol names from
+// /etc/protocols, which a small system lacks. The priorities come just before those of the ip_tables tables
+// of the same name, for which the plan is written.
 //
-// A packet that conntrack does not know matches no expression on `ct`, negated or not. So what may pass is
-// accepted first (which ends this chain only, no other table's), and the drop behind it asks nothing. Before
-// both go connections that a helper has foretold, which would pass as DNATed: those conntrack knows.
+// A packet unknown to conntrack matches no expression on `ct`, negated or not. So rules first accept what may
+// pass (an accept ends this chain only, not another table's), and the final drop has no condition on `ct`.
+// Connections that a helper expected would pass as DNATed, so they are dropped before; conntrack knows those.
 //
-// A key joins five fields at most, hence two maps where a forward is for an Ethernet and an IP address.
+// A key joins at most five fields, hence two maps for forwards with an Ethernet and an IP address.
 #include "firewall/nft_shape.hpp"
 
 #include <array>

@@ -1,4 +1,4 @@
-// What of our nftables table never changes: its sets, maps and chains with their rules.
+// The parts of our nftables table that never change: sets, maps, and chains with their rules.
 #pragma once
 
 #include "firewall/ruleset.hpp"
@@ -10,15 +10,15 @@ namespace hostnet::firewall::nft {
 
 struct SetShape {
   std::string_view name;
-  std::vector<std::string_view> key;       ///< nft's names of the types that are joined.
-  std::vector<std::string_view> leads_to;  ///< Of a map.
+  std::vector<std::string_view> key;       ///< nft's names of the joined types.
+  std::vector<std::string_view> leads_to;  ///< For a map.
   [[nodiscard]] bool is_map() const { return !leads_to.empty(); }
 };
 
 struct RuleShape {
   std::string_view text;
-  /// What must occur in the JSON by which any version of libnftables lists the rule. A rule is known by
-  /// these, by its comment and by its place: how the rest of it is printed differs between versions.
+  /// Texts that occur in the rule's JSON listing by any version of libnftables. These, the comment and the
+  /// position identify a rule: versions differ in the rest of the listing.
   std::vector<std::string_view> signs;
 };
 
@@ -32,7 +32,7 @@ struct PartShape {
   std::vector<RuleShape> rules;
 };
 
-/// Every rule of ours has it.
+/// The comment of each of our rules.
 inline constexpr std::string_view kRuleComment = "tc-hostnet:guard";
 
 const PartShape& shape_of(Table table);

@@ -1,4 +1,21 @@
-// The nftables applier.
+// The nftables back end.
+//
+//   state      event                                          next
+//   unknown    look(): generation equal before and after      known: state_ is the table
+//   unknown    look(): generation changed while reading       reads again, until the deadline (timed_out)
+//   known      generation unchanged                           known: nothing to read
+//   known      generation changed by another program          unknown
+//   known      make(): generation + 1, our transaction only   known: state_ updated
+//   known      make(): generation + 2 or more                 unknown; apply() reads and compares again
+//   known      make() fails                                   unknown; apply() tries again after 1 ms, 5
+//                                                             attempts in all (kAttempts)
+//   dormant    apply()                                        awake: flags cleared
+//   dormant    matches()                                      false
+//   dormant    guarded_bridges()                              throws
+//   dormant    read_traffic()                                 no forwards
+//
+//   "known" means that generation_ has a value. bindings_ is known only while generation_ is. kLook: 10 s for
+//   reads without a deadline of the caller.
 #include "firewall/nftables.hpp"
 
 #include "core/log.hpp"
@@ -16,13 +33,13 @@
 namespace hostnet::firewall {
 namespace {
 
-// Somebody else's transaction in between may make ours fail in many ways (the object is there, or gone, or in
-// use). What fails as often as this for a table that was read just before fails for a reason of its own.
+// A foreign transaction in between can make ours fail in many ways (object exists, is gone, or is in use).
+// After this many failures, each for a table that was just read, the cause is another one.
 constexpr int kAttempts = 5;
 
-constexpr std::chrono::seconds kLook{10};  // for those who only want to know
+constexpr std::chrono::seconds kLook{10};  // for reads without a deadline
 
-// Whether somebody else's transaction may be why it failed. A moment has passed then.
+// Whether a foreign transaction may be the cause of the failure. Waits 1 ms before it returns true.
 bool may_try_again(const Error& error, int attempt, Deadline deadline) {
   if (error.code() == Errc::not_authorised || attempt >= kAttempts || deadline.expired()) return false;
   log::debug("{}; trying again", error.what());
@@ -30,19 +47,19 @@ bool may_try_again(const Error& error, int attempt, Deadline deadline) {
   return true;
 }
 
-Error changed_all_the_time() { return {Errc::timed_out, "nf_tables is changed by others all the time"}; }
+Error changed_all_the_time() { return {Errc::timed_out, "other programs keep changing nf_tables"}; }
 
 }  // namespace
 
-// Whether somebody has put the table to sleep, so that none of its chains sees a packet. It cannot be listed
-// then: libnftables before 1.1 prints a table's flags from memory that it has freed.
+// Whether the table is dormant, so that its chains see no packet. It must not be listed then: libnftables
+// before 1.1 prints a table's flags from freed memory.
 bool Nftables::is_dormant() {
   if (!tables_) tables_.emplace();
   const auto flags = tables_->flags(nft::kTableName);
   return flags && (*flags & NFT_TABLE_F_DORMANT) != 0;
 }
 
-// To add a table that is there, without flags, takes its flags away.
+// Adding an existing table without flags clears its flags.
 bool Nftables::wake() {
   if (!is_dormant()) return false;
   if (!context_) context_.emplace();
@@ -73,7 +90,7 @@ const nft::State& Nftables::look(Deadline deadline) {
         generation_ = before;
         return state_;
       }
-      // Torn by a change.
+      // A change tore the reading.
     } catch (const Error&) {
       if (tables_->generation() == before || deadline.expired()) throw;
     }
@@ -86,7 +103,7 @@ void Nftables::forget() {
   bindings_.reset();
 }
 
-// In one transaction. False when others have made one as well, so that what stands now is not known.
+// Runs the change in one transaction. Returns false when another program made one, too: state unknown then.
 bool Nftables::make(Table table, nft::Change change) {
   const auto before = *std::exchange(generation_, std::nullopt);
   auto bindings = std::exchange(bindings_, std::nullopt);
@@ -154,7 +171,7 @@ bool Nftables::apply_bindings(const BindingPlan& plan, Deadline deadline) {
       if (generation_ == before) bindings_ = plan;
       return false;
     }
-    // Elements come and go in a table that is known; any other is made anew.
+    // A known table gets and loses elements; any other is made from scratch.
     const bool known = generation_ == before && bindings_ && !bindings_->empty() && !plan.empty();
     const auto commands = known          ? nft::bindings_between(*bindings_, plan)
                           : plan.empty() ? nft::no_bindings()
@@ -162,7 +179,7 @@ bool Nftables::apply_bindings(const BindingPlan& plan, Deadline deadline) {
     if (!context_) context_.emplace();
     try {
       const bool was_known = generation_ == before;
-      forget();  // what stands while the commands are run, and when they have failed
+      forget();  // the state is unknown while the commands run, and when they fail
       context_->run(commands);
       if (was_known && tables_->generation() == before + 1) {
         generation_ = before + 1;
@@ -182,8 +199,8 @@ bool Nftables::matches(const TablePlan& plan) {
 
 std::vector<std::string> Nftables::guarded_bridges() {
   if (is_dormant())
-    throw Error(Errc::failure, fmt::format("the nftables table {} has been put to sleep", nft::kTableName),
-                fmt::format("wake it with: nft add table ip {}", nft::kTableName));
+    throw Error(Errc::failure, fmt::format("the nftables table {} is dormant", nft::kTableName),
+                fmt::format("activate it with: nft add table ip {}", nft::kTableName));
   return nft::guarded_bridges(look(Deadline::after(kLook)));
 }
 
@@ -194,7 +211,7 @@ std::vector<ForwardTraffic> Nftables::read_traffic() {
     try {
       return nft::read_forwards(list());
     } catch (const Error&) {
-      if (attempt >= kAttempts) throw;  // else it may have gone meanwhile
+      if (attempt >= kAttempts) throw;  // before that, the table may just have gone
     }
   }
 }

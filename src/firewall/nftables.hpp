@@ -1,12 +1,11 @@
-// Puts a plan into nf_tables by libnftables: nft_script.hpp says in which form.
+// Puts a plan into nf_tables with libnftables. nft_script.hpp describes its form.
 //
-// Applying is declarative, as with libiptc: after apply() this part of our table is exactly as planned,
-// whatever was there before, and nothing of anybody else has changed. One apply is one transaction, of the
-// difference alone.
+// apply() is declarative, as with libiptc: afterwards this part of our table is exactly as planned, whatever
+// was there before, and other tables are unchanged. One apply() is one transaction, of the difference only.
 //
-// What was applied last is remembered together with the generation of nf_tables, a number that the kernel
-// counts up with each transaction of whomever. While it is ours, our table is as we left it and need not be
-// read; when it is not, the table is read anew.
+// The object remembers its last change with the generation of nf_tables, a number that the kernel increments
+// with each transaction of any program. While the generation is the same, our table is as we left it and need
+// not be read; otherwise it is read again.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -22,38 +21,39 @@
 
 namespace hostnet::firewall {
 
-/// nf_tables of the network namespace of the thread that first uses it. Not thread-safe.
+/// Works in the network namespace of the thread that first uses it. Not thread-safe.
 class Nftables {
  public:
-  /// Makes one part of the table as planned. Returns whether anything had to change.
+  /// Makes one part of the table as planned. Returns whether it changed anything.
   /// @throws Error: not_authorised, no_path (no libnftables), failure.
   bool apply(const TablePlan& plan, Deadline deadline);
 
-  /// Whether nobody has changed nf_tables since the last apply() or change_forwards().
+  /// Whether nf_tables are unchanged since the last apply() or change_forwards().
   [[nodiscard]] bool is_as_left();
 
-  /// Makes the forwards of `from` into those of `to`, at the cost of these and not of all that stand. For
-  /// when is_as_left(), and what was left has those of `from`. Returns whether anything had to change.
-  /// @throws Error, also when somebody has changed nf_tables meanwhile; apply() can tell what stands then.
+  /// Turns the forwards of `from` into those of `to`. The cost depends on these forwards only. Use when
+  /// is_as_left() and the forwards of `from` stand. Returns whether it changed anything.
+  /// @throws Error, also when another program changed nf_tables meanwhile; apply() finds out what stands
+  /// then.
   bool change_forwards(const TablePlan& from, const TablePlan& to);
 
   /// Whether the part is exactly as planned. Changes nothing. @throws Error.
   bool matches(const TablePlan& plan);
 
-  /// Makes the table of bindings as planned. Returns whether anything had to change. @throws Error: as
-  /// apply(), and failure where the kernel has no family bridge.
+  /// Makes the table of bindings as planned. Returns whether it changed anything. @throws Error: as apply(),
+  /// and failure when the kernel has no family bridge.
   bool apply_bindings(const BindingPlan& plan, Deadline deadline);
-  /// Whether it is as planned. Changes nothing. @throws Error.
+  /// Whether the bindings are as planned. Changes nothing. @throws Error.
   bool bindings_match(const BindingPlan& plan);
-  /// Why this kernel would not take a table of bindings, or that libnftables is not there; empty when they
-  /// would stand. Changes nothing. @throws Error{not_authorised}.
+  /// Why this kernel would refuse a table of bindings, or that libnftables is missing; empty when bindings
+  /// are possible. Changes nothing. @throws Error{not_authorised}.
   std::string binding_fault();
 
-  /// The bridges that have our guard in front of conntrack, whoever put it there. @throws Error, also when
-  /// the table sleeps.
+  /// The bridges with our guard before conntrack, of any process. @throws Error, also when the table is
+  /// dormant.
   std::vector<std::string> guarded_bridges();
 
-  /// All forwards, with what came in by them. @throws Error.
+  /// All forwards, with their counters. @throws Error.
   std::vector<ForwardTraffic> read_traffic();
 
  private:
@@ -67,9 +67,9 @@ class Nftables {
 
   std::optional<NftContext> context_;
   std::optional<netlink::NftTables> tables_;
-  nft::State state_;                         // as it was at generation_
-  std::optional<BindingPlan> bindings_;      // likewise; nullopt: not known
-  std::optional<std::uint32_t> generation_;  // nullopt: neither is known
+  nft::State state_;                         // the table at generation_
+  std::optional<BindingPlan> bindings_;      // the bindings at generation_; nullopt: unknown
+  std::optional<std::uint32_t> generation_;  // nullopt: state_ and bindings_ are unknown
 };
 
 }  // namespace hostnet::firewall

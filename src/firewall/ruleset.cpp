@@ -1,4 +1,4 @@
-// From leases to rules, and from rules to the words of iptables(8).
+// From leases to rules, and from rules to iptables(8) arguments.
 #include "firewall/ruleset.hpp"
 
 #include <fmt/format.h>
@@ -15,8 +15,8 @@ namespace {
 Verdict drop() { return {Verdict::Kind::drop, {}, {}}; }
 Verdict jump(const char* chain) { return {Verdict::Kind::jump, chain, {}}; }
 
-// A connection that a helper has foretold is DNATed as the one is that it was read in, which the forwards say
-// nothing of: who talks to a service writes the text that the helper reads.
+// The kernel DNATs an expected connection like its parent connection, without any forward for it, and the
+// peer of the service writes the text that the conntrack helper reads.
 Rule drop_of_expected() { return {.expected = true, .comment = "tc-hostnet:guard", .verdict = drop()}; }
 
 std::string bridge_comment(const std::string& bridge) { return "tc-hostnet:" + bridge; }

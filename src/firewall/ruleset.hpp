@@ -1,18 +1,22 @@
-// The firewall plan: which rules a set of leases needs, as data. Pure: nothing here touches the kernel.
+// The firewall plan: the rules that a set of leases needs, as data. Pure: nothing here touches the kernel.
 //
-// route_localnet on a bridge turns every service on 127.0.0.0/8 into one that the bridge's containers can
-// reach. The plan therefore has two halves. The *guard* of a bridge drops whatever comes from it for, or with
-// a source in, 127.0.0.0/8 before routing (raw), drops on INPUT what reached loopback by any way other than a
-// DNAT of a gateway address (filter; answers to what this host itself has asked pass, as those from the ports
-// that dockerd publishes on 127.0.0.1 without a proxy), and keeps frames with a loopback source off the
-// bridge (mangle). Nor does a connection pass that a conntrack helper has foretold (ftp, sip, amanda …): what
-// is said on an exposed port would else choose another port of the loopback. The *forwards* are the
-// exceptions: DNAT of gateway:port to 127.0.0.1:port (nat), for one source or for all of the bridge. A packet
-// passes the guard only through a forward, because only a forward rewrites its destination after the raw
-// drop.
+// route_localnet on a bridge makes every service on 127.0.0.0/8 reachable for the bridge's containers. So the
+// plan has two halves:
 //
-// Whoever applies a plan must put the guard in before the forwards, and the sysctl last; and the reverse way
-// out. path/native/transition.hpp has that order.
+//   half       table    effect
+//   guard      raw      drops, before routing, packets from the bridge to or from an address in 127.0.0.0/8
+//   guard      filter   drops, on INPUT, packets to loopback that no DNAT of a gateway address brought there;
+//                       replies to the host's own connections pass, such as those of ports that dockerd
+//                       publishes on 127.0.0.1 without a proxy
+//   guard      mangle   keeps frames with a loopback source off the bridge
+//   forwards   nat      DNAT of gateway:port to 127.0.0.1:port, for one source or for the whole bridge
+//
+// The guard also drops connections that a conntrack helper expects (ftp, sip, amanda …): otherwise the data
+// on an exposed port could choose another port of the loopback. A packet passes the guard only through a
+// forward, because only a forward rewrites its destination after the raw drop.
+//
+// To set up: the guard first, then the forwards, the sysctl last. To tear down: the reverse.
+// path/native/transition.hpp implements that order.
 #pragma once
 
 #include "core/ipv4.hpp"
@@ -28,22 +32,22 @@
 
 namespace hostnet::firewall {
 
-/// A bridge to be guarded, and the addresses by which its containers may dial the host.
+/// A guarded bridge, and the addresses by which its containers may dial the host.
 struct Guard {
   std::string bridge;
   std::vector<Ipv4> gateways;
   auto operator<=>(const Guard&) const = default;
 };
 
-/// One way in: `gateway`:`listen` from `bridge` leads to 127.0.0.1:`host`.
+/// A port forward: `gateway`:`listen` from `bridge` leads to 127.0.0.1:`host`.
 struct Forward {
   std::string bridge;
   Ipv4 gateway;
-  std::optional<Ipv4> source;  ///< Only from this address; nullopt: from anybody on the bridge.
+  std::optional<Ipv4> source;  ///< Only from this address; nullopt: from all of the bridge.
   Protocol protocol = Protocol::tcp;
   std::uint16_t listen = 0;
   std::uint16_t host = 0;
-  std::string lease;       ///< Named in the rule's comment.
+  std::string lease;       ///< Appears in the rule's comment.
   std::optional<Mac> mac;  ///< Only from this Ethernet address.
 };
 
@@ -65,13 +69,13 @@ struct DnatState {
 
 struct Verdict {
   enum class Kind { drop, accept, jump, dnat, leave };
-  Kind kind = Kind::drop;  ///< `leave` is back to the chain that jumped here: RETURN.
-  std::string chain;       ///< For jump.
-  Endpoint to;             ///< For dnat.
+  Kind kind = Kind::drop;  ///< `leave` returns to the calling chain: RETURN.
+  std::string chain;       ///< With jump only.
+  Endpoint to;             ///< With dnat only.
   bool operator==(const Verdict&) const = default;
 };
 
-/// One rule with the meaning iptables(8) gives the same words. Unset parts match everything.
+/// One rule, with the meaning of the same words in iptables(8). Unset members match everything.
 struct Rule {
   std::string in;
   std::string out;
@@ -81,8 +85,8 @@ struct Rule {
   std::optional<Protocol> protocol;
   std::uint16_t destination_port = 0;  ///< With `protocol` only.
   std::optional<DnatState> dnat_state;
-  bool expected = false;  ///< Only connections that a conntrack helper has foretold: `--ctstatus EXPECTED`.
-  bool reply = false;     ///< Only what answers the first packet of its connection: `--ctdir REPLY`.
+  bool expected = false;  ///< Only connections that a conntrack helper expects: `--ctstatus EXPECTED`.
+  bool reply = false;     ///< Only packets in the reply direction: `--ctdir REPLY`.
   std::string comment;    ///< At most 255 bytes, as the kernel's xt_comment allows.
   Verdict verdict;
   bool operator==(const Rule&) const = default;
@@ -94,7 +98,7 @@ inline constexpr std::array kTables{Table::raw, Table::mangle, Table::filter, Ta
 /// "raw", "mangle", "filter", "nat".
 const char* to_string(Table table) noexcept;
 
-/// All that tc-hostnet has in one table: one chain of its own and the jumps to it at the head of a built-in
+/// Everything of ours in one table: one chain of our own, and the jumps to it at the head of a built-in
 /// chain.
 struct TablePlan {
   Table table = Table::raw;
@@ -112,16 +116,16 @@ struct Ruleset {
   [[nodiscard]] const TablePlan& of(Table table) const { return tables[static_cast<std::size_t>(table)]; }
 };
 
-/// The rules for these guards and forwards. Equal forwards of several leases give one rule, commented with
-/// the first lease's id; of forwards on one port the narrowest comes first: for an Ethernet and an IP
-/// address, for an IP address, for an Ethernet address, for everybody. Guards without forwards are allowed:
-/// that is what set-up and tear-down pass through. Equal input in any order of guards gives equal output.
+/// The rules for these guards and forwards. Equal forwards of several leases share one rule, with the first
+/// lease's id in its comment. Of the forwards on one port the narrowest comes first: with an Ethernet and an
+/// IP address, with an IP address, with an Ethernet address, with neither. Guards without forwards are valid:
+/// set-up and tear-down pass through that state. The order of guards does not affect the output.
 Ruleset plan(std::span<const Guard> guards, std::span<const Forward> forwards);
 
-/// The rule's arguments as an iptables command takes them after `-A CHAIN`.
+/// The rule as arguments of the iptables command, after `-A CHAIN`.
 std::string to_iptables(const Rule& rule);
 
-/// One table in iptables-restore's format, as it stands after applying; for --dry-run and for people.
+/// One table in iptables-restore's format, as it stands after apply(); for --dry-run and for people.
 std::string to_iptables_restore(const TablePlan& plan);
 
 }  // namespace hostnet::firewall

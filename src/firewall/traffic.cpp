@@ -1,4 +1,4 @@
-// Reading our nat chain back.
+// Reads our nat chain back.
 #include "firewall/traffic.hpp"
 
 #include "core/fd.hpp"
@@ -18,8 +18,7 @@
 namespace hostnet::firewall {
 namespace {
 
-// The parts of an entry may lie at any address that suits their alignment in the kernel's blob: they are
-// copied.
+// Copies the data: it may be misaligned in the kernel's blob.
 template <class Data>
 Data data_after(const xt_entry_match& header) {
   Data data;

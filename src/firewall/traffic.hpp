@@ -1,4 +1,4 @@
-// How much has come in by each forward, from the counters of its rule.
+// Traffic through each forward, from its rule's counters.
 #pragma once
 
 #include "firewall/ruleset.hpp"
@@ -8,16 +8,16 @@
 
 namespace hostnet::firewall {
 
-/// The forward's rule, or element of a map, is in table nat, which sees the first packet of each connection:
-/// so `packets` counts connections, and `bytes` those of their first packets.
+/// The forward's rule or map element is in table nat, which sees only the first packet of each connection: so
+/// `packets` counts connections, and `bytes` the bytes of these first packets.
 struct ForwardTraffic {
-  Forward forward;  ///< Without its lease: leases may share a rule.
+  Forward forward;  ///< Without the lease: leases may share a rule.
   std::uint64_t packets = 0;
   std::uint64_t bytes = 0;
 };
 
-/// All forwards that stand in the legacy ip_tables of the calling thread's network namespace. Takes no lock,
-/// changes nothing. @throws Error.
+/// All forwards in the legacy ip_tables of the calling thread's network namespace. Takes no lock, changes
+/// nothing. @throws Error.
 std::vector<ForwardTraffic> read_legacy_traffic();
 
 }  // namespace hostnet::firewall

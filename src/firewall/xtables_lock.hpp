@@ -1,4 +1,4 @@
-// The lock that every iptables command takes, so that theirs and our changes do not overwrite each other.
+// The lock that every iptables command takes, so that its changes and ours do not overwrite each other.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -9,13 +9,13 @@
 
 namespace hostnet::firewall {
 
-/// Holds flock(2) on /run/xtables.lock (or $XTABLES_LOCKFILE) as iptables(8) --wait does. libiptc does not
-/// take it by itself: two commits that start from the same table silently lose one of them.
+/// Holds flock(2) on /run/xtables.lock (or $XTABLES_LOCKFILE), as iptables(8) --wait does. libiptc does not
+/// take it: of two commits that start from the same table, one would silently be lost.
 class XtablesLock {
  public:
-  /// Waits for whoever holds it. @throws Error: timed_out, not_authorised, failure.
+  /// Waits until the lock is free. @throws Error: timed_out, not_authorised, failure.
   explicit XtablesLock(Deadline deadline);
-  /// nullopt when somebody else holds it now. @throws Error: not_authorised, failure.
+  /// nullopt when another process holds the lock. @throws Error: not_authorised, failure.
   static std::optional<XtablesLock> if_free();
 
  private:
