@@ -19,10 +19,10 @@ namespace {
 
 constexpr const char* kBus = "org.freedesktop.DBus";
 constexpr const char* kBusPath = "/org/freedesktop/DBus";
-// What a person may take to answer a prompt, beyond the deadline of the call itself.
+// Time to answer a prompt, in addition to the call's own deadline.
 constexpr std::chrono::minutes kPatience{10};
 
-// For an answer of the bus itself.
+// For a reply of the bus itself.
 constexpr std::chrono::seconds kBusPatience{5};
 
 struct CallError {
@@ -59,7 +59,7 @@ std::vector<HostPort> read_ports(
   return ports;
 }
 
-// One property of a lease. Others than these are skipped: a later helper may have more.
+// Reads one property of a lease. Unknown properties are skipped: a later helper may have more.
 using ReadProperty = void (*)(Reader& reader, LeaseFacts& facts);
 const std::map<std::string, std::pair<const char*, ReadProperty>>& properties() {
   static const std::map<std::string, std::pair<const char*, ReadProperty>> table{
@@ -202,7 +202,7 @@ Granted Client::expose(const ExposeCall& wanted, Deadline deadline) {
   Reader reader(reply.get());
   Granted granted;
   granted.lease = reader.text('o');
-  // The message's own descriptor goes with the message.
+  // The message closes its own descriptor.
   granted.keepalive.reset(::fcntl(reader.number<int>('h'), F_DUPFD_CLOEXEC, 3));
   if (!granted.keepalive) throw Error::from_errno("keep the lease's descriptor", errno);
   return granted;
@@ -259,7 +259,7 @@ void Client::watch() {
   for (const auto& match : {released, owner})
     checked(api_.sd_bus_add_match(bus_.get(), nullptr, match.c_str(), on_nothing, nullptr),
             "listen for signals");
-  // A change in between is told of by a signal that is read later.
+  // A change from here on arrives as a signal, read later.
   const auto deadline = Deadline::after(kBusPatience);
   if (!is_running(deadline)) return;
   auto request = method(bus_, kBus, kBusPath, kBus, "GetNameOwner");
@@ -268,7 +268,7 @@ void Client::watch() {
     const auto reply = call(std::move(request), deadline);
     helper_ = Reader(reply.get()).text();
   } catch (const Error&) {
-    helper_.clear();  // it has gone just now
+    helper_.clear();  // the helper left the bus in between
   }
 }
 
@@ -296,7 +296,7 @@ std::optional<Client::Event> Client::next_event() {
     if (is_signal_of(raw, kBus, kBus, "NameOwnerChanged")) {
       Reader reader(raw);
       if (reader.text() != kBusName) continue;
-      reader.text();  // the owner before
+      reader.text();  // the old owner
       helper_ = reader.text();
       event.helper_gone = helper_.empty();
       if (event.helper_gone) return event;

@@ -1,4 +1,4 @@
-// Calls to the helper, tc-hostnetd, over the system bus: what a program needs that is not root.
+// Calls to the helper, tc-hostnetd, over the system bus, for programs that do not run as root.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -16,7 +16,7 @@
 
 namespace hostnet::dbus {
 
-/// The arguments of Manager.Expose(); what is empty is left out of the message.
+/// The arguments of Manager.Expose(). Empty ones are omitted from the message.
 struct ExposeCall {
   int ifindex = 0;
   std::string ifname;
@@ -27,10 +27,10 @@ struct ExposeCall {
   std::string label;
   std::optional<std::chrono::seconds> timeout;
   bool require_listener = false;
-  bool interactive = true;  ///< Whether the user may be asked for a password.
+  bool interactive = true;  ///< Whether polkit may prompt the user for a password.
 };
 
-/// What Expose() answers.
+/// The reply to Expose().
 struct Granted {
   std::string lease;  ///< Object path.
   Fd keepalive;       ///< The lease ends when the last duplicate of it is closed.
@@ -46,57 +46,56 @@ struct LeaseFacts {
   std::string gateway;
   std::vector<std::string> sources;
   std::vector<HostPort> ports;
-  std::vector<std::uint64_t> packets;  ///< Of each port, in the same order.
+  std::vector<std::uint64_t> packets;  ///< Per port, in the order of `ports`.
   std::vector<std::uint64_t> bytes;
-  std::string unpinned;  ///< Why its sources are not pinned to their port of the bridge; empty: they are, or
-                         ///< it has none.
+  std::string
+      unpinned;  ///< Why no binding ties its sources to their bridge port; empty: bound, or no sources.
   std::string label;
   std::string lifetime;
   std::string state;
   std::uint64_t created = 0;  ///< Seconds since the epoch.
-  std::uint64_t expires = 0;  ///< Likewise; 0: never.
+  std::uint64_t expires = 0;  ///< Seconds since the epoch; 0: never.
 };
 
-/// Signal LeaseReleased().
+/// The LeaseReleased signal.
 struct Released {
   std::string lease;  ///< Object path.
   std::string reason;
 };
 
 /// One connection to the system bus ($DBUS_SYSTEM_BUS_ADDRESS, else the well-known one). Not thread-safe. All
-/// calls throw Error with the code that error_code() has for the bus's answer.
+/// calls throw Error with the code to which error_code() maps the bus's error.
 class Client {
  public:
-  /// @throws Error{no_path} where there is no bus.
+  /// @throws Error{no_path} when there is no bus.
   Client();
 
-  /// Whether the helper runs, or would be started by a call.
+  /// Whether the helper runs or a call would start it.
   bool is_there(Deadline deadline);
-  /// Whether it runs; starts nothing.
+  /// Whether the helper runs. Does not start it.
   bool is_running(Deadline deadline);
-  /// The reasons for which the helper could not expose to an interface; empty when it can. Starts it if need
-  /// be.
+  /// The reasons why the helper cannot expose ports to the interface; empty when it can. Starts the helper.
   std::vector<std::string> probe(int ifindex, Deadline deadline);
 
-  /// Waits for as long as a prompt stays open, when the call is interactive.
+  /// Waits as long as a prompt stays open (at most 10 minutes), when the call is interactive.
   Granted expose(const ExposeCall& call, Deadline deadline);
-  /// LeaseFacts::unpinned of one lease.
+  /// Reads LeaseFacts::unpinned of one lease.
   std::string unpinned(const std::string& lease, Deadline deadline);
   void release(const std::string& lease, bool interactive, Deadline deadline);
-  /// Starts nothing: a helper that does not run has no leases.
+  /// Does not start the helper: without it there are no leases.
   std::vector<LeaseFacts> leases(Deadline deadline);
 
-  /// From now on, next_event() tells of leases that end and of the helper's going. Only signals of the helper
-  /// and of the bus itself count: any user may send one of the same name to this connection.
+  /// From now on, next_event() reports ends of leases and the end of the helper. Only signals from the helper
+  /// and from the bus count: any user may send a signal of the same name to this connection.
   void watch();
   struct Event {
     std::optional<Released> released;
     bool helper_gone = false;
   };
-  /// nullopt when nothing has happened since. @throws Error when the bus is gone.
+  /// nullopt when nothing new has happened. @throws Error when the bus is gone.
   std::optional<Event> next_event();
-  /// For poll(2): what to wait for on fd() before next_event(), and for how many milliseconds at most (-1:
-  /// for ever).
+  /// For poll(2): the descriptor, the events to wait for before next_event(), and the timeout in milliseconds
+  /// (-1: none).
   [[nodiscard]] int fd() const;
   [[nodiscard]] short events() const;
   [[nodiscard]] int timeout() const;
@@ -108,7 +107,7 @@ class Client {
 
   const SdBus& api_;
   Bus bus_;
-  std::string helper_;  // its unique name, while watching; empty: it does not run
+  std::string helper_;  // the helper's unique name, after watch(); empty: it does not run
 };
 
 }  // namespace hostnet::dbus

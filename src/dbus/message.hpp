@@ -1,4 +1,4 @@
-// Writing and reading sd-bus messages without a thought for return codes.
+// Writes and reads sd-bus messages, with exceptions instead of return codes.
 #pragma once
 
 #include "dbus/sd_bus.hpp"
@@ -12,11 +12,10 @@
 
 namespace hostnet::dbus {
 
-/// Throws for a negative return code of sd-bus. @throws Error{failure}
+/// Turns a negative return code of sd-bus into an exception. @throws Error{failure}
 int checked(int code, std::string_view what);
 
-/// Appends to a method call. Containers are closed by what follows them, as sd_bus_message_open_container(3)
-/// says.
+/// Appends to a method call. container() opens a container, calls `inside` and closes it.
 class Writer {
  public:
   explicit Writer(sd_bus_message* message) : message_(message) {}
@@ -53,8 +52,8 @@ class Writer {
   sd_bus_message* message_;
 };
 
-/// Reads a reply. What is not there in the type asked for is an error: the other side is not the helper we
-/// know. So is more than a helper with all its leases has to say.
+/// Reads a reply. A value of another type than asked for is an error: the peer is not the helper that we
+/// know. So is a reply larger than a helper with all its leases could send.
 class Reader {
  public:
   explicit Reader(sd_bus_message* message) : message_(message) {}
@@ -73,7 +72,8 @@ class Reader {
     return value;
   }
   bool boolean() { return number<int>('b') != 0; }
-  /// Of an array: `each` is called for every element. Of a struct, a dictionary entry or a variant: once.
+  /// Calls `each` for every element of an array; once for a struct, dictionary entry or variant
+  /// (container()).
   template <class Each>
   void array(const char* contents, Each&& each) {
     enter('a', contents);
@@ -107,8 +107,8 @@ class Reader {
 
   const SdBus& api_ = SdBus::get();
   sd_bus_message* message_;
-  std::size_t values_ = 1U << 20;  // what may still be read: values and containers,
-  std::size_t text_ = 8U << 20;    // and bytes of strings
+  std::size_t values_ = 1U << 20;  // values and containers that may still be read
+  std::size_t text_ = 8U << 20;    // bytes of strings that may still be read
 };
 
 }  // namespace hostnet::dbus

@@ -1,4 +1,4 @@
-// Errors on the bus and errors in the library, in one table.
+// Maps library errors to D-Bus errors and back, in one table.
 #include "dbus/names.hpp"
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 namespace hostnet::dbus {
 namespace {
 
-// The first entry of a code is the name that the helper uses, the first of a name what callers make of it.
+// The first row of a code is the name that the helper sends. The first row of a name is the code for callers.
 constexpr std::array kErrors{
     std::pair{Errc::not_authorised, kAccessDenied},
     std::pair{Errc::interaction_required, kInteractionRequired},
@@ -31,7 +31,7 @@ constexpr std::array kErrors{
 }  // namespace
 
 const char* error_name(Errc code) noexcept {
-  // "Failed" rather than NetworkChanged for what has no name of its own: the latter is thrown by name.
+  // A failure without a name of its own is "Failed". The helper throws NetworkChanged by name.
   if (code == Errc::failure) return "org.freedesktop.DBus.Error.Failed";
   const auto* const found =
       std::ranges::find_if(kErrors, [&](const auto& entry) { return entry.first == code; });

@@ -1,4 +1,4 @@
-// The names by which the helper is known on the message bus, for both sides.
+// The helper's names on the message bus, for both sides.
 #pragma once
 
 #include "hostnet/error.hpp"
@@ -17,11 +17,11 @@ inline constexpr const char* kAccessDenied = "org.freedesktop.DBus.Error.AccessD
 inline constexpr const char* kInteractionRequired =
     "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired";
 inline constexpr const char* kInvalidArgs = "org.freedesktop.DBus.Error.InvalidArgs";
-/// The network was another one after the user had been asked than before.
+/// The network changed while polkit was asked.
 inline constexpr const char* kNetworkChanged = "io.github.tchostnet.HostNet1.Error.NetworkChanged";
 inline constexpr const char* kLeaseNotFound = "io.github.tchostnet.HostNet1.Error.LeaseNotFound";
 
-/// Why a lease has ended, in LeaseReleased.
+/// Reasons in LeaseReleased.
 namespace reason {
 inline constexpr const char* kReleased = "released";
 inline constexpr const char* kRevoked = "revoked";
@@ -36,9 +36,9 @@ inline constexpr const char* kDaemonStopping = "daemon-stopping";
 inline constexpr const char* kFailed = "failed";
 }  // namespace reason
 
-/// The name of the error that the helper answers with. Two codes may share a name: the bus has fewer.
+/// The D-Bus name of an error from the helper. Two codes may share a name: D-Bus has fewer.
 const char* error_name(Errc code) noexcept;
-/// The code for an error's name, as a caller of the helper sees it; failure for one that is not known.
+/// The code of a D-Bus error from the helper, for its callers; failure for an unknown name.
 Errc error_code(std::string_view name) noexcept;
 
 }  // namespace hostnet::dbus
