@@ -1,4 +1,4 @@
-// The table of authorisation, and the question to polkit.
+// The authorisation table and the polkit question.
 #include "daemon/bouncer.hpp"
 
 #include "core/log.hpp"
@@ -22,7 +22,7 @@ namespace {
 
 constexpr const char* kAuthority = "org.freedesktop.PolicyKit1.Authority";
 constexpr std::uint32_t kAllowUserInteraction = 1;
-// How long somebody may take over a password. polkit's own agents give up much sooner.
+// Time to type a password. polkit's own agents give up much sooner.
 constexpr std::chrono::minutes kPatience{10};
 constexpr std::uint16_t kFirstUnprivilegedPort = 1024;
 
@@ -46,7 +46,7 @@ Ruling about_release(const Caller& caller, const Facts& facts) {
 
 Ruling about_what_is_open(const Caller&, const Facts&) { return {Ruling::Verdict::allow}; }
 
-// All that can be called. Properties and GetManagedObjects are sd-bus's own, read-only, and open to all.
+// All callable methods. sd-bus serves properties and GetManagedObjects: read-only, for all users.
 struct Row {
   std::string_view interface;
   std::string_view member;
@@ -145,7 +145,7 @@ Bouncer::Bouncer(sdbus::IConnection& connection)
     : polkit_(sdbus::createProxy(connection, "org.freedesktop.PolicyKit1",
                                  "/org/freedesktop/PolicyKit1/Authority")) {}
 
-// The replies are read by hand: one of another form than polkit's is then an error inside of the guard.
+// Read the replies by hand: a reply of the wrong form is then an error inside the guard.
 std::uint64_t Bouncer::ask(Action action, const Caller& caller, const Details& details, bool interactive,
                            Reply reply) {
   using Subject = sdbus::Struct<std::string, std::map<std::string, sdbus::Variant>>;

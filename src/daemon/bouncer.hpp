@@ -1,10 +1,29 @@
-// Who may do what: the one place of the helper where that is decided.
+// The helper's authorisation table: the one place that decides which caller may do what.
 //
-// Each method call passes authorise(), before polkit is asked and again after: a method that is not in its
-// table is denied, and so is one about which the facts are missing. It is pure: from facts that the daemon
-// found out itself to "yes" or to the polkit action that has to say yes. The two actions for exposing are
-// apart because polkit's auth_admin_keep remembers an action and not its details: what was granted for a
-// harmless request must not carry a riskier one.
+// Each request passes authorise() before polkit is asked and again before the daemon acts. authorise() is
+// pure: it maps facts that the daemon found itself to a verdict.
+//
+//   method    facts                                             verdict   polkit action
+//   Expose    caller is root                                    allow     –
+//   Expose    every port >= 1024 and served by the caller       ask       expose-own
+//             alone; lifetime not persistent
+//   Expose    anything else                                     ask       expose-foreign
+//   Release   caller is root or owns the lease                  allow     –
+//   Release   another user's lease                              ask       release-any
+//   Probe     –                                                 allow     –
+//   any       facts missing, or method not in the table         deny      –
+//
+//   "ask" with an action granted before: allow if that action covers the needed one, else deny. A call asks
+//   polkit once.
+//
+//   question  event                          next
+//   open      polkit answers                 Reply with yes, no or must_ask
+//   open      polkit fails, or 10 minutes    Reply with unavailable
+//             pass (kPatience)
+//   open      cancel()                       gone; Reply is not called, polkit closes the prompt
+//
+// Exposing has two actions because polkit's auth_admin_keep remembers the action and not its details: a grant
+// for a harmless request must not cover a riskier one.
 #pragma once
 
 #include "daemon/request.hpp"
@@ -25,11 +44,11 @@
 
 namespace hostnet::daemon {
 
-/// A caller as the bus vouches for it.
+/// A caller, as identified by the bus.
 struct Caller {
   std::string name;  ///< Unique bus name.
   uid_t uid = 0;     ///< Effective.
-  pid_t pid = 0;     ///< For people; it may be another process's by now.
+  pid_t pid = 0;     ///< For display only: the pid may belong to another process by now.
 };
 
 enum class Action : std::uint8_t { expose_own, expose_foreign, release_any };
@@ -37,31 +56,30 @@ enum class Action : std::uint8_t { expose_own, expose_foreign, release_any };
 /// "io.github.tchostnet.hostnet1.expose-own" and so on.
 const char* id_of(Action action) noexcept;
 
-/// Whether `granted` covers what has since turned out to need `needed`. Pure.
+/// Whether the granted action also permits the needed one. Pure.
 bool covers(Action granted, Action needed) noexcept;
 
-/// Who listens on one of the ports asked for: the uids of all sockets that a connection to 127.0.0.1 may
-/// reach.
+/// For each requested port, the uids of all sockets that a connection to 127.0.0.1 may reach.
 using ListenerUids = std::vector<std::vector<uid_t>>;
 ListenerUids listeners_of(const std::vector<HostPort>& ports, exposer::Listeners& listeners);
 ListenerUids listeners_of(const std::vector<HostPort>& ports);
-/// Whether each port has a listener now of a user who had one there then. Pure.
+/// Whether each port still has a listener of a user who listened on it then. Pure.
 bool are_served_still(const ListenerUids& then, const ListenerUids& now);
-/// Whether another user than that one listens on any of the ports. Pure.
+/// Whether a user other than `owner` listens on any of the ports. Pure.
 bool another_listens(const ListenerUids& now, uid_t owner);
 
-/// The action that must be granted, or nullopt when the caller may without asking. Pure.
+/// The action that polkit must grant; nullopt when the caller needs none. Pure.
 std::optional<Action> decide(const Caller& caller, const Request& request, const ListenerUids& listeners);
-/// The same for the release of a lease of `owner`.
+/// The same for releasing a lease of `owner`.
 std::optional<Action> decide_release(const Caller& caller, uid_t owner);
 
-/// A method, as the message names it.
+/// A method, as named in the message.
 struct Method {
   std::string interface;
   std::string member;
 };
 
-/// What a decision about a call depends on; each method has its own part of it.
+/// The facts that a decision depends on; each method needs its own subset.
 struct Facts {
   const Request* request = nullptr;
   const ListenerUids* listeners = nullptr;  ///< Of the request's ports.
@@ -71,38 +89,37 @@ struct Facts {
 struct Ruling {
   enum class Verdict : std::uint8_t { deny, ask, allow };
   Verdict verdict = Verdict::deny;
-  /// What would have to be granted; with deny, nullopt when nothing would help.
+  /// The action that would permit the call; with deny, nullopt when no action would.
   std::optional<Action> action = {};
 };
 
-/// The decision about a call, given what polkit has granted for it already, if anything: with a grant that
-/// does not cover what the facts take now the call is denied, and nothing is asked twice. Pure.
+/// Decides a call. `granted` is what polkit has granted for this call so far: if it does not cover the action
+/// needed now, the call is denied and polkit is not asked again. Pure.
 Ruling authorise(const Method& method, const Caller& caller, const Facts& facts,
                  std::optional<Action> granted = {});
 
-/// What the prompt may show, in polkit's form. All of it is the daemon's own wording of numbers and of
-/// interface names that were checked: a prompt shows it as markup.
+/// Details for polkit's prompt, which renders them as markup: only the daemon's own wording, numbers and
+/// checked interface names.
 using Details = std::map<std::string, std::string>;
 Details details_of(const Request& request, const std::string& interface);
 
 enum class Answer : std::uint8_t {
   yes,
-  no,        ///< Denied, or the prompt was dismissed.
-  must_ask,  ///< It would take a prompt, and none may be shown, or the caller's session has no agent to show
-             ///< it.
+  no,           ///< Denied, or the user dismissed the prompt.
+  must_ask,     ///< Needs a prompt, but the caller allows none or its session has no polkit agent.
   unavailable,  ///< polkit does not answer.
 };
 
-/// Asks polkitd, without waiting. Not thread-safe; lives on one connection's loop.
+/// Asks polkitd asynchronously. Not thread-safe; bound to one connection's loop.
 class Bouncer {
  public:
   explicit Bouncer(sdbus::IConnection& connection);
 
   using Reply = std::function<void(Answer)>;
-  /// Calls back once, from the loop, unless cancelled. The number names the question.
+  /// Calls `reply` once, from the loop, unless cancelled. Returns the question's number.
   std::uint64_t ask(Action action, const Caller& caller, const Details& details, bool interactive,
                     Reply reply);
-  /// The prompt goes away and nobody is called back.
+  /// Closes the prompt. The question's reply is not called.
   void cancel(std::uint64_t question);
 
  private:

@@ -1,4 +1,4 @@
-// Forgetting which bus it was.
+// Removes the bus's GUID from its address.
 #include "daemon/bus_address.hpp"
 
 #include "core/strings.hpp"

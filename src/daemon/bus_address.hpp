@@ -1,4 +1,4 @@
-// The address of the system bus as it stays good when the bus is started anew.
+// The system bus's address in a form that stays valid when the bus restarts.
 #pragma once
 
 #include <string>
@@ -6,12 +6,12 @@
 
 namespace hostnet::daemon {
 
-/// The address without "guid=…". dbus-daemon adds its identity to the address that it gives to services that
-/// it starts; a bus that has been started again has another, and libsystemd would hang up on it. (D-Bus
-/// specification, "Server Addresses".) Pure.
+/// The address without "guid=…". dbus-daemon adds its GUID to the address that it passes to services that it
+/// starts. A restarted bus has another GUID, and libsystemd would refuse it. (D-Bus specification, "Server
+/// Addresses".) Pure.
 std::string without_guid(std::string_view addresses);
 
-/// Does it to DBUS_SYSTEM_BUS_ADDRESS. To be called before there are threads.
+/// Applies without_guid() to DBUS_SYSTEM_BUS_ADDRESS. Call before any thread starts.
 void forget_bus_guid();
 
 }  // namespace hostnet::daemon

@@ -1,4 +1,4 @@
-// From our errors, causes and answers to the bus's.
+// Maps errors, causes and polkit answers to D-Bus errors and reasons.
 #include "daemon/bus_error.hpp"
 
 #include "core/printable.hpp"
@@ -28,17 +28,20 @@ sdbus::Error bus_error(const std::exception_ptr& thrown) {
 sdbus::Error refusal(Answer answer, Action action) {
   switch (answer) {
     case Answer::must_ask:
-      return {dbus::kInteractionRequired,
-              fmt::format(
-                  "{} needs somebody to answer a prompt, and none may or can be shown; an administrator can "
-                  "allow it by a rule in /etc/polkit-1/rules.d",
-                  id_of(action))};
+      return {
+          dbus::kInteractionRequired,
+          fmt::format(
+              "{} requires authentication, but no prompt can be shown; an administrator can allow it with "
+              "a rule in /etc/polkit-1/rules.d",
+              id_of(action))};
     case Answer::unavailable:
-      return sdbus::Error(dbus::kAccessDenied, "polkit does not answer, and without it only root is served");
+      return sdbus::Error(dbus::kAccessDenied,
+                          "polkit does not answer; without it the helper serves only root");
     default:
-      return {dbus::kAccessDenied,
-              fmt::format("{} was refused; an administrator can allow it by a rule in /etc/polkit-1/rules.d",
-                          id_of(action))};
+      return {
+          dbus::kAccessDenied,
+          fmt::format("{} was refused; an administrator can allow it with a rule in /etc/polkit-1/rules.d",
+                      id_of(action))};
   }
 }
 

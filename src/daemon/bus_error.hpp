@@ -1,4 +1,4 @@
-// Errors and ends of leases, in the words of the bus.
+// Errors and lease ends as D-Bus names.
 #pragma once
 
 #include "daemon/bouncer.hpp"
@@ -10,13 +10,13 @@
 
 namespace hostnet::daemon {
 
-/// Of whatever was thrown: an Error by its code, an sdbus::Error as it is, all else as Failed.
+/// An Error maps by its code, an sdbus::Error stays as it is, anything else becomes Failed.
 sdbus::Error bus_error(const std::exception_ptr& thrown);
 
-/// Of an answer other than yes.
+/// The error for an answer other than yes.
 sdbus::Error refusal(Answer answer, Action action);
 
-/// The reason in LeaseReleased.
+/// The reason for LeaseReleased.
 const char* reason_of(exposer::Cause cause) noexcept;
 
 }  // namespace hostnet::daemon

@@ -1,4 +1,4 @@
-// The two threads of the gate.
+// The gate's two threads.
 #include "daemon/bus_gate.hpp"
 
 #include "core/log.hpp"
@@ -24,12 +24,12 @@ namespace {
 constexpr const char* kBusName = "org.freedesktop.DBus";
 constexpr const char* kLimitsExceeded = "org.freedesktop.DBus.Error.LimitsExceeded";
 constexpr std::size_t kShare = 192UL << 10;
-constexpr std::size_t kReserve = 2 * kShare;  // kShare is a part of it
+constexpr std::size_t kReserve = 2 * kShare;  // includes kShare
 constexpr std::size_t kSenderReserve = 16UL << 10;
-constexpr std::size_t kMessageCost = 1024;          // of an sd_bus_message, at least
-constexpr std::uint32_t kFirstSerial = 0x80000000;  // sd-bus counts its own from 1
+constexpr std::size_t kMessageCost = 1024;          // the least that an sd_bus_message takes
+constexpr std::uint32_t kFirstSerial = 0x80000000;  // sd-bus numbers its own messages from 1
 constexpr unsigned kReportsPerSecond = 10;
-constexpr std::size_t kMaxDescriptors = 253;  // the kernel's limit of a message
+constexpr std::size_t kMaxDescriptors = 253;  // the kernel's limit for one message
 
 std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
 
@@ -43,7 +43,7 @@ bool send_all(int fd, std::span<const std::byte> bytes) {
   return true;
 }
 
-// By recv(2), without room for them, descriptors are closed by the kernel.
+// recv(2) has no room for descriptors: the kernel closes them.
 bool receive_all(int fd, std::span<std::byte> bytes) {
   while (!bytes.empty()) {
     const auto got = ::recv(fd, bytes.data(), bytes.size(), MSG_WAITALL);
@@ -54,7 +54,7 @@ bool receive_all(int fd, std::span<std::byte> bytes) {
   return true;
 }
 
-// The same with the descriptors that come with the bytes.
+// Also receives the descriptors that come with the bytes.
 bool receive_all(int fd, std::span<std::byte> bytes, std::vector<Fd>& descriptors) {
   while (!bytes.empty()) {
     alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int) * kMaxDescriptors)> control;
@@ -110,13 +110,13 @@ bool send_all(int fd, std::span<const std::byte> bytes, std::vector<Fd>& descrip
 
 Fd duplicate_of(int fd) {
   Fd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
-  if (!copy) throw Error::from_errno("keep the connection to the bus", errno);
+  if (!copy) throw Error::from_errno("duplicate the bus connection", errno);
   return copy;
 }
 
 }  // namespace
 
-// What is left of a message in the socket, read through a buffer that is thrown away.
+// The rest of a message in the socket. Skipped bytes go through a scratch buffer.
 class BusGate::Incoming final : public ByteSource {
  public:
   Incoming(int fd, std::span<std::byte> scratch, std::size_t left)
@@ -150,11 +150,11 @@ BusGate::BusGate(int fd) : bus_(duplicate_of(fd)), buffer_(kMaxMessageSize) {
     throw Error::from_errno("socketpair", errno);
   inside_.reset(pair[0]);
   const Fd theirs(pair[1]);
-  // sd-bus never blocks; the threads do nothing else.
+  // The threads block. sd-bus never does.
   const int flags = ::fcntl(bus_.get(), F_GETFL);
   if (flags < 0 || ::fcntl(theirs.get(), F_SETFL, O_NONBLOCK) != 0 ||
       ::fcntl(bus_.get(), F_SETFL, flags & ~O_NONBLOCK) != 0 || ::dup3(theirs.get(), fd, O_CLOEXEC) < 0)
-    throw Error::from_errno("put the gate before the connection to the bus", errno);
+    throw Error::from_errno("put the gate in front of the bus connection", errno);
   inward_ = start_thread("tchn-bus-in", [this] { carry(&BusGate::take_in); });
   try {
     outward_ = start_thread("tchn-bus-out", [this] { carry(&BusGate::take_out); });
@@ -181,25 +181,25 @@ void BusGate::close() noexcept {
   ::shutdown(inside_.get(), SHUT_RDWR);
 }
 
-// Message after message by `take`, until the last. sd-bus reads what it was given, and then the end; what it
-// writes after that goes nowhere.
+// Calls `take` for each message until it returns false or throws. sd-bus can then still read what it was
+// sent, and then end of file; what it writes from then on is lost.
 void BusGate::carry(bool (BusGate::*take)()) {
   try {
     while ((this->*take)()) {
     }
   } catch (const std::exception& error) {
-    log::error("the connection to the bus is given up: {}", error.what());
+    log::error("giving up the bus connection: {}", error.what());
   }
   close();
 }
 
-// One message. False: that was the last.
+// Forwards one message inward. Returns false at the end of the connection.
 bool BusGate::take_in() {
   const std::span<std::byte> buffer(buffer_);
   const auto front = buffer.first<Preamble::kSize>();
   if (!receive_all(bus_.get(), front)) return false;
   const auto preamble = Preamble::parse(front);
-  if (!preamble) throw Error(Errc::failure, "what the bus sends is no message");
+  if (!preamble) throw Error(Errc::failure, "the bus sent something that is not a D-Bus message");
   const auto rest = preamble->size() - Preamble::kSize;
   if (preamble->size() <= kMaxMessageSize) {
     const auto message = buffer.first(preamble->size());
@@ -215,9 +215,9 @@ bool BusGate::take_in() {
   return true;
 }
 
-// `whole`: the message is in the buffer; else it was too large for that.
+// `whole`: the buffer holds the message; otherwise the message was too large for it.
 void BusGate::judge(const Preamble& preamble, const std::optional<Fields>& fields, bool whole) {
-  if (!fields) return log::warn("a message of {} bytes with a malformed header is dropped", preamble.size());
+  if (!fields) return log::warn("dropped a message of {} bytes with a malformed header", preamble.size());
   const auto message = std::span<const std::byte>(buffer_).first(whole ? preamble.size() : 0);
   std::string instead;
   switch (preamble.type) {
@@ -225,7 +225,7 @@ void BusGate::judge(const Preamble& preamble, const std::optional<Fields>& field
       auto refusal = whole ? judge_call(preamble, *fields, message.subspan(preamble.header_size()))
                            : too_large(preamble.size());
       if (!refusal && !admit(fields->sender, preamble.size()))
-        refusal = Refusal{kLimitsExceeded, "too many requests wait to be read; try again"};
+        refusal = Refusal{kLimitsExceeded, "too many requests are queued; try again"};
       if (refusal) return refuse(preamble, *fields, *refusal);
       break;
     }
@@ -240,10 +240,10 @@ void BusGate::judge(const Preamble& preamble, const std::optional<Fields>& field
       if (!whole || !judge_signal(preamble, *fields)) return;
       break;
     default:
-      return;  // the specification has those of unknown types ignored
+      return;  // the D-Bus specification says: ignore unknown types
   }
   if (!send_all(inside_.get(), instead.empty() ? message : bytes_of(instead)))
-    throw Error(Errc::failure, "the daemon has closed it");
+    throw Error(Errc::failure, "the daemon closed the connection");
 }
 
 void BusGate::refuse(const Preamble& preamble, const Fields& fields, const Refusal& refusal) {
@@ -252,7 +252,7 @@ void BusGate::refuse(const Preamble& preamble, const Fields& fields, const Refus
   const auto answer =
       error_message(next_serial(), preamble.serial, fields.sender, refusal.error, refusal.text);
   const std::scoped_lock lock(writing_);
-  if (!send_all(bus_.get(), bytes_of(answer))) throw Error(Errc::failure, "the bus has closed it");
+  if (!send_all(bus_.get(), bytes_of(answer))) throw Error(Errc::failure, "the bus closed the connection");
 }
 
 std::uint32_t BusGate::next_serial() noexcept {
@@ -260,7 +260,7 @@ std::uint32_t BusGate::next_serial() noexcept {
   return last_serial_;
 }
 
-// Whether a call may come in, which may take until there is room.
+// Whether a call may pass inward. Waits for room unless the loop waits for the bus.
 bool BusGate::admit(const std::string& sender, std::size_t size) {
   const auto cost = std::max(size, kMessageCost);
   std::unique_lock lock(mutex_);
@@ -283,7 +283,7 @@ void BusGate::drained() {
   changed_.notify_all();
 }
 
-// Whether it answers a call that is open still.
+// Whether this serial answers an open call. Closes the call.
 bool BusGate::settle(std::uint32_t serial) {
   const std::scoped_lock lock(mutex_);
   const auto found = open_.find(serial);
@@ -309,7 +309,7 @@ bool BusGate::take_out() {
   if (!receive_all(inside_.get(), header, descriptors)) return false;
   const auto preamble = Preamble::parse(std::span<std::byte>(header).first<Preamble::kSize>());
   if (!preamble || preamble->header_size() > kMaxMessageSize)
-    throw Error(Errc::failure, "what sd-bus sends is no message");
+    throw Error(Errc::failure, "sd-bus sent something that is not a D-Bus message");
   header.resize(preamble->header_size());
   if (!receive_all(inside_.get(), std::span<std::byte>(header).subspan(Preamble::kSize), descriptors))
     return false;
@@ -326,14 +326,14 @@ bool BusGate::take_out() {
   return true;
 }
 
-// Who sends a thousand of them does not fill the log.
+// Logs a refusal. Limits refusals to kReportsPerSecond lines, so that a flood does not fill the log.
 void BusGate::report(const Fields& fields, const Refusal& refusal) {
   const auto now = static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now().time_since_epoch())
           .count());
   if (now != reported_in_) {
     if (reported_ > kReportsPerSecond)
-      log::info("{} more messages were refused as they came", reported_ - kReportsPerSecond);
+      log::info("refused {} more messages in that second", reported_ - kReportsPerSecond);
     reported_in_ = now;
     reported_ = 0;
   }

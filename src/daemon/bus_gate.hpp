@@ -1,23 +1,24 @@
-// Between the message bus and sd-bus: only messages within bounds come in.
+// A gate between the message bus and sd-bus: it lets in only messages within fixed bounds.
 //
-// sd-bus reads a message whole, up to 128 MiB, before any filter sees it, and while it waits for an answer of
-// its own it takes in whatever else comes. So the connection's socket is taken from it and replaced by one
-// end of a pair; two threads carry the messages:
+// sd-bus reads a whole message, up to 128 MiB, before any filter sees it, and while it waits for a reply it
+// reads everything else that arrives. So the gate takes over the connection's socket and gives sd-bus one end
+// of a socket pair. Two threads carry the messages:
 //
-//   bus ──inward──▶ pair ──▶ sd-bus     a call: judge_call(); refused, the gate answers it itself
-//                                       an answer: only to a call of ours; one too large becomes an error
-//                                       a signal: only the bus's own
-//                                       descriptors: none are ever taken
-//   bus ◀─outward── pair ◀── sd-bus     everything; serials of calls are noted, their answers may come in
+//   bus ──inward──▶ pair ──▶ sd-bus     call: judge_call(); the gate answers a refused call itself
+//                                       reply: only to one of our calls; too large a reply becomes an error
+//                                       signal: only the bus's own
+//                                       descriptors: never accepted
+//   bus ◀─outward── pair ◀── sd-bus     everything; the gate notes the serials of calls to match replies
 //
-// A message that is too large is read and dropped piece by piece through one buffer of kMaxMessageSize.
+// The inward thread reads and drops a message that is too large in pieces, through one buffer of
+// kMaxMessageSize.
 //
-// Calls come in on credit: when kShare bytes of them are with sd-bus and the loop has not come to the end of
-// them (drained()), the inward thread waits, and the rest stays with the bus. It may not wait while the loop
-// itself waits for an answer of the bus, which stands in the same line: then senders that are not many calls
-// ahead use a reserve, and all else is refused (LimitsExceeded). So never more than some 4 × kShare bytes are
-// queued in this process. It follows that the loop may wait for an answer of the bus, and of no other
-// service: polkit is asked asynchronously.
+// Calls come in on credit. While kShare (192 KiB) of calls are with sd-bus and the loop has not reached the
+// end of them (drained()), the inward thread waits and the rest stays with the bus. It must not wait while
+// the loop itself waits for a reply of the bus, which is in the same stream: then a sender with at most
+// kSenderReserve (16 KiB) queued may pass until kReserve (384 KiB) are queued, and any other call is refused
+// (LimitsExceeded). So this process never queues more than about 4 × kShare. It follows that the loop may
+// block on a reply of the bus, but on no other service: polkit is asked asynchronously.
 #pragma once
 
 #include "core/fd.hpp"
@@ -35,20 +36,20 @@
 namespace hostnet::daemon {
 
 /// Two threads, which inherit the signal mask. They end with the connection: when the bus closes it, sd-bus
-/// reads the end; when sd-bus closes it, what it has written is carried out first.
+/// reads end of file; when sd-bus closes it, the gate first delivers what sd-bus has written.
 class BusGate {
  public:
-  /// `fd` is the socket of a connection that is authenticated, has its unique name and is between two
-  /// messages, as sd-bus's is when a connection has just been opened. The number goes on to be the
-  /// connection's socket.
+  /// `fd` is the socket of an authenticated connection that has its unique name and is between two messages,
+  /// such as a connection of sd-bus that was just opened. The descriptor keeps its number and becomes one end
+  /// of the pair.
   /// @throws Error{failure}
   explicit BusGate(int fd);
-  /// After the connection has closed its socket: waits until that is carried out.
+  /// Call after the connection has closed its socket. Waits until the gate has delivered what it wrote.
   ~BusGate();
   BusGate(const BusGate&) = delete;
   BusGate& operator=(const BusGate&) = delete;
 
-  /// sd-bus has nothing more to process. From the loop, each time that it turns out so.
+  /// Tells the gate that sd-bus has nothing left to process. The loop calls it each time it finds that.
   void drained();
 
  private:
@@ -68,17 +69,17 @@ class BusGate {
 
   Fd bus_;
   Fd inside_;
-  std::vector<std::byte> buffer_;  // of the inward thread, which alone uses these three
+  std::vector<std::byte> buffer_;  // these three belong to the inward thread
   std::uint32_t last_serial_ = 0;
   std::uint64_t reported_in_ = 0;
   unsigned reported_ = 0;
-  std::mutex writing_;  // to bus_: held for one message. Taken with no other lock held.
-  std::mutex mutex_;    // what follows. Nothing is sent or logged under it.
+  std::mutex writing_;  // writing to bus_: held for one message. Taken with no other lock held.
+  std::mutex mutex_;    // guards the members below. Not held while sending or logging.
   std::condition_variable changed_;
-  std::size_t queued_ = 0;                        // bytes of calls that sd-bus was given
+  std::size_t queued_ = 0;                        // bytes of calls given to sd-bus
   std::map<std::string, std::size_t> of_sender_;  // the same by sender
-  std::map<std::uint32_t, bool> open_;            // serials of our calls; whether the bus itself answers
-  std::size_t of_bus_ = 0;                        // how many it is to answer
+  std::map<std::uint32_t, bool> open_;            // serials of our calls; true: the bus itself answers
+  std::size_t of_bus_ = 0;                        // calls in open_ that the bus itself answers
   bool closed_ = false;
   std::jthread inward_;
   std::jthread outward_;

@@ -1,4 +1,4 @@
-// NameOwnerChanged, for all names.
+// Watches NameOwnerChanged for all names.
 #include "daemon/callers.hpp"
 
 #include "daemon/guard.hpp"

@@ -1,8 +1,9 @@
-// Who calls, and which callers have left the bus.
+// Identifies callers and reports callers that left the bus.
 //
-// One match rule serves all callers: the bus allows a connection 512 of them, and the daemon has more leases
-// than that. It is in place before any call is read. The bus is asked for a caller's credentials after that:
-// a caller that has left already is an error there, and one that leaves later is told of, so none is missed.
+// One match rule serves all callers: the bus allows a connection 512 rules, and the daemon may hold more
+// leases than that. The rule is installed before the daemon reads any call, and only then does the daemon ask
+// the bus for a caller's credentials. A caller that has already left yields an error there, and one that
+// leaves later a signal, so none is missed.
 #pragma once
 
 #include "daemon/bouncer.hpp"
@@ -14,14 +15,14 @@
 
 namespace hostnet::daemon {
 
-/// Not thread-safe: on the connection's loop.
+/// Not thread-safe: use on the connection's loop.
 class Callers {
  public:
-  /// `left` is called with the unique name of each connection that ends, whether it has called or not.
+  /// Calls `left` with the unique name of each connection that ends, also of one that never called.
   /// @throws sdbus::Error.
   Callers(sdbus::IConnection& connection, std::function<void(const std::string& name)> left);
 
-  /// Waits for the message bus, and for nothing else. @throws sdbus::Error, when the caller has left too.
+  /// Waits for the message bus only. @throws sdbus::Error, also when the caller has left.
   [[nodiscard]] static Caller identify(const sdbus::Message& message);
 
  private:

@@ -1,4 +1,4 @@
-// The table of calls.
+// The table of open calls.
 #include "daemon/calls.hpp"
 
 #include "core/log.hpp"
@@ -23,7 +23,7 @@ Decision decision_on(const Call& call, bool granted, std::string reason) {
                     .ports = call.ports,
                     .granted = granted,
                     .reason = std::move(reason)};
-  // Without a name, the bus did not know the caller any more.
+  // The name is empty when the bus no longer knew the caller.
   if (!call.caller.name.empty()) {
     decision.uid = call.caller.uid;
     decision.pid = call.caller.pid;
@@ -67,12 +67,12 @@ void Calls::resume(const std::shared_ptr<Call>& call, const Continuation& step) 
     record(decision_on(*call, false, error.getMessage()));
     const auto fail = std::move(call->fail);
     close(*call);
-    // Without it, the call has been closed, and its answer could not be sent.
+    // Empty when the call was closed and sending its answer failed.
     if (fail) guarded("an answer", [&] { fail(error); });
   }
 }
 
-// What answers it may own it.
+// Clears `fail` first: it may own the object that answers the call.
 void Calls::close(Call& call) {
   call.fail = nullptr;
   calls_.erase(call.number);
@@ -80,10 +80,10 @@ void Calls::close(Call& call) {
 
 void check_not_denied(const Ruling& decision) {
   if (decision.verdict != Ruling::Verdict::deny) return;
-  throw Error(Errc::not_authorised,
-              decision.action
-                  ? fmt::format("somebody else listens on a port now: that takes {}", id_of(*decision.action))
-                  : "nobody may do that");
+  throw Error(Errc::not_authorised, decision.action
+                                        ? fmt::format("another user now listens on a port: this requires {}",
+                                                      id_of(*decision.action))
+                                        : "this call is never allowed");
 }
 
 void Calls::authorise(const std::shared_ptr<Call>& call, const Facts& facts, const Details& details,
@@ -117,7 +117,7 @@ void Calls::leave(const std::string& name) {
   for (const auto& call : theirs) {
     *call->left = true;
     close(*call);
-    log::info("uid {} has gone before its request was answered", call->caller.uid);
+    log::info("uid {} left the bus before its request was answered", call->caller.uid);
     if (call->question != 0) guarded("a prompt", [&] { bouncer_.cancel(call->question); });
   }
 }

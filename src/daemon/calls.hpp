@@ -1,9 +1,19 @@
-// Method calls that are not answered yet.
+// Method calls that wait for their answer.
 //
-//   open → (worker looks) → resume → (polkit is asked) → resume → (worker acts) → resume → close
+//   state      event                              next
+//   open       open(): caller identified,         first step; most calls post a job to a worker
+//              quota place taken
+//   working    worker's result: resume()          authorise(): allow, ask or deny
+//   asking     polkit grants: resume()            next step; most calls post the job that acts
+//   asking     polkit refuses, or no answer for   closed, answered with the refusal
+//              10 minutes (Bouncer)
+//   acting     worker's result: resume()          close(), answered with the result
+//   any        a step throws                      closed, answered with the exception
+//   any        the caller leaves: leave()         closed without an answer; Call::left tells the worker, and
+//                                                 an open prompt is withdrawn
+//   any        the daemon stops: refuse()         closed, answered with the error; likewise
 //
-// Whatever a step throws is the call's answer, and its end. A caller that leaves ends its calls, in whatever
-// step they are: a prompt is withdrawn, and what a worker is at is told by Call::left.
+// Default bounds per user (quota.hpp): 64 open calls, 4 of them asking; none for root. Deadlines bound a job.
 #pragma once
 
 #include "daemon/bouncer.hpp"
@@ -27,19 +37,19 @@ struct Call {
   std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
   Method method;
   Caller caller;
-  bool may_ask = false;                           ///< Whether the user may be asked for a password.
-  std::function<void(const sdbus::Error&)> fail;  ///< Answers it.
-  std::string interface;                          ///< Of the network, once it is known, and
-  std::string ports;                              ///< the ports: for the log.
-  std::optional<Action> asked;                    ///< Of polkit.
-  std::optional<Action> granted;                  ///< By polkit.
-  std::uint64_t question = 0;                     ///< Put to polkit and not answered.
+  bool may_ask = false;                           ///< Whether polkit may prompt the user for a password.
+  std::function<void(const sdbus::Error&)> fail;  ///< Answers the call with an error.
+  std::string interface;                          ///< The network's, once known; for the log.
+  std::string ports;                              ///< For the log.
+  std::optional<Action> asked;                    ///< Asked of polkit.
+  std::optional<Action> granted;                  ///< Granted by polkit.
+  std::uint64_t question = 0;                     ///< The open polkit question; 0: none.
   Quota::Share place;
   Quota::Share prompt;
-  std::shared_ptr<std::atomic<bool>> left = std::make_shared<std::atomic<bool>>(false);  ///< Nobody waits.
+  std::shared_ptr<std::atomic<bool>> left = std::make_shared<std::atomic<bool>>(false);  ///< Caller left.
 };
 
-/// Not thread-safe: on the connection's loop.
+/// Not thread-safe: use on the connection's loop.
 class Calls {
  public:
   using Continuation = std::function<void()>;
@@ -47,28 +57,28 @@ class Calls {
   Calls(Bouncer& bouncer, Quota& quota) : bouncer_(bouncer), quota_(quota) {}
   Calls(const Calls&) = delete;
   Calls& operator=(const Calls&) = delete;
-  /// Nobody waits any more.
+  /// Sets Call::left for all open calls.
   ~Calls();
 
-  /// Finds out whose call it is, and takes the first step.
+  /// Identifies the caller and takes the first step.
   void open(const sdbus::Message& message, std::function<void(const sdbus::Error&)> fail,
             const std::function<void(const std::shared_ptr<Call>&)>& first);
-  /// Takes the next step, unless the call has ended.
+  /// Takes the next step unless the call has ended. Answers the call with what the step throws.
   void resume(const std::shared_ptr<Call>& call, const Continuation& step);
-  /// Decides, by authorise(): takes the next step at once or when polkit has granted it.
-  /// @throws Error, sdbus::Error when it is denied.
+  /// Decides with daemon::authorise(). Takes the next step at once or when polkit grants it.
+  /// @throws Error, sdbus::Error when the call is denied.
   void authorise(const std::shared_ptr<Call>& call, const Facts& facts, const Details& details,
                  Continuation next);
-  /// It has been answered.
+  /// Removes an answered call.
   void close(Call& call);
 
-  /// Ends the calls of a connection.
+  /// Ends the calls of a connection that has left.
   void leave(const std::string& name);
-  /// Ends all, with that answer.
+  /// Ends all calls with that error.
   void refuse(const sdbus::Error& error);
 
   [[nodiscard]] bool empty() const noexcept { return calls_.empty(); }
-  /// How many there have been.
+  /// The number of calls so far.
   [[nodiscard]] std::uint64_t count() const noexcept { return last_number_; }
 
  private:
@@ -80,10 +90,10 @@ class Calls {
   std::map<std::uint64_t, std::shared_ptr<Call>> calls_;
 };
 
-/// Logs that a call was granted, and as what: "lease 12ab34cd".
+/// Logs the grant, with what was granted: "lease 12ab34cd".
 void record_grant(const Call& call, std::string what);
 
-/// @throws Error{not_authorised} for a decision to deny.
+/// @throws Error{not_authorised} when the decision is deny.
 void check_not_denied(const Ruling& decision);
 
 }  // namespace hostnet::daemon

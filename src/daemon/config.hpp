@@ -1,4 +1,4 @@
-// What an administrator may set, in a file or by options.
+// Settings of the administrator, from a file or from options.
 #pragma once
 
 #include "daemon/quota.hpp"
@@ -10,17 +10,17 @@
 
 namespace hostnet::daemon {
 
-/// The file, where the program has been installed.
+/// The configuration file of the installed program.
 inline constexpr const char* kConfigFile = HOSTNET_SYSCONFDIR "/tc-hostnet/hostnetd.conf";
 
 struct Config {
-  /// Patterns of interface names (fnmatch(3)): the bridges that may be exposed to.
+  /// Patterns of interface names (fnmatch(3)): the bridges to which users may expose ports.
   std::vector<std::string> allow_interface{"docker0", "br-*", "podman*", "cni-*", "nerdctl*"};
   Limits limits;
   std::chrono::seconds idle_timeout{
-      30};                  ///< Without a lease and a request for so long, the daemon ends; 0: never.
+      30};                  ///< The daemon exits after this time without a lease or request; 0: never.
   std::string runtime_dir;  ///< As in ExposerOptions.
-  Firewall firewall = Firewall::automatic;  ///< Likewise.
+  Firewall firewall = Firewall::automatic;  ///< As in ExposerOptions.
 };
 
 }  // namespace hostnet::daemon

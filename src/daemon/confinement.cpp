@@ -1,4 +1,4 @@
-// Dropping capabilities by the kernel's own interface, and the filter by libseccomp.
+// Drops capabilities through the kernel's own interface and installs the filter with libseccomp.
 #include "daemon/confinement.hpp"
 
 #include "core/deadline.hpp"
@@ -35,9 +35,9 @@ constexpr std::array kFamilies{AF_UNIX, AF_NETLINK, AF_INET, AF_INET6};
 constexpr std::uint64_t kNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
                                       CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | 0x80 /* CLONE_NEWTIME */;
 
-// What the daemon, iptables-nft-save and -restore, modprobe and the C library use, of glibc 2.36 to 2.41.
-// systemd's @system-service without @privileged, @resources and @mount, and without what is not for them:
-// other users' ids and files, keys, System V and POSIX queues, other processes' memory, namespaces.
+// Calls of the daemon, iptables-nft-save and -restore, modprobe and the C library (glibc 2.36 to 2.41):
+// systemd's @system-service without @privileged, @resources and @mount, and without calls that none of these
+// need: other users' ids and files, keys, System V and POSIX queues, other processes' memory, namespaces.
 constexpr std::array kCalls{
     // memory and threads
     "arch_prctl", "brk", "exit", "exit_group", "futex", "futex_time64", "futex_waitv", "get_robust_list",
@@ -47,7 +47,7 @@ constexpr std::array kCalls{
     // programs
     "execve", "execveat", "fork", "kill", "pidfd_open", "pidfd_send_signal", "pipe", "pipe2", "prctl",
     "setpgid", "setsid", "tgkill", "tkill", "vfork", "wait4", "waitid", "waitpid",
-    // who and where this process is
+    // identity and location of this process
     "capget", "getcwd", "getegid", "getegid32", "geteuid", "geteuid32", "getgid", "getgid32", "getgroups",
     "getgroups32", "getpgid", "getpgrp", "getpid", "getppid", "getpriority", "getresgid", "getresgid32",
     "getresuid", "getresuid32", "getrlimit", "getrusage", "getsid", "gettid", "getuid", "getuid32",
@@ -62,7 +62,7 @@ constexpr std::array kCalls{
     "timer_delete", "timer_getoverrun", "timer_gettime", "timer_gettime64", "timer_settime",
     "timer_settime64", "timerfd_create", "timerfd_gettime", "timerfd_gettime64", "timerfd_settime",
     "timerfd_settime64",
-    // files, and descriptors of any kind
+    // files, and descriptors in general
     "_llseek", "access", "chdir", "chmod", "close", "close_range", "copy_file_range", "creat", "dup", "dup2",
     "dup3", "faccessat", "faccessat2", "fadvise64", "fadvise64_64", "fallocate", "fchdir", "fchmod",
     "fchmodat", "fchmodat2", "fcntl", "fcntl64", "fdatasync", "fgetxattr", "flock", "fstat", "fstat64",
@@ -77,12 +77,12 @@ constexpr std::array kCalls{
     "_newselect", "epoll_create", "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait",
     "eventfd", "eventfd2", "inotify_add_watch", "inotify_init", "inotify_init1", "inotify_rm_watch", "poll",
     "ppoll", "ppoll_time64", "pselect6", "pselect6_time64", "select",
-    // sockets; socket() itself by its family
+    // sockets; filter_calls() admits socket() by family
     "accept", "accept4", "bind", "connect", "getpeername", "getsockname", "getsockopt", "listen", "recv",
     "recvfrom", "recvmmsg", "recvmmsg_time64", "recvmsg", "send", "sendmmsg", "sendmsg", "sendto",
     "setsockopt", "shutdown", "socketpair"};
 
-// A sanitizer looks for leaks from a tracer of its own.
+// LeakSanitizer scans from a tracer process of its own.
 constexpr std::array kOfSanitizers{"personality", "process_vm_readv", "ptrace", "sched_getattr", "setrlimit"};
 
 [[noreturn]] void fail(std::string_view what, int error) {
@@ -101,12 +101,12 @@ struct CapabilitySets {
   }
 };
 
-// The unit has systemd load it. The rules need nothing else that the kernel does not load by itself.
+// Under systemd the unit loads the module. The kernel loads all other modules for the rules by itself.
 void load_ip_tables() {
   try {
     run_process({"modprobe", "-q", "ip_tables"}, "", Deadline::after(std::chrono::seconds{10}));
   } catch (const Error& error) {
-    log::debug("ip_tables: {}", error.what());  // it is not needed where rules are put into nf_tables
+    log::debug("ip_tables: {}", error.what());  // rules in nf_tables do not need it
   }
 }
 
@@ -121,7 +121,7 @@ void drop_capabilities(CapabilitySets sets) {
     fail("clear the ambient capabilities", errno);
   for (unsigned capability = 0;; ++capability) {
     const int there = ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0);
-    if (there < 0) break;  // the kernel has no more
+    if (there < 0) break;  // beyond the kernel's last capability
     if (there == 1 && !is_kept(capability) && ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0)
       fail(fmt::format("drop capability {} from the bounding set", capability), errno);
   }
@@ -131,7 +131,7 @@ void drop_capabilities(CapabilitySets sets) {
     word.permitted |= sets.words.at(CAP_TO_INDEX(capability)).permitted & CAP_TO_MASK(capability);
     word.effective = word.permitted;
   }
-  // The unit leaves nothing to drop, and its filter refuses the call.
+  // Under the unit nothing is left to drop, and its filter refuses capset().
   bool excess = false;
   for (std::size_t i = 0; i < kept.size(); ++i) {
     const auto& word = sets.words.at(i);
@@ -149,7 +149,7 @@ class Filter {
 
   void allow(const char* call) { add(SCMP_ACT_ALLOW, call, {}); }
   void allow_where(const char* call, scmp_arg_cmp condition) { add(SCMP_ACT_ALLOW, call, {condition}); }
-  // As a kernel does that does not know the call: the C library then uses an older one.
+  // Answers like a kernel without the call, so that the C library falls back to an older one.
   void hide(const char* call) { add(SCMP_ACT_ERRNO(ENOSYS), call, {}); }
 
   void load() {
@@ -165,7 +165,7 @@ class Filter {
  private:
   void add(std::uint32_t action, const char* call, std::initializer_list<scmp_arg_cmp> conditions) {
     const int number = ::seccomp_syscall_resolve_name(call);
-    if (number == __NR_SCMP_ERROR) return;  // a call that this libseccomp is too old for
+    if (number == __NR_SCMP_ERROR) return;  // this libseccomp is older than the call
     if (const int code = ::seccomp_rule_add_array(
             context_.get(), action, number, static_cast<unsigned>(conditions.size()), conditions.begin());
         code != 0)
@@ -193,7 +193,7 @@ void filter_calls() {
     for (const auto* const call : kOfSanitizers) filter.allow(call);
   for (const auto family : kFamilies)
     filter.allow_where("socket", equal(0, static_cast<std::uint64_t>(family)));
-    // No namespaces. clone3() has its flags behind a pointer, where a filter does not see them.
+    // Refuse new namespaces. clone3() passes its flags by pointer, which a filter cannot read.
 #if defined(__s390x__)
   constexpr unsigned kCloneFlags = 1;
 #else
@@ -201,7 +201,7 @@ void filter_calls() {
 #endif
   filter.allow_where("clone", masked(kCloneFlags, kNamespaces, 0));
   filter.hide("clone3");
-  // No memory that is written and executed, or written first and executed then.
+  // Refuse memory that is writable and executable, at once or in turn.
   for (const int protection : {0, PROT_WRITE, PROT_EXEC})
     for (const auto* const call : {"mmap", "mmap2"})
       filter.allow_where(call, masked(2, PROT_WRITE | PROT_EXEC, static_cast<std::uint64_t>(protection)));

@@ -1,16 +1,16 @@
-// The privileges that the daemon gives up by itself, before it reads anything of another user's.
+// Privileges that the daemon drops itself, before it reads any other user's data.
 //
-// Its unit takes the same away, and more; where a bus without systemd starts the daemon, nothing else does.
-// Left are CAP_NET_ADMIN and CAP_NET_RAW, no program that it starts has more, and a system-call filter with a
-// list of what is allowed: all other calls fail with EPERM, which libraries take for a kernel that forbids
-// them. In src/daemon/data/tc-hostnetd.service.in the same is in systemd's words; a change belongs into both.
+// The systemd unit drops these and more, but a bus without systemd starts the daemon without the unit. The
+// daemon keeps CAP_NET_ADMIN and CAP_NET_RAW, and so do the programs that it starts. A system-call filter
+// admits a list of calls; any other call fails with EPERM, which libraries treat as a kernel that forbids it.
+// src/daemon/data/tc-hostnetd.service.in says the same in systemd's terms: change both together.
 #pragma once
 
 namespace hostnet::daemon {
 
-/// For all threads that are and will be, and for the programs that they start. To be called once, by the
-/// first thread, before it has made another. Where the unit has done it already that is no error.
-/// @throws Error{failure} naming what could not be given up; then the daemon must not serve.
+/// Applies to all threads, present and future, and to the programs that they start. Call once, from the first
+/// thread, before it starts another. Succeeds when the unit has already dropped the privileges.
+/// @throws Error{failure} naming what could not be dropped; the daemon must then not serve.
 void confine();
 
 }  // namespace hostnet::daemon

@@ -1,4 +1,4 @@
-// Reading and indexing.
+// Reads and indexes the counters.
 #include "daemon/counters.hpp"
 
 #include "core/log.hpp"
@@ -11,7 +11,7 @@ namespace hostnet::daemon {
 namespace {
 
 constexpr std::chrono::seconds kPeriod{1};
-constexpr int kReadingShare = 20;  // of the time that reading may take, one in so many
+constexpr int kReadingShare = 20;  // reading takes at most one part in so many of the time
 
 }  // namespace
 
@@ -38,7 +38,7 @@ void Counters::take(Outcome<Forwards>& reading, Clock::time_point begun) {
   reading_ = false;
   due_ = std::max<Clock::time_point>(begun + kPeriod, now + kReadingShare * (now - begun));
   if (reading.thrown())
-    log::debug("the counters cannot be read: {}", bus_error(reading.thrown()).getMessage());
+    log::debug("cannot read the counters: {}", bus_error(reading.thrown()).getMessage());
   else {
     forwards_ = std::move(reading.get());
     begun_ = begun;

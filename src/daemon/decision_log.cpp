@@ -1,4 +1,4 @@
-// Writing decisions to the journal or to the log.
+// Writes decisions to the journal or to the log.
 #include "daemon/decision_log.hpp"
 
 #include "core/log.hpp"
@@ -49,7 +49,7 @@ std::string line_of(const Decision& decision) {
     line += ' ';
     for (const char c : std::string_view(name).substr(kPrefix.size()))
       line += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    // The value's own quotes must not end it.
+    // A quote inside the value would end it.
     std::string unquoted = value;
     std::ranges::replace(unquoted, '"', '\'');
     line += unquoted.find_first_of(" =") == std::string::npos ? fmt::format("={}", unquoted)

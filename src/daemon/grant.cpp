@@ -1,4 +1,4 @@
-// Looking, judging anew, and holding.
+// Looks, decides again, and makes the lease.
 #include "daemon/grant.hpp"
 
 #include "core/file.hpp"
@@ -29,14 +29,13 @@ Sight look_again(const Grant& grant, const std::vector<std::string>& allowed) {
     throw sdbus::Error(dbus::kNetworkChanged, error.what());
   }
   auto before = grant.network;
-  before.route_localnet = sight.network.route_localnet;  // another lease may have set it meanwhile
+  before.route_localnet = sight.network.route_localnet;  // another lease may have set it in the meantime
   if (sight.network != before)
-    throw sdbus::Error(
-        dbus::kNetworkChanged,
-        fmt::format("{} has changed while the request was being authorised", sight.network.interface));
+    throw sdbus::Error(dbus::kNetworkChanged, fmt::format("{} changed while the request was being authorised",
+                                                          sight.network.interface));
   auto decision = authorise(grant.method, grant.caller,
                             {.request = &grant.request, .listeners = &sight.listeners}, grant.granted);
-  // There is no asking from here.
+  // A worker cannot ask polkit.
   if (decision.verdict == Ruling::Verdict::ask) decision.verdict = Ruling::Verdict::deny;
   check_not_denied(decision);
   sight.network.route_localnet = grant.network.route_localnet;
@@ -68,14 +67,14 @@ state::Lease lease_for(const Grant& grant, const Network& network) {
   return lease;
 }
 
-[[noreturn]] void nobody_waits() { throw Error(Errc::failure, "the caller has gone"); }
+[[noreturn]] void nobody_waits() { throw Error(Errc::failure, "the caller has left the bus"); }
 
 }  // namespace
 
 Sight look(const Request& request, const std::vector<std::string>& allowed) {
   netlink::Rtnl rtnl;
   auto network = judge(look_at(rtnl, request.ifindex), request, allowed);
-  find_port(rtnl, request);  // refuses an address that two containers have
+  find_port(rtnl, request);  // refuses an address that is behind two ports
   return {std::move(network), listeners_of(request.ports)};
 }
 
@@ -101,7 +100,7 @@ Held hold(const Grant& grant, exposer::Holder& holder, const std::vector<std::st
   bridge.prior_route_localnet = network.route_localnet;
   auto exposures = holder.hold({lease}, {bridge}, Deadline::after(kHoldDeadline));
   if (!lease.sources.empty()) exposer::warn_if_unpinned(exposures.front().id(), exposures.front().unpinned());
-  if (*grant.left) nobody_waits();  // the exposure's end releases it, in this thread
+  if (*grant.left) nobody_waits();  // the exposure's destructor releases it, in this thread
 
   lease.id = exposures.front().id();
   lease.created = std::time(nullptr);

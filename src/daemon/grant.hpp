@@ -1,8 +1,8 @@
-// From a request to a lease in effect: what a worker does of it.
+// From a request to an active lease: the part that runs in a worker.
 //
-// Between the first look and the grant polkit may have been asked for minutes, so that everything that was
-// judged before is judged anew, right before the lease is made: the network must be the same
-// (NetworkChanged), and the listeners must not take more than was granted.
+// polkit may take minutes between the first look and the grant. So hold() checks everything again right
+// before it makes the lease: the network must be the same (NetworkChanged), and the listeners must not
+// require more than polkit granted.
 #pragma once
 
 #include "core/fd.hpp"
@@ -21,39 +21,39 @@
 
 namespace hostnet::daemon {
 
-/// What a request is judged by.
+/// The facts that decide a request.
 struct Sight {
   Network network;
   ListenerUids listeners;
 };
 
-/// Waits for the kernel. @throws Error as judge().
+/// Blocks on the kernel. @throws Error as judge().
 Sight look(const Request& request, const std::vector<std::string>& allowed);
 
-/// All that it takes to make the lease, as values of its own.
+/// Everything needed to make the lease, copied for the worker.
 struct Grant {
   Method method;
   Caller caller;
   Request request;
-  Network network;  ///< As it was judged first.
+  Network network;  ///< As first judged.
   std::optional<Action> granted;
-  std::shared_ptr<const std::atomic<bool>> left;  ///< Set when nobody waits for the lease any more.
+  std::shared_ptr<const std::atomic<bool>> left;  ///< Set when the caller has left the bus.
 };
 
-/// A lease that is held, and what goes with it.
+/// An active lease and its parts.
 struct Held {
   state::Lease lease;
   std::string interface;
   std::shared_ptr<Exposure> exposure;
-  Fd keepalive;            ///< The lock that its life is bound to.
-  ListenerUids listeners;  ///< Who listened when it was granted.
+  Fd keepalive;            ///< The lock that the lease's lifetime is bound to.
+  ListenerUids listeners;  ///< The listeners at the time of the grant.
 };
 
-/// An exposure whose last owner has `changes` release it, if that has not been done.
+/// Wraps an exposure: when the last owner drops it, `changes` releases it unless it is already released.
 std::shared_ptr<Exposure> keep(Exposure exposure, std::shared_ptr<Worker> changes);
 
-/// For `changes`: waits for the firewall. A lease for which nobody waits any more is released before it
-/// returns. @throws Error, sdbus::Error: what the caller is answered.
+/// Runs in `changes`: blocks on the firewall. Releases the lease again before it returns when the caller has
+/// left meanwhile. @throws Error, sdbus::Error: the caller's answer.
 Held hold(const Grant& grant, exposer::Holder& holder, const std::vector<std::string>& allowed,
           const std::shared_ptr<Worker>& changes);
 

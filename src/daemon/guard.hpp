@@ -1,8 +1,8 @@
-// The one guard between C and our code.
+// The one guard between C code and ours.
 //
 // sd-bus and sdbus-c++ call our handlers from C frames, through which no exception may pass: it would leave
-// sd-bus with a message half handled, or end as an error of the loop that says nothing of its cause. A
-// handler that owes nobody an answer runs inside guarded(), one whose caller waits inside answered().
+// sd-bus with a half-handled message, or surface as a loop error without its cause. A handler without a
+// waiting caller runs inside guarded(), one whose caller waits inside answered().
 #pragma once
 
 #include "core/log.hpp"
@@ -13,7 +13,7 @@
 
 namespace hostnet::daemon {
 
-/// Runs it; what it throws is logged, with the name of the handler, and goes no further.
+/// Runs the function. Logs what it throws, with the handler's name, and swallows it.
 template <class Function>
 void guarded(const char* handler, Function&& function) noexcept {
   try {
@@ -25,8 +25,8 @@ void guarded(const char* handler, Function&& function) noexcept {
   }
 }
 
-/// Runs it and returns its result; whatever it throws leaves as an sdbus::Error, which the binding catches
-/// and puts into the reply. @throws sdbus::Error alone.
+/// Runs the function and returns its result. Rethrows any exception as sdbus::Error, which the binding
+/// catches and puts into the reply. @throws sdbus::Error only.
 template <class Function>
 auto answered(const char* handler, Function&& function) {
   try {

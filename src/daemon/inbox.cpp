@@ -20,7 +20,7 @@ void Inbox::put(Letter letter) noexcept {
   const std::scoped_lock lock(mutex_);
   letters_.push_back(std::move(letter));
   const std::uint64_t one = 1;
-  // It fails only when it is full, and then the loop is awake anyway.
+  // Fails only when the counter is full, and then the loop is already awake.
   [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);
 }
 

@@ -1,4 +1,4 @@
-// What other threads have for the bus thread: ends of leases, and what the workers have done.
+// Work from other threads for the bus thread: ends of leases and workers' results.
 #pragma once
 
 #include "core/fd.hpp"
@@ -9,7 +9,7 @@
 
 namespace hostnet::daemon {
 
-/// Functions that the bus thread runs, in the order in which they came. Thread-safe; never blocks.
+/// Functions for the bus thread to run, in order of arrival. Thread-safe; never blocks.
 class Inbox {
  public:
   using Letter = std::function<void()>;
@@ -17,9 +17,9 @@ class Inbox {
   /// @throws Error.
   Inbox();
   void put(Letter letter) noexcept;
-  /// For the bus thread: all that have come.
+  /// For the bus thread: takes all functions.
   std::vector<Letter> take();
-  /// Readable when there is something to take.
+  /// Readable when take() has something to return.
   [[nodiscard]] int fd() const noexcept { return wake_.get(); }
 
  private:

@@ -1,4 +1,4 @@
-// Properties of a lease.
+// The properties of a lease.
 #include "daemon/lease_object.hpp"
 
 #include "daemon/guard.hpp"
@@ -7,7 +7,7 @@
 namespace hostnet::daemon {
 namespace {
 
-// Getters are called from C, as methods are.
+// C frames call getters, as they call methods.
 template <class Function>
 auto property(Function&& get) {
   return answered("a property", std::forward<Function>(get));
@@ -25,7 +25,7 @@ LeaseObject::LeaseObject(sdbus::IConnection& connection, HeldLease held_lease, C
 }
 
 LeaseObject::~LeaseObject() {
-  // Where the bus has gone, everybody has who would want to know.
+  // A failure means that the bus is gone, and its clients with it.
   guarded("the end of a lease", [&] { getObject().emitInterfacesRemovedSignal({dbus::kLeaseInterface}); });
   unregisterAdaptor();
 }
@@ -90,7 +90,7 @@ LeaseObject::Counters() {
   return property([&] {
     std::vector<sdbus::Struct<std::string, std::uint16_t, std::uint16_t, std::uint64_t, std::uint64_t>> out;
     const auto& ports = held_lease_.lease.ports;
-    // The announcement carries every property; no reading has this lease by then.
+    // The announcement carries every property, before any reading includes this lease.
     auto counted = announced_ ? callbacks_.counters(held_lease_) : std::vector<exposer::PortTraffic>();
     counted.resize(ports.size());
     for (std::size_t i = 0; i < ports.size(); ++i)

@@ -22,28 +22,28 @@
 
 namespace hostnet::daemon {
 
-/// The end of a lease on its way.
+/// The progress of a lease's end.
 struct Ending {
-  const char* reason = nullptr;  ///< While a worker releases it.
-  const char* failed = nullptr;  ///< The reason of a release that has failed.
-  std::vector<std::function<void(const std::exception_ptr&)>> waiting;  ///< To be told of the result.
+  const char* reason = nullptr;  ///< Set while a worker releases the lease.
+  const char* failed = nullptr;  ///< The reason of a release that failed.
+  std::vector<std::function<void(const std::exception_ptr&)>> waiting;  ///< Called with the result.
 };
 
-/// All that the daemon keeps of a lease.
+/// The daemon's state of one lease.
 struct HeldLease {
   state::Lease lease;
   std::string interface;
-  std::string owner;  ///< Unique bus name; empty when it has outlived a daemon.
+  std::string owner;  ///< Unique bus name; empty when the lease outlived an earlier daemon.
   std::shared_ptr<Exposure> exposure;
   Quota::Share share;
-  Fd keepalive;                           ///< With lifetime connection only: the lock that we hold for it.
-  std::optional<ListenerUids> listeners;  ///< With watch-listener: who listened when it was granted.
-  std::uint64_t first_look = 0;           ///< At listeners that was begun after the lease was granted.
+  Fd keepalive;                           ///< With lifetime connection only: the lock, held for the caller.
+  std::optional<ListenerUids> listeners;  ///< With watch-listener: the listeners at the time of the grant.
+  std::uint64_t first_look = 0;           ///< The first look at listeners that began after the grant.
   std::chrono::steady_clock::time_point granted = std::chrono::steady_clock::now();
   Ending ending;
 };
 
-/// Not thread-safe: on the connection's loop.
+/// Not thread-safe: use on the connection's loop.
 class LeaseObject final
     : public sdbus::AdaptorInterfaces<io::github::tchostnet::HostNet1::Lease_adaptor,
                                       sdbus::Properties_adaptor, sdbus::ManagedObject_adaptor> {
@@ -62,7 +62,7 @@ class LeaseObject final
   [[nodiscard]] const std::string& id() const noexcept { return held_lease_.lease.id; }
   [[nodiscard]] sdbus::ObjectPath path() const { return sdbus::ObjectPath(getObjectPath()); }
 
-  /// Announces the state as changed. The object goes right after.
+  /// Announces the changed state. Remove the object right after.
   void announce(ExposureState state);
 
  private:

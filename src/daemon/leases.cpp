@@ -56,7 +56,7 @@ void Leases::end(const std::string& id, const char* reason, Done done) {
       alive_, [exposure = held_lease.exposure] { exposure->release(); },
       [this, id](Outcome<void>& outcome) {
         const auto lease = leases_.find(id);
-        if (lease == leases_.end()) return;  // the holder was before
+        if (lease == leases_.end()) return;  // the holder ended it first
         if (!outcome.thrown())
           return remove(id, ExposureState::released, lease->second->held_lease().ending.reason);
         log::error("lease {}: {}", id, bus_error(outcome.thrown()).getMessage());
@@ -66,7 +66,7 @@ void Leases::end(const std::string& id, const char* reason, Done done) {
       });
 }
 
-// Tells everybody, and then those who have asked for it.
+// Announces the end, then calls those that wait for it.
 void Leases::remove(const std::string& id, ExposureState state, const std::string& reason) {
   const auto found = leases_.find(id);
   if (found == leases_.end()) return;
@@ -86,7 +86,7 @@ void Leases::ended(const exposer::Ended& ended) {
     if (expected_ > 0) early_.insert_or_assign(ended.lease, ended);
     return;
   }
-  // A release that has failed at first, or is under way, ends for the reason that it had.
+  // A release that is under way, or failed before, keeps its reason.
   const auto& ending = found->second->held_lease().ending;
   const auto* const asked = ending.reason != nullptr ? ending.reason : ending.failed;
   const bool by_us = ended.cause == exposer::Cause::interrupted || ended.cause == exposer::Cause::owner_gone;
@@ -98,7 +98,7 @@ void Leases::owner_left(const std::string& name) {
   for (const auto& [id, lease] : leases_) {
     auto& held_lease = lease->held_lease();
     if (held_lease.lease.owner.lifetime != Lifetime::connection || held_lease.owner != name) continue;
-    // Without the lock, whoever looks at the journal next finishes the lease, should we fail to.
+    // With the lock released, the next reader of the journal finishes the lease if this daemon cannot.
     held_lease.keepalive.reset();
     theirs.push_back(id);
   }

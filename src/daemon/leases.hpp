@@ -1,11 +1,16 @@
-// The leases on the bus: their beginning, and their end, whoever asks for it.
+// The leases on the bus, from their grant to their end.
 //
-//   (granted) add → active → end: a worker releases it → gone, announced
-//                          → ended: the holder has ended it → gone, announced
+//   state      event                                next
+//   –          add()                                active
+//   active     end(): a release is posted           releasing
+//   active     ended(): the holder ended the lease  gone, announced
+//   releasing  the release succeeds                 gone, announced
+//   releasing  ended(): the holder was faster       gone, announced; the release's reason counts unless the
+//                                                   holder had another cause
+//   releasing  the release fails                    active on the bus, marked in the journal; the holder
+//                                                   tries again and reports the end with ended()
 //
-// A lease ends once. Who asks for the end of one that is being released waits for that; what the holder says
-// meanwhile counts. A release that fails leaves the lease as it was for the bus, and marked in the journal:
-// the holder tries again, and tells of the end.
+// A lease ends once. A second end() of a lease that is being released waits for that release.
 #pragma once
 
 #include "daemon/counters.hpp"
@@ -26,18 +31,18 @@
 
 namespace hostnet::daemon {
 
-/// The threads and what they work at. Outlives every Leases.
+/// The threads and what they work on. Outlives every Leases.
 struct Works {
   std::shared_ptr<exposer::Holder> holder;
   std::shared_ptr<Worker> changes;
   std::shared_ptr<Worker> looks;
 };
 
-/// Not thread-safe: on the connection's loop.
+/// Not thread-safe: use on the connection's loop.
 class Leases {
  public:
   using Clock = std::chrono::steady_clock;
-  /// nullptr, or why the lease has not ended.
+  /// Called with nullptr, or with the reason why the lease has not ended.
   using Done = std::function<void(const std::exception_ptr&)>;
 
   struct Callbacks {
@@ -49,28 +54,28 @@ class Leases {
   Leases(const Leases&) = delete;
   Leases& operator=(const Leases&) = delete;
 
-  /// Makes the object. `owner` is empty for a lease that has outlived a daemon.
+  /// Creates the object. `owner` is empty for a lease that outlived an earlier daemon.
   const LeaseObject& add(HeldLease held_lease);
 
   [[nodiscard]] const LeaseObject* find(const std::string& id) const;
   [[nodiscard]] bool empty() const noexcept { return leases_.empty(); }
 
-  /// Has it released, as `reason` says. `done` is called when that is over, or failed.
+  /// Starts the release, with that reason. Calls `done` when it succeeds or fails.
   void end(const std::string& id, const char* reason, Done done = {});
-  /// The holder has ended it. Also of one that is still to be added.
+  /// Handles the holder's report that a lease ended, also of a lease that is not added yet.
   void ended(const exposer::Ended& ended);
-  /// A connection has ended, and with it the leases that are bound to it.
+  /// Ends the leases bound to a connection that has left.
   void owner_left(const std::string& name);
-  /// A lease is being held, or is not any more.
+  /// Counts leases that a worker is making: true when one starts, false when it is done.
   void expect(bool more);
 
-  /// Does what is due. Returns when there is more; nullopt: not before something happens.
+  /// Does what is due. Returns the next due time; nullopt: none until something happens.
   std::optional<Clock::time_point> tick(Clock::time_point now);
 
-  /// Ends all but the persistent ones.
+  /// Ends all leases except persistent ones.
   void stop();
   [[nodiscard]] bool has_stopped() const noexcept { return stops_ == 0; }
-  /// Lets those stand that live by a descriptor or by nothing, for the next daemon or connection to take on.
+  /// Keeps leases with lifetime descriptor or persistent, for the next daemon or connection to adopt.
   void let_go();
 
  private:
@@ -83,7 +88,7 @@ class Leases {
   ListenerWatch listeners_;
   std::map<std::string, std::unique_ptr<LeaseObject>> leases_;
   int expected_ = 0;
-  std::map<std::string, exposer::Ended> early_;  // of leases that are not added yet
+  std::map<std::string, exposer::Ended> early_;  // ended before they were added
   int stops_ = 0;                                // releases that stop() waits for
   std::shared_ptr<void> alive_ = std::make_shared<int>();
 };

@@ -1,4 +1,4 @@
-// Looking and judging.
+// Looks at listeners and judges leases by them.
 #include "daemon/listener_watch.hpp"
 
 #include "core/log.hpp"
@@ -56,7 +56,7 @@ void ListenerWatch::judge(std::uint64_t look, Outcome<std::shared_ptr<exposer::L
   std::vector<std::pair<std::string, const char*>> lost;
   if (outcome.thrown()) {
     const auto now = Clock::now();
-    if (!blind_since_) log::warn("who listens cannot be seen: {}", bus_error(outcome.thrown()).getMessage());
+    if (!blind_since_) log::warn("cannot list listeners: {}", bus_error(outcome.thrown()).getMessage());
     blind_since_ = blind_since_.value_or(now);
     if (now - *blind_since_ < kBlindFor) return;
     each_([&](const HeldLease& held_lease) {

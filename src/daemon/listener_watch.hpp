@@ -1,11 +1,14 @@
-// The listeners that leases depend on: who listened when they were granted, and, where expose-own granted
-// them, that no other user does.
+// Watches the listeners that leases depend on: with watch-listener, that a listener from the time of the
+// grant remains; after a grant by expose-own, that no other user listens.
 //
-// One look serves all leases: a worker has the kernel list all listeners of the protocols that matter, and
-// the leases are judged by that list. Four looks a second are taken while a lease depends on who listens, one
-// a second while leases depend on somebody listening at all, none otherwise. A lease is judged by looks alone
-// that began after it was granted. Where no look has succeeded for a second, nothing vouches for what
-// expose-own has granted, and it ends.
+//   leases                                     looks
+//   any granted by expose-own                  four a second (kOwnPeriod, 250 ms)
+//   others with watch-listener                 one a second (kWatchPeriod, 1 s)
+//   none of these                              none
+//
+// One look serves all leases: a worker lists all listeners of the protocols in use. Only looks that began
+// after the grant count for a lease. When no look succeeds for one second (kBlindFor), nothing vouches for
+// leases granted by expose-own, and they end.
 #pragma once
 
 #include "daemon/lease_object.hpp"
@@ -22,23 +25,23 @@
 
 namespace hostnet::daemon {
 
-/// What a lease has lost by what its ports' listeners are now: a reason in LeaseReleased, or nullptr. Pure.
+/// The reason for LeaseReleased when the current listeners no longer support the lease; else nullptr. Pure.
 const char* lost_listener(const HeldLease& held_lease, const ListenerUids& now);
 
-/// Not thread-safe: on the connection's loop.
+/// Not thread-safe: use on the connection's loop.
 class ListenerWatch {
  public:
   using Clock = std::chrono::steady_clock;
   using HeldLeases = std::function<void(const std::function<void(const HeldLease&)>&)>;
 
-  /// `each` walks the leases; `lost` ends one, with the reason.
+  /// `each` visits the leases; `lost` ends one, with the reason.
   ListenerWatch(Worker& looks, HeldLeases each,
                 std::function<void(const std::string& id, const char* reason)> lost)
       : looks_(looks), each_(std::move(each)), lost_(std::move(lost)) {}
 
-  /// Looks when it is time. Returns when it is time again; nullopt: no lease depends on it.
+  /// Looks when it is due. Returns the next due time; nullopt: no lease depends on listeners.
   std::optional<Clock::time_point> tick(Clock::time_point now);
-  /// The first look by which a lease that is granted now is judged.
+  /// The first look that counts for a lease granted now.
   [[nodiscard]] std::uint64_t next_look() const noexcept { return last_look_ + 1; }
 
  private:

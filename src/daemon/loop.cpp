@@ -1,4 +1,22 @@
-// Running it all.
+// The daemon's event loop.
+//
+//   state       event                                        next
+//   connecting  the bus accepts the connection               adopting
+//   connecting  the first attempt fails, or later attempts   serve() throws
+//               fail for 60 s (one every 250 ms)
+//   connecting  SIGTERM or SIGINT, after the first attempt   returns
+//   adopting    the worker has adopted the leases            serving: requests the bus name, READY=1
+//   adopting    adopting fails                               serve() throws
+//   serving     message, worker's result, due time           serving
+//   serving     no lease and no call for idle_timeout        releases the name, answers the calls that came
+//               (30 s by default; 0: never)                  before; returns if still idle, else serving
+//   serving     the bus is gone                              connecting; leases bound to a connection end
+//   serving     SIGTERM or SIGINT                            stopping: refuses calls, releases leases
+//   stopping    all releases done, workers idle              returns
+//   stopping    20 s pass                                    _exit(1); the journal keeps the other leases
+//
+//   kReconnectPeriod 250 ms, kReconnectPatience 60 s, kReleaseDeadline 10 s for one release, kStopPatience
+//   20 s. The watchdog is fed every third of its period while no worker is stuck.
 #include "daemon/loop.hpp"
 
 #include "core/fd.hpp"
@@ -33,16 +51,16 @@ using namespace std::chrono_literals;
 constexpr auto kReconnectPeriod = 250ms;
 constexpr auto kReconnectPatience = 60s;
 constexpr auto kReleaseDeadline = 10s;
-// For the job at hand and the releases after it; what is left then is in the journal, for who comes next.
+// Covers the current job and the releases after it. The journal keeps the rest for the next process.
 constexpr auto kStopPatience = 20s;
-constexpr int kMessagesInARow = 64;  // before signals and the clock are looked at again
+constexpr int kMessagesInARow = 64;  // then check signals and timers
 
 Fd block_signals() {
   sigset_t signals;
   ::sigemptyset(&signals);
   ::sigaddset(&signals, SIGTERM);
   ::sigaddset(&signals, SIGINT);
-  // Before any thread is made: they inherit the mask.
+  // Call before any thread starts: threads inherit the mask.
   if (const int error = ::pthread_sigmask(SIG_BLOCK, &signals, nullptr); error != 0)
     throw Error::from_errno("block signals", error);
   Fd fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
@@ -50,14 +68,14 @@ Fd block_signals() {
   return fd;
 }
 
-// How often the service manager wants to hear from us.
+// How often to feed the service manager's watchdog.
 std::optional<Clock::duration> watchdog_period() {
   std::uint64_t microseconds = 0;
   if (::sd_watchdog_enabled(0, &microseconds) <= 0) return std::nullopt;
   return std::chrono::microseconds{microseconds} / 3;
 }
 
-// Nothing to wait for is later than anything.
+// nullopt means "no due time".
 void bring_forward(std::optional<Clock::time_point>& until, std::optional<Clock::time_point> other) {
   if (other) until = until ? std::min(*until, *other) : *other;
 }
@@ -79,7 +97,7 @@ class Server {
                .changes = std::make_shared<Worker>("changes", inbox_),
                .looks = std::make_shared<Worker>("looks", inbox_)} {}
 
-  // What is still in the Inbox may own exposures, and has them released by a worker, or here after that.
+  // The Inbox may still own exposures: the workers, or this thread after them, release these.
   ~Server() {
     works_.changes->finish();
     works_.looks->finish();
@@ -90,7 +108,7 @@ class Server {
     for (bool first = true;; first = false) {
       gate_.reset();
       const auto connection = connect(first);
-      if (!connection) return;  // told to stop while waiting for the bus
+      if (!connection) return;  // a signal came while waiting for the bus
       Manager manager(*connection, works_, config_);
       manager_ = &manager;
       const auto end = serve(*connection, manager);
@@ -101,7 +119,7 @@ class Server {
       if (end != End::idle) manager.let_go();
       manager_ = nullptr;
       if (end != End::bus_lost) return;
-      log::warn("the message bus is gone; waiting for it to come back");
+      log::warn("lost the message bus; waiting for it to return");
     }
   }
 
@@ -136,8 +154,8 @@ class Server {
   }
 
   End serve(sdbus::IConnection& connection, Manager& manager) {
-    // Who asks for the list of leases is to find all of them: no name before they are taken on. Until then
-    // signals wait, for as long as that may take.
+    // Adopt leases before requesting the name, so that the first caller sees all of them. Signals wait until
+    // then.
     manager.adopt();
     while (!manager.is_ready()) {
       pollfd inbox{.fd = inbox_.fd(), .events = POLLIN, .revents = 0};
@@ -156,7 +174,7 @@ class Server {
       if (!is_open(bus)) return End::bus_lost;
       auto now = Clock::now();
       std::optional<Clock::time_point> until;
-      guarded("what is due", [&] { until = manager.tick(now); });
+      guarded("a timer", [&] { until = manager.tick(now); });
       if (std::exchange(calls, manager.calls()) != calls || !manager.is_idle()) idle_since = now;
       if (config_.idle_timeout > 0s && manager.is_idle()) {
         const auto leave_at = idle_since + config_.idle_timeout;
@@ -167,15 +185,15 @@ class Server {
     }
   }
 
-  // Until the leases are released, or time is up. Callers have been refused by then, and are told the end of
-  // their leases.
+  // Runs until the leases are released or kStopPatience is over. Callers were refused before; they still get
+  // the signals about the end of their leases.
   void stop(sdbus::IConnection& connection, Manager& manager) {
     const auto give_up = Clock::now() + kStopPatience;
     manager.stop();
     while (!manager.has_stopped() || !works_.changes->is_idle() || !works_.looks->is_idle()) {
       if (Clock::now() >= give_up) {
-        // Waiting for a thread is what ends a process otherwise.
-        log::error("leases could not be released in time; they are in the journal, for who comes next");
+        // A normal exit would wait for the workers' threads.
+        log::error("leases were not released in time; the journal keeps them for the next process");
         ::_exit(EXIT_FAILURE);
       }
       const bool more = process(connection);
@@ -189,8 +207,8 @@ class Server {
     for (const auto& letter : inbox_.take()) guarded("a worker's result", letter);
   }
 
-  // Returns whether anything was done. What goes wrong with one message is no loss of the bus: sd-bus knows
-  // of that (is_open()).
+  // Returns whether it handled any message. An error in one message does not mean that the bus is lost:
+  // sd-bus knows that (is_open()).
   bool process(sdbus::IConnection& connection) {
     for (int count = 0; count < kMessagesInARow; ++count) {
       bool done = false;
@@ -203,8 +221,8 @@ class Server {
     return true;
   }
 
-  // Without the name, the bus starts another daemon for the next call; those that it has given to us are
-  // answered.
+  // Once the name is released, the bus starts another daemon for the next call. Calls delivered before that
+  // are answered here.
   bool leave(sdbus::IConnection& connection, Manager& manager) {
     bool left = false;
     guarded("leaving the bus", [&] {
@@ -217,7 +235,7 @@ class Server {
     return left;
   }
 
-  // Unless a worker is stuck, which the service manager is to notice.
+  // Skips feeding when a worker is stuck, so that the service manager notices.
   void feed_watchdog() {
     if (!watchdog_) return;
     if (!works_.changes->is_stuck() && !works_.looks->is_stuck()) ::sd_notify(0, "WATCHDOG=1");
@@ -229,7 +247,7 @@ class Server {
     return Clock::now() + *watchdog_;
   }
 
-  // Until something happens or it is time, for ever without a time. Returns whether a signal asks us to stop.
+  // Waits for an event or until `until`; without it, indefinitely. Returns whether a signal asks to stop.
   bool wait(const sdbus::IConnection* connection, std::optional<Clock::time_point> until,
             bool for_signals = true) {
     bring_forward(until, next_feeding());
@@ -254,8 +272,8 @@ class Server {
   Fd signals_;
   Inbox inbox_;
   Works works_;
-  Manager* manager_ = nullptr;   ///< The one that the holder's news are for.
-  std::optional<BusGate> gate_;  ///< Of the connection in run(), and destroyed after it.
+  Manager* manager_ = nullptr;   ///< Receives the holder's reports.
+  std::optional<BusGate> gate_;  ///< The gate of the connection in run(); destroyed after the connection.
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// tc-hostnetd: the helper for people who are not root. Reads its configuration and serves the system bus.
+// tc-hostnetd: the helper for users other than root. Reads its configuration and serves the system bus.
 #include "core/log.hpp"
 #include "core/printable.hpp"
 #include "daemon/bus_address.hpp"
@@ -35,7 +35,7 @@ int priority_of(LogLevel level) {
   return LOG_ERR;
 }
 
-// To the journal where standard error leads there anyway, else to standard error.
+// Logs to the journal when standard error leads there, else to standard error.
 void set_up_log(bool verbose) {
   const bool to_journal = logs_to_journal();
   set_log_sink([=](LogLevel level, std::string_view line) {
@@ -49,7 +49,7 @@ void set_up_log(bool verbose) {
   });
 }
 
-// What the unit runs after the daemon has ended, in whatever way: leases that nobody holds are finished.
+// The unit runs this after every end of the daemon. It finishes the leases of dead owners.
 void flush_stale(const Config& config) {
   exposer::LeaseStore store(state::runtime_dir(config.runtime_dir));
   const auto deadline = Deadline::after(std::chrono::seconds{30});
@@ -66,37 +66,37 @@ int run(int argc, char** argv) {
   std::string firewall = "auto";
   std::int64_t idle = config.idle_timeout.count();
   CLI::App app(
-      "Exposes ports of 127.0.0.1 to containers for users that polkit authorises, by D-Bus: "
+      "Exposes ports of 127.0.0.1 to containers for users authorised by polkit, on D-Bus: "
       "io.github.tchostnet.HostNet1",
       "tc-hostnetd");
   app.set_version_flag("--version", version());
-  app.set_config("--config", kConfigFile, "options, one a line: idle-timeout=30");
+  app.set_config("--config", kConfigFile, "file of options, one per line: idle-timeout=30");
   app.allow_config_extras(CLI::config_extras_mode::error);
   app.add_option("--allow-interface", config.allow_interface,
-                 "patterns of the bridges that may be exposed to")
+                 "patterns of bridges to which users may expose ports")
       ->capture_default_str();
-  app.add_option("--leases-per-user", config.limits.leases_per_uid, "leases that one user may hold")
+  app.add_option("--leases-per-user", config.limits.leases_per_uid, "maximum of leases per user")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
-  app.add_option("--ports-per-user", config.limits.ports_per_uid, "ports that one user may hold")
+  app.add_option("--ports-per-user", config.limits.ports_per_uid, "maximum of ports per user")
       ->check(CLI::Range(1, 65535))
       ->capture_default_str();
-  app.add_option("--leases", config.limits.leases, "leases that all users together may hold")
+  app.add_option("--leases", config.limits.leases, "maximum of leases of all users together")
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();
   app.add_option("--prompts-per-user", config.limits.prompts_per_uid,
-                 "requests of one user that may wait for an answer")
+                 "maximum of requests per user that wait for authentication")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
-  app.add_option("--idle-timeout", idle, "seconds without a lease after which it ends; 0: never")
+  app.add_option("--idle-timeout", idle, "exit after so many seconds without a lease; 0: never")
       ->check(CLI::Range(0, 86400))
       ->capture_default_str();
-  app.add_option("--runtime-dir", config.runtime_dir, "where leases are kept (default /run/tc-hostnet)");
-  app.add_option("--firewall", firewall, "where rules are put: auto, nftables or iptables")
+  app.add_option("--runtime-dir", config.runtime_dir, "folder of the lease store (default /run/tc-hostnet)");
+  app.add_option("--firewall", firewall, "firewall for the rules: auto, nftables or iptables")
       ->check(CLI::IsMember({"auto", "nftables", "iptables"}))
       ->capture_default_str();
-  app.add_flag("--flush-stale", flush, "finish what dead owners left, and end");
-  app.add_flag("-v,--verbose", verbose, "say what is done, step by step");
+  app.add_flag("--flush-stale", flush, "remove the leases of dead owners and exit");
+  app.add_flag("-v,--verbose", verbose, "log each step");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {

@@ -1,4 +1,4 @@
-// Methods, step by step.
+// The Manager's methods.
 #include "daemon/manager.hpp"
 
 #include "core/log.hpp"
@@ -29,11 +29,9 @@ std::vector<std::string> texts_of(const std::vector<HostPort>& ports) {
   return texts;
 }
 
-sdbus::Error stops() {
-  return sdbus::Error(dbus::error_name(Errc::failure), "the helper has been told to stop");
-}
+sdbus::Error stops() { return sdbus::Error(dbus::error_name(Errc::failure), "the helper is stopping"); }
 
-// A Variant is a message of sd-bus: it is made in the bus thread alone.
+// Plain data: a Variant is an sd-bus message, and only the bus thread may make one.
 struct Probed {
   std::optional<Network> network;
   std::vector<std::string> reasons;
@@ -67,7 +65,7 @@ std::map<std::string, sdbus::Variant> facts_of(const Probed& probed) {
 
 }  // namespace
 
-// One call of Expose() on its way.
+// One Expose() call in progress.
 struct Manager::Exposing {
   std::shared_ptr<Call> call;
   ExposeResult result;
@@ -98,8 +96,8 @@ Manager::Manager(sdbus::IConnection& connection, const Works& works, const Confi
 
 Manager::~Manager() { unregisterAdaptor(); }
 
-// What an earlier connection's requests have come to is let go first: their results have passed the Inbox
-// when the first, empty job's has.
+// First drains the results of an earlier connection's requests: when the result of the empty job has passed
+// the Inbox, so have theirs.
 void Manager::adopt() {
   works_.changes->run(
       alive_, [] {},
@@ -124,7 +122,7 @@ bool Manager::is_ready() const {
 
 void Manager::take_on(exposer::Holder::Adopted adopted) {
   for (auto& [lease, exposure] : adopted) {
-    log::info("lease {} of uid {} is taken on again", lease.id, lease.owner.uid);
+    log::info("adopted lease {} of uid {}", lease.id, lease.owner.uid);
     HeldLease held_lease;
     held_lease.interface = exposure.interface();
     held_lease.exposure = keep(std::move(exposure), works_.changes);
@@ -201,7 +199,7 @@ void Manager::grant(Exposing& exposing, Held held) {
   held_lease.owner = name;
   held_lease.share = std::move(exposing.share);
   if (request.watch_listener) held_lease.listeners = std::move(held.listeners);
-  // What the caller gets where the descriptor has no meaning.
+  // With another lifetime the descriptor has no meaning: return /dev/null.
   Fd given = std::move(held.keepalive);
   if (request.lifetime == Lifetime::connection) held_lease.keepalive = std::move(given);
   if (request.lifetime != Lifetime::descriptor) given.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -213,7 +211,7 @@ void Manager::grant(Exposing& exposing, Held held) {
   exposing.result.returnResults(path, sdbus::UnixFd(given.get()));
   const std::chrono::duration<double, std::milli> took =
       std::chrono::steady_clock::now() - exposing.call->since;
-  log::info("{}, {:.1f} ms after it asked", said, took.count());
+  log::info("{}, {:.1f} ms after the request", said, took.count());
 }
 
 void Manager::release(const LeaseObject& lease, const sdbus::Message& message,
@@ -225,9 +223,9 @@ void Manager::release(const LeaseObject& lease, const sdbus::Message& message,
     call->interface = lease.held_lease().interface;
     call->ports = list_of(texts_of(lease.held_lease().lease.ports));
     const auto end = [this, call, shared, owner, id = lease.id()] {
-      // polkit's answer may come long after the lease has ended by itself.
+      // The lease may have ended before polkit answered.
       if (leases_.find(id) == nullptr)
-        throw sdbus::Error(dbus::kLeaseNotFound, "the lease has ended by itself");
+        throw sdbus::Error(dbus::kLeaseNotFound, "the lease has already ended");
       check_not_denied(authorise(call->method, call->caller, {.lease_owner = owner}, call->granted));
       record_grant(*call, fmt::format("lease {}", id));
       const auto* const reason = call->caller.uid == owner ? dbus::reason::kReleased : dbus::reason::kRevoked;

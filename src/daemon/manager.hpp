@@ -1,8 +1,23 @@
-// The object that answers Expose(): from a message to a lease.
+// The Manager object: turns an Expose() message into a lease.
 //
-// A request goes: read → look → decide → ask polkit → look and decide again → hold. Nothing of it waits in
-// this thread: polkit's answer is a callback, and looking and holding are jobs of the workers, whose results
-// come by the Inbox. In between, the caller may leave, the daemon may be told to stop, and others are served.
+//   state     event                                 next
+//   –         Expose(): valid, within the quota     looking: job for the worker `looks`
+//   looking   network and listeners found           authorise(): allow → holding, ask → asking
+//   asking    polkit grants                         holding: job for the worker `changes`, which looks and
+//                                                   authorises again and then makes the lease
+//   holding   the worker has made the lease         lease object added, caller answered
+//   any       a step throws, the caller leaves,     see calls.hpp; a lease made meanwhile is released
+//             or the daemon stops
+//
+//   adopting  leases adopted                        is_ready() returns true
+//   adopting  adopting fails                        is_ready() throws
+//   running   stop()                                calls are refused; all but persistent leases are released
+//
+//   Timeouts: 10 s to hold (kHoldDeadline in grant.cpp), 10 s to adopt (kAdoptDeadline), 10 minutes for
+//   polkit (bouncer.cpp).
+//
+// Nothing here blocks the bus thread: polkit's answer is a callback, looking and holding are jobs of the
+// workers, and their results come through the Inbox. Meanwhile the loop serves other callers.
 #pragma once
 
 #include "daemon/bouncer.hpp"
@@ -23,7 +38,7 @@
 
 namespace hostnet::daemon {
 
-/// Not thread-safe: on the connection's loop.
+/// Not thread-safe: use on the connection's loop.
 class Manager final : public sdbus::AdaptorInterfaces<io::github::tchostnet::HostNet1::Manager_adaptor,
                                                       sdbus::ObjectManager_adaptor> {
  public:
@@ -33,25 +48,24 @@ class Manager final : public sdbus::AdaptorInterfaces<io::github::tchostnet::Hos
   Manager(sdbus::IConnection& connection, const Works& works, const Config& config);
   ~Manager();
 
-  /// Takes on the leases that have outlived an earlier daemon, or connection: is_ready() when that is done.
+  /// Adopts the leases that outlived an earlier daemon or connection. is_ready() tells when that is done.
   void adopt();
-  /// @throws Error: why they cannot be taken on.
+  /// @throws Error: why adopting failed.
   [[nodiscard]] bool is_ready() const;
 
-  /// The holder's news, brought to the loop.
+  /// Handles the holder's report that a lease ended. On the loop.
   void ended(const exposer::Ended& ended) { leases_.ended(ended); }
-  /// Does what is due. Returns when there is more; nullopt: not before something happens.
+  /// Does what is due. Returns the next due time; nullopt: none until something happens.
   std::optional<Clock::time_point> tick(Clock::time_point now) { return leases_.tick(now); }
 
-  /// Refuses calls from now on, and has all but the persistent leases released, saying that the daemon stops.
+  /// Refuses further calls and releases all but persistent leases, with reason daemon-stopping.
   void stop();
   [[nodiscard]] bool has_stopped() const noexcept { return leases_.has_stopped(); }
-  /// Lets the leases stand that live by a descriptor or by nothing, for the next daemon or connection to take
-  /// on.
+  /// Keeps leases with lifetime descriptor or persistent, for the next daemon or connection to adopt.
   void let_go() { leases_.let_go(); }
 
   [[nodiscard]] bool is_idle() const noexcept { return leases_.empty() && calls_.empty(); }
-  /// How many methods have been called.
+  /// The number of method calls so far.
   [[nodiscard]] std::uint64_t calls() const noexcept { return calls_.count(); }
 
  private:

@@ -1,4 +1,4 @@
-// The table, and the walk over a message's arguments.
+// The table of methods and the walk over a message's arguments.
 #include "daemon/message_bound.hpp"
 
 #include "core/strings.hpp"
@@ -15,7 +15,7 @@ constexpr const char* kBus = "org.freedesktop.DBus";
 constexpr const char* kUnknownMethod = "org.freedesktop.DBus.Error.UnknownMethod";
 constexpr std::size_t kMaxSignalSize = 4096;
 
-// read_request() has the limits of what the values mean; these are of the room that they take.
+// These limits bound the memory. read_request() checks what the values mean.
 constexpr std::array kBounds{
     MethodBound{dbus::kManagerInterface,
                 "Expose",
@@ -38,7 +38,7 @@ struct Excess {
 
 [[noreturn]] void stop(std::string what) { throw Excess{std::move(what)}; }
 
-// One complete type at the front of a signature, whose brackets match.
+// The first complete type of a signature, with balanced brackets.
 std::string_view first_type(std::string_view signature) {
   std::size_t at = 0;
   while (at < signature.size() && signature[at] == 'a') ++at;
@@ -77,7 +77,7 @@ std::size_t alignment_of(char type) {
     case '{':
       return 8;
     default:
-      stop("a type that D-Bus does not have");
+      stop("an unknown D-Bus type");
   }
 }
 
@@ -116,13 +116,13 @@ class Walk {
       case '{':
         return inside([&] { types(type.substr(1, type.size() - 2)); });
       default:
-        skip(type[0] == 'y' ? 1 : alignment);  // numbers are as long as they are aligned
+        skip(type[0] == 'y' ? 1 : alignment);  // a number is as long as its alignment
     }
   }
 
   template <class Action>
   void inside(Action&& action) {
-    if (++depth_ > limits_.depth) stop(fmt::format("more than {} containers in each other", limits_.depth));
+    if (++depth_ > limits_.depth) stop(fmt::format("more than {} nested containers", limits_.depth));
     action();
     --depth_;
   }
@@ -151,13 +151,13 @@ class Walk {
       if (count == limit) stop(fmt::format("an array of more than {} elements", limit));
       value(type);
     }
-    if (at_ != last) stop("an array whose last element is longer than it");
+    if (at_ != last) stop("an array whose last element exceeds the array");
   }
 
   void text(std::size_t size) {
     if (size > limits_.text) stop(fmt::format("a string of more than {} bytes", limits_.text));
     skip(size);
-    if (take(1)[0] != std::byte{0}) stop("a string without an end");
+    if (take(1)[0] != std::byte{0}) stop("a string without a terminating NUL");
   }
 
   std::uint8_t number8() { return std::to_integer<std::uint8_t>(take(1)[0]); }
@@ -177,7 +177,7 @@ class Walk {
   std::size_t values_ = 0;
   std::size_t depth_ = 0;
   std::size_t variants_ = 0;
-  std::size_t arrays_ = 0;  // outermost ones
+  std::size_t arrays_ = 0;  // arrays outside of variants so far
 };
 
 }  // namespace
@@ -187,7 +187,7 @@ std::span<const MethodBound> methods() noexcept { return kBounds; }
 std::optional<std::string> walk(std::string_view signature, std::span<const std::byte> body, bool big_endian,
                                 const ArgumentLimits& limits) {
   if (body.size() > limits.bytes)
-    return fmt::format("{} bytes of arguments; at most {} are taken", body.size(), limits.bytes);
+    return fmt::format("{} bytes of arguments exceed the limit of {}", body.size(), limits.bytes);
   try {
     Walk walk(body, big_endian, limits);
     walk.types(signature);
@@ -209,7 +209,7 @@ std::optional<Refusal> judge_call(const Preamble& preamble, const Fields& fields
     return Refusal{kUnknownMethod, fmt::format("there is no method {} in interface {}", quote(fields.member),
                                                quote(fields.interface))};
   if (fields.descriptors > 0)
-    return Refusal{dbus::kInvalidArgs, fmt::format("{} takes no descriptor", method->member)};
+    return Refusal{dbus::kInvalidArgs, fmt::format("{} accepts no file descriptors", method->member)};
   if (fields.signature != method->signature)
     return Refusal{dbus::kInvalidArgs, fmt::format("{} takes arguments of types '{}', not {}", method->member,
                                                    method->signature, quote(fields.signature))};
@@ -220,7 +220,7 @@ std::optional<Refusal> judge_call(const Preamble& preamble, const Fields& fields
 
 Refusal too_large(std::size_t size) {
   return {dbus::kInvalidArgs,
-          fmt::format("a message of {} bytes; at most {} are taken", size, kMaxMessageSize)};
+          fmt::format("a message of {} bytes exceeds the limit of {}", size, kMaxMessageSize)};
 }
 
 bool judge_signal(const Preamble& preamble, const Fields& fields) {

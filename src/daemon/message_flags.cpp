@@ -1,4 +1,4 @@
-// Reaching sd-bus's message under sdbus-c++'s.
+// Reads the flag from sd-bus's message.
 #include "daemon/message_flags.hpp"
 
 #include "daemon/raw_bus.hpp"

@@ -1,5 +1,4 @@
-// The flag of a call by which its sender allows that the user is asked for a password, which sdbus-c++ 1.2
-// has no words for.
+// The flag by which a call's sender allows a password prompt. sdbus-c++ 1.2 does not provide it.
 #pragma once
 
 #include <sdbus-c++/Message.h>

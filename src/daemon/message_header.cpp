@@ -1,4 +1,4 @@
-// Reading and writing headers by the D-Bus specification, "Message Format".
+// Reads and writes headers as in the D-Bus specification, "Message Format".
 #include "daemon/message_header.hpp"
 
 #include <algorithm>
@@ -9,9 +9,9 @@
 namespace hostnet::daemon {
 namespace {
 
-constexpr std::uint32_t kMaxArray = 64U << 20;     // the specification's limit of an array
-constexpr std::uint32_t kMaxMessage = 128U << 20;  // and of a message
-constexpr int kMaxFields = 64;                     // it knows ten
+constexpr std::uint32_t kMaxArray = 64U << 20;     // the specification's limit for an array
+constexpr std::uint32_t kMaxMessage = 128U << 20;  // the specification's limit for a message
+constexpr int kMaxFields = 64;                     // the specification defines ten
 
 enum Field : std::uint8_t {
   kPath = 1,
@@ -27,7 +27,7 @@ enum Field : std::uint8_t {
 
 std::byte byte_of(char c) { return static_cast<std::byte>(c); }
 
-// Counts what it reads, for the alignment, and reads nothing beyond the fields.
+// Counts bytes for the alignment and never reads beyond the fields.
 class FieldReader {
  public:
   FieldReader(const Preamble& preamble, ByteSource& source)
@@ -49,7 +49,7 @@ class FieldReader {
     value = load32(bytes, big_endian_);
     return true;
   }
-  // `size` bytes and the NUL after them; nothing is kept of a text that is too long.
+  // Reads `size` bytes and the NUL after them. Skips a text that is too long.
   bool text(std::size_t size, std::string& value, bool& too_long) {
     if (size > Fields::kMaxText) {
       too_long = true;
@@ -72,7 +72,7 @@ class FieldReader {
 
   ByteSource& source_;
   std::size_t left_;
-  std::size_t position_ = 0;  // the fields begin at a multiple of 8
+  std::size_t position_ = 0;  // relative to the fields, which begin at a multiple of 8
   bool big_endian_;
 };
 
@@ -95,7 +95,7 @@ std::string* text_field(Fields& fields, std::uint8_t code) {
   }
 }
 
-// One field: its code, the signature of its value, the value. Only basic types: no field has another.
+// Reads one field: code, signature and value. Basic types only: no known field has another.
 bool read_field(FieldReader& reader, Fields& fields, std::uint16_t& seen) {
   std::uint8_t code = 0;
   std::uint8_t signature_size = 0;
@@ -143,7 +143,7 @@ bool read_field(FieldReader& reader, Fields& fields, std::uint16_t& seen) {
   }
 }
 
-// Appends in this machine's order of bytes.
+// Appends in this machine's byte order.
 class Appender {
  public:
   void raw(char c) { out_ += c; }

@@ -1,7 +1,7 @@
-// The header of a D-Bus message as it lies on the wire, read within fixed limits.
+// Reads the header of a D-Bus message from the wire, within fixed limits.
 //
-// sd-bus offers a message only when all of it is in memory, which may be 128 MiB of any local user's. So what
-// comes from the bus is read here first: 16 bytes tell how large a message is, and the fields who sent what.
+// sd-bus presents a message only when all of it is in memory, and any local user may send 128 MiB. So the
+// gate reads the header first: 16 bytes give the message's size, the fields give its sender and method.
 #pragma once
 
 #include <cstddef>
@@ -12,11 +12,11 @@
 
 namespace hostnet::daemon {
 
-/// Bytes in their order. In memory (Bytes) or still in a socket (bus_gate.cpp).
+/// A sequence of bytes, in memory (Bytes) or still in a socket (bus_gate.cpp).
 class ByteSource {
  public:
   virtual ~ByteSource() = default;
-  /// Whether there were as many.
+  /// Returns false when the source has fewer bytes.
   virtual bool read(std::span<std::byte> into) = 0;
   virtual bool skip(std::size_t count) = 0;
 };
@@ -45,15 +45,15 @@ struct Preamble {
   std::uint32_t fields_size = 0;
 
   [[nodiscard]] bool expects_reply() const noexcept { return type == MessageType::call && (flags & 1) == 0; }
-  /// Fields without the padding after them.
+  /// Includes the padding after the fields.
   [[nodiscard]] std::size_t header_size() const noexcept { return (kSize + fields_size + 7) / 8 * 8; }
   [[nodiscard]] std::size_t size() const noexcept { return header_size() + body_size; }
 
-  /// nullopt where no message can begin like this, by the specification's own limits. Pure.
+  /// nullopt when no valid message begins like this, by the specification's own limits. Pure.
   static std::optional<Preamble> parse(std::span<const std::byte, kSize> bytes);
 };
 
-/// What the fields say. Of a text that is too long to be any of ours nothing is kept.
+/// The values of the fields. A text longer than any of ours is discarded.
 struct Fields {
   static constexpr std::size_t kMaxText = 255;
 
@@ -65,17 +65,17 @@ struct Fields {
   std::string signature;
   std::uint32_t reply_serial = 0;
   std::uint32_t descriptors = 0;
-  bool too_long = false;  ///< One of the texts was longer than kMaxText.
+  bool too_long = false;  ///< A text was longer than kMaxText.
 
-  /// Reads all of the fields and their padding, never more. nullopt where they are malformed, come twice, or
-  /// where the source ends; then an unknown part of them has been read.
+  /// Reads all fields and their padding, and nothing beyond. nullopt when a field is malformed or repeated,
+  /// or the source ends; an unspecified part of the fields has then been read.
   static std::optional<Fields> read(const Preamble& preamble, ByteSource& source);
 };
 
-/// 32 bits in the order of bytes that a message has.
+/// 32 bits in the message's byte order.
 std::uint32_t load32(std::span<const std::byte, 4> bytes, bool big_endian) noexcept;
 
-/// A complete error message that answers the call `reply_serial` of `destination`. Pure.
+/// A complete error message that answers call `reply_serial` of `destination`. Pure.
 std::string error_message(std::uint32_t serial, std::uint32_t reply_serial, const std::string& destination,
                           const std::string& name, const std::string& text);
 

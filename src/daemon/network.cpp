@@ -1,4 +1,4 @@
-// Looking at a bridge, and judging it.
+// Looks at a bridge and judges it.
 #include "daemon/network.hpp"
 
 #include "core/strings.hpp"
@@ -46,16 +46,16 @@ NetworkFacts look_at(netlink::Rtnl& rtnl, int ifindex) {
 
 exposer::PortFound find_port(netlink::Rtnl& rtnl, const Request& request) {
   auto found = exposer::bridge_port_holding(rtnl, request.ifindex, request.sources);
-  if (found.contested) refuse(found.fault, "take the address off the container that it is not meant for");
+  if (found.contested) refuse(found.fault, "remove the address from the container that should not have it");
   return found;
 }
 
 Network judge(const NetworkFacts& facts, const Request& request, const std::vector<std::string>& allowed) {
   if (!facts.link) refuse(fmt::format("there is no interface {}", request.ifindex));
   const auto& link = *facts.link;
-  // The kernel allows names that a prompt would show as markup.
+  // The kernel allows names that a polkit prompt would show as markup.
   if (const auto fault = exposer::interface_name_fault(link.name))
-    refuse(fmt::format("interface {} has a name that is not accepted: {}", request.ifindex, *fault));
+    refuse(fmt::format("interface {} has an unacceptable name: {}", request.ifindex, *fault));
   if (!request.ifname.empty() && link.name != request.ifname)
     refuse(fmt::format("interface {} is {}, not {}: the caller may be in another network namespace",
                        request.ifindex, link.name, request.ifname));

@@ -1,4 +1,4 @@
-// Bookkeeping of what users hold.
+// Counts what each user holds.
 #include "daemon/quota.hpp"
 
 #include "hostnet/error.hpp"
@@ -13,7 +13,7 @@ Quota::Share Quota::take(uid_t uid, std::size_t ports, bool kept) {
   const auto check = [&](std::size_t wanted, std::size_t limit, const char* of) {
     if (!kept && wanted > limit)
       throw Error(Errc::quota_exceeded, fmt::format("the limit of {} {} is reached", limit, of),
-                  "release leases that are not needed any more");
+                  "release leases that are no longer needed");
   };
   auto& use = books_->by_uid[uid];
   check(books_->leases + 1, limits_.leases, "leases of all users");
@@ -31,7 +31,7 @@ Quota::Share Quota::wait(uid_t uid) {
   auto& use = books_->by_uid[uid];
   if (use.prompts + 1 > limits_.prompts_per_uid)
     throw Error(Errc::quota_exceeded,
-                fmt::format("{} requests of one user wait for an answer already", limits_.prompts_per_uid),
+                fmt::format("{} requests of one user already wait for an answer", limits_.prompts_per_uid),
                 "answer the prompts first");
   use.prompts += 1;
   return {books_, uid, {.prompts = 1}};
@@ -41,7 +41,7 @@ Quota::Share Quota::call(uid_t uid) {
   auto& use = books_->by_uid[uid];
   if (uid != 0 && use.calls + 1 > limits_.calls_per_uid)
     throw Error(Errc::quota_exceeded,
-                fmt::format("{} calls of one user are not answered yet", limits_.calls_per_uid),
+                fmt::format("{} calls of one user are still unanswered", limits_.calls_per_uid),
                 "wait for the answers");
   use.calls += 1;
   return {books_, uid, {.calls = 1}};

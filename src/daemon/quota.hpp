@@ -1,5 +1,5 @@
-// How much one user, and all together, may hold. A place is taken before polkit is asked, so that many
-// requests in flight cannot pass together what each would pass alone.
+// Limits per user and for all users. A request takes its place before polkit is asked, so that concurrent
+// requests cannot exceed a limit together that each of them meets alone.
 #pragma once
 
 #include <sys/types.h>
@@ -13,25 +13,25 @@ namespace hostnet::daemon {
 struct Limits {
   std::size_t leases_per_uid = 32;
   std::size_t ports_per_uid = 128;
-  std::size_t leases = 1024;        ///< Of all users together.
+  std::size_t leases = 1024;        ///< All users together.
   std::size_t prompts_per_uid = 4;  ///< Requests of one user that wait for polkit's answer.
-  std::size_t calls_per_uid = 64;   ///< Of all methods, from the call to its answer.
+  std::size_t calls_per_uid = 64;   ///< Open calls of all methods.
 };
 
-/// Not thread-safe. root is bound by the number of all leases only.
+/// Not thread-safe. Only the total number of leases bounds root, which never waits for polkit.
 class Quota {
  public:
   explicit Quota(Limits limits);
 
-  /// What a lease counts for; given back when it is destroyed, also after the Quota. Movable.
+  /// A taken place. Its destructor gives it back, also after the Quota's end. Movable.
   class Share;
-  /// @throws Error{quota_exceeded} naming the limit. A `kept` lease was there before the limits: it always
-  /// fits.
+  /// A place for a lease. A `kept` lease always fits: it existed before.
+  /// @throws Error{quota_exceeded} naming the limit.
   [[nodiscard]] Share take(uid_t uid, std::size_t ports, bool kept = false);
-  /// A place among the user's requests that wait. @throws Error{quota_exceeded}.
+  /// A place for a request that waits for polkit. @throws Error{quota_exceeded}.
   [[nodiscard]] Share wait(uid_t uid);
-  /// A place among the user's calls that are not answered yet: what one user has in the daemon, and in front
-  /// of others, is bounded. @throws Error{quota_exceeded}.
+  /// A place for an open call: bounds one user's memory in the daemon and the queue in front of other users.
+  /// @throws Error{quota_exceeded}.
   [[nodiscard]] Share call(uid_t uid);
 
  private:

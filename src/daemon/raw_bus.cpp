@@ -1,4 +1,4 @@
-// By way of a message, which knows its bus.
+// Gets the bus from a message, which refers to it.
 #include "daemon/raw_bus.hpp"
 
 #include <sdbus-c++/IProxy.h>
@@ -8,7 +8,7 @@
 namespace hostnet::daemon {
 namespace {
 
-// A pointer to the protected member, which only a derived class may form.
+// A pointer to the protected member; only a derived class may form it.
 struct Opened : sdbus::Message {
   static constexpr auto kMessage = &Opened::msg_;
 };

@@ -1,4 +1,4 @@
-// sd-bus's connection and messages under sdbus-c++'s, for what sdbus-c++ 1.2 has no words for.
+// sd-bus's connection and messages under sdbus-c++'s, for functions that sdbus-c++ 1.2 does not provide.
 #pragma once
 
 #include <sdbus-c++/IConnection.h>
@@ -15,8 +15,7 @@ sd_bus_message* raw_message(const sdbus::Message& message);
 /// Valid as long as the connection. @throws sdbus::Error.
 sd_bus* raw_bus(sdbus::IConnection& connection);
 
-/// Whether the connection stands, as sd-bus knows it: it does not once a read or a write has said that the
-/// peer is gone.
+/// Whether sd-bus considers the connection open. It no longer does after a read or write found the peer gone.
 bool is_open(sd_bus* bus) noexcept;
 
 }  // namespace hostnet::daemon

@@ -1,4 +1,4 @@
-// Reading Expose()'s arguments: whatever is not understood is refused, never ignored.
+// Reads Expose()'s arguments. Rejects everything unknown, ignores nothing.
 #include "daemon/request.hpp"
 
 #include "core/strings.hpp"
@@ -33,13 +33,13 @@ Ipv4 address_of(const std::string& key, const std::string& text) {
   return *address;
 }
 
-// A container that does not run yet has no IP address, but may have been promised an Ethernet address.
+// A container that does not run yet has no IP address, but its Ethernet address may be known in advance.
 void add_source(Request& request, const std::string& key, const std::string& text) {
   if (const auto address = Ipv4::parse(text)) {
     request.sources.push_back(*address);
   } else if (const auto mac = Mac::parse(text)) {
     if (mac->is_group())
-      reject(fmt::format("option {}: {} is the address of a group", quote(key), mac->to_string()));
+      reject(fmt::format("option {}: {} is a group address", quote(key), mac->to_string()));
     if (request.mac) reject(fmt::format("option {} has more than one Ethernet address", quote(key)));
     request.mac = *mac;
   } else {
@@ -52,7 +52,7 @@ struct Option {
   void (*read)(Request& request, const std::string& key, const sdbus::Variant& value);
 };
 
-// What a caller may say beside interface and ports.
+// The options that a caller may pass.
 constexpr std::array kOptions{
     Option{"interactive",
            [](Request& request, const std::string& key, const sdbus::Variant& value) {
@@ -62,7 +62,7 @@ constexpr std::array kOptions{
            [](Request& request, const std::string& key, const sdbus::Variant& value) {
              request.ifname = value_of<std::string>(key, value, "s");
              if (const auto fault = exposer::interface_name_fault(request.ifname))
-               reject(fmt::format("option {}: not an interface's name: {}", quote(key), *fault));
+               reject(fmt::format("option {} is not an interface name: {}", quote(key), *fault));
            }},
     Option{"gateway",
            [](Request& request, const std::string& key, const sdbus::Variant& value) {
@@ -75,9 +75,9 @@ constexpr std::array kOptions{
     Option{"sources",
            [](Request& request, const std::string& key, const sdbus::Variant& value) {
              const auto texts = value_of<std::vector<std::string>>(key, value, "as");
-             // None given would mean everybody; who names none has made a mistake.
+             // An absent option means all containers; an empty list is a caller's mistake.
              if (texts.empty())
-               reject(fmt::format("option {} is empty: leave it out to mean everybody", quote(key)));
+               reject(fmt::format("option {} is empty: omit it to allow all containers", quote(key)));
              if (texts.size() > kMaxSources)
                reject(fmt::format("option {} has more than {} addresses", quote(key), kMaxSources));
              for (const auto& text : texts) add_source(request, key, text);
@@ -87,8 +87,8 @@ constexpr std::array kOptions{
              const auto text = value_of<std::string>(key, value, "s");
              const auto lifetime = state::parse_lifetime(text);
              if (!lifetime || *lifetime == state::Lifetime::process)
-               reject(fmt::format("option {}: {} is none of fd, connection, persistent", quote(key),
-                                  quote(text)));
+               reject(
+                   fmt::format("option {}: {} is not fd, connection or persistent", quote(key), quote(text)));
              request.lifetime = *lifetime;
            }},
     Option{"timeout",
@@ -135,7 +135,7 @@ Request read_request(std::int32_t ifindex, const PortList& ports, const Options&
     const auto* const option =
         std::ranges::find_if(kOptions, [&wanted = key](const Option& one) { return wanted == one.key; });
     if (option == kOptions.end())
-      reject(fmt::format("option {} is not known; known are {}", quote(key), list_of(option_keys())));
+      reject(fmt::format("option {} is unknown; the options are {}", quote(key), list_of(option_keys())));
     option->read(request, key, value);
   }
   ExposeRequest common{.target = Target::bridge(request.ifname)};
@@ -150,8 +150,8 @@ Request read_request(std::int32_t ifindex, const PortList& ports, const Options&
   try {
     request.ports = exposer::checked_ports(common);
   } catch (const Error& error) {
-    throw Error(Errc::invalid_argument,
-                error.what());  // here, a port that leads to two is the caller's mistake
+    // Here a conflict (one port that leads to two) is the caller's mistake.
+    throw Error(Errc::invalid_argument, error.what());
   }
   return request;
 }

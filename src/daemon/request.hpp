@@ -1,4 +1,4 @@
-// What a caller of Expose() asks for, read from the message and checked before anything is looked up.
+// A caller's Expose() arguments, read from the message and checked before any lookup.
 #pragma once
 
 #include "core/ipv4.hpp"
@@ -17,19 +17,19 @@
 
 namespace hostnet::daemon {
 
-/// As in the interface: (protocol, port that the container dials, port on 127.0.0.1).
+/// As in the D-Bus interface: (protocol, port that the container dials, port on 127.0.0.1).
 using PortList = std::vector<sdbus::Struct<std::string, std::uint16_t, std::uint16_t>>;
 using Options = std::map<std::string, sdbus::Variant>;
 
 struct Request {
   int ifindex = 0;
   std::vector<HostPort> ports;  ///< Sorted, without duplicates, not empty.
-  bool interactive = false;     ///< Whether the user may be asked for a password.
-  std::string ifname;           ///< Which interface the caller believes it to be; empty: does not say.
+  bool interactive = false;     ///< Whether polkit may prompt the user for a password.
+  std::string ifname;           ///< The interface name that the caller expects; empty: unspecified.
   std::optional<Ipv4> gateway;
   std::optional<Ipv4> host_gateway;
   std::vector<Ipv4> sources;
-  std::optional<Mac> mac;  ///< Only from this Ethernet address; with sources, from both.
+  std::optional<Mac> mac;  ///< Accept only this Ethernet address; with sources, both must match.
   state::Lifetime lifetime = state::Lifetime::descriptor;
   std::optional<std::chrono::seconds> timeout;
   std::string label;
@@ -37,13 +37,13 @@ struct Request {
   bool watch_listener = false;
 };
 
-/// The keys of `options` that read_request() knows.
+/// The option keys that read_request() knows.
 std::vector<std::string> option_keys();
 
-/// Pure. @throws Error{invalid_argument} naming what is wrong with which argument.
+/// Pure. @throws Error{invalid_argument} naming the argument and its fault.
 Request read_request(std::int32_t ifindex, const PortList& ports, const Options& options);
 
-/// Back to the interface's form.
+/// Converts back to the D-Bus interface's form.
 PortList to_ports(const std::vector<HostPort>& ports);
 
 }  // namespace hostnet::daemon

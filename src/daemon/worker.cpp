@@ -1,4 +1,4 @@
-// The thread, and its queue.
+// The thread and its queue.
 #include "daemon/worker.hpp"
 
 #include "core/thread.hpp"
@@ -52,7 +52,8 @@ void Worker::work() {
     }
     Inbox::Letter letter;
     guarded("a worker", [&] { letter = job(); });
-    // Before the letter can be read: the last reference to what the bus thread owns is not to end here.
+    // Destroy the job before the bus thread can read the letter: the last reference to an object of the bus
+    // thread must not end in this thread.
     guarded("a worker", [&] { job = nullptr; });
     if (letter) inbox_.put(std::move(letter));
   }

@@ -1,12 +1,14 @@
-// A thread that does what may wait, so that the bus thread never does.
+// A thread for jobs that may block, so that the bus thread never does.
 //
-// The daemon has two. `changes` holds and releases leases: it waits for the journal, the xtables lock and
-// external programs. `looks` reads interfaces, listeners and counters, which takes none of these locks: a
-// look is not kept waiting by a change that is. Each runs its jobs one by one, in the order in which they
-// were posted; what a job results in is run by the bus thread, out of the Inbox.
+//   worker    jobs                                        waits for
+//   changes   hold and release leases                     journal, xtables lock, external programs
+//   looks     read interfaces, listeners and counters     none of these, so a change never delays a look
 //
-// A job must not own what belongs to the bus thread (messages of sd-bus, whose counts of references are not
-// atomic): run() keeps `done`, which may, away from the worker's thread.
+// Each worker runs its jobs in the order in which they were posted. The bus thread runs a job's result, from
+// the Inbox.
+//
+// A job must not own objects of the bus thread, such as sd-bus messages, whose reference counts are not
+// atomic. run() keeps `done`, which may own them, out of the worker's thread.
 #pragma once
 
 #include "daemon/inbox.hpp"
@@ -26,7 +28,7 @@
 
 namespace hostnet::daemon {
 
-/// What a job came to: its result, or what it threw.
+/// A job's result or the exception that it threw.
 template <class Result>
 class Outcome {
  public:
@@ -62,8 +64,8 @@ class Worker {
   using Clock = std::chrono::steady_clock;
   using Job = std::function<Inbox::Letter()>;
 
-  /// Longer than all deadlines of a job together: holding a lease has 10 s, its way back as many, and the
-  /// holder's own thread, which may be before it, 11 s.
+  /// More than all deadlines of a job together: 10 s to hold a lease, 10 s to undo it, and 11 s for the
+  /// holder's own thread, which may run first.
   static constexpr std::chrono::seconds kStuckAfter{60};
 
   /// Starts the thread, with all signals blocked. `name` is for ps(1). @throws Error.
@@ -72,12 +74,12 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
   ~Worker() { finish(); }
 
-  /// Runs it in the worker's thread, and has the bus thread run what it returns, if anything. After finish()
-  /// the job is dropped in the caller's thread.
+  /// Runs the job in the worker's thread; the bus thread then runs the letter that it returns, if any. After
+  /// finish() the job is dropped in the caller's thread.
   void post(Job job);
 
-  /// Runs `work` in the worker's thread and then `done`, with its Outcome, in the bus thread, unless `alive`
-  /// has ended meanwhile. For the bus thread.
+  /// Runs `work` in the worker's thread, then `done` with its Outcome in the bus thread, unless `alive` has
+  /// expired by then. Call from the bus thread.
   template <class Work, class Done>
   void run(std::weak_ptr<void> alive, Work work, Done done) {
     using Result = std::invoke_result_t<Work&>;
@@ -89,10 +91,10 @@ class Worker {
     });
   }
 
-  /// Does what was posted, and ends the thread.
+  /// Completes the posted jobs and ends the thread.
   void finish();
   [[nodiscard]] bool is_idle() const;
-  /// Whether the job at hand has run for longer than all its deadlines together.
+  /// Whether the current job has run for longer than all its deadlines together.
   [[nodiscard]] bool is_stuck(Clock::time_point now = Clock::now()) const;
 
  private:
@@ -100,7 +102,7 @@ class Worker {
 
   Inbox& inbox_;
   const Clock::duration stuck_after_;
-  mutable std::mutex mutex_;  // guards what follows, for moments only
+  mutable std::mutex mutex_;  // guards the members below; held only briefly
   std::condition_variable wake_;
   std::deque<Job> jobs_;
   std::optional<Clock::time_point> busy_since_;

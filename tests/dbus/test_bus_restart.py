@@ -22,7 +22,7 @@ class BusRestart(Helped):
         self.assertEqual((fetch(8088), fetch(9088)), ("alice", "alice"))
 
         os.kill(int(os.environ["HELPER_BUS_PID"]), signal.SIGKILL)
-        self.assertTrue(eventually(lambda: "the message bus is gone" in helper_log()))
+        self.assertTrue(eventually(lambda: "lost the message bus" in helper_log()))
         self.assertEqual(fetch(8088), "alice")
         # What was bound to a connection has gone with it.
         self.assertTrue(eventually(lambda: fetch(9088, seconds=0.5) is None))
@@ -32,7 +32,7 @@ class BusRestart(Helped):
         bus = subprocess.Popen(["dbus-daemon", f"--config-file={os.environ['HELPER_BUS_CONFIG']}", "--nofork", "--nopidfile"],
                                stderr=subprocess.DEVNULL)
         self.addCleanup(lambda: (bus.kill(), bus.wait(10)))
-        self.assertTrue(eventually(lambda: "is taken on again" in helper_log(), 15), helper_log())
+        self.assertTrue(eventually(lambda: "adopted lease" in helper_log(), 15), helper_log())
         # Asked before it has its name, the bus would start another.
         owned = ("dbus-send", "--system", "--print-reply", "--dest=org.freedesktop.DBus", "/", "org.freedesktop.DBus.NameHasOwner",
                  f"string:{NAME}")

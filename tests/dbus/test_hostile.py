@@ -114,7 +114,7 @@ class Hostile(Helped):
                 ("loopback", ifindex_of("lo"), {}, "not a bridge"), ("the uplink", ifindex_of("uplink"), {}, "not a bridge"),
                 ("a bridge with a physical port", lan, {}, "nic"), ("the default route", way_out, {}, "default route"),
                 ("not in the list", unlisted, {}, "not among"), ("no address", bare, {}, "no IPv4 address"),
-                ("a name that is markup", markup, {}, "not accepted"),
+                ("a name that is markup", markup, {}, "unacceptable name"),
                 ("nothing", 99999, {}, "no interface"),
                 ("the number of another namespace", self.bridge, {"ifname": "br-elsewhere"}, "another network namespace"),
                 ("another's gateway", self.bridge, {"gateway": "198.18.21.1"}, "not an address of br-test"),

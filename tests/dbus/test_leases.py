@@ -329,7 +329,7 @@ class Leases(Helped):
         os.kill(first, signal.SIGKILL)
         # It starts the helper again, for somebody has to look after the lease.
         self.assertTrue(eventually(lambda: helper_pid() not in (None, first)))
-        self.assertIn("is taken on again", helper_log())
+        self.assertIn("adopted lease", helper_log())
         self.assertEqual(fetch(8088), "alice")
         process.terminate()
         process.communicate(timeout=5)

@@ -65,7 +65,7 @@ class Many:
               f"last 100 {statistics.median(times[-100:]) * 1000:.1f} ms (medians)")
         print(f"expose without polkit, while the leases grow to 1,024: {statistics.median(own) * 1000:.1f} ms, and beside as "
               f"many as there were last {own[-1] * 1000:.1f} ms; a call of Probe: {statistics.median(empty) * 1000:.1f} ms")
-        inside = [float(took) for took in re.findall(r"uid 0 \(.* ([0-9.]+) ms after it asked", helper_log()[said_before:])]
+        inside = [float(took) for took in re.findall(r"uid 0 \(.* ([0-9.]+) ms after the request", helper_log()[said_before:])]
         self.assertEqual(len(inside), len(own))
         print(f"in the helper, from the call to its answer: {statistics.median(inside):.1f} ms (median of {len(inside)}; "
               f"{inside[0]:.1f} beside 32 leases, {inside[-1]:.1f} beside 992)")

@@ -143,7 +143,7 @@ class Prompt(Helped):
         agent.answer("wait")
         caller.kill()
         self.assertEqual(agent.line(), "cancelled")
-        self.assertTrue(eventually(lambda: "has gone before its request was answered" in helper_log()))
+        self.assertTrue(eventually(lambda: "left the bus before its request was answered" in helper_log()))
         time.sleep(0.2)
         self.nothing_was_made()
 

@@ -98,7 +98,7 @@ class Waiting(Helped):
             self.changes_wait(self.alice)
             self.served_at_once()
             self.alice.kill()
-            self.assertTrue(eventually(lambda: "has gone before its request was answered" in self.said()))
+            self.assertTrue(eventually(lambda: "left the bus before its request was answered" in self.said()))
             let_go()
             # It was made, for that had begun: what shows that it was is that it takes its time to go.
             self.assertTrue(eventually(lambda: (firewall(), settings()) == self.before))
@@ -147,7 +147,7 @@ class Waiting(Helped):
             self.crowd.begin_expose(self.bridge, 8090)
             self.changes_wait(self.crowd)
             os.kill(pid, signal.SIGTERM)
-            self.assertIn("told to stop", self.refused("org.freedesktop.DBus.Error.Failed", self.crowd.result))
+            self.assertIn("the helper is stopping", self.refused("org.freedesktop.DBus.Error.Failed", self.crowd.result))
             time.sleep(0.5)
             self.assertEqual(helper_pid(), pid)
         self.assertTrue(eventually(lambda: not Path(f"/proc/{pid}").exists()))

@@ -77,7 +77,8 @@ TEST_CASE("too many, too long, too deep, too short, too much") {
   CHECK(walk("s", Body().text(std::string(256, 'x')).bytes(), false, {}) ==
         "a string of more than 255 bytes");
   CHECK(walk("s", Body().u32(3).byte('a').bytes(), false, {}) == "fewer bytes than arguments");
-  CHECK(walk("s", Body().u32(1).byte('a').byte('b').bytes(), false, {}) == "a string without an end");
+  CHECK(walk("s", Body().u32(1).byte('a').byte('b').bytes(), false, {}) ==
+        "a string without a terminating NUL");
   CHECK(walk("i", Body().u32(1).u32(2).bytes(), false, {}) == "more bytes than arguments");
   CHECK(walk("i", Body().u16(1).bytes(), false, {}) == "fewer bytes than arguments");
   CHECK(walk("s", expose(200).bytes(), false, {.bytes = 1000}).value_or("").find("at most 1000") !=
@@ -97,13 +98,13 @@ TEST_CASE("an array's length is never believed") {
 TEST_CASE("variants in variants come to an end, and hold one value each") {
   Body deep;
   for (int i = 0; i < 5; ++i) deep.signature("v");
-  CHECK(walk("v", deep.signature("y").byte(1).bytes(), false, {}) == "more than 4 containers in each other");
+  CHECK(walk("v", deep.signature("y").byte(1).bytes(), false, {}) == "more than 4 nested containers");
   CHECK(walk("v", Body().signature("yy").byte(1).byte(2).bytes(), false, {}) ==
         "a variant of more than one value");
   CHECK(walk("v", Body().signature("").bytes(), false, {}));
   CHECK(walk("v", Body().signature("a").bytes(), false, {}) == "an array without a type");
   CHECK(walk("v", Body().signature("(y").byte(1).bytes(), false, {}) == "a signature that ends too soon");
-  CHECK(walk("v", Body().signature("z").byte(1).bytes(), false, {}) == "a type that D-Bus does not have");
+  CHECK(walk("v", Body().signature("z").byte(1).bytes(), false, {}) == "an unknown D-Bus type");
   // Elements of no size would never use the array up.
   CHECK(walk("v", Body().signature("a()").u32(8).pad(8).u32(0).u32(0).bytes(), false,
              {.inner_elements = 3}) == "an array of more than 3 elements");
@@ -116,7 +117,7 @@ TEST_CASE("a method that is not in the table, other types and descriptors do not
   fields.member = "Ping";
   CHECK_FALSE(judge_call(call, fields, {}));
   fields.descriptors = 1;
-  CHECK(judge_call(call, fields, {})->text == "Ping takes no descriptor");
+  CHECK(judge_call(call, fields, {})->text == "Ping accepts no file descriptors");
   fields.descriptors = 0;
   fields.signature = "s";
   CHECK(judge_call(call, fields, {})->text.find("takes arguments of types ''") != std::string::npos);
