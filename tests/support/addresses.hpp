@@ -1,4 +1,4 @@
-// For tests that write addresses as texts.
+// IPv4 addresses from text.
 #pragma once
 
 #include "core/ipv4.hpp"
@@ -7,7 +7,7 @@
 
 namespace test {
 
-/// Throws std::bad_optional_access where it is none.
+/// Throws std::bad_optional_access for an invalid address.
 inline hostnet::Ipv4 ip(std::string_view text) { return hostnet::Ipv4::parse(text).value(); }
 
 }  // namespace test

@@ -1,5 +1,5 @@
-# Sourced by the programs that start an engine of a test's own: waiting for one, and ending it, with a bound on both; the
-# user that a rootless one is of.
+# For the programs that start an engine for a test; source it. Waits for an engine and ends it, both within a time limit, and
+# makes the user of a rootless engine.
 # shellcheck shell=bash
 
 fail() {
@@ -7,13 +7,14 @@ fail() {
   exit 1
 }
 
-# answers SOCKET: an engine there says OK to a ping.
+# answers SOCKET: whether the engine there answers a ping with OK.
 answers() {
-  # Not by its command line: not every client speaks to every engine's API version.
+  # Uses curl, because not every client supports every engine's API version.
   [ -S "$1" ] && curl -sf -m 5 -o /dev/null --unix-socket "$1" http://engine/_ping
 }
 
-# wait_for_engine SOCKET PID LOG: at most 30 seconds; fails with the end of the log when it dies or does not answer.
+# wait_for_engine SOCKET PID LOG: waits at most 90 seconds. Fails with the end of the log when the engine dies or does not
+# answer.
 wait_for_engine() {
   local until=$((SECONDS + 90))
   until answers "$1"; do
@@ -25,12 +26,12 @@ wait_for_engine() {
   done
 }
 
-# end_process PID SECONDS: SIGTERM, and SIGKILL when that has not ended it in time. Nothing when there is none.
+# end_process PID SECONDS: sends SIGTERM, and SIGKILL if the process lives longer than that. Succeeds if there is none.
 end_process() {
   local until=$((SECONDS + $2)) stat
   kill "$1" 2>/dev/null || return 0
   while kill -0 "$1" 2>/dev/null; do
-    # A zombie is over; its parent collects it when it likes. No process is started to ask for that, twenty times a second.
+    # A zombie has ended, even before its parent waits for it. `read` avoids starting a process twenty times a second.
     read -r stat 2>/dev/null <"/proc/$1/stat" || return 0
     [[ $stat != *") Z "* ]] || return 0
     [ "$SECONDS" -lt "$until" ] || kill -KILL "$1" 2>/dev/null
@@ -38,16 +39,16 @@ end_process() {
   done
 }
 
-# in_own_namespace: refuses to start an engine where its bridges and rules would be the machine's own.
+# in_own_namespace: fails where the engine's bridges and rules would be in the machine's own namespaces.
 in_own_namespace() {
   [ "$(readlink /proc/self/ns/net)" != "$(readlink /proc/1/ns/net)" ] &&
     [ "$(readlink /proc/self/ns/mnt)" != "$(readlink /proc/1/ns/mnt)" ] ||
     fail "run it under tests/support/in_namespaces: its bridges and rules must not be the machine's"
 }
 
-# make_user NAME UID DIR: a user who may run a rootless engine in DIR, which gets `home`, `run`, `tmp`, and `bin` for the
-# callers. Known in this mount namespace alone, with ids for containers and /dev/net/tun as on any desktop. `as_user` is then
-# what to put before a command, for it to be run as at that user's login.
+# make_user NAME UID DIR: makes a user who may run a rootless engine in DIR, with DIR/home, DIR/run, DIR/tmp, and DIR/bin for
+# callers. The user exists in this mount namespace only, with ids for containers and /dev/net/tun as on any desktop. Sets
+# `as_user`, the prefix of a command to run as that user after login.
 make_user() {
   local name=$1 uid=$2 dir=$3 file
   mkdir -p "$dir"/{etc,home,run,tmp,bin}
@@ -60,10 +61,10 @@ make_user() {
   done
   grep -q "^$name:" /etc/passwd || echo "$name:x:$uid:$uid::$dir/home:/bin/sh" >>"$dir/etc/passwd"
   grep -q "^$name:" /etc/group || echo "$name:x:$uid:" >>"$dir/etc/group"
-  # A range for each user, 65,536 apart, beginning beyond those that useradd gives out.
+  # One range of 65,536 ids for each user, beyond the ranges that useradd assigns.
   for file in subuid subgid; do echo "$name:$((20200000 + (uid - 20001) * 65536)):65536" >>"$dir/etc/$file"; done
   for file in passwd group subuid subgid; do mount --bind "$dir/etc/$file" "/etc/$file"; done
-  # Some machines have it for root alone.
+  # On some machines only root may open it.
   mkdir -p /dev/net
   [ -e /dev/net/tun ] || mknod /dev/net/tun c 10 200
   mknod -m 666 "$dir/tun" c 10 200
@@ -72,7 +73,7 @@ make_user() {
     env -i PATH="/usr/sbin:/usr/bin:/sbin:/bin" USER="$name" HOME="$dir/home" XDG_RUNTIME_DIR="$dir/run")
 }
 
-# end_user UID: what is left of a rootless engine, whose namespaces are held by processes of their own.
+# end_user UID: kills the remaining processes of a rootless engine, such as those that hold its namespaces.
 end_user() {
   local i
   pkill -KILL -U "$1" 2>/dev/null || true

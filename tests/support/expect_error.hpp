@@ -1,5 +1,4 @@
-// For a call that must fail with a hostnet::Error: hands back the error, so that a test can look at all of
-// it.
+// For a call that must fail with a hostnet::Error: returns the error, so that the test can check all of it.
 #pragma once
 
 #include "hostnet/error.hpp"
@@ -18,7 +17,7 @@ hostnet::Error error_of(Function function) {
   throw std::logic_error("the call was expected to fail and succeeded");
 }
 
-/// Only its code.
+/// Returns only the code.
 template <class Function>
 hostnet::Errc code_of(Function function) {
   return error_of(function).code();

@@ -1,5 +1,5 @@
-// A process in a mount namespace of its own, which stands for a container in tests of what is done to a
-// container's files from outside.
+// A process in its own mount namespace: it plays the container in tests that change a container's files from
+// outside.
 #pragma once
 
 #include "core/fd.hpp"
@@ -25,18 +25,17 @@
 
 namespace test {
 
-/// For the fake container's side of the fork, where a failed REQUIRE would go on with the test.
+/// For the child of the fork, where a failed REQUIRE would continue with the test.
 inline void must(int result, const char* what) {
   if (result < 0) throw hostnet::Error::from_errno(what, errno);
 }
 
-/// A process in a mount namespace of its own whose root is a small tmpfs; it sleeps until it is ended.
+/// A process in its own mount namespace, with a small tmpfs as its root. It sleeps until end().
 class FakeContainer {
  public:
   using Furnish = std::function<void(const std::filesystem::path& root)>;
 
-  /// `furnish` runs in the new namespace with the tmpfs at `root`, before the process moves in there for
-  /// good.
+  /// `furnish` runs in the new namespace with the tmpfs at `root`, before the process changes its root to it.
   explicit FakeContainer(const Furnish& furnish, std::string id = "f00dfeed0123456789") {
     int ready[2];
     REQUIRE(::pipe2(ready, O_CLOEXEC) == 0);
@@ -100,7 +99,7 @@ inline void write(const std::filesystem::path& path, std::string_view text) {
   hostnet::replace_file(path, text, 0644);
 }
 
-/// As an engine does it: its own file mounted over the image's.
+/// Mounts a file over another one, as an engine mounts its own file over the image's.
 inline void bind(const std::filesystem::path& file, const std::filesystem::path& onto,
                  unsigned long flags = 0) {
   write(onto, "");

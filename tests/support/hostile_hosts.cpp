@@ -1,5 +1,5 @@
 // tests/support/hostile_hosts.hpp as a program for containers: `hostile_hosts lease|flock|fifo|silence FILE`
-// says "ready" and keeps at it until it is ended.
+// prints "ready" and holds on until it is killed.
 #include "support/hostile_hosts.hpp"
 
 #include <cstdio>

@@ -1,5 +1,5 @@
-// What a container can do to its hosts file to keep those waiting who want to open it. Standard library and
-// system calls alone: a static program of it goes into containers of real engines, too.
+// Ways in which a container can use its hosts file to block programs that open it. Uses only the standard
+// library and system calls: it is also built as a static program for containers of real engines.
 #pragma once
 
 #include <fcntl.h>
@@ -25,8 +25,7 @@ inline void check(int result, const std::string& what) {
   if (result < 0) throw std::runtime_error(what + ": " + std::strerror(errno));
 }
 
-/// A lease on the file, and no intention to give it back (fcntl(2), F_SETLEASE). As long as the process
-/// lives.
+/// Takes a lease on the file and never gives it back (fcntl(2), F_SETLEASE), as long as the process lives.
 inline void hold_lease(const std::string& file) {
   ::signal(SIGIO, SIG_IGN);
   const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
@@ -34,22 +33,22 @@ inline void hold_lease(const std::string& file) {
   check(::fcntl(fd, F_SETLEASE, F_RDLCK), "set a lease");
 }
 
-/// As long as the process lives.
+/// Holds the lock as long as the process lives.
 inline void hold_flock(const std::string& file) {
   const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
   check(fd, "open");
   check(::flock(fd, LOCK_EX), "flock");
 }
 
-/// In the place of the file.
+/// Replaces the file with a FIFO.
 inline void put_fifo(const std::string& file) {
   ::umount2(file.c_str(), MNT_DETACH);
   ::unlink(file.c_str());
   check(::mkfifo(file.c_str(), 0666), "mkfifo");
 }
 
-/// A file system that never answers, mounted over a file or folder. A child of the caller, that dies with it,
-/// hears the requests; `asked`, in memory that it shares, counts those that had to be answered.
+/// Mounts a file system that never answers over a file or folder. A child of the caller, which dies with it,
+/// reads the requests. `asked`, in memory shared with that child, counts the requests that need an answer.
 inline void mount_silence(const std::string& over, std::atomic<int>* asked = nullptr) {
   struct stat status {};
   check(::stat(over.c_str(), &status), "stat");

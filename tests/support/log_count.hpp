@@ -1,4 +1,4 @@
-// What the library says, counted: for tests of what it does of its own accord.
+// Counts log lines, for tests of what the library does on its own.
 #pragma once
 
 #include "hostnet/log.hpp"
@@ -8,11 +8,11 @@
 
 namespace test {
 
-/// Counts the lines of the log with these words in them, while it lives. One at a time: it takes the log's
+/// Counts the log lines that contain `words` during its lifetime. Use one at a time: it replaces the log
 /// sink.
 class LogCount {
  public:
-  /// `words` outlives it.
+  /// `words` must outlive the object.
   explicit LogCount(std::string_view words) {
     hostnet::set_log_sink([this, words](hostnet::LogLevel, std::string_view line) {
       if (line.find(words) != std::string_view::npos) ++times_;

@@ -1,4 +1,4 @@
-// Making, entering and joining the tests' network namespaces.
+// Makes, enters and connects the tests' network namespaces.
 #include "support/netns.hpp"
 
 #include "core/file.hpp"
@@ -27,8 +27,8 @@ hostnet::Fd open_current() {
 }  // namespace
 
 Outcome try_exec(const std::string& command, const std::string& input) {
-  // The shell opens its stdin by this path: a descriptor that it inherited would be inherited by every other
-  // program that a thread happens to start meanwhile.
+  // The shell opens its stdin by this path. An inherited descriptor would also be inherited by every program
+  // that another thread starts meanwhile.
   const hostnet::Fd stdin_file(::memfd_create("stdin", MFD_CLOEXEC));
   hostnet::write_all(stdin_file.get(), input);
   const auto redirect = fmt::format("exec 2>&1 </proc/{}/fd/{}; ", ::getpid(), stdin_file.get());

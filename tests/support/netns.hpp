@@ -1,5 +1,5 @@
 // Network namespaces as values: made for one test, held by a descriptor, gone with the object. The test's own
-// thread never moves; what must happen in one runs there on a thread of its own, or as a shell command.
+// thread never moves. Code that must run in a namespace runs on a separate thread or as a shell command.
 #pragma once
 
 #include "core/fd.hpp"
@@ -14,33 +14,33 @@
 
 namespace test {
 
-/// What a command did.
+/// A command's result.
 struct Outcome {
   int status = 0;      ///< Its exit status; 128 + N when signal N killed it.
   std::string output;  ///< stdout and stderr, mixed as they came.
 };
 
-/// Runs `sh -c command` in the calling thread's namespaces with `input` as its stdin, waits for it.
-/// @throws std::system_error when there is no shell to be had.
+/// Runs `sh -c command` in the calling thread's namespaces with `input` as its stdin, and waits for it.
+/// @throws std::system_error when it cannot start the shell.
 Outcome try_exec(const std::string& command, const std::string& input = {});
-/// The same, for a command that must succeed. @returns its output. @throws std::runtime_error with it
-/// otherwise.
+/// The same for a command that must succeed. @returns its output. @throws std::runtime_error with the output
+/// when the command fails.
 std::string exec(const std::string& command, const std::string& input = {});
 
 /// Owns a network namespace. Needs CAP_SYS_ADMIN. Use from one thread at a time; run() may nest.
 class NetNs {
  public:
-  /// A fresh one, with nothing in it but a loopback interface, which is up.
+  /// A new namespace with only a loopback interface, which is up.
   NetNs();
-  /// The calling thread's.
+  /// The calling thread's namespace.
   static NetNs current();
 
   [[nodiscard]] int fd() const { return fd_.get(); }
-  /// For `ip … netns PATH` and `nsenter --net=PATH`; good while this object lives.
+  /// For `ip … netns PATH` and `nsenter --net=PATH`; valid while this object lives.
   [[nodiscard]] std::string path() const;
 
-  /// Calls `function` in this namespace on a thread of its own, waits, and returns what it returns. What it
-  /// throws, REQUIRE's failure too, is thrown here. A socket opened there stays of this namespace and may be
+  /// Calls `function` in this namespace on a separate thread, waits, and returns its result. Rethrows here
+  /// what it throws, REQUIRE's failure included. A socket opened there belongs to this namespace and may be
   /// returned.
   template <class Function>
   auto run(Function function) const {
@@ -53,8 +53,8 @@ class NetNs {
     return result.get();
   }
 
-  /// Lets `function` run in this namespace beside the test. The jthread's destructor waits for its end; a
-  /// function that goes on until it is told takes a std::stop_token.
+  /// Runs `function` in this namespace in parallel with the test. The jthread's destructor waits for its end;
+  /// an endless function takes a std::stop_token.
   template <class Function>
   [[nodiscard]] std::jthread start(Function function) const {
     return std::jthread([this, function = std::move(function)](const std::stop_token& stop) mutable {
@@ -70,7 +70,7 @@ class NetNs {
   /// test::exec() and test::try_exec() in this namespace: `inside.exec("ip -j addr")`.
   std::string exec(const std::string& command, const std::string& input = {}) const;
   Outcome try_exec(const std::string& command, const std::string& input = {}) const;
-  /// `nft -f` with this text.
+  /// Feeds the text to `nft -f`.
   void nft(const std::string& ruleset) const;
 
  private:
@@ -84,10 +84,10 @@ class NetNs {
 struct VethEnd {
   const NetNs& netns;
   std::string name;
-  std::string address = {};  ///< "10.1.0.1/24"; empty for none.
+  std::string address = {};  ///< "10.1.0.1/24"; empty: none.
 };
 
-/// Joins two namespaces (or one with itself) with a veth pair; both ends are up when it returns.
+/// Connects two namespaces (or one with itself) by a veth pair. Both ends are up afterwards.
 void connect(const VethEnd& one, const VethEnd& other);
 
 }  // namespace test

@@ -1,4 +1,4 @@
-// The service's thread and the caller's side.
+// The service's thread and the client's side.
 #include "support/service.hpp"
 
 #include <poll.h>

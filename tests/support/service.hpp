@@ -1,4 +1,4 @@
-// Somebody who answers, and somebody who dials: over real sockets, bounded in time.
+// A server and a client over real sockets, bounded in time.
 #pragma once
 
 #include "core/fd.hpp"
@@ -13,17 +13,16 @@
 
 namespace test {
 
-/// Greets whoever comes to a listening socket (or sends to a UDP one), then gives back what it gets. One
-/// thread.
+/// Greets each connection to a listening socket (or each sender to a UDP socket), then echoes. One thread.
 class Service {
  public:
-  /// With `chatter`, it says "." to every connection that often, whether it is asked or not.
+  /// With `chatter`, it also sends "." to every connection at that interval.
   Service(hostnet::Fd socket, std::string greeting, std::chrono::milliseconds chatter = {});
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
   ~Service();
 
-  /// Connections accepted, or datagrams received.
+  /// Connections accepted or datagrams received.
   [[nodiscard]] int visits() const { return visits_; }
 
  private:
@@ -41,17 +40,17 @@ inline hostnet::Fd loopback(std::uint16_t port, int type = SOCK_STREAM) {
   return listen_on({ip("127.0.0.1"), port}, type);
 }
 
-/// The first words that come from there, or "(refused)", "(silence)", "(unreachable)", "(reset)", "(closed)".
+/// The first words received, or "(refused)", "(silence)", "(unreachable)", "(reset)", "(closed)".
 std::string dial(const NetNs& from, hostnet::Endpoint to, int type = SOCK_STREAM,
                  std::chrono::milliseconds patience = std::chrono::milliseconds{400});
 
-/// A connection from that namespace, after its greeting was read.
+/// A connection from that namespace, with the greeting already read.
 hostnet::Fd join(const NetNs& from, hostnet::Endpoint to);
 
-/// Whether the service at the other end gives back what it is sent.
+/// Whether the service at the other end still echoes.
 bool goes_on(const hostnet::Fd& connection);
 
-/// "(reset)" or "(closed)" when the connection ends within the time, else "(alive)".
+/// "(reset)" or "(closed)" when the connection ends within `patience`, else "(alive)".
 std::string end_of(const hostnet::Fd& connection, std::chrono::milliseconds patience);
 
 }  // namespace test

@@ -24,7 +24,7 @@ inline sockaddr_in socket_address(hostnet::Endpoint endpoint) {
   return {.sin_family = AF_INET, .sin_port = htons(endpoint.port), .sin_addr = {endpoint.address.network()}};
 }
 
-/// An IPv4 socket, SOCK_STREAM or SOCK_DGRAM, whose calls give up after two seconds.
+/// An IPv4 socket, SOCK_STREAM or SOCK_DGRAM, whose calls time out after two seconds.
 inline hostnet::Fd open_socket(int type = SOCK_STREAM) {
   hostnet::Fd fd(check_call(::socket(AF_INET, type | SOCK_CLOEXEC, 0), "socket"));
   const timeval limit{.tv_sec = 2};
@@ -33,7 +33,7 @@ inline hostnet::Fd open_socket(int type = SOCK_STREAM) {
   return fd;
 }
 
-/// Bound; listening, too, when it is TCP.
+/// A bound socket; with TCP, a listening one.
 inline hostnet::Fd listen_on(hostnet::Endpoint endpoint, int type = SOCK_STREAM) {
   auto fd = open_socket(type);
   const int on = 1;
@@ -44,7 +44,7 @@ inline hostnet::Fd listen_on(hostnet::Endpoint endpoint, int type = SOCK_STREAM)
   return fd;
 }
 
-/// The same on an IPv6 address, TCP.
+/// A listening TCP socket on an IPv6 address.
 inline hostnet::Fd listen_on(const in6_addr& ipv6, std::uint16_t port, bool v6only) {
   hostnet::Fd fd(check_call(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
   const int only = v6only ? 1 : 0;
@@ -66,7 +66,7 @@ inline hostnet::Fd accept_from(const hostnet::Fd& listener) {
   return hostnet::Fd(check_call(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC), "accept"));
 }
 
-/// Its own end.
+/// The socket's local address.
 inline hostnet::Endpoint local_end(const hostnet::Fd& fd) {
   sockaddr_in address{};
   socklen_t size = sizeof address;

@@ -1,4 +1,4 @@
-// Setting up the host and its neighbourhood, and comparing what it looks like.
+// Sets up the host and its neighbourhood, and compares snapshots of it.
 #include "support/testbed.hpp"
 
 #include "core/file.hpp"
@@ -35,8 +35,7 @@ sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.def
 for table in raw mangle nat filter; do iptables-legacy -w -t "$table" -n -L >/dev/null; done
 )";
 
-// What a host has that runs Docker and bans guessers of passwords, by whichever iptables it has; br0 is its
-// network.
+// The rules of a host with Docker and fail2ban, for either kind of iptables; br0 is its network.
 constexpr const char* kHostRules = R"(*raw
 :PREROUTING ACCEPT [0:0]
 -A PREROUTING -d 198.18.0.2/32 -i uplink0 -j DROP
@@ -77,7 +76,7 @@ COMMIT
 COMMIT
 )";
 
-// A container: its interface eth0, and in the host a port of the bridge, or an interface of its own.
+// Attaches a container: its eth0 leads to a port of the bridge, or to an interface of its own on the host.
 void attach(const NetNs& netns, const std::string& port, const std::string& bridge,
             const std::string& prefix) {
   exec(fmt::format("ip link add {0} type veth peer name eth0 netns {1} && ip link set {0} {2} up", port,
@@ -89,7 +88,7 @@ void attach(const NetNs& netns, const std::string& port, const std::string& brid
                   prefix, prefix.substr(0, prefix.rfind('.'))));
 }
 
-// By a comma each.
+// The unguarded bridges, each followed by a comma.
 std::string without_nft_guard(const std::set<std::string>& open) {
   const auto chain = try_exec("nft -s list chain ip tc_hostnet guard_raw").output;
   const auto bridges = try_exec("nft list set ip tc_hostnet bridges_raw").output;
@@ -100,7 +99,7 @@ std::string without_nft_guard(const std::set<std::string>& open) {
                      has(chain, "iifname @bridges_raw ip daddr 127.0.0.0/8 counter drop") &&
                      has(chain, "iifname @bridges_raw ip saddr 127.0.0.0/8 counter drop");
   std::string out;
-  // Somebody else's tear-down may have come between: then the bridge is closed by now.
+  // A tear-down by another process may have run in between: it has closed the bridge by now.
   for (const auto& bridge : open)
     if ((!drops || !has(bridges, '"' + bridge + '"')) && route_localnet(bridge)) out += bridge + ",";
   return out;
@@ -112,7 +111,7 @@ bool on_nftables() {
   const char* const firewall = std::getenv("TC_HOSTNET_FIREWALL");
   if (firewall != nullptr && std::string_view(firewall) == "nftables") return true;
   if (firewall != nullptr && std::string_view(firewall) == "iptables") return false;
-  throw std::runtime_error("TC_HOSTNET_FIREWALL must say which firewall is tested: nftables or iptables");
+  throw std::runtime_error("TC_HOSTNET_FIREWALL must name the firewall under test: nftables or iptables");
 }
 
 MovedThread::MovedThread() : home_(enter_fresh_namespace()) {}
@@ -189,7 +188,7 @@ void Testbed::take_out(GuardPart part) {
       exec("iptables-legacy -w -t raw -D TCHN-RAW 2");
       return;
     case GuardPart::input:
-      // It stands wherever the host has rules in INPUT as well.
+      // It also stands wherever the host has rules in INPUT.
       for (const char* const iptables : {"iptables-legacy", "iptables-nft"})
         try_exec(std::string(iptables) + " -w -F TCHN-IN");
       return chain("filter", "TCHN-IN", "guard_in");
@@ -208,7 +207,7 @@ void Testbed::take_out(GuardPart part) {
 }
 
 std::string Testbed::unguarded() const {
-  // In this order: a set-up that goes on meanwhile puts the guard first, a tear-down takes it last.
+  // In this order: a concurrent set-up puts the guard in first, a tear-down removes it last.
   std::set<std::string> open;
   for (const auto* bridge : {"br0", "br1", "docker0"})
     if (route_localnet(bridge)) open.insert(bridge);

@@ -1,4 +1,4 @@
-// For tests that look at texts.
+// For tests that check texts.
 #pragma once
 
 #include <string_view>

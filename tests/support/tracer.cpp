@@ -1,8 +1,8 @@
-// Following a command by its system calls.
+// Traces a command's system calls.
 //
-// At a stop on entry to a system call nothing of the call has happened, and SIGKILL makes the kernel leave it
-// out. Every thread and child is followed from its first instruction (PTRACE_O_TRACECLONE and its kin), and
-// dies with the tracer.
+// When a thread stops on entry to a system call, the kernel has done nothing for the call yet, and SIGKILL
+// makes the kernel skip it. The tracer follows every thread and child from its first instruction
+// (PTRACE_O_TRACECLONE and similar), and all of them die with the tracer.
 #include "support/tracer.hpp"
 
 #include "core/fd.hpp"
@@ -35,8 +35,8 @@ struct Change {
   const char* name;
 };
 
-// All by which the kernel's tables, the state folder, a lock or a reader elsewhere may come to differ. The
-// forms of one call have one name.
+// The calls that can change the kernel's tables, the lease store, a lock or what another process reads. All
+// forms of a call share one name.
 constexpr std::array kChanges{
     Change{SYS_setsockopt, "setsockopt"},
     Change{SYS_sendto, "sendto"},
@@ -65,8 +65,8 @@ constexpr std::array kChanges{
     Change{SYS_umount2, "umount"},
 };
 
-// A question by netlink, which changes nothing: a dump, or one of the GET messages of rtnetlink and nftables
-// (rtnetlink(7), linux/netfilter/nf_tables.h).
+// A netlink query, which changes nothing: a dump, or a GET message of rtnetlink or nftables (rtnetlink(7),
+// linux/netfilter/nf_tables.h).
 bool is_question(pid_t pid, const __ptrace_syscall_info& info) {
   nlmsghdr header{};
   const iovec here{.iov_base = &header, .iov_len = sizeof header};
@@ -74,7 +74,7 @@ bool is_question(pid_t pid, const __ptrace_syscall_info& info) {
   if (info.entry.args[2] < sizeof header || ::process_vm_readv(pid, &here, 1, &there, 1, 0) < 0) return false;
   if (header.nlmsg_len != info.entry.args[2]) return false;
   if ((header.nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP) return true;
-  // nfnetlink's have a subsystem in the upper byte.
+  // nfnetlink messages have a subsystem in the upper byte.
   const unsigned subsystem = header.nlmsg_type >> 8U;
   const unsigned message = header.nlmsg_type & 0xffU;
   if (subsystem == 0) return message >= RTM_BASE && (message & 3U) == 2;
@@ -94,7 +94,7 @@ const char* change_of(pid_t pid, const __ptrace_syscall_info& info) {
   const int null = ::open("/dev/null", O_RDWR);
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null, fd);
   ::setenv("ASAN_OPTIONS", "detect_leaks=0",
-           1);  // the leak check traces its process, which is traced already
+           1);  // the leak check traces its process, which this tracer already traces
   ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
   ::raise(SIGSTOP);
   ::execv(argv[0], argv);
@@ -122,7 +122,7 @@ class Tracee {
   Tracee& operator=(const Tracee&) = delete;
   ~Tracee() { kill_all(); }
 
-  // Stops before the n-th change, or the n-th by `call`.
+  // Stops before the n-th change, or before the n-th change by `call`.
   Traced run(const std::string& call, unsigned n, const std::function<void()>& meanwhile) {
     Traced end;
     for (;;) {
@@ -162,7 +162,7 @@ class Tracee {
       int status = 0;
       const pid_t pid = ::waitpid(-1, &status, __WALL | __WNOTHREAD);
       if (pid < 0 && errno != EINTR) return;
-      // One that was born while the others were killed.
+      // A process that started while the others were being killed.
       if (pid > 0 && WIFSTOPPED(status)) ::kill(pid, SIGKILL);
     }
   }

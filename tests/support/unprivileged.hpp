@@ -1,4 +1,4 @@
-// Doing something as nobody, without a capability, to see it refused.
+// Runs code as user nobody without capabilities, to test refusals.
 #pragma once
 
 #include <sys/syscall.h>
@@ -11,8 +11,8 @@
 
 namespace test {
 
-/// Calls `function` on a thread of uid and gid 65534 and returns what it returns; what it throws is thrown
-/// here. The bare system call changes that one thread, setresuid(3) would change all.
+/// Calls `function` on a thread with uid and gid 65534 and returns its result; rethrows here what it throws.
+/// Uses the bare system call, which changes only that thread; setresuid(3) would change all threads.
 template <class Function>
 auto run_unprivileged(Function function) {
   std::packaged_task<decltype(function())()> task([&] {

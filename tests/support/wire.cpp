@@ -1,4 +1,4 @@
-// Encoding, sending and reading packets.
+// Encodes, sends and reads packets.
 #include "support/wire.hpp"
 
 #include "support/sockets.hpp"

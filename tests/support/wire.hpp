@@ -1,4 +1,4 @@
-// Packets made by hand and read off the wire, as a container with CAP_NET_RAW can.
+// Hand-made packets, sent and read on the wire as a container with CAP_NET_RAW can.
 #pragma once
 
 #include "core/fd.hpp"
@@ -14,7 +14,7 @@
 
 namespace test {
 
-/// A TCP segment that opens a connection, or a UDP datagram; of one that was read: whatever it was.
+/// A TCP segment that opens a connection, or a UDP datagram. After reading: any TCP or UDP packet.
 struct Packet {
   hostnet::Endpoint source;
   hostnet::Endpoint destination;
@@ -23,7 +23,7 @@ struct Packet {
   bool operator==(const Packet&) const = default;
 };
 
-/// IPv4 header, transport header and, for UDP, a payload, with right checksums.
+/// Encodes an IPv4 header, a transport header and, for UDP, a payload, with correct checksums.
 std::string encode(const Packet& packet);
 
 using Mac = std::array<std::uint8_t, 6>;
@@ -31,22 +31,22 @@ using Mac = std::array<std::uint8_t, 6>;
 /// The hardware address of an interface of the calling thread's namespace.
 Mac mac_of(const std::string& interface);
 
-/// A packet socket on an interface. Hears all that comes in by it from its construction on.
+/// A packet socket on an interface. Receives everything that arrives there after its construction.
 class Wire {
  public:
   explicit Wire(const NetNs& netns, const std::string& interface = "eth0");
 
   void send(const Packet& packet, const Mac& to) const;
-  /// A tag in front of a packet, IEEE 802.1Q's or another's. One of VLAN 0 carries a priority alone.
+  /// A tag before a packet, of IEEE 802.1Q or another type. A tag of VLAN 0 carries only a priority.
   struct Tag {
     std::uint16_t type = 0x8100;
     std::uint16_t vlan = 0;
   };
-  /// In these tags, the outermost first.
+  /// Sends the packet inside these tags, the outermost first.
   void send_tagged(const Packet& packet, const std::vector<Tag>& tags, const Mac& to) const;
-  /// Says by ARP, to everybody, that this address is at this interface. `hardware`: ARPHRD_…
+  /// Broadcasts an ARP claim that this interface has the address. `hardware`: ARPHRD_…
   void claim(hostnet::Ipv4 address, const Mac& own, std::uint16_t hardware = 1) const;
-  /// TCP and UDP packets that have come in, and those that come within the time.
+  /// The TCP and UDP packets received so far and within `window`.
   [[nodiscard]] std::vector<Packet> heard(std::chrono::milliseconds window) const;
 
  private:
@@ -56,7 +56,7 @@ class Wire {
   hostnet::Fd socket_;
 };
 
-/// Sends by an IPPROTO_RAW socket bound to the interface, from within the namespace.
+/// Sends from the namespace through an IPPROTO_RAW socket bound to the interface.
 void send_raw(const NetNs& from, const Packet& packet, const std::string& interface = "eth0");
 
 }  // namespace test
