@@ -101,8 +101,9 @@ Error connect_error(const Address& address, int cause) {
 Error transfer_error(const Address& address, const std::string& call, CURLcode code, std::string_view detail,
                      int cause) {
   if (code == CURLE_COULDNT_CONNECT) return connect_error(address, cause);
-  const auto why = detail.empty() ? std::string(Curl::get().easy_strerror(code)) : one_line(detail, 200);
-  if (!address.tcp) return {Errc::engine_error, fmt::format("{}: {}", call, Curl::get().easy_strerror(code))};
+  const auto why = detail.empty() ? std::string(Curl::get().curl_easy_strerror(code)) : one_line(detail, 200);
+  if (!address.tcp)
+    return {Errc::engine_error, fmt::format("{}: {}", call, Curl::get().curl_easy_strerror(code))};
   const auto where = fmt::format("the container engine at {} ({})", address.socket, address.from);
   const auto says = [&](std::string_view part) { return why.find(part) != std::string::npos; };
   switch (code) {
