@@ -1,6 +1,7 @@
 // By label: no list has to be kept, and nothing is missed that was made just before the end.
 #include "container/reap.hpp"
 
+#include "core/failures.hpp"
 #include "core/log.hpp"
 #include "engine/containers.hpp"
 #include "engine/networks.hpp"
@@ -17,8 +18,6 @@
 
 #include <fmt/format.h>
 
-#include <vector>
-
 namespace hostnet::container {
 
 std::size_t reap_test_run(const engine::Address& engine, const std::string& test_run, Deadline deadline) {
@@ -27,29 +26,25 @@ std::size_t reap_test_run(const engine::Address& engine, const std::string& test
   engine::Networks networks(client);
   const auto label = fmt::format("{}={}", exposer::kTestRunLabel, test_run);
   std::size_t removed = 0;
-  std::vector<std::string> failures;
-  const auto attempt = [&](const std::string& what, auto remove) {
-    try {
-      if (remove()) ++removed;
-    } catch (const Error& error) {
-      failures.push_back(fmt::format("{}: {}", what, error.what()));
-    }
-  };
+  Failures failures;
   // Where the one listing fails, the other may do.
   const auto each = [&](auto& kind, const auto& is_ours) {
     try {
       for (const auto& one : kind.list({label}, deadline))
-        attempt(one.name, [&] { return is_ours(one) && kind.remove(one.id, deadline); });
+        failures.run(
+            [&] {
+              if (is_ours(one) && kind.remove(one.id, deadline)) ++removed;
+            },
+            one.name);
     } catch (const Error& error) {
-      failures.push_back(error.hint().empty() ? error.what()
-                                              : fmt::format("{}; {}", error.what(), error.hint()));
+      failures.add(error.hint().empty() ? error.what() : fmt::format("{}; {}", error.what(), error.hint()));
     }
   };
   each(containers, [&](const auto& container) {
     return exposer::was_created_with(client, container.id, exposer::kTestRunLabel, test_run, deadline);
   });
   each(networks, [](const auto&) { return true; });  // no image gives a network labels
-  if (!failures.empty()) throw Error(Errc::failure, fmt::format("{}", fmt::join(failures, "; ")));
+  failures.raise();
   return removed;
 }
 

@@ -1,10 +1,8 @@
 // Making, keeping and ending a lease on the ssh path.
 #include "path/ssh/lease.hpp"
 
-#include "core/attempt.hpp"
 #include "core/log.hpp"
 #include "core/random.hpp"
-#include "core/strings.hpp"
 #include "core/thread.hpp"
 #include "hostnet/error.hpp"
 #include "lease/checks.hpp"
@@ -283,14 +281,14 @@ void SshLease::write_aliases(Ipv4 address, bool is_for_one, Deadline deadline) {
 
 // Every step is tried even when one fails; returns what failed. The way is closed first: the containers can
 // hold up whoever edits their hosts files.
-std::vector<std::string> SshLease::take_down(Deadline deadline) noexcept {
-  std::vector<std::string> failures;
+Failures SshLease::take_down(Deadline deadline) noexcept {
+  Failures failures;
   for_each_extension([](SshExtension& one) { one.end("the lease that it belongs to has ended"); });
   if (tunnel_) tunnel_->close();
-  attempt(failures, [&] {
+  failures.run([&] {
     if (sidecar_) sidecar_->remove(deadline);
   });
-  attempt(failures, [&] {
+  failures.run([&] {
     if (record_.alias_in.empty()) return;
     engine::Client client(settings_.engine);
     remove_container_aliases(client, record_.alias_in, id, deadline, failures);
@@ -303,10 +301,8 @@ void SshLease::release() {
   if (!life_.begin_end(ExposureState::released, "released")) return life_.wait_over();
   const LeaseLife::Ending ending(life_);
   stop_keeper();
-  const auto failures = take_down(Deadline::after(settings_.release_deadline));
-  if (!failures.empty())
-    throw Error(Errc::failure, fmt::format("lease {}: {}", id, list_of(failures)),
-                "run tc-hostnet list, which finishes what could not be removed");
+  take_down(Deadline::after(settings_.release_deadline))
+      .raise("lease " + id, "run tc-hostnet list, which finishes what could not be removed");
 }
 
 // The lease ends without its owner's doing, in the keeper's thread.
