@@ -11,10 +11,9 @@
 #include "path/native/names.hpp"
 #include "path/native/native.hpp"
 #include "path/sidecar/clear_away.hpp"
+#include "path/sidecar/labels.hpp"
 #include "path/sidecar/own_labels.hpp"
-#include "path/sidecar/plan.hpp"
 #include "path/sidecar/sidecar.hpp"
-#include "path/sidecar/test_run_labels.hpp"
 
 #include <fmt/format.h>
 
@@ -76,9 +75,8 @@ void reap_dead_test_runs(const engine::Address& engine, Deadline deadline) noexc
     engine::Containers containers(client);
     exposer::remove_orphans(client, deadline);
     engine::Networks networks(client);
-    const std::string owner(exposer::kOwnerLabel);
-    for (const auto& network : networks.list({owner}, deadline)) {
-      const auto label = network.labels.find(owner);
+    for (const auto& network : networks.list({exposer::kOwnerLabel}, deadline)) {
+      const auto label = network.labels.find(exposer::kOwnerLabel);
       if (label != network.labels.end() && exposer::owner_has_ended(label->second))
         networks.remove(network.id, deadline);
     }

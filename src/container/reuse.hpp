@@ -9,9 +9,6 @@
 
 namespace hostnet::container {
 
-/// On each reused container.
-inline constexpr const char* kHashLabel = "org.testcontainers.hash";
-
 /// A name for the description: equal ones have equal names, others almost surely not. Pure.
 std::string hash_of(const engine::ContainerSpec& spec);
 

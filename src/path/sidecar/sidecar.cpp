@@ -206,8 +206,8 @@ void log_unlisted(const Error& error) {
 void remove_orphans(engine::Client& client, Deadline deadline) noexcept {
   try {
     engine::Containers containers(client);
-    for (const auto& container : containers.list({std::string(kOwnerLabel)}, deadline)) {
-      const auto owner = container.labels.find(std::string(kOwnerLabel));
+    for (const auto& container : containers.list({kOwnerLabel}, deadline)) {
+      const auto owner = container.labels.find(kOwnerLabel);
       if (owner == container.labels.end() || !owner_has_ended(owner->second)) continue;
       if (!was_created_with(client, container.id, kOwnerLabel, owner->second, deadline)) continue;
       log::info("removing container {}, whose owner has died", container.name);
@@ -226,7 +226,7 @@ void remove_recorded_sidecar(engine::Client& client, const std::string& sidecar,
   try {
     const auto container = client.container(sidecar, deadline);
     const auto labels = labels_of_creation(client, container, deadline);
-    const auto label = labels.find(std::string(kLeaseLabel));
+    const auto label = labels.find(kLeaseLabel);
     if (label != labels.end() && label->second == lease)
       engine::Containers(client).remove(container.id, deadline);
     else

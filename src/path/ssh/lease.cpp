@@ -33,7 +33,7 @@ void check_alias_of_network(engine::Containers& containers, const SshTarget& tar
   if (!target.alias_by_dns) return;
   const auto label = fmt::format("{}={}", kAliasLabel, target.network.id);
   for (const auto& other : containers.list({label}, deadline)) {
-    const auto lease = other.labels.find(std::string(kLeaseLabel));
+    const auto lease = other.labels.find(kLeaseLabel);
     if (other.state != "running" || lease == other.labels.end()) continue;  // every sidecar of ours has one
     throw Error(Errc::conflict,
                 fmt::format("host port exposure {} already defined on network {} by lease {}", kAlias,
