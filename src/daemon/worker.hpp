@@ -9,7 +9,7 @@
 // atomic): run() keeps `done`, which may, away from the worker's thread.
 #pragma once
 
-#include "daemon/inbox.hpp"
+#include "core/mailbox.hpp"
 
 #include <chrono>
 #include <condition_variable>
@@ -25,6 +25,10 @@
 #include <variant>
 
 namespace hostnet::daemon {
+
+/// What other threads have for the bus thread: ends of leases, and what the workers have done. Functions that it
+/// runs.
+using Inbox = Mailbox<std::function<void()>>;
 
 /// What a job came to: its result, or what it threw.
 template <class Result>

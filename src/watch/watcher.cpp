@@ -8,15 +8,10 @@
 #include "hostnet/error.hpp"
 
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <ctime>
 #include <exception>
-#include <iterator>
-#include <mutex>
 #include <utility>
 
 namespace hostnet::exposer {
@@ -51,36 +46,6 @@ std::set<std::string> labelled(engine::Client& client) {
 
 }  // namespace
 
-// Leases that have ended by themselves, told by the library's threads and taken out by the loop's. Leases of
-// an exposer may outlive the watcher for a moment, so it is shared with their callback.
-class Watcher::EndedLeases {
- public:
-  EndedLeases() : wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-    if (!wake_) throw Error::from_errno("eventfd", errno);
-  }
-
-  [[nodiscard]] int fd() const noexcept { return wake_.get(); }
-
-  void put(EndedLease lease) {
-    const std::lock_guard lock(mutex_);
-    leases_.push_back(std::move(lease));
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);
-  }
-
-  std::vector<EndedLease> take() {
-    std::uint64_t count = 0;
-    [[maybe_unused]] const auto got = ::read(wake_.get(), &count, sizeof count);
-    const std::lock_guard lock(mutex_);
-    return std::exchange(leases_, {});
-  }
-
- private:
-  Fd wake_;
-  std::mutex mutex_;
-  std::vector<EndedLease> leases_;
-};
-
 // What a connection begins with.
 struct Watcher::Reached {
   std::optional<engine::EventStream> stream;
@@ -91,7 +56,7 @@ Watcher::Watcher(EventLoop& loop, Settings settings)
     : loop_(loop),
       settings_(std::move(settings)),
       address_(engine::Address::find(settings_.exposer.engine)),
-      ended_(std::make_shared<EndedLeases>()),
+      ended_(std::make_shared<Mailbox<EndedLease>>()),
       applier_(
           [this] {
             auto told = settings_;
@@ -322,7 +287,7 @@ void Watcher::settled(const std::string& id) {
 }
 
 void Watcher::on_ended_leases() {
-  std::ranges::move(ended_->take(), std::back_inserter(ended_early_));
+  while (auto lease = ended_->next()) ended_early_.push_back(std::move(*lease));
   bool any_busy = false;
   for (const auto& [id, container] : containers_) any_busy |= container.busy;
   for (auto& lease : std::exchange(ended_early_, {})) {

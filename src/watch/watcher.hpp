@@ -13,6 +13,7 @@
 #pragma once
 
 #include "core/event_loop.hpp"
+#include "core/mailbox.hpp"
 #include "engine/client.hpp"
 #include "engine/events.hpp"
 #include "watch/applier.hpp"
@@ -65,7 +66,6 @@ class Watcher {
     WatchClock::time_point timer = {};  // The last one that was set for it.
   };
   struct Reached;
-  class EndedLeases;
 
   void run(std::function<void()> work, std::function<void(const std::optional<Error>&)> done);
   void connect();
@@ -85,7 +85,9 @@ class Watcher {
   EventLoop& loop_;
   Settings settings_;
   engine::Address address_;
-  std::shared_ptr<EndedLeases> ended_;
+  // Leases that have ended by themselves, told by the library's threads and taken out by the loop's. Those of an
+  // exposer may outlive the watcher for a moment, so it is shared with their callback.
+  std::shared_ptr<Mailbox<EndedLease>> ended_;
   Applier applier_;
   std::map<std::string, Container> containers_;  // By id.
   std::vector<EndedLease> ended_early_;          // Before the jobs were back that held them.
