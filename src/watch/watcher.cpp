@@ -157,7 +157,7 @@ void Watcher::connect() {
         if (!error) return reached(*engine);
         const bool for_good =
             error->code() == Errc::not_authorised || error->code() == Errc::invalid_argument;
-        if (for_good && !away_ && !told_watching_) throw Error(*error);
+        if (for_good && !away_ && !announced_) throw Error(*error);
         lost(*error);
       });
 }
@@ -181,7 +181,7 @@ void Watcher::reached(Reached& engine) {
 // One of those that ran has been dealt with; once there is none any more, that is told.
 void Watcher::taken_on(const std::string& id) {
   taking_on_.erase(id);
-  if (!stream_ || !taking_on_.empty() || std::exchange(told_watching_, true)) return;
+  if (!stream_ || !taking_on_.empty() || std::exchange(announced_, true)) return;
   WatchEvent event;
   event.kind = Kind::watching;
   event.engine = address_.socket;

@@ -98,7 +98,7 @@ class Watcher {
   unsigned losses_ = 0;                        // In a row, each soon after the one before.
   WatchClock::time_point reached_ = {};
   std::set<std::string> taking_on_;  // Of those that ran when the engine was reached.
-  bool told_watching_ = false;
+  bool announced_ = false;           // That it watches.
 
   bool ending_ = false;
   End end_;

@@ -63,7 +63,7 @@ class Sandbox {
   Fd channel_;  // to the child: one byte "ready" from it, then the command to it
   Fd netns_;    // keeps the host's end there until the lease has been released in order, the child being gone
   SandboxNet net_;
-  bool told_ = false;
+  bool command_sent_ = false;
 };
 
 }  // namespace hostnet::exposer
