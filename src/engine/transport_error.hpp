@@ -20,13 +20,8 @@ void check_speaks_plainly(const Address& address, const Response& answer);
 /// 304 is how start and stop say that there is nothing to do; no request here asks for it otherwise.
 bool is_success(long status);
 
-/// Whether the engine refused because Podman has a container in one of its two records only, which keeps it
-/// from every listing until somebody removes that container. The error's hint has the command. (Whom an
-/// error names is never removed by us: what it names need not be ours.)
-bool is_half_record(const Error& error);
-
 /// Throws what an answer that came whole says with a status that is no success.
-/// @throws Error: not_found, conflict, engine_error.
+/// @throws Error: not_found, conflict, engine_error; with a hint where a person can mend what the engine says.
 void check_status(const Response& answer);
 
 }  // namespace hostnet::engine

@@ -4,7 +4,6 @@
 #include "core/log.hpp"
 #include "core/strings.hpp"
 #include "engine/parse.hpp"
-#include "engine/transport_error.hpp"
 #include "hostnet/error.hpp"
 #include "path/sidecar/dial.hpp"
 #include "path/sidecar/own_labels.hpp"
@@ -197,7 +196,7 @@ void fetch_image(engine::Containers& containers, const std::string& image, Deadl
 }
 
 void log_unlisted(const Error& error) {
-  if (engine::is_half_record(error))
+  if (error.code() == Errc::engine_error && !error.hint().empty())
     log::warn("what dead owners left cannot be listed: {}; {}", error.what(), error.hint());
   else
     log::debug("looking for what dead owners left: {}", error.what());
