@@ -22,7 +22,7 @@ namespace {
 
 using std::chrono::seconds;
 
-// How often the facts are written for others, and how soon a release by another process is noticed.
+// How often the statistics are written for others, and how soon a release by another process is noticed.
 constexpr seconds kKeeperPeriod{1};
 // For a look at the container, which the next period has again.
 constexpr seconds kLook{2};
@@ -65,7 +65,7 @@ SshLease::SshLease(SshSettings settings, const ExposeRequest& request, std::vect
              .alias_in = target.alias_in,
              .created = std::time(nullptr),
              .expires = std::nullopt,
-             .facts = {.state = "connecting"}};
+             .stats = {.state = "connecting"}};
   if (target.sources)
     for (const auto source : *target.sources) record_.sources.push_back(source.to_string());
   if (request.timeout) record_.expires = state::expiry_after(*request.timeout);
@@ -176,7 +176,7 @@ void SshLease::set_up(const SshTarget& target, Deadline deadline) {
       milliseconds(engine_times.look), milliseconds(tunnel_time), milliseconds(ssh_times.dial),
       milliseconds(ssh_times.handshake), milliseconds(ssh_times.login), milliseconds(ssh_times.forwards),
       milliseconds(elapsed_since(start)));
-  publish_facts();
+  publish_stats();
 }
 
 void SshLease::serve(const engine::Container& container) {
@@ -334,17 +334,16 @@ void SshLease::keep() {
 
 void SshLease::look_after(engine::Client& client) {
   if (!settings_.store->contains(id)) return end(ExposureState::released, "released by another process");
-  const auto stats = tunnel_->stats();
-  if (stats.state == ssh::TunnelState::failed) {
+  if (tunnel_->state() == ssh::TunnelState::failed) {
     // Another process that releases it removes the record first, and the sidecar then.
     if (!settings_.store->contains(id)) return end(ExposureState::released, "released by another process");
-    return end(ExposureState::failed, stats.reason);
+    return end(ExposureState::failed, tunnel_->stats().reason);
   }
   if (record_.expires && std::time(nullptr) >= *record_.expires)
     return end(ExposureState::released, "its time is over");
   if (const auto reason = end_of_container(client)) return end(ExposureState::released, *reason);
   follow_sidecar(client);
-  publish_facts();
+  publish_stats();
 }
 
 // Its address may go to another container next, which the lease is not for.
@@ -386,30 +385,16 @@ void SshLease::follow_sidecar(engine::Client& client) {
   record_.address = address.to_string();
 }
 
-void SshLease::publish_facts() {
-  const auto stats = tunnel_->stats();
-  state::TunnelFacts facts{.state = to_string(stats.state),
-                           .reason = stats.state == ssh::TunnelState::up ? "" : stats.reason,
-                           .cipher = stats.cipher};
-  const auto add = [&facts](const ssh::TunnelStats& one) {
-    facts.sessions += one.sessions;
-    facts.reconnects += one.reconnects;
-    facts.accepted += one.accepted;
-    facts.strangers += one.strangers;
-    facts.unserved += one.unserved;
-    facts.bytes_to_host += one.bytes_to_host;
-    facts.bytes_from_host += one.bytes_from_host;
-    facts.open += one.open;
-  };
-  add(stats);
+void SshLease::publish_stats() {
+  auto stats = tunnel_->stats();
   auto now = ports;
   for_each_extension([&](const SshExtension& one) {
     if (one.state() != ExposureState::active) return;
-    add(one.stats());
+    stats.add(one.stats());
     now.push_back(one.ports.front());
   });
-  if (facts == record_.facts && now == record_.ports) return;
-  record_.facts = std::move(facts);
+  if (stats == record_.stats && now == record_.ports) return;
+  record_.stats = std::move(stats);
   record_.ports = std::move(now);
   settings_.store->save(record_);
 }

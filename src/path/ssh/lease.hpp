@@ -68,7 +68,7 @@ class SshLease : public Exposure::Impl, public std::enable_shared_from_this<SshL
   void keep();
   void look_after(engine::Client& client);
   std::optional<std::string> end_of_container(engine::Client& client) const;
-  void publish_facts();
+  void publish_stats();
   void follow_sidecar(engine::Client& client);
 
   SshSettings settings_;
