@@ -106,7 +106,8 @@ int hold(const ExposeRequest& request, const RequestOptions& words, const Global
 }
 
 // The child holds the lease with nothing of the terminal left to it; the parent returns when the ports are
-// ready, or with the child's error.
+// ready, or with the child's error. This fork starts no program, but has this one go on in the background; no
+// thread has been started yet.
 int detach(const ExposeRequest& request, const RequestOptions& words, const Globals& globals) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) throw Error::from_errno("pipe2", errno);

@@ -2,7 +2,8 @@
 //
 // Waits until process PID, which started at START, has ended or closed the other end of standard input, and
 // then removes whatever containers, networks, rules and tunnels it left. src/container/reaper.hpp tells why
-// it exists; it is started from there, and not by people.
+// it exists; it is started from there, and not by people. Its fork starts no program: it leaves the one that
+// core/child waits for, and goes on by itself.
 #include "container/reap.hpp"
 #include "core/deadline.hpp"
 #include "core/fd.hpp"
