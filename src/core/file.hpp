@@ -49,8 +49,8 @@ std::optional<ProcessStat> process_stat(pid_t pid);
 /// process_stat()'s start: tells a process from a later one with its pid.
 std::optional<std::uint64_t> process_start_time(pid_t pid);
 
-/// The name of a process (/proc/PID/comm), for people: the pid may be another process's by now. Empty when there
-/// is no such process.
+/// The name of a process (/proc/PID/comm), for people: the pid may be another process's by now. Empty when
+/// there is no such process.
 std::string command_of(pid_t pid);
 
 /// The kernel's name for the time from this boot to the next. @throws Error.

@@ -26,8 +26,8 @@
 
 namespace hostnet::daemon {
 
-/// What other threads have for the bus thread: ends of leases, and what the workers have done. Functions that it
-/// runs.
+/// What other threads have for the bus thread: ends of leases, and what the workers have done. It runs these
+/// functions.
 using Inbox = Mailbox<std::function<void()>>;
 
 /// What a job came to: its result, or what it threw.

@@ -33,10 +33,10 @@ std::string owning_group(const std::string& socket) {
 // resource.
 bool is_redirect(long status) { return status >= 300 && status < 400; }
 
-// The hint for Podman 4.3's `getting container from store "ID": container not known`; empty for any other words.
-// It has a container in one of its two records only (docs/engines.md), and no listing succeeds until that one
-// is removed. A person does that: what an error names need not be ours. Another text than an id does not get
-// into a command line that people copy.
+// The hint for Podman 4.3's `getting container from store "ID": container not known`; empty for any other
+// words. It has a container in one of its two records only (docs/engines.md), and no listing succeeds until
+// that one is removed. A person does that: what an error names need not be ours. Another text than an id does
+// not get into a command line that people copy.
 std::string mending(std::string_view said) {
   constexpr std::string_view before = "getting container from store \"";
   constexpr std::string_view after = "\": container not known";

@@ -21,7 +21,7 @@ void check_speaks_plainly(const Address& address, const Response& answer);
 bool is_success(long status);
 
 /// Throws what an answer that came whole says with a status that is no success.
-/// @throws Error: not_found, conflict, engine_error; with a hint where a person can mend what the engine says.
+/// @throws Error: not_found, conflict, engine_error; the last with a hint where a person can mend the engine.
 void check_status(const Response& answer);
 
 }  // namespace hostnet::engine

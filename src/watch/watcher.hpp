@@ -85,8 +85,8 @@ class Watcher {
   EventLoop& loop_;
   Settings settings_;
   engine::Address address_;
-  // Leases that have ended by themselves, told by the library's threads and taken out by the loop's. Those of an
-  // exposer may outlive the watcher for a moment, so it is shared with their callback.
+  // Leases that have ended by themselves, told by the library's threads and taken out by the loop's. Those of
+  // an exposer may outlive the watcher for a moment, so it is shared with their callback.
   std::shared_ptr<Mailbox<EndedLease>> ended_;
   Applier applier_;
   std::map<std::string, Container> containers_;  // By id.

@@ -1,8 +1,8 @@
 // A network namespace of its own for one child process, joined to the host by a veth pair: what `run` runs
 // in.
 //
-// It forks by itself, where core/child starts programs: between fork and exec the child enters its namespaces and
-// mounts its hosts file, and the program is to be the command's own child, in its process group.
+// It forks by itself, where core/child starts programs: between fork and exec the child enters its namespaces
+// and mounts its hosts file, and the program is to be the command's own child, in its process group.
 //
 // The child sees loopback, one eth0 with a /30, a default route to the host's end, and a hosts file of its
 // own with the alias; nothing forwards it any further. There is nothing to clean up: the namespace, and with

@@ -2,8 +2,8 @@
 // other.
 //
 // Its life: joined → ended (the service's socket is closed) → close sent (the sidecar hears that the channel
-// is closed) → freed, when the sidecar has closed its end, too. sshd does that after it has delivered everything
-// to the container, so whoever waits for it loses nothing.
+// is closed) → freed, when the sidecar has closed its end, too. sshd does that after it has delivered
+// everything to the container, so whoever waits for it loses nothing.
 #pragma once
 
 #include "core/fd.hpp"
