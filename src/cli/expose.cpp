@@ -107,7 +107,8 @@ int hold(const ExposeRequest& request, const RequestOptions& words, const Global
 }
 
 // The child holds the lease in a session of its own, without the terminal. The parent returns 0 once the
-// ports are ready, else the child's exit code.
+// ports are ready, else the child's exit code. This fork starts no program: this one goes on in the
+// background. No thread has started yet.
 int detach(const ExposeRequest& request, const RequestOptions& words, const Globals& globals) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) throw Error::from_errno("pipe2", errno);

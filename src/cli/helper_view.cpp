@@ -16,9 +16,9 @@
 namespace hostnet::cli {
 namespace {
 
-// For display only: the pid may belong to another process by now.
-std::string command_of(pid_t pid) {
-  return trim(try_read_file(fmt::format("/proc/{}/comm", pid)).value_or("?"));
+std::string owner_of(const dbus::LeaseFacts& lease) {
+  const auto command = command_of(lease.pid);
+  return command.empty() ? "?" : command;
 }
 
 }  // namespace
@@ -51,7 +51,7 @@ json::Value to_json(const dbus::LeaseFacts& lease) {
           {"lifetime", lease.lifetime},
           {"created", lease.created},
           {"expires", lease.expires != 0 ? std::optional(lease.expires) : std::nullopt},
-          {"owner", {{"pid", lease.pid}, {"uid", lease.uid}, {"command", command_of(lease.pid)}}}};
+          {"owner", {{"pid", lease.pid}, {"uid", lease.uid}, {"command", owner_of(lease)}}}};
 }
 
 Row row_of(const dbus::LeaseFacts& lease) {
@@ -61,7 +61,7 @@ Row row_of(const dbus::LeaseFacts& lease) {
           ports_text(lease.ports),
           lease.interface,
           lease.gateway,
-          fmt::format("{} ({})", command_of(lease.pid), lease.pid),
+          fmt::format("{} ({})", owner_of(lease), lease.pid),
           span_text(std::time(nullptr) - static_cast<std::int64_t>(lease.created)),
           lease.label};
 }
@@ -78,7 +78,7 @@ std::vector<Row> rows_of(const dbus::LeaseFacts& lease) {
                      ? lease.sources.empty() ? "not needed: every address on the bridge may use it" : "yes"
                      : "unpinned: " + lease.unpinned},
       {"lifetime", lease.lifetime},
-      {"owner", fmt::format("{} (pid {}, uid {})", command_of(lease.pid), lease.pid, lease.uid)},
+      {"owner", fmt::format("{} (pid {}, uid {})", owner_of(lease), lease.pid, lease.uid)},
       {"label", lease.label},
       {"state", lease.state}};
   for (std::size_t i = 0; i < lease.packets.size() && i < lease.ports.size(); ++i)

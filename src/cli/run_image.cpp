@@ -10,8 +10,7 @@
 #include "core/thread.hpp"
 #include "engine/containers.hpp"
 #include "hostnet/error.hpp"
-#include "path/sidecar/own_labels.hpp"
-#include "path/sidecar/plan.hpp"
+#include "path/sidecar/labels.hpp"
 #include "path/ssh/ssh.hpp"
 
 #include <fmt/format.h>
@@ -165,10 +164,9 @@ int run_image(const ImageRun& wanted, const Globals& globals) {
   spec.image = wanted.image;
   spec.network = network;
   spec.extra_hosts = {fmt::format("{}:{}", kAlias, lease.exposure.gateway())};
-  spec.labels = {{"org.testcontainers", "true"},
-                 {"org.testcontainers.lang", "c++"},
-                 {std::string(exposer::kOwnerLabel), exposer::owner_label()},
-                 {std::string(exposer::kCreationLabel), exposer::creation_value()}};
+  spec.labels = exposer::family_labels();
+  spec.labels.insert(
+      {{exposer::kOwnerLabel, exposer::owner_label()}, {exposer::kCreationLabel, exposer::creation_value()}});
   if (!wanted.command.empty()) spec.command = wanted.command;
   int code = 0;
   {

@@ -141,7 +141,7 @@ Action define_status(Arguments& arguments) {
     for (const auto& lease : helped)
       print(fmt::format("  {} on {}: {}, by the helper", lease.id, lease.interface, lease.state));
     for (const auto& tunnel : tunnels)
-      print(fmt::format("  {} on {}: {}", tunnel.id, tunnel.network, tunnel_text(tunnel.facts)));
+      print(fmt::format("  {} on {}: {}", tunnel.id, tunnel.network, tunnel_text(tunnel.stats)));
     return 0;
   };
 }

@@ -32,7 +32,7 @@ std::vector<state::TunnelRecord> look_at_tunnels(const state::TunnelStore& store
 }
 
 json::Value to_json(const state::TunnelRecord& record) {
-  const auto& facts = record.facts;
+  const auto& stats = record.stats;
   return {
       {"id", record.id},
       {"target", record.target},
@@ -49,17 +49,17 @@ json::Value to_json(const state::TunnelRecord& record) {
       {"owner", {{"pid", record.owner.pid}, {"uid", record.owner.uid}, {"command", record.owner.command}}},
       {"sidecar", record.sidecar},
       {"tunnel",
-       {{"state", facts.state},
-        {"reason", facts.reason},
-        {"cipher", facts.cipher},
-        {"sessions", facts.sessions},
-        {"reconnects", facts.reconnects},
-        {"connections_open", facts.open},
-        {"connections", facts.accepted},
-        {"refused_strangers", facts.strangers},
-        {"refused_unserved", facts.unserved},
-        {"bytes_to_host", facts.bytes_to_host},
-        {"bytes_from_host", facts.bytes_from_host}}}};
+       {{"state", stats.state},
+        {"reason", stats.reason},
+        {"cipher", stats.cipher},
+        {"sessions", stats.sessions},
+        {"reconnects", stats.reconnects},
+        {"connections_open", stats.open},
+        {"connections", stats.accepted},
+        {"refused_strangers", stats.strangers},
+        {"refused_unserved", stats.unserved},
+        {"bytes_to_host", stats.bytes_to_host},
+        {"bytes_from_host", stats.bytes_from_host}}}};
 }
 
 Row row_of(const state::TunnelRecord& record) {
@@ -88,14 +88,14 @@ std::vector<Row> rows_of(const state::TunnelRecord& record) {
       {"alias in", fmt::format("{} containers", record.alias_in.size())},
       {"owner", fmt::format("{} (pid {}, uid {})", record.owner.command, record.owner.pid, record.owner.uid)},
       {"label", record.label},
-      {"tunnel", tunnel_text(record.facts)}};
+      {"tunnel", tunnel_text(record.stats)}};
 }
 
-std::string tunnel_text(const state::TunnelFacts& facts) {
+std::string tunnel_text(const state::TunnelStats& stats) {
   return fmt::format("{}{}{}, {} on {} session{}, {} connections open of {}, {} to the host, {} from it",
-                     facts.state, facts.reason.empty() ? "" : ": ", facts.reason, facts.cipher,
-                     facts.sessions, facts.sessions == 1 ? "" : "s", facts.open, facts.accepted,
-                     bytes_text(facts.bytes_to_host), bytes_text(facts.bytes_from_host));
+                     stats.state, stats.reason.empty() ? "" : ": ", stats.reason, stats.cipher,
+                     stats.sessions, stats.sessions == 1 ? "" : "s", stats.open, stats.accepted,
+                     bytes_text(stats.bytes_to_host), bytes_text(stats.bytes_from_host));
 }
 
 }  // namespace hostnet::cli

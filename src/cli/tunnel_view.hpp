@@ -25,6 +25,6 @@ Row row_of(const state::TunnelRecord& record);
 std::vector<Row> rows_of(const state::TunnelRecord& record);
 
 /// "up, aes128-gcm@openssh.com on 2 sessions, 3 connections open of 120, 1.2 MB to the host, 3.0 kB from it"
-std::string tunnel_text(const state::TunnelFacts& facts);
+std::string tunnel_text(const state::TunnelStats& stats);
 
 }  // namespace hostnet::cli

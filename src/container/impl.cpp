@@ -21,7 +21,6 @@
 // while a lease starts or ends. No lock is held during an engine call that stops or removes.
 #include "container/impl.hpp"
 
-#include "core/attempt.hpp"
 #include "core/file.hpp"
 #include "core/log.hpp"
 #include "core/strings.hpp"
@@ -82,11 +81,6 @@ seconds useful_grace(engine::Client& client, const engine::Container& container,
   return by_sigterm && !minds_sigterm(container.pid) ? seconds{0} : wanted;
 }
 
-void report(const std::string& name, const std::vector<std::string>& failures) {
-  if (!failures.empty())
-    throw Error(Errc::failure, fmt::format("container {}: {}", name, fmt::join(failures, "; ")));
-}
-
 // Returns false if the container is gone.
 bool stop_container(const engine::Address& engine, const std::string& id, seconds grace) {
   engine::Client client(engine);
@@ -128,21 +122,21 @@ std::string Container::Impl::last_words() const noexcept {
   }
 }
 
-void Container::Impl::end_exposures(std::vector<std::string>& failures) {
+void Container::Impl::end_exposures(Failures& failures) {
   const std::scoped_lock lock(mutex_);
   // Latest first: a later exposure may extend an earlier one.
   for (auto exposure = later_.rbegin(); exposure != later_.rend(); ++exposure)
-    attempt(failures, [&] { exposure->release(); });
+    failures.run([&] { exposure->release(); });
   later_.clear();
-  if (lease) attempt(failures, [&] { lease->exposure.release(); });
+  if (lease) failures.run([&] { lease->exposure.release(); });
 }
 
 void Container::Impl::stop(std::chrono::seconds grace) {
-  std::vector<std::string> failures;
-  attempt(failures, [&] { stop_container(engine, id, grace); });
+  Failures failures;
+  failures.run([&] { stop_container(engine, id, grace); });
   // A container that did not stop keeps its exposures; the caller gets the error.
   if (failures.empty()) end_exposures(failures);
-  report(name, failures);
+  failures.raise("container " + name);
 }
 
 void Container::Impl::tear_down(std::chrono::seconds grace) {
@@ -152,17 +146,17 @@ void Container::Impl::tear_down(std::chrono::seconds grace) {
     removed_ = true;
   }
   if (keep) return;
-  std::vector<std::string> failures;
+  Failures failures;
   if (!id.empty()) {
-    attempt(failures, [&] { stop_container(engine, id, grace); });
-    attempt(failures, [&] {
+    failures.run([&] { stop_container(engine, id, grace); });
+    failures.run([&] {
       engine::Client client(engine);
       engine::Containers(client).remove(id, Deadline::after(kCall));
     });
   }
   end_exposures(failures);
   network.reset();
-  report(name, failures);
+  failures.raise("container " + name);
 }
 
 void Container::Impl::expose(const HostPort& port) {

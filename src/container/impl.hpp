@@ -7,6 +7,7 @@
 
 #include "container/network_use.hpp"
 #include "core/deadline.hpp"
+#include "core/failures.hpp"
 #include "core/forked.hpp"
 #include "engine/client.hpp"
 #include "engine/containers.hpp"
@@ -52,7 +53,7 @@ class __attribute__((visibility("hidden"))) Container::Impl {
   std::unique_ptr<hostnet::exposer::AheadLease> lease;
 
  private:
-  void end_exposures(std::vector<std::string>& failures);
+  void end_exposures(Failures& failures);
   std::optional<Exposure> extend(const HostPort& port);
 
   mutable std::mutex mutex_;  // guards the members below and the lease's exposure

@@ -5,7 +5,7 @@
 #include "core/log.hpp"
 #include "engine/networks.hpp"
 #include "hostnet/error.hpp"
-#include "path/sidecar/test_run_labels.hpp"
+#include "path/sidecar/labels.hpp"
 
 #include <fmt/format.h>
 
@@ -18,8 +18,6 @@ namespace hostnet::container {
 namespace {
 
 constexpr std::chrono::seconds kRemoval{10};
-// On every network that this library has created, in any process.
-constexpr const char* kNetworkLabel = "io.github.tchostnet.network";
 
 struct Use {
   unsigned count = 0;
@@ -50,12 +48,12 @@ bool exists(engine::Client& client, const std::string& name, Deadline deadline) 
 bool ensure(engine::Client& client, const std::string& name, Deadline deadline) {
   engine::Networks networks(client);
   const auto is_labelled = [&] {
-    const auto labelled = networks.list({kNetworkLabel}, deadline);
+    const auto labelled = networks.list({exposer::kNetworkLabel}, deadline);
     return std::ranges::find(labelled, name, &engine::NetworkSummary::name) != labelled.end();
   };
   if (exists(client, name, deadline)) return is_labelled();
   auto labels = exposer::test_run_labels();
-  labels[kNetworkLabel] = name;
+  labels[exposer::kNetworkLabel] = name;
   try {
     networks.create(name, labels, deadline);
     return true;

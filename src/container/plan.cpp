@@ -6,6 +6,7 @@
 #include "engine/container_json.hpp"
 #include "hostnet/error.hpp"
 #include "path/paths.hpp"
+#include "path/sidecar/labels.hpp"
 
 #include <fmt/format.h>
 #include <strings.h>
@@ -92,7 +93,7 @@ void check_the_rest(const ContainerRequest& request) {
     if (name.empty() || name.find('=') != std::string::npos)
       refuse(fmt::format("{} is not a name of an environment variable", quote(name)));
   for (const auto& [name, value] : request.labels)
-    if (name.empty() || name.starts_with("org.testcontainers"))
+    if (name.empty() || name.starts_with(exposer::kFamilyLabel))
       refuse(fmt::format("label {} is the library's own", quote(name)));
   for (const auto& [name, address] : request.hosts)
     if (name.empty() || address.empty() || name.find(':') != std::string::npos)

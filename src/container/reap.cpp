@@ -1,6 +1,7 @@
 // Finds leftovers by label: needs no list, and misses nothing that a process created just before it died.
 #include "container/reap.hpp"
 
+#include "core/failures.hpp"
 #include "core/log.hpp"
 #include "engine/containers.hpp"
 #include "engine/networks.hpp"
@@ -10,14 +11,11 @@
 #include "path/native/names.hpp"
 #include "path/native/native.hpp"
 #include "path/sidecar/clear_away.hpp"
+#include "path/sidecar/labels.hpp"
 #include "path/sidecar/own_labels.hpp"
-#include "path/sidecar/plan.hpp"
 #include "path/sidecar/sidecar.hpp"
-#include "path/sidecar/test_run_labels.hpp"
 
 #include <fmt/format.h>
-
-#include <vector>
 
 namespace hostnet::container {
 
@@ -27,29 +25,25 @@ std::size_t reap_test_run(const engine::Address& engine, const std::string& test
   engine::Networks networks(client);
   const auto label = fmt::format("{}={}", exposer::kTestRunLabel, test_run);
   std::size_t removed = 0;
-  std::vector<std::string> failures;
-  const auto attempt = [&](const std::string& what, auto remove) {
-    try {
-      if (remove()) ++removed;
-    } catch (const Error& error) {
-      failures.push_back(fmt::format("{}: {}", what, error.what()));
-    }
-  };
+  Failures failures;
   // If one listing fails, the other still runs.
   const auto each = [&](auto& kind, const auto& is_ours) {
     try {
       for (const auto& one : kind.list({label}, deadline))
-        attempt(one.name, [&] { return is_ours(one) && kind.remove(one.id, deadline); });
+        failures.run(
+            [&] {
+              if (is_ours(one) && kind.remove(one.id, deadline)) ++removed;
+            },
+            one.name);
     } catch (const Error& error) {
-      failures.push_back(error.hint().empty() ? error.what()
-                                              : fmt::format("{}; {}", error.what(), error.hint()));
+      failures.add(error.hint().empty() ? error.what() : fmt::format("{}; {}", error.what(), error.hint()));
     }
   };
   each(containers, [&](const auto& container) {
     return exposer::was_created_with(client, container.id, exposer::kTestRunLabel, test_run, deadline);
   });
   each(networks, [](const auto&) { return true; });  // no image can set labels of a network
-  if (!failures.empty()) throw Error(Errc::failure, fmt::format("{}", fmt::join(failures, "; ")));
+  failures.raise();
   return removed;
 }
 
@@ -81,9 +75,8 @@ void reap_dead_test_runs(const engine::Address& engine, Deadline deadline) noexc
     engine::Containers containers(client);
     exposer::remove_orphans(client, deadline);
     engine::Networks networks(client);
-    const std::string owner(exposer::kOwnerLabel);
-    for (const auto& network : networks.list({owner}, deadline)) {
-      const auto label = network.labels.find(owner);
+    for (const auto& network : networks.list({exposer::kOwnerLabel}, deadline)) {
+      const auto label = network.labels.find(exposer::kOwnerLabel);
       if (label != network.labels.end() && exposer::owner_has_ended(label->second))
         networks.remove(network.id, deadline);
     }

@@ -8,7 +8,7 @@
 #include "core/forked.hpp"
 #include "core/log.hpp"
 #include "hostnet/error.hpp"
-#include "path/sidecar/test_run_labels.hpp"
+#include "path/sidecar/labels.hpp"
 
 #include <dlfcn.h>
 #include <fmt/format.h>

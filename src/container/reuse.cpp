@@ -2,6 +2,7 @@
 #include "container/reuse.hpp"
 
 #include "engine/container_json.hpp"
+#include "path/sidecar/labels.hpp"
 
 #include <fmt/format.h>
 
@@ -17,7 +18,7 @@ std::string hash_of(const engine::ContainerSpec& spec) {
 
 std::optional<engine::ContainerSummary> find_reusable(engine::Containers& containers, const std::string& hash,
                                                       Deadline deadline) {
-  for (auto& container : containers.list({fmt::format("{}={}", kHashLabel, hash)}, deadline))
+  for (auto& container : containers.list({fmt::format("{}={}", exposer::kHashLabel, hash)}, deadline))
     if (container.state == "running") return std::move(container);
   return std::nullopt;
 }

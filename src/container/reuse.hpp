@@ -9,9 +9,6 @@
 
 namespace hostnet::container {
 
-/// On each reused container.
-inline constexpr const char* kHashLabel = "org.testcontainers.hash";
-
 /// Hash of the description: equal descriptions have equal hashes, others almost surely not. Pure.
 std::string hash_of(const engine::ContainerSpec& spec);
 

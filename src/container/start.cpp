@@ -34,7 +34,7 @@
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
 #include "path/paths.hpp"
-#include "path/sidecar/test_run_labels.hpp"
+#include "path/sidecar/labels.hpp"
 
 #include <fmt/format.h>
 
@@ -146,7 +146,7 @@ class Start {
   Surroundings reuse_surroundings(const std::string& network) const {
     Surroundings around;
     around.network = network;
-    around.labels = {{"org.testcontainers", "true"}, {"org.testcontainers.lang", "c++"}};
+    around.labels = exposer::family_labels();
     return around;
   }
 
@@ -198,7 +198,7 @@ class Start {
   void create(Container::Impl& made, const std::string& network) {
     auto around = request_.reuse ? reuse_surroundings(network) : Surroundings{};
     if (request_.reuse) {
-      around.labels[kHashLabel] = reuse_hash_;
+      around.labels[exposer::kHashLabel] = reuse_hash_;
     } else {
       around.network = network;
       around.labels = exposer::test_run_labels();

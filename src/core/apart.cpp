@@ -3,6 +3,7 @@
 
 #include "core/fd.hpp"
 #include "core/file.hpp"
+#include "core/signals.hpp"
 #include "hostnet/error.hpp"
 
 #include <fcntl.h>
@@ -82,15 +83,14 @@ class Worker {
     if (::pipe2(ends, O_CLOEXEC) != 0) throw Error::from_errno("pipe", errno);
     answers_.reset(ends[0]);
     Fd write_end(ends[1]);
-    sigset_t all;
-    sigset_t before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
     const auto parent = ::getpid();
-    pid_ = ::fork();
-    const int cause = errno;
-    if (pid_ == 0) live_apart(write_end.get(), parent, first, count, job);
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    int cause = 0;
+    {
+      const SignalsBlocked blocked;  // inherited by the child
+      pid_ = ::fork();
+      cause = errno;
+      if (pid_ == 0) live_apart(write_end.get(), parent, first, count, job);
+    }
     if (pid_ < 0) throw Error::from_errno("fork", cause);
     life_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
   }

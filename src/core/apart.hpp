@@ -3,10 +3,12 @@
 // Such a file may be on a file system that the container itself serves (FUSE), or a mark of fanotify(7) may
 // let the container decide when it is opened. The thread that waits there may not be interruptible, not even
 // by SIGKILL, and a process with such a thread never ends. So this is no matter for a thread: a forked child
-// does it, and its parent goes on when the time is up.
+// does it, and its parent goes on when the time is up. It is no program (core/child): what it runs is a
+// function of this one.
 //
 // The child has none of the parent's descriptors, whose locks (the journal's, an owner's) and pipes it would
-// keep alive, stands in "/", and has all signals blocked, lest a handler of the program run in it. It ends
+// keep alive, stands in "/", and has all signals blocked but those of its own faults, lest a handler of the
+// program run in it. It ends
 // with the thread that made it, unless it hangs in the kernel; then it ends with what it hangs on.
 #pragma once
 

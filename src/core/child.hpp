@@ -1,4 +1,7 @@
-// A program that the library starts, whoever else in this process waits for children.
+// A program that the library starts, whoever else in this process waits for children. It is the one way to
+// start a program: what forks elsewhere runs a function of its own (core/apart), leaves the terminal
+// (`expose --detach`, the reaper), or needs namespaces of its own before it becomes the program
+// (path/native/sandbox).
 //
 // The process belongs to the library's user: it may ignore SIGCHLD, so that the kernel keeps no exit status,
 // or have a handler that collects whatever child has ended. So the program is the child of a child of ours,

@@ -1,4 +1,4 @@
-// Whole files in and out.
+// Whole files in and out, and files of /proc.
 #include "core/file.hpp"
 
 #include "core/strings.hpp"
@@ -106,5 +106,11 @@ std::optional<std::uint64_t> process_start_time(pid_t pid) {
   const auto stat = process_stat(pid);
   return stat ? std::optional(stat->start) : std::nullopt;
 }
+
+std::string command_of(pid_t pid) {
+  return trim(try_read_file(fmt::format("/proc/{}/comm", pid)).value_or(""));
+}
+
+std::string boot_id() { return trim(read_file("/proc/sys/kernel/random/boot_id")); }
 
 }  // namespace hostnet

@@ -1,4 +1,4 @@
-// Whole files in and out, and the facts of a process that tell it from a later one with its pid.
+// Whole files in and out, and what /proc tells of a process and of this boot.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -48,5 +48,12 @@ std::optional<ProcessStat> process_stat(pid_t pid);
 
 /// process_stat()'s start: tells a process from a later one with its pid.
 std::optional<std::uint64_t> process_start_time(pid_t pid);
+
+/// The name of a process (/proc/PID/comm), for people: the pid may be another process's by now. Empty when
+/// there is no such process.
+std::string command_of(pid_t pid);
+
+/// The kernel's name for the time from this boot to the next. @throws Error.
+std::string boot_id();
 
 }  // namespace hostnet

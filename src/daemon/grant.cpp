@@ -2,7 +2,6 @@
 #include "daemon/grant.hpp"
 
 #include "core/file.hpp"
-#include "core/strings.hpp"
 #include "daemon/calls.hpp"
 #include "dbus/names.hpp"
 #include "hostnet/error.hpp"
@@ -62,7 +61,7 @@ state::Lease lease_for(const Grant& grant, const Network& network) {
   lease.owner.pid = pid;
   lease.owner.start = process_start_time(pid).value_or(0);
   lease.owner.uid = grant.caller.uid;
-  lease.owner.command = trim(try_read_file(fmt::format("/proc/{}/comm", pid)).value_or(""));
+  lease.owner.command = command_of(pid);
   lease.owner.lifetime = request.lifetime;
   return lease;
 }

@@ -23,7 +23,6 @@
 #include "core/log.hpp"
 #include "daemon/bus_gate.hpp"
 #include "daemon/guard.hpp"
-#include "daemon/inbox.hpp"
 #include "daemon/manager.hpp"
 #include "daemon/raw_bus.hpp"
 #include "dbus/names.hpp"
@@ -101,7 +100,8 @@ class Server {
   ~Server() {
     works_.changes->finish();
     works_.looks->finish();
-    inbox_.take();
+    while (inbox_.next()) {
+    }
   }
 
   void run() {
@@ -204,7 +204,7 @@ class Server {
   }
 
   void read_inbox() {
-    for (const auto& letter : inbox_.take()) guarded("a worker's result", letter);
+    while (const auto letter = inbox_.next()) guarded("a worker's result", *letter);
   }
 
   // Returns whether it handled any message. An error in one message does not mean that the bus is lost:

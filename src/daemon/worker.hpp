@@ -11,7 +11,7 @@
 // atomic. run() keeps `done`, which may own them, out of the worker's thread.
 #pragma once
 
-#include "daemon/inbox.hpp"
+#include "core/mailbox.hpp"
 
 #include <chrono>
 #include <condition_variable>
@@ -27,6 +27,9 @@
 #include <variant>
 
 namespace hostnet::daemon {
+
+/// Functions that other threads queue for the bus thread: ends of leases, results of the workers.
+using Inbox = Mailbox<std::function<void()>>;
 
 /// A job's result or the exception that it threw.
 template <class Result>

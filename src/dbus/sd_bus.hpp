@@ -3,6 +3,8 @@
 // library depend on it.
 #pragma once
 
+#include "core/library.hpp"
+
 #include <systemd/sd-bus.h>
 
 #include <memory>
@@ -37,9 +39,7 @@ namespace hostnet::dbus {
 
 /// The functions, under their own names, so that a call reads as it does in the manual.
 struct SdBus {
-#define HOSTNET_MEMBER(name) decltype(&::name) name;
-  HOSTNET_SD_BUS_FUNCTIONS(HOSTNET_MEMBER)
-#undef HOSTNET_MEMBER
+  HOSTNET_SD_BUS_FUNCTIONS(HOSTNET_LIBRARY_MEMBER)
 
   /// The process's one table, filled at the first call. Thread-safe; after a failure the next call tries
   /// again.

@@ -22,19 +22,19 @@ namespace {
 EasyHandle connect_by_curl(const Address& address, Deadline deadline) {
   deadline = before_cutoff(deadline);
   const auto& curl = Curl::get();
-  EasyHandle handle{curl.easy_init()};
+  EasyHandle handle{curl.curl_easy_init()};
   if (!handle) throw Error(Errc::engine_unavailable, "libcurl gives no handle");
   std::array<char, CURL_ERROR_SIZE> detail{};
   reach(curl, handle.get(), address, "/");
-  curl.easy_setopt(handle.get(), CURLOPT_CONNECT_ONLY, 1L);
-  curl.easy_setopt(handle.get(), CURLOPT_NOSIGNAL, 1L);
-  curl.easy_setopt(handle.get(), CURLOPT_ERRORBUFFER, detail.data());
+  curl.curl_easy_setopt(handle.get(), CURLOPT_CONNECT_ONLY, 1L);
+  curl.curl_easy_setopt(handle.get(), CURLOPT_NOSIGNAL, 1L);
+  curl.curl_easy_setopt(handle.get(), CURLOPT_ERRORBUFFER, detail.data());
   const auto limit = std::max(1L, static_cast<long>(deadline.remaining().count()));
-  curl.easy_setopt(handle.get(), CURLOPT_TIMEOUT_MS, deadline.is_never() ? 0L : limit);
-  const CURLcode code = curl.easy_perform(handle.get());
+  curl.curl_easy_setopt(handle.get(), CURLOPT_TIMEOUT_MS, deadline.is_never() ? 0L : limit);
+  const CURLcode code = curl.curl_easy_perform(handle.get());
   long system_error = 0;
-  curl.easy_getinfo(handle.get(), CURLINFO_OS_ERRNO, &system_error);
-  curl.easy_setopt(handle.get(), CURLOPT_ERRORBUFFER, nullptr);
+  curl.curl_easy_getinfo(handle.get(), CURLINFO_OS_ERRNO, &system_error);
+  curl.curl_easy_setopt(handle.get(), CURLOPT_ERRORBUFFER, nullptr);
   if (code != CURLE_OK)
     throw transfer_error(address, fmt::format("connecting to {}", address.socket), code, detail.data(),
                          static_cast<int>(system_error));
@@ -59,7 +59,7 @@ Wire::Wire(const Address& address, Deadline deadline) {
   tls_ = address.tcp->tls.has_value();
   handle_ = connect_by_curl(address, deadline);
   curl_socket_t socket = CURL_SOCKET_BAD;
-  Curl::get().easy_getinfo(handle_.get(), CURLINFO_ACTIVESOCKET, &socket);
+  Curl::get().curl_easy_getinfo(handle_.get(), CURLINFO_ACTIVESOCKET, &socket);
   if (socket == CURL_SOCKET_BAD) throw connect_error(address, ECONNRESET);
   fd_ = socket;
 }
@@ -67,14 +67,14 @@ Wire::Wire(const Address& address, Deadline deadline) {
 ssize_t Wire::send(std::string_view bytes) noexcept {
   if (own_) return ::send(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   std::size_t sent = 0;
-  const CURLcode code = Curl::get().easy_send(handle_.get(), bytes.data(), bytes.size(), &sent);
+  const CURLcode code = Curl::get().curl_easy_send(handle_.get(), bytes.data(), bytes.size(), &sent);
   return result_of(code, sent);
 }
 
 ssize_t Wire::receive(char* buffer, std::size_t size) noexcept {
   if (own_) return ::recv(fd_, buffer, size, MSG_DONTWAIT);
   std::size_t got = 0;
-  const CURLcode code = Curl::get().easy_recv(handle_.get(), buffer, size, &got);
+  const CURLcode code = Curl::get().curl_easy_recv(handle_.get(), buffer, size, &got);
   return result_of(code, got);
 }
 

@@ -16,11 +16,12 @@ constexpr long kConnectSeconds = 10;
 
 void reach(const Curl& curl, CURL* handle, const Address& address, std::string_view path) {
   const auto set = [&](CURLoption option, auto value) {
-    const CURLcode code = curl.easy_setopt(handle, option, value);
+    const CURLcode code = curl.curl_easy_setopt(handle, option, value);
     if (code == CURLE_OK) return;
-    throw Error(Errc::engine_unavailable,
-                fmt::format("this libcurl cannot reach {}: {}", address.socket, curl.easy_strerror(code)),
-                "install a libcurl built with Unix sockets and TLS: apt-get install libcurl4");
+    throw Error(
+        Errc::engine_unavailable,
+        fmt::format("this libcurl cannot reach {}: {}", address.socket, curl.curl_easy_strerror(code)),
+        "install a libcurl built with Unix sockets and TLS: apt-get install libcurl4");
   };
   // $http_proxy is not meant for engines; docker ignores it for tcp:// too.
   set(CURLOPT_PROXY, "");

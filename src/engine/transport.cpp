@@ -75,7 +75,7 @@ struct Exchange {
 
   [[nodiscard]] long status() const {
     long status = 0;
-    curl.easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);
+    curl.curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);
     return status;
   }
 };
@@ -157,7 +157,7 @@ struct Transport::Request {
 
 struct Transport::Connection {
   const Curl& curl = Curl::get();
-  EasyHandle handle{curl.easy_init()};
+  EasyHandle handle{curl.curl_easy_init()};
   // An empty "Expect:" keeps libcurl from waiting for "100 Continue" before a large body.
   List own_headers;
   List json_headers = make_list({"Content-Type: application/json", "Expect:"});
@@ -213,14 +213,14 @@ struct Transport::Connection {
 
   template <class Value>
   void set(CURLoption option, Value value) {
-    if (const CURLcode code = curl.easy_setopt(handle.get(), option, value); code != CURLE_OK)
+    if (const CURLcode code = curl.curl_easy_setopt(handle.get(), option, value); code != CURLE_OK)
       throw Error(Errc::engine_unavailable,
-                  fmt::format("this libcurl cannot make the request: {}", curl.easy_strerror(code)));
+                  fmt::format("this libcurl cannot make the request: {}", curl.curl_easy_strerror(code)));
   }
 
   // Sets the options of one request; the connection stays open. libcurl copies strings, but not the body.
   void prepare(const Address& address, const Request& request, Deadline deadline, Exchange& exchange) {
-    curl.easy_reset(handle.get());
+    curl.curl_easy_reset(handle.get());
     reach(curl, handle.get(), address, request.path);
     not_connected = nullptr;
     if (!address.tcp) {
@@ -275,7 +275,8 @@ Transport::~Transport() = default;
 
 std::optional<Ipv4> Transport::peer() const {
   const char* text = nullptr;
-  if (address_.tcp) connection_->curl.easy_getinfo(connection_->handle.get(), CURLINFO_PRIMARY_IP, &text);
+  if (address_.tcp)
+    connection_->curl.curl_easy_getinfo(connection_->handle.get(), CURLINFO_PRIMARY_IP, &text);
   return text == nullptr ? std::nullopt : Ipv4::parse(text);
 }
 
@@ -315,10 +316,10 @@ Response Transport::send(const Request& request, Deadline deadline, const BodySi
   if (deadline.expired()) throw timed_out(exchange);
 
   connection_->prepare(address_, request, deadline, exchange);
-  const CURLcode code = curl.easy_perform(handle.get());
+  const CURLcode code = curl.curl_easy_perform(handle.get());
   connection_->look_at_peer(code == CURLE_OK);
   long system_error = 0;
-  curl.easy_getinfo(handle.get(), CURLINFO_OS_ERRNO, &system_error);
+  curl.curl_easy_getinfo(handle.get(), CURLINFO_OS_ERRNO, &system_error);
   exchange.response.status = exchange.status();
 
   const auto& call = exchange.response.call;

@@ -20,13 +20,8 @@ void check_speaks_plainly(const Address& address, const Response& answer);
 /// True for 2xx and 304: start and stop answer 304 when there is nothing to do, and no other request gets it.
 bool is_success(long status);
 
-/// Whether the engine refused because Podman has a container in one of its two records only, which keeps it
-/// from every listing until somebody removes that container. The error's hint has the command. (Whom an
-/// error names is never removed by us: what it names need not be ours.)
-bool is_half_record(const Error& error);
-
 /// Throws the engine's refusal for a complete answer whose status is no success.
-/// @throws Error: not_found, conflict, engine_error.
+/// @throws Error: not_found, conflict, engine_error; the last with a hint if a person can repair the engine.
 void check_status(const Response& answer);
 
 }  // namespace hostnet::engine

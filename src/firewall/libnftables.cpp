@@ -5,7 +5,6 @@
 #include "hostnet/error.hpp"
 #include "netlink/request.hpp"
 
-#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <new>
@@ -14,41 +13,22 @@
 namespace hostnet::firewall {
 namespace {
 
-constexpr const char* kSoname = "libnftables.so.1";
-constexpr const char* kPackage =
-    "install it (on Debian and Ubuntu: apt-get install libnftables1), or take --firewall iptables";
-
-template <class Function>
-void resolve(void* library, const char* name, Function*& into) {
-  into = reinterpret_cast<Function*>(::dlsym(library, name));
-  if (into == nullptr)
-    throw Error(Errc::no_path, fmt::format("the {} found here lacks {}", kSoname, name), kPackage);
-}
-
-LibNftables load() {
-  void* const library = ::dlopen(kSoname, RTLD_NOW | RTLD_LOCAL);  // never closed: contexts may be alive
-  if (library == nullptr)
-    throw Error(Errc::no_path, fmt::format("libnftables does not load: {}", ::dlerror()), kPackage);
-  LibNftables table{};
-  resolve(library, "nft_ctx_new", table.ctx_new);
-  resolve(library, "nft_ctx_free", table.ctx_free);
-  resolve(library, "nft_ctx_buffer_output", table.ctx_buffer_output);
-  resolve(library, "nft_ctx_buffer_error", table.ctx_buffer_error);
-  resolve(library, "nft_ctx_get_output_buffer", table.ctx_get_output_buffer);
-  resolve(library, "nft_ctx_get_error_buffer", table.ctx_get_error_buffer);
-  resolve(library, "nft_ctx_output_set_flags", table.ctx_output_set_flags);
-  resolve(library, "nft_ctx_set_dry_run", table.ctx_set_dry_run);
-  resolve(library, "nft_run_cmd_from_buffer", table.run_cmd_from_buffer);
-  return table;
-}
-
 // Its errors are several lines: the message, and then the command with a line of carets under the place.
 std::string first_line(std::string_view text) { return std::string(trim(text.substr(0, text.find('\n')))); }
 
 }  // namespace
 
 const LibNftables& LibNftables::get() {
-  static const LibNftables table = load();
+  static const LibNftables table = [] {
+    const Library library({.sonames = {"libnftables.so.1"},
+                           .name = "libnftables",
+                           .code = Errc::no_path,
+                           .hint = "install it (on Debian and Ubuntu: apt-get install libnftables1), or take "
+                                   "--firewall iptables"});
+    LibNftables functions{};
+    HOSTNET_NFT_FUNCTIONS(HOSTNET_LIBRARY_FIND)
+    return functions;
+  }();
   return table;
 }
 
@@ -56,19 +36,19 @@ NftContext::NftContext() {
   const auto& nft = LibNftables::get();
   // Where it can open no socket, libnftables ends the process. So that is tried first.
   netlink::open_socket(NETLINK_NETFILTER);
-  context_.reset(nft.ctx_new(NFT_CTX_DEFAULT));
+  context_.reset(nft.nft_ctx_new(NFT_CTX_DEFAULT));
   if (!context_) throw std::bad_alloc();
-  if (nft.ctx_buffer_output(context_.get()) != 0 || nft.ctx_buffer_error(context_.get()) != 0)
+  if (nft.nft_ctx_buffer_output(context_.get()) != 0 || nft.nft_ctx_buffer_error(context_.get()) != 0)
     throw std::bad_alloc();
-  nft.ctx_output_set_flags(context_.get(), NFT_CTX_OUTPUT_JSON | NFT_CTX_OUTPUT_NUMERIC_PROTO);
+  nft.nft_ctx_output_set_flags(context_.get(), NFT_CTX_OUTPUT_JSON | NFT_CTX_OUTPUT_NUMERIC_PROTO);
 }
 
 std::string NftContext::run(const std::string& commands) {
   const auto& nft = LibNftables::get();
-  const int failed = nft.run_cmd_from_buffer(context_.get(), commands.c_str());
+  const int failed = nft.nft_run_cmd_from_buffer(context_.get(), commands.c_str());
   // Both are emptied by being read.
-  std::string output = nft.ctx_get_output_buffer(context_.get());
-  const auto errors = first_line(nft.ctx_get_error_buffer(context_.get()));
+  std::string output = nft.nft_ctx_get_output_buffer(context_.get());
+  const auto errors = first_line(nft.nft_ctx_get_error_buffer(context_.get()));
   if (failed == 0) return output;
   const bool denied = errors.find("Operation not permitted") != std::string::npos;
   throw Error(denied ? Errc::not_authorised : Errc::failure,
@@ -77,8 +57,8 @@ std::string NftContext::run(const std::string& commands) {
 
 bool NftContext::would_take(const std::string& commands) {
   struct DryRun {
-    explicit DryRun(nft_ctx* of) : context(of) { LibNftables::get().ctx_set_dry_run(context, true); }
-    ~DryRun() { LibNftables::get().ctx_set_dry_run(context, false); }
+    explicit DryRun(nft_ctx* of) : context(of) { LibNftables::get().nft_ctx_set_dry_run(context, true); }
+    ~DryRun() { LibNftables::get().nft_ctx_set_dry_run(context, false); }
     DryRun(const DryRun&) = delete;
     DryRun& operator=(const DryRun&) = delete;
     nft_ctx* context;

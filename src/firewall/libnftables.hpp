@@ -2,6 +2,8 @@
 // the loading of six libraries, also where nothing is asked of nf_tables.
 #pragma once
 
+#include "core/library.hpp"
+
 #include <nftables/libnftables.h>
 
 #include <memory>
@@ -9,17 +11,21 @@
 
 namespace hostnet::firewall {
 
-/// The functions of libnftables that are used, under its names without the prefix.
+// Every function of libnftables that is used.
+#define HOSTNET_NFT_FUNCTIONS(X) \
+  X(nft_ctx_new)                 \
+  X(nft_ctx_free)                \
+  X(nft_ctx_buffer_output)       \
+  X(nft_ctx_buffer_error)        \
+  X(nft_ctx_get_output_buffer)   \
+  X(nft_ctx_get_error_buffer)    \
+  X(nft_ctx_output_set_flags)    \
+  X(nft_ctx_set_dry_run)         \
+  X(nft_run_cmd_from_buffer)
+
+/// The functions, under their own names, so that a call reads as it does in libnftables' manual.
 struct LibNftables {
-  decltype(&nft_ctx_new) ctx_new;
-  decltype(&nft_ctx_free) ctx_free;
-  decltype(&nft_ctx_buffer_output) ctx_buffer_output;
-  decltype(&nft_ctx_buffer_error) ctx_buffer_error;
-  decltype(&nft_ctx_get_output_buffer) ctx_get_output_buffer;
-  decltype(&nft_ctx_get_error_buffer) ctx_get_error_buffer;
-  decltype(&nft_ctx_output_set_flags) ctx_output_set_flags;
-  decltype(&nft_ctx_set_dry_run) ctx_set_dry_run;
-  decltype(&nft_run_cmd_from_buffer) run_cmd_from_buffer;
+  HOSTNET_NFT_FUNCTIONS(HOSTNET_LIBRARY_MEMBER)
 
   /// The process's one table, filled at the first call. Thread-safe; after a failure the next call tries
   /// again. @throws Error{no_path} naming the package to install.
@@ -41,7 +47,7 @@ class NftContext {
 
  private:
   struct Free {
-    void operator()(nft_ctx* context) const noexcept { LibNftables::get().ctx_free(context); }
+    void operator()(nft_ctx* context) const noexcept { LibNftables::get().nft_ctx_free(context); }
   };
   std::unique_ptr<nft_ctx, Free> context_;
 };

@@ -79,15 +79,14 @@ void remove_container_alias(engine::Client& client, const std::string& container
 }
 
 void remove_container_aliases(engine::Client& client, const std::vector<std::string>& containers,
-                              const std::string& lease, Deadline deadline,
-                              std::vector<std::string>& failures) {
+                              const std::string& lease, Deadline deadline, Failures& failures) {
   const auto limit = alias_deadline(deadline);
   for (const auto& container : containers) {
     try {
       remove_container_alias(client, container, lease, limit);
     } catch (const Error& error) {
       if (error.code() == Errc::engine_unavailable || error.code() == Errc::engine_error)
-        failures.emplace_back(error.what());
+        failures.add(error.what());
       else
         log::warn("the hosts file of container {} is not tidied: {}", container.substr(0, 12), error.what());
     }

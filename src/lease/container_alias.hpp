@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/deadline.hpp"
+#include "core/failures.hpp"
 #include "core/ipv4.hpp"
 #include "engine/client.hpp"
 
@@ -28,7 +29,6 @@ void remove_container_alias(engine::Client& client, const std::string& container
 /// warning that names it, and no reason to keep a lease's record: the name leads nowhere, and the container
 /// keeps it there. What an engine refuses or does not answer is among the `failures`.
 void remove_container_aliases(engine::Client& client, const std::vector<std::string>& containers,
-                              const std::string& lease, Deadline deadline,
-                              std::vector<std::string>& failures);
+                              const std::string& lease, Deadline deadline, Failures& failures);
 
 }  // namespace hostnet::exposer

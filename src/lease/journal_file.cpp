@@ -3,7 +3,6 @@
 
 #include "core/file.hpp"
 #include "core/log.hpp"
-#include "core/strings.hpp"
 #include "hostnet/error.hpp"
 #include "lease/journal.hpp"
 
@@ -39,9 +38,7 @@ std::size_t size_of_whole_lines(std::string_view text) { return text.rfind('\n')
 }  // namespace
 
 JournalFile::JournalFile(std::filesystem::path folder)
-    : folder_(std::move(folder)),
-      path_(folder_ / kFile),
-      boot_id_(trim(read_file("/proc/sys/kernel/random/boot_id"))) {}
+    : folder_(std::move(folder)), path_(folder_ / kFile), boot_id_(boot_id()) {}
 
 void JournalFile::forget() {
   seen_.reset();

@@ -35,6 +35,17 @@ std::string file_of(const std::string& id) { return id + std::string(kSuffix); }
 
 }  // namespace
 
+void TunnelStats::add(const TunnelStats& other) {
+  sessions += other.sessions;
+  reconnects += other.reconnects;
+  accepted += other.accepted;
+  strangers += other.strangers;
+  unserved += other.unserved;
+  bytes_to_host += other.bytes_to_host;
+  bytes_from_host += other.bytes_from_host;
+  open += other.open;
+}
+
 std::string tunnel_record_to_json(const TunnelRecord& record) {
   auto ports = json::array();
   for (const auto& port : record.ports) ports.push_back(port.to_string());
@@ -58,17 +69,17 @@ std::string tunnel_record_to_json(const TunnelRecord& record) {
            {"alias_in", record.alias_in},
            {"created", record.created},
            {"facts",
-            {{"state", record.facts.state},
-             {"reason", record.facts.reason},
-             {"cipher", record.facts.cipher},
-             {"sessions", record.facts.sessions},
-             {"reconnects", record.facts.reconnects},
-             {"accepted", record.facts.accepted},
-             {"strangers", record.facts.strangers},
-             {"unserved", record.facts.unserved},
-             {"bytes_to_host", record.facts.bytes_to_host},
-             {"bytes_from_host", record.facts.bytes_from_host},
-             {"open", record.facts.open}}}};
+            {{"state", record.stats.state},
+             {"reason", record.stats.reason},
+             {"cipher", record.stats.cipher},
+             {"sessions", record.stats.sessions},
+             {"reconnects", record.stats.reconnects},
+             {"accepted", record.stats.accepted},
+             {"strangers", record.stats.strangers},
+             {"unserved", record.stats.unserved},
+             {"bytes_to_host", record.stats.bytes_to_host},
+             {"bytes_from_host", record.stats.bytes_from_host},
+             {"open", record.stats.open}}}};
   if (record.expires) out["expires"] = *record.expires;
   // A label or an engine's words may hold bytes that are not UTF-8.
   return out.dump_in_lines() + "\n";
@@ -80,7 +91,7 @@ TunnelRecord tunnel_record_from_json(std::string_view text) {
     const json::Reader record(tree);
     if (record.at("schema").number<int>() != kRecordSchema) corrupt_record("another schema");
     const auto owner = record.at("owner");
-    const auto facts = record.at("facts");
+    const auto stats = record.at("facts");
     TunnelRecord out;
     out.via = path_of(record.at("via").string());
     out.id = record.at("id").string();
@@ -98,17 +109,17 @@ TunnelRecord tunnel_record_from_json(std::string_view text) {
     out.sources = record.at("sources").strings();
     out.alias_in = record.at("alias_in").strings();
     out.created = record.at("created").number<std::int64_t>();
-    out.facts.state = facts.at("state").string();
-    out.facts.reason = facts.at("reason").string();
-    out.facts.cipher = facts.at("cipher").string();
-    out.facts.sessions = facts.at("sessions").number<unsigned>();
-    out.facts.reconnects = facts.at("reconnects").number<std::uint64_t>();
-    out.facts.accepted = facts.at("accepted").number<std::uint64_t>();
-    out.facts.strangers = facts.at("strangers").number<std::uint64_t>();
-    out.facts.unserved = facts.at("unserved").number<std::uint64_t>();
-    out.facts.bytes_to_host = facts.at("bytes_to_host").number<std::uint64_t>();
-    out.facts.bytes_from_host = facts.at("bytes_from_host").number<std::uint64_t>();
-    out.facts.open = facts.at("open").number<std::int64_t>();
+    out.stats.state = stats.at("state").string();
+    out.stats.reason = stats.at("reason").string();
+    out.stats.cipher = stats.at("cipher").string();
+    out.stats.sessions = stats.at("sessions").number<unsigned>();
+    out.stats.reconnects = stats.at("reconnects").number<std::uint64_t>();
+    out.stats.accepted = stats.at("accepted").number<std::uint64_t>();
+    out.stats.strangers = stats.at("strangers").number<std::uint64_t>();
+    out.stats.unserved = stats.at("unserved").number<std::uint64_t>();
+    out.stats.bytes_to_host = stats.at("bytes_to_host").number<std::uint64_t>();
+    out.stats.bytes_from_host = stats.at("bytes_from_host").number<std::uint64_t>();
+    out.stats.open = stats.at("open").number<std::int64_t>();
     record.at("ports").each_element(
         [&](const json::Reader& port) { out.ports.push_back(HostPort::parse(port.string())); });
     if (record.contains("expires")) out.expires = record.at("expires").number<std::int64_t>();

@@ -21,10 +21,10 @@
 
 namespace hostnet::state {
 
-/// What the tunnel's owner last said of it.
-struct TunnelFacts {
-  std::string state;  ///< "connecting", "up", "reconnecting" or "failed".
-  std::string reason;
+/// How a tunnel is, as its owner last said.
+struct TunnelStats {
+  std::string state;   ///< "connecting", "up", "reconnecting" or "failed".
+  std::string reason;  ///< Why it is not up; empty when it is.
   std::string cipher;
   unsigned sessions = 0;
   std::uint64_t reconnects = 0;
@@ -35,7 +35,9 @@ struct TunnelFacts {
   std::uint64_t bytes_from_host = 0;
   std::int64_t open = 0;
 
-  bool operator==(const TunnelFacts&) const = default;
+  /// Adds the numbers of another tunnel of the same lease.
+  void add(const TunnelStats& other);
+  bool operator==(const TunnelStats&) const = default;
 };
 
 struct TunnelRecord {
@@ -54,7 +56,7 @@ struct TunnelRecord {
   std::vector<std::string> alias_in;  ///< Containers (ids) whose hosts file has the alias.
   std::int64_t created = 0;           ///< Seconds since the epoch.
   std::optional<std::int64_t> expires;
-  TunnelFacts facts;
+  TunnelStats stats;
 
   bool operator==(const TunnelRecord&) const = default;
 };

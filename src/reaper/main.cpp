@@ -2,7 +2,8 @@
 //
 // Waits until its owner, process PID started at START, exits or closes the other end of standard input. Then
 // removes the containers and networks of the test run, and finishes the leases of dead owners: rules,
-// sidecars. The library starts it; src/container/reaper.hpp says why it exists.
+// sidecars. The library starts it; src/container/reaper.hpp says why it exists. Its fork starts no program: it
+// leaves the process that core/child waits for.
 //
 // States:
 //

@@ -42,15 +42,10 @@
 #include "hostnet/error.hpp"
 
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <ctime>
 #include <exception>
-#include <iterator>
-#include <mutex>
 #include <utility>
 
 namespace hostnet::exposer {
@@ -85,36 +80,6 @@ std::set<std::string> labelled(engine::Client& client) {
 
 }  // namespace
 
-// Queue of leases that ended by themselves: the library's threads put, the loop's thread takes. Shared with
-// the exposers' callback, because leases may outlive the watcher for a moment.
-class Watcher::EndedLeases {
- public:
-  EndedLeases() : wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-    if (!wake_) throw Error::from_errno("eventfd", errno);
-  }
-
-  [[nodiscard]] int fd() const noexcept { return wake_.get(); }
-
-  void put(EndedLease lease) {
-    const std::lock_guard lock(mutex_);
-    leases_.push_back(std::move(lease));
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);
-  }
-
-  std::vector<EndedLease> take() {
-    std::uint64_t count = 0;
-    [[maybe_unused]] const auto got = ::read(wake_.get(), &count, sizeof count);
-    const std::lock_guard lock(mutex_);
-    return std::exchange(leases_, {});
-  }
-
- private:
-  Fd wake_;
-  std::mutex mutex_;
-  std::vector<EndedLease> leases_;
-};
-
 // Result of a connection attempt.
 struct Watcher::Reached {
   std::optional<engine::EventStream> stream;
@@ -125,7 +90,7 @@ Watcher::Watcher(EventLoop& loop, Settings settings)
     : loop_(loop),
       settings_(std::move(settings)),
       address_(engine::Address::find(settings_.exposer.engine)),
-      ended_(std::make_shared<EndedLeases>()),
+      ended_(std::make_shared<Mailbox<EndedLease>>()),
       applier_(
           [this] {
             auto told = settings_;
@@ -227,7 +192,7 @@ void Watcher::connect() {
         if (!error) return reached(*engine);
         const bool for_good =
             error->code() == Errc::not_authorised || error->code() == Errc::invalid_argument;
-        if (for_good && !away_ && !told_watching_) throw Error(*error);
+        if (for_good && !away_ && !announced_) throw Error(*error);
         lost(*error);
       });
 }
@@ -251,7 +216,7 @@ void Watcher::reached(Reached& engine) {
 // Marks a container as handled. Emits `watching` after the last one that ran at the first connect.
 void Watcher::taken_on(const std::string& id) {
   taking_on_.erase(id);
-  if (!stream_ || !taking_on_.empty() || std::exchange(told_watching_, true)) return;
+  if (!stream_ || !taking_on_.empty() || std::exchange(announced_, true)) return;
   WatchEvent event;
   event.kind = Kind::watching;
   event.engine = address_.socket;
@@ -358,7 +323,7 @@ void Watcher::settled(const std::string& id) {
 }
 
 void Watcher::on_ended_leases() {
-  std::ranges::move(ended_->take(), std::back_inserter(ended_early_));
+  while (auto lease = ended_->next()) ended_early_.push_back(std::move(*lease));
   bool any_busy = false;
   for (const auto& [id, container] : containers_) any_busy |= container.busy;
   for (auto& lease : std::exchange(ended_early_, {})) {

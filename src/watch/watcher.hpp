@@ -13,6 +13,7 @@
 #pragma once
 
 #include "core/event_loop.hpp"
+#include "core/mailbox.hpp"
 #include "engine/client.hpp"
 #include "engine/events.hpp"
 #include "watch/applier.hpp"
@@ -65,7 +66,6 @@ class Watcher {
     WatchClock::time_point timer = {};  // When its latest retry timer is due.
   };
   struct Reached;
-  class EndedLeases;
 
   void run(std::function<void()> work, std::function<void(const std::optional<Error>&)> done);
   void connect();
@@ -85,7 +85,9 @@ class Watcher {
   EventLoop& loop_;
   Settings settings_;
   engine::Address address_;
-  std::shared_ptr<EndedLeases> ended_;
+  // Leases that have ended by themselves, told by the library's threads and taken out by the loop's. Those of
+  // an exposer may outlive the watcher for a moment, so it is shared with their callback.
+  std::shared_ptr<Mailbox<EndedLease>> ended_;
   Applier applier_;
   std::map<std::string, Container> containers_;  // By id.
   std::vector<EndedLease> ended_early_;          // Ended while their container may be busy.
@@ -96,7 +98,7 @@ class Watcher {
   unsigned losses_ = 0;                        // In a row, each within kSteady of the connect.
   WatchClock::time_point reached_ = {};
   std::set<std::string> taking_on_;  // Ran at the latest connect; not handled yet.
-  bool told_watching_ = false;
+  bool announced_ = false;           // `watching` was emitted.
 
   bool ending_ = false;
   End end_;

@@ -20,24 +20,19 @@
 
 #include <poll.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <cerrno>
-#include <cstdint>
 #include <exception>
 #include <utility>
 
 namespace hostnet::exposer {
 
-Workers::Workers(EventLoop& loop, std::size_t most_threads)
-    : loop_(loop), most_(most_threads), ready_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  if (!ready_) throw Error::from_errno("eventfd", errno);
-  loop_.add(ready_.get(), EPOLLIN, [this](std::uint32_t) { run_letters(); });
+Workers::Workers(EventLoop& loop, std::size_t most_threads) : loop_(loop), most_(most_threads) {
+  loop_.add(letters_.fd(), EPOLLIN, [this](std::uint32_t) { run_letters(); });
 }
 
 Workers::~Workers() {
-  loop_.remove(ready_.get());
+  loop_.remove(letters_.fd());
   {
     const std::lock_guard lock(mutex_);
     jobs_.clear();
@@ -93,32 +88,14 @@ void Workers::work() {
   }
 }
 
-void Workers::tell(Letter letter) {
-  const std::lock_guard lock(mutex_);
-  letters_.push_back(std::move(letter));
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const auto written = ::write(ready_.get(), &one, sizeof one);
-}
-
 void Workers::read(Deadline deadline) {
-  pollfd poll{ready_.get(), POLLIN, 0};
+  pollfd poll{letters_.fd(), POLLIN, 0};
   if (::poll(&poll, 1, deadline.poll_timeout()) < 0 && errno != EINTR) throw Error::from_errno("poll", errno);
   run_letters();
 }
 
 void Workers::run_letters() {
-  std::uint64_t count = 0;
-  [[maybe_unused]] const auto got = ::read(ready_.get(), &count, sizeof count);
-  for (;;) {
-    Letter letter;
-    {
-      const std::lock_guard lock(mutex_);
-      if (letters_.empty()) return;
-      letter = std::move(letters_.front());
-      letters_.pop_front();
-    }
-    letter();
-  }
+  while (const auto letter = letters_.next()) (*letter)();
 }
 
 }  // namespace hostnet::exposer

@@ -3,7 +3,7 @@
 
 #include "core/deadline.hpp"
 #include "core/event_loop.hpp"
-#include "core/fd.hpp"
+#include "core/mailbox.hpp"
 
 #include <condition_variable>
 #include <cstddef>
@@ -11,6 +11,7 @@
 #include <functional>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace hostnet::exposer {
@@ -35,7 +36,7 @@ class Workers {
   /// Allows more threads from now on.
   void allow(std::size_t more_threads);
   /// Runs the letter in the loop's thread, in the order of the calls. Thread-safe.
-  void tell(Letter letter);
+  void tell(Letter letter) noexcept { letters_.put(std::move(letter)); }
   /// Waits for letters until the deadline and runs them. @throws Error, and whatever a letter throws.
   void read(Deadline deadline);
 
@@ -46,11 +47,10 @@ class Workers {
 
   EventLoop& loop_;
   std::size_t most_;
-  Fd ready_;
-  std::mutex mutex_;  // guards jobs_, letters_, running_ and ending_
+  Mailbox<Letter> letters_;
+  std::mutex mutex_;  // guards jobs_, running_ and ending_
   std::condition_variable wake_;
   std::deque<Job> jobs_;
-  std::deque<Letter> letters_;
   std::size_t running_ = 0;
   bool ending_ = false;
   std::vector<std::jthread> threads_;  // used only by the loop's thread

@@ -53,14 +53,6 @@ Presence nf_tables(const std::string& release) {
   return *error == 0 ? Presence::present : *error == EPERM ? Presence::unknown : Presence::absent;
 }
 
-std::string command_of(pid_t pid) {
-  try {
-    return trim(try_read_file(fmt::format("/proc/{}/comm", pid)).value_or(""));
-  } catch (const Error&) {
-    return {};  // the process ended during the read
-  }
-}
-
 }  // namespace
 
 bool lists_module(std::string_view modules, std::string_view name) {

@@ -233,7 +233,7 @@ void HelperLease::write_alias(const std::vector<std::string>& containers, bool r
     if (failed) std::rethrow_exception(failed);
     return;
   }
-  std::vector<std::string> failures;
+  Failures failures;
   remove_alias(Deadline::after(kCallDeadline), failures);
   for (const auto& failure : failures) log::warn("lease {}: {}", id, failure);
   throw Error(Errc::failure, fmt::format("lease {} has ended while it was set up: {}", id, reason()));
@@ -260,15 +260,13 @@ void HelperLease::put_alias(Ipv4 address, bool required, Deadline deadline) {
   }
 }
 
-void HelperLease::remove_alias(Deadline deadline, std::vector<std::string>& failures) {
+void HelperLease::remove_alias(Deadline deadline, Failures& failures) {
   if (!record_) return;
   const auto before = failures.size();
-  try {
+  failures.run([&] {
     engine::Client client(engine::Address::recorded(settings_.engine, "the lease"));
     remove_container_aliases(client, record_->alias_in, id, deadline, failures);
-  } catch (const std::exception& error) {
-    failures.emplace_back(error.what());
-  }
+  });
   if (failures.size() == before) settings_.store->remove(id);
 }
 
@@ -277,18 +275,18 @@ void HelperLease::release() {
   if (!life_.begin_end(ExposureState::released, "released")) return life_.wait_over();
   const LeaseLife::Ending ending(life_);
   const auto deadline = Deadline::after(settings_.release_deadline);
-  std::vector<std::string> failures;
+  Failures failures;
   // The forwards first: the containers can hold up whoever edits their hosts files.
   try {
     dbus::Client().release(granted_.lease, false, deadline);
   } catch (const Error& error) {
     // That it has ended is what we want; a helper that is gone finds the descriptor closed when it comes
     // back.
-    if (error.code() != Errc::not_found && error.code() != Errc::no_path) failures.emplace_back(error.what());
+    if (error.code() != Errc::not_found && error.code() != Errc::no_path) failures.add(error.what());
   }
   granted_.keepalive.reset();
   remove_alias(deadline, failures);
-  if (!failures.empty()) throw Error(Errc::failure, fmt::format("release: {}", list_of(failures)));
+  failures.raise("release");
 }
 
 void HelperLease::end(ExposureState state, const std::string& reason) {
@@ -302,7 +300,7 @@ void HelperLease::end(ExposureState state, const std::string& reason) {
       const std::scoped_lock lock(mutex_);
       is_written = !is_writing_;
     }
-    std::vector<std::string> failures;
+    Failures failures;
     if (is_written) remove_alias(Deadline::after(kCallDeadline), failures);
     for (const auto& failure : failures) log::warn("lease {}: {}", id, failure);
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/deadline.hpp"
+#include "core/failures.hpp"
 #include "dbus/client.hpp"
 #include "hostnet/exposer.hpp"
 #include "lease/exposure_impl.hpp"
@@ -74,7 +75,7 @@ class HelperLease : public Exposure::Impl, public std::enable_shared_from_this<H
 
  private:
   void put_alias(Ipv4 address, bool required, Deadline deadline);
-  void remove_alias(Deadline deadline, std::vector<std::string>& failures);
+  void remove_alias(Deadline deadline, Failures& failures);
 
   Settings settings_;
   dbus::Granted granted_;

@@ -28,8 +28,7 @@ bool Executor::lead(const state::Snapshot& before, const state::Snapshot& after,
   return changed;
 }
 
-std::vector<std::string> Executor::lead_all(const state::Snapshot& before, const state::Snapshot& after,
-                                            Deadline deadline) {
+Failures Executor::lead_all(const state::Snapshot& before, const state::Snapshot& after, Deadline deadline) {
   if (lead_shortly(before, after, deadline)) return {};
   auto failures = run_all(transition(before, after), deadline);
   if (failures.empty()) standing_ = after;
@@ -66,8 +65,8 @@ bool Executor::run(const std::vector<Step>& steps, Deadline deadline) {
   return changed;
 }
 
-std::vector<std::string> Executor::run_all(const std::vector<Step>& steps, Deadline deadline) {
-  std::vector<std::string> failures;
+Failures Executor::run_all(const std::vector<Step>& steps, Deadline deadline) {
+  Failures failures;
   bool keep_guard = false;
   bool guarded = true;
   for (const auto& step : steps) {
@@ -79,7 +78,7 @@ std::vector<std::string> Executor::run_all(const std::vector<Step>& steps, Deadl
     try {
       run({step}, deadline);
     } catch (const Error& error) {
-      failures.emplace_back(error.what());
+      failures.add(error.what());
       // With route_localnet still on, the guard is all that stands between the containers and every local
       // service.
       if (setting != nullptr) keep_guard = true;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/deadline.hpp"
+#include "core/failures.hpp"
 #include "firewall/backend.hpp"
 #include "netlink/link.hpp"
 #include "path/native/transition.hpp"
@@ -22,8 +23,7 @@ class Executor {
   /// whether anything had to change. @throws Error in the context of the step.
   bool lead(const state::Snapshot& before, const state::Snapshot& after, Deadline deadline);
   /// The same as run_all() does it.
-  std::vector<std::string> lead_all(const state::Snapshot& before, const state::Snapshot& after,
-                                    Deadline deadline);
+  Failures lead_all(const state::Snapshot& before, const state::Snapshot& after, Deadline deadline);
 
   /// Runs the steps in order and stops at the first failure: what follows a failed step may rely on it.
   /// Returns whether anything had to change.
@@ -33,7 +33,7 @@ class Executor {
   /// Runs every step whatever fails on the way, for tear-down; only the guard stays when route_localnet could
   /// not be switched off, and that is not switched on when the guard does not stand. Returns the failures,
   /// one line each.
-  std::vector<std::string> run_all(const std::vector<Step>& steps, Deadline deadline);
+  Failures run_all(const std::vector<Step>& steps, Deadline deadline);
 
   /// Called before each step, by tests that want to stop at one; the steps' number counts from 0 in each run.
   using Hook = std::function<void(const Step&)>;

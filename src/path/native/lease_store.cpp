@@ -3,7 +3,6 @@
 
 #include "core/file.hpp"
 #include "core/log.hpp"
-#include "core/strings.hpp"
 #include "hostnet/error.hpp"
 #include "lease/owner.hpp"
 #include "path/native/names.hpp"
@@ -245,8 +244,7 @@ void LeaseStore::remove(const state::Journal& journal, Snapshot& held, const std
   const auto failures = executor_.lead_all(held, wanted, deadline);
   if (!failures.empty()) {
     held = std::move(marked);
-    throw Error(Errc::failure, "release: " + fmt::format("{}", fmt::join(failures, "; ")),
-                "mend the cause, then: tc-hostnet release --all");
+    failures.raise("release", "mend the cause, then: tc-hostnet release --all");
   }
   for (const auto& lease : held.leases)
     if (leases.contains(lease.id)) std::ranges::move(names_of(lease), std::back_inserter(wanted.names));
@@ -317,12 +315,12 @@ std::vector<std::string> LeaseStore::sweep(const state::Journal&, Deadline deadl
 }
 
 void LeaseStore::take_away(const Snapshot& found, Deadline deadline) {
-  std::vector<std::string> failures;
+  Failures failures;
   for (const auto kind : firewall::in_use()) {
     executor_.use(kind);
-    std::ranges::move(executor_.lead_all(found, {}, deadline), std::back_inserter(failures));
+    failures.add(executor_.lead_all(found, {}, deadline));
   }
-  if (!failures.empty()) throw Error(Errc::failure, fmt::format("{}", fmt::join(failures, "; ")));
+  failures.raise();
 }
 
 }  // namespace hostnet::exposer

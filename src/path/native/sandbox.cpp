@@ -154,7 +154,7 @@ Sandbox::Sandbox() {
 }
 
 Sandbox::~Sandbox() {
-  if (told_ || pid_ < 0) return;
+  if (command_sent_ || pid_ < 0) return;
   channel_.reset();  // the child reads its end and exits
   ::waitpid(pid_, nullptr, 0);
 }
@@ -185,7 +185,7 @@ void Sandbox::run(const std::vector<std::string>& command) {
   std::string words = net_.gateway.to_string() + '\0';
   for (const auto& word : command) words += word + '\0';
   write_all(channel_.get(), words);
-  told_ = true;
+  command_sent_ = true;
   channel_.reset();
 }
 

@@ -1,6 +1,9 @@
 // A network namespace of its own for one child process, joined to the host by a veth pair: what `run` runs
 // in.
 //
+// It forks by itself, where core/child starts programs: between fork and exec the child enters its namespaces
+// and mounts its hosts file, and the program is to be the command's own child, in its process group.
+//
 // The child sees loopback, one eth0 with a /30, a default route to the host's end, and a hosts file of its
 // own with the alias; nothing forwards it any further. There is nothing to clean up: the namespace, and with
 // it both ends of the pair and their settings, goes with the last process in it, and the child goes with its
@@ -63,7 +66,7 @@ class Sandbox {
   Fd channel_;  // to the child: one byte "ready" from it, then the command to it
   Fd netns_;    // keeps the host's end there until the lease has been released in order, the child being gone
   SandboxNet net_;
-  bool told_ = false;
+  bool command_sent_ = false;
 };
 
 }  // namespace hostnet::exposer

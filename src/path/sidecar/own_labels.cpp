@@ -2,19 +2,16 @@
 #include "path/sidecar/own_labels.hpp"
 
 #include "core/log.hpp"
-#include "core/random.hpp"
 #include "hostnet/error.hpp"
 
 namespace hostnet::exposer {
-
-std::string creation_value() { return random_hex(32); }
 
 Labels labels_of_creation(const Labels& container, const Labels& image) {
   const auto is_of_image = [&](const auto& label) {
     const auto found = image.find(label.first);
     return found != image.end() && found->second == label.second;
   };
-  const auto creation = container.find(std::string(kCreationLabel));
+  const auto creation = container.find(kCreationLabel);
   if (creation != container.end() && !is_of_image(*creation)) return container;
   auto own = container;
   std::erase_if(own, is_of_image);

@@ -5,20 +5,11 @@
 
 #include "core/deadline.hpp"
 #include "engine/client.hpp"
+#include "path/sidecar/labels.hpp"
 
-#include <map>
-#include <string>
 #include <string_view>
 
 namespace hostnet::exposer {
-
-using Labels = std::map<std::string, std::string>;
-
-/// On every container of ours, with a value that no other has, and hence no image either.
-inline constexpr std::string_view kCreationLabel = "io.github.tchostnet.creation";
-
-/// Such a value. @throws Error.
-std::string creation_value();
 
 /// Of a container's labels those that do not come with its image. Where its kCreationLabel does not, that is
 /// all: the process that set that one set the others. Pure.

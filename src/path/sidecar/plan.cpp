@@ -5,13 +5,10 @@
 #include "core/strings.hpp"
 #include "hostnet/exposer.hpp"
 #include "hostnet/version.hpp"
-#include "path/sidecar/own_labels.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cstdlib>
-#include <filesystem>
 
 namespace hostnet::exposer {
 namespace {
@@ -35,13 +32,6 @@ bool names_registry(std::string_view image) {
   const auto first = image.substr(0, slash);
   return first == "localhost" || first.find_first_of(".:") != std::string_view::npos;
 }
-
-std::string pid_namespace() {
-  std::error_code ignored;
-  return std::filesystem::read_symlink("/proc/self/ns/pid", ignored).string();
-}
-
-std::string boot_id() { return trim(try_read_file("/proc/sys/kernel/random/boot_id").value_or("")); }
 
 }  // namespace
 
@@ -69,21 +59,6 @@ std::string sidecar_image() {
   return sidecar_image(&process_environment, testcontainers_properties(&process_environment));
 }
 
-std::string owner_label() {
-  const auto pid = ::getpid();
-  return fmt::format("{}/{}/{}/{}", boot_id(), pid_namespace(), pid, process_start_time(pid).value_or(0));
-}
-
-bool owner_has_ended(std::string_view label) {
-  const auto parts = split(label, '/');
-  if (parts.size() != 4 || parts[0] != boot_id() || parts[1] != pid_namespace()) return false;
-  const auto pid = parse_number(parts[2], 1U << 22);
-  const auto start = parse_number(parts[3], UINT64_MAX);
-  if (!pid || !start) return false;
-  const auto process = process_stat(static_cast<pid_t>(*pid));
-  return !process || process->start != *start || process->state == 'Z';
-}
-
 engine::ContainerSpec sidecar_spec(const SidecarRequest& request, const ssh::SshdSetup& setup) {
   engine::ContainerSpec spec{
       .name = "tc-hostnet-" + request.lease,
@@ -91,13 +66,7 @@ engine::ContainerSpec sidecar_spec(const SidecarRequest& request, const ssh::Ssh
       .entrypoint = std::vector<std::string>{"sh", "-c"},
       .command = std::vector<std::string>{ssh::sshd_command(setup)},
       .environment = ssh::sshd_environment(setup),
-      .labels = {{"org.testcontainers", "true"},
-                 {"org.testcontainers.lang", "c++"},
-                 {"org.testcontainers.version", version()},
-                 {"org.testcontainers.sessionId", request.test_run_id},
-                 {std::string(kLeaseLabel), request.lease},
-                 {std::string(kCreationLabel), request.lease},
-                 {std::string(kOwnerLabel), request.owner}},
+      .labels = family_labels(),
       .network = request.network_id,
       // What sshd's separation of privileges needs, and a port below 1024.
       .cap_drop = {"ALL"},
@@ -106,6 +75,11 @@ engine::ContainerSpec sidecar_spec(const SidecarRequest& request, const ssh::Ssh
       .no_new_privileges = true,
       .auto_remove = true,
   };
+  spec.labels.insert({{kVersionLabel, version()},
+                      {kTestRunLabel, request.test_run_id},
+                      {kLeaseLabel, request.lease},
+                      {kCreationLabel, request.lease},
+                      {kOwnerLabel, request.owner}});
   if (request.alias_by_dns) {
     spec.network_aliases = {kAlias};
     spec.labels.emplace(kAliasLabel, request.network_id);

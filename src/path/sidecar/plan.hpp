@@ -1,8 +1,9 @@
-// What the sidecar is made from, as data: image, labels, container. Pure functions, but for the two that look
-// at the environment and at processes.
+// What the sidecar is made from, as data: image, labels, container. Pure functions, but for those that
+// read the environment.
 #pragma once
 
 #include "engine/containers.hpp"
+#include "path/sidecar/labels.hpp"
 #include "path/sidecar/sshd.hpp"
 
 #include <functional>
@@ -16,13 +17,6 @@ namespace hostnet::exposer {
 
 /// The image that all testcontainers libraries use for this.
 inline constexpr std::string_view kSidecarImage = "testcontainers/sshd:1.3.0";
-
-/// Carries the lease's id; every sidecar of ours has it.
-inline constexpr std::string_view kLeaseLabel = "io.github.tchostnet.lease";
-/// Carries the owner, as owner_label() writes it.
-inline constexpr std::string_view kOwnerLabel = "io.github.tchostnet.owner";
-/// Carries the id of the network on which the sidecar answers to the alias by DNS.
-inline constexpr std::string_view kAliasLabel = "io.github.tchostnet.alias-network";
 
 /// Looks an environment variable up; nullopt when it is unset or empty.
 using Environment = std::function<std::optional<std::string>(const char*)>;
@@ -39,14 +33,6 @@ std::string sidecar_image();
 
 /// The text of ~/.testcontainers.properties; empty when there is none.
 std::string testcontainers_properties(const Environment& environment);
-
-/// Names a process for as long as this boot lasts: "BOOT-ID/PID-NAMESPACE/PID/START". @throws Error.
-std::string owner_label();
-
-/// Whether the process of such a label is known to have ended. False when it cannot be told from here:
-/// another boot is another machine or a machine that has lost its containers, another pid namespace is not
-/// ours to judge.
-bool owner_has_ended(std::string_view label);
 
 struct SidecarRequest {
   std::string lease;

@@ -4,7 +4,6 @@
 #include "core/log.hpp"
 #include "core/strings.hpp"
 #include "engine/parse.hpp"
-#include "engine/transport_error.hpp"
 #include "hostnet/error.hpp"
 #include "path/sidecar/dial.hpp"
 #include "path/sidecar/own_labels.hpp"
@@ -197,7 +196,7 @@ void fetch_image(engine::Containers& containers, const std::string& image, Deadl
 }
 
 void log_unlisted(const Error& error) {
-  if (engine::is_half_record(error))
+  if (error.code() == Errc::engine_error && !error.hint().empty())
     log::warn("what dead owners left cannot be listed: {}; {}", error.what(), error.hint());
   else
     log::debug("looking for what dead owners left: {}", error.what());
@@ -206,8 +205,8 @@ void log_unlisted(const Error& error) {
 void remove_orphans(engine::Client& client, Deadline deadline) noexcept {
   try {
     engine::Containers containers(client);
-    for (const auto& container : containers.list({std::string(kOwnerLabel)}, deadline)) {
-      const auto owner = container.labels.find(std::string(kOwnerLabel));
+    for (const auto& container : containers.list({kOwnerLabel}, deadline)) {
+      const auto owner = container.labels.find(kOwnerLabel);
       if (owner == container.labels.end() || !owner_has_ended(owner->second)) continue;
       if (!was_created_with(client, container.id, kOwnerLabel, owner->second, deadline)) continue;
       log::info("removing container {}, whose owner has died", container.name);
@@ -226,7 +225,7 @@ void remove_recorded_sidecar(engine::Client& client, const std::string& sidecar,
   try {
     const auto container = client.container(sidecar, deadline);
     const auto labels = labels_of_creation(client, container, deadline);
-    const auto label = labels.find(std::string(kLeaseLabel));
+    const auto label = labels.find(kLeaseLabel);
     if (label != labels.end() && label->second == lease)
       engine::Containers(client).remove(container.id, deadline);
     else

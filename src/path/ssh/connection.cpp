@@ -60,7 +60,7 @@ void Connection::on_eof(ssh_session, ssh_channel, void* self) {
 void Connection::on_close(ssh_session, ssh_channel, void* self) {
   auto& connection = *static_cast<Connection*>(self);
   connection.channel_closed_ = true;
-  if (connection.told_) {
+  if (connection.close_sent_) {
     connection.pump_.closed_.push_back(&connection);
   } else {
     connection.settle();
@@ -193,9 +193,9 @@ void Connection::end(bool reset) {
   pump_.ended_.push_back(this);
 }
 
-void Connection::tell_sidecar() {
+void Connection::send_close() {
   const bool closed_before = channel_closed_;
-  told_ = true;
+  close_sent_ = true;
   // By itself, ssh_channel_close() would send no more than the end of file when the session's socket is full.
   pump_.lib_.ssh_channel_send_eof(channel_);
   pump_.lib_.ssh_channel_close(channel_);

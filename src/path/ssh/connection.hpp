@@ -1,9 +1,9 @@
 // One connection of a container, joined to a service of the host: a channel on one side, a socket on the
 // other.
 //
-// Its life: joined → ended (the service's socket is closed) → told (the sidecar was told that the channel is
-// closed) → freed, when the sidecar has closed its end, too. sshd does that after it has delivered everything
-// to the container, so whoever waits for it loses nothing.
+// Its life: joined → ended (the service's socket is closed) → close sent (the sidecar hears that the channel
+// is closed) → freed, when the sidecar has closed its end, too. sshd does that after it has delivered
+// everything to the container, so whoever waits for it loses nothing.
 #pragma once
 
 #include "core/fd.hpp"
@@ -38,7 +38,7 @@ class Connection {
   /// Passes on the ends that have been reached, once all that came before them has been delivered.
   void settle();
   /// Closes the channel; once, after the end.
-  void tell_sidecar();
+  void send_close();
   [[nodiscard]] bool ended() const noexcept { return ended_; }
 
  private:
@@ -77,7 +77,7 @@ class Connection {
   bool channel_closed_ = false;
   bool write_shut_ = false;  // the container's end of file was passed on
   bool ended_ = false;
-  bool told_ = false;
+  bool close_sent_ = false;
 };
 
 }  // namespace hostnet::ssh

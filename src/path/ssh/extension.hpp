@@ -29,7 +29,7 @@ class SshExtension : public Exposure::Impl {
   [[nodiscard]] std::string reason() const override { return life_.reason(); }
   /// Closes the tunnel, for that reason. Idempotent.
   void end(const std::string& reason) noexcept;
-  [[nodiscard]] ssh::TunnelStats stats() const { return tunnel_.stats(); }
+  [[nodiscard]] state::TunnelStats stats() const { return tunnel_.stats(); }
 
  private:
   const std::shared_ptr<SshLease> lease_;  // whose sidecar the tunnel dials

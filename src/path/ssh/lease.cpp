@@ -1,10 +1,8 @@
 // Making, keeping and ending a lease on the ssh path.
 #include "path/ssh/lease.hpp"
 
-#include "core/attempt.hpp"
 #include "core/log.hpp"
 #include "core/random.hpp"
-#include "core/strings.hpp"
 #include "core/thread.hpp"
 #include "hostnet/error.hpp"
 #include "lease/checks.hpp"
@@ -24,7 +22,7 @@ namespace {
 
 using std::chrono::seconds;
 
-// How often the facts are written for others, and how soon a release by another process is noticed.
+// How often the statistics are written for others, and how soon a release by another process is noticed.
 constexpr seconds kKeeperPeriod{1};
 // For a look at the container, which the next period has again.
 constexpr seconds kLook{2};
@@ -35,7 +33,7 @@ void check_alias_of_network(engine::Containers& containers, const SshTarget& tar
   if (!target.alias_by_dns) return;
   const auto label = fmt::format("{}={}", kAliasLabel, target.network.id);
   for (const auto& other : containers.list({label}, deadline)) {
-    const auto lease = other.labels.find(std::string(kLeaseLabel));
+    const auto lease = other.labels.find(kLeaseLabel);
     if (other.state != "running" || lease == other.labels.end()) continue;  // every sidecar of ours has one
     throw Error(Errc::conflict,
                 fmt::format("host port exposure {} already defined on network {} by lease {}", kAlias,
@@ -67,7 +65,7 @@ SshLease::SshLease(SshSettings settings, const ExposeRequest& request, std::vect
              .alias_in = target.alias_in,
              .created = std::time(nullptr),
              .expires = std::nullopt,
-             .facts = {.state = "connecting"}};
+             .stats = {.state = "connecting"}};
   if (target.sources)
     for (const auto source : *target.sources) record_.sources.push_back(source.to_string());
   if (request.timeout) record_.expires = state::expiry_after(*request.timeout);
@@ -178,7 +176,7 @@ void SshLease::set_up(const SshTarget& target, Deadline deadline) {
       milliseconds(engine_times.look), milliseconds(tunnel_time), milliseconds(ssh_times.dial),
       milliseconds(ssh_times.handshake), milliseconds(ssh_times.login), milliseconds(ssh_times.forwards),
       milliseconds(elapsed_since(start)));
-  publish_facts();
+  publish_stats();
 }
 
 void SshLease::serve(const engine::Container& container) {
@@ -283,14 +281,14 @@ void SshLease::write_aliases(Ipv4 address, bool is_for_one, Deadline deadline) {
 
 // Every step is tried even when one fails; returns what failed. The way is closed first: the containers can
 // hold up whoever edits their hosts files.
-std::vector<std::string> SshLease::take_down(Deadline deadline) noexcept {
-  std::vector<std::string> failures;
+Failures SshLease::take_down(Deadline deadline) noexcept {
+  Failures failures;
   for_each_extension([](SshExtension& one) { one.end("the lease that it belongs to has ended"); });
   if (tunnel_) tunnel_->close();
-  attempt(failures, [&] {
+  failures.run([&] {
     if (sidecar_) sidecar_->remove(deadline);
   });
-  attempt(failures, [&] {
+  failures.run([&] {
     if (record_.alias_in.empty()) return;
     engine::Client client(settings_.engine);
     remove_container_aliases(client, record_.alias_in, id, deadline, failures);
@@ -303,10 +301,8 @@ void SshLease::release() {
   if (!life_.begin_end(ExposureState::released, "released")) return life_.wait_over();
   const LeaseLife::Ending ending(life_);
   stop_keeper();
-  const auto failures = take_down(Deadline::after(settings_.release_deadline));
-  if (!failures.empty())
-    throw Error(Errc::failure, fmt::format("lease {}: {}", id, list_of(failures)),
-                "run tc-hostnet list, which finishes what could not be removed");
+  take_down(Deadline::after(settings_.release_deadline))
+      .raise("lease " + id, "run tc-hostnet list, which finishes what could not be removed");
 }
 
 // The lease ends without its owner's doing, in the keeper's thread.
@@ -338,17 +334,16 @@ void SshLease::keep() {
 
 void SshLease::look_after(engine::Client& client) {
   if (!settings_.store->contains(id)) return end(ExposureState::released, "released by another process");
-  const auto stats = tunnel_->stats();
-  if (stats.state == ssh::TunnelState::failed) {
+  if (tunnel_->state() == ssh::TunnelState::failed) {
     // Another process that releases it removes the record first, and the sidecar then.
     if (!settings_.store->contains(id)) return end(ExposureState::released, "released by another process");
-    return end(ExposureState::failed, stats.reason);
+    return end(ExposureState::failed, tunnel_->stats().reason);
   }
   if (record_.expires && std::time(nullptr) >= *record_.expires)
     return end(ExposureState::released, "its time is over");
   if (const auto reason = end_of_container(client)) return end(ExposureState::released, *reason);
   follow_sidecar(client);
-  publish_facts();
+  publish_stats();
 }
 
 // Its address may go to another container next, which the lease is not for.
@@ -390,30 +385,16 @@ void SshLease::follow_sidecar(engine::Client& client) {
   record_.address = address.to_string();
 }
 
-void SshLease::publish_facts() {
-  const auto stats = tunnel_->stats();
-  state::TunnelFacts facts{.state = to_string(stats.state),
-                           .reason = stats.state == ssh::TunnelState::up ? "" : stats.reason,
-                           .cipher = stats.cipher};
-  const auto add = [&facts](const ssh::TunnelStats& one) {
-    facts.sessions += one.sessions;
-    facts.reconnects += one.reconnects;
-    facts.accepted += one.accepted;
-    facts.strangers += one.strangers;
-    facts.unserved += one.unserved;
-    facts.bytes_to_host += one.bytes_to_host;
-    facts.bytes_from_host += one.bytes_from_host;
-    facts.open += one.open;
-  };
-  add(stats);
+void SshLease::publish_stats() {
+  auto stats = tunnel_->stats();
   auto now = ports;
   for_each_extension([&](const SshExtension& one) {
     if (one.state() != ExposureState::active) return;
-    add(one.stats());
+    stats.add(one.stats());
     now.push_back(one.ports.front());
   });
-  if (facts == record_.facts && now == record_.ports) return;
-  record_.facts = std::move(facts);
+  if (stats == record_.stats && now == record_.ports) return;
+  record_.stats = std::move(stats);
   record_.ports = std::move(now);
   settings_.store->save(record_);
 }

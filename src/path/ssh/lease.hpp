@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/deadline.hpp"
+#include "core/failures.hpp"
 #include "engine/client.hpp"
 #include "hostnet/exposer.hpp"
 #include "lease/exposure_impl.hpp"
@@ -60,14 +61,14 @@ class SshLease : public Exposure::Impl, public std::enable_shared_from_this<SshL
   void set_up(const SshTarget& target, Deadline deadline);
   void undo() noexcept;
   void write_aliases(Ipv4 address, bool is_for_one, Deadline deadline);
-  std::vector<std::string> take_down(Deadline deadline) noexcept;
+  Failures take_down(Deadline deadline) noexcept;
   void for_each_extension(const std::function<void(SshExtension&)>& work) const;
   void end(ExposureState state, const std::string& reason);
   void stop_keeper();
   void keep();
   void look_after(engine::Client& client);
   std::optional<std::string> end_of_container(engine::Client& client) const;
-  void publish_facts();
+  void publish_stats();
   void follow_sidecar(engine::Client& client);
 
   SshSettings settings_;

@@ -2,6 +2,8 @@
 // milliseconds of dynamic loading (libcrypto, Kerberos), also where no tunnel is needed.
 #pragma once
 
+#include "core/library.hpp"
+
 #include <libssh/callbacks.h>
 #include <libssh/libssh.h>
 #include <libssh/server.h>
@@ -58,9 +60,7 @@ namespace hostnet::ssh {
 
 /// The functions, under their own names, so that a call reads as it does in libssh's manual.
 struct Libssh {
-#define X(name) decltype(&::name) name;
-  HOSTNET_LIBSSH_FUNCTIONS(X)
-#undef X
+  HOSTNET_LIBSSH_FUNCTIONS(HOSTNET_LIBRARY_MEMBER)
 
   /// The process's one table, filled at the first call. Thread-safe; after a failure the next call tries
   /// again. @throws Error{no_path} naming the package to install.

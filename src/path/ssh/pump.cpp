@@ -189,7 +189,7 @@ void Pump::bury() {
     for (auto* const connection : std::exchange(ended_, {})) {
       std::erase(blocked_, connection);
       std::erase(unsettled_, connection);
-      connection->tell_sidecar();
+      connection->send_close();
     }
     for (auto* const connection : std::exchange(closed_, {})) connections_.erase(connection);
   }

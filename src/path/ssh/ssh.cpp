@@ -5,8 +5,8 @@
 #include "hostnet/error.hpp"
 #include "lease/checks.hpp"
 #include "path/sidecar/clear_away.hpp"
+#include "path/sidecar/labels.hpp"
 #include "path/sidecar/plan.hpp"
-#include "path/sidecar/test_run_labels.hpp"
 #include "path/ssh/lease.hpp"
 #include "path/ssh/target.hpp"
 

@@ -206,7 +206,7 @@ void Tunnel::set_lane(Lane& lane, TunnelState state, const std::string& reason) 
     if (state == TunnelState::failed && !first_error_) first_error_ = Error(Errc::failure, reason);
   }
   changed_.notify_all();  // the constructor may be waiting yet
-  if (settings_.on_state) settings_.on_state(stats().state, reason);
+  if (settings_.on_state) settings_.on_state(this->state(), reason);
 }
 
 // Returns false when the tunnel is closing.
@@ -215,17 +215,31 @@ bool Tunnel::pause(milliseconds span) {
   return !changed_.wait_for(lock, span, [&] { return closing_; });
 }
 
-TunnelStats Tunnel::stats() const {
+TunnelState Tunnel::state() const {
   const std::lock_guard lock(mutex_);
-  TunnelStats out{.state = TunnelState::up, .reason = reason_, .cipher = cipher_, .reconnects = reconnects_};
+  return worst_state();
+}
+
+TunnelState Tunnel::worst_state() const {
+  // The worst of all, and they are declared in that order but for the first.
+  auto worst = TunnelState::up;
   for (const auto& lane : lanes_) {
-    out.sessions += lane->state == TunnelState::up ? 1U : 0U;
-    // The worst of all, and they are declared in that order but for the first.
-    if (lane->state == TunnelState::connecting) out.state = TunnelState::connecting;
-    if (lane->state == TunnelState::reconnecting && out.state != TunnelState::failed)
-      out.state = TunnelState::reconnecting;
-    if (lane->state == TunnelState::failed) out.state = TunnelState::failed;
+    if (lane->state == TunnelState::connecting) worst = TunnelState::connecting;
+    if (lane->state == TunnelState::reconnecting && worst != TunnelState::failed)
+      worst = TunnelState::reconnecting;
+    if (lane->state == TunnelState::failed) worst = TunnelState::failed;
   }
+  return worst;
+}
+
+state::TunnelStats Tunnel::stats() const {
+  const std::lock_guard lock(mutex_);
+  const auto now = worst_state();
+  state::TunnelStats out{.state = to_string(now),
+                         .reason = now == TunnelState::up ? "" : reason_,
+                         .cipher = cipher_,
+                         .reconnects = reconnects_};
+  for (const auto& lane : lanes_) out.sessions += lane->state == TunnelState::up ? 1U : 0U;
   out.accepted = counters_.accepted;
   out.strangers = counters_.strangers;
   out.unserved = counters_.unserved;

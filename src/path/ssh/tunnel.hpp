@@ -9,6 +9,7 @@
 #include "core/deadline.hpp"
 #include "core/fd.hpp"
 #include "hostnet/error.hpp"
+#include "lease/tunnel_record.hpp"
 #include "path/ssh/key.hpp"
 #include "path/ssh/pump.hpp"
 
@@ -52,21 +53,6 @@ struct TunnelSettings {
   std::function<void(TunnelState, const std::string& reason)> on_state;
 };
 
-/// What status shows.
-struct TunnelStats {
-  TunnelState state = TunnelState::connecting;
-  std::string reason;  ///< Of the last change for the worse; empty before.
-  std::string cipher;
-  unsigned sessions = 0;
-  std::uint64_t reconnects = 0;
-  std::uint64_t accepted = 0;
-  std::uint64_t strangers = 0;
-  std::uint64_t unserved = 0;
-  std::uint64_t bytes_to_host = 0;
-  std::uint64_t bytes_from_host = 0;
-  std::int64_t open = 0;
-};
-
 /// How long setting up took.
 struct TunnelTimes : SessionTimes {
   std::chrono::microseconds dial{0};  ///< Until the sidecar's sshd has sent its banner.
@@ -85,7 +71,9 @@ class Tunnel {
 
   /// Ends all sessions, having let open connections end for settings.drain. Idempotent.
   void close() noexcept;
-  [[nodiscard]] TunnelStats stats() const;
+  /// The worst of its lanes'.
+  [[nodiscard]] TunnelState state() const;
+  [[nodiscard]] state::TunnelStats stats() const;
   /// Who may connect from now on.
   void set_sources(std::optional<std::vector<Ipv4>> sources) { policy_.set_sources(std::move(sources)); }
   /// The slowest lane's times at the first connection.
@@ -100,6 +88,7 @@ class Tunnel {
   bool restore(Lane& lane, const std::string& reason);
   void set_lane(Lane& lane, TunnelState state, const std::string& reason);
   bool pause(std::chrono::milliseconds span);
+  [[nodiscard]] TunnelState worst_state() const;  // under mutex_
 
   TunnelSettings settings_;
   Policy policy_;

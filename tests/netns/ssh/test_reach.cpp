@@ -65,7 +65,8 @@ TEST_CASE("ports of the list are reached, under the numbers that the container w
   CHECK(dial(sidecar.container, sidecar.at(15432)) == "other");
   CHECK(dial(sidecar.container, sidecar.at(5432)) == "(refused)");
   const auto stats = tunnel.stats();
-  CHECK(stats.state == ssh::TunnelState::up);
+  CHECK(tunnel.state() == ssh::TunnelState::up);
+  CHECK(stats.state == "up");
   CHECK(stats.sessions == 2);
   CHECK(stats.accepted == 2);
   MESSAGE("cipher ", stats.cipher, ", handshake ", tunnel.times().handshake.count(), " us, login ",

@@ -64,7 +64,7 @@ TEST_CASE("a session that is cut comes back with the same ports") {
     sidecar.cut_sessions();
     CHECK(end_of(connection, 2s) != "(alive)");
     CHECK(eventually([&] { return tunnel.stats().reconnects == round; }, 5s));
-    CHECK(eventually([&] { return tunnel.stats().state == TunnelState::up; }, 2s));
+    CHECK(eventually([&] { return tunnel.state() == TunnelState::up; }, 2s));
     CHECK(dial(sidecar.container, sidecar.at(7001)) == "hello");
     CHECK(dial(sidecar.container, sidecar.at(7002)) == "other");
   }
@@ -105,11 +105,13 @@ TEST_CASE("a sidecar that is started again is found again") {
   Reports reports;
   const ssh::Tunnel tunnel(one_lane(sidecar, reports), soon());
   sidecar.kill();
-  CHECK(eventually([&] { return tunnel.stats().state == TunnelState::reconnecting; }, 2s));
+  CHECK(eventually([&] { return tunnel.state() == TunnelState::reconnecting; }, 2s));
   CHECK(tunnel.stats().sessions == 0);
+  CHECK_FALSE(tunnel.stats().reason.empty());
   std::this_thread::sleep_for(300ms);
   sidecar.start();
-  CHECK(eventually([&] { return tunnel.stats().state == TunnelState::up; }, 5s));
+  CHECK(eventually([&] { return tunnel.state() == TunnelState::up; }, 5s));
+  CHECK(tunnel.stats().reason.empty());
   CHECK(dial(sidecar.container, sidecar.at(7001)) == "hello");
 }
 
@@ -120,11 +122,11 @@ TEST_CASE("a sidecar that hangs is given up, and found again when it goes on") {
   const ssh::Tunnel tunnel(one_lane(sidecar, reports), soon());
   sidecar.freeze(true);
   const auto before = cpu_time();
-  CHECK(eventually([&] { return tunnel.stats().state == TunnelState::reconnecting; }, 12s));
+  CHECK(eventually([&] { return tunnel.state() == TunnelState::reconnecting; }, 12s));
   CHECK(cpu_time() - before < 500ms);
   CHECK(reports.reason() == "the ssh session is lost: the sidecar is silent");
   sidecar.freeze(false);
-  CHECK(eventually([&] { return tunnel.stats().state == TunnelState::up; }, 20s));
+  CHECK(eventually([&] { return tunnel.state() == TunnelState::up; }, 20s));
   CHECK(dial(sidecar.container, sidecar.at(7001)) == "hello");
 }
 
@@ -135,7 +137,7 @@ TEST_CASE("a sidecar that does not come back fails the tunnel within its time, w
   settings.give_up = 1s;
   const ssh::Tunnel tunnel(std::move(settings), soon());
   sidecar.kill();
-  CHECK(eventually([&] { return tunnel.stats().state == TunnelState::failed; }, 3s));
+  CHECK(eventually([&] { return tunnel.state() == TunnelState::failed; }, 3s));
   CHECK(eventually([&] { return reports.states() == "reconnecting failed "; }, 1s));
   CHECK(reports.reason().starts_with("ssh banner: the sidecar's sshd at 198.18.50.2:22 does not serve"));
   CHECK(tunnel.stats().reason == reports.reason());
@@ -154,7 +156,7 @@ TEST_CASE("a sidecar that no longer exists fails the tunnel at once") {
   const ssh::Tunnel tunnel(std::move(settings), soon());
   gone = true;
   sidecar.kill();
-  CHECK(eventually([&] { return tunnel.stats().state == TunnelState::failed; }, 1500ms));
+  CHECK(eventually([&] { return tunnel.state() == TunnelState::failed; }, 1500ms));
   CHECK(tunnel.stats().reason == "the sidecar was removed");
 }
 
@@ -163,7 +165,7 @@ TEST_CASE("a tunnel that is connecting again can be closed") {
   Reports reports;
   ssh::Tunnel tunnel(one_lane(sidecar, reports), soon());
   sidecar.kill();
-  CHECK(eventually([&] { return tunnel.stats().state == TunnelState::reconnecting; }, 2s));
+  CHECK(eventually([&] { return tunnel.state() == TunnelState::reconnecting; }, 2s));
   const auto start = std::chrono::steady_clock::now();
   tunnel.close();
   CHECK(std::chrono::steady_clock::now() - start < 2s);

@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -55,6 +56,15 @@ TEST_CASE("a process's start time is stable, and absent for no process") {
   REQUIRE(first);
   CHECK(process_start_time(::getpid()) == first);
   CHECK_FALSE(process_start_time(0x3ffffff));
+}
+
+TEST_CASE("a process has a name for people, and none once it is gone; a boot has one name") {
+  char name[16] = {};
+  REQUIRE(::prctl(PR_GET_NAME, name) == 0);
+  CHECK(command_of(::getpid()) == name);
+  CHECK(command_of(0x3ffffff).empty());
+  CHECK(boot_id().size() == 36);
+  CHECK(boot_id() == boot_id());
 }
 
 TEST_CASE("a file of /proc whose process has ended since it was found is no file") {

@@ -23,7 +23,7 @@ void read(Inbox& inbox, const bool& until) {
   while (!until) {
     pollfd wake{.fd = inbox.fd(), .events = POLLIN, .revents = 0};
     REQUIRE(::poll(&wake, 1, 10'000) == 1);
-    for (const auto& letter : inbox.take()) letter();
+    while (const auto letter = inbox.next()) (*letter)();
   }
 }
 

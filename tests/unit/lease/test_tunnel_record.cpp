@@ -35,7 +35,7 @@ TunnelRecord record(const char* id = "0a") {
           .alias_in = {"def"},
           .created = 1700000000,
           .expires = 1700000060,
-          .facts = {.state = "up",
+          .stats = {.state = "up",
                     .reason = "none",
                     .cipher = "aes",
                     .sessions = 2,
@@ -55,6 +55,32 @@ TEST_CASE("every field survives") {
   auto forever = record();
   forever.expires.reset();
   CHECK(tunnel_record_from_json(tunnel_record_to_json(forever)) == forever);
+}
+
+TEST_CASE("the numbers of several tunnels are added up; state, reason and cipher stay") {
+  auto sum = record().stats;
+  sum.add({.state = "failed",
+           .reason = "another",
+           .cipher = "another",
+           .sessions = 10,
+           .reconnects = 20,
+           .accepted = 30,
+           .strangers = 40,
+           .unserved = 50,
+           .bytes_to_host = 60,
+           .bytes_from_host = 70,
+           .open = 80});
+  CHECK(sum == TunnelStats{.state = "up",
+                           .reason = "none",
+                           .cipher = "aes",
+                           .sessions = 12,
+                           .reconnects = 21,
+                           .accepted = 33,
+                           .strangers = 44,
+                           .unserved = 55,
+                           .bytes_to_host = 66,
+                           .bytes_from_host = 77,
+                           .open = 88});
 }
 
 TEST_CASE("what is no record is said to be none") {

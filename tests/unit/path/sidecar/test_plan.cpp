@@ -1,4 +1,4 @@
-// The sidecar as data: which image, what the engine is asked for, whose owner has died.
+// The sidecar as data: which image, what the engine is asked for.
 #include "core/file.hpp"
 #include "path/sidecar/plan.hpp"
 #include "path/ssh/target.hpp"
@@ -74,11 +74,11 @@ TEST_CASE("the container: labels as the other languages set them, no privilege t
   CHECK(plain.labels.at("org.testcontainers") == "true");
   CHECK(plain.labels.at("org.testcontainers.lang") == "c++");
   CHECK(plain.labels.at("org.testcontainers.sessionId") == "5e55");
-  CHECK(plain.labels.at(std::string(kLeaseLabel)) == "00c0ffee");
-  CHECK(plain.labels.at(std::string(kOwnerLabel)) == "me");
+  CHECK(plain.labels.at(kLeaseLabel) == "00c0ffee");
+  CHECK(plain.labels.at(kOwnerLabel) == "me");
   CHECK(plain.ports.empty());
   CHECK(plain.network_aliases.empty());
-  CHECK_FALSE(plain.labels.contains(std::string(kAliasLabel)));
+  CHECK_FALSE(plain.labels.contains(kAliasLabel));
 }
 
 TEST_CASE("no key stands on the command line, which every process of the host can read") {
@@ -93,7 +93,7 @@ TEST_CASE("no key stands on the command line, which every process of the host ca
 TEST_CASE("the name by DNS, and a port where the address cannot be dialled") {
   const auto both = spec(true, "127.0.0.1");
   CHECK(both.network_aliases == std::vector<std::string>{"host.testcontainers.internal"});
-  CHECK(both.labels.at(std::string(kAliasLabel)) == "abc");
+  CHECK(both.labels.at(kAliasLabel) == "abc");
   REQUIRE(both.ports.size() == 1);
   CHECK(both.ports.front().container == 22);
   CHECK(both.ports.front().host_ip == "127.0.0.1");
@@ -112,24 +112,4 @@ TEST_CASE("where the sidecar's port is published: as near as the engine is") {
   CHECK(of(false, "tcp://localhost:2376?tls=verified") == "127.0.0.1");
   CHECK(of(false, "tcp://192.0.2.1:2376?tls=verified") == "0.0.0.0");
   CHECK(of(false, "tcp://engine.example:2376?tls=verified") == "0.0.0.0");
-}
-
-TEST_CASE("an owner is dead only when that can be told from here") {
-  const auto mine = owner_label();
-  CHECK_FALSE(owner_has_ended(mine));
-  CHECK_FALSE(owner_has_ended(""));
-  CHECK_FALSE(owner_has_ended("another-boot" + mine.substr(mine.find('/'))));
-  CHECK(owner_has_ended(mine + "1"));  // this pid, started at another time
-
-  const pid_t child = ::fork();
-  REQUIRE(child >= 0);
-  if (child == 0) ::pause();
-  const auto start = process_start_time(child).value();
-  const auto head = mine.substr(0, mine.rfind('/', mine.rfind('/') - 1));
-  const auto theirs = fmt::format("{}/{}/{}", head, child, start);
-  CHECK_FALSE(owner_has_ended(theirs));
-  ::kill(child, SIGKILL);
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  CHECK(owner_has_ended(theirs));
 }
