@@ -2,6 +2,7 @@
 // the same one by every library of the family.
 #include "container/plan.hpp"
 
+#include "container/condition.hpp"
 #include "core/strings.hpp"
 #include "engine/container_json.hpp"
 #include "hostnet/error.hpp"
@@ -64,10 +65,10 @@ bool is_published(const ContainerRequest& request, ContainerPort port) {
 struct CheckCondition {
   const ContainerRequest& request;
 
-  void operator()(const WaitFor::Message& message) const {
+  void operator()(const WaitFor::Condition::Message& message) const {
     if (message.text.empty() || message.times == 0) refuse("a message to wait for is empty");
   }
-  void operator()(const WaitFor::Http& http) const {
+  void operator()(const WaitFor::Condition::Http& http) const {
     if (!http.path.starts_with('/') || http.path.find_first_of(" \r\n") != std::string::npos)
       refuse(fmt::format("{} is no path of a URL", quote(http.path)));
     if (http.port.protocol != Protocol::tcp || !is_published(request, http.port))
@@ -75,7 +76,7 @@ struct CheckCondition {
                   fmt::format("port {} is waited for and not exposed", http.port.to_string()),
                   "add with_exposed_port()");
   }
-  void operator()(const WaitFor::Listening& listening) const {
+  void operator()(const WaitFor::Condition::Listening& listening) const {
     if (listening.port.number == 0 || listening.port.protocol != Protocol::tcp)
       refuse(fmt::format("{} cannot be waited for: a TCP port can", listening.port.to_string()));
   }
@@ -101,7 +102,8 @@ void check_the_rest(const ContainerRequest& request) {
     if (!copy.target.starts_with('/') || copy.target.ends_with('/'))
       refuse(fmt::format("{} is not the absolute path of a file", quote(copy.target)));
   if (request.startup_timeout <= std::chrono::milliseconds{0}) refuse("a startup timeout must be positive");
-  for (const auto& condition : request.wait_for) std::visit(CheckCondition{request}, condition.condition());
+  for (const auto& condition : request.wait_for)
+    std::visit(CheckCondition{request}, condition.condition().kind);
   // What the engine could not be sent at all.
   engine::create_request(spec_of(request, {}));
 }

@@ -1,8 +1,8 @@
 // From a request to what the engine is asked for, and all that is wrong with a request. Pure functions.
 #pragma once
 
+#include "container/request.hpp"
 #include "engine/containers.hpp"
-#include "hostnet/image.hpp"
 #include "hostnet/path.hpp"
 
 #include <map>
