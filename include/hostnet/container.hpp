@@ -1,4 +1,4 @@
-// A running container that this program has started.
+// A container that this process started and owns.
 #pragma once
 
 #include "hostnet/export.hpp"
@@ -19,103 +19,108 @@
 
 namespace hostnet {
 
-/// A command to be run in a container.
+/// A command to run in a container. Name the members that you set: later versions add members at the end.
 struct ExecCommand {
-  std::vector<std::string> words;  ///< The program and its arguments; no shell reads them.
-  std::optional<std::string> input =
-      std::nullopt;  ///< Its standard input, which ends after it; none unless told.
-  std::map<std::string, std::string> environment = {};  ///< Added to the container's.
+  std::vector<std::string> words = {};                  ///< The program and its arguments, without a shell.
+  std::optional<std::string> input = std::nullopt;      ///< All of standard input; nullopt: none.
+  std::map<std::string, std::string> environment = {};  ///< Added to the container's environment.
   std::string working_dir = {};                         ///< Empty: the image's.
   std::string user = {};                                ///< Empty: the container's.
-  std::chrono::milliseconds timeout{60'000};            ///< For all of it.
+  std::chrono::milliseconds timeout{60'000};            ///< Limit of the whole call.
 };
 
-/// What a command in a container gave.
+/// The result of a command. Later versions may add members at the end.
 struct ExecResult {
-  int exit_code = 0;  ///< 126 or 127 when it could not be run, as a shell gives it.
-  std::string out;    ///< Standard output, and
-  std::string err;    ///< standard error, apart.
+  int exit_code = 0;     ///< As a shell reports it: 126 or 127 for a command that cannot run.
+  std::string out = {};  ///< Standard output.
+  std::string err = {};  ///< Standard error.
 };
 
-/// What a container has written so far.
+/// The output of a container so far. Later versions may add members at the end.
 struct Logs {
-  std::string out;  ///< Standard output, and
-  std::string err;  ///< standard error, apart.
+  std::string out = {};  ///< Standard output.
+  std::string err = {};  ///< Standard error.
 };
 
-/// Takes a piece of output, cut anywhere; returns whether it wants more.
+/// Receives a piece of output, cut anywhere; returns whether it wants more. The text is valid only during the
+/// call.
 using LogConsumer = std::function<bool(OutputStream, std::string_view)>;
 
-/// Move-only owner of a container: it is stopped and removed with the object, then its exposures end, then
-/// its network goes if this was the last user of it. In a forked child the destructor does nothing, for the
-/// container is the parent's. Thread-safe; moving is as for any object. A moved-from one may only be
-/// destroyed and assigned to. Every call throws Error: not_found when the container is gone, and what the
-/// engine's failures are: engine_unavailable, engine_error, timed_out.
+/// Owns a running container; move-only. Thread-safe, except for moving and destroying the object itself. A
+/// moved-from object may only be assigned to or destroyed.
+///
+/// At its end the container stops, its exposures end, the engine removes it, and a network that start()
+/// created goes with its last container. In a forked child the container stays with the parent: the
+/// destructor does nothing, and the child must call nothing else.
+///
+/// Every call asks the engine and may throw Error: not_found for a removed container, engine_unavailable,
+/// engine_error, timed_out. Queries without a timeout parameter wait at most 30 s for the engine.
 class HOSTNET_EXPORT Container {
  public:
-  /// The other is left without a container.
+  /// Leaves the source without a container.
   Container(Container&&) noexcept;
-  /// The container that was held is removed first.
+  /// Removes its own container as the destructor does, then takes the other.
   Container& operator=(Container&&) noexcept;
   Container(const Container&) = delete;
   Container& operator=(const Container&) = delete;
-  /// remove(); a failure goes to the log sink.
+  /// Calls remove(). An error goes to the log sink.
   ~Container();
 
   /// The engine's id, 64 hexadecimal digits.
   [[nodiscard]] std::string id() const;
-  /// The name that was asked for, or the engine's own choice.
+  /// The requested name, or the name that the engine chose.
   [[nodiscard]] std::string name() const;
 
-  /// Where the container's exposed ports are: $TESTCONTAINERS_HOST_OVERRIDE, else "localhost".
+  /// The host that publishes the container's ports: $TESTCONTAINERS_HOST_OVERRIDE, else "localhost".
   [[nodiscard]] std::string get_host() const;
-  /// The host's port on IPv4 that leads to an exposed port.
-  /// @throws Error: port_not_exposed when the port was not exposed, or not on IPv4; engine_error for an
-  /// answer that makes no sense. Never returns 0.
+  /// The host's IPv4 port for an exposed container port; never 0.
+  /// @throws Error: port_not_exposed when the port has none; engine_error for an answer without sense.
   [[nodiscard]] std::uint16_t get_host_port_ipv4(ContainerPort port) const;
-  /// The same on IPv6, which may be another number.
+  /// The host's IPv6 port, which may differ. @throws as get_host_port_ipv4().
   [[nodiscard]] std::uint16_t get_host_port_ipv6(ContainerPort port) const;
-  /// Its own IPv4 address on its network, dotted quad. @throws Error{not_found} when it has none.
+  /// The container's own IPv4 address, dotted quad. @throws Error{not_found} when it has none.
   [[nodiscard]] std::string get_bridge_ip_address() const;
 
-  /// Runs a command in it to its end. @throws Error: conflict when the container does not run, timed_out (the
-  /// command is left to itself), engine_error for more than 16 MiB of output.
+  /// Runs a command and waits for its end.
+  /// @throws Error: conflict when the container does not run; timed_out, and the command goes on;
+  /// engine_error for more than 16 MiB of output.
   ExecResult exec(const ExecCommand& command) const;
-  /// The same with everything else at its default.
+  /// exec() with default options.
   ExecResult exec(std::vector<std::string> words) const;
 
-  /// Its output so far. @throws Error{engine_error} above 16 MiB.
+  /// The output so far. @throws Error{engine_error} above 16 MiB.
   [[nodiscard]] Logs logs() const;
-  /// Hands over its output from the beginning, as it comes. Returns when the container has ended or the
-  /// consumer wants no more. What the consumer throws comes out of here. @throws Error{timed_out}.
+  /// Passes the output to `consumer` in the calling thread, from the beginning and as it comes. Returns when
+  /// the container ends or the consumer returns false; nullopt: no time limit.
+  /// @throws Error{timed_out}, and what the consumer throws.
   void follow_logs(const LogConsumer& consumer,
                    std::optional<std::chrono::milliseconds> timeout = std::nullopt) const;
 
-  /// SIGTERM, and SIGKILL after `grace` (whole seconds). Its exposures end after it has stopped; it can be
-  /// asked for its logs still. Nothing when it has ended.
+  /// Sends SIGTERM, and SIGKILL after `grace`. The exposures end afterwards; logs() still works. Does nothing
+  /// when the container has ended.
   void stop(std::chrono::seconds grace = std::chrono::seconds{10});
-  /// stop() with a grace of `grace`, and removal with its anonymous volumes. Every step is tried even when
-  /// one fails. Nothing when it has been removed.
-  /// @throws Error naming every step that failed.
+  /// Calls stop(), then removes the container and its anonymous volumes. Runs every step, even after one
+  /// fails. Does nothing when the container is removed.
+  /// @throws Error that lists every failed step.
   void remove(std::chrono::seconds grace = std::chrono::seconds{10});
 
-  /// Waits until it has ended; its exit code. @throws Error{timed_out}.
+  /// Waits for the end and returns the exit code; nullopt: no time limit. @throws Error{timed_out}.
   int wait(std::optional<std::chrono::milliseconds> timeout = std::nullopt) const;
 
-  /// What the engine says of it: JSON.
+  /// The engine's description of the container: JSON, as the engine's API defines it.
   [[nodiscard]] std::string inspect() const;
 
-  /// Exposes one more service of the host to this running container, by the path that its other ones take.
-  /// @throws Error as Exposer::expose(); conflict when that port leads elsewhere already.
+  /// Exposes one more TCP port of the host to the running container, by the path of its other ports.
+  /// @throws Error as Exposer::expose(); conflict when the container port leads to another service.
   void expose_host_port(std::uint16_t port);
-  /// The same with another number in the container, UDP, or a Unix socket of the host.
+  /// The same with another port in the container, UDP, or a Unix socket of the host.
   void expose_host_port(const HostPort& port);
-  /// The host's services that it reaches. Sorted.
+  /// The host services that the container reaches, sorted.
   [[nodiscard]] std::vector<HostPort> exposed_host_ports() const;
-  /// How; `automatic` where nothing is exposed.
+  /// The path of the exposed ports; `automatic` when there are none.
   [[nodiscard]] Path exposed_via() const;
 
-  class Impl;  ///< What stands behind it; not for users.
+  class Impl;  ///< Internal.
   /// @private
   explicit Container(std::unique_ptr<Impl> impl) noexcept;
 

@@ -1,4 +1,4 @@
-// The one interface behind which the paths stand.
+// Exposers make leases. There is one Exposer per path, and make_exposer() selects it.
 #pragma once
 
 #include "hostnet/export.hpp"
@@ -18,73 +18,82 @@
 
 namespace hostnet {
 
-/// The fixed name under which a container reaches its host.
+/// The alias: the fixed host name under which a container reaches its host.
 inline constexpr const char* kAlias = "host.testcontainers.internal";
 
-/// One lease that is asked for.
+/// One requested lease. Name the members that you set: later versions add members at the end.
 struct ExposeRequest {
-  Target target;                  ///< Who shall reach the ports.
-  std::vector<HostPort> ports;    ///< Normalised by expose(); must not be empty after that.
-  bool write_alias = true;        ///< Write the alias into running containers of the target.
-  bool require_listener = false;  ///< Fail with not_listening when nobody listens on a host port.
-  bool force = false;             ///< Go on over a listener on gateway:port and a firewall that may block.
-  std::string label;              ///< Free text for `list`, at most 64 printable characters.
-  std::optional<std::chrono::seconds> timeout;  ///< Released by itself after that long.
+  Target target;                     ///< Who gets access.
+  std::vector<HostPort> ports = {};  ///< At least one. expose() normalises them.
+  bool write_alias = true;           ///< Write the alias into running containers of the target.
+  bool require_listener = false;     ///< Fail with not_listening when a host port has no listener.
+  bool force = false;                ///< Ignore a listener on gateway:port and a firewall that may block.
+  std::string label = {};            ///< Free text for `tc-hostnet list`, at most 64 printable characters.
+  std::optional<std::chrono::seconds> timeout = std::nullopt;  ///< Ends the lease; nullopt: no limit.
 };
 
-/// Whether a path can serve a target here, and every reason against.
+/// Whether a path works on this machine. Later versions may add members at the end.
 struct Probe {
-  bool usable = false;               ///< Whether expose() can be tried.
-  std::vector<std::string> reasons;  ///< One line each; empty when usable.
+  bool usable = false;                    ///< expose() can be tried.
+  std::vector<std::string> reasons = {};  ///< What is missing, one line each; empty when usable.
 };
 
-/// Called when a lease ends other than by its own release(), when it is over and all of it is taken down: one
-/// call at a time, from a thread of the library that does nothing else. It may release and destroy any
-/// Exposure, the last one too, and the Exposer. What it throws goes to the log sink. The destructor of the
-/// last of an exposer and its exposures waits for a call that is running; there is no call after that.
+/// Runs after a lease has ended and is cleaned up, unless its own release() or destructor ended it. A
+/// separate library thread makes the calls, one at a time. A call may release and destroy any Exposure and
+/// the Exposer, including the last. An exception goes to the log sink. The last destructor among the Exposer
+/// and its Exposures waits for a running call; no call comes later.
 using StateCallback = std::function<void(const std::string& lease, ExposureState, const std::string& reason)>;
 
-/// A path. Thread-safe. Exposures may outlive the Exposer that made them.
+/// Makes leases by one path. Thread-safe. An Exposure may outlive its Exposer. Not a base of user classes.
+///
+/// The first lease, or a StateCallback, starts threads. They end with the last of the Exposer and its
+/// Exposures. In a forked child each call throws Error{failure} and the destructor does nothing; the child
+/// can make its own Exposer.
 class HOSTNET_EXPORT Exposer {
  public:
   virtual ~Exposer() = default;
 
-  /// The path by which this one goes: never `automatic`.
+  /// The path; never `automatic`.
   [[nodiscard]] virtual Path path() const noexcept = 0;
 
-  /// Looks, changes nothing. @throws nothing for "cannot be used here": that is data.
+  /// Checks whether the path works, and changes nothing. An unusable path is a result, not an exception.
   [[nodiscard]] virtual Probe probe() = 0;
 
-  /// Exposes all requests or none: when one fails, nothing of the others is left behind. Many requests cost
-  /// one change of the kernel's tables. The ports are reachable when this returns.
-  /// @throws Error: invalid_argument, not_found, conflict, not_listening, not_authorised, engine_unavailable,
-  ///         engine_error, firewall_blocked, timed_out, failure.
+  /// Makes all leases or none: after a failure nothing of the others remains. Many requests need one change
+  /// of the kernel's tables. The ports are reachable when this returns. Exposures have the order of the
+  /// requests. @throws Error: invalid_argument, not_found, conflict, not_listening, not_authorised,
+  /// interaction_required, quota_exceeded, engine_unavailable, engine_error, firewall_blocked, timed_out,
+  /// state_corrupt, failure.
   virtual std::vector<Exposure> expose_all(std::span<const ExposeRequest> requests) = 0;
 
-  /// expose_all() for one request.
+  /// expose_all() of one request.
   Exposure expose(const ExposeRequest& request);
-  /// expose() with every option at its default.
+  /// expose() with default options.
   Exposure expose(Target target, std::vector<HostPort> ports);
 };
 
-/// What an exposer is made with.
+/// Options of an Exposer. Name the members that you set: later versions add members at the end.
 struct ExposerOptions {
-  Path path = Path::automatic;  ///< `automatic`: the best that this machine allows.
-  /// "unix:///run/docker.sock" or "tcp://host:2376"; empty: DOCKER_HOST, docker's context in use, the usual
-  /// sockets.
-  std::string engine;
-  /// Where leases are kept, closed to the writes of others; empty: $TC_HOSTNET_RUNTIME_DIR, else
-  /// /run/tc-hostnet, and for leases by ssh without root a folder of the user's (tc-hostnet(1), FILES).
-  std::string runtime_dir;
-  std::chrono::milliseconds deadline{30'000};  ///< For one expose call or one release.
-  StateCallback on_state;                      ///< May be empty.
-  bool interactive = true;  ///< Whether the helper may have the user asked for a password. The wait for that
-                            ///< comes on top of the deadline, ten minutes at most.
-  Firewall firewall = Firewall::automatic;  ///< For the native path. Another one than that in which leases
-                                            ///< are held already is a `conflict`.
+  /// `automatic`: the first path that works.
+  Path path = Path::automatic;
+  /// "unix:///run/docker.sock" or "tcp://host:2376". Empty: DOCKER_HOST, then Docker's current context, then
+  /// the usual sockets.
+  std::string engine = {};
+  /// Folder of the lease records; other users cannot write it. Empty: $TC_HOSTNET_RUNTIME_DIR, else
+  /// /run/tc-hostnet; without root on the ssh path, a folder of the user (tc-hostnet(1), FILES).
+  std::string runtime_dir = {};
+  /// Limit of one expose call or one release.
+  std::chrono::milliseconds deadline{30'000};
+  /// May be empty.
+  StateCallback on_state = nullptr;
+  /// Whether polkit may ask the user for a password on the helper path. The prompt adds at most ten minutes
+  /// to the deadline.
+  bool interactive = true;
+  /// For the native path. A firewall other than that of present leases is a `conflict`.
+  Firewall firewall = Firewall::automatic;
 };
 
-/// Makes the exposer for a path; `automatic` chooses.
+/// Makes the Exposer of a path. Thread-safe.
 /// @throws Error{no_path} with the reason against each path.
 HOSTNET_EXPORT std::unique_ptr<Exposer> make_exposer(ExposerOptions options = {});
 

@@ -1,4 +1,4 @@
-// A lease that this process holds: as long as the object lives, the ports are reachable.
+// A lease that this process holds. The ports stay reachable while the object lives.
 #pragma once
 
 #include "hostnet/export.hpp"
@@ -7,62 +7,65 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace hostnet {
 
-/// What became of a lease.
+/// The state of a lease. Later versions may add values.
 enum class ExposureState {
   active,    ///< In place: rules, sysctl and alias, or sidecar, tunnel and alias.
-  released,  ///< Given back, by release(), by the destructor, or by somebody's `tc-hostnet release`.
-  failed,    ///< Could not be kept (the bridge or the sidecar vanished, the rules could not be put back);
-             ///< nothing is left.
+  released,  ///< Ended by release(), by the destructor, by its timeout, or by `tc-hostnet release`.
+  failed,    ///< Lost and cleaned up: the bridge or sidecar is gone, or the monitor cannot restore the rules.
 };
 
-/// "active", "released" or "failed".
+/// "active", "released" or "failed". Never null.
 HOSTNET_EXPORT const char* to_string(ExposureState state) noexcept;
 
 struct BehindExposure;
 
-/// Move-only owner of one lease. Thread-safe: any thread may ask or release, and a second releaser returns
-/// when the first is done; moving is as for any object. In a forked child the lease stays the parent's: the
-/// destructor does nothing, and release() throws.
+/// Owns one lease; move-only. Thread-safe, except for moving and destroying the object itself. When two
+/// threads release, the second returns after the first has finished.
+///
+/// In a forked child the lease stays with the parent: the destructor does nothing, and release() throws
+/// Error{failure}.
 class HOSTNET_EXPORT Exposure {
  public:
-  Exposure() noexcept = default;            ///< Holds nothing.
-  Exposure(Exposure&&) noexcept = default;  ///< The other holds nothing afterwards.
-  /// Releases what this object held, as the destructor does.
+  Exposure() noexcept = default;            ///< Empty: owns no lease.
+  Exposure(Exposure&&) noexcept = default;  ///< Leaves the source empty.
+  /// Releases its own lease as the destructor does, then takes the other.
   Exposure& operator=(Exposure&& other) noexcept;
   Exposure(const Exposure&) = delete;
   Exposure& operator=(const Exposure&) = delete;
-  /// Releases; a failure goes to the log sink, never out of here.
+  /// Calls release(). An error goes to the log sink.
   ~Exposure();
 
-  /// Takes every rule, alias and setting of this lease away, in the safe order, and cuts its live
-  /// connections. Every step is tried even when one fails. Does nothing on a lease that has ended.
-  /// @throws Error naming all the steps that failed, after all have been tried.
+  /// Removes every rule, alias and setting of the lease in the safe order, and cuts its connections. Does
+  /// nothing when the lease has ended. Bounded by ExposerOptions::deadline.
+  /// @throws Error that lists every failed step, after all steps have run.
   void release();
 
-  /// The lease id, as `tc-hostnet list` shows it; empty when this object holds nothing.
+  /// The lease id, as `tc-hostnet list` prints it; empty for an empty object.
   [[nodiscard]] std::string id() const;
-  /// `released` when this object holds nothing.
+  /// The state; `released` for an empty object.
   [[nodiscard]] ExposureState state() const;
-  /// Why it is released or failed, one line; empty while active.
+  /// Why the lease ended, one line; empty while active.
   [[nodiscard]] std::string reason() const;
-  /// Why nothing keeps a neighbour that takes over the container's address from using a lease for one
-  /// container, one line; empty when the address is pinned to its port of the bridge, for a lease for
-  /// everybody, and by ssh.
+  /// Why the lease has no anti-spoofing binding, one line: a neighbour that takes over the container's
+  /// address can use the ports. Empty when a binding ties the address to its bridge port, and for a lease
+  /// that needs none (every container of a network or bridge, or the ssh path).
   [[nodiscard]] std::string unpinned() const;
-  /// Sorted and without duplicates.
+  /// The ports, sorted, without duplicates.
   [[nodiscard]] std::vector<HostPort> ports() const;
-  /// The address to which the alias resolves in the container, dotted quad.
+  /// The IPv4 address of the alias in the container, dotted quad.
   [[nodiscard]] std::string gateway() const;
-  /// The bridge that the containers hang on; on the ssh path, the name of the network.
+  /// The containers' bridge; on the ssh path, the name of the network.
   [[nodiscard]] std::string interface() const;
-  /// The path that serves it; `automatic` when this object holds nothing.
+  /// The path that serves the lease; `automatic` for an empty object.
   [[nodiscard]] Path path() const;
 
-  class Impl;  ///< What a path keeps of a lease; not for users.
+  class Impl;  ///< Internal.
+  /// @private
   explicit Exposure(std::shared_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
 
  private:

@@ -1,19 +1,19 @@
-// The two places in the kernel where the rules of the native path can stand.
+// The kernel firewalls that can hold the rules of the native path.
 #pragma once
 
 #include "hostnet/export.hpp"
 
 namespace hostnet {
 
-/// Which of the kernel's firewalls holds the rules of leases that are made by DNAT.
+/// The firewall that holds the DNAT rules of a lease. Later versions may add values.
 enum class Firewall {
-  automatic,  ///< $TC_HOSTNET_FIREWALL, else what suits this network namespace; where leases are held,
-              ///< theirs.
-  nftables,   ///< A table of our own in nf_tables. Needs libnftables.
-  iptables,   ///< Chains of our own in the legacy ip_tables.
+  automatic,  ///< $TC_HOSTNET_FIREWALL. Without it, the firewall of the leases that this network namespace
+              ///< has, else the one that suits the namespace.
+  nftables,   ///< A separate table in nf_tables. Needs libnftables.
+  iptables,   ///< Separate chains in legacy ip_tables.
 };
 
-/// "auto", "nftables" or "iptables", as the command's --firewall takes it.
+/// "auto", "nftables" or "iptables", the values of `tc-hostnet --firewall`. Never null.
 HOSTNET_EXPORT const char* to_string(Firewall firewall) noexcept;
 
 }  // namespace hostnet

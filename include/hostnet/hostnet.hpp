@@ -1,4 +1,4 @@
-// Everything, for `#include <hostnet/hostnet.hpp>`.
+// The umbrella header: `#include <hostnet/hostnet.hpp>`.
 #pragma once
 
 #include "hostnet/container.hpp"
@@ -17,13 +17,34 @@
 
 /// Lets containers reach services that listen on the 127.0.0.1 of their host.
 ///
-/// make_exposer() chooses a path, Exposer::expose() makes a lease, and the Exposure is that lease: with its
-/// destructor everything is as before. Whatever fails throws Error. The library prints nothing
-/// (set_log_sink()) and changes neither signal handlers nor the environment.
+/// make_exposer() selects a path, Exposer::expose() makes a lease, and the returned Exposure owns it: its
+/// destructor restores every setting. GenericImage starts a container, and Container owns it.
 ///
-/// Its threads have all signals blocked but those that tell of a fault of the thread itself (SIGSEGV and its
-/// like): the program's signals are for the program's threads. It needs no SIGCHLD, which the program may
-/// ignore or handle as it likes. After fork(2) the child owns nothing of what the parent made: destructors do
-/// nothing there, and the child may make exposers of its own. Containers it should start only where the
-/// parent had started none: a session of containers ends with the process that began it.
+/// **Errors.** A failing call throws Error. Destructors and library threads report to the log sink
+/// (set_log_sink()). The library prints nothing.
+///
+/// **Threads.** Functions and classes are thread-safe where their comment says so. A value (Target, HostPort,
+/// ContainerPort, WaitFor, GenericImage, every options struct) is safe to read from several threads, as a
+/// standard container is. These calls start threads, all named `tchn-…` (`ps -T`):
+///
+/// | call | threads | end with |
+/// |---|---|---|
+/// | Exposer::expose(), Exposer::expose_all() | monitor, tunnel, listener | its last Exposure and itself |
+/// | make_exposer() with an `on_state` | one for the callback | the same |
+/// | GenericImage::start() with host ports | as expose() | the Container |
+/// | Container::expose_host_port() | as expose() | the Container |
+/// | all of these | short-lived: another network namespace, a hosts file | the call or the lease |
+///
+/// **Signals.** Library threads block every signal except those of a fault in the thread itself (SIGSEGV and
+/// its kind), so signals reach the program's own threads. The library installs no handler and changes no
+/// disposition. It works with any SIGCHLD disposition, and with a program that reaps every child; its
+/// socket writes raise no SIGPIPE.
+///
+/// **fork(2).** A child owns nothing that its parent made. In the child, destructors of the parent's objects
+/// do nothing, and calls of Exposer and Exposure::release() throw Error{failure}. The child may make
+/// exposers. It may start containers only when its parent started none, because the containers of a process
+/// end with it.
+///
+/// **Process.** The library changes neither the environment nor the working directory. Its descriptors are
+/// close-on-exec.
 namespace hostnet {}

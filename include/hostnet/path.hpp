@@ -1,19 +1,19 @@
-// The ways in which a port can be exposed.
+// The paths: the ways in which a container reaches a host port.
 #pragma once
 
 #include "hostnet/export.hpp"
 
 namespace hostnet {
 
-/// Which way the bytes go; a value to choose by, and to be told.
+/// The path of a lease. Later versions may add values.
 enum class Path {
-  automatic,  ///< Chosen by what this machine allows: native, else helper, else ssh.
-  native,     ///< DNAT and route_localnet on this host's own bridge; needs CAP_NET_ADMIN and CAP_NET_RAW.
-  helper,     ///< The same, made by tc-hostnetd for a caller whom polkit authorises.
-  ssh,  ///< An sshd sidecar on the container's network and a reverse tunnel; needs an engine's socket. TCP.
+  automatic,  ///< The first path that works on this machine: native, then helper, then ssh.
+  native,     ///< DNAT and route_localnet on a bridge of this host. Needs CAP_NET_ADMIN and CAP_NET_RAW.
+  helper,     ///< The same rules, installed by tc-hostnetd for a caller that polkit authorises.
+  ssh,        ///< An sshd sidecar on the container's network and a reverse tunnel. Needs an engine. TCP only.
 };
 
-/// "auto", "native", "helper" or "ssh", as the command's --via takes it.
+/// "auto", "native", "helper" or "ssh", the values of `tc-hostnet --via`. Never null.
 HOSTNET_EXPORT const char* to_string(Path path) noexcept;
 
 }  // namespace hostnet

@@ -1,4 +1,4 @@
-// The version of the headers a program is compiled with.
+// The version of the headers that a program is compiled with, and of the library that it runs with.
 #pragma once
 
 #include "hostnet/export.hpp"
@@ -9,7 +9,7 @@
 
 namespace hostnet {
 
-/// The version of the library that runs, "MAJOR.MINOR.PATCH".
+/// The version of the loaded library: "MAJOR.MINOR.PATCH". Never null. Thread-safe.
 HOSTNET_EXPORT const char* version() noexcept;
 
 }  // namespace hostnet

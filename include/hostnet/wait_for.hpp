@@ -1,4 +1,4 @@
-// When a container counts as started.
+// The conditions that make a container count as started.
 #pragma once
 
 #include "hostnet/export.hpp"
@@ -7,20 +7,21 @@
 #include <chrono>
 #include <compare>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
-#include <variant>
+#include <utility>
 
 namespace hostnet {
 
-/// A port of a container, as its own programs number it.
+/// A port inside a container. A value.
 struct ContainerPort {
   std::uint16_t number = 0;           ///< 1–65535.
-  Protocol protocol = Protocol::tcp;  ///< Not part of the number: 53/tcp and 53/udp are two ports.
+  Protocol protocol = Protocol::tcp;  ///< 53/tcp and 53/udp are two ports.
 
   /// "8080/tcp".
   [[nodiscard]] HOSTNET_EXPORT std::string to_string() const;
-  /// By number, then by protocol.
+  /// Orders by number, then by protocol.
   auto operator<=>(const ContainerPort&) const = default;
 };
 
@@ -29,75 +30,47 @@ constexpr ContainerPort tcp(std::uint16_t number) { return {number, Protocol::tc
 /// `udp(53)`.
 constexpr ContainerPort udp(std::uint16_t number) { return {number, Protocol::udp}; }
 
-/// Which of a container's two output streams.
+/// An output stream of a container.
 enum class OutputStream : std::uint8_t { out, err };
 
-/// One condition that a started container must come to meet. A plain value. Waiting ends with an Error as
-/// soon as the container has ended without meeting it, and at the deadline of start().
-class WaitFor {
+/// One condition that GenericImage::start() waits for. Immutable; copies are cheap. A moved-from object may
+/// only be assigned to or destroyed.
+///
+/// The wait fails when the container ends without meeting the condition, and at the deadline of start().
+class HOSTNET_EXPORT WaitFor {
  public:
-  /// message_on_stdout(), message_on_stderr().
-  struct Message {
-    OutputStream stream = OutputStream::out;  ///< Where it is looked for.
-    std::string text;                         ///< Not empty.
-    unsigned times = 1;                       ///< At least once; occurrences do not overlap.
-  };
-  /// duration().
-  struct Duration {
-    std::chrono::milliseconds span{0};  ///< From when the container was started.
-  };
-  /// exit().
-  struct Exit {
-    std::optional<int> code;  ///< nullopt: any.
-  };
-  /// healthy().
-  struct Healthy {};
-  /// http().
-  struct Http {
-    std::string path;    ///< Begins with a slash.
-    ContainerPort port;  ///< TCP.
-    int status = 200;    ///< The one that is waited for; no redirect is followed.
-  };
-  /// listening().
-  struct Listening {
-    ContainerPort port;  ///< TCP.
-  };
-  /// Which of them it is.
-  using Condition = std::variant<Duration, Message, Exit, Healthy, Http, Listening>;
+  /// Standard output contains `text` at least `times` times, without overlap. `text` is not empty and may
+  /// span lines; `times` is at least 1.
+  static WaitFor message_on_stdout(std::string text, unsigned times = 1);
+  /// The same on standard error.
+  static WaitFor message_on_stderr(std::string text, unsigned times = 1);
+  /// `span` has passed since the start. The container may have ended.
+  static WaitFor duration(std::chrono::milliseconds span);
+  /// duration() of whole seconds.
+  static WaitFor seconds(unsigned count);
+  /// The container has ended: with `code`, or with any code for nullopt.
+  static WaitFor exit(std::optional<int> code = std::nullopt);
+  /// The health check succeeds. The image has one, or with_health_check() sets it. Podman runs health checks
+  /// by systemd timers.
+  static WaitFor healthy();
+  /// GET of `path` on the published `port` returns `status`; redirects are not followed. `path` begins with a
+  /// slash. `port` is TCP, and exposed or mapped.
+  static WaitFor http(std::string path, ContainerPort port, int status = 200);
+  /// A program in the container listens on the TCP port, on another address than loopback. Makes no
+  /// connection. When the engine is in another machine or user namespace, the image needs `cat`.
+  static WaitFor listening(ContainerPort port);
 
-  /// `text` has been written to standard output, on one line or across, `times` times.
-  static WaitFor message_on_stdout(std::string text, unsigned times = 1) {
-    return WaitFor(Message{OutputStream::out, std::move(text), times});
-  }
-  /// The same of standard error.
-  static WaitFor message_on_stderr(std::string text, unsigned times = 1) {
-    return WaitFor(Message{OutputStream::err, std::move(text), times});
-  }
-  /// So much time has passed. The container may have ended by then.
-  static WaitFor duration(std::chrono::milliseconds span) { return WaitFor(Duration{span}); }
-  /// duration() in whole seconds.
-  static WaitFor seconds(unsigned count) { return duration(std::chrono::seconds{count}); }
-  /// It has ended; with `code`, where one is given.
-  static WaitFor exit(std::optional<int> code = std::nullopt) { return WaitFor(Exit{code}); }
-  /// The engine finds it healthy. Its image has a health check, or with_health_check() gives it one; Podman
-  /// runs those by systemd's timers.
-  static WaitFor healthy() { return WaitFor(Healthy{}); }
-  /// GET of `path` at the host's port for `port` gives that status. The port must be exposed or mapped.
-  static WaitFor http(std::string path, ContainerPort port, int status = 200) {
-    return WaitFor(Http{std::move(path), port, status});
-  }
-  /// A program in the container listens on the port, on any address but its loopback. No connection is made.
-  /// TCP. From another machine or user namespace than the engine's, the image must have `cat`.
-  static WaitFor listening(ContainerPort port) { return WaitFor(Listening{port}); }
-
-  /// What it was made from.
-  [[nodiscard]] const Condition& condition() const noexcept { return condition_; }
   /// "message 'ready' on stdout", "HTTP status 200 of / on 8080/tcp": for messages.
-  [[nodiscard]] HOSTNET_EXPORT std::string to_string() const;
+  [[nodiscard]] std::string to_string() const;
+
+  struct Condition;  ///< Internal.
+  /// @private
+  [[nodiscard]] const Condition& condition() const noexcept { return *condition_; }
 
  private:
-  explicit WaitFor(Condition condition) : condition_(std::move(condition)) {}
-  Condition condition_;
+  explicit WaitFor(std::shared_ptr<const Condition> condition) noexcept : condition_(std::move(condition)) {}
+
+  std::shared_ptr<const Condition> condition_;
 };
 
 }  // namespace hostnet

@@ -2,24 +2,33 @@
 #include "hostnet/image.hpp"
 
 #include "container/impl.hpp"
+#include "container/request.hpp"
 #include "container/start.hpp"
 #include "hostnet/container.hpp"
 
 namespace hostnet {
 
-GenericImage::GenericImage(const std::string& name, const std::string& tag) {
+GenericImage::GenericImage(const std::string& name, const std::string& tag)
+    : request_(std::make_unique<ContainerRequest>()) {
   // A digest ("sha256:…") follows "@", a tag follows ":".
   const char* const sign = tag.find(':') == std::string::npos ? ":" : "@";
-  request_.image = name + sign + tag;
+  request_->image = name + sign + tag;
 }
 
+GenericImage::GenericImage(const GenericImage& other)
+    : request_(std::make_unique<ContainerRequest>(*other.request_)) {}
+GenericImage::GenericImage(GenericImage&&) noexcept = default;
+GenericImage& GenericImage::operator=(const GenericImage& other) { return *this = GenericImage(other); }
+GenericImage& GenericImage::operator=(GenericImage&&) noexcept = default;
+GenericImage::~GenericImage() = default;
+
 GenericImage& GenericImage::with_exposed_port(ContainerPort port) & {
-  request_.exposed.push_back(port);
+  request_->exposed.push_back(port);
   return *this;
 }
 
 GenericImage& GenericImage::with_mapped_port(std::uint16_t host, ContainerPort port) & {
-  request_.mapped.push_back({host, port});
+  request_->mapped.push_back({host, port});
   return *this;
 }
 
@@ -28,7 +37,7 @@ GenericImage& GenericImage::with_exposed_host_port(std::uint16_t port) & {
 }
 
 GenericImage& GenericImage::with_exposed_host_port(HostPort port) & {
-  request_.host_ports.push_back(std::move(port));
+  request_->host_ports.push_back(std::move(port));
   return *this;
 }
 
@@ -47,88 +56,88 @@ GenericImage& GenericImage::with_exposed_host_ports(const std::vector<HostPort>&
 }
 
 GenericImage& GenericImage::with_entrypoint(std::vector<std::string> words) & {
-  request_.entrypoint = std::move(words);
+  request_->entrypoint = std::move(words);
   return *this;
 }
 
 GenericImage& GenericImage::with_cmd(std::vector<std::string> words) & {
-  request_.command = std::move(words);
+  request_->command = std::move(words);
   return *this;
 }
 
 GenericImage& GenericImage::with_env_var(const std::string& name, std::string value) & {
-  request_.environment[name] = std::move(value);
+  request_->environment[name] = std::move(value);
   return *this;
 }
 
 GenericImage& GenericImage::with_network(std::string name) & {
-  request_.network = std::move(name);
+  request_->network = std::move(name);
   return *this;
 }
 
 GenericImage& GenericImage::with_host(std::string name, std::string address) & {
-  request_.hosts.emplace_back(std::move(name), std::move(address));
+  request_->hosts.emplace_back(std::move(name), std::move(address));
   return *this;
 }
 
 GenericImage& GenericImage::with_container_name(std::string name) & {
-  request_.name = std::move(name);
+  request_->name = std::move(name);
   return *this;
 }
 
 GenericImage& GenericImage::with_label(const std::string& name, std::string value) & {
-  request_.labels[name] = std::move(value);
+  request_->labels[name] = std::move(value);
   return *this;
 }
 
 GenericImage& GenericImage::with_copy_to(std::string target, std::string content, unsigned mode) & {
-  request_.copies.push_back({std::move(content), std::move(target), mode});
+  request_->copies.push_back({std::move(content), std::move(target), mode});
   return *this;
 }
 
 GenericImage& GenericImage::with_copy_file_to(std::string target, std::filesystem::path source,
                                               unsigned mode) & {
-  request_.copies.push_back({std::move(source), std::move(target), mode});
+  request_->copies.push_back({std::move(source), std::move(target), mode});
   return *this;
 }
 
 GenericImage& GenericImage::with_health_check(std::vector<std::string> command,
                                               std::chrono::milliseconds interval) & {
-  request_.health_check = {std::move(command), interval};
+  request_->health_check = {std::move(command), interval};
   return *this;
 }
 
 GenericImage& GenericImage::with_wait_for(WaitFor condition) & {
-  request_.wait_for.push_back(std::move(condition));
+  request_->wait_for.push_back(std::move(condition));
   return *this;
 }
 
 GenericImage& GenericImage::with_startup_timeout(std::chrono::milliseconds timeout) & {
-  request_.startup_timeout = timeout;
+  request_->startup_timeout = timeout;
   return *this;
 }
 
 GenericImage& GenericImage::with_exposer(Path path) & {
-  request_.exposer.path = path;
+  request_->exposer.path = path;
   return *this;
 }
 
 GenericImage& GenericImage::with_exposer(ExposerOptions options) & {
-  request_.exposer = std::move(options);
+  request_->exposer = std::move(options);
   return *this;
 }
 
 GenericImage& GenericImage::with_pull_policy(PullPolicy policy, PullProgress progress) & {
-  request_.pull_policy = policy;
-  request_.pull_progress = std::move(progress);
+  request_->pull_policy = policy;
+  request_->pull_progress = std::move(progress);
   return *this;
 }
 
 GenericImage& GenericImage::with_reuse(bool reuse) & {
-  request_.reuse = reuse;
+  request_->reuse = reuse;
   return *this;
 }
 
-Container GenericImage::start() const { return Container(container::start(request_)); }
+Container GenericImage::start() const { return Container(container::start(*request_)); }
 
 }  // namespace hostnet

@@ -2,6 +2,7 @@
 // family reports the same one.
 #include "container/plan.hpp"
 
+#include "container/condition.hpp"
 #include "core/strings.hpp"
 #include "engine/container_json.hpp"
 #include "hostnet/error.hpp"
@@ -65,10 +66,10 @@ bool is_published(const ContainerRequest& request, ContainerPort port) {
 struct CheckCondition {
   const ContainerRequest& request;
 
-  void operator()(const WaitFor::Message& message) const {
+  void operator()(const WaitFor::Condition::Message& message) const {
     if (message.text.empty() || message.times == 0) refuse("a message to wait for is empty");
   }
-  void operator()(const WaitFor::Http& http) const {
+  void operator()(const WaitFor::Condition::Http& http) const {
     if (!http.path.starts_with('/') || http.path.find_first_of(" \r\n") != std::string::npos)
       refuse(fmt::format("{} is not a URL path", quote(http.path)));
     if (http.port.protocol != Protocol::tcp || !is_published(request, http.port))
@@ -76,7 +77,7 @@ struct CheckCondition {
                   fmt::format("port {} is waited for but not exposed", http.port.to_string()),
                   "add with_exposed_port()");
   }
-  void operator()(const WaitFor::Listening& listening) const {
+  void operator()(const WaitFor::Condition::Listening& listening) const {
     if (listening.port.number == 0 || listening.port.protocol != Protocol::tcp)
       refuse(fmt::format("cannot wait for {}: only for a TCP port", listening.port.to_string()));
   }
@@ -102,7 +103,8 @@ void check_the_rest(const ContainerRequest& request) {
     if (!copy.target.starts_with('/') || copy.target.ends_with('/'))
       refuse(fmt::format("{} is not the absolute path of a file", quote(copy.target)));
   if (request.startup_timeout <= std::chrono::milliseconds{0}) refuse("a startup timeout must be positive");
-  for (const auto& condition : request.wait_for) std::visit(CheckCondition{request}, condition.condition());
+  for (const auto& condition : request.wait_for)
+    std::visit(CheckCondition{request}, condition.condition().kind);
   // Throws for values that cannot be sent to the engine.
   engine::create_request(spec_of(request, {}));
 }

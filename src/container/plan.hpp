@@ -1,8 +1,8 @@
 // Validates a request and turns it into the engine's container description. Pure functions.
 #pragma once
 
+#include "container/request.hpp"
 #include "engine/containers.hpp"
-#include "hostnet/image.hpp"
 #include "hostnet/path.hpp"
 
 #include <map>

@@ -1,6 +1,7 @@
 // Checks each kind of condition.
 #include "container/wait.hpp"
 
+#include "container/condition.hpp"
 #include "container/ports.hpp"
 #include "core/file.hpp"
 #include "core/strings.hpp"
@@ -48,7 +49,7 @@ class Waiting {
   Waiting(const Awaited& container, Deadline deadline)
       : container_(container), deadline_(deadline), client_(container.engine), containers_(client_) {}
 
-  void operator()(const WaitFor::Duration& duration) {
+  void operator()(const WaitFor::Condition::Duration& duration) {
     if (duration.span > deadline_.remaining()) {
       std::this_thread::sleep_for(deadline_.remaining());
       time_is_up();
@@ -56,7 +57,7 @@ class Waiting {
     std::this_thread::sleep_for(duration.span);
   }
 
-  void operator()(const WaitFor::Message& message) {
+  void operator()(const WaitFor::Condition::Message& message) {
     Finder finder(message.text, message.times);
     const auto wanted = message.stream == OutputStream::out ? engine::Stream::out : engine::Stream::err;
     try {
@@ -77,7 +78,7 @@ class Waiting {
     has_ended(look());
   }
 
-  void operator()(const WaitFor::Exit& exit) {
+  void operator()(const WaitFor::Condition::Exit& exit) {
     const int code = [&] {
       try {
         return containers_.wait(container_.id, deadline_);
@@ -90,7 +91,7 @@ class Waiting {
       throw Error(Errc::failure, fmt::format("the container has ended, exit code {}", code));
   }
 
-  void operator()(const WaitFor::Healthy&) {
+  void operator()(const WaitFor::Condition::Healthy&) {
     poll(deadline_, [&] {
       const auto now = running();
       if (now.health.empty())
@@ -101,7 +102,7 @@ class Waiting {
     });
   }
 
-  void operator()(const WaitFor::Http& http) {
+  void operator()(const WaitFor::Condition::Http& http) {
     poll(deadline_, [&] {
       const auto port = host_port(running(), http.port, Family::ipv4);
       const auto limit = Deadline::after(std::min(kOneTry, deadline_.remaining()));
@@ -109,7 +110,7 @@ class Waiting {
     });
   }
 
-  void operator()(const WaitFor::Listening& listening) {
+  void operator()(const WaitFor::Condition::Listening& listening) {
     poll(deadline_, [&] { return has_listener(listeners(running()), listening.port.number); });
   }
 
@@ -185,7 +186,7 @@ bool is_loopback(std::string_view address) {
 }  // namespace
 
 void wait_for(const Awaited& container, const WaitFor& condition, Deadline deadline) {
-  std::visit(Waiting(container, deadline), condition.condition());
+  std::visit(Waiting(container, deadline), condition.condition().kind);
 }
 
 bool has_listener(std::string_view table, std::uint16_t port) {

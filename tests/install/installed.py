@@ -18,7 +18,7 @@ class Tree:
         subprocess.run(["/usr/bin/meson", "install", "-C", BUILD, "--no-rebuild", "--quiet", "--destdir", self.folder],
                        check=True, timeout=60, stdout=subprocess.DEVNULL)
         (self.prefix,) = (path.parent for path in self.folder.rglob("include") if (path / "hostnet").is_dir())
-        (self.library,) = self.prefix.rglob("libhostnet.so.0")
+        (self.library,) = self.prefix.rglob("libhostnet.so.?")
         self.env = os.environ | {"PKG_CONFIG_PATH": str(self.library.parent / "pkgconfig"),
                                  "CMAKE_PREFIX_PATH": str(self.prefix)}
         # Meson would take flags of the build that runs this for the consumers' own.

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """What is installed, looked at without building upon it: the headers, the ABI, the versions, and the API reference."""
 import ctypes
+import difflib
 import os
 import re
 import subprocess
@@ -8,12 +9,15 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import layout
 from installed import BUILD, ROOT, Tree
 from harness import main, output, run
 
 # Packages that README.md does not name: they come with another one, or make the build faster only.
 UNNAMED = {"g++", "ninja-build", "ccache"}
 SYMBOLS = ROOT / "tests" / "install" / "symbols.txt"
+LAYOUT = SYMBOLS.with_name("layout.txt")
+STRICT = ("-std=c++20", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror")
 LIST = "nm -C -D --defined-only --format=just-symbols --without-symbol-versions {} | LC_ALL=C sort -u"
 
 
@@ -46,8 +50,7 @@ class Installed(unittest.TestCase):
         for compiler in ("g++", "clang++"):
             for header in self.headers:
                 with self.subTest(header=header.name, compiler=compiler):
-                    run(compiler, "-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow",
-                        "-Wconversion", "-Werror", "-I", self.include, "-x", "c++", "-",
+                    run(compiler, *STRICT, "-fsyntax-only", "-I", self.include, "-x", "c++", "-",
                         stdin=f'#include "hostnet/{header.name}"\n', timeout=120)
 
     def test_headers_include_only_the_standard_library_and_each_other(self):
@@ -69,12 +72,107 @@ class Installed(unittest.TestCase):
         self.assertTrue(not added and not removed, "\n".join([
             "the library exports other symbols than the list says", *(f"  added:   {name}" for name in added),
             *(f"  removed: {name}" for name in removed),
-            "An addition is compatible; older programs need what is removed. If it is meant:",
+            "An addition is compatible; a removal needs another `abi` in src/meson.build. If it is meant:",
             f"  {LIST.format(library)} > {SYMBOLS.relative_to(ROOT)}"]))
+
+    def test_the_static_library_shows_what_the_shared_one_exports(self):
+        shown = output("nm", "-gC", "--defined-only", "--format=just-symbols", self.library("a")).splitlines()
+        public = [name for name in SYMBOLS.read_text().splitlines() if not name.startswith("HOSTNET_")]
+        self.assertEqual(sorted({name for name in shown if name and not name.endswith(".o:")}), sorted(public))
+
+    def test_a_static_program_keeps_its_own_symbols(self):
+        """It has a function with the name of an internal one, and a JSON library of its own; exceptions reach it."""
+        source = """
+            #include <hostnet/hostnet.hpp>
+            #include <nlohmann/json.hpp>
+            namespace hostnet { std::string quote(std::string_view) { return "the program's"; } }
+            int main() {
+              try {
+                hostnet::HostPort::parse("0");
+              } catch (const hostnet::Error& error) {
+                if (std::string(error.what()) != "port '0': a port must be greater than zero") return 2;
+                if (hostnet::quote("") != "the program's") return 3;
+                try {
+                  return nlohmann::json::parse(hostnet::GenericImage("a").start().inspect()).size() == 0 ? 4 : 5;
+                } catch (const std::exception&) {
+                  return 0;  // no engine answers
+                }
+              }
+              return 1;
+            }"""
+        self.assertIn("std::string quote(std::string_view text);", (ROOT / "src" / "core" / "strings.hpp").read_text())
+        with tempfile.TemporaryDirectory(prefix="hostnet-static-") as folder:
+            program = Path(folder, "program")
+            self.compile(source, program, self.library("a"), *self.private_libraries())
+            run(program, env=os.environ | {"DOCKER_HOST": "unix:///nowhere"}, timeout=60)
+
+    def test_layout(self):
+        known, now = LAYOUT.read_text().splitlines(), layout.layout()
+        self.assertEqual(self.tree.library.name, now[0])
+        self.assertTrue(known == now, "\n".join([
+            "the layout of public types is not what the list says", *difflib.unified_diff(known, now, lineterm="", n=1),
+            "A type more, or an enumerator at the end, is compatible. Anything else breaks compiled programs: raise `abi`",
+            f"in src/meson.build. If it is meant:\n  tests/install/layout.py > {LAYOUT.relative_to(ROOT)}"]))
+
+    def test_structs_can_grow_in_source(self):
+        """Callers that name the members they set compile as before when each public struct has a member more."""
+        caller = ROOT / "tests" / "install" / "caller.cpp"
+        text = caller.read_text()
+        structs = layout.classes(layout.public_text(), "struct")
+        self.assertIn("ExposeRequest", structs)
+        with tempfile.TemporaryDirectory(prefix="hostnet-grown-") as folder:
+            for header in self.headers:
+                grown = re.sub(r"(^struct [^;{]*\{.*?)^\};", r"\1  int added = 0;\n};", header.read_text(),
+                               flags=re.MULTILINE | re.DOTALL)
+                target = Path(folder, header.relative_to(self.include))
+                target.parent.mkdir(exist_ok=True)
+                target.write_text(grown)
+            added = "".join(f"static_assert(sizeof(hostnet::{name}::added) > 0);\n" for name in structs)
+            for compiler in ("g++", "clang++"):
+                for include, source in ((self.include, text), (folder, text + added)):
+                    with self.subTest(compiler=compiler, include=include):
+                        run(compiler, *STRICT, "-fsyntax-only", "-I", include, "-x", "c++", "-", stdin=source, timeout=120)
+
+    def test_a_program_of_another_abi_is_refused(self):
+        """By the dynamic linker, before anything runs: by the soname, and by the symbols' version if the soname lies."""
+        name = self.tree.library.name
+        with tempfile.TemporaryDirectory(prefix="hostnet-abi-") as folder:
+            program, later = Path(folder, "program"), Path(folder, "libhostnet.so.later")
+            self.compile("#include <hostnet/version.hpp>\nint main() { return hostnet::version() == nullptr; }\n", program,
+                         f"-L{self.tree.library.parent}", "-lhostnet")
+
+            def start(libraries):
+                done = subprocess.run([program], env={"LD_LIBRARY_PATH": str(libraries), "LC_ALL": "C"}, text=True, timeout=20,
+                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                return done.returncode, done.stdout
+
+            self.assertEqual(start(self.tree.library.parent), (0, ""))
+            versions = Path(folder, "map")
+            versions.write_text((ROOT / "src" / "hostnet.map.in").read_text().replace("@ABI@", "later"))
+            run("g++", "-shared", "-o", later, "-Wl,--whole-archive", self.library("a"), "-Wl,--no-whole-archive",
+                f"-Wl,-soname,{later.name}", f"-Wl,--version-script={versions}", *self.private_libraries(), timeout=120)
+            status, said = start(folder)
+            self.assertEqual(status, 127)
+            self.assertIn(f"{name}: cannot open shared object file", said)
+            Path(folder, name).symlink_to(later.name)
+            status, said = start(folder)
+            self.assertEqual(status, 1)
+            self.assertRegex(said, rf"version `HOSTNET_{name.rsplit('.', 1)[1]}' not found")
+
+    def library(self, ending):
+        return self.tree.library.with_name(f"libhostnet.{ending}")
+
+    def private_libraries(self):
+        words = output("pkg-config", "--libs", "--static", "hostnet", env=self.tree.env).split()
+        return [word for word in words if word != "-lhostnet"]
+
+    def compile(self, source, program, *words):
+        run("g++", "-std=c++20", "-I", self.include, "-x", "c++", "-", "-x", "none", "-o", program, *words, stdin=source,
+            timeout=120)
 
     def test_the_shared_library_is_self_contained(self):
         dynamic = output("readelf", "-d", self.tree.library)
-        self.assertIn("Library soname: [libhostnet.so.0]", dynamic)
+        self.assertIn(f"Library soname: [{self.tree.library.name}]", dynamic)
         self.assertNotRegex(dynamic, "libfmt|libcurl|libssh|RPATH|RUNPATH|TEXTREL")
 
     def test_versions_agree(self):

@@ -37,6 +37,9 @@ TEST_CASE("a builder chains on an object and on a temporary, and copies are apar
   CHECK(two.request().environment.at("A") == "2");
   CHECK(one.request().host_ports == std::vector<HostPort>{HostPort::same(80), HostPort::same(81)});
   CHECK(two.request().host_ports.at(2) == HostPort{8080, 80});
+  two = one;
+  two.with_env_var("A", "3");
+  CHECK(one.request().environment.at("A") == "1");
   const std::vector<std::uint16_t> several{1, 2};
   CHECK(image().with_exposed_host_ports(several).request().host_ports.size() == 2);
   CHECK(image().with_copy_to("/a", "text").request().copies.size() == 1);
