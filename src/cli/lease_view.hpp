@@ -1,8 +1,7 @@
-// A lease as the command shows it, in words and in JSON.
+// Leases as the command shows them in words.
 #pragma once
 
 #include "cli/output.hpp"
-#include "core/json.hpp"
 #include "lease/snapshot.hpp"
 
 #include <string>
@@ -10,18 +9,8 @@
 
 namespace hostnet::cli {
 
-/// The lease as an object: id, target, via, interface, gateway, gateways, sources, ports, label, created,
-/// expires, owner; unpinned, why its sources are not pinned, or null. Times are seconds since the epoch.
-json::Value to_json(const state::Lease& lease, const state::Snapshot& snapshot);
-
-/// The name of its bridge, "?" where that is not known.
-std::string interface_of(const state::Lease& lease, const state::Snapshot& snapshot);
-
 /// The heading of `list`, and a row for each lease.
 std::vector<Row> list_rows(const state::Snapshot& snapshot);
-
-/// Objects with host, container, protocol and, for a Unix socket, socket.
-json::Value to_json(const std::vector<HostPort>& ports);
 
 /// "8088/tcp, 5432:15432/tcp"
 std::string ports_text(const std::vector<HostPort>& ports);

@@ -65,9 +65,6 @@ void say(const Text& line);
 /// @throws Error when it cannot be written.
 void print(const Text& line);
 
-/// print() of each line of a listing of ours, as rules are.
-void print_lines(std::string_view lines);
-
 /// One JSON object with "schema": 1 in it, as a line of data. @throws as print().
 void print_json(json::Value object);
 

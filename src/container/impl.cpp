@@ -8,6 +8,7 @@
 #include "engine/parse.hpp"
 #include "hostnet/error.hpp"
 #include "lease/exposure_impl.hpp"
+#include "path/select.hpp"
 
 #include <fmt/format.h>
 
@@ -156,8 +157,9 @@ void Container::Impl::expose(const HostPort& port) {
   normalise(std::move(all));  // for what it refuses
   if (auto more = extend(port)) return later_.push_back(std::move(*more));
   auto options = exposer;
-  if (lease) options.path = lease->exposure.path();
-  later_.push_back(make_exposer(options)->expose(Target::container(id), {port}));
+  const auto* const wanted = lease ? path : exposer::driver_of(options.path);
+  later_.push_back(
+      exposer::make_exposer_by(exposer::paths(), wanted, options)->expose(Target::container(id), {port}));
 }
 
 // By a lease of the container that can be extended, where a second one could not have the alias.

@@ -48,6 +48,7 @@ class __attribute__((visibility("hidden"))) Container::Impl {
   bool keep = false;  ///< A reused one: nothing of it is touched at the end.
   ExposerOptions exposer;
   std::unique_ptr<container::NetworkUse> network;
+  const hostnet::exposer::PathDriver* path = nullptr;  ///< By which the lease goes; nullptr without one.
   std::unique_ptr<hostnet::exposer::AheadLease> lease;
 
  private:

@@ -3,7 +3,7 @@
 
 #include "engine/containers.hpp"
 #include "hostnet/image.hpp"
-#include "hostnet/path.hpp"
+#include "path/path.hpp"
 
 #include <map>
 #include <optional>
@@ -19,13 +19,13 @@ struct Surroundings {
   std::map<std::string, std::string> labels;  ///< The library's own.
 };
 
-/// Refuses what cannot be, before anything is made; `path` is the one that will be tried first, and counts
-/// only where host ports are exposed.
+/// Refuses what cannot be, before anything is made; `path` is the one that will be tried first, nullptr
+/// where none is known, and counts only where host ports are exposed.
 /// @throws Error, the first of these that is so: invalid_argument for a host port 0 ("greater than zero"),
 /// conflict for two host ports behind one, invalid_argument for 22 by ssh ("SSH port is reserved"), conflict
 /// for a with_host() of the alias ("host port exposure … already defined"), invalid_argument for the network
 /// modes host, container:<id> and none and for a reused container; then whatever else is wrong with it.
-void check(const ContainerRequest& request, Path path);
+void check(const ContainerRequest& request, const exposer::PathDriver* path);
 
 /// The container. @throws Error{invalid_argument} as engine::create_request().
 engine::ContainerSpec spec_of(const ContainerRequest& request, const Surroundings& surroundings);

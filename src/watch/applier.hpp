@@ -26,7 +26,7 @@ struct WatchEvent {
   std::string id;    ///< Of the container.
   std::string name;  ///< Likewise.
   std::string lease;
-  Path via = Path::automatic;
+  std::string via;  ///< The name of the path.
   std::string gateway;
   std::string interface;
   std::vector<HostPort> ports;
@@ -39,11 +39,12 @@ struct WatchEvent {
 const char* to_string(WatchEvent::Kind kind) noexcept;
 
 struct WatchSettings {
-  /// With the path for containers that name none. Its `on_state` is not called; nobody is asked for a
-  /// password, whatever `interactive` says.
+  /// Its `on_state` is not called and its `path` does not count; nobody is asked for a password, whatever
+  /// `interactive` says.
   ExposerOptions exposer;
-  bool trust_images = false;  ///< Follow labels that the image has, too.
-  Allowance allowance;        ///< What labels may ask for; the rest is told as refused.
+  const PathDriver* path = nullptr;  ///< For containers that name none; nullptr: automatic.
+  bool trust_images = false;         ///< Follow labels that the image has, too.
+  Allowance allowance;               ///< What labels may ask for; the rest is told as refused.
   /// Called in the loop's thread. Must not throw.
   std::function<void(const WatchEvent&)> on_event;
   std::chrono::milliseconds list_period{60'000};
@@ -88,14 +89,14 @@ class Applier {
   void deal(engine::Client& client, const std::string& id, Entry& entry, const std::optional<Wanted>& wanted);
   void expose(engine::Client& client, const Wanted& wanted, Entry& entry);
   void failed(const Wanted& wanted, Entry& entry, const Error& error) const;
-  Exposer& exposer_for(Path path);
+  Exposer& exposer_for(const PathDriver* path);
 
   const WatchSettings settings_;
   const engine::Address address_;
   const std::function<void(EndedLease)> on_ended_;
   std::atomic<bool> ending_ = false;
   std::mutex mutex_;
-  std::map<Path, std::unique_ptr<Exposer>> exposers_;
+  std::map<const PathDriver*, std::unique_ptr<Exposer>> exposers_;
 };
 
 /// For one call of an engine.

@@ -4,8 +4,8 @@
 
 #include "engine/client.hpp"
 #include "hostnet/error.hpp"
-#include "hostnet/path.hpp"
 #include "hostnet/port.hpp"
+#include "path/path.hpp"
 #include "watch/allowance.hpp"
 
 #include <sys/types.h>
@@ -30,15 +30,15 @@ struct Wanted {
   std::string name;
   pid_t run = 0;  ///< Its first process: another one after a restart.
   std::vector<HostPort> ports;
-  Path via = Path::automatic;
-  std::optional<Error> fault;     ///< Why its labels are not followed; the ports are empty then.
-  std::vector<HostPort> refused;  ///< What it asks for and may not have: why there is a fault.
+  const PathDriver* via = nullptr;  ///< nullptr: automatic.
+  std::optional<Error> fault;       ///< Why its labels are not followed; the ports are empty then.
+  std::vector<HostPort> refused;    ///< What it asks for and may not have: why there is a fault.
 };
 
 /// What `watch` was told of labels.
 struct WatchRules {
-  Path via = Path::automatic;  ///< For containers whose labels name no path.
-  bool trust_images = false;   ///< Follow labels that the image has, too.
+  const PathDriver* via = nullptr;  ///< For containers whose labels name no path; nullptr: automatic.
+  bool trust_images = false;        ///< Follow labels that the image has, too.
   Allowance allowance;
 };
 

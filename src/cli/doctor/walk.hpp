@@ -17,7 +17,7 @@ namespace hostnet::cli::doctor {
 /// What a lease of whichever path opens, to whom.
 struct Opening {
   std::string lease;
-  Path via = Path::automatic;
+  std::string via;                     ///< The name of its path.
   bool in_journal = false;             ///< This user's own rules stand for it.
   std::string target;                  ///< As it was asked for: "network web".
   std::string interface;               ///< The bridge; empty where it goes by a sidecar.
