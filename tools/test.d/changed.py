@@ -9,7 +9,7 @@ from build import ROOT
 ROWS = (
     (r"README|LICENSE|po/|examples/|docs/", ("install: ",)),
     (r"tests/unit/(\w+)/", (r"unit: \1$",)),
-    (r"tests/netns/exposer/", (r"(netns|hosts): (exposer|reach|sharing|attacks|recovery)",)),
+    (r"tests/netns/path/native/", (r"(netns|hosts): (native|reach|sharing|attacks|recovery)",)),
     (r"tests/netns/(\w+)/", (r"netns: \1$",)),
     (r"tests/(dbus|e2e|install)/(test_\w+\.py)$", (r"\1: \2",)),
     (r"tests/(dbus|e2e|install|soak)/", (r"\1: ",)),
