@@ -7,6 +7,7 @@
 #include "cli/request_options.hpp"
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
+#include "target/interface_name.hpp"
 
 #include <fmt/format.h>
 

@@ -6,6 +6,9 @@
 #include "cli/request_options.hpp"
 #include "core/fd.hpp"
 #include "hostnet/error.hpp"
+#include "lease/exposure_impl.hpp"
+#include "lease/port_json.hpp"
+#include "path/select.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -35,7 +38,7 @@ void announce(const Exposure& exposure, const ExposeRequest& request, const Glob
     print_json({{"event", "ready"},
                 {"lease", exposure.id()},
                 {"target", request.target.to_string()},
-                {"via", to_string(exposure.path())},
+                {"via", BehindExposure::via(exposure)},
                 {"alias", kAlias},
                 {"gateway", exposure.gateway()},
                 {"interface", exposure.interface()},
@@ -87,10 +90,10 @@ int hold(const ExposeRequest& request, const RequestOptions& words, const Global
          const std::function<void()>& when_ready) {
   allow_many_descriptors();
   Waiter waiter;
-  auto options = exposer_options(words.path(), globals);
+  auto options = exposer_options(globals);
   options.firewall = words.wanted_firewall();
   options.on_state = waiter.on_state();
-  const auto exposer = make_exposer(options);
+  const auto exposer = exposer::make_exposer_by(exposer::paths(), words.path(), std::move(options));
   auto exposure = exposer->expose(request);
   announce(exposure, request, globals);
   when_ready();
@@ -143,7 +146,11 @@ int expose(const ExposeOptions& options, const Globals& globals) {
   const auto request = options.request.to_request();
   const auto& words = options.request;
   if (globals.explain) explain(words.path(), globals);
-  if (globals.dry_run) return dry_run(request, words.path(), words.wanted_firewall(), globals);
+  if (globals.dry_run) {
+    auto settings = exposer_options(globals);
+    settings.firewall = words.wanted_firewall();
+    return dry_run(request, words.path(), settings, globals);
+  }
   return options.detach ? detach(request, words, globals) : hold(request, words, globals, [] {});
 }
 

@@ -30,13 +30,19 @@ std::vector<std::string> deviations(const state::Snapshot& held);
 
 [[noreturn]] void throw_ambiguous(const std::string& id);
 
+/// For records that have their id as a member.
+struct OwnId {
+  const std::string& operator()(const auto& record) const { return record.id; }
+};
+
 /// The record whose id starts with `id`; null when there is none.
 /// @throws Error{invalid_argument} when several match.
-template <class Records>
-const typename Records::value_type* find_by_id(const Records& records, const std::string& id) {
+template <class Records, class IdOf = OwnId>
+const typename Records::value_type* find_by_id(const Records& records, const std::string& id,
+                                               IdOf id_of = {}) {
   const typename Records::value_type* found = nullptr;
   for (const auto& record : records) {
-    if (id.empty() || !record.id.starts_with(id)) continue;
+    if (id.empty() || !id_of(record).starts_with(id)) continue;
     if (found != nullptr) throw_ambiguous(id);
     found = &record;
   }

@@ -4,8 +4,9 @@
 #include "cli/helper_view.hpp"
 #include "cli/lease_view.hpp"
 #include "cli/output.hpp"
-#include "cli/tunnel_view.hpp"
+#include "cli/record_view.hpp"
 #include "core/strings.hpp"
+#include "path/native/dry_run.hpp"
 #include "path/native/native.hpp"
 
 #include <fmt/format.h>
@@ -61,7 +62,7 @@ void print_text(const state::Lease& lease, const state::Snapshot& held,
       {"lease", lease.id},
       {"target", lease.target},
       {"ports", ports_text(lease.ports)},
-      {"interface", interface_of(lease, held)},
+      {"interface", exposer::interface_of(lease, held)},
       {"gateways", gateways},
       {"sources", sources.empty() ? "every address on the bridge" : sources},
       {"pinned", pinned_text(lease)},
@@ -82,13 +83,13 @@ Action define_inspect(Arguments& arguments) {
   const auto id = std::make_shared<std::string>();
   arguments.value("LEASE", *id, "the lease's id, or a unique prefix of it", Need::required);
   return [id](const Globals& globals) {
-    const state::TunnelStore tunnel_store(globals.runtime_dir);
-    const auto tunnels = look_at_tunnels(tunnel_store, globals);
-    if (const auto* const tunnel = find_by_id(tunnels, *id)) {
+    const state::TunnelStore record_store(globals.runtime_dir);
+    const auto recorded = look_at_records(record_store, globals);
+    if (const auto* const lease = find_by_id(recorded, *id, RecordId{})) {
       if (globals.json)
-        print_json(to_json(*tunnel));
+        print_json(to_json(*lease));
       else
-        print(table(rows_of(*tunnel)));
+        print(table(rows_of(*lease)));
       return 0;
     }
     const auto helped = look_at_helper();
@@ -106,7 +107,7 @@ Action define_inspect(Arguments& arguments) {
     const auto* const bridge = held.bridge(lease.ifindex);
     const auto traffic = exposer::traffic_of(lease, bridge == nullptr ? "" : bridge->name);
     if (globals.json) {
-      auto object = with_traffic(to_json(lease, held), traffic);
+      auto object = with_traffic(exposer::lease_to_json(lease, held), traffic);
       object["firewall"] = to_string(held.firewall);
       object["intact"] = amiss.empty();
       object["amiss"] = amiss;

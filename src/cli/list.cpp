@@ -1,11 +1,11 @@
-// `tc-hostnet list`: shows the leases of this network namespace, of the helper, and of this user on the ssh
-// path.
+// `tc-hostnet list`: shows the leases of this network namespace, of the helper, and of this user's records.
 #include "cli/command.hpp"
 #include "cli/held.hpp"
 #include "cli/helper_view.hpp"
 #include "cli/lease_view.hpp"
 #include "cli/output.hpp"
-#include "cli/tunnel_view.hpp"
+#include "cli/record_view.hpp"
+#include "path/native/dry_run.hpp"
 
 namespace hostnet::cli {
 
@@ -14,18 +14,18 @@ Action define_list(Arguments& arguments) {
       "Releases the leases of dead owners first. With --json, prints one object per lease and line.");
   return [](const Globals& globals) {
     auto store = open_store(globals);
-    const state::TunnelStore tunnel_store(globals.runtime_dir);
-    const auto tunnels = look_at_tunnels(tunnel_store, globals);
+    const state::TunnelStore record_store(globals.runtime_dir);
+    const auto recorded = look_at_records(record_store, globals);
     const auto helped = look_at_helper();
-    const auto held = look_beside(store, globals, !tunnels.empty() || !helped.empty());
+    const auto held = look_beside(store, globals, !recorded.empty() || !helped.empty());
     if (globals.json) {
-      for (const auto& lease : held.leases) print_json(to_json(lease, held));
+      for (const auto& lease : held.leases) print_json(exposer::lease_to_json(lease, held));
       for (const auto& lease : helped) print_json(to_json(lease));
-      for (const auto& tunnel : tunnels) print_json(to_json(tunnel));
+      for (const auto& lease : recorded) print_json(to_json(lease));
     } else {
       auto rows = list_rows(held);
       for (const auto& lease : helped) rows.push_back(row_of(lease));
-      for (const auto& tunnel : tunnels) rows.push_back(row_of(tunnel));
+      for (const auto& lease : recorded) rows.push_back(row_of(lease));
       print(table(rows));
     }
     return 0;

@@ -89,10 +89,6 @@ void say(const Text& line) {
 
 void print(const Text& line) { write_line(stdout, line.str()); }
 
-void print_lines(std::string_view lines) {
-  for (const auto line : split(lines, '\n')) print(line);
-}
-
 void print_json(json::Value object) {
   object["schema"] = 1;
   write_line(stdout, printable_json(object.dump()));

@@ -64,9 +64,6 @@ void say(const Text& line);
 /// @throws Error when the write fails.
 void print(const Text& line);
 
-/// print() of each line of a multi-line text, such as rules.
-void print_lines(std::string_view lines);
-
 /// One JSON object, with "schema": 1 added, as a line of data. @throws as print().
 void print_json(json::Value object);
 

@@ -3,12 +3,11 @@
 #include "cli/held.hpp"
 #include "cli/helper_view.hpp"
 #include "cli/output.hpp"
-#include "cli/tunnel_view.hpp"
+#include "cli/record_view.hpp"
 #include "core/log.hpp"
 #include "firewall/backend.hpp"
 #include "hostnet/error.hpp"
 #include "path/native/names.hpp"
-#include "path/sidecar/clear_away.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -49,26 +48,27 @@ void report(const std::string& id, const Globals& globals) {
   }
 }
 
-// Releases the leases on the ssh path. Ids of other leases stay in `options`.
-void release_tunnels(ReleaseOptions& options, const Globals& globals) {
+// Releases the leases that have a record. Ids of other leases stay in `options`.
+void release_recorded(ReleaseOptions& options, const Globals& globals) {
   const state::TunnelStore store(globals.runtime_dir);
-  const auto records = look_at_tunnels(store, globals);
+  const auto leases = look_at_records(store, globals);
   std::set<std::string> ids;
   if (options.all)
-    for (const auto& record : records) ids.insert(record.id);
+    for (const auto& lease : leases) ids.insert(lease.record.id);
   std::erase_if(options.leases, [&](const auto& id) {
-    const auto* const found = find_by_id(records, id);
-    if (found != nullptr) ids.insert(found->id);
+    const auto* const found = find_by_id(leases, id, RecordId{});
+    if (found != nullptr) ids.insert(found->record.id);
     return found != nullptr;
   });
-  for (const auto& record : records) {
+  for (const auto& [driver, record] : leases) {
     if (!ids.contains(record.id)) continue;
     if (globals.dry_run) {
-      print(fmt::format("remove sidecar {} of lease {}", record.sidecar.substr(0, 12), record.id));
+      const auto view = driver->describe(record);
+      print(fmt::format("remove {} {} of lease {}", view.kind, view.id, record.id));
       continue;
     }
     store.remove(record.id);  // first: tells the owner that the lease was released, not lost
-    exposer::clear_away(store, record, command_deadline());
+    driver->clear_away(store, record, command_deadline());
     report(record.id, globals);
   }
 }
@@ -162,7 +162,7 @@ int release(ReleaseOptions options, const Globals& globals) {
   if (options.all != options.leases.empty())
     throw Error(Errc::invalid_argument, options.all ? "both leases and --all are given" : "no lease is given",
                 "tc-hostnet release LEASE… or tc-hostnet release --all");
-  release_tunnels(options, globals);
+  release_recorded(options, globals);
   release_helped(options, globals);
   if (options.all || !options.leases.empty()) release_native(options, globals);
   return 0;

@@ -5,7 +5,6 @@
 #include "core/strings.hpp"
 #include "firewall/backend.hpp"
 #include "hostnet/error.hpp"
-#include "lease/path_name.hpp"
 #include "path/select.hpp"
 
 #include <fmt/format.h>
@@ -34,8 +33,9 @@ void RequestOptions::define(Arguments& arguments) {
 }
 
 void RequestOptions::define_way(Arguments& arguments) {
-  arguments.choice("--via", via, {"auto", "native", "helper", "ssh"}, "TC_HOSTNET_VIA",
-                   "the path: auto, native, helper or ssh");
+  std::vector<std::string> names{"auto"};
+  for (const auto* const path : exposer::paths()) names.emplace_back(path->name);
+  arguments.choice("--via", via, names, "TC_HOSTNET_VIA", "the path: auto, native, helper or ssh");
   define_firewall(arguments, firewall);
 }
 
@@ -62,7 +62,7 @@ std::vector<HostPort> parse_ports(const std::vector<std::string>& words) {
   return out;
 }
 
-Path RequestOptions::path() const { return parse_path(via).value_or(Path::automatic); }
+const exposer::PathDriver* RequestOptions::path() const { return exposer::find_path(exposer::paths(), via); }
 
 Firewall RequestOptions::wanted_firewall() const {
   return firewall::parse_firewall(firewall).value_or(Firewall::automatic);
@@ -96,9 +96,8 @@ void allow_many_descriptors() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-ExposerOptions exposer_options(Path path, const Globals& globals) {
+ExposerOptions exposer_options(const Globals& globals) {
   ExposerOptions options;
-  options.path = path;
   options.engine = globals.engine;
   options.runtime_dir = globals.runtime_dir;
   options.interactive = !globals.no_ask_password;
@@ -110,10 +109,10 @@ void define_firewall(Arguments& arguments, std::string& into) {
                    "where the native path puts its rules: auto, nftables or iptables");
 }
 
-void explain(Path wanted, const Globals& globals) {
-  const auto choice = exposer::choose(wanted, exposer::probe_paths(globals.engine, wanted));
+void explain(const exposer::PathDriver* wanted, const Globals& globals) {
+  const auto choice = exposer::choose(wanted, exposer::probe_paths(exposer::paths(), globals.engine, wanted));
   for (const auto& reason : choice.reasons) say(reason);
-  if (!choice.path) say("no path is usable here");
+  if (choice.driver == nullptr) say("no path is usable here");
 }
 
 }  // namespace hostnet::cli

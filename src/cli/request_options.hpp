@@ -3,6 +3,7 @@
 
 #include "cli/command.hpp"
 #include "hostnet/exposer.hpp"
+#include "path/path.hpp"
 
 #include <optional>
 #include <string>
@@ -30,7 +31,8 @@ struct RequestOptions {
   void define_way(Arguments& arguments);
   /// @throws Error{invalid_argument}
   [[nodiscard]] ExposeRequest to_request() const;
-  [[nodiscard]] Path path() const;
+  /// nullptr for "auto".
+  [[nodiscard]] const exposer::PathDriver* path() const;
   [[nodiscard]] Firewall wanted_firewall() const;
 };
 
@@ -44,12 +46,13 @@ std::vector<HostPort> parse_ports(const std::vector<std::string>& words);
 /// the usual soft limit is 1,024.
 void allow_many_descriptors();
 
-ExposerOptions exposer_options(Path path, const Globals& globals);
+/// Of no path yet.
+ExposerOptions exposer_options(const Globals& globals);
 
 /// Declares --firewall, for every command that creates a lease.
 void define_firewall(Arguments& arguments, std::string& into);
 
-/// Reports on standard error which path is used and why the others are not.
-void explain(Path wanted, const Globals& globals);
+/// Reports on standard error which path is used and why the others are not. nullptr: automatic.
+void explain(const exposer::PathDriver* wanted, const Globals& globals);
 
 }  // namespace hostnet::cli

@@ -8,6 +8,7 @@
 #include "core/fd.hpp"
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
+#include "path/native/dry_run.hpp"
 #include "path/native/holder.hpp"
 #include "path/native/native.hpp"
 #include "path/native/sandbox.hpp"
@@ -63,13 +64,16 @@ int dry_run(const RunOptions& options, const Globals& globals) {
   const state::Bridge link{.ifindex = 0, .name = "tchn-XXXXXXXX"};
   auto lease = lease_for(net, link.ifindex, options, normalise(parse_ports(options.ports)));
   lease.id = "dry-run";
-  return print_plan(
-      {.bridges = {link}, .leases = {std::move(lease)}}, wanted_firewall(options), globals,
+  auto settings = exposer_options(globals);
+  settings.firewall = wanted_firewall(options);
+  auto plan = exposer::dry_run_of(
+      {.bridges = {link}, .leases = {std::move(lease)}}, settings,
       {.first = fmt::format("make the interfaces {} with {}/{}, and in a network namespace of its "
                             "own eth0 with {}/{}",
                             link.name, net.gateway.to_string(), SandboxNet::prefix, net.address.to_string(),
                             SandboxNet::prefix),
        .last = fmt::format("run {}", fmt::join(options.command, " "))});
+  return print_dry_run(std::move(plan), globals);
 }
 
 // Waits for the child without a time limit and forwards signals to it. Returns its exit code in the shell's
@@ -162,7 +166,7 @@ privilege except access to the engine's socket.
       check(*options);
       // --image selects the ssh path; without it, run uses the native path.
       if (globals.explain)
-        explain((options->image.empty() ? exposer::kNativePath : exposer::kSshPath).path, globals);
+        explain(options->image.empty() ? &exposer::kNativePath : &exposer::kSshPath, globals);
       if (!options->image.empty())
         return run_image({.image = options->image,
                           .network = options->network,

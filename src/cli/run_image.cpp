@@ -11,6 +11,7 @@
 #include "engine/containers.hpp"
 #include "hostnet/error.hpp"
 #include "path/sidecar/labels.hpp"
+#include "path/ssh/dry_run.hpp"
 #include "path/ssh/ssh.hpp"
 
 #include <fmt/format.h>
@@ -147,6 +148,13 @@ std::optional<int> exit_code_of(const Error& start_failure) {
   return std::nullopt;
 }
 
+exposer::DryRun dry_run_on(engine::Client& client, const std::string& network, const ImageRun& wanted) {
+  const ExposeRequest request{
+      .target = Target::network(network), .ports = wanted.ports, .write_alias = false};
+  const exposer::CommandContainer container{wanted.image, wanted.command};
+  return exposer::ssh_dry_run(client, request, &container);
+}
+
 }  // namespace
 
 int run_image(const ImageRun& wanted, const Globals& globals) {
@@ -156,10 +164,9 @@ int run_image(const ImageRun& wanted, const Globals& globals) {
   const auto network = !wanted.network.empty()                               ? wanted.network
                        : client.version(Deadline::after(kSetUp)).is_podman() ? "podman"
                                                                              : "bridge";
-  if (globals.dry_run)
-    return dry_run_image(client, {wanted.image, network, wanted.ports, wanted.command}, globals);
+  if (globals.dry_run) return print_dry_run(dry_run_on(client, network, wanted), globals);
   engine::Containers containers(client);
-  auto lease = exposer::expose_ahead(exposer_options(exposer::kSshPath.path, globals), network, wanted.ports);
+  auto lease = exposer::expose_ahead(exposer_options(globals), network, wanted.ports);
   engine::ContainerSpec spec;
   spec.image = wanted.image;
   spec.network = network;

@@ -3,7 +3,7 @@
 #include "cli/held.hpp"
 #include "cli/helper_view.hpp"
 #include "cli/output.hpp"
-#include "cli/tunnel_view.hpp"
+#include "cli/record_view.hpp"
 #include "engine/address.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/version.hpp"
@@ -84,18 +84,18 @@ Action define_status(Arguments& arguments) {
   arguments.footer("Exits with code 0 even when there is no lease.");
   return [](const Globals& globals) {
     auto store = open_store(globals);
-    const auto choice = exposer::choose(Path::automatic, exposer::probe_paths(globals.engine));
-    const state::TunnelStore tunnel_store(globals.runtime_dir);
-    const auto tunnels = look_at_tunnels(tunnel_store, globals);
+    const auto choice = exposer::choose(nullptr, exposer::probe_paths(exposer::paths(), globals.engine));
+    const state::TunnelStore record_store(globals.runtime_dir);
+    const auto recorded = look_at_records(record_store, globals);
     const auto helped = look_at_helper();
-    const auto held = look_beside(store, globals, !tunnels.empty() || !helped.empty());
-    const auto leases = held.leases.size() + helped.size() + tunnels.size();
+    const auto held = look_beside(store, globals, !recorded.empty() || !helped.empty());
+    const auto leases = held.leases.size() + helped.size() + recorded.size();
     const auto bridges = bridges_of(store, held);
     // Shows the firewall of the leases that exist, even if the caller prefers another one.
     const auto firewall =
         held.leases.empty() ? store.firewall_for(held) : exposer::firewall_of_leases(held.firewall);
     const auto engine = engine_in_use(globals.engine);
-    const std::string path = choice.path ? to_string(*choice.path) : "none";
+    const std::string path = choice.driver != nullptr ? choice.driver->name : "none";
     if (globals.json) {
       auto list = json::array();
       for (const auto& bridge : bridges)
@@ -110,8 +110,8 @@ Action define_status(Arguments& arguments) {
         unpinned.push_back({{"lease", lease}, {"why", why}});
       auto helper_list = json::array();
       for (const auto& lease : helped) helper_list.push_back(to_json(lease));
-      auto tunnel_list = json::array();
-      for (const auto& tunnel : tunnels) tunnel_list.push_back(to_json(tunnel));
+      auto record_list = json::array();
+      for (const auto& lease : recorded) record_list.push_back(to_json(lease));
       print_json({{"version", version()},
                   {"path", path},
                   {"reasons", choice.reasons},
@@ -122,7 +122,7 @@ Action define_status(Arguments& arguments) {
                   {"bridges", std::move(list)},
                   {"unpinned", std::move(unpinned)},
                   {"helper", std::move(helper_list)},
-                  {"tunnels", std::move(tunnel_list)}});
+                  {"tunnels", std::move(record_list)}});
       return 0;
     }
     print(table({{"version", version()},
@@ -140,8 +140,8 @@ Action define_status(Arguments& arguments) {
       print(fmt::format("  {}: ", lease) + paint(Tone::doubtful, "unpinned") + fmt::format(": {}", why));
     for (const auto& lease : helped)
       print(fmt::format("  {} on {}: {}, by the helper", lease.id, lease.interface, lease.state));
-    for (const auto& tunnel : tunnels)
-      print(fmt::format("  {} on {}: {}", tunnel.id, tunnel.network, tunnel_text(tunnel.stats)));
+    for (const auto& lease : recorded)
+      print(fmt::format("  {} on {}: {}", lease.record.id, lease.record.network, state_of(lease)));
     return 0;
   };
 }

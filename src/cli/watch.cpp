@@ -6,6 +6,7 @@
 #include "core/event_loop.hpp"
 #include "core/fd.hpp"
 #include "hostnet/error.hpp"
+#include "lease/port_json.hpp"
 #include "watch/watcher.hpp"
 
 #include <fmt/format.h>
@@ -43,7 +44,7 @@ json::Value object_of(const WatchEvent& event) {
   }
   if (!event.lease.empty()) {
     object["lease"] = event.lease;
-    object["via"] = to_string(event.via);
+    object["via"] = event.via;
     object["alias"] = kAlias;
     object["gateway"] = event.gateway;
     object["interface"] = event.interface;
@@ -60,7 +61,7 @@ std::string to_line(const WatchEvent& event) {
       return fmt::format("watching the containers of {}", event.engine);
     case Kind::exposed:
       return fmt::format("{}: exposed {} as {} ({}), lease {} by {}", event.name, ports_text(event.ports),
-                         kAlias, event.gateway, event.lease, to_string(event.via));
+                         kAlias, event.gateway, event.lease, event.via);
     case Kind::released:
       return fmt::format("{}: released lease {}: {}", event.name, event.lease, why);
     case Kind::refused:
@@ -119,23 +120,25 @@ int dry_run(Watcher& watcher, const Globals& globals) {
       if (wanted.fault) object["reason"] = wanted.fault->what();
       print_json(std::move(object));
     } else {
-      print(wanted.fault ? fmt::format("{}: {}", wanted.name, wanted.fault->what())
-                         : fmt::format("{}: would expose {} by {}", wanted.name, ports_text(wanted.ports),
-                                       to_string(wanted.via)));
+      print(wanted.fault
+                ? fmt::format("{}: {}", wanted.name, wanted.fault->what())
+                : fmt::format("{}: would expose {} by {}", wanted.name, ports_text(wanted.ports),
+                              wanted.via != nullptr ? wanted.via->name : to_string(Path::automatic)));
     }
   }
   return 0;
 }
 
 int watch(const WatchOptions& options, const Globals& globals) {
-  const auto path = options.request.path();
+  const auto* const path = options.request.path();
   if (globals.explain) explain(path, globals);
   demote_warnings(tells_of_an_end);
   allow_many_descriptors();
   EventLoop loop;
   std::exception_ptr unheard;
   Watcher::Settings settings;
-  settings.exposer = exposer_options(path, globals);
+  settings.exposer = exposer_options(globals);
+  settings.path = path;
   settings.exposer.firewall = options.request.wanted_firewall();
   settings.trust_images = options.trust_images;
   settings.allowance = exposer::Allowance::parse(options.allow, options.allow_socket);

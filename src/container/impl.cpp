@@ -27,6 +27,7 @@
 #include "engine/parse.hpp"
 #include "hostnet/error.hpp"
 #include "lease/exposure_impl.hpp"
+#include "path/select.hpp"
 
 #include <fmt/format.h>
 
@@ -170,8 +171,9 @@ void Container::Impl::expose(const HostPort& port) {
   normalise(std::move(all));  // throws for a port that clashes with the others
   if (auto more = extend(port)) return later_.push_back(std::move(*more));
   auto options = exposer;
-  if (lease) options.path = lease->exposure.path();
-  later_.push_back(make_exposer(options)->expose(Target::container(id), {port}));
+  const auto* const wanted = lease ? path : exposer::driver_of(options.path);
+  later_.push_back(
+      exposer::make_exposer_by(exposer::paths(), wanted, options)->expose(Target::container(id), {port}));
 }
 
 // Extends a lease of the container, on a path where a second lease could not get the alias. nullopt: make a

@@ -50,6 +50,7 @@ class __attribute__((visibility("hidden"))) Container::Impl {
   bool keep = false;  ///< A reused container: tear_down() does nothing.
   ExposerOptions exposer;
   std::unique_ptr<container::NetworkUse> network;
+  const hostnet::exposer::PathDriver* path = nullptr;  ///< By which the lease goes; nullptr without one.
   std::unique_ptr<hostnet::exposer::AheadLease> lease;
 
  private:

@@ -6,7 +6,6 @@
 #include "core/strings.hpp"
 #include "engine/container_json.hpp"
 #include "hostnet/error.hpp"
-#include "path/paths.hpp"
 #include "path/sidecar/labels.hpp"
 
 #include <fmt/format.h>
@@ -25,7 +24,7 @@ namespace {
   refuse(fmt::format("host port exposure: {}", why), std::move(hint));
 }
 
-void check_host_ports(const ContainerRequest& request, Path path) {
+void check_host_ports(const ContainerRequest& request, const exposer::PathDriver* path) {
   std::vector<HostPort> ports;
   try {
     ports = normalise(request.host_ports);
@@ -33,9 +32,9 @@ void check_host_ports(const ContainerRequest& request, Path path) {
     throw error.in_context("host port exposure");
   }
   if (ports.empty()) return;
-  if (const auto* const driver = exposer::driver_of(path))
+  if (path != nullptr)
     for (const auto& port : ports)
-      if (const auto fault = driver->port_fault(port.container); !fault.empty())
+      if (const auto fault = path->port_fault(port.container); !fault.empty())
         refuse_exposure(fmt::format("{}: {}", port.to_string(), fault),
                         "choose another container port: HostPort{host, container}");
   for (const auto& [name, address] : request.hosts)
@@ -115,7 +114,7 @@ bool is_mode(const std::string& network) {
 
 }  // namespace
 
-void check(const ContainerRequest& request, Path path) {
+void check(const ContainerRequest& request, const exposer::PathDriver* path) {
   check_host_ports(request, path);
   check_the_rest(request);
 }

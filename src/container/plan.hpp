@@ -3,7 +3,8 @@
 
 #include "container/request.hpp"
 #include "engine/containers.hpp"
-#include "hostnet/path.hpp"
+#include "hostnet/image.hpp"
+#include "path/path.hpp"
 
 #include <map>
 #include <optional>
@@ -19,8 +20,8 @@ struct Surroundings {
   std::map<std::string, std::string> labels;  ///< The library's own.
 };
 
-/// Rejects an invalid request before anything is created. `path` is the first path to try; it matters only if
-/// host ports are exposed. @throws Error, the first that applies, in this order:
+/// Rejects an invalid request before anything is created. `path` is the first path to try, nullptr if
+/// unknown; it matters only if host ports are exposed. @throws Error, the first that applies, in this order:
 ///
 ///   invalid_argument  host port 0 ("greater than zero")
 ///   conflict          two host ports for one container port
@@ -28,7 +29,7 @@ struct Surroundings {
 ///   conflict          with_host() of the alias ("host port exposure … already defined")
 ///   invalid_argument  network modes host, container:<id>, none; then a reused container
 ///   any               every other fault of the request
-void check(const ContainerRequest& request, Path path);
+void check(const ContainerRequest& request, const exposer::PathDriver* path);
 
 /// The container's description for the engine.
 engine::ContainerSpec spec_of(const ContainerRequest& request, const Surroundings& surroundings);

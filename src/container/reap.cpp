@@ -7,10 +7,10 @@
 #include "engine/networks.hpp"
 #include "hostnet/error.hpp"
 #include "lease/tunnel_record.hpp"
+#include "path/clear_away.hpp"
 #include "path/native/lease_store.hpp"
 #include "path/native/names.hpp"
 #include "path/native/native.hpp"
-#include "path/sidecar/clear_away.hpp"
 #include "path/sidecar/labels.hpp"
 #include "path/sidecar/own_labels.hpp"
 #include "path/sidecar/sidecar.hpp"
@@ -63,7 +63,7 @@ void reap_leases(const std::string& runtime_dir, Deadline deadline) noexcept {
     log::error("leases of dead owners: {}", error.what());
   }
   try {
-    exposer::clear_dead_tunnels(state::TunnelStore(runtime_dir), deadline);
+    exposer::clear_dead_leases(state::TunnelStore(runtime_dir), deadline);
   } catch (const std::exception& error) {
     log::error("tunnels of dead owners: {}", error.what());
   }

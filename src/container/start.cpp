@@ -33,7 +33,7 @@
 #include "core/log.hpp"
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
-#include "path/paths.hpp"
+#include "path/select.hpp"
 #include "path/sidecar/labels.hpp"
 
 #include <fmt/format.h>
@@ -82,13 +82,13 @@ class Start {
       if (request_.reuse)
         if (auto found = stage("reuse", [&] { return find_again(); })) return found;
       guard_test_run(address_, request_.exposer.runtime_dir);
-      if (paths.empty()) return attempt(Path::automatic);
+      if (paths.empty()) return attempt(nullptr);
       for (std::size_t i = 0; i + 1 < paths.size(); ++i) {
         try {
           return attempt(paths[i]);
         } catch (const Error& error) {
-          if (!exposer::driver_of(paths[i])->leaves_to_another(error.code())) throw;
-          log::warn("{}; going by {} instead", error.what(), to_string(paths[i + 1]));
+          if (!paths[i]->leaves_to_another(error.code())) throw;
+          log::warn("{}; going by {} instead", error.what(), paths[i + 1]->name);
         }
       }
       return attempt(paths.back());
@@ -99,17 +99,18 @@ class Start {
 
  private:
   // Checks everything that needs no engine, before the first change. Returns the paths for host ports.
-  std::vector<Path> check_request() {
-    std::vector<Path> paths;
+  std::vector<const exposer::PathDriver*> check_request() {
+    std::vector<const exposer::PathDriver*> paths;
+    const auto* const wanted = exposer::driver_of(request_.exposer.path);
     std::optional<Error> no_path;
     if (!request_.host_ports.empty()) {
       try {
-        paths = exposer::paths_to_try(request_.exposer);
+        paths = exposer::paths_to_try(exposer::paths(), wanted, request_.exposer);
       } catch (const Error& error) {
         no_path = error;  // thrown later: faults of the request itself come first
       }
     }
-    check(request_, paths.empty() ? request_.exposer.path : paths.front());
+    check(request_, paths.empty() ? wanted : paths.front());
     if (no_path) throw Error(*no_path);
     std::vector<TarFile> files;
     for (const auto& copy : request_.copies) {
@@ -171,16 +172,17 @@ class Start {
     return made;
   }
 
-  std::unique_ptr<Container::Impl> attempt(Path path) {
+  std::unique_ptr<Container::Impl> attempt(const exposer::PathDriver* path) {
     auto made = new_impl();
     made->keep = false;  // until all stages succeed, so that a failure removes it
     try {
       const auto network = network_name(request_.network, is_podman_, !request_.host_ports.empty());
       if (is_user_network(network, is_podman_))
         stage("network", [&] { made->network = std::make_unique<NetworkUse>(address_, network, deadline_); });
-      if (!request_.host_ports.empty())
-        stage(fmt::format("host ports by {}", to_string(path)), [&] {
-          made->lease = exposer::lease_ahead(path, made->exposer, {network, request_.host_ports}, deadline_);
+      if (path != nullptr)
+        stage(fmt::format("host ports by {}", path->name), [&] {
+          made->path = path;
+          made->lease = exposer::lease_ahead(*path, made->exposer, {network, request_.host_ports}, deadline_);
         });
       create(*made, network);
       launch(*made);

@@ -6,8 +6,8 @@
 #include "dbus/names.hpp"
 #include "hostnet/error.hpp"
 #include "lease/owner.hpp"
+#include "netlink/link.hpp"
 #include "path/native/native.hpp"
-#include "target/resolve.hpp"
 
 #include <fmt/format.h>
 

@@ -4,6 +4,7 @@
 #include "core/strings.hpp"
 #include "daemon/config.hpp"
 #include "hostnet/error.hpp"
+#include "target/interface_name.hpp"
 
 #include <fmt/format.h>
 #include <fnmatch.h>

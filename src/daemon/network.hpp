@@ -4,7 +4,7 @@
 
 #include "daemon/request.hpp"
 #include "netlink/link.hpp"
-#include "target/resolve.hpp"
+#include "target/bridge_port.hpp"
 
 #include <string>
 #include <vector>

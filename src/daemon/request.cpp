@@ -4,7 +4,7 @@
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
 #include "lease/checks.hpp"
-#include "target/resolve.hpp"
+#include "target/interface_name.hpp"
 
 #include <fmt/format.h>
 #include <sdbus-c++/Error.h>

@@ -5,6 +5,7 @@
 #include "hostnet/error.hpp"
 #include "hostnet/exposer.hpp"
 #include "lease/exposure_impl.hpp"
+#include "lease/path_name.hpp"
 
 #include <fmt/format.h>
 
@@ -65,7 +66,7 @@ std::string Exposure::unpinned() const { return impl_ ? impl_->unpinned() : std:
 std::vector<HostPort> Exposure::ports() const { return impl_ ? impl_->ports : std::vector<HostPort>(); }
 std::string Exposure::gateway() const { return impl_ ? impl_->gateway : std::string(); }
 std::string Exposure::interface() const { return impl_ ? impl_->interface : std::string(); }
-Path Exposure::path() const { return impl_ ? impl_->via : Path::automatic; }
+Path Exposure::path() const { return impl_ ? path_named(impl_->via) : Path::automatic; }
 
 Exposure Exposer::expose(const ExposeRequest& request) {
   return std::move(expose_all(std::span(&request, 1)).front());

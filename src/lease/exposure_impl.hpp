@@ -26,7 +26,7 @@ class Exposure::Impl {
 
   const std::uint64_t made_in = fork_generation();  ///< A forked child leaves it alone.
   std::string id;
-  Path via = Path::automatic;  ///< Set by the path.
+  const char* via = "";  ///< The name of its path, which sets it.
   std::vector<HostPort> ports;
   std::string gateway;
   std::string interface;
@@ -35,6 +35,10 @@ class Exposure::Impl {
 /// The way from a handle to what stands behind it, for the library itself.
 struct __attribute__((visibility("hidden"))) BehindExposure {
   static Exposure::Impl* of(const Exposure& exposure) noexcept { return exposure.impl_.get(); }
+  /// The name of its path, also of one that Path has no value for; empty when it holds nothing.
+  static const char* via(const Exposure& exposure) noexcept {
+    return exposure.impl_ ? exposure.impl_->via : "";
+  }
 };
 
 }  // namespace hostnet

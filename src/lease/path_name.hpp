@@ -1,15 +1,17 @@
-// A path by its name, for what is read from files and labels. Which paths there are is known above
+// Paths by their names, for leases and for what is read from records. Which paths there are is known above
 // (path/paths.cpp).
 #pragma once
 
 #include "hostnet/path.hpp"
 
-#include <optional>
 #include <string_view>
 
 namespace hostnet {
 
-/// What to_string() gives for one of them, "auto" too; nullopt for any other text.
-std::optional<Path> parse_path(std::string_view text) noexcept;
+/// Whether this names a path whose leases have a record (tunnel_record.hpp).
+bool keeps_records(std::string_view path) noexcept;
+
+/// The public value of the path with this name; `automatic` where there is none.
+Path path_named(std::string_view name) noexcept;
 
 }  // namespace hostnet

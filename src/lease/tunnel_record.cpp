@@ -6,7 +6,6 @@
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
 #include "lease/owner.hpp"
-#include "lease/path_name.hpp"
 #include "lease/runtime_dir.hpp"
 
 #include <fmt/format.h>
@@ -23,12 +22,6 @@ constexpr std::size_t kLargestRecord =
     1U << 20;  // bytes of a record: some ten thousand containers with the alias
 constexpr const char* kRecordFolder = "ssh";
 constexpr std::string_view kSuffix = ".json";
-
-// A path that a later version has is not to be taken for one of ours: what it left is not ours to clear away.
-Path path_of(const std::string& via) {
-  if (const auto path = parse_path(via); path && *path != Path::automatic) return *path;
-  throw Error(Errc::state_corrupt, fmt::format("this version does not know leases by {}", quote(via)));
-}
 
 [[noreturn]] void corrupt_record(const std::string& what) { throw Error(Errc::state_corrupt, what); }
 std::string file_of(const std::string& id) { return id + std::string(kSuffix); }
@@ -50,7 +43,7 @@ std::string tunnel_record_to_json(const TunnelRecord& record) {
   auto ports = json::array();
   for (const auto& port : record.ports) ports.push_back(port.to_string());
   Json out{{"schema", kRecordSchema},
-           {"via", to_string(record.via)},
+           {"via", record.via},
            {"id", record.id},
            {"target", record.target},
            {"label", record.label},
@@ -85,7 +78,7 @@ std::string tunnel_record_to_json(const TunnelRecord& record) {
   return out.dump_in_lines() + "\n";
 }
 
-TunnelRecord tunnel_record_from_json(std::string_view text) {
+TunnelRecord tunnel_record_from_json(std::string_view text, PathTest is_known) {
   try {
     const auto tree = json::read(text, {}, corrupt_record);
     const json::Reader record(tree);
@@ -93,7 +86,11 @@ TunnelRecord tunnel_record_from_json(std::string_view text) {
     const auto owner = record.at("owner");
     const auto stats = record.at("facts");
     TunnelRecord out;
-    out.via = path_of(record.at("via").string());
+    out.via = record.at("via").string();
+    // A path that a later version has is not to be taken for one of ours: what it left is not ours to clear
+    // away.
+    if (!is_known(out.via))
+      corrupt_record(fmt::format("this version does not know leases by {}", quote(out.via)));
     out.id = record.at("id").string();
     out.target = record.at("target").string();
     out.label = record.at("label").string();
@@ -130,8 +127,8 @@ TunnelRecord tunnel_record_from_json(std::string_view text) {
   }
 }
 
-TunnelStore::TunnelStore(const std::string& configured)
-    : base_(user_dir(configured)), folder_(base_ / kRecordFolder) {}
+TunnelStore::TunnelStore(const std::string& configured, PathTest is_known)
+    : base_(user_dir(configured)), folder_(base_ / kRecordFolder), is_known_(is_known) {}
 
 PrivateFolder TunnelStore::lock(Deadline deadline) const {
   for (;;) {
@@ -195,7 +192,7 @@ std::vector<TunnelRecord> TunnelStore::load() const {
     try {
       const auto text = folder->read(name, kLargestRecord);
       if (!text) continue;  // gone in this moment
-      auto record = tunnel_record_from_json(*text);
+      auto record = tunnel_record_from_json(*text, is_known_);
       if (file_of(record.id) != name)
         throw Error(Errc::state_corrupt, fmt::format("it is the record of lease {}", record.id));
       out.push_back(std::move(record));

@@ -7,9 +7,9 @@
 #pragma once
 
 #include "core/deadline.hpp"
-#include "hostnet/path.hpp"
 #include "hostnet/port.hpp"
 #include "lease/lease.hpp"
+#include "lease/path_name.hpp"
 #include "lease/private_folder.hpp"
 
 #include <chrono>
@@ -41,8 +41,8 @@ struct TunnelStats {
 };
 
 struct TunnelRecord {
-  /// Set by the path. By the helper, there is no sidecar, and the record is kept for the alias alone.
-  Path via = Path::automatic;
+  /// The path's name. By the helper, there is no sidecar, and the record is kept for the alias alone.
+  std::string via;
   std::string id;      ///< Eight hexadecimal digits, unique on this host.
   std::string target;  ///< As it was asked for: "container api".
   std::string label;
@@ -61,12 +61,16 @@ struct TunnelRecord {
   bool operator==(const TunnelRecord&) const = default;
 };
 
+/// As keeps_records().
+using PathTest = bool (*)(std::string_view path) noexcept;
+
 /// A folder of records, in user_dir(). Thread-safe. Every call throws Error{not_authorised} for a folder that
 /// PrivateFolder refuses, but for those that are noexcept.
 class TunnelStore {
  public:
-  /// `configured` as in ExposerOptions. Makes nothing. @throws as user_dir().
-  explicit TunnelStore(const std::string& configured);
+  /// `configured` as in ExposerOptions; records of paths that are not `is_known` are skipped. Makes nothing.
+  /// @throws as user_dir().
+  explicit TunnelStore(const std::string& configured, PathTest is_known = keeps_records);
 
   /// Where they are; owners' files are in there as well.
   [[nodiscard]] const std::filesystem::path& folder() const noexcept { return folder_; }
@@ -94,11 +98,12 @@ class TunnelStore {
 
   std::filesystem::path base_;
   std::filesystem::path folder_;
+  PathTest is_known_;
 };
 
 /// The file's text, and back. @throws Error{state_corrupt} for anything the other cannot have written, and
 /// for a `via` that this version does not know.
 std::string tunnel_record_to_json(const TunnelRecord& record);
-TunnelRecord tunnel_record_from_json(std::string_view text);
+TunnelRecord tunnel_record_from_json(std::string_view text, PathTest is_known = keeps_records);
 
 }  // namespace hostnet::state

@@ -2,7 +2,7 @@
 #include "path/ahead.hpp"
 
 #include "hostnet/error.hpp"
-#include "target/resolve.hpp"
+#include "target/endpoint.hpp"
 
 #include <fmt/format.h>
 

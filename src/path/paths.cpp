@@ -1,4 +1,4 @@
-// The only file that knows every path. A new one is a folder, a value of `Path` and a row here.
+// The only file that knows every path. A new one is a folder and a row here.
 #include "path/paths.hpp"
 
 #include "lease/path_name.hpp"
@@ -18,16 +18,17 @@ constexpr const char* kAutomatic = "auto";
 
 }  // namespace
 
-std::span<const PathDriver* const> paths() noexcept { return kPaths; }
+PathTable paths() noexcept { return kPaths; }
 
-const PathDriver* driver_of(Path path) noexcept {
-  const auto* const found = std::ranges::find(kPaths, path, &PathDriver::path);
-  return found == kPaths.end() ? nullptr : *found;
+const PathDriver* find_path(PathTable table, std::string_view name) noexcept {
+  const auto found = std::ranges::find(table, name, &PathDriver::name);
+  return found == table.end() ? nullptr : *found;
 }
 
-bool goes_by_sidecar(Path path) noexcept {
-  const auto* const driver = driver_of(path);
-  return driver != nullptr && driver->by_sidecar;
+const PathDriver* driver_of(Path path) noexcept {
+  if (path == Path::automatic) return nullptr;
+  const auto* const found = std::ranges::find(kPaths, path, &PathDriver::path);
+  return found == kPaths.end() ? nullptr : *found;
 }
 
 bool may_serve(const PathDriver& driver, const Target& target) noexcept {
@@ -42,11 +43,14 @@ const char* to_string(Path path) noexcept {
   return driver == nullptr ? exposer::kAutomatic : driver->name;
 }
 
-std::optional<Path> parse_path(std::string_view text) noexcept {
-  if (text == exposer::kAutomatic) return Path::automatic;
-  for (const auto* const driver : exposer::paths())
-    if (text == driver->name) return driver->path;
-  return std::nullopt;
+Path path_named(std::string_view name) noexcept {
+  const auto* const driver = exposer::find_path(exposer::paths(), name);
+  return driver == nullptr ? Path::automatic : driver->path;
+}
+
+bool keeps_records(std::string_view path) noexcept {
+  const auto* const driver = exposer::find_path(exposer::paths(), path);
+  return driver != nullptr && driver->clear_away != nullptr;
 }
 
 }  // namespace hostnet

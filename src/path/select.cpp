@@ -72,87 +72,105 @@ class Automatic : public Exposer {
   std::atomic<bool> warned_ = false;
 };
 
+void add_reasons(std::vector<std::string>& list, const PathDriver& driver, const Probe& probe) {
+  for (const auto& reason : probe.reasons) list.push_back(fmt::format("{}: {}", driver.name, reason));
+}
+
+const PathDriver* first_for(PathTable table, const Target& target) {
+  const auto found = std::ranges::find_if(table, [&](const auto* one) { return may_serve(*one, target); });
+  return found == table.end() ? nullptr : *found;
+}
+
+[[noreturn]] void refuse_all(const PathDriver* wanted, const Choice& choice) {
+  throw Error(wanted != nullptr ? wanted->unusable : Errc::no_path,
+              fmt::format("no usable path: {}", list_of(choice.reasons)),
+              wanted != nullptr ? wanted->hint : "run it as root: sudo tc-hostnet …");
+}
+
 }  // namespace
 
-Choice choose(Path wanted, const std::vector<Candidate>& candidates) {
+Choice choose(const PathDriver* wanted, const std::vector<Candidate>& candidates) {
   Choice choice;
-  for (const auto& [path, probe] : candidates) {
-    if (wanted != Path::automatic && path != wanted) continue;
-    for (const auto& reason : probe.reasons)
-      choice.reasons.push_back(fmt::format("{}: {}", to_string(path), reason));
+  for (const auto& [driver, probe] : candidates) {
+    if (wanted != nullptr && driver != wanted) continue;
+    add_reasons(choice.reasons, *driver, probe);
     if (!probe.usable) continue;
-    choice.path = path;
-    choice.reasons.push_back(
-        fmt::format("{}: {}", to_string(path),
-                    wanted == Path::automatic ? "the first that is usable here" : "as asked for"));
+    choice.driver = driver;
+    choice.reasons.push_back(fmt::format(
+        "{}: {}", driver->name, wanted == nullptr ? "the first that is usable here" : "as asked for"));
     break;
   }
   return choice;
 }
 
-std::vector<Candidate> probe_paths(const std::string& engine, Path wanted) {
+std::vector<Candidate> probe_paths(PathTable table, const std::string& engine, const PathDriver* wanted) {
   std::vector<Candidate> candidates;
-  for (const auto* const driver : paths()) {
-    if (driver->probed_late && wanted != driver->path &&
+  for (const auto* const driver : table) {
+    if (driver->probed_late && wanted != driver &&
         std::ranges::any_of(candidates, [](const Candidate& one) { return one.probe.usable; }))
       continue;
-    candidates.push_back({driver->path, driver->probe(engine)});
+    candidates.push_back({driver, driver->probe(engine)});
   }
   return candidates;
 }
 
-std::vector<Path> paths_to_try(const ExposerOptions& options) {
-  std::vector<Path> usable;
-  for (const auto& [path, probe] : probe_paths(options.engine, options.path))
-    if (probe.usable && (options.path == Path::automatic || options.path == path)) usable.push_back(path);
-  if (usable.empty()) {
-    make_exposer(options);  // says why
-    throw Error(Errc::no_path, "no usable path");
-  }
-  return usable;
-}
-
-std::unique_ptr<AheadLease> lease_ahead(Path path, const ExposerOptions& options, const AheadRequest& request,
-                                        Deadline deadline) {
-  const auto* const driver = driver_of(path);
-  if (driver == nullptr) throw std::logic_error("a lease ahead goes by one path");
-  auto by_path = options;
-  by_path.path = path;
-  return driver->ahead(by_path, request, deadline);
-}
-
-}  // namespace exposer
-
-std::unique_ptr<Exposer> make_exposer(ExposerOptions options) {
-  const auto candidates = exposer::probe_paths(options.engine, options.path);
-  const auto choice = exposer::choose(options.path, candidates);
-  if (!choice.path) {
-    const auto* const wanted = exposer::driver_of(options.path);
-    throw Error(wanted != nullptr ? wanted->unusable : Errc::no_path,
-                fmt::format("no usable path: {}", list_of(choice.reasons)),
-                wanted != nullptr ? wanted->hint : "run it as root: sudo tc-hostnet …");
-  }
-  if (options.path != Path::automatic) return exposer::driver_of(*choice.path)->make(options);
-  std::vector<const exposer::PathDriver*> usable;
+std::unique_ptr<Exposer> make_exposer_by(PathTable table, const PathDriver* wanted, ExposerOptions options) {
+  const auto candidates = probe_paths(table, options.engine, wanted);
+  const auto choice = choose(wanted, candidates);
+  if (choice.driver == nullptr) refuse_all(wanted, choice);
+  if (wanted != nullptr) return wanted->make(options);
+  std::vector<const PathDriver*> usable;
   std::vector<std::string> against;
-  for (const auto& [path, probe] : candidates) {
-    if (probe.usable) usable.push_back(exposer::driver_of(path));
-    if (usable.empty())
-      for (const auto& reason : probe.reasons)
-        against.push_back(fmt::format("{}: {}", to_string(path), reason));
+  for (const auto& [driver, probe] : candidates) {
+    if (probe.usable) usable.push_back(driver);
+    if (usable.empty()) add_reasons(against, *driver, probe);
   }
   if (usable.size() == 1 && (against.empty() || !usable.front()->by_sidecar))
     return usable.front()->make(options);
   // One call at a time, whichever of them a lease goes by.
   if (options.on_state) {
-    options.on_state = [notifier = std::make_shared<exposer::Notifier>(options.on_state)](
+    options.on_state = [notifier = std::make_shared<Notifier>(options.on_state)](
                            const std::string& lease, ExposureState state, const std::string& reason) {
       notifier->tell(lease, state, reason);
     };
   }
-  std::vector<exposer::Automatic::Way> ways;
+  std::vector<Automatic::Way> ways;
   for (const auto* const driver : usable) ways.push_back({driver, driver->make(options)});
-  return std::make_unique<exposer::Automatic>(std::move(ways), list_of(against));
+  return std::make_unique<Automatic>(std::move(ways), list_of(against));
+}
+
+std::vector<const PathDriver*> paths_to_try(PathTable table, const PathDriver* wanted,
+                                            const ExposerOptions& options) {
+  const auto candidates = probe_paths(table, options.engine, wanted);
+  std::vector<const PathDriver*> usable;
+  for (const auto& [driver, probe] : candidates)
+    if (probe.usable && (wanted == nullptr || wanted == driver)) usable.push_back(driver);
+  if (usable.empty()) refuse_all(wanted, choose(wanted, candidates));
+  return usable;
+}
+
+std::unique_ptr<AheadLease> lease_ahead(const PathDriver& driver, const ExposerOptions& options,
+                                        const AheadRequest& request, Deadline deadline) {
+  return driver.ahead(options, request, deadline);
+}
+
+DryRun dry_run(PathTable table, const PathDriver* wanted, const ExposeRequest& request,
+               const ExposerOptions& options) {
+  const auto* driver = wanted;
+  if (driver == nullptr) driver = choose(nullptr, probe_paths(table, options.engine)).driver;
+  if (wanted == nullptr && (driver == nullptr || !may_serve(*driver, request.target)))
+    driver = first_for(table, request.target);
+  if (driver == nullptr)
+    throw Error(Errc::no_path, fmt::format("no path serves {}", request.target.to_string()));
+  if (driver->rules_of != nullptr) driver = find_path(table, driver->rules_of);
+  return driver->dry_run(request, options);
+}
+
+}  // namespace exposer
+
+std::unique_ptr<Exposer> make_exposer(ExposerOptions options) {
+  const auto* const wanted = exposer::driver_of(options.path);
+  return exposer::make_exposer_by(exposer::paths(), wanted, std::move(options));
 }
 
 }  // namespace hostnet

@@ -4,7 +4,6 @@
 #include "core/file.hpp"
 #include "engine/own_process.hpp"
 #include "hostnet/error.hpp"
-#include "target/resolve.hpp"
 
 #include <fmt/format.h>
 

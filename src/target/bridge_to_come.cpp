@@ -2,7 +2,7 @@
 #include "target/bridge_to_come.hpp"
 
 #include "netlink/link.hpp"
-#include "target/resolve.hpp"
+#include "target/interface_name.hpp"
 
 namespace hostnet::exposer {
 

@@ -23,6 +23,8 @@
 #include "core/printable.hpp"
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
+#include "lease/exposure_impl.hpp"
+#include "path/select.hpp"
 
 #include <fmt/format.h>
 
@@ -62,7 +64,7 @@ WatchEvent event_of(Kind kind, const std::string& id, const Applier::Entry& entr
   event.id = id.substr(0, kShortId);
   event.name = entry.name;
   event.lease = entry.exposure.id();
-  event.via = entry.exposure.path();
+  event.via = BehindExposure::via(entry.exposure);
   event.gateway = entry.exposure.gateway();
   event.interface = entry.exposure.interface();
   event.ports = entry.exposure.ports();
@@ -113,8 +115,8 @@ std::optional<Wanted> Applier::ask_for(engine::Client& client, const std::string
     if (!container.running || !container.labels.contains(kPortsLabel)) return std::nullopt;
     std::map<std::string, std::string> image_labels;
     if (!settings_.trust_images) image_labels = client.image_labels(container.image_id, watch_deadline());
-    auto wanted = wanted_by(container, image_labels,
-                            {settings_.exposer.path, settings_.trust_images, settings_.allowance});
+    auto wanted =
+        wanted_by(container, image_labels, {settings_.path, settings_.trust_images, settings_.allowance});
     return wanted ? with_links_refused(std::move(*wanted)) : wanted;
   } catch (const Error& error) {
     if (error.code() == Errc::not_found) return std::nullopt;
@@ -213,18 +215,17 @@ void Applier::ended(const std::string& id, Entry& entry, const EndedLease& lease
   settings_.on_event(event);
 }
 
-Exposer& Applier::exposer_for(Path path) {
+Exposer& Applier::exposer_for(const PathDriver* path) {
   const std::lock_guard lock(mutex_);
   auto& exposer = exposers_[path];
   if (!exposer) {
     auto options = settings_.exposer;
-    options.path = path;
     options.interactive = false;
     options.on_state = [on_ended = on_ended_](const std::string& lease, ExposureState state,
                                               const std::string& reason) {
       on_ended({lease, state, reason});
     };
-    exposer = make_exposer(std::move(options));
+    exposer = make_exposer_by(paths(), path, std::move(options));
   }
   return *exposer;
 }

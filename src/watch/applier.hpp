@@ -26,7 +26,7 @@ struct WatchEvent {
   std::string id;    ///< Of the container, short form.
   std::string name;  ///< Of the container.
   std::string lease;
-  Path via = Path::automatic;
+  std::string via;  ///< The name of the path.
   std::string gateway;
   std::string interface;
   std::vector<HostPort> ports;
@@ -39,11 +39,11 @@ struct WatchEvent {
 const char* to_string(WatchEvent::Kind kind) noexcept;
 
 struct WatchSettings {
-  /// `path` applies to containers whose labels name none. Ignores `on_state` and `interactive`: never asks
-  /// for a password.
+  /// Ignores `on_state`, `path` and `interactive`: never asks for a password.
   ExposerOptions exposer;
-  bool trust_images = false;  ///< Also follow labels that the image has.
-  Allowance allowance;        ///< What labels may ask for; other requests are refused.
+  const PathDriver* path = nullptr;  ///< For containers whose labels name none; nullptr: automatic.
+  bool trust_images = false;         ///< Also follow labels that the image has.
+  Allowance allowance;               ///< What labels may ask for; other requests are refused.
   /// Called in the loop's thread. Must not throw.
   std::function<void(const WatchEvent&)> on_event;
   std::chrono::milliseconds list_period{60'000};
@@ -89,14 +89,14 @@ class Applier {
   void deal(engine::Client& client, const std::string& id, Entry& entry, const std::optional<Wanted>& wanted);
   void expose(engine::Client& client, const Wanted& wanted, Entry& entry);
   void failed(const Wanted& wanted, Entry& entry, const Error& error) const;
-  Exposer& exposer_for(Path path);
+  Exposer& exposer_for(const PathDriver* path);
 
   const WatchSettings settings_;
   const engine::Address address_;
   const std::function<void(EndedLease)> on_ended_;
   std::atomic<bool> ending_ = false;
   std::mutex mutex_;
-  std::map<Path, std::unique_ptr<Exposer>> exposers_;
+  std::map<const PathDriver*, std::unique_ptr<Exposer>> exposers_;
 };
 
 /// Limit of one engine call: 10 s from now.

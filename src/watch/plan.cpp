@@ -2,7 +2,7 @@
 #include "watch/plan.hpp"
 
 #include "core/strings.hpp"
-#include "lease/path_name.hpp"
+#include "path/paths.hpp"
 
 #include <fmt/format.h>
 
@@ -16,10 +16,16 @@ const std::string* value_of(const std::map<std::string, std::string>& labels, co
   return found == labels.end() ? nullptr : &found->second;
 }
 
-Path parse_via(const std::string& value) {
-  if (const auto path = parse_path(value)) return *path;
+// nullptr for "auto".
+const PathDriver* parse_via(const std::string& value) {
+  if (value == to_string(Path::automatic)) return nullptr;
+  if (const auto* const path = find_path(paths(), value)) return path;
+  std::vector<std::string_view> names{to_string(Path::automatic)};
+  for (const auto* const path : paths()) names.emplace_back(path->name);
+  const auto last = names.back();
+  names.pop_back();
   throw Error(Errc::invalid_argument, fmt::format("label {}: {} is not a path", kViaLabel, quote(value)),
-              "give auto, native, helper or ssh");
+              fmt::format("give {} or {}", fmt::join(names, ", "), last));
 }
 
 // A label of the container itself. @throws Error{not_authorised} for a label from the image, unless images

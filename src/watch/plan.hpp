@@ -14,8 +14,8 @@
 
 #include "engine/client.hpp"
 #include "hostnet/error.hpp"
-#include "hostnet/path.hpp"
 #include "hostnet/port.hpp"
+#include "path/path.hpp"
 #include "watch/allowance.hpp"
 
 #include <sys/types.h>
@@ -40,15 +40,15 @@ struct Wanted {
   std::string name;
   pid_t run = 0;  ///< Pid of its first process: changes with a restart.
   std::vector<HostPort> ports;
-  Path via = Path::automatic;
-  std::optional<Error> fault;     ///< Why `watch` does not follow its labels; `ports` is empty then.
-  std::vector<HostPort> refused;  ///< Ports outside the allowance; cause of the fault.
+  const PathDriver* via = nullptr;  ///< nullptr: automatic.
+  std::optional<Error> fault;       ///< Why `watch` does not follow its labels; `ports` is empty then.
+  std::vector<HostPort> refused;    ///< Ports outside the allowance; cause of the fault.
 };
 
 /// The options of `watch` that concern labels.
 struct WatchRules {
-  Path via = Path::automatic;  ///< For containers whose labels name no path.
-  bool trust_images = false;   ///< Also follow labels that the image has.
+  const PathDriver* via = nullptr;  ///< For containers whose labels name no path; nullptr: automatic.
+  bool trust_images = false;        ///< Also follow labels that the image has.
   Allowance allowance;
 };
 

@@ -5,7 +5,7 @@
 #include "engine/url.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/port.hpp"
-#include "target/resolve.hpp"
+#include "target/interface_name.hpp"
 
 #include <chrono>
 #include <cstdint>

@@ -23,7 +23,7 @@ void record(std::string_view text) {
     const auto record = tunnel_record_from_json(text);
     // Both become names of files.
     require(is_token(record.id) && is_token(record.owner.token));
-    require(record.via == Path::ssh || record.via == Path::helper);
+    require(record.via == "ssh" || record.via == "helper");
     require(tunnel_record_from_json(tunnel_record_to_json(record)) == record);
   } catch (const Error& error) {
     require(error.code() == Errc::state_corrupt);

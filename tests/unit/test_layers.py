@@ -18,7 +18,7 @@ LIBRARY = {
 }
 BELOW_PATHS = tuple(LIBRARY)
 # What is in src/path itself is two layers: what every path implements, and what knows them all.
-CONTRACT = ("path/path.hpp", "path/ahead.hpp", "path/ahead.cpp")
+CONTRACT = ("path/path.hpp", "path/ahead.hpp", "path/ahead.cpp", "path/clear_away.hpp")
 PATHS = ("path/native", "path/helper", "path/ssh")
 LAYERS = LIBRARY | {
     "path contract": BELOW_PATHS,

@@ -10,7 +10,7 @@ from build import ROOT
 ROWS = (
     (r"README|LICENSE|po/|examples/|docs/", ("install: ",)),
     (r"tests/unit/(\w+)/", (r"unit: \1$",)),
-    (r"tests/netns/exposer/", (r"(netns|hosts): (exposer|reach|sharing|attacks|recovery)",)),
+    (r"tests/netns/path/native/", (r"(netns|hosts): (native|reach|sharing|attacks|recovery)",)),
     (r"tests/netns/(\w+)/", (r"netns: \1$",)),
     (r"tests/(dbus|e2e|install)/(test_\w+\.py)$", (r"\1: \2",)),
     (r"tests/(dbus|e2e|install|soak)/", (r"\1: ",)),
@@ -18,7 +18,7 @@ ROWS = (
     (r"tests/bench/", ("unit: loadgen",)),
     (r"tests/support/", ("netns: ", "hosts: ", "dbus: ", "e2e: ", "install: ", "soak: ", "demo: ")),
     (r"src/(daemon|dbus)/", (r"unit: (daemon|dbus)$", "dbus: ", "e2e: test_helper", "fuzz: fuzz_helper", "install: ")),
-    (r"src/path/ssh/", ("unit: path$", "netns: ssh$", r"e2e: test_(ssh|container|rootless|contexts|run|watch)", "fuzz: fuzz_ssh",
+    (r"src/path/ssh/", ("unit: (path|cli)$", "netns: ssh$", r"e2e: test_(ssh|container|rootless|contexts|run|watch)", "fuzz: fuzz_ssh",
                         "demo: ")),
     (r"src/path/helper/", ("unit: path$", "dbus: ", "e2e: test_(helper|container)", "install: ")),
     (r"src/watch/", ("unit: watch$", "e2e: test_watch", "fuzz: fuzz_request", "install: ")),

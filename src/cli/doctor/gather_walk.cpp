@@ -3,7 +3,7 @@
 #include "cli/doctor/gather.hpp"
 #include "cli/doctor/walk.hpp"
 #include "cli/helper_view.hpp"
-#include "cli/tunnel_view.hpp"
+#include "cli/record_view.hpp"
 #include "core/fd.hpp"
 #include "core/thread.hpp"
 #include "engine/containers.hpp"
@@ -43,7 +43,7 @@ void add_native(std::vector<Opening>& openings, const StateFacts& state) {
     const auto* const bridge = state.held->bridge(lease.ifindex);
     Opening opening;
     opening.lease = lease.id;
-    opening.via = exposer::path_of(lease);
+    opening.via = to_string(exposer::path_of(lease));
     opening.in_journal = true;
     opening.target = lease.target;
     if (bridge != nullptr) opening.interface = bridge->name;
@@ -59,7 +59,7 @@ void add_helpers(std::vector<Opening>& openings) {
   for (const auto& lease : look_at_helper()) {
     Opening opening;
     opening.lease = lease.id;
-    opening.via = exposer::kHelperPath.path;
+    opening.via = exposer::kHelperPath.name;
     opening.target = lease.label.empty() ? "bridge " + lease.interface : lease.label;
     opening.interface = lease.interface;
     opening.addresses = {lease.gateway};
@@ -69,13 +69,12 @@ void add_helpers(std::vector<Opening>& openings) {
   }
 }
 
-void add_tunnels(std::vector<Opening>& openings, const std::string& runtime_dir) {
+void add_recorded(std::vector<Opening>& openings, const std::string& runtime_dir) {
   const state::TunnelStore store(runtime_dir);
-  for (const auto& record : store.load()) {
-    if (!exposer::goes_by_sidecar(record.via)) continue;  // add_helpers() reports the helper's
+  for (const auto& [driver, record] : exposer::recorded_leases(exposer::paths(), store)) {
     Opening opening;
     opening.lease = record.id;
-    opening.via = record.via;
+    opening.via = driver->name;
     opening.target = record.target;
     opening.network = record.network;
     if (!record.address.empty()) opening.addresses = {record.address};
@@ -172,7 +171,7 @@ WalkFacts gather_walk(const std::string& container, const HostPort& port, const 
   if (state.amiss) facts.amiss = *state.amiss;
   add_helpers(facts.openings);
   try {
-    add_tunnels(facts.openings, globals.runtime_dir);
+    add_recorded(facts.openings, globals.runtime_dir);
   } catch (const Error& error) {
     facts.unseen_openings = error;
   }

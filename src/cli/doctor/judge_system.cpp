@@ -72,10 +72,12 @@ Check judge_privilege(const PrivilegeFacts& facts, const exposer::Choice& path) 
   if (!facts.net_raw) lacking.emplace_back("CAP_NET_RAW");
   if (!lacking.empty()) {
     const auto lacks = fmt::format("uid {} without {}", facts.uid, list_of(lacking));
-    check.status = path.path ? Status::warn : Status::fail;
-    check.finding = path.path ? fmt::format("{}: expose goes by {}, not native", lacks, to_string(*path.path))
-                              : fmt::format("{}: nothing can be exposed", lacks);
-    check.mend = path.path ? "for the native path and a complete check: sudo tc-hostnet doctor" : kAsRoot;
+    check.status = path.driver != nullptr ? Status::warn : Status::fail;
+    check.finding = path.driver != nullptr
+                        ? fmt::format("{}: expose goes by {}, not native", lacks, path.driver->name)
+                        : fmt::format("{}: nothing can be exposed", lacks);
+    check.mend =
+        path.driver != nullptr ? "for the native path and a complete check: sudo tc-hostnet doctor" : kAsRoot;
   } else if (facts.uid != 0) {
     check.status = Status::warn;
     check.finding = fmt::format(
@@ -115,7 +117,7 @@ Check judge_lock(const LockFacts& facts) {
 
 Check judge_path(const exposer::Choice& facts) {
   const auto reasons = fmt::format("{}", fmt::join(facts.reasons, "; "));
-  if (facts.path) return {.name = "path", .finding = reasons};
+  if (facts.driver != nullptr) return {.name = "path", .finding = reasons};
   return {"path", Status::fail, fmt::format("no path is usable: {}", reasons), kAsRoot};
 }
 

@@ -5,7 +5,6 @@
 #include "core/strings.hpp"
 #include "engine/hosts_file.hpp"
 #include "hostnet/exposer.hpp"
-#include "path/paths.hpp"
 
 #include <fmt/format.h>
 
@@ -35,9 +34,11 @@ bool has_address_of(const WalkFacts& facts, const std::vector<std::string>& sour
   });
 }
 
+bool goes_by_sidecar(const Opening& opening) { return !opening.network.empty(); }
+
 // Whether the opening serves this container, on any port.
 bool is_for(const Opening& opening, const WalkFacts& facts) {
-  const bool there = exposer::goes_by_sidecar(opening.via)
+  const bool there = goes_by_sidecar(opening)
                          ? is_on_network(facts, opening.network)
                          : facts.bridge.resolved && facts.bridge.resolved->bridge.name == opening.interface;
   return there && (opening.sources.empty() || has_address_of(facts, opening.sources));
@@ -112,8 +113,7 @@ Check judge_gateway(const WalkFacts& facts, const Opening* opening) {
     return {name, Status::fail, finding + ", but no route inside leads there",
             fmt::format("see its routes: nsenter -t {} -n ip route", facts.container->pid)};
   };
-  if (opening != nullptr && exposer::goes_by_sidecar(opening->via) &&
-      is_among(opening->addresses, facts.address))
+  if (opening != nullptr && goes_by_sidecar(*opening) && is_among(opening->addresses, facts.address))
     return routed(
         fmt::format("{} is the sidecar of lease {} on {}", facts.address, opening->lease, opening->network));
   if (!facts.bridge.resolved) {
@@ -155,7 +155,7 @@ Check judge_forward(const WalkFacts& facts, const Opening* opening) {
   if (opening == nullptr)
     return {name, Status::fail, fmt::format("no lease lets it in on {}{}", port_text(facts), others(facts)),
             expose_command(facts)};
-  const auto leads = fmt::format("lease {} ({}) leads {} to {}", opening->lease, to_string(opening->via),
+  const auto leads = fmt::format("lease {} ({}) leads {} to {}", opening->lease, opening->via,
                                  port_text(facts), port_of(*opening, facts.port).service());
   if (opening->dead)
     return {name, Status::fail, leads + ", but it has ended",
@@ -168,7 +168,7 @@ Check judge_forward(const WalkFacts& facts, const Opening* opening) {
 
 Check judge_firewall(const WalkFacts& facts, const Opening* opening) {
   constexpr const char* name = "firewall";
-  if (opening != nullptr && exposer::goes_by_sidecar(opening->via))
+  if (opening != nullptr && goes_by_sidecar(*opening))
     return {.name = name, .finding = "not passed: the traffic uses the sidecar's tunnel"};
   auto checks = judge_input(facts.input);
   const auto worst = std::ranges::max_element(checks, {}, &Check::status);
@@ -235,7 +235,7 @@ std::string alias_address(const WalkFacts& facts) {
       return definition->address;
   // The default networks (bridge, podman) have no DNS server.
   for (const auto& opening : facts.openings)
-    if (exposer::goes_by_sidecar(opening.via) && !opening.dead && !opening.addresses.empty() &&
+    if (goes_by_sidecar(opening) && !opening.dead && !opening.addresses.empty() &&
         opening.network != "bridge" && opening.network != "podman" && is_on_network(facts, opening.network))
       return opening.addresses.front();
   return {};

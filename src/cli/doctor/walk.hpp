@@ -27,7 +27,7 @@ namespace hostnet::cli::doctor {
 /// What a lease opens, on any path, and to which sources.
 struct Opening {
   std::string lease;
-  Path via = Path::automatic;
+  std::string via;                     ///< The name of its path.
   bool in_journal = false;             ///< A native lease: its rules are on this host.
   std::string target;                  ///< As requested: "network web".
   std::string interface;               ///< The bridge; empty with a sidecar.

@@ -7,6 +7,7 @@
 #include "dbus/client.hpp"
 #include "hostnet/error.hpp"
 #include "lease/checks.hpp"
+#include "path/clear_away.hpp"
 #include "path/helper/lease.hpp"
 #include "path/sidecar/clear_away.hpp"
 #include "target/resolve.hpp"
@@ -39,7 +40,7 @@ class HelperExposer : public Exposer {
 
   std::vector<Exposure> expose_all(std::span<const ExposeRequest> requests) override {
     const auto deadline = Deadline::after(options_.deadline);
-    clear_dead_tunnels(*store_, deadline);
+    clear_dead_leases(*store_, deadline);
     std::vector<Exposure> out;  // those made already are released when a later one fails
     for (const auto& request : requests) out.push_back(expose_one(request, std::nullopt, deadline));
     return out;
@@ -100,7 +101,7 @@ class HelperExposer : public Exposer {
   static state::TunnelRecord record_of(const ExposeRequest& request, const HelperLease& lease,
                                        const HelperLease::Settings& settings) {
     state::TunnelRecord record;
-    record.via = Path::helper;
+    record.via = kHelperPath.name;
     record.id = lease.id;
     record.target = request.target.to_string();
     record.label = request.label;
@@ -172,6 +173,10 @@ const PathDriver kHelperPath{
                  error == Errc::interaction_required;
         },
     .port_fault = [](std::uint16_t) { return std::string_view{}; },
+    .rules_of = "native",
+    .dry_run = nullptr,
+    .clear_away = clear_away_sidecar,  // its leases have none: the record is kept for the alias
+    .describe = nullptr,
 };
 
 }  // namespace hostnet::exposer

@@ -10,6 +10,7 @@
 #include "hostnet/error.hpp"
 #include "lease/checks.hpp"
 #include "lease/container_alias.hpp"
+#include "path/helper/helper.hpp"
 
 #include <fmt/format.h>
 #include <sys/epoll.h>
@@ -200,7 +201,7 @@ void HelperWatch::Listener::take_stock() {
 
 HelperLease::HelperLease(Settings settings, dbus::Granted granted)
     : settings_(std::move(settings)), granted_(std::move(granted)) {
-  via = Path::helper;
+  via = kHelperPath.name;
   id = granted_.lease.substr(granted_.lease.rfind('/') + 1);
 }
 

@@ -13,8 +13,9 @@
 #include "path/native/holder.hpp"
 #include "path/native/native.hpp"
 #include "target/attached.hpp"
+#include "target/bridge_port.hpp"
 #include "target/bridge_to_come.hpp"
-#include "target/resolve.hpp"
+#include "target/endpoint.hpp"
 
 #include <fmt/format.h>
 

@@ -6,6 +6,7 @@
 #include "hostnet/error.hpp"
 #include "lease/exposure_impl.hpp"
 #include "path/native/names.hpp"
+#include "path/native/native.hpp"
 
 #include <fmt/format.h>
 
@@ -19,7 +20,9 @@ namespace {
 // The handle's view of one lease.
 class HeldExposure : public Exposure::Impl {
  public:
-  explicit HeldExposure(std::shared_ptr<Holder> holder) : holder_(std::move(holder)) { via = Path::native; }
+  explicit HeldExposure(std::shared_ptr<Holder> holder) : holder_(std::move(holder)) {
+    via = kNativePath.name;
+  }
   ~HeldExposure() override { holder_->forget(id); }
   void release() override { holder_->release(id); }
   [[nodiscard]] ExposureState state() const override { return holder_->state(id); }

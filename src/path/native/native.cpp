@@ -10,6 +10,7 @@
 #include "lease/notifier.hpp"
 #include "netlink/sock_diag.hpp"
 #include "path/native/ahead.hpp"
+#include "path/native/dry_run.hpp"
 #include "path/native/holder.hpp"
 #include "target/resolve.hpp"
 
@@ -208,6 +209,10 @@ const PathDriver kNativePath{
     .ahead = native_ahead,
     .leaves_to_another = [](Errc error) { return error == Errc::no_path; },
     .port_fault = [](std::uint16_t) { return std::string_view{}; },
+    .rules_of = nullptr,
+    .dry_run = native_dry_run,
+    .clear_away = nullptr,
+    .describe = nullptr,
 };
 
 }  // namespace hostnet::exposer

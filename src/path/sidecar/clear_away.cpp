@@ -2,7 +2,6 @@
 #include "path/sidecar/clear_away.hpp"
 
 #include "core/failures.hpp"
-#include "core/log.hpp"
 #include "engine/client.hpp"
 #include "hostnet/error.hpp"
 #include "lease/checks.hpp"
@@ -11,26 +10,14 @@
 
 namespace hostnet::exposer {
 
-void clear_away(const state::TunnelStore& store, const state::TunnelRecord& record, Deadline deadline) {
+void clear_away_sidecar(const state::TunnelStore& store, const state::TunnelRecord& record,
+                        Deadline deadline) {
   Failures failures;
   engine::Client client(engine::Address::recorded(record.engine, "the lease's record"));
   failures.run([&] { remove_recorded_sidecar(client, record.sidecar, record.id, deadline); });
   failures.run([&] { remove_container_aliases(client, record.alias_in, record.id, deadline, failures); });
   failures.raise("lease " + record.id);
   store.remove(record.id);
-}
-
-void clear_dead_tunnels(const state::TunnelStore& store, Deadline deadline) {
-  for (const auto& record : store.load()) {
-    if (store.is_alive(record)) continue;
-    try {
-      clear_away(store, record, deadline);
-      log::info("lease {}: its owner has died; what it left is cleared away", record.id);
-    } catch (const std::exception& error) {
-      log::warn("{}", error.what());
-    }
-  }
-  store.tidy();
 }
 
 }  // namespace hostnet::exposer

@@ -1,5 +1,5 @@
-// What is left of a lease whose owner has died: of every path that keeps a record of it
-// (lease/tunnel_record.hpp).
+// What stands of a lease by the engine: PathDriver::clear_away of paths whose leases have a sidecar, an alias
+// in hosts files, or both.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -7,12 +7,9 @@
 
 namespace hostnet::exposer {
 
-/// Removes what stands of a lease whose owner has died, or that another process releases: alias, sidecar,
-/// record.
+/// Removes alias, sidecar and record of a lease whose owner has died, or that another process releases.
 /// @throws Error naming every step that failed; the record stays then.
-void clear_away(const state::TunnelStore& store, const state::TunnelRecord& record, Deadline deadline);
-
-/// clear_away() for every record whose owner has died. Failures go to the log.
-void clear_dead_tunnels(const state::TunnelStore& store, Deadline deadline);
+void clear_away_sidecar(const state::TunnelStore& store, const state::TunnelRecord& record,
+                        Deadline deadline);
 
 }  // namespace hostnet::exposer

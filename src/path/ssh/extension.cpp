@@ -3,6 +3,7 @@
 
 #include "core/log.hpp"
 #include "path/ssh/lease.hpp"
+#include "path/ssh/ssh.hpp"
 
 #include <utility>
 
@@ -31,7 +32,7 @@ SshExtension::SshExtension(std::shared_ptr<SshLease> lease, const HostPort& port
                    }),
               deadline) {
   id = lease_->id;
-  via = Path::ssh;
+  via = kSshPath.name;
   ports = {port};
   gateway = lease_->gateway;
   interface = lease_->interface;

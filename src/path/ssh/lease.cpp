@@ -10,6 +10,7 @@
 #include "path/sidecar/plan.hpp"
 #include "path/ssh/extension.hpp"
 #include "path/ssh/key.hpp"
+#include "path/ssh/ssh.hpp"
 
 #include <fmt/format.h>
 
@@ -48,7 +49,7 @@ SshLease::SshLease(SshSettings settings, const ExposeRequest& request, std::vect
                    const SshTarget& target, Deadline deadline)
     : settings_(std::move(settings)) {
   id = random_hex(8);
-  via = Path::ssh;
+  via = kSshPath.name;
   ports = std::move(wanted);
   interface = target.network.name;
   record_ = {.via = via,

@@ -4,9 +4,12 @@
 #include "core/forked.hpp"
 #include "hostnet/error.hpp"
 #include "lease/checks.hpp"
+#include "path/clear_away.hpp"
 #include "path/sidecar/clear_away.hpp"
 #include "path/sidecar/labels.hpp"
 #include "path/sidecar/plan.hpp"
+#include "path/ssh/describe.hpp"
+#include "path/ssh/dry_run.hpp"
 #include "path/ssh/lease.hpp"
 #include "path/ssh/target.hpp"
 
@@ -90,7 +93,7 @@ class SshExposer : public Exposer {
 
   SshSettings settings_for_leases(Deadline deadline) {
     const std::lock_guard lock(mutex_);
-    clear_dead_tunnels(*store_, deadline);
+    clear_dead_leases(*store_, deadline);
     auto owner = owner_.lock();
     if (!owner) {
       const auto locked = store_->lock(deadline);
@@ -156,6 +159,10 @@ const PathDriver kSshPath{
     .leaves_to_another = [](Errc error) { return error == Errc::no_path; },
     .port_fault =
         [](std::uint16_t port) { return port == ssh::kPort ? kSshPortReserved : std::string_view{}; },
+    .rules_of = nullptr,
+    .dry_run = ssh_dry_run,
+    .clear_away = clear_away_sidecar,
+    .describe = describe_tunnel,
 };
 
 }  // namespace hostnet::exposer

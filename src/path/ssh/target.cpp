@@ -7,7 +7,9 @@
 #include "netlink/link.hpp"
 #include "path/sidecar/sshd.hpp"
 #include "target/attached.hpp"
-#include "target/resolve.hpp"
+#include "target/endpoint.hpp"
+#include "target/interface_name.hpp"
+#include "target/network_mode.hpp"
 
 #include <fmt/format.h>
 

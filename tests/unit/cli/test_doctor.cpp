@@ -91,7 +91,7 @@ Facts healthy() {
   facts.state = holding({});
   facts.route_localnet = {.open = seen(std::vector<std::string>{}),
                           .guarded = seen(std::vector<std::string>{})};
-  facts.path = {Path::native, {"native: the first that is usable here"}};
+  facts.path = {exposer::driver_of(Path::native), {"native: the first that is usable here"}};
   facts.request = RequestFacts{};
   return facts;
 }
@@ -119,7 +119,7 @@ TEST_CASE("without privilege every check has something to say, and none crashes"
   facts.route_localnet = {.open = seen(std::vector<std::string>{"br0"}),
                           .guarded = denied<std::vector<std::string>>()};
   facts.alias = AliasFacts{.container = "api", .hosts = denied<std::string>()};
-  facts.path = {std::nullopt, {"native: it needs CAP_NET_ADMIN (run it as root)"}};
+  facts.path = {nullptr, {"native: it needs CAP_NET_ADMIN (run it as root)"}};
   facts.request = std::nullopt;
   const auto checks = judge(facts);
   for (const auto& check : checks) check_form(check);
@@ -153,9 +153,9 @@ TEST_CASE("kernel") {
 }
 
 TEST_CASE("capabilities") {
-  const exposer::Choice none{std::nullopt, {"native: it needs CAP_NET_ADMIN (run it as root)"}};
-  CHECK(judge_privilege({0, true, true}, {Path::native, {}}).status == Status::ok);
-  CHECK(judge_privilege({1000, true, true}, {Path::native, {}}).status == Status::warn);
+  const exposer::Choice none{nullptr, {"native: it needs CAP_NET_ADMIN (run it as root)"}};
+  CHECK(judge_privilege({0, true, true}, {exposer::driver_of(Path::native), {}}).status == Status::ok);
+  CHECK(judge_privilege({1000, true, true}, {exposer::driver_of(Path::native), {}}).status == Status::warn);
   CHECK(judge_privilege({0, true, false}, none).finding ==
         "uid 0 without CAP_NET_RAW: nothing can be exposed");
   CHECK(judge_privilege({1000, false, false}, none).status == Status::fail);
@@ -163,7 +163,7 @@ TEST_CASE("capabilities") {
 
 TEST_CASE("without root, a path that works is no failure") {
   for (const auto path : {Path::helper, Path::ssh}) {
-    const auto check = judge_privilege({1000, false, false}, {path, {}});
+    const auto check = judge_privilege({1000, false, false}, {exposer::driver_of(path), {}});
     check_form(check);
     CHECK(check.status == Status::warn);
     CHECK(says(check, fmt::format("expose goes by {}", to_string(path))));

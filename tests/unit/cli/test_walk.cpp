@@ -19,7 +19,7 @@ namespace {
 Opening native_lease() {
   Opening opening;
   opening.lease = "1a2b3c4d";
-  opening.via = Path::native;
+  opening.via = "native";
   opening.in_journal = true;
   opening.target = "container app";
   opening.interface = "br-web";
@@ -31,7 +31,7 @@ Opening native_lease() {
 
 Opening tunnel() {
   auto opening = native_lease();
-  opening.via = Path::ssh;
+  opening.via = "ssh";
   opening.in_journal = false;
   opening.interface.clear();
   opening.network = "web";

@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 void write_text(const fs::path& path, const std::string& text) { std::ofstream(path) << text; }
 
 TunnelRecord record(const char* id = "0a") {
-  return {.via = Path::ssh,
+  return {.via = "ssh",
           .id = id,
           .target = "container api",
           .label = "a label",

@@ -6,25 +6,58 @@
 using namespace hostnet;
 using namespace hostnet::exposer;
 
+namespace {
+
+const auto* const kNative = driver_of(Path::native);
+const auto* const kSsh = driver_of(Path::ssh);
+
+}  // namespace
+
 TEST_CASE("the usable one is taken and said so") {
-  const auto choice = choose(Path::automatic, {{Path::native, {.usable = true, .reasons = {}}}});
-  CHECK(choice.path == Path::native);
+  const auto choice = choose(nullptr, {{kNative, {.usable = true, .reasons = {}}}});
+  CHECK(choice.driver == kNative);
   CHECK(choice.reasons == std::vector<std::string>{"native: the first that is usable here"});
 }
 
 TEST_CASE("ssh serves where native cannot, with the reason") {
-  const std::vector<Candidate> candidates{{Path::native, {.usable = false, .reasons = {"no root"}}},
-                                          {Path::ssh, {.usable = true, .reasons = {}}}};
-  const auto choice = choose(Path::automatic, candidates);
-  CHECK(choice.path == Path::ssh);
+  const std::vector<Candidate> candidates{{kNative, {.usable = false, .reasons = {"no root"}}},
+                                          {kSsh, {.usable = true, .reasons = {}}}};
+  const auto choice = choose(nullptr, candidates);
+  CHECK(choice.driver == kSsh);
   CHECK(choice.reasons == std::vector<std::string>{"native: no root", "ssh: the first that is usable here"});
-  CHECK_FALSE(choose(Path::native, candidates).path);
-  CHECK(choose(Path::ssh, candidates).reasons == std::vector<std::string>{"ssh: as asked for"});
+  CHECK(choose(kNative, candidates).driver == nullptr);
+  CHECK(choose(kSsh, candidates).reasons == std::vector<std::string>{"ssh: as asked for"});
 }
 
 TEST_CASE("what is passed over is said with its reasons") {
-  const auto choice =
-      choose(Path::native, {{Path::native, {.usable = false, .reasons = {"no root", "no bridge"}}}});
-  CHECK_FALSE(choice.path);
+  const auto choice = choose(kNative, {{kNative, {.usable = false, .reasons = {"no root", "no bridge"}}}});
+  CHECK(choice.driver == nullptr);
   CHECK(choice.reasons == std::vector<std::string>{"native: no root", "native: no bridge"});
+}
+
+TEST_CASE("public values and names of the library's paths lead to the same rows") {
+  REQUIRE(paths().size() == 3);
+  for (const auto* const driver : paths()) {
+    CAPTURE(driver->name);
+    CHECK(driver_of(driver->path) == driver);
+    CHECK(find_path(paths(), to_string(driver->path)) == driver);
+    // Each shows what it would do, or names one that does.
+    if (driver->dry_run == nullptr) {
+      REQUIRE(driver->rules_of != nullptr);
+      const auto* const shown_by = find_path(paths(), driver->rules_of);
+      REQUIRE(shown_by != nullptr);
+      CHECK((shown_by->dry_run != nullptr));
+    }
+    // What describes records can clear them away.
+    CHECK((driver->describe == nullptr || driver->clear_away != nullptr));
+  }
+  CHECK(driver_of(Path::automatic) == nullptr);
+  CHECK(find_path(paths(), to_string(Path::automatic)) == nullptr);
+  CHECK(find_path(paths(), "") == nullptr);
+}
+
+TEST_CASE("records are kept of leases by helper and ssh") {
+  CHECK(keeps_records("helper"));
+  CHECK(keeps_records("ssh"));
+  for (const auto* const other : {"native", "auto", "wormhole", ""}) CHECK_FALSE(keeps_records(other));
 }

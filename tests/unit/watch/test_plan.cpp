@@ -1,4 +1,5 @@
 // What labels ask for, and what is done about it.
+#include "path/paths.hpp"
 #include "support/expect_error.hpp"
 #include "support/temp_dir.hpp"
 #include "watch/plan.hpp"
@@ -60,7 +61,7 @@ TEST_CASE("labels as `expose` has its ports") {
   CHECK(wanted->ports == std::vector<HostPort>{{5353, 5353, Protocol::udp}, {5432, 15432}, {8080, 8080}});
   CHECK(wanted->name == "app");
   CHECK(wanted->run == 4711);
-  CHECK(wanted->via == Path::automatic);
+  CHECK(wanted->via == nullptr);
 }
 
 TEST_CASE("who asks for nothing, or does not run") {
@@ -73,8 +74,9 @@ TEST_CASE("who asks for nothing, or does not run") {
 
 TEST_CASE("the path: the container's own word before that of `watch`") {
   const auto with = container({{kPortsLabel, "8080"}, {kViaLabel, "ssh"}});
-  CHECK(wanted_by(with, {}, {.via = Path::native})->via == Path::ssh);
-  CHECK(wanted_by(container({{kPortsLabel, "8080"}}), {}, {.via = Path::native})->via == Path::native);
+  CHECK(wanted_by(with, {}, {.via = driver_of(Path::native)})->via == driver_of(Path::ssh));
+  CHECK(wanted_by(container({{kPortsLabel, "8080"}}), {}, {.via = driver_of(Path::native)})->via ==
+        driver_of(Path::native));
   CHECK(says(fault_of(wish({{kPortsLabel, "8080"}, {kViaLabel, "carrier pigeon"}})),
              "label io.github.tchostnet.via: 'carrier pigeon' is not a path; give auto, native"));
 }
@@ -97,7 +99,7 @@ TEST_CASE("an image opens no ports, but for who trusts it") {
   const std::map<std::string, std::string> chooses{{kViaLabel, "ssh"}};
   CHECK(says(fault_of(wish({{kPortsLabel, "8080"}, {kViaLabel, "ssh"}}, chooses)),
              "label io.github.tchostnet.via='ssh' comes from its image"));
-  CHECK(wish({{kPortsLabel, "8080"}, {kViaLabel, "native"}}, chooses)->via == Path::native);
+  CHECK(wish({{kPortsLabel, "8080"}, {kViaLabel, "native"}}, chooses)->via == driver_of(Path::native));
 }
 
 TEST_CASE("what labels may not have is a fault of the whole label, and listed") {

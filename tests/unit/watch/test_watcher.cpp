@@ -2,6 +2,7 @@
 // tests/e2e/test_watch.py tells.
 #include "core/json.hpp"
 #include "hostnet/error.hpp"
+#include "path/paths.hpp"
 #include "support/expect_error.hpp"
 #include "unit/engine/fake_engine.hpp"
 #include "watch/watcher.hpp"
@@ -79,7 +80,7 @@ std::vector<WatchEvent> watch(const std::string& socket, std::chrono::millisecon
   Watcher::Settings settings;
   const test::TempDir runtime_dir;
   settings.exposer.engine = socket;
-  settings.exposer.path = Path::ssh;
+  settings.path = driver_of(Path::ssh);
   settings.exposer.runtime_dir = runtime_dir.path().string();
   settings.trust_images = true;
   settings.allowance = allowance;

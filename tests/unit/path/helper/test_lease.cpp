@@ -36,7 +36,7 @@ TEST_CASE("a lease that ends while its record is being written leaves neither re
   lease = std::make_shared<HelperLease>(
       settings, dbus::Granted{.lease = "/io/github/tchostnet/lease/0123456789abcdef", .keepalive = Fd()});
   state::TunnelRecord record;
-  record.via = Path::helper;
+  record.via = "helper";
   record.id = lease->id;
   record.target = "container:web";
   record.owner = settings.owner->id();

@@ -1,6 +1,6 @@
 // What a record names is removed from an engine only if it was created as what the record says.
 #include "hostnet/error.hpp"
-#include "path/sidecar/clear_away.hpp"
+#include "path/clear_away.hpp"
 #include "path/sidecar/own_labels.hpp"
 #include "path/sidecar/plan.hpp"
 #include "support/temp_dir.hpp"
@@ -40,12 +40,12 @@ class Engine {
   bool is_removed_for(const std::string& lease) {
     const test::TempDir dir;
     const state::TunnelStore store(dir.path() / "state");
-    state::TunnelRecord record{.via = Path::ssh, .id = lease};
+    state::TunnelRecord record{.via = "ssh", .id = lease};
     record.owner.token = "00ff";
     record.engine = engine_.socket();
     record.sidecar = "production-database";
     store.save(record);
-    clear_dead_tunnels(store, Deadline::after(10s));
+    clear_dead_leases(store, Deadline::after(10s));
     CHECK(store.load().empty());
     const auto requests = engine_.requests();
     CHECK(std::ranges::any_of(requests, [](const auto& line) {

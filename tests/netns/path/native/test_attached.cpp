@@ -2,7 +2,7 @@
 // which another engine's bridge may share.
 #include "support/netns.hpp"
 #include "target/attached.hpp"
-#include "target/resolve.hpp"
+#include "target/attachment.hpp"
 
 #include <doctest/doctest.h>
 #include <sys/wait.h>

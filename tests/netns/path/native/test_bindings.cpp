@@ -1,7 +1,7 @@
 // Who takes a container's address over, on the same bridge: the port of the bridge gives it away.
 #include "attack.hpp"
 #include "support/log_count.hpp"
-#include "target/resolve.hpp"
+#include "target/bridge_port.hpp"
 #include "unwatched_lease.hpp"
 
 #include <doctest/doctest.h>

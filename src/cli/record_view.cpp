@@ -1,0 +1,77 @@
+// Reads and formats leases that have a record: what every record holds, and what its path adds.
+#include "cli/record_view.hpp"
+
+#include "cli/held.hpp"
+#include "cli/lease_view.hpp"
+#include "lease/port_json.hpp"
+#include "path/paths.hpp"
+
+#include <fmt/format.h>
+
+#include <ctime>
+#include <utility>
+
+namespace hostnet::cli {
+
+RecordedLeases look_at_records(const state::TunnelStore& store, const Globals& globals) {
+  if (!globals.dry_run) exposer::clear_dead_leases(store, command_deadline());
+  return exposer::recorded_leases(exposer::paths(), store);
+}
+
+json::Value to_json(const exposer::RecordedLease& lease) {
+  const auto& record = lease.record;
+  json::Value out{
+      {"id", record.id},
+      {"target", record.target},
+      {"via", lease.driver->name},
+      {"label", record.label},
+      {"interface", record.network},
+      {"network", record.network},
+      {"gateway", record.address},
+      {"sources", record.sources},
+      {"ports", to_json(record.ports)},
+      {"alias_in", record.alias_in},
+      {"created", record.created},
+      {"expires", record.expires},
+      {"owner", {{"pid", record.owner.pid}, {"uid", record.owner.uid}, {"command", record.owner.command}}}};
+  for (auto& [name, value] : lease.driver->describe(record).members) out[name] = std::move(value);
+  return out;
+}
+
+Row row_of(const exposer::RecordedLease& lease) {
+  const auto& record = lease.record;
+  return {record.id,
+          record.target,
+          lease.driver->name,
+          ports_text(record.ports),
+          record.network,
+          record.address,
+          fmt::format("{} ({})", record.owner.command, record.owner.pid),
+          span_text(std::time(nullptr) - record.created),
+          record.label};
+}
+
+std::vector<Row> rows_of(const exposer::RecordedLease& lease) {
+  const auto& record = lease.record;
+  const auto view = lease.driver->describe(record);
+  std::string sources;
+  for (const auto& source : record.sources) sources += (sources.empty() ? "" : ", ") + source;
+  return {
+      {"lease", record.id},
+      {"target", record.target},
+      {"via", lease.driver->name},
+      {"ports", ports_text(record.ports)},
+      {"network", record.network},
+      {view.kind, fmt::format("{} ({})", view.id, record.address)},
+      {"sources", sources.empty() ? "every container on the network" : sources},
+      {"alias in", fmt::format("{} containers", record.alias_in.size())},
+      {"owner", fmt::format("{} (pid {}, uid {})", record.owner.command, record.owner.pid, record.owner.uid)},
+      {"label", record.label},
+      {view.way, view.state}};
+}
+
+std::string state_of(const exposer::RecordedLease& lease) {
+  return lease.driver->describe(lease.record).state;
+}
+
+}  // namespace hostnet::cli

@@ -1,0 +1,49 @@
+// Each record goes to the path that made it.
+#include "path/clear_away.hpp"
+
+#include "core/log.hpp"
+#include "core/strings.hpp"
+#include "path/paths.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace hostnet::exposer {
+
+void clear_away(PathTable table, const state::TunnelStore& store, const state::TunnelRecord& record,
+                Deadline deadline) {
+  const auto* const driver = find_path(table, record.via);
+  if (driver == nullptr || driver->clear_away == nullptr)
+    throw Error(Errc::failure,
+                fmt::format("lease {}: no path {} can clear it away", record.id, quote(record.via)));
+  driver->clear_away(store, record, deadline);
+}
+
+void clear_dead_leases(PathTable table, const state::TunnelStore& store, Deadline deadline) {
+  for (const auto& record : store.load()) {
+    if (store.is_alive(record)) continue;
+    try {
+      clear_away(table, store, record, deadline);
+      log::info("lease {}: its owner has died; what it left is cleared away", record.id);
+    } catch (const std::exception& error) {
+      log::warn("{}", error.what());
+    }
+  }
+  store.tidy();
+}
+
+void clear_dead_leases(const state::TunnelStore& store, Deadline deadline) {
+  clear_dead_leases(paths(), store, deadline);
+}
+
+std::vector<RecordedLease> recorded_leases(PathTable table, const state::TunnelStore& store) {
+  std::vector<RecordedLease> out;
+  for (auto& record : store.load()) {
+    const auto* const driver = find_path(table, record.via);
+    if (driver != nullptr && driver->describe != nullptr) out.push_back({driver, std::move(record)});
+  }
+  return out;
+}
+
+}  // namespace hostnet::exposer

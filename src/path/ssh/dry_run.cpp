@@ -1,0 +1,87 @@
+// The sidecar and its forwards in words, and as JSON.
+#include "path/ssh/dry_run.hpp"
+
+#include "core/strings.hpp"
+#include "lease/checks.hpp"
+#include "path/sidecar/plan.hpp"
+#include "path/ssh/ssh.hpp"
+#include "path/ssh/target.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <string_view>
+
+namespace hostnet::exposer {
+namespace {
+
+constexpr std::chrono::seconds kTunnelDryRunSpan{30};
+
+struct TunnelPlan {
+  std::vector<HostPort> ports;
+  SshTarget target;
+  std::string image;
+  std::string sources;  ///< "10.0.0.2, 10.0.0.3"; empty: every container on the network.
+};
+
+TunnelPlan plan_tunnel(engine::Client& client, const ExposeRequest& request, Deadline deadline) {
+  auto ports = checked_ports(request);
+  for (const auto& port : ports) check_port_for_ssh(port);
+  auto target = resolve_for_ssh(client, request.target, request.write_alias, deadline);
+  std::string sources;
+  for (const auto source : target.sources.value_or(std::vector<Ipv4>{}))
+    sources += (sources.empty() ? "" : ", ") + source.to_string();
+  return {std::move(ports), std::move(target), sidecar_image(), std::move(sources)};
+}
+
+json::Value tunnel_plan_to_json(const TunnelPlan& plan, const CommandContainer* run) {
+  auto list = json::array();
+  for (const auto& port : plan.ports) list.push_back(port.to_string());
+  json::Value object{{"via", kSshPath.name},
+                     {"image", plan.image},
+                     {"network", plan.target.network.name},
+                     {"direct", plan.target.direct},
+                     {"sources", plan.sources},
+                     {"ports", std::move(list)},
+                     {"alias_in", plan.target.alias_in},
+                     {"alias_by_dns", plan.target.alias_by_dns}};
+  if (run != nullptr) object["run"] = {{"image", run->image}, {"command", run->command}};
+  return object;
+}
+
+std::vector<std::string> tunnel_plan_lines(const TunnelPlan& plan, const std::string& published,
+                                           const CommandContainer* run) {
+  const auto& target = plan.target;
+  std::vector<std::string> lines{
+      fmt::format("# create and start a container from {} on network {}{}", plan.image, target.network.name,
+                  published.empty() ? "" : ", its port 22 published on " + published)};
+  if (target.alias_by_dns) lines.push_back(fmt::format("# its name on that network is {}", kAlias));
+  const std::string_view whom = run != nullptr         ? "the command's container alone"
+                                : plan.sources.empty() ? "every container on the network"
+                                                       : std::string_view(plan.sources);
+  for (const auto& port : plan.ports)
+    lines.push_back(fmt::format("# forward its port {} to {}, for {}", port.container, port.service(), whom));
+  for (const auto& container : target.alias_in)
+    lines.push_back(fmt::format("# write its address and {} into the hosts file of container {}", kAlias,
+                                container.substr(0, 12)));
+  if (run != nullptr)
+    lines.push_back(fmt::format(
+        "# create and start a container from {} on network {}, and run {}", run->image, target.network.name,
+        run->command.empty() ? "the image's own command" : fmt::format("{}", fmt::join(run->command, " "))));
+  return lines;
+}
+
+}  // namespace
+
+DryRun ssh_dry_run(const ExposeRequest& request, const ExposerOptions& options) {
+  engine::Client client(engine::Address::find(options.engine));
+  return ssh_dry_run(client, request, nullptr);
+}
+
+DryRun ssh_dry_run(engine::Client& client, const ExposeRequest& request, const CommandContainer* run) {
+  const auto plan = plan_tunnel(client, request, Deadline::after(kTunnelDryRunSpan));
+  const auto published = publish_on(plan.target, client.address());
+  return {.lines = tunnel_plan_lines(plan, published, run), .object = tunnel_plan_to_json(plan, run)};
+}
+
+}  // namespace hostnet::exposer

@@ -1,0 +1,68 @@
+// One running container: its address, its process, and the port of the bridge that it is on.
+#include "core/file.hpp"
+#include "core/strings.hpp"
+#include "hostnet/error.hpp"
+#include "target/attached.hpp"
+#include "target/endpoint.hpp"
+#include "target/network_mode.hpp"
+#include "target/resolve.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <thread>
+
+namespace hostnet::exposer {
+namespace {
+
+Error not_running(const engine::Container& container) {
+  return {Errc::not_found, fmt::format("container {} is not running", container.name),
+          fmt::format("start it: docker start {}", shell_word(container.name))};
+}
+
+// Of one whose process is not there: its end is the kernel's first, and its engine's a moment later.
+bool container_has_ended(engine::Client& client, const engine::Container& container, Deadline deadline) {
+  constexpr std::chrono::milliseconds pause{50};
+  for (int left = 10; left > 0; --left) {
+    const auto now = client.container(container.id, deadline);
+    if (!now.running || now.pid != container.pid) return true;
+    std::this_thread::sleep_for(pause);
+  }
+  return false;
+}
+
+}  // namespace
+
+Resolved Resolver::container(const std::string& name, bool with_alias, bool force, Deadline deadline) {
+  const auto container = client().container(name, deadline);
+  check_network_mode(client(), container, deadline);
+  if (!container.running || container.pid <= 0) throw not_running(container);
+  refuse_remote(fmt::format("container {}", container.name), deadline);
+  const auto& endpoint = endpoint_of(container, true);
+  auto [network, out] =
+      on_bridge(endpoint.network_id.empty() ? endpoint.network : endpoint.network_id, force, deadline);
+  if (const auto where = attached(rtnl_, container, out.bridge.ifindex, *endpoint.address);
+      where != Attached::here) {
+    if (where == Attached::unseen && container_has_ended(client(), container, deadline))
+      throw not_running(container);
+    throw Error(
+        Errc::no_path,
+        fmt::format("container {} is not seen on bridge {} of this network namespace: {}", container.name,
+                    out.bridge.name,
+                    where == Attached::unseen ? fmt::format("there is no process {} here", container.pid)
+                                              : fmt::format("the engine at {} has another one of that name",
+                                                            client().address().socket)),
+        "run tc-hostnet where the engine's bridges and processes are, or take the ssh path: --via ssh");
+  }
+  out.sources = {*endpoint.address};
+  if (with_alias) out.aliases = {engine::alias_record(container)};
+  // Its bridge is here, so its processes are this machine's, unless pids are hidden from us.
+  if (const auto start = process_start_time(container.pid))
+    out.served = state::ProcessId{.pid = container.pid, .start = *start};
+  else
+    out.port.fault = fmt::format("its process {} cannot be seen from here", container.pid);
+  if (out.served) out.port = bridge_port_of(rtnl_, container.pid, out.bridge.ifindex, *endpoint.address);
+  return std::move(out);
+}
+
+}  // namespace hostnet::exposer

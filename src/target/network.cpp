@@ -1,0 +1,73 @@
+// A network of an engine, and the containers that run on it.
+#include "core/log.hpp"
+#include "core/strings.hpp"
+#include "hostnet/error.hpp"
+#include "hostnet/exposer.hpp"
+#include "target/attached.hpp"
+#include "target/network_mode.hpp"
+#include "target/resolve.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace hostnet::exposer {
+
+// An engine on the network names bridges of its own machine. Here the same names and gateways (docker0 with
+// 172.17.0.1, say) may be those of another engine, whose containers would then be let in. Nor is one at a
+// loopback address known to be here: a tunnel may begin there. And one at a socket that another user can put
+// in its place would choose, by the processes and paths that it names, what root does.
+void Resolver::refuse_remote(const std::string& whose, Deadline deadline) {
+  const auto& address = client().address();
+  if (!address.tcp && runs_rootless(client(), deadline))
+    throw Error(
+        Errc::no_path,
+        fmt::format("{} is of an engine that runs rootless: its bridges are in a network namespace of "
+                    "its own",
+                    whose),
+        "take the ssh path: --via ssh");
+  const auto why = client().why_remote(deadline);
+  if (!why) return;
+  throw Error(Errc::no_path,
+              fmt::format("{} is of the engine at {}, {}: {}", whose, address.socket, *why,
+                          address.tcp ? "its bridges may be elsewhere"
+                                      : "what it says of this machine is not acted upon"),
+              "take the ssh path: --via ssh; or give the socket of an engine of this machine: --engine "
+              "unix:///run/docker.sock");
+}
+
+Resolver::OnBridge Resolver::on_bridge(const std::string& name, bool force, Deadline deadline) {
+  auto network = client().network(name, deadline);
+  const auto whose = fmt::format("network {}", network.name);
+  if (network.driver != "bridge")
+    throw Error(Errc::invalid_argument,
+                fmt::format("{} is of driver {}, not a bridge network", whose, quote(network.driver)),
+                "use a bridge network: docker network create NAME");
+  refuse_remote(whose, deadline);
+  Resolved out{.bridge = local_bridge(network.bridge, whose, deadline)};
+  check_ports_of(out.bridge, force);
+  out.gateways = gateways_of(out.bridge, network.gateway, whose, deadline);
+  return {std::move(network), std::move(out)};
+}
+
+Resolved Resolver::network(const std::string& name, bool with_alias, bool force, Deadline deadline) {
+  auto [network, out] = on_bridge(name, force, deadline);
+  if (const auto why = why_not_its_bridge(client(), rtnl_, network, out.bridge, deadline))
+    throw Error(Errc::no_path, *why,
+                "start a container on the network first; or take the ssh path: --via ssh");
+  if (!with_alias) return std::move(out);
+  for (const auto& id : network.containers) {
+    try {
+      out.aliases.push_back(engine::alias_record(client().container(id, deadline)));
+    } catch (const Error& error) {
+      // It may have stopped since the network was listed.
+      if (error.code() == Errc::timed_out)
+        log::warn("{} is not written into container {}: {}", kAlias, id.substr(0, 12), error.what());
+      else if (error.code() != Errc::not_found && error.code() != Errc::conflict)
+        throw;
+    }
+  }
+  return std::move(out);
+}
+
+}  // namespace hostnet::exposer

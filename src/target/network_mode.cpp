@@ -1,0 +1,53 @@
+// Each mode with what to do instead.
+#include "target/network_mode.hpp"
+
+#include "core/strings.hpp"
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+
+#include <string_view>
+
+namespace hostnet::exposer {
+
+bool runs_rootless(engine::Client& client, Deadline deadline) {
+  // Only one that somebody else than root started can be rootless, which spares the others the question.
+  return !client.is_roots(deadline) && client.is_rootless(deadline);
+}
+
+void check_network_mode(engine::Client& client, const engine::Container& container, Deadline deadline) {
+  const auto elsewhere = [&] {
+    if (client.address().tcp) return true;
+    // Podman's is the machine's also where it runs rootless; Docker's is RootlessKit's.
+    if (runs_rootless(client, deadline)) return !client.is_podman(deadline);
+    return client.why_remote(deadline).has_value();
+  };
+  const bool own_loopback = container.network_mode == "host" && elsewhere();
+  check_network_mode(container, own_loopback);
+}
+
+void check_network_mode(const engine::Container& container, bool own_loopback) {
+  const auto refuse = [&](std::string_view why, std::string_view hint) {
+    throw Error(Errc::invalid_argument, fmt::format("container {} {}", container.name, why),
+                std::string(hint));
+  };
+  if (container.network_mode == "host" && own_loopback)
+    refuse("uses the network of its engine's host, whose 127.0.0.1 is not known to be this one",
+           "start it on a bridge network: --network bridge");
+  if (container.network_mode == "host")
+    refuse("uses the host's network: it reaches 127.0.0.1 as it is", "dial 127.0.0.1 in the container");
+  if (container.network_mode == "none") refuse("has no network", "start it on a network: --network bridge");
+  if (container.network_mode.starts_with("container:"))
+    refuse(fmt::format("shares the network of container {}",
+                       quote(container.network_mode.substr(std::string_view("container:").size()))),
+           "expose to that container instead");
+  for (const std::string_view user_mode : {"slirp4netns", "pasta"})
+    if (container.network_mode.starts_with(user_mode))
+      refuse(
+          fmt::format("is on {}, as rootless containers are by default: there is no bridge, and nobody else "
+                      "can be on that network",
+                      user_mode),
+          "start it on a bridge network: podman network create web && podman run --network web …");
+}
+
+}  // namespace hostnet::exposer
