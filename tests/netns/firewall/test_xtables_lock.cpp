@@ -1,5 +1,5 @@
 // The xtables lock in somebody else's hands, and somebody who changes the tables without it.
-#include "exposer/unwatched_lease.hpp"
+#include "path/native/unwatched_lease.hpp"
 #include "firewall/xtables_lock.hpp"
 #include "support/expect_error.hpp"
 #include "support/log_count.hpp"
