@@ -52,11 +52,9 @@ void set_up_log(bool verbose) {
 // What the unit runs after the daemon has ended, in whatever way: leases that nobody holds are finished.
 void flush_stale(const Config& config) {
   exposer::LeaseStore store(state::runtime_dir(config.runtime_dir));
-  const auto deadline = Deadline::after(std::chrono::seconds{30});
-  const auto journal = store.lock(deadline);
-  state::Snapshot held;
-  store.reap(journal, held, deadline);
-  journal.tidy(held);
+  auto transaction = store.begin(Deadline::after(std::chrono::seconds{30}));
+  transaction.reap();
+  transaction.tidy();
 }
 
 int run(int argc, char** argv) {

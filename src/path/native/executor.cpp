@@ -78,7 +78,7 @@ std::vector<std::string> Executor::run_all(const std::vector<Step>& steps, Deadl
     if (!guarded && setting != nullptr && setting->on) continue;
     try {
       run({step}, deadline);
-    } catch (const Error& error) {
+    } catch (const std::exception& error) {
       failures.emplace_back(error.what());
       // With route_localnet still on, the guard is all that stands between the containers and every local
       // service.
