@@ -24,9 +24,10 @@ state::Snapshot look(exposer::LeaseStore& store, const Globals& globals) {
   if (globals.dry_run) return store.look();
   state::Snapshot held;
   {
-    const auto journal = store.lock(command_deadline());
-    store.reap(journal, held, command_deadline());
-    journal.tidy(held);
+    auto transaction = store.begin(command_deadline());
+    transaction.reap();
+    transaction.tidy();
+    held = transaction.held();
   }
   exposer::finish_names(store, exposer::name_budget(command_deadline()));
   return held;

@@ -25,7 +25,7 @@ struct ReleaseOptions {
 // For an unreadable journal: no lease is known, so this removes everything of tc-hostnet from the kernel.
 void rescue(exposer::LeaseStore& store, const Error& cause) {
   say(fmt::format("tc-hostnet: {}; removing every rule of tc-hostnet instead", cause.what()));
-  const auto bridges = store.rescue(store.lock(command_deadline()), command_deadline());
+  const auto bridges = store.rescue(command_deadline());
   for (const auto& bridge : bridges)
     say(fmt::format("{}: route_localnet set to 0, the kernel's default; its previous value is unknown",
                     bridge));
@@ -143,13 +143,12 @@ void release_native(const ReleaseOptions& options, const Globals& globals) {
   const auto deadline = command_deadline();
   std::set<std::string> ids;
   try {
-    const auto journal = store.lock(deadline);
-    state::Snapshot held;
-    store.reap(journal, held, deadline);
-    ids = chosen(options, held);
-    store.remove(journal, held, ids, deadline);
-    if (options.all && held.leases.empty()) warn_of(store.sweep(journal, deadline));
-    journal.tidy(held);
+    auto transaction = store.begin(deadline);
+    transaction.reap();
+    ids = chosen(options, transaction.held());
+    transaction.remove(ids);
+    if (options.all && transaction.held().leases.empty()) warn_of(transaction.sweep());
+    transaction.tidy();
   } catch (const Error& error) {
     if (error.code() != Errc::state_corrupt || !options.all) throw;
     return rescue(store, error);

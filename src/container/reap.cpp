@@ -52,10 +52,9 @@ void reap_leases(const std::string& runtime_dir, Deadline deadline) noexcept {
     exposer::LeaseStore store(state::runtime_dir(runtime_dir));
     if (exposer::probe_native().usable && state::has_journal_folder(store.folder())) {
       {
-        const auto journal = store.lock(deadline);
-        state::Snapshot left;
-        store.reap(journal, left, deadline);
-        journal.tidy(left);
+        auto transaction = store.begin(deadline);
+        transaction.reap();
+        transaction.tidy();
       }
       exposer::finish_names(store, exposer::name_budget(deadline));
     }

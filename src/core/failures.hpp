@@ -21,6 +21,8 @@ class Failures {
       step();
     } catch (const std::exception& error) {
       add(what.empty() ? std::string(error.what()) : std::string(what) + ": " + error.what());
+    } catch (...) {
+      add(std::string(what) + ": an exception of unknown type");
     }
   }
   void add(std::string failure) { texts_.push_back(std::move(failure)); }

@@ -52,11 +52,9 @@ void set_up_log(bool verbose) {
 // The unit runs this after every end of the daemon. It finishes the leases of dead owners.
 void flush_stale(const Config& config) {
   exposer::LeaseStore store(state::runtime_dir(config.runtime_dir));
-  const auto deadline = Deadline::after(std::chrono::seconds{30});
-  const auto journal = store.lock(deadline);
-  state::Snapshot held;
-  store.reap(journal, held, deadline);
-  journal.tidy(held);
+  auto transaction = store.begin(Deadline::after(std::chrono::seconds{30}));
+  transaction.reap();
+  transaction.tidy();
 }
 
 int run(int argc, char** argv) {

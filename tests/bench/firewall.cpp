@@ -100,17 +100,15 @@ class Leases {
       lease.ports = {HostPort::same(static_cast<std::uint16_t>(20'000 + i))};
       leases.push_back(std::move(lease));
     }
-    const auto journal = store_.lock(soon());
-    auto held = store_.load(journal);
-    store_.add(journal, held, std::move(leases), std::span(&bridge_, 1), soon());
+    auto transaction = store_.begin(soon());
+    transaction.add(std::move(leases), std::span(&bridge_, 1));
   }
   void remove(unsigned from, unsigned count) {
     std::set<std::string> ids;
     for (unsigned i = from; i < from + count; ++i) ids.insert(fmt::format("{:08x}", i));
-    const auto journal = store_.lock(soon());
-    auto held = store_.load(journal);
-    store_.remove(journal, held, ids, soon());
-    journal.tidy(held);
+    auto transaction = store_.begin(soon());
+    transaction.remove(ids);
+    transaction.tidy();
   }
 
  private:

@@ -77,7 +77,7 @@ Failures Executor::run_all(const std::vector<Step>& steps, Deadline deadline) {
     if (!guarded && setting != nullptr && setting->on) continue;
     try {
       run({step}, deadline);
-    } catch (const Error& error) {
+    } catch (const std::exception& error) {
       failures.add(error.what());
       // With route_localnet still on, the guard is all that stands between the containers and every local
       // service.

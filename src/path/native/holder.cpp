@@ -1,4 +1,15 @@
 // Holding leases for this process.
+//
+//   a lease here is   begins with                      ends with
+//   active            hold(), adopt()                  release(); the monitor's thread (monitor.cpp)
+//   being given back  release(), in `leaving_`         released; active again where the tear-down fails
+//   released, failed  the end of its rules             forget(), when its handle goes
+//
+//   call              locks, in this order             bounded by
+//   hold()            work_, mutex_, the journal;      the caller's deadline; with its way back, 10 s more
+//                     names with none                  kAliasBudget
+//   release()         as hold()                        release_deadline; a second caller waits for the first
+//   ~Holder()         the thread's                     what the thread waits for, kAliasBudget
 #include "path/native/holder.hpp"
 
 #include "core/log.hpp"
@@ -60,12 +71,12 @@ std::vector<Exposure> Holder::hold(std::vector<state::Lease> leases,
   const auto budget = name_budget(deadline);
   try {
     write_names(leases, budget);
-  } catch (const Error&) {
-    std::set<std::string> ids;
-    for (const auto& lease : leases) ids.insert(lease.id);
+  } catch (...) {
     try {
+      std::set<std::string> ids;
+      for (const auto& lease : leases) ids.insert(lease.id);
       give_back(std::move(ids));
-    } catch (const Error& error) {
+    } catch (const std::exception& error) {
       log::error("taking back what was set up: {}", error.what());
     }
     throw;
@@ -81,39 +92,30 @@ std::vector<Exposure> Holder::put_into_effect(std::vector<state::Lease>& leases,
                                               const std::vector<state::Bridge>& bridges, Deadline deadline) {
   std::vector<Exposure> out;  // where not all can be had, those that can are released after the locks
   const std::scoped_lock work(work_);
-  const auto journal = store_.lock(deadline);
-  state::Snapshot held;
+  auto transaction = store_.begin(deadline);
   // Of the leases that we hold ourselves, we hear by the descriptor when they end.
-  for (auto& ended : store_.reap(journal, held, deadline, [this] { return active(); })) end(std::move(ended));
-  for (auto& lease : leases) {
-    lease.id = random_hex(8);
-    if (lease.owner.token.empty()) {
-      if (!owner_) owner_.emplace(store_.folder());
-      lease.owner = owner_->id();
-    }
-    lease.created = std::time(nullptr);
-  }
+  for (auto& ended : transaction.reap([this] { return active(); })) end(std::move(ended));
   try {
+    for (auto& lease : leases) {
+      lease.id = random_hex(8);
+      if (lease.owner.token.empty()) {
+        if (!owner_) owner_.emplace(store_.folder());
+        lease.owner = owner_->id();
+      }
+      lease.created = std::time(nullptr);
+    }
     // Before there is anything to watch: what somebody flushes amid the set-up is to be noticed, too.
     if (!monitors_) subscribe();
-    store_.add(journal, held, leases, bridges, deadline);
+    transaction.add(leases, bridges);
     want_check();
-  } catch (const Error&) {
-    drop_owner_if_idle(journal, held);
-    throw;
-  }
-  try {
     start_watching();
+    const auto& held = transaction.held();
     for (const auto& lease : leases)
       out.push_back(handle_of(*held.lease(lease.id), held.bridge(lease.ifindex)->name));
   } catch (...) {
-    std::set<std::string> ids;
-    for (const auto& lease : leases) {
-      ids.insert(lease.id);
-      forget(lease.id);
-    }
-    store_.remove(journal, held, ids, Deadline::after(settings_.release_deadline));
-    drop_owner_if_idle(journal, held);
+    for (const auto& lease : leases) forget(lease.id);
+    transaction.go_back();
+    drop_owner_if_idle(transaction);
     throw;
   }
   return out;
@@ -137,9 +139,9 @@ std::vector<state::NameLeft> Holder::names_of_released(const std::vector<state::
 Holder::Adopted Holder::adopt(Deadline deadline) {
   Adopted adopted;  // before the locks: what is in it when not all can be had is released after them
   const std::scoped_lock work(work_);
-  const auto journal = store_.lock(deadline);
-  state::Snapshot held;
-  store_.reap(journal, held, deadline);
+  auto transaction = store_.begin(deadline);
+  transaction.reap();
+  const auto& held = transaction.held();
   const auto outlives_us = [](const state::Lease& lease) {
     return lease.owner.lifetime == state::Lifetime::descriptor ||
            lease.owner.lifetime == state::Lifetime::persistent;
@@ -150,7 +152,7 @@ Holder::Adopted Holder::adopt(Deadline deadline) {
   }
   for (const auto& lease : held.leases)
     if (outlives_us(lease)) adopted.emplace_back(lease, handle_of(lease, held.bridge(lease.ifindex)->name));
-  drop_owner_if_idle(journal, held);
+  drop_owner_if_idle(transaction);
   return adopted;
 }
 
@@ -173,9 +175,8 @@ Exposure Holder::handle_of(const state::Lease& lease, const std::string& bridge)
 
 void Holder::restrict_to(const std::string& lease, const Served& served, Deadline deadline) {
   const std::scoped_lock work(work_);
-  const auto journal = store_.lock(deadline);
-  auto held = store_.load(journal);
-  const auto* const present = held.lease(lease);
+  auto transaction = store_.begin(deadline);
+  const auto* const present = transaction.held().lease(lease);
   if (present == nullptr) throw Error(Errc::not_found, fmt::format("lease {} is held no more", lease));
   auto restricted = *present;
   restricted.target = served.target;
@@ -183,10 +184,10 @@ void Holder::restrict_to(const std::string& lease, const Served& served, Deadlin
   restricted.served = served.process;
   restricted.port = served.port;
   restricted.unpinned = served.unpinned;
-  store_.amend(journal, held, restricted, deadline);
+  transaction.amend(restricted);
   const std::scoped_lock lock(mutex_);
   if (const auto found = held_.find(lease); found != held_.end())
-    found->second.unpinned = why_unpinned(*held.lease(lease));
+    found->second.unpinned = why_unpinned(*transaction.held().lease(lease));
 }
 
 void Holder::release(const std::string& lease) { give_back({lease}); }
@@ -226,16 +227,14 @@ void Holder::take_away(std::set<std::string> leases) {
   {
     const std::scoped_lock work(work_);
     if (!only_active()) return;
-    const auto deadline = Deadline::after(settings_.release_deadline);
-    const auto journal = store_.lock(deadline);
-    auto held = store_.load(journal);
-    store_.remove(journal, held, leases, deadline);
+    auto transaction = store_.begin(Deadline::after(settings_.release_deadline));
+    transaction.remove(leases);
     for (const auto& lease : leases) {
       if (keepalives_) keepalives_->remove(lease);
       const std::scoped_lock lock(mutex_);
       held_[lease] = {.state = ExposureState::released, .reason = "released", .expires = {}};
     }
-    drop_owner_if_idle(journal, held);
+    drop_owner_if_idle(transaction);
     has_names = store_.has_new_names();  // at once, lest the thread take it on: they are out when we return
   }
   if (has_names) finish_names(store_, Deadline::after(engine::kAliasBudget), &work_);
@@ -304,10 +303,10 @@ void Holder::end(Ended ended) {
   notices_.push_back(std::move(ended));
 }
 
-void Holder::drop_owner_if_idle(const state::Journal& journal, const state::Snapshot& held) {
+void Holder::drop_owner_if_idle(const Transaction& transaction) {
   if (has_active()) return;
   owner_.reset();
-  journal.tidy(held);
+  transaction.tidy();
 }
 
 }  // namespace hostnet::exposer

@@ -59,7 +59,7 @@ class Holder : public std::enable_shared_from_this<Holder> {
 
   /// Puts leases into effect, all or none, and holds them; their ids are filled in here, and this process as
   /// the owner of those that have none. Their names are written as write_names() does it.
-  /// @throws Error as LeaseStore::add() and write_names().
+  /// @throws Error as Transaction::add() and write_names().
   std::vector<Exposure> hold(std::vector<state::Lease> leases, const std::vector<state::Bridge>& bridges,
                              Deadline deadline);
 
@@ -78,7 +78,7 @@ class Holder : public std::enable_shared_from_this<Holder> {
     std::string unpinned = {};                ///< As Lease::unpinned has it.
   };
   /// Narrows a lease of this process down to one container, whose address was not known before.
-  /// @throws Error as LeaseStore::amend().
+  /// @throws Error as Transaction::amend().
   void restrict_to(const std::string& lease, const Served& served, Deadline deadline);
 
   /// As Exposure::release().
@@ -115,14 +115,15 @@ class Holder : public std::enable_shared_from_this<Holder> {
   void finish_new_names_soon();
   void end(Ended ended);  // with work_ taken
   Exposure handle_of(const state::Lease& lease, const std::string& bridge);
-  void drop_owner_if_idle(const state::Journal& journal, const state::Snapshot& held);
+  void drop_owner_if_idle(const Transaction& transaction);
   void start_watching();
   void subscribe();
   void want_check();
   void watch();
   bool a_setting_is_lost(netlink::Rtnl& rtnl) const;
   void check();
-  void end_what_is_over(const state::Journal& journal, state::Snapshot& held, Deadline deadline);
+  std::optional<Transaction> begin_check();
+  void end_what_is_over(Transaction& transaction);
   void postpone(const state::Snapshot& held, const Error& error);
   void check_or_fail_closed();
   void fail_closed(const std::string& reason);

@@ -1,4 +1,17 @@
-// The thread of Holder: notices what others do to what we hold, and puts it right or closes it.
+// The thread of Holder: what it hears of, and when it looks. What it then does is in upkeep.cpp.
+//
+//   event                                        from                     then                       after
+//   an interface goes or changes its name        RTNLGRP_LINK             check_or_fail_closed()     0
+//   nf_tables has changed                        NFNLGRP_NFTABLES         check_or_fail_closed()     50 ms
+//   a legacy table has another size              a look every 250 ms      check_or_fail_closed()     50 ms
+//   route_localnet is off                        the same look            check_or_fail_closed()     50 ms
+//   something else may have changed              a clock                  check_or_fail_closed()     5 s
+//   another process has written the journal      inotify                  notice_foreign_release()   0
+//   a descriptor may have been closed            KeepaliveWatch           release_closed()           5 ms
+//   a lease's time is up                         the look every 250 ms    release_expired()          0
+//   leases have ended by themselves              any of these             deliver_notices()          0
+//
+// The loop ends with the Holder. What an event throws is logged, and the loop goes on after 250 ms.
 #include "core/file.hpp"
 #include "core/log.hpp"
 #include "core/thread.hpp"
@@ -25,26 +38,11 @@ using namespace std::chrono_literals;
 constexpr auto kLookPeriod = 250ms;  // the cheap comparison of the legacy tables' sizes, and the sysctl
 constexpr auto kCheckPeriod = 5s;    // the full one, for changes that leave the sizes as they were
 constexpr auto kSettle = 50ms;       // others' changes come in bursts
-constexpr auto kMoment = 5ms;        // for descriptors that may be closed, see KeepaliveWatch
-constexpr auto kRepairDeadline = 5s;
-constexpr auto kCloseDeadline = 1s;  // what cannot be taken away then is taken away later
-constexpr auto kPatience = 60s;      // with what cannot be taken away, before all leases end of it
 
 void drain(int fd) {
   std::array<char, 4096> buffer;
   while (::read(fd, buffer.data(), buffer.size()) > 0) {
   }
-}
-
-// A lease for one container ends with it, for its address may be given to another. Only the leases of this
-// process: what is not to be seen from here may run in another pid namespace.
-std::set<std::string> of_stopped_containers(const state::Snapshot& held, const std::set<std::string>& mine) {
-  std::set<std::string> stopped;
-  for (const auto& lease : held.leases) {
-    if (!mine.contains(lease.id) || !lease.served) continue;
-    if (process_start_time(lease.served->pid) != lease.served->start) stopped.insert(lease.id);
-  }
-  return stopped;
 }
 
 }  // namespace
@@ -158,158 +156,6 @@ bool Holder::a_setting_is_lost(netlink::Rtnl& rtnl) const {
     const auto link = rtnl.link(ifindex);
     return link && !link->route_localnet;
   });
-}
-
-void Holder::check() {
-  // What could not be taken away may be so for long: whoever wants to work meanwhile should not wait for it.
-  const auto deadline = Deadline::after(unfinished_ ? kCloseDeadline : kRepairDeadline);
-  std::optional<state::Journal> lock;
-  try {
-    lock.emplace(store_.lock(deadline));
-  } catch (const Error& error) {
-    if (error.code() != Errc::timed_out) throw;
-    // Closing takes the lock, too, and nothing is known to be amiss.
-    say(LogLevel::warning, fmt::format("{}; the leases are looked at again", error.what()));
-    want_check();
-    return;
-  }
-  const auto& journal = *lock;
-  state::Snapshot held;
-  try {
-    end_what_is_over(journal, held, deadline);
-  } catch (const Error& error) {
-    return postpone(held, error);
-  }
-  unfinished_ = false;
-  unfinished_since_.reset();
-  if (store_.repair(held, deadline))
-    say(LogLevel::warning, "the rules or settings of a lease had been changed; they are put back");
-  drop_owner_if_idle(journal, held);
-}
-
-void Holder::end_what_is_over(const state::Journal& journal, state::Snapshot& held, Deadline deadline) {
-  const auto mine = active();
-  for (auto& ended : store_.reap(journal, held, deadline))
-    if (mine.contains(ended.lease)) end(std::move(ended));
-  const auto stopped = of_stopped_containers(held, mine);
-  store_.remove(journal, held, stopped, deadline);
-  for (const auto& lease : stopped) end({lease, Cause::container_stopped, "its container has stopped"});
-}
-
-// That a lease cannot be taken away now, since somebody holds the xtables lock say, is no fault of the
-// others. Its bridge is closed until it can; theirs comes back then. @throws the error where that does not
-// help.
-void Holder::postpone(const state::Snapshot& held, const Error& error) {
-  auto over = held;
-  over.leases.erase_if([](const state::Lease& lease) { return !lease.releasing; });
-  over.drop_idle_bridges();
-  if (over.leases.empty()) throw error;  // it was something else
-  const auto now = std::chrono::steady_clock::now();
-  if (!unfinished_since_) {
-    unfinished_since_ = now;
-    say(LogLevel::error, fmt::format("{}; its bridge is closed and it is tried again", error.what()));
-  }
-  if (now - *unfinished_since_ > kPatience) throw error;
-  unfinished_ = true;
-  store_.close(over);
-}
-
-void Holder::check_or_fail_closed() {
-  std::unique_lock work(work_);
-  if (!has_active() && !unfinished_) return;
-  try {
-    check();
-  } catch (const Error& amiss) {
-    fail_closed(fmt::format("could not be kept up: {}", amiss.what()));
-  }
-  work.unlock();
-  deliver_notices();
-}
-
-// With the setting off, a lease is over, whether or not its rules can be taken away as well.
-void Holder::fail_closed(const std::string& reason) {
-  if (!has_active()) return say(LogLevel::debug, fmt::format("{}; tried again later", reason));
-  say(LogLevel::error, fmt::format("{}; closing", reason));
-  try {
-    const auto journal = store_.lock(Deadline::after(kRepairDeadline));
-    auto held = store_.load(journal);
-    const auto left = end_revoked(held);  // the lock may have been busy with their release
-    store_.close(held);
-    try {
-      store_.remove(journal, held, left, Deadline::after(kCloseDeadline));
-    } catch (const Error& error) {
-      unfinished_ = true;  // the journal says that they are being released, so each look tries to finish it
-      say(LogLevel::error, fmt::format("closing: {}", error.what()));
-    }
-    for (const auto& lease : left) end({lease, Cause::not_kept, reason});
-    drop_owner_if_idle(journal, held);
-  } catch (const Error& error) {
-    // They stay active here, so that the next look tries again.
-    say(LogLevel::error, fmt::format("closing: {}", error.what()));
-  }
-}
-
-// Ends those of ours that are held no more; returns the others.
-std::set<std::string> Holder::end_revoked(const state::Snapshot& held) {
-  std::set<std::string> there;
-  for (const auto& lease : held.leases) there.insert(lease.id);
-  auto mine = active();
-  std::erase_if(mine, [&](const auto& lease) {
-    if (there.contains(lease)) return false;
-    end({lease, Cause::revoked, "released by another process"});
-    return true;
-  });
-  return mine;
-}
-
-void Holder::notice_foreign_release() {
-  const std::scoped_lock work(work_);
-  if (!store_.has_news()) return;  // what we have written ourselves
-  if (!has_active()) return;
-  end_revoked(store_.peek());
-  if (has_active()) return;
-  const auto journal = store_.lock(Deadline::after(kRepairDeadline));
-  drop_owner_if_idle(journal, store_.load(journal));
-}
-
-void Holder::release_expired() {
-  std::set<std::string> due;
-  {
-    const std::scoped_lock lock(mutex_);
-    for (const auto& [id, held] : held_)
-      if (held.state == ExposureState::active && held.expires && *held.expires <= std::time(nullptr))
-        due.insert(id);
-  }
-  if (due.empty()) return;
-  const std::scoped_lock work(work_);
-  release(due, Cause::expired, "its time is up");
-}
-
-void Holder::release_closed_soon() {
-  if (std::exchange(look_is_due_, true)) return;
-  loop_.after(kMoment, [this] {
-    release_closed();
-    deliver_notices();
-  });
-}
-
-void Holder::release_closed() {
-  const std::scoped_lock work(work_);
-  look_is_due_ = false;
-  auto closed = keepalives_->look();
-  if (keepalives_->has_suspects()) release_closed_soon();
-  const auto mine = active();
-  std::erase_if(closed, [&](const auto& lease) { return !mine.contains(lease); });
-  if (!closed.empty()) release(closed, Cause::owner_gone, "its owner is gone");
-}
-
-void Holder::release(const std::set<std::string>& leases, Cause cause, const std::string& reason) {
-  const auto deadline = Deadline::after(kRepairDeadline);
-  const auto journal = store_.lock(deadline);
-  auto held = store_.load(journal);
-  store_.remove(journal, held, leases, deadline);
-  for (const auto& lease : leases) end({lease, cause, reason});
-  drop_owner_if_idle(journal, held);
 }
 
 // In this thread, with no lock held. What is not begun now is at the next look.

@@ -112,10 +112,9 @@ void finish_names(LeaseStore& store, Deadline budget, std::mutex* guard) noexcep
     const auto tried = take_out(std::move(names), budget);
     if (tried.empty()) return;
     const auto lock = locked(guard);
-    const auto journal = store.lock(Deadline::after(kLock));
-    auto held = store.load(journal);
-    store.settle(journal, held, still_left(held.names, tried));
-    journal.tidy(held);
+    auto transaction = store.begin(Deadline::after(kLock));
+    transaction.settle(still_left(transaction.held().names, tried));
+    transaction.tidy();
   } catch (const std::exception& error) {
     log::warn("the containers' hosts files are not tidied: {}", error.what());
   }

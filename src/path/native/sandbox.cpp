@@ -165,7 +165,7 @@ netlink::Link Sandbox::connect(LeaseStore& store, Deadline deadline) {
   if (!netns_) throw Error::from_errno(fmt::format("open {}", netns_path), errno);
   netlink::Rtnl host;
   auto inside = netlink::Rtnl::in_namespace(netns_.get());
-  const auto journal = store.lock(deadline);
+  const auto transaction = store.begin(deadline);  // its lock: two sandboxes must not take one network
 
   net_ = next_net(host);
   const auto name = "tchn-" + random_hex(8);

@@ -1,6 +1,6 @@
 // The xtables lock in somebody else's hands, and somebody who changes the tables without it.
-#include "path/native/unwatched_lease.hpp"
 #include "firewall/xtables_lock.hpp"
+#include "path/native/unwatched_lease.hpp"
 #include "support/expect_error.hpp"
 #include "support/log_count.hpp"
 #include "support/service.hpp"
@@ -186,12 +186,11 @@ TEST_CASE("a lease that stands as it should is not touched, however long somebod
   const Service web(loopback(8088), "web");
   const UnwatchedLeases lease(bed.runtime_dir(), Testbed::on_br0({HostPort::same(8088)}));
   exposer::LeaseStore store(bed.runtime_dir());
-  const auto journal = store.lock(soon());
-  const auto held = store.load(journal);
+  auto transaction = store.begin(Deadline::after(3s));
   const LogCount told("route_localnet is off");
   {
     const firewall::XtablesLock lock(soon());
-    CHECK_FALSE(store.repair(held, Deadline::after(3s)));
+    CHECK_FALSE(transaction.repair());
     CHECK(dial(bed.container, {bed.gateway, 8088}) == "web");
   }
   CHECK(told.times() == 0);
@@ -219,21 +218,17 @@ TEST_CASE("the end of one lease does not open a bridge whose guard cannot be put
     exposer::LeaseStore store(bed.runtime_dir());
     const UnwatchedLeases other(bed.runtime_dir(), Testbed::on_br0({HostPort::same(8088)}));
     const std::vector<ExposeRequest> requests{Testbed::on_br0({HostPort::same(8089)})};
-    const auto journal = store.lock(soon());
-    state::Snapshot held;
-    store.reap(journal, held, soon());
     const auto ready = make_ready(store, requests);
-    store.add(journal, held, ready.prepared.leases, ready.prepared.bridges, soon());
+    store.begin(soon()).add(ready.prepared.leases, ready.prepared.bridges);
     const std::set<std::string> ours{ready.prepared.leases.front().id};
-    store.close(held);
+    store.close(store.peek());
     exec("iptables-legacy -t raw -F TCHN-RAW");
     {
       const firewall::XtablesLock lock(soon());
-      CHECK(error_of([&] { store.remove(journal, held, ours, Deadline::after(0ms)); }).code() ==
-            Errc::failure);
+      CHECK(error_of([&] { store.begin(Deadline::after(0ms)).remove(ours); }).code() == Errc::failure);
       CHECK_FALSE(route_localnet("br0"));
     }
-    store.remove(journal, held, ours, soon());
+    store.begin(soon()).remove(ours);
     CHECK(route_localnet("br0"));
     CHECK(bed.unguarded() == "");
   }

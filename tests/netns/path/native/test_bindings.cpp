@@ -27,17 +27,15 @@ class ByAddress {
  public:
   explicit ByAddress(const Testbed& bed, std::vector<HostPort> ports)
       : store_(bed.runtime_dir()), ready_(make(bed, std::move(ports))) {
-    const auto journal = store_.lock(soon());
-    auto held = store_.load(journal);
+    auto transaction = store_.begin(soon());
     for (auto& lease : ready_.prepared.leases) lease.port.clear();
-    store_.add(journal, held, ready_.prepared.leases, ready_.prepared.bridges, soon());
+    transaction.add(ready_.prepared.leases, ready_.prepared.bridges);
   }
   ByAddress(const ByAddress&) = delete;
   ByAddress& operator=(const ByAddress&) = delete;
   ~ByAddress() {
-    const auto journal = store_.lock(soon());
-    auto held = store_.load(journal);
-    store_.remove(journal, held, {ready_.prepared.leases.front().id}, soon());
+    auto transaction = store_.begin(soon());
+    transaction.remove({ready_.prepared.leases.front().id});
   }
 
  private:

@@ -126,11 +126,10 @@ TEST_CASE("eight processes on two bridges, some killed: always guarded, and noth
   CHECK(bed.unguarded() == "");
   {
     exposer::LeaseStore store(bed.runtime_dir());
-    const auto journal = store.lock(soon());
-    state::Snapshot held;
-    store.reap(journal, held, soon());
-    CHECK(held.leases.empty());
-    journal.tidy(held);
+    auto transaction = store.begin(soon());
+    transaction.reap();
+    CHECK(transaction.held().leases.empty());
+    transaction.tidy();
   }
   CHECK(bed.changes() == "");
 }

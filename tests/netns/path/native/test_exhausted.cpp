@@ -60,10 +60,9 @@ TEST_CASE("with too few descriptors left, expose fails cleanly or works") {
     CHECK(bed.unguarded() == "");
     // What it could not take back for want of descriptors is what anybody else's next look takes back.
     exposer::LeaseStore store(bed.runtime_dir());
-    const auto journal = store.lock(soon());
-    state::Snapshot held;
-    store.reap(journal, held, soon());
-    journal.tidy(held);
+    auto transaction = store.begin(soon());
+    transaction.reap();
+    transaction.tidy();
     CHECK(bed.changes() == "");
   }
   CHECK(failed > 5);

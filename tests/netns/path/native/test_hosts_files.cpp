@@ -234,11 +234,10 @@ TEST_CASE("a lease that is released while its name is being written leaves no na
   REQUIRE(eventually([&] { return store.peek().leases.size() == 1 && containers.has_name(); }, 10s));
   {
     // As by `tc-hostnet release`, which has been killed before it came to the names.
-    const auto journal = store.lock(soon());
-    auto held = store.load(journal);
-    store.remove(journal, held, {held.leases.front().id}, soon());
-    store.settle(journal, held, {});
-    journal.tidy(held);
+    auto transaction = store.begin(soon());
+    transaction.remove({transaction.held().leases.front().id});
+    transaction.settle({});
+    transaction.tidy();
   }
   auto lease = holding.get();
   CHECK_FALSE(containers.has_name());

@@ -26,11 +26,10 @@ exposer::Executor::Hook die_before(int step) {
 void expose_and_exit(const Testbed& bed, std::span<const ExposeRequest> requests, int die_at) {
   exposer::LeaseStore store(bed.runtime_dir());
   store.executor().set_hook(die_before(die_at));
-  const auto journal = store.lock(soon());
-  state::Snapshot held;
-  store.reap(journal, held, soon());
+  auto transaction = store.begin(soon());
+  transaction.reap();
   const auto ready = make_ready(store, requests);
-  store.add(journal, held, ready.prepared.leases, ready.prepared.bridges, soon());
+  transaction.add(ready.prepared.leases, ready.prepared.bridges);
   ::_exit(0);  // without giving anything back
 }
 
@@ -38,10 +37,9 @@ void expose_and_exit(const Testbed& bed, std::span<const ExposeRequest> requests
 void reap(const Testbed& bed, int die_at = -1) {
   exposer::LeaseStore store(bed.runtime_dir());
   if (die_at >= 0) store.executor().set_hook(die_before(die_at));
-  const auto journal = store.lock(soon());
-  state::Snapshot held;
-  store.reap(journal, held, soon());
-  journal.tidy(held);
+  auto transaction = store.begin(soon());
+  transaction.reap();
+  transaction.tidy();
 }
 
 void check_every_step(Testbed& bed, std::span<const ExposeRequest> requests, int at_least) {
@@ -134,17 +132,16 @@ TEST_CASE("a step that fails half-way takes back what was done, and says why") {
     store.executor().set_hook([&](const auto&) {
       if (step++ == fail_at) throw Error(Errc::failure, "a disk is full");
     });
-    const auto journal = store.lock(soon());
-    state::Snapshot held;
-    store.reap(journal, held, soon());
+    auto transaction = store.begin(soon());
+    transaction.reap();
     const auto request = on("br0", {HostPort::same(8088)});
     {
       const auto ready = make_ready(store, std::span(&request, 1));
-      CHECK_THROWS_WITH(store.add(journal, held, ready.prepared.leases, ready.prepared.bridges, soon()),
+      CHECK_THROWS_WITH(transaction.add(ready.prepared.leases, ready.prepared.bridges),
                         doctest::Contains("a disk is full"));
     }
-    CHECK(held.leases.empty());
-    journal.tidy(held);
+    CHECK(transaction.held().leases.empty());
+    transaction.tidy();
     CHECK(bed.changes() == "");
   }
 }
@@ -153,25 +150,24 @@ TEST_CASE("a tear-down whose sysctl step fails keeps the guard, and the next try
   Testbed bed;
   exposer::LeaseStore store(bed.runtime_dir());
   const auto request = on("br0", {HostPort::same(8088)});
-  const auto journal = store.lock(soon());
-  state::Snapshot held;
-  store.reap(journal, held, soon());
+  auto transaction = store.begin(soon());
+  transaction.reap();
   bool failed = false;  // the hook outlives the block below
   {
     const auto ready = make_ready(store, std::span(&request, 1));
-    store.add(journal, held, ready.prepared.leases, ready.prepared.bridges, soon());
+    transaction.add(ready.prepared.leases, ready.prepared.bridges);
     store.executor().set_hook([&](const exposer::Step& step) {
       if (!failed && std::holds_alternative<exposer::SetRouteLocalnet>(step)) {
         failed = true;
         throw Error(Errc::failure, "the kernel says no");
       }
     });
-    CHECK_THROWS_WITH(store.remove(journal, held, {ready.prepared.leases.front().id}, soon()),
+    CHECK_THROWS_WITH(transaction.remove({ready.prepared.leases.front().id}),
                       doctest::Contains("the kernel says no"));
     CHECK(route_localnet("br0"));
     CHECK(bed.unguarded() == "");
   }
-  store.reap(journal, held, soon());
-  journal.tidy(held);
+  transaction.reap();
+  transaction.tidy();
   CHECK(bed.changes() == "");
 }

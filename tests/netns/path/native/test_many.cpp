@@ -38,12 +38,11 @@ void check_some(const Testbed& bed, unsigned count, const std::string& expected)
 // As `tc-hostnet release` does it for many.
 std::size_t release_at_once(const Testbed& bed, const std::vector<Exposure>& exposures) {
   exposer::LeaseStore store(bed.runtime_dir());
-  const auto journal = store.lock(soon());
-  auto held = store.load(journal);
+  auto transaction = store.begin(soon());
   std::set<std::string> ids;
   for (const auto& exposure : exposures) ids.insert(exposure.id());
-  store.remove(journal, held, ids, soon());
-  return held.leases.size();
+  transaction.remove(ids);
+  return transaction.held().leases.size();
 }
 
 // Their owner has seen that they are over, and has tidied up.

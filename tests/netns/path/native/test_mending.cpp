@@ -276,11 +276,10 @@ TEST_CASE("a bridge that goes amid a change takes its own leases along, and fail
   const std::vector<ExposeRequest> theirs{{.target = Target::bridge("br1"), .ports = {HostPort::same(5432)}}};
   const std::vector<ExposeRequest> ours{Testbed::on_br0({HostPort::same(8088)})};
   exposer::LeaseStore store(bed.runtime_dir());
-  state::Snapshot held;
-  auto journal = store.lock(soon());
-  store.reap(journal, held, soon());
+  auto transaction = store.begin(soon());
+  transaction.reap();
   const auto other = make_ready(store, theirs);
-  store.add(journal, held, other.prepared.leases, other.prepared.bridges, soon());
+  transaction.add(other.prepared.leases, other.prepared.bridges);
   const auto ready = make_ready(store, ours);
   bool gone = false;
   const auto delete_br1 = [&gone](const exposer::Step& step) {
@@ -292,22 +291,22 @@ TEST_CASE("a bridge that goes amid a change takes its own leases along, and fail
 
   SUBCASE("a set-up") {
     store.executor().set_hook(delete_br1);
-    CHECK_NOTHROW(store.add(journal, held, ready.prepared.leases, ready.prepared.bridges, soon()));
+    CHECK_NOTHROW(transaction.add(ready.prepared.leases, ready.prepared.bridges));
     CHECK(route_localnet("br0"));
   }
   SUBCASE("a tear-down") {
-    store.add(journal, held, ready.prepared.leases, ready.prepared.bridges, soon());
+    transaction.add(ready.prepared.leases, ready.prepared.bridges);
     store.executor().set_hook(delete_br1);
-    CHECK_NOTHROW(store.remove(journal, held, {lease}, soon()));
+    CHECK_NOTHROW(transaction.remove({lease}));
     CHECK_FALSE(route_localnet("br0"));
   }
   CHECK(gone);
   CHECK(bed.unguarded() == "");
-  const auto ended = store.reap(journal, held, soon());
+  const auto ended = transaction.reap();
   REQUIRE(ended.size() == 1);
   CHECK(ended.front().lease == other.prepared.leases.front().id);
   CHECK(ended.front().reason == "bridge br1 is gone");
-  store.remove(journal, held, {lease}, soon());
+  transaction.remove({lease});
   CHECK_FALSE(Testbed::has_ours());
 }
 

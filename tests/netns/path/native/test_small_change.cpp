@@ -36,27 +36,24 @@ class Process {
     lease.ports = {HostPort::same(port)};
     const state::Bridge opened{
         .ifindex = link.ifindex, .name = bridge, .prior_route_localnet = link.route_localnet};
-    const auto journal = store_.lock(soon());
-    auto held = store_.load(journal);
+    auto transaction = store_.begin(soon());
     steps_.clear();
-    store_.add(journal, held, {lease}, std::span(&opened, 1), soon());
-    check_all_stands(held);
+    transaction.add({lease}, std::span(&opened, 1));
+    check_all_stands(transaction.held());
   }
 
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
   ~Process() {
     owner_.reset();
-    const auto journal = store_.lock(soon());
-    journal.tidy(store_.load(journal));
+    store_.begin(soon()).tidy();
   }
 
   void remove(const std::string& id) {
-    const auto journal = store_.lock(soon());
-    auto held = store_.load(journal);
+    auto transaction = store_.begin(soon());
     steps_.clear();
-    store_.remove(journal, held, {id}, soon());
-    check_all_stands(held);
+    transaction.remove({id});
+    check_all_stands(transaction.held());
   }
 
   [[nodiscard]] bool was_small() const { return !steps_.empty() && steps_.front().starts_with("change "); }

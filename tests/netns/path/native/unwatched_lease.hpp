@@ -40,11 +40,10 @@ class UnwatchedLeases {
                   hostnet::exposer::Executor::Hook hook = {})
       : store_(runtime_dir) {
     store_.executor().set_hook(std::move(hook));
-    const auto journal = store_.lock(soon());
-    hostnet::state::Snapshot held;
-    store_.reap(journal, held, soon());
+    auto transaction = store_.begin(soon());
+    transaction.reap();
     ready_ = std::make_unique<Ready>(make_ready(store_, requests));
-    store_.add(journal, held, ready_->prepared.leases, ready_->prepared.bridges, soon());
+    transaction.add(ready_->prepared.leases, ready_->prepared.bridges);
   }
   UnwatchedLeases(const std::string& runtime_dir, const hostnet::ExposeRequest& request)
       : UnwatchedLeases(runtime_dir, std::span(&request, 1)) {}
@@ -54,11 +53,10 @@ class UnwatchedLeases {
   ~UnwatchedLeases() {
     std::set<std::string> ids;
     for (const auto& lease : ready_->prepared.leases) ids.insert(lease.id);
-    const auto journal = store_.lock(soon());
-    auto held = store_.load(journal);
-    store_.remove(journal, held, ids, soon());
+    auto transaction = store_.begin(soon());
+    transaction.remove(ids);
     ready_.reset();
-    journal.tidy(held);
+    transaction.tidy();
   }
 
  private:

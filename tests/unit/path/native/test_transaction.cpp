@@ -1,5 +1,5 @@
 // Clashes between leases, as far as they are a matter of data.
-#include "path/native/lease_store.hpp"
+#include "path/native/transaction.hpp"
 
 #include <doctest/doctest.h>
 
