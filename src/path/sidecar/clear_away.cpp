@@ -1,4 +1,4 @@
-// The record's engine is asked; the record goes last.
+// Cleans up at the record's engine; removes the record last.
 #include "path/sidecar/clear_away.hpp"
 
 #include "core/failures.hpp"
@@ -25,7 +25,7 @@ void clear_dead_tunnels(const state::TunnelStore& store, Deadline deadline) {
     if (store.is_alive(record)) continue;
     try {
       clear_away(store, record, deadline);
-      log::info("lease {}: its owner has died; what it left is cleared away", record.id);
+      log::info("lease {}: its owner has died; cleaned up", record.id);
     } catch (const std::exception& error) {
       log::warn("{}", error.what());
     }
