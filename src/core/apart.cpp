@@ -1,4 +1,4 @@
-// The child, and how long its parent waits for it.
+// The forked child and its parent's wait.
 #include "core/apart.hpp"
 
 #include "core/fd.hpp"
@@ -27,9 +27,9 @@ namespace {
 
 using std::chrono::milliseconds;
 using Job = std::function<std::string(std::size_t)>;
-using Length = std::uint64_t;  // before each answer
+using Length = std::uint64_t;  // precedes each answer
 
-constexpr milliseconds kToDie{100};  // for a child that SIGKILL does reach
+constexpr milliseconds kToDie{100};  // the time a killed child gets to die
 
 void close_all_but(int kept) {
   if (kept > 0) close_descriptors(0, static_cast<unsigned>(kept) - 1);
@@ -54,7 +54,7 @@ void close_all_but(int kept) {
   ::_exit(0);
 }
 
-// Children that were killed and would not die, until they can be reaped.
+// Killed children that hang in the kernel. Each run_apart() reaps those that have died since.
 class Abandoned {
  public:
   void add(pid_t pid) {
@@ -86,7 +86,7 @@ class Worker {
     const auto parent = ::getpid();
     int cause = 0;
     {
-      const SignalsBlocked blocked;  // inherited by the child
+      const SignalsBlocked blocked;  // the child inherits the mask
       pid_ = ::fork();
       cause = errno;
       if (pid_ == 0) live_apart(write_end.get(), parent, first, count, job);
@@ -114,7 +114,7 @@ class Worker {
     }
   }
 
-  /// Reads exactly `size` bytes; false at the end and when it takes too long.
+  /// Reads exactly `size` bytes. False at end of file, on an error and at the deadline.
   bool read(char* into, std::size_t size, Deadline deadline) const {
     while (size > 0) {
       pollfd poll{answers_.get(), POLLIN, 0};
@@ -143,7 +143,7 @@ class Worker {
  private:
   pid_t pid_ = -1;
   Fd answers_;
-  Fd life_;  // a pidfd, where there are such
+  Fd life_;  // a pidfd; empty before Linux 5.3
 };
 
 }  // namespace

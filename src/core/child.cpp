@@ -1,4 +1,4 @@
-// Both sides of the fork, and what they say to each other.
+// Both sides of the fork and of their pipe.
 #include "core/child.hpp"
 
 #include "core/sanitized.hpp"
@@ -22,7 +22,7 @@ extern char** environ;
 namespace hostnet {
 namespace {
 
-constexpr int kNews = 3;  // the descriptor by which the child between speaks
+constexpr int kNews = 3;  // the intermediate child's end of the pipe
 
 struct Start {
   int failed;  // an errno, or 0
@@ -31,10 +31,10 @@ struct Start {
 
 template <class Word>
 void tell(int fd, const Word& word) {
-  [[maybe_unused]] const auto told = ::write(fd, &word, sizeof word);  // at once: pipe(7), PIPE_BUF
+  [[maybe_unused]] const auto told = ::write(fd, &word, sizeof word);  // atomic: pipe(7), PIPE_BUF
 }
 
-// wanted[i] becomes descriptor i, and nothing else is open. False, with errno, when that cannot be.
+// Makes wanted[i] descriptor i and closes all others. False, with errno, on failure.
 bool arrange(std::array<int, kNews + 1>& wanted) {
   auto kept = wanted;
   std::ranges::sort(kept);
@@ -57,13 +57,13 @@ bool arrange(std::array<int, kNews + 1>& wanted) {
   return ::fcntl(kNews, F_SETFD, FD_CLOEXEC) == 0;
 }
 
-// Nothing here allocates or takes a lock: other threads of the parent may have held any at the fork.
+// Must not allocate or take a lock: at the fork another thread of the parent may have held any lock.
 [[noreturn]] void live_between(const char* path, char* const* argv, char* const* environment,
                                std::array<int, kNews + 1> wanted, const posix_spawnattr_t* attributes) {
   struct sigaction action {};
   action.sa_handler = SIG_DFL;
   ::sigaction(SIGCHLD, &action, nullptr);
-  ::setpgid(0, 0);  // the terminal's signals are for the program that links the library
+  ::setpgid(0, 0);  // the terminal's signals are only for the program that links the library
   Start start{};
   if (!arrange(wanted)) {
     start.failed = errno;
@@ -73,7 +73,7 @@ bool arrange(std::array<int, kNews + 1>& wanted) {
   start.failed = ::posix_spawn(&start.pid, path, nullptr, attributes, argv, environment);
   tell(kNews, start);
   if (start.failed != 0) ::_exit(1);
-  for (int fd = 0; fd < kNews; ++fd) ::close(fd);  // its ends of pipes are the program's alone
+  for (int fd = 0; fd < kNews; ++fd) ::close(fd);  // only the program keeps its ends of the pipes
   int status = 0;
   while (::waitpid(start.pid, &status, 0) < 0 && errno == EINTR) {
   }
@@ -84,14 +84,14 @@ bool arrange(std::array<int, kNews + 1>& wanted) {
 pid_t fork_quietly() {
 #if defined(__GLIBC_PREREQ)
 #if __GLIBC_PREREQ(2, 34)
-  // Without the program's handlers, which may take its locks. A sanitizer has to see the fork.
+  // Skips the program's pthread_atfork(3) handlers, which may take locks. A sanitizer must see the fork.
   if (!kSanitized) return ::_Fork();
 #endif
 #endif
   return ::fork();
 }
 
-// nullopt at the end of it, and when nothing came in time.
+// nullopt at end of file, on an error and at the deadline.
 template <class Word>
 std::optional<Word> read_word(int fd, Deadline deadline) {
   for (;;) {
@@ -141,7 +141,7 @@ Child::Child(const std::string& path, const std::vector<std::string>& argv, Stre
   Fd theirs(ends[1]);
   int cause = 0;
   {
-    const SignalsBlocked blocked;  // lest a handler of the program run in the child
+    const SignalsBlocked blocked;  // no handler of the program may run in the child
     between_ = fork_quietly();
     cause = errno;
     if (between_ == 0)
@@ -162,7 +162,8 @@ Child::Child(const std::string& path, const std::vector<std::string>& argv, Stre
 
 Child::~Child() { end(); }
 
-// The child between ends with the program, which it waits for; without one, it is what hangs.
+// Kills the program's process group; the intermediate child then ends. Without a program the intermediate
+// child itself hangs: kills that. The wait has no deadline.
 void Child::end() noexcept {
   if (between_ < 0) return;
   if (program_ > 0)

@@ -1,4 +1,4 @@
-// One point in time that a whole operation, with all its stages, must meet.
+// The point in time by which an operation must end, with all its stages.
 #pragma once
 
 #include <algorithm>
@@ -13,10 +13,10 @@ class Deadline {
   using Clock = std::chrono::steady_clock;
 
   static Deadline never() { return Deadline{Clock::time_point::max()}; }
-  /// One that is later than the clock can say is never; a negative span has passed.
+  /// A span beyond the clock's range gives never(); a negative one has expired already.
   template <class Rep, class Period>
   static Deadline after(std::chrono::duration<Rep, Period> span) {
-    using Seconds = std::chrono::duration<double>;  // holds any span, if not to the last digit
+    using Seconds = std::chrono::duration<double>;  // holds any span, though not exactly
     constexpr std::chrono::hours margin{1};
     const auto now = Clock::now();
     if (Seconds(span) > Seconds(Clock::time_point::max() - now - margin)) return never();
@@ -26,11 +26,11 @@ class Deadline {
   [[nodiscard]] bool is_never() const { return at_ == Clock::time_point::max(); }
   [[nodiscard]] bool expired() const { return !is_never() && Clock::now() >= at_; }
 
-  /// Time left, never negative; the largest int of milliseconds for never.
+  /// Time left, never negative; INT_MAX milliseconds for never().
   [[nodiscard]] std::chrono::milliseconds remaining() const {
     using std::chrono::milliseconds;
     if (is_never()) return milliseconds{INT_MAX};
-    // Rounded up: a poll() with it must not wake just before the deadline and spin.
+    // Round up: a poll() with this timeout must not wake just before the deadline and spin.
     const auto left = std::chrono::ceil<milliseconds>(at_ - Clock::now());
     return std::clamp(left, milliseconds{0}, milliseconds{INT_MAX});
   }

@@ -1,4 +1,4 @@
-// Error codes' names and the ways errors are built.
+// Names of the error codes, and construction of errors.
 #include "hostnet/error.hpp"
 
 #include "core/printable.hpp"

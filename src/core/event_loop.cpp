@@ -87,7 +87,7 @@ void EventLoop::run() {
       }
       const auto found = sources_.find(event.data.fd);
       if (found == sources_.end()) continue;  // removed by an earlier callback of this round
-      const auto source = found->second;      // kept alive while it runs, should it remove itself
+      const auto source = found->second;      // keeps the callback alive if it removes itself
       source->callback(event.events);
     }
   }

@@ -1,4 +1,4 @@
-// A single-threaded epoll loop: descriptors with callbacks, timers, and a stop that any thread may call.
+// A single-threaded epoll loop: descriptors with callbacks, timers, and a stop() that any thread may call.
 #pragma once
 
 #include "core/fd.hpp"
@@ -11,8 +11,8 @@
 
 namespace hostnet {
 
-/// Not thread-safe but for stop() and wake-ups through it. Callbacks run in run()'s thread and may add or
-/// remove any source, their own too.
+/// Only stop() is thread-safe. Callbacks run in run()'s thread and may add or remove any source, including
+/// their own.
 class EventLoop {
  public:
   using Callback = std::function<void(std::uint32_t events)>;
@@ -21,19 +21,19 @@ class EventLoop {
   EventLoop();
 
   /// Watches a descriptor that the caller keeps open until remove(). `events` as in epoll_ctl(2).
-  /// @throws Error when the kernel refuses it or it is watched already.
+  /// @throws Error when the kernel refuses the descriptor or the loop already watches it.
   void add(int fd, std::uint32_t events, Callback callback);
   void modify(int fd, std::uint32_t events);
-  /// Unknown descriptors are ignored.
+  /// Ignores unknown descriptors.
   void remove(int fd);
 
-  /// Calls back every `period` (> 0) from now on, until cancel(). Returns the timer's id, a descriptor.
+  /// Calls back every `period` (> 0) until cancel(). Returns the timer's id, a descriptor.
   int every(std::chrono::milliseconds period, TimerCallback callback);
   /// Calls back once after `delay`; zero means at once.
   int after(std::chrono::milliseconds delay, TimerCallback callback);
   void cancel(int timer);
 
-  /// Runs until stop(). An exception from a callback leaves through here; the loop can be run again.
+  /// Runs until stop(). An exception from a callback leaves run(), which can be called again.
   void run();
   /// Makes run() return after the callback in progress. Thread-safe and async-signal-safe.
   void stop() noexcept;

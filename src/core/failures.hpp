@@ -1,4 +1,4 @@
-// The failures of work that does every step, whatever became of the others: releases and removals.
+// Collects the failures of releases and removals, which run every step even when one fails.
 #pragma once
 
 #include "hostnet/error.hpp"
@@ -11,10 +11,10 @@
 
 namespace hostnet {
 
-/// In the order in which they came. Not thread-safe.
+/// Texts of failures in order of arrival. Not thread-safe.
 class Failures {
  public:
-  /// Runs a step, and adds what it throws; after "WHAT: ", where that is given.
+  /// Runs a step and adds the text of its exception, after "WHAT: " unless `what` is empty.
   template <class Step>
   void run(Step step, std::string_view what = {}) noexcept {
     try {
@@ -30,8 +30,7 @@ class Failures {
     for (auto& text : others.texts_) add(std::move(text));
   }
 
-  /// Nothing if there are none. @throws Error{failure} "WHAT: FIRST; SECOND", without WHAT where that is
-  /// empty.
+  /// Does nothing without failures. @throws Error{failure} "WHAT: FIRST; SECOND", without an empty WHAT.
   void raise(std::string_view what = {}, std::string hint = {}) const {
     if (texts_.empty()) return;
     std::string text(what);

@@ -34,8 +34,8 @@ class Fd {
   int fd_ = -1;
 };
 
-/// Closes all descriptors from `first` to `last`, both included; ~0U is the last there can be. Safe after
-/// fork(2).
+/// Closes descriptors `first` to `last`, both included; ~0U means the last possible one. Before Linux 5.9 it
+/// stops at 65536. Safe after fork(2).
 inline void close_descriptors(unsigned first, unsigned last) noexcept {
   if (::syscall(SYS_close_range, first, last, 0U) == 0) return;  // Linux 5.9
   for (unsigned fd = first; fd <= std::min(last, 1U << 16); ++fd) ::close(static_cast<int>(fd));

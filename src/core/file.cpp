@@ -1,4 +1,4 @@
-// Whole files in and out, and files of /proc.
+// Reads and writes whole files, and parses files of /proc.
 #include "core/file.hpp"
 
 #include "core/strings.hpp"
@@ -46,7 +46,7 @@ std::optional<std::string> try_read_file(const std::filesystem::path& path) {
   try {
     return read_all(fd.get(), 64U << 20);
   } catch (const Error& error) {
-    if (error.sys_errno() == ESRCH) return std::nullopt;  // /proc's, of a process that has ended meanwhile
+    if (error.sys_errno() == ESRCH) return std::nullopt;  // a /proc file of a process that has ended
     throw;
   }
 }
@@ -79,7 +79,7 @@ void replace_file(const std::filesystem::path& path, std::string_view text, mode
 
 bool lock_file(int fd, Deadline deadline) {
   using std::chrono::milliseconds;
-  // flock() has no timeout of its own; the pauses grow so that a long wait costs nothing.
+  // flock() has no timeout. The pauses grow so that a long wait costs little.
   for (auto pause = milliseconds{1};; pause = std::min(pause * 2, milliseconds{20})) {
     if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
     if (errno != EWOULDBLOCK && errno != EINTR) throw Error::from_errno("flock", errno);
@@ -91,7 +91,7 @@ bool lock_file(int fd, Deadline deadline) {
 std::optional<ProcessStat> process_stat(pid_t pid) {
   const auto stat = try_read_file(fmt::format("/proc/{}/stat", pid));
   if (!stat) return std::nullopt;
-  // The command name, field 2, is in parentheses and may hold anything, also blanks and parentheses.
+  // Field 2, the command name, is in parentheses and may itself contain blanks and parentheses.
   const auto name_end = stat->rfind(')');
   if (name_end == std::string::npos || name_end + 2 >= stat->size()) return std::nullopt;
   const auto fields = split(std::string_view(*stat).substr(name_end + 2), ' ');

@@ -1,5 +1,5 @@
-// The compiled part of fmt, for a command without libfmt.so: its inline functions come out of line here once,
-// and the templates that fmt/format.h declares `extern` get their definitions.
+// fmt's compiled part, for a command without libfmt.so: compiles fmt's inline functions here, once, and
+// instantiates the templates that fmt/format.h declares `extern`.
 #include <fmt/format-inl.h>
 
 FMT_BEGIN_NAMESPACE

@@ -1,4 +1,4 @@
-// Telling a forked child from its parent.
+// Distinguishes a forked child from its parent.
 #include "core/forked.hpp"
 
 #include <pthread.h>
@@ -14,12 +14,12 @@ struct Kept {
   std::shared_ptr<void> object;
   Kept* next;
 };
-std::atomic<Kept*> kept = nullptr;  // so that leak checkers see that it is kept on purpose
+std::atomic<Kept*> kept = nullptr;  // reachable, so that leak checkers do not report it
 
 }  // namespace
 
 std::uint64_t fork_generation() noexcept {
-  // pthread_atfork(3). The counter is all that the handler touches: it is safe in any child.
+  // The pthread_atfork(3) handler touches only the counter, which is safe in any child.
   [[maybe_unused]] static const int registered =
       ::pthread_atfork(nullptr, nullptr, [] { generation.fetch_add(1, std::memory_order_relaxed); });
   return generation.load(std::memory_order_relaxed);

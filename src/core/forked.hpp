@@ -1,4 +1,4 @@
-// What a forked child must not touch: the leases, threads and sidecars of its parent.
+// Keeps a forked child from touching its parent's leases, threads and sidecars.
 #pragma once
 
 #include "hostnet/error.hpp"
@@ -9,16 +9,17 @@
 
 namespace hostnet {
 
-/// How many fork(2)s lie between the first process that asked and this one. Tells a process from its forked
-/// children even where both have the same pid, each in a pid namespace of its own. Thread-safe.
+/// The number of fork(2)s between the first process that called this and the current one. It distinguishes a
+/// process from its forked children even when both have the same pid, in different pid namespaces.
+/// Thread-safe.
 std::uint64_t fork_generation() noexcept;
 
-/// Keeps an object of the parent from ever being destroyed in this process. Thread-safe.
+/// Prevents the destruction of a parent's object in this process. Thread-safe.
 void leave_to_parent(std::shared_ptr<void> object) noexcept;
 
-/// A shared pointer to what belongs to the process that made it: threads, leases. In a forked child the
-/// object is left alone, for its destructor would give back what the parent holds and wait for threads that
-/// the child does not have.
+/// A shared pointer to an object of the process that made it: threads, leases. A forked child does not
+/// destroy the object: the destructor would release what the parent holds and join threads that the child
+/// does not have.
 template <class T>
 class OfThisProcess {
  public:
@@ -37,7 +38,7 @@ class OfThisProcess {
   [[nodiscard]] const std::shared_ptr<T>& shared() const {
     if (generation_ != fork_generation())
       throw Error(Errc::failure, "this exposer belongs to the process that this one was forked from",
-                  "make another here");
+                  "create another exposer in this process");
     return object_;
   }
 

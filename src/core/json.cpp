@@ -1,9 +1,8 @@
-// The one source that includes nlohmann's library: building, writing and looking at its trees, and reading
-// text into them.
+// The one source file that includes nlohmann's library: builds, writes and reads its trees, and parses text.
 //
-// The text is anybody's, so its reading goes event by event (SAX): the limits are kept before memory is
-// spent, and nothing is done twice. json::parse() with a callback will not do: after each element it goes
-// through all that came before it in the same list.
+// The text is untrusted, so it is parsed event by event (SAX): the limits apply before memory is spent, and
+// nothing is processed twice. json::parse() with a callback does not work here: after each element it scans
+// all earlier elements of the same list.
 #include "core/json.hpp"
 
 #include "core/strings.hpp"
@@ -26,7 +25,7 @@ Tree tree_of(std::initializer_list<Member> members) {
   return out;
 }
 
-// Into nlohmann's types, by the type of the source.
+// Converts a source to nlohmann's type for it.
 struct Grow {
   Tree operator()(std::nullptr_t) const { return nullptr; }
   Tree operator()(bool flag) const { return flag; }
@@ -45,7 +44,7 @@ Tree tree_of(const Item& item) { return std::visit(Grow{}, item.source()); }
 
 constexpr auto kReplace = Tree::error_handler_t::replace;
 
-// Takes the parser's events and builds the tree.
+// Builds the tree from the parser's events.
 class Builder final : public nlohmann::json_sax<Tree> {
  public:
   explicit Builder(const Limits& limits) : limits_(limits) {}
@@ -53,7 +52,7 @@ class Builder final : public nlohmann::json_sax<Tree> {
   Tree take() { return std::move(root_); }
 
   void check_deadline() const {
-    if (limits_.deadline.expired()) throw Error(Errc::timed_out, "a JSON text had not been read in time");
+    if (limits_.deadline.expired()) throw Error(Errc::timed_out, "reading a JSON text timed out");
   }
 
   bool null() override { return put(nullptr); }
@@ -62,7 +61,7 @@ class Builder final : public nlohmann::json_sax<Tree> {
   bool number_unsigned(number_unsigned_t number) override { return put(number); }
   bool number_float(number_float_t number, const string_t&) override { return put(number); }
   bool string(string_t& text) override { return put(std::move(text)); }
-  // JSON has none, only nlohmann's other formats.
+  // Only nlohmann's other formats have binary values.
   bool binary(binary_t&) override { throw Unreadable("not JSON"); }
   bool start_object(std::size_t) override { return open(Tree::value_t::object); }
   bool start_array(std::size_t) override { return open(Tree::value_t::array); }
@@ -94,7 +93,7 @@ class Builder final : public nlohmann::json_sax<Tree> {
     return true;
   }
 
-  // Those around it stand still while it is open: nothing is added to them.
+  // The pointers in open_ stay valid: nothing is added to a value's parents while it is open.
   Tree& add(Tree value) {
     if (++values_ > limits_.values) throw Unreadable(fmt::format("more than {} values", limits_.values));
     if (values_ % kBetweenLooks == 0) check_deadline();
@@ -104,11 +103,11 @@ class Builder final : public nlohmann::json_sax<Tree> {
     return *member_ = std::move(value);
   }
 
-  static constexpr std::size_t kBetweenLooks = 1024;  // at the clock
+  static constexpr std::size_t kBetweenLooks = 1024;  // values between two checks of the deadline
   const Limits& limits_;
   Tree root_;
   std::vector<Tree*> open_;
-  Tree* member_ = nullptr;  // whose value comes next, in the innermost object
+  Tree* member_ = nullptr;  // of the innermost object; its value comes next
   std::size_t values_ = 0;
 };
 
@@ -168,7 +167,7 @@ std::optional<bool> View::flag() const {
 
 std::optional<std::int64_t> View::integer() const {
   if (at_ == nullptr || !at_->is_number_integer()) return std::nullopt;
-  // Above INT64_MAX the value is kept unsigned, and get<int64_t> would wrap it round.
+  // nlohmann stores a value above INT64_MAX as unsigned, and get<int64_t>() would wrap it.
   if (at_->is_number_unsigned() && !std::in_range<std::int64_t>(at_->get<std::uint64_t>()))
     return std::nullopt;
   return at_->get<std::int64_t>();

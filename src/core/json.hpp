@@ -1,9 +1,9 @@
-// JSON in and out, and the only face of nlohmann's library that the rest of the project sees: its header
-// costs a compiler more than all of a usual source here, its objects in braces some seconds each.
+// JSON in and out. The rest of the project uses nlohmann's library only through this header: nlohmann's own
+// header takes longer to compile than a usual source file here, and its braced objects some seconds each.
 //
-// Writing: a Value is built from braces ({{"id", id}, {"ports", std::move(ports)}}) and written in one line,
-// its members sorted by name. Reading: parse() with limits, because the text may be anybody's; then a View,
-// which asks and never complains, or a Reader (json_reader.hpp), which names the field in each complaint.
+// Writing: build a Value from braces ({{"id", id}, {"ports", std::move(ports)}}); dump() writes it on one
+// line with its members sorted by name. Reading: parse() with limits, because the text is untrusted; then a
+// View, which never throws, or a Reader (json_reader.hpp), which names the field in each error.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -29,9 +29,9 @@ namespace hostnet::json {
 class Value;
 struct Member;
 
-/// What a member or an element is set to. Refers to its source, hence only for arguments of calls, where the
-/// source lives to the end of the whole expression. Trivial to destroy, so that a list of them in braces is
-/// cheap to compile.
+/// The source of a member's or element's value. It refers to that source: use it only as an argument of a
+/// call, where the source lives to the end of the full expression. Trivially destructible, so that a braced
+/// list of items compiles fast.
 class Item {
  public:
   using Strings = std::vector<std::string>;
@@ -51,7 +51,7 @@ class Item {
   Item(std::string_view text) : source_(text) {}
   Item(const std::string& text) : source_(std::string_view(text)) {}
   Item(const Value& value) : source_(&value) {}
-  /// The value is moved from.
+  /// Moves from the value.
   Item(Value&& value) : source_(&value) {}
   /// An object.
   Item(std::initializer_list<Member> members) : source_(members) {}
@@ -72,27 +72,27 @@ struct Member {
   Item item;
 };
 
-/// A value within a Value, to be set or added to. Valid until the list or object around it grows.
+/// A writable value within a Value. Valid until the list or object around it grows.
 class Place {
  public:
   explicit Place(nlohmann::json& at) : at_(&at) {}
   Place(const Place&) = default;
   Place& operator=(const Place&) = delete;
 
-  /// Null becomes an object first; a member that is missing becomes null. Only for an object or null.
+  /// Turns null into an object, and adds a missing member as null. Only for an object or null.
   Place operator[](std::string_view name) const;
   /// Only for a list that has this element.
   Place operator[](std::size_t index) const;
   void operator=(const Item& item) const;
-  /// Null becomes a list first. Only for a list or null.
+  /// Turns null into a list. Only for a list or null.
   void push_back(const Item& item) const;
 
  private:
   nlohmann::json* at_;
 };
 
-/// A value that is only looked at: no call here throws for what it is, and what is not there is a View of
-/// nothing. Refers to the Value around it, which must outlive it unchanged.
+/// A read-only value. No call throws because of its type, and a missing value is a View of nothing. Refers to
+/// the Value around it, which must outlive it unchanged.
 class View {
  public:
   View() = default;
@@ -105,24 +105,24 @@ class View {
   /// "null", "boolean", "number", "string", "array", "object"
   [[nodiscard]] const char* type_name() const;
 
-  /// Of an object; nothing where it has no such member, and of what is no object.
+  /// An object's member; nothing if it is missing or this is not an object.
   [[nodiscard]] View find(std::string_view name) const;
-  /// How many elements a list has; 0 for anything else.
+  /// The number of a list's elements; 0 for anything else.
   [[nodiscard]] std::size_t size() const;
-  /// Of a list; nothing beyond its end, and of what is no list.
+  /// A list's element; nothing beyond its end or if this is not a list.
   [[nodiscard]] View operator[](std::size_t index) const;
-  /// Those of a list, none of anything else.
+  /// A list's elements; none for anything else.
   [[nodiscard]] std::vector<View> elements() const;
-  /// Those of an object, sorted by name; none of anything else.
+  /// An object's members, sorted by name; none for anything else.
   [[nodiscard]] std::vector<std::pair<std::string_view, View>> members() const;
 
-  /// The text, unless it is none; a view into the Value.
+  /// A string's text, as a view into the Value; nullopt for anything else.
   [[nodiscard]] std::optional<std::string_view> text() const;
   [[nodiscard]] std::optional<bool> flag() const;
   /// A whole number in range; nullopt also for 1.0.
   [[nodiscard]] std::optional<std::int64_t> integer() const;
   [[nodiscard]] std::optional<std::uint64_t> natural() const;
-  /// Any number; what is none gives nullopt.
+  /// Any number; nullopt for anything else.
   [[nodiscard]] std::optional<double> real() const;
 
   /// As Value::dump(); "" for nothing.
@@ -132,7 +132,7 @@ class View {
   const nlohmann::json* at_ = nullptr;
 };
 
-/// An own value of any type. Null until it is set, and after it was moved from. Not thread-safe.
+/// Owns a value of any type. Null until it is set and after it was moved from. Not thread-safe.
 class Value {
  public:
   Value() noexcept;
@@ -146,7 +146,7 @@ class Value {
   Value& operator=(Value&& other) noexcept;
   ~Value();
 
-  /// As Place's.
+  /// As in Place.
   Place operator[](std::string_view name);
   Place operator[](std::size_t index);
   void push_back(const Item& item);
@@ -156,18 +156,18 @@ class Value {
   [[nodiscard]] bool empty() const;
   [[nodiscard]] std::size_t size() const;
 
-  /// One line, members sorted by name. What is not UTF-8 becomes U+FFFD: labels and processes' names may hold
-  /// it.
+  /// One line, members sorted by name. Bytes that are not UTF-8 become U+FFFD: labels and names of processes
+  /// may contain them.
   [[nodiscard]] std::string dump() const;
-  /// The same over lines, each level one blank further in.
+  /// The same on several lines, indented by one blank per level.
   [[nodiscard]] std::string dump_in_lines() const;
-  /// As dump(); nullopt for text that is not UTF-8.
+  /// As dump(), but nullopt for text that is not UTF-8.
   [[nodiscard]] std::optional<std::string> dump_exact() const;
 
-  /// Whether they have the same type and contents, whatever the order of members.
+  /// Same type and contents; the order of members does not matter.
   bool operator==(const Value& other) const;
 
-  /// For what reads and writes it, in json.cpp.
+  /// Only for json.cpp.
   [[nodiscard]] const nlohmann::json& tree() const;
   [[nodiscard]] nlohmann::json& tree();
 
@@ -175,25 +175,25 @@ class Value {
   std::unique_ptr<nlohmann::json> tree_;
 };
 
-/// [] and {}; a list of these.
+/// An empty list, a list of these elements, an empty object.
 Value array();
 Value array(std::initializer_list<Item> elements);
 Value object();
 
-/// What parse() takes on.
+/// Limits of parse().
 struct Limits {
-  int depth = 64;                ///< Of lists and objects in each other.
-  std::size_t values = 500'000;  ///< Of all types. One takes up to a hundred bytes of memory.
+  int depth = 64;                ///< Nesting of lists and objects.
+  std::size_t values = 500'000;  ///< Of all types; each takes up to a hundred bytes of memory.
   Deadline deadline = Deadline::never();
 };
 
-/// What parse() says of a text that it does not take: "not JSON (…)", "nested deeper than 64 levels".
+/// A text that parse() rejects: "not JSON (…)", "nested deeper than 64 levels".
 struct Unreadable : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// The text as a tree, in time linear to its length. Of members of the same name the last one counts.
-/// @throws Unreadable for what is not JSON, is not UTF-8, or exceeds the limits; Error{timed_out} at the
+/// Parses a text in time linear to its length. Of members with the same name the last one counts.
+/// @throws Unreadable for text that is not JSON, is not UTF-8, or exceeds the limits; Error{timed_out} at the
 /// deadline.
 Value parse(std::string_view text, const Limits& limits = {});
 

@@ -11,13 +11,13 @@
 namespace hostnet::json {
 namespace {
 
-// Asked about every character of every key that is read.
+// Hot: called for every character of every key.
 constexpr bool is_plain(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
          c == '-';
 }
 
-// A key as it may be shown: an engine passes on names that users chose.
+// Appends a key in displayable form: an engine passes on names that users chose.
 void append_shown(std::string& path, std::string_view key) {
   if (key.size() <= 80 && std::ranges::all_of(key, is_plain))
     path += key;
@@ -102,7 +102,7 @@ std::map<std::string, std::string> Reader::strings_or_empty(std::string_view key
 }
 
 void Reader::reject(std::string_view found, std::string_view wanted) const {
-  fail(fmt::format("{} is {}, not {}", path_.empty() ? "the whole" : path_, found, wanted));
+  fail(fmt::format("{} is {}, not {}", path_.empty() ? "the document" : path_, found, wanted));
 }
 
 void Reader::fail(const std::string& what) const {

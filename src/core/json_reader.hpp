@@ -1,5 +1,4 @@
-// Reading of JSON with strict types: every complaint names the field, in the error that the reader's user
-// wants.
+// Reads JSON with strict types. Every complaint names the field; the reader's user chooses the type of error.
 #pragma once
 
 #include "core/json.hpp"
@@ -17,36 +16,36 @@
 
 namespace hostnet::json {
 
-/// How a reader makes an error of what is wrong ("a.b is missing"). It must throw.
+/// Throws an error for a fault such as "a.b is missing". It must throw.
 using Complain = void (*)(const std::string& what);
 
-/// A text that was read, and whom to complain to about it.
+/// A parsed text, and the function that throws its errors.
 struct Document {
   Value root;
   Complain complain = nullptr;
 };
 
-/// parse(), with `complain` for what is unreadable. @throws Error{timed_out} at the deadline.
+/// parse(), but calls `complain` for an unreadable text. @throws Error{timed_out} at the deadline.
 Document read(std::string_view text, const Limits& limits, Complain complain);
 
-/// A value together with its path. Refers to the Document, which must outlive it. Every member complains,
-/// with that path, of a value that is missing or has the wrong type.
+/// A value and its path. Refers to the Document, which must outlive it. Every member function complains, with
+/// that path, about a value that is missing or has the wrong type.
 class Reader {
  public:
   explicit Reader(const Document& document) : value_(document.root.view()), complain_(document.complain) {}
   explicit Reader(Document&&) = delete;
 
-  /// A member that must be there.
+  /// A required member.
   [[nodiscard]] Reader at(std::string_view key) const;
-  /// A member that may be absent or null (Go writes null for an empty list or map): nullopt then.
+  /// An optional member; nullopt when it is absent or null (Go writes null for an empty list or map).
   [[nodiscard]] std::optional<Reader> maybe(std::string_view key) const;
-  /// Whether there is a member of that name, be it null.
+  /// Whether there is a member of that name, even if it is null.
   [[nodiscard]] bool contains(std::string_view key) const;
 
   [[nodiscard]] std::string string() const;
   [[nodiscard]] bool boolean() const;
   [[nodiscard]] std::int64_t integer(std::int64_t min, std::int64_t max) const;
-  /// A whole number that the type can hold.
+  /// A whole number in the type's range.
   template <std::integral Number>
   [[nodiscard]] Number number() const {
     using Limit = std::numeric_limits<Number>;
@@ -58,9 +57,9 @@ class Reader {
   /// A list of strings.
   [[nodiscard]] std::vector<std::string> strings() const;
 
-  /// A member that is a string; empty where it is absent or null.
+  /// A string member; empty when it is absent or null.
   [[nodiscard]] std::string string_or_empty(std::string_view key) const;
-  /// A member that is an object of strings; empty where it is absent or null.
+  /// A member that is an object of strings; empty when it is absent or null.
   [[nodiscard]] std::map<std::string, std::string> strings_or_empty(std::string_view key) const;
 
   /// Calls visit(reader) for each element of an array.
@@ -78,7 +77,7 @@ class Reader {
 
   [[nodiscard]] bool is_array() const { return value_.is_list(); }
 
-  /// For a value of the right type that makes no sense: complains "<path> is <found>, not <wanted>".
+  /// For a value of the right type but with invalid content: complains "<path> is <found>, not <wanted>".
   [[noreturn]] void reject(std::string_view found, std::string_view wanted) const;
 
  private:

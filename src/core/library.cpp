@@ -23,7 +23,7 @@ Library::Library(LibraryNames names) : names_(std::move(names)) {
 void* Library::address_of(const char* function) const {
   void* const address = ::dlsym(handle_, function);
   if (address == nullptr)
-    throw Error(names_.code, fmt::format("the {} found here lacks {}", names_.name, function), names_.hint);
+    throw Error(names_.code, fmt::format("the installed {} lacks {}", names_.name, function), names_.hint);
   return address;
 }
 

@@ -1,10 +1,10 @@
 // The one way to load a library at run time.
 //
-// libcurl, libssh, libsystemd and libnftables bring a dozen others each. Linked, they would cost every start
-// of the command milliseconds of dynamic loading, also where they are not used, and every program that links
-// libhostnet would depend on them.
+// libcurl, libssh, libsystemd and libnftables each bring a dozen other libraries. Linked, they would add
+// milliseconds of dynamic loading to every start of the command, even when unused, and every program that
+// links libhostnet would depend on them.
 //
-// A library is one table: a list of functions as an X-macro, a struct whose members have the functions' own
+// A library is one table: a list of functions as an X-macro, a struct whose members have the functions'
 // names, and a static `get()` that fills it once:
 //
 //   #define HOSTNET_THAT_FUNCTIONS(X) X(that_new) X(that_free)
@@ -22,7 +22,7 @@
 //     return table;
 //   }
 //
-// The initialisation of the static is thread-safe, and is tried again after it has thrown.
+// The static's initialisation is thread-safe. After an exception the next call tries again.
 #pragma once
 
 #include "hostnet/error.hpp"
@@ -31,22 +31,22 @@
 
 namespace hostnet {
 
-/// A library as its errors name it.
+/// How to open a library, and how errors name it.
 struct LibraryNames {
-  std::vector<const char*> sonames;  ///< The first that opens is taken.
+  std::vector<const char*> sonames;  ///< Tried in order; the first that opens is used.
   const char* name;                  ///< "libcurl"
   const char* purpose = "";          ///< ", which speaks to the container engine,"; may be empty.
-  Errc code;                         ///< Of an error.
+  Errc code;                         ///< Of every error.
   const char* hint;                  ///< Which package to install.
 };
 
-/// An open library. It stays open to the end of the process: its handles may live in any thread.
+/// An open library. It stays open until the process ends, because its handles may live in any thread.
 class Library {
  public:
-  /// @throws Error{names.code} when none of them opens, with the loader's words on the first.
+  /// @throws Error{names.code} when none opens, with the loader's error for the first.
   explicit Library(LibraryNames names);
 
-  /// Sets a pointer to the function of this name. @throws Error{names.code} when there is none.
+  /// Sets a pointer to the function of this name. @throws Error{names.code} when the library lacks it.
   template <class Function>
   void find(const char* function, Function*& into) const {
     into = reinterpret_cast<Function*>(address_of(function));

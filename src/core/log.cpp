@@ -36,7 +36,7 @@ void write(LogLevel level, std::string_view line) noexcept {
   try {
     sink().function(level, printable(line));
   } catch (const std::bad_alloc&) {
-    // A line is lost, and the work that it tells of goes on.
+    // Lose the line; the work that it reports goes on.
   }
 }
 

@@ -1,4 +1,4 @@
-// How the library speaks to the log sink that its user set.
+// Formats log lines and passes them to the sink that the library's user has set.
 #pragma once
 
 #include "hostnet/log.hpp"
@@ -7,7 +7,7 @@
 
 namespace hostnet::log {
 
-/// Hands one line to the sink, if there is one, after printable() (core/printable.hpp). Never throws.
+/// Passes one line through printable() (core/printable.hpp) to the sink, if one is set. Never throws.
 /// Thread-safe.
 void write(LogLevel level, std::string_view line) noexcept;
 

@@ -1,4 +1,4 @@
-// Text of Ethernet addresses, and new ones.
+// Parses, prints and generates Ethernet addresses.
 #include "core/mac.hpp"
 
 #include "core/random.hpp"

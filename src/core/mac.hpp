@@ -16,11 +16,11 @@ struct Mac {
 
   /// "02:00:5e:10:00:ff", either case; nullopt for anything else.
   static std::optional<Mac> parse(std::string_view text);
-  /// A unicast address of those that everybody may give out (the "locally administered" bit is set), with 46
-  /// bits from the kernel's random source. @throws Error.
+  /// A random unicast address with the "locally administered" bit set: 46 bits from the kernel's random
+  /// source. @throws Error.
   static Mac random();
 
-  /// Whether it is a multicast or the broadcast address, which nobody sends from.
+  /// Whether it is a multicast or broadcast address, which is never a source address.
   [[nodiscard]] bool is_group() const noexcept { return (bytes[0] & 1U) != 0; }
 
   /// In lower case.

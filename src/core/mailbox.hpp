@@ -1,4 +1,4 @@
-// What other threads have for the thread of an event loop: a queue with a descriptor to wait on.
+// A queue from other threads to the thread of an event loop, with a descriptor to wait on.
 #pragma once
 
 #include "core/fd.hpp"
@@ -16,7 +16,7 @@
 
 namespace hostnet {
 
-/// Letters come out in the order in which they were put in. Thread-safe; never blocks.
+/// First in, first out. Thread-safe; never blocks.
 template <class T>
 class Mailbox {
  public:
@@ -34,7 +34,7 @@ class Mailbox {
     [[maybe_unused]] const auto written = ::write(waiting_.get(), &one, sizeof one);
   }
 
-  /// The oldest one, which is out with that. nullopt when there is none.
+  /// Removes and returns the oldest letter; nullopt when there is none.
   std::optional<Letter> next() {
     const std::scoped_lock lock(mutex_);
     if (letters_.empty()) return std::nullopt;
@@ -45,7 +45,7 @@ class Mailbox {
     return letter;
   }
 
-  /// Readable as long as there is a letter.
+  /// Readable while there is a letter.
   [[nodiscard]] int fd() const noexcept { return waiting_.get(); }
 
  private:

@@ -1,4 +1,4 @@
-// Port specifications: parsing, printing, and the checks every request passes first.
+// Parses and prints port specifications, and runs the first checks of every request.
 #include "hostnet/port.hpp"
 
 #include "core/strings.hpp"
@@ -57,7 +57,8 @@ void check_service(const HostPort& port) {
   if (port.host != 0 || port.protocol != Protocol::tcp || port.socket.front() != '/' || !printable ||
       port.socket.size() > kLongestSocket)
     throw Error(Errc::invalid_argument,
-                fmt::format("{} is not the absolute path of a Unix socket, at most {} bytes long, alone",
+                fmt::format("{} must be the absolute path of a Unix socket of at most {} bytes, for TCP and "
+                            "without a host port",
                             quote(port.socket), kLongestSocket),
                 kSocketForm);
 }
@@ -82,7 +83,7 @@ HostPort HostPort::parse(std::string_view text) {
   const auto parts = split(numbers, ':');
   if (parts.size() > 2)
     throw Error(Errc::invalid_argument,
-                fmt::format("port {}: {} numbers where at most two belong", quote(text), parts.size()),
+                fmt::format("port {}: {} numbers, but at most two are allowed", quote(text), parts.size()),
                 kForm);
   port.host = parse_port(parts.front(), text);
   port.container = parts.size() == 2 ? parse_port(parts.back(), text) : port.host;
@@ -109,9 +110,9 @@ std::vector<HostPort> normalise(std::vector<HostPort> ports) {
   const auto twice = std::ranges::adjacent_find(by_container, {}, forward);
   if (twice != by_container.end())
     throw Error(Errc::conflict,
-                fmt::format("container port {} is asked to lead to {} and to {}", twice->container,
+                fmt::format("container port {} cannot lead to both {} and {}", twice->container,
                             twice->service(), std::next(twice)->service()),
-                "give each of them a container port of its own, HOST:CONTAINER");
+                "give each its own container port, HOST:CONTAINER");
   return ports;
 }
 

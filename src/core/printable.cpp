@@ -1,4 +1,4 @@
-// The table of code points that are not shown, and the escapes for them.
+// The table of hidden code points, and the escapes for them.
 #include "core/printable.hpp"
 
 #include "core/strings.hpp"
@@ -19,8 +19,8 @@ struct Range {
   char32_t last;
 };
 
-// Categories Cc, Cf, Zl, Zp and Cs, and Default_Ignorable_Code_Point, of Unicode 15; in order. Noncharacters
-// at the end of each plane are in is_printable().
+// Categories Cc, Cf, Zl, Zp and Cs, and Default_Ignorable_Code_Point, of Unicode 15; sorted. is_printable()
+// handles the noncharacters at the end of each plane.
 constexpr std::array kHidden{
     Range{0x00, 0x1f},       Range{0x7f, 0x9f},       Range{0xad, 0xad},       Range{0x34f, 0x34f},
     Range{0x600, 0x605},     Range{0x61c, 0x61c},     Range{0x6dd, 0x6dd},     Range{0x70f, 0x70f},
@@ -40,7 +40,7 @@ struct Decoded {
   std::size_t length;
 };
 
-// The code point at the beginning of `text`, which is not empty; nullopt when the first byte begins none in
+// Decodes the first code point of `text`, which is not empty; nullopt if `text` does not start with valid
 // UTF-8.
 std::optional<Decoded> decode(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
@@ -75,7 +75,7 @@ std::string json_escape(char32_t point) {
   return fmt::format("\\u{:04x}\\u{:04x}", 0xd800 + ((number - 0x10000) >> 10), 0xdc00 + (number & 0x3ff));
 }
 
-// `text` with what is not printable replaced: code points and bytes that are none.
+// `text` with unprintable code points replaced by of_point() and bytes that are not UTF-8 by of_byte().
 template <class OfPoint, class OfByte>
 std::string replaced(std::string_view text, OfPoint of_point, OfByte of_byte) {
   std::string out;
@@ -109,7 +109,7 @@ std::string printable(std::string_view text) {
 
 std::string printable(std::string_view text, std::size_t limit) {
   const auto read = beginning(text, limit);
-  const auto escaped = printable(read);  // up to ten times as long
+  const auto escaped = printable(read);  // up to four times as long
   const auto shown = beginning(escaped, limit);
   const bool cut = read.size() < text.size() || shown.size() < escaped.size();
   return std::string(shown) + (cut ? "…" : "");

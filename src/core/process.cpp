@@ -1,4 +1,4 @@
-// Running another program to its end, with all three standard streams.
+// Runs a program to its end, with all three standard streams.
 #include "core/process.hpp"
 
 #include "core/child.hpp"
@@ -30,8 +30,8 @@ std::string find_program(const std::string& name) {
   throw Error(Errc::not_found, fmt::format("there is no program {} in PATH", name), {}, ENOENT);
 }
 
-// A socket pair where a pipe would do, because only send(2) can be told not to raise SIGPIPE when the child
-// exits without reading its input.
+// A socket pair instead of a pipe: only send(2) can suppress SIGPIPE when the child exits without reading its
+// input.
 struct Pipe {
   Pipe() {
     int ends[2];

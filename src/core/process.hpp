@@ -1,4 +1,4 @@
-// Running another program to its end.
+// Runs a program to its end.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -10,13 +10,13 @@
 namespace hostnet {
 
 struct ProcessResult {
-  int exit_code = 0;   ///< As a shell gives it: 128 + the number of a signal that ended it.
-  std::string output;  ///< What it wrote to standard output, and
-  std::string errors;  ///< to standard error.
+  int exit_code = 0;   ///< As a shell reports it: 128 + N after signal N.
+  std::string output;  ///< Standard output.
+  std::string errors;  ///< Standard error.
 };
 
-/// Runs argv[0] (looked up in PATH, and in the sbin folders that a user's PATH often lacks) with `input` on
-/// its standard input, and waits. At the deadline it is killed.
+/// Runs argv[0] with `input` on its standard input and waits for its end; kills it at the deadline. Searches
+/// PATH, and the sbin folders that a user's PATH often lacks.
 /// @throws Error: not_found when there is no such program, timed_out, failure.
 ProcessResult run_process(const std::vector<std::string>& argv, std::string_view input, Deadline deadline);
 

@@ -1,4 +1,4 @@
-// Random names that nobody else has.
+// Random unique names.
 #pragma once
 
 #include <cstddef>

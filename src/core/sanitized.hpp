@@ -1,8 +1,8 @@
-// Whether this is compiled with a sanitizer, of g++ or of clang: then it runs some ten times as slowly, takes
-// more memory, and makes system calls of its own.
+// Whether this build uses a sanitizer, of g++ or of clang. It then runs some ten times slower, takes more
+// memory and makes extra system calls.
 #pragma once
 
-// g++ has macros, clang 14 a feature to ask for.
+// g++ defines macros; clang 14 has __has_feature.
 #ifndef __has_feature
 #define __has_feature(feature) 0
 #endif

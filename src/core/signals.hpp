@@ -1,12 +1,12 @@
-// Signals kept away from a thread of the library, or from the moment in which it makes a child.
+// Blocks signals in the library's threads and while it forks.
 #pragma once
 
 #include <csignal>
 
 namespace hostnet {
 
-/// All signals but those that the kernel raises for a fault of the thread itself (SIGSEGV and its like),
-/// which end the program in any case and whose handlers report it.
+/// All signals except those that the kernel raises for a fault of the thread itself (SIGSEGV and so on): they
+/// end the program anyway, and its handlers report them.
 inline sigset_t all_but_faults() noexcept {
   sigset_t set;
   ::sigfillset(&set);
@@ -15,7 +15,7 @@ inline sigset_t all_but_faults() noexcept {
   return set;
 }
 
-/// Blocks them in the calling thread as long as the object lives.
+/// Blocks all_but_faults() in the calling thread while the object lives.
 class SignalsBlocked {
  public:
   SignalsBlocked() noexcept {

@@ -36,7 +36,7 @@ std::string_view trim(std::string_view text) {
 
 std::string_view beginning(std::string_view text, std::size_t limit) {
   if (text.size() <= limit) return text;
-  // A character has three continuation bytes at most; more of them are no UTF-8 at all.
+  // A character has at most three continuation bytes; more are not UTF-8.
   auto end = limit;
   while (end > 0 && limit - end < 3 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
   return text.substr(0, end);

@@ -1,4 +1,4 @@
-// Printing of targets.
+// Prints targets.
 #include "hostnet/target.hpp"
 
 namespace hostnet {

@@ -1,4 +1,4 @@
-// Threads that the program which links the library does not notice.
+// Starts threads that do not disturb the program that links the library.
 #include "core/thread.hpp"
 
 #include "core/log.hpp"
@@ -30,8 +30,7 @@ std::jthread start_thread(std::string name, std::function<void()> body) {
       }
     });
   } catch (const std::system_error& error) {
-    throw Error(Errc::failure,
-                fmt::format("the system gives no thread for {}: {}", name, error.code().message()),
+    throw Error(Errc::failure, fmt::format("cannot start thread {}: {}", name, error.code().message()),
                 "see ulimit -u and the cgroup's pids.max", error.code().value());
   }
 }

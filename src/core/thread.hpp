@@ -1,4 +1,4 @@
-// The one way in which the library starts a thread.
+// The one way to start a thread.
 #pragma once
 
 #include <functional>
@@ -9,16 +9,16 @@
 
 namespace hostnet {
 
-/// Starts a thread named `name`, as `ps -T` and debuggers show it (15 characters of it).
+/// Starts a thread named `name`; `ps -T` and debuggers show its first 15 characters.
 ///
-/// All signals are blocked in it, but for those that tell of a fault in the thread itself: the program's
-/// signals are for the program's own threads, which may wait for them by sigwait(3) or signalfd(2). An
-/// exception that leaves `body` is logged and ends the thread, not the program. Thread-safe.
-/// @throws Error{failure} when the system gives no thread.
+/// The thread blocks all signals except those of its own faults: the program's signals are for the program's
+/// threads, which may wait for them with sigwait(3) or signalfd(2). An exception that leaves `body` is logged
+/// and ends the thread, not the program. Thread-safe.
+/// @throws Error{failure} when the system refuses a thread.
 [[nodiscard]] std::jthread start_thread(std::string name, std::function<void()> body);
 
-/// Runs `work` in a thread of its own and returns what it returns, for what changes the thread that does it
-/// (setns(2)). @throws as start_thread(), and what `work` throws.
+/// Runs `work` in a new thread and returns its result, for work that changes its thread (setns(2)).
+/// @throws What start_thread() and `work` throw.
 template <class Work>
 auto run_in_thread(const char* name, Work work) {
   std::packaged_task<decltype(work())()> task(std::move(work));

@@ -211,7 +211,7 @@ class Docker(Losses, SshCase):
         self.assertEqual(self.status_of(lease)["tunnel"]["state"], "up")
         code, _, err = lease.end()
         self.assertEqual(code, 0)
-        self.assertIn("connecting again", err)
+        self.assertIn("reconnecting", err)
         self.nothing_is_left()
 
     def end_engine(self):

@@ -1,4 +1,4 @@
-// Leases ahead on the helper path: for an Ethernet address, or when the container has just been started.
+// Leases ahead on the helper path: for an Ethernet address, or right after the container's start.
 #include "path/helper/helper.hpp"
 #include "target/bridge_to_come.hpp"
 
@@ -7,7 +7,7 @@
 namespace hostnet::exposer {
 namespace {
 
-// By the container's Ethernet address, and by it alone: to narrow the forward would take another
+// Serves the container's Ethernet address and only that: narrowing the forward later would need another
 // authorisation.
 class ByHelper : public AheadLease {
  public:
@@ -22,7 +22,7 @@ class ByHelper : public AheadLease {
   void started(const engine::Container& container, Deadline) override { check_mac(container); }
 };
 
-// Where there will be a bridge only when the container runs.
+// For a network that has no bridge until the container runs.
 class JustAfter : public AheadLease {
  public:
   JustAfter(ExposerOptions options, const AheadRequest& request)

@@ -1,5 +1,5 @@
-// From requests to leases by way of tc-hostnetd: what it must not ask an engine is looked up here, and told
-// to it.
+// Turns requests into leases of tc-hostnetd. The daemon must not ask an engine, so this side resolves the
+// target and passes the result.
 #include "path/helper/helper.hpp"
 
 #include "core/forked.hpp"
@@ -19,7 +19,7 @@
 namespace hostnet::exposer {
 namespace {
 
-// The containers that shall get the alias, by id.
+// Ids of the containers that get the alias.
 std::vector<std::string> containers_of(const Target& target, const std::string& engine, Deadline deadline) {
   if (target.kind() != Target::Kind::container && target.kind() != Target::Kind::network) return {};
   engine::Client client(engine::Address::find(engine));
@@ -41,7 +41,7 @@ class HelperExposer : public Exposer {
   std::vector<Exposure> expose_all(std::span<const ExposeRequest> requests) override {
     const auto deadline = Deadline::after(options_.deadline);
     clear_dead_leases(*store_, deadline);
-    std::vector<Exposure> out;  // those made already are released when a later one fails
+    std::vector<Exposure> out;  // released when a later lease fails
     for (const auto& request : requests) out.push_back(expose_one(request, std::nullopt, deadline));
     return out;
   }
@@ -54,7 +54,7 @@ class HelperExposer : public Exposer {
         throw Error(Errc::no_path, fmt::format("{}: the helper path leads to ports only", port.to_string()),
                     "a Unix socket takes the ssh path: --via ssh");
     if (request.force)
-      throw Error(Errc::invalid_argument, "the helper overrides nothing for its callers",
+      throw Error(Errc::invalid_argument, "the helper does not support --force",
                   "leave out --force, or run as root: sudo tc-hostnet …");
     netlink::Rtnl rtnl;
     Resolver resolver(rtnl, options_.engine);
@@ -89,7 +89,7 @@ class HelperExposer : public Exposer {
     lease->gateway = call.gateway;
     lease->interface = call.ifname;
     watch_->add(lease->path(), lease);
-    Exposure exposure(lease);  // from here on, what fails releases it
+    Exposure exposure(lease);  // releases the lease when a later step fails
     if (!resolved.sources.empty()) lease->ask_unpinned(deadline);
     if (!aliased.empty())
       lease->write_alias(aliased, request.target.kind() == Target::Kind::container,
@@ -130,7 +130,7 @@ class HelperExposer : public Exposer {
   OfThisProcess<Notifier> notifier_;
   std::shared_ptr<state::TunnelStore> store_;
   std::mutex mutex_;
-  std::weak_ptr<state::Owner> owner_;  // lives as long as one of the leases
+  std::weak_ptr<state::Owner> owner_;  // lives while a lease does
 };
 
 }  // namespace

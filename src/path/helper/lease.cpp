@@ -1,4 +1,4 @@
-// Holding on to the helper's leases.
+// Keeps the helper's leases and follows their ends.
 #include "path/helper/lease.hpp"
 
 #include "core/event_loop.hpp"
@@ -35,8 +35,8 @@ bool is_failure(const std::string& reason) {
 
 }  // namespace
 
-// What the thread works with. It is the thread's as well as the watch's: the last to let go of the watch may
-// be the thread itself, when it has told a lease of its end that nobody else holds any more.
+// The thread's state, shared by the thread and the watch: the thread itself may drop the last reference to
+// the watch, when it ends a lease that has no other holder.
 class HelperWatch::Listener {
  public:
   void open();
@@ -52,7 +52,7 @@ class HelperWatch::Listener {
   void end(const std::string& path, ExposureState state, const std::string& reason);
   void take_stock();
 
-  // The end of a lease that is not known here yet, if it is to be: its maker has not had the answer.
+  // The end of a lease that add() has not registered yet: its maker still waits for the helper's answer.
   struct Early {
     std::string path;
     ExposureState state;
@@ -64,8 +64,8 @@ class HelperWatch::Listener {
   std::deque<Early> early_;
 
   EventLoop loop_;
-  std::optional<dbus::Client> bus_;  // the thread's, once it runs
-  int bus_fd_ = -1;                  // what the loop listens to, which is the bus's
+  std::optional<dbus::Client> bus_;  // the thread's while it runs
+  int bus_fd_ = -1;                  // the bus's descriptor, as registered in loop_
 };
 
 HelperWatch::HelperWatch() : listener_(std::make_shared<Listener>()) {}
@@ -117,7 +117,7 @@ void HelperWatch::Listener::remove(const std::string& path) {
   leases_.erase(path);
 }
 
-// Also after the bus has gone: the leases stand without it, and it may come back.
+// Goes on without the bus: the leases do not need it, and it may come back.
 void HelperWatch::Listener::run() {
   for (bool lost = false;;) {
     try {
@@ -125,7 +125,7 @@ void HelperWatch::Listener::run() {
       loop_.run();
       return;
     } catch (const std::exception& error) {
-      if (!lost) log::warn("listening to the helper: {}; trying again", error.what());
+      if (!lost) log::warn("listening to the helper failed: {}; retrying", error.what());
       lost = true;
       hang_up();
       loop_.after(kTryAgain, [this, &lost] {
@@ -138,7 +138,7 @@ void HelperWatch::Listener::run() {
   }
 }
 
-// A bus that is gone does not tell its descriptor any more.
+// Uses the stored descriptor: a lost bus does not return it any more.
 void HelperWatch::Listener::hang_up() {
   if (bus_fd_ >= 0) loop_.remove(bus_fd_);
   bus_fd_ = -1;
@@ -149,7 +149,7 @@ void HelperWatch::Listener::listen() {
   const int fd = bus_->fd();
   loop_.add(fd, EPOLLIN, [this](std::uint32_t) { read_events(); });
   bus_fd_ = fd;
-  read_events();  // what came before is in sd-bus's queue, not in the descriptor
+  read_events();  // sd-bus's queue has earlier events, which the descriptor does not signal
 }
 
 void HelperWatch::Listener::read_events() {
@@ -158,7 +158,7 @@ void HelperWatch::Listener::read_events() {
       const auto& [path, reason] = *event->released;
       end(path, is_failure(reason) ? ExposureState::failed : ExposureState::released, reason);
     }
-    // It stopped or it crashed. In the first case it has said goodbye to each lease.
+    // The helper stopped or crashed. Before it stops, it announces the end of each lease.
     if (event->helper_gone) take_stock();
   }
 }
@@ -179,7 +179,8 @@ void HelperWatch::Listener::end(const std::string& path, ExposureState state, co
   if (lease) lease->end(state, reason);
 }
 
-// Which of our leases are still there. Starts the helper if it is not, so that somebody looks after them.
+// Ends those of our leases that the helper no longer has. Starts the helper if needed, so that it monitors
+// them.
 void HelperWatch::Listener::take_stock() {
   std::set<std::string> ours;
   {
@@ -187,14 +188,14 @@ void HelperWatch::Listener::take_stock() {
     for (const auto& [path, lease] : leases_) ours.insert(path);
   }
   if (ours.empty()) return;
-  std::string why = "the helper has lost it";
+  std::string why = "the helper has lost the lease";
   try {
     dbus::Client client;
     const auto deadline = Deadline::after(kCallDeadline);
     client.probe(0, deadline);
     for (const auto& lease : client.leases(deadline)) ours.erase(lease.path);
   } catch (const Error& error) {
-    why = fmt::format("the helper has gone and does not come back: {}", error.what());
+    why = fmt::format("the helper has stopped and does not restart: {}", error.what());
   }
   for (const auto& path : ours) end(path, ExposureState::failed, why);
 }
@@ -211,7 +212,7 @@ void HelperLease::write_alias(const std::vector<std::string>& containers, bool r
                               state::TunnelRecord record, Deadline deadline) {
   const auto address = Ipv4::parse(record.address);
   if (!address)
-    throw Error(Errc::failure, fmt::format("the gateway {} is no address", quote(record.address)));
+    throw Error(Errc::failure, fmt::format("the gateway {} is not an address", quote(record.address)));
   record.alias_in = containers;
   {
     const std::scoped_lock lock(mutex_);
@@ -237,7 +238,7 @@ void HelperLease::write_alias(const std::vector<std::string>& containers, bool r
   Failures failures;
   remove_alias(Deadline::after(kCallDeadline), failures);
   for (const auto& failure : failures) log::warn("lease {}: {}", id, failure);
-  throw Error(Errc::failure, fmt::format("lease {} has ended while it was set up: {}", id, reason()));
+  throw Error(Errc::failure, fmt::format("lease {} ended during its setup: {}", id, reason()));
 }
 
 void HelperLease::put_alias(Ipv4 address, bool required, Deadline deadline) {
@@ -277,12 +278,12 @@ void HelperLease::release() {
   const LeaseLife::Ending ending(life_);
   const auto deadline = Deadline::after(settings_.release_deadline);
   Failures failures;
-  // The forwards first: the containers can hold up whoever edits their hosts files.
+  // Remove the forwards first: a container can delay an edit of its hosts file.
   try {
     dbus::Client().release(granted_.lease, false, deadline);
   } catch (const Error& error) {
-    // That it has ended is what we want; a helper that is gone finds the descriptor closed when it comes
-    // back.
+    // No failure: the lease has ended already, or the helper is gone and finds the descriptor closed when it
+    // restarts.
     if (error.code() != Errc::not_found && error.code() != Errc::no_path) failures.add(error.what());
   }
   granted_.keepalive.reset();
@@ -312,7 +313,7 @@ void HelperLease::ask_unpinned(Deadline deadline) {
   try {
     unpinned_ = dbus::Client().unpinned(granted_.lease, deadline);
   } catch (const Error& error) {
-    unpinned_ = fmt::format("the helper does not say whether it is pinned: {}", error.what());
+    unpinned_ = fmt::format("the helper does not report whether the lease is pinned: {}", error.what());
   }
   warn_if_unpinned(id, unpinned_);
 }

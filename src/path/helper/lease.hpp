@@ -1,4 +1,18 @@
-// Leases that the helper holds for this process, and the thread that hears when one of them ends.
+// Leases that the helper holds for this process, and the thread that receives their ends.
+//
+//   lease    event                                            next
+//   active   release()                                        released
+//   active   the helper reports an end                        failed (interface-gone, failed) or released
+//   active   the helper is gone, and once started again       failed
+//            does not list the lease
+//   active   the bus is lost                                  active; reconnects, then compares with the list
+//   ended    write_alias() was running                        write_alias() removes the alias and throws
+//
+//   limit              value   for
+//   kCallDeadline      5 s     the query of the helper's leases; removing the alias after an end
+//   kTryAgain          1 s     pause between two attempts to reconnect to the bus
+//   release_deadline   30 s    release()
+//   kMostEarly         64      ends kept for leases that are not registered yet
 #pragma once
 
 #include "core/deadline.hpp"
@@ -22,7 +36,7 @@ namespace hostnet::exposer {
 
 class HelperLease;
 
-/// Listens to the bus while there are leases. Thread-safe.
+/// Receives the ends of leases from the bus, in one thread. Thread-safe.
 class HelperWatch {
  public:
   HelperWatch();
@@ -30,7 +44,8 @@ class HelperWatch {
   HelperWatch& operator=(const HelperWatch&) = delete;
   ~HelperWatch();
 
-  /// Before the lease is asked for, so that its end cannot be missed. @throws Error.
+  /// Starts the thread. Call it before asking for a lease, so that no end is missed. Idempotent. @throws
+  /// Error.
   void start();
   void add(const std::string& path, std::weak_ptr<HelperLease> lease);
   void remove(const std::string& path);
@@ -43,14 +58,14 @@ class HelperWatch {
   std::jthread thread_;
 };
 
-/// One lease. Its life on the helper's side is bound to the descriptor that is in here.
+/// One lease. The helper ends it when the keepalive descriptor in here closes.
 class HelperLease : public Exposure::Impl, public std::enable_shared_from_this<HelperLease> {
  public:
   struct Settings {
     std::shared_ptr<HelperWatch> watch;
     std::shared_ptr<state::TunnelStore> store;
-    std::shared_ptr<state::Owner> owner;  ///< Where an alias was written; else null.
-    std::string engine;                   ///< Socket, likewise.
+    std::shared_ptr<state::Owner> owner;  ///< Null without an alias.
+    std::string engine;                   ///< The engine's socket; empty without an alias.
     std::chrono::milliseconds release_deadline{30'000};
     std::shared_ptr<Notifier> notifier;
   };
@@ -62,15 +77,16 @@ class HelperLease : public Exposure::Impl, public std::enable_shared_from_this<H
   [[nodiscard]] ExposureState state() const override { return life_.state(); }
   [[nodiscard]] std::string reason() const override { return life_.reason(); }
   [[nodiscard]] std::string unpinned() const override { return unpinned_; }
-  /// Asks the helper, once, before the lease is shown to anybody; warns when there is a reason.
+  /// Asks the helper whether the lease lacks its anti-spoofing binding, and warns if so. Call it once, before
+  /// the lease is returned.
   void ask_unpinned(Deadline deadline);
 
   [[nodiscard]] const std::string& path() const noexcept { return granted_.lease; }
-  /// Writes the alias into these containers, and down that it is there. @throws Error, also when the lease
-  /// ends meanwhile: the alias is out again then.
+  /// Records the alias and writes it into these containers. @throws Error, also when the lease ends
+  /// meanwhile: the alias is then removed.
   void write_alias(const std::vector<std::string>& containers, bool required, state::TunnelRecord record,
                    Deadline deadline);
-  /// The helper says that it has ended.
+  /// Ends the lease as the helper reports.
   void end(ExposureState state, const std::string& reason);
 
  private:
@@ -83,7 +99,7 @@ class HelperLease : public Exposure::Impl, public std::enable_shared_from_this<H
   std::string unpinned_;
 
   LeaseLife life_;
-  // Who writes the alias takes it back, too, when the lease has ended meanwhile.
+  // When the lease ends during write_alias(), that call removes the alias and end() does not.
   std::mutex mutex_;  // guards what follows
   bool is_writing_ = false;
 };

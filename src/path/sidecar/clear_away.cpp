@@ -1,4 +1,4 @@
-// The record's engine is asked; the record goes last.
+// Cleans up at the record's engine; removes the record last.
 #include "path/sidecar/clear_away.hpp"
 
 #include "core/failures.hpp"

@@ -1,4 +1,4 @@
-// What stands of a lease by the engine: PathDriver::clear_away of paths whose leases have a sidecar, an alias
+// Removes what a lease left at its engine: PathDriver::clear_away of paths whose leases have a sidecar, an alias
 // in hosts files, or both.
 #pragma once
 
@@ -7,8 +7,8 @@
 
 namespace hostnet::exposer {
 
-/// Removes alias, sidecar and record of a lease whose owner has died, or that another process releases.
-/// @throws Error naming every step that failed; the record stays then.
+/// Removes what is left of a lease whose owner has died, or which another process releases: sidecar, alias,
+/// record. @throws Error that names every failed step; the record then stays.
 void clear_away_sidecar(const state::TunnelStore& store, const state::TunnelRecord& record,
                         Deadline deadline);
 

@@ -1,4 +1,4 @@
-// Connecting to an sshd until it answers.
+// Connects to an sshd until it answers.
 #include "path/sidecar/dial.hpp"
 
 #include "hostnet/error.hpp"
@@ -20,13 +20,13 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Between two attempts: sshd needs some 20 ms from its start to its first banner.
+// Pause between two attempts: sshd needs some 20 ms from its start to its first banner.
 constexpr milliseconds kPause{5};
-// How often `still_there` is asked.
+// Period of the calls of `still_there`.
 constexpr milliseconds kCheckPeriod{250};
-constexpr milliseconds kUsualLook{2'000};  // an engine that takes longer is at fault itself
+constexpr milliseconds kUsualLook{2'000};  // an engine that takes longer is itself the failure
 
-// Returns false at the deadline. Asks `still_there` now and then.
+// Returns false at the deadline. Calls `still_there` once per kCheckPeriod.
 bool wait_for(int fd, short events, Deadline deadline, const std::function<void()>& still_there) {
   pollfd wait{.fd = fd, .events = events, .revents = 0};
   for (;;) {
@@ -39,7 +39,7 @@ bool wait_for(int fd, short events, Deadline deadline, const std::function<void(
   }
 }
 
-// A connection with a banner waiting on it, or none and the reason.
+// A connection with a banner waiting on it, or none, and then the reason.
 Fd dial_once(Endpoint endpoint, Deadline deadline, const std::function<void()>& still_there,
              std::string& reason) {
   Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -60,10 +60,10 @@ Fd dial_once(Endpoint endpoint, Deadline deadline, const std::function<void()>& 
       return {};
     }
   }
-  // The engine's proxy accepts before sshd listens, and hangs up then.
+  // The engine's proxy accepts connections before sshd listens, and then hangs up.
   const auto began = Deadline::Clock::now();
   if (!wait_for(socket.get(), POLLIN, deadline, still_there)) {
-    // An attempt that began just before the deadline tells nothing new.
+    // An attempt that began just before the deadline has no new reason.
     if (Deadline::Clock::now() - began >= kCheckPeriod)
       reason = "it accepts the connection and sends no banner";
     return {};
@@ -72,7 +72,7 @@ Fd dial_once(Endpoint endpoint, Deadline deadline, const std::function<void()>& 
   const auto got = ::recv(socket.get(), start.data(), start.size(), MSG_PEEK | MSG_WAITALL);
   if (got == static_cast<ssize_t>(start.size()) && std::memcmp(start.data(), "SSH-", start.size()) == 0)
     return socket;
-  reason = got <= 0 ? "it hangs up before its banner" : "what it sends is no SSH banner";
+  reason = got <= 0 ? "it hangs up before its banner" : "it sends no SSH banner";
   return {};
 }
 
@@ -80,7 +80,7 @@ Fd dial_once(Endpoint endpoint, Deadline deadline, const std::function<void()>& 
 
 Fd dial_sshd(Endpoint endpoint, Deadline deadline, const std::function<void()>& still_there) {
   std::string reason = "it does not answer";
-  // One that the deadline cuts off tells nothing: it is sshd that was waited for.
+  // Ignores a check that the deadline cut off: sshd was late, not the engine.
   const auto look = [&] {
     const auto began = Deadline::Clock::now();
     try {

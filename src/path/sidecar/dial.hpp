@@ -1,4 +1,4 @@
-// Reaching the sidecar's sshd, which may still be starting.
+// Connects to the sidecar's sshd, which may still be starting.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -9,9 +9,9 @@
 
 namespace hostnet::ssh {
 
-/// Connects until an SSH banner arrives, and gives that very connection, the banner unread: a connection that
-/// is opened and closed just to look would count against us in OpenSSH 9.8 and later (PerSourcePenalties).
-/// `still_there` is asked some four times a second and throws when there is no use in trying on.
+/// Connects until an SSH banner arrives, and returns that connection with the banner unread: OpenSSH 9.8 and
+/// later penalise connections that are closed without a login (PerSourcePenalties). Calls `still_there` some
+/// four times a second; it throws when further attempts are useless.
 /// @throws Error: timed_out, and what `still_there` throws.
 Fd dial_sshd(Endpoint endpoint, Deadline deadline, const std::function<void()>& still_there);
 

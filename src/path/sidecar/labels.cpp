@@ -1,4 +1,4 @@
-// The values of the labels. One test run a process.
+// The values of the labels. A process is one test run.
 #include "path/sidecar/labels.hpp"
 
 #include "core/file.hpp"

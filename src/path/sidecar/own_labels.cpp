@@ -1,4 +1,4 @@
-// Subtracting the image's labels from the container's.
+// Subtracts the image's labels from the container's.
 #include "path/sidecar/own_labels.hpp"
 
 #include "core/log.hpp"
@@ -24,7 +24,7 @@ Labels labels_of_creation(engine::Client& client, const engine::Container& conta
     return labels_of_creation(container.labels, client.image_labels(container.image_id, deadline));
   } catch (const Error& error) {
     if (error.code() != Errc::not_found) throw;
-    log::info("container {}: its image is gone, and with that whose labels it has; it is left alone",
+    log::info("container {}: its image is gone, so its own labels are unknown; leaving it alone",
               container.name);
     return {};
   }

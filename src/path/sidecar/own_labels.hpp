@@ -1,6 +1,6 @@
-// Which of a container's labels were given to it when it was created. An image brings labels, too, and the
-// engine mixes the two: a container made from an image with our labels (a committed one, or one
-// that was built to deceive) must not be taken for one of ours, and removed.
+// Which labels a container got at its creation. An image has labels, too, and the engine merges both: a
+// container of an image with our labels (a committed one, or one built to deceive) must not be taken for ours
+// and removed.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -11,15 +11,16 @@
 
 namespace hostnet::exposer {
 
-/// Of a container's labels those that do not come with its image. Where its kCreationLabel does not, that is
-/// all: the process that set that one set the others. Pure.
+/// The container's labels that do not come from its image. If its kCreationLabel does not, these are all its
+/// labels: the process that set that label set the others. Pure.
 Labels labels_of_creation(const Labels& container, const Labels& image);
 
-/// The same for a container of an engine. None when its image is gone: then it cannot be told. @throws Error.
+/// The same for a container of an engine. None when its image is gone: their origin is then unknown.
+/// @throws Error.
 Labels labels_of_creation(engine::Client& client, const engine::Container& container, Deadline deadline);
 
 /// Whether the engine has a container with this id that was created with this label.
-/// @throws Error; not for one that is gone.
+/// @throws Error, but not for a container that is gone.
 bool was_created_with(engine::Client& client, std::string_view id, std::string_view label,
                       std::string_view value, Deadline deadline);
 

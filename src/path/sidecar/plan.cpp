@@ -1,4 +1,4 @@
-// The sidecar on paper.
+// The sidecar's image and specification.
 #include "path/sidecar/plan.hpp"
 
 #include "core/file.hpp"
@@ -13,7 +13,7 @@
 namespace hostnet::exposer {
 namespace {
 
-// The value of "key=value" in a Java properties file, as far as those of testcontainers use the format.
+// The value of "key=value" in a Java properties file, in the subset of the format that testcontainers uses.
 std::optional<std::string> property(std::string_view text, std::string_view key) {
   for (const auto line : split(text, '\n')) {
     const auto trimmed = trim(line);
@@ -68,7 +68,7 @@ engine::ContainerSpec sidecar_spec(const SidecarRequest& request, const ssh::Ssh
       .environment = ssh::sshd_environment(setup),
       .labels = family_labels(),
       .network = request.network_id,
-      // What sshd's separation of privileges needs, and a port below 1024.
+      // For sshd's privilege separation, and a port below 1024.
       .cap_drop = {"ALL"},
       .cap_add = {"CHOWN", "DAC_OVERRIDE", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID", "SYS_CHROOT"},
       .sysctls = ssh::sshd_sysctls(),

@@ -1,5 +1,5 @@
-// What the sidecar is made from, as data: image, labels, container. Pure functions, but for those that
-// read the environment.
+// The sidecar as data: image, labels, container. All functions are pure, except those that read the
+// environment.
 #pragma once
 
 #include "engine/containers.hpp"
@@ -20,7 +20,7 @@ inline constexpr std::string_view kSidecarImage = "testcontainers/sshd:1.3.0";
 
 /// Looks an environment variable up; nullopt when it is unset or empty.
 using Environment = std::function<std::optional<std::string>(const char*)>;
-/// The process's own.
+/// Reads this process's environment.
 std::optional<std::string> process_environment(const char* name);
 
 /// $TESTCONTAINERS_SSHD_CONTAINER_IMAGE, else `sshd.container.image` in the text of
@@ -39,10 +39,10 @@ struct SidecarRequest {
   std::string image;
   std::string network_id;     ///< The network that it is created on.
   bool alias_by_dns = false;  ///< It answers to kAlias there; user-defined networks only.
-  /// The address of the engine's host on which its port 22 is published, where its own cannot be dialled;
-  /// empty: none.
+  /// The address of the engine's host on which its port 22 is published, when its own address cannot be
+  /// dialled; empty: none.
   std::string publish_on;
-  std::string test_run_id;  ///< As the other testcontainers libraries label what belongs together.
+  std::string test_run_id;  ///< test_run_id().
   std::string owner;        ///< owner_label().
 };
 

@@ -1,4 +1,4 @@
-// The sidecar's life.
+// Creates, finds, dials and removes a sidecar.
 #include "path/sidecar/sidecar.hpp"
 
 #include "core/log.hpp"
@@ -69,9 +69,9 @@ void Sidecar::create(const engine::ContainerSpec& spec, Deadline deadline) {
 SidecarPlace Sidecar::look(Deadline deadline) const {
   engine::Client client(engine_);
   const auto container = client.container(id_, deadline);
-  if (!container.running) throw Error(Errc::failure, "sidecar start: it has ended at once");
+  if (!container.running) throw Error(Errc::failure, "sidecar start: the sidecar ended at once");
   SidecarPlace place;
-  // It is on one network; which name that has here differs between engines.
+  // It is on one network, whose name here differs between engines.
   const auto endpoint =
       std::ranges::find_if(container.endpoints, [](const auto& e) { return e.address.has_value(); });
   if (endpoint != container.endpoints.end()) place.address = *endpoint->address;
@@ -87,10 +87,10 @@ SidecarPlace Sidecar::look(Deadline deadline) const {
   return place;
 }
 
-// The machine that a published port is dialled on.
+// The address of the machine that publishes the port.
 Ipv4 Sidecar::published_at(const engine::Client& client) const {
   if (!engine_.tcp || engine_.tcp->is_loopback()) return Ipv4::parse("127.0.0.1").value();
-  // Where the engine has just answered from; its name may have more addresses than one.
+  // The address that the engine has just answered from; its name may have several.
   if (const auto peer = client.peer()) return *peer;
   throw Error(Errc::no_path,
               fmt::format("the engine at {} is reached by IPv6, and its sidecars are dialled by IPv4 only",
@@ -98,7 +98,7 @@ Ipv4 Sidecar::published_at(const engine::Client& client) const {
               "name the engine by a host name or address that leads to it by IPv4");
 }
 
-// What else may keep us from a sidecar that runs.
+// Another cause that may keep us from a running sidecar.
 std::string Sidecar::hint() const {
   if (!published_ || !engine_.tcp) return {};
   if (engine_.tcp->is_loopback())
@@ -146,7 +146,7 @@ void Sidecar::permit(const std::string& authorized_key, Deadline deadline) {
   const auto done = engine::Containers(client).exec(id_, spec, deadline);
   if (done.exit_code != 0)
     throw Error(Errc::engine_error,
-                fmt::format("sidecar: one more key is not let in: {}", engine::one_line(done.err, 200)));
+                fmt::format("sidecar: cannot add a key: {}", engine::one_line(done.err, 200)));
 }
 
 std::string Sidecar::last_words() noexcept {
@@ -167,7 +167,7 @@ void Sidecar::listen_to_it() noexcept {
     const std::lock_guard lock(mutex_);
     if (!said.empty()) words_ = std::move(said);
   } catch (const std::exception&) {
-    // Gone, most likely: what it said before stands.
+    // Most likely it is gone: keep its earlier output.
   }
 }
 
@@ -183,7 +183,7 @@ void Sidecar::remove(Deadline deadline) {
 }
 
 void fetch_image(engine::Containers& containers, const std::string& image, Deadline deadline) {
-  // A warning, so that nobody wonders why nothing happens.
+  // A warning, because it explains the delay.
   log::warn("image {} is not here: pulling it", image);
   try {
     containers.pull(
@@ -191,15 +191,15 @@ void fetch_image(engine::Containers& containers, const std::string& image, Deadl
   } catch (const Error& error) {
     throw Error(error.code() == Errc::timed_out ? Errc::timed_out : Errc::not_found,
                 fmt::format("sidecar image: {} is not here and cannot be pulled: {}", image, error.what()),
-                "load it by hand (docker load), or name another by TESTCONTAINERS_SSHD_CONTAINER_IMAGE");
+                "load it (docker load), or name another image in TESTCONTAINERS_SSHD_CONTAINER_IMAGE");
   }
 }
 
 void log_unlisted(const Error& error) {
   if (error.code() == Errc::engine_error && !error.hint().empty())
-    log::warn("what dead owners left cannot be listed: {}; {}", error.what(), error.hint());
+    log::warn("cannot list the resources of dead owners: {}; {}", error.what(), error.hint());
   else
-    log::debug("looking for what dead owners left: {}", error.what());
+    log::debug("listing the resources of dead owners: {}", error.what());
 }
 
 void remove_orphans(engine::Client& client, Deadline deadline) noexcept {
@@ -215,7 +215,7 @@ void remove_orphans(engine::Client& client, Deadline deadline) noexcept {
   } catch (const Error& error) {
     log_unlisted(error);
   } catch (const std::exception& error) {
-    log::debug("looking for what dead owners left: {}", error.what());
+    log::debug("listing the resources of dead owners: {}", error.what());
   }
 }
 

@@ -1,4 +1,4 @@
-// The sidecar's sshd in words.
+// The sshd's configuration, keys and start script.
 #include "path/sidecar/sshd.hpp"
 
 #include <fmt/format.h>
@@ -6,9 +6,9 @@
 namespace hostnet::ssh {
 
 std::string sshd_config() {
-  // StrictModes would refuse a key below a /run that everybody may write, as a tmpfs is by default; nobody
-  // but root lives in there. ClientAlive: a client that is cut off without a word frees its ports within some
-  // ten seconds, so that it can bind them again.
+  // StrictModes would refuse a key below a world-writable /run, a tmpfs's default; only root lives in there.
+  // ClientAlive: the ports of a client that is cut off silently are free within some ten seconds, so that it
+  // can bind them again.
   return fmt::format(
       "Port {}\n"
       "AddressFamily inet\n"
@@ -62,10 +62,10 @@ std::vector<std::string> sshd_environment(const SshdSetup& setup) {
 std::map<std::string, std::string> sshd_sysctls() { return {{"net.ipv4.tcp_syncookies", "0"}}; }
 
 std::string sshd_command(const SshdSetup& setup) {
-  // /proc shows the environment that a program was started with, whatever it has unset since: so the shell
-  // that has written the files gives its place to one without those variables. An sshd that ends by itself
-  // leaves two seconds to ask why, for the engine forgets a container's words with the container. Some images
-  // lock root's account altogether ("!"), which forbids keys as well; "*" forbids passwords only.
+  // /proc shows the environment that a program was started with, even what it has unset since: so the shell
+  // that writes the files becomes one without those variables. When sshd ends by itself, two seconds remain
+  // to ask why: the engine deletes a container's output with the container. Some images lock root's account
+  // altogether ("!"), which forbids keys, too; "*" forbids only passwords.
   return fmt::format(
       R"sh(umask 077; d=/run/tc-hostnet; mkdir -p $d /run/sshd /var/empty
 printf %s "$TC_HOSTNET_HOST_KEY" >$d/host_key

@@ -1,9 +1,9 @@
-// How the sidecar's sshd is set up, as text: its configuration and the one command string that starts it.
+// The text that sets up the sidecar's sshd: its configuration, and the command string that starts it.
 //
-// The image runs `sh -c` on a single command string. Ours takes three files from the environment (which an
-// `inspect` of the container shows to those who may command the engine, and nobody else; a command line would
-// be seen by every process of the host), begins anew without those variables, starts sshd and watches over
-// it: when for some time nobody is logged in, the sidecar ends by itself, whatever became of its owner.
+// The image runs `sh -c` on a single command string. Ours takes three files from the environment (`inspect`
+// shows it only to users of the engine, while every process of the host could see a command line), restarts
+// the shell without those variables, starts sshd and monitors it: after lonely_limit without a session the
+// sidecar ends by itself, whatever happened to its owner.
 #pragma once
 
 #include <chrono>
@@ -25,7 +25,7 @@ struct SshdSetup {
   std::string host_private_key;             ///< Key::private_text() of the host key.
   std::string client_public_key;            ///< Key::public_line() of the one key that may log in.
   std::vector<std::uint16_t> listen_ports;  ///< The only ports that it may forward, sorted.
-  std::chrono::seconds lonely_limit{30};    ///< Ends after that long without a session.
+  std::chrono::seconds lonely_limit{30};    ///< The sidecar ends after that long without a session.
 };
 
 /// sshd_config(5): public key only, remote forwards only, nothing else. Pure.
@@ -36,8 +36,8 @@ std::string sshd_config();
 /// Pure.
 std::string authorized_key(const std::string& public_line, const std::vector<std::uint16_t>& listen_ports);
 
-/// The command, for the sidecar, that adds the line in $TC_HOSTNET_AUTHORIZED_KEY to authorized_keys unless
-/// it is there: for one more key with ports of its own. sshd reads the file anew at each login. Pure.
+/// The sidecar's command that adds the line in $TC_HOSTNET_AUTHORIZED_KEY to authorized_keys, unless it is
+/// there: for one more key with ports of its own. sshd reads the file at each login. Pure.
 std::string permit_command();
 
 /// The container's environment, "NAME=value". Pure.
@@ -46,10 +46,11 @@ std::vector<std::string> sshd_environment(const SshdSetup& setup);
 /// The container's command: the one argument of `sh -c`. Pure.
 std::string sshd_command(const SshdSetup& setup);
 
-/// Kernel parameters of the container's network namespace. SYN cookies are off: sshd's queue is short (128),
-/// a burst of connects fills it, and a connection that a cookie stands for is forgotten when its ACK finds
-/// the queue full. The client then believes to be connected and waits for ever for a service that speaks
-/// first. Without cookies its SYN goes unanswered, and is sent again a second later. (ip-sysctl.rst.) Pure.
+/// Kernel parameters of the container's network namespace. SYN cookies are off: a burst of connects fills
+/// sshd's short queue (128), and the kernel forgets a connection that a cookie stands for when its ACK finds
+/// the queue full. The client then believes that it is connected and waits forever for a service that speaks
+/// first. Without cookies its SYN gets no answer, and the client repeats it a second later. (ip-sysctl.rst.)
+/// Pure.
 std::map<std::string, std::string> sshd_sysctls();
 
 }  // namespace hostnet::ssh

@@ -1,4 +1,4 @@
-// Leases ahead on the ssh path: the tunnel stands, and connections wait in it until the container is known.
+// Leases ahead on the ssh path: connections wait in the tunnel until the container is known.
 #include "engine/containers.hpp"
 #include "path/sidecar/plan.hpp"
 #include "path/sidecar/sidecar.hpp"
@@ -16,7 +16,7 @@ class BySsh : public AheadLease {
     engine::Client client(engine::Address::find(options.engine));
     engine::Containers containers(client);
     const auto image = sidecar_image();
-    // Within this deadline: the exposer's own would allow for a pull of minutes.
+    // Pull within this deadline; the exposer itself would allow five minutes.
     if (!containers.has_image(image, deadline)) fetch_image(containers, image, deadline);
     auto within = options;
     if (!deadline.is_never()) within.deadline = deadline.remaining();

@@ -1,4 +1,4 @@
-// A channel joined to a socket.
+// Joins a channel to a socket.
 #include "path/ssh/connection.hpp"
 
 #include "hostnet/error.hpp"
@@ -23,7 +23,7 @@ Connection::Connection(Pump& pump, const Service& service, Dial dialled, ssh_cha
   callbacks_.channel_eof_function = &Connection::on_eof;
   callbacks_.channel_close_function = &Connection::on_close;
   if (pump_.lib_.ssh_set_channel_callbacks(channel_, &callbacks_) != SSH_OK)
-    throw Error(Errc::failure, "libssh takes no callbacks for a channel");
+    throw Error(Errc::failure, "libssh refuses callbacks for a channel");
   ++pump_.counters_.open;
   watch();
 }
@@ -41,7 +41,7 @@ std::span<const std::uint8_t> Connection::undelivered() const {
 int Connection::on_data(ssh_session, ssh_channel, void* data, std::uint32_t length, int, void* self) {
   auto& connection = *static_cast<Connection*>(self);
   if (connection.ended_) return static_cast<int>(length);
-  // What is not taken here stays in libssh's buffer, and its window is not given back.
+  // Bytes not taken here stay in libssh's buffer, and libssh does not credit their window.
   std::size_t taken = 0;
   const bool waiting = (connection.interest_ & EPOLLOUT) != 0;
   if (!waiting) taken = connection.write_service({static_cast<const std::uint8_t*>(data), length});
@@ -86,10 +86,10 @@ void Connection::read_service() {
   const auto wanted = std::min(window, pump_.scratch_.size());
   const auto got = ::recv(socket_.get(), pump_.scratch_.data(), wanted, 0);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (got < 0) return end(false);  // reset by the service: the channel closes at once
+  if (got < 0) return end(false);  // reset by the service: close the channel at once
   if (got == 0) {
     service_eof_ = true;
-    // When it says "again", it is libssh's buffer that has the rest.
+    // On SSH_AGAIN, libssh has the rest in its buffer.
     pump_.lib_.ssh_channel_send_eof(channel_);
     return settle();
   }
@@ -97,7 +97,7 @@ void Connection::read_service() {
   write_channel({pump_.scratch_.data(), static_cast<std::size_t>(got)});
 }
 
-// What libssh does not take is kept. Callbacks run meanwhile, also those that end this connection.
+// Keeps what libssh does not take. The write runs callbacks, which may end this connection.
 void Connection::write_channel(std::span<const std::uint8_t> data) {
   const int taken =
       pump_.lib_.ssh_channel_write(channel_, data.data(), static_cast<std::uint32_t>(data.size()));
@@ -128,9 +128,9 @@ bool Connection::unblock() {
   return true;
 }
 
-// Moves what libssh keeps for the service, by way of a buffer of our own for what the service does not take.
-// All of it at once and only when that buffer is empty: libssh credits a whole window after a read of
-// whatever size, so that reading in small steps would let the sidecar send many times what the service takes.
+// Moves the bytes that libssh holds to the service, through a buffer of our own for those that the service
+// does not take. Reads all of them at once, and only when that buffer is empty: libssh credits a whole window
+// after a read of any size, so small reads would let the sidecar send many times what the service takes.
 void Connection::deliver() {
   for (;;) {
     if (!undelivered().empty()) {
@@ -151,8 +151,8 @@ void Connection::deliver() {
   settle();
 }
 
-// Returns how much of it was taken. A service that takes no more may still have answered: what it is sent is
-// thrown away from then on, and what it has said goes through.
+// Returns how many bytes were taken. A service that takes no more may still have answered: from then on,
+// discards what is sent to it and passes on what it has said.
 std::size_t Connection::write_service(std::span<const std::uint8_t> data) {
   if (deaf_) return data.size();
   const auto sent = ::send(socket_.get(), data.data(), data.size(), MSG_NOSIGNAL);
@@ -185,7 +185,7 @@ void Connection::end(bool reset) {
     const linger at_once{.l_onoff = 1, .l_linger = 0};
     ::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
   }
-  socket_.reset();  // leaves the epoll set
+  socket_.reset();  // also leaves the epoll set
   undelivered_.reset();
   undelivered_start_ = undelivered_end_ = buffered_ = 0;
   pump_.buffered_ -= std::exchange(reckoned_, 0);
@@ -196,14 +196,14 @@ void Connection::end(bool reset) {
 void Connection::send_close() {
   const bool closed_before = channel_closed_;
   close_sent_ = true;
-  // By itself, ssh_channel_close() would send no more than the end of file when the session's socket is full.
+  // When the session's socket is full, ssh_channel_close() alone would send only the end of file.
   pump_.lib_.ssh_channel_send_eof(channel_);
   pump_.lib_.ssh_channel_close(channel_);
   if (closed_before) pump_.closed_.push_back(this);
 }
 
-// Tells epoll what is of interest now. Without any interest the socket is taken out, for epoll would go on
-// telling of a hang-up.
+// Sets epoll's interest. Removes a socket without interest from the set: epoll would keep reporting a
+// hang-up.
 void Connection::watch() {
   if (ended_) return;
   const auto kept = buffered_ + undelivered().size();

@@ -1,9 +1,17 @@
 // One connection of a container, joined to a service of the host: a channel on one side, a socket on the
 // other.
 //
-// Its life: joined → ended (the service's socket is closed) → close sent (the sidecar hears that the channel
-// is closed) → freed, when the sidecar has closed its end, too. sshd does that after it has delivered
-// everything to the container, so whoever waits for it loses nothing.
+//   state       event                                                 next
+//   pending     the dial succeeds                                     joined
+//   pending     the dial fails                                        ended
+//   joined      both sides at end of file, all delivered              ended
+//   joined      the sidecar closes the channel, all delivered         ended; resets a live service
+//   joined      the service resets                                    ended
+//   ended       the pump's next bury(): channel closed                close sent
+//   close sent  the sidecar closes its end                            freed
+//
+// "ended" means that the service's socket is closed. sshd closes its end after it has delivered everything to
+// the container, so waiting for it loses nothing.
 #pragma once
 
 #include "core/fd.hpp"
@@ -17,27 +25,26 @@
 
 namespace hostnet::ssh {
 
-/// Belongs to its pump, in whose thread everything happens. Callbacks of libssh send nothing: a flush within
-/// a callback could leave libssh with a wrong idea of whether the session's socket takes more, and that is
-/// fatal to the session.
+/// Belongs to its pump and runs only in its thread. Callbacks of libssh send nothing: a flush within a
+/// callback could leave libssh with a wrong state of the session's socket, which is fatal to the session.
 class Connection {
  public:
-  /// Takes the channel over and registers its callbacks. @throws Error{failure}; the channel is the caller's
-  /// then.
+  /// Takes ownership of the channel and registers its callbacks. @throws Error{failure}; the channel is then
+  /// still the caller's.
   Connection(Pump& pump, const Service& service, Dial dialled, ssh_channel channel);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  /// The service's socket has events.
+  /// Handles events of the service's socket.
   void on_socket(std::uint32_t events);
-  /// Goes on where there was no window, or where libssh took no more. Returns whether it is free again.
+  /// Retries after a lack of window, or when libssh took no more. Returns whether it is no longer blocked.
   bool unblock();
   /// Ends both sides at once; a service that is still connected gets a reset.
   void cut() { end(true); }
-  /// Passes on the ends that have been reached, once all that came before them has been delivered.
+  /// Passes on an end of file or a close, once everything before it is delivered.
   void settle();
-  /// Closes the channel; once, after the end.
+  /// Closes the channel. Call once, after the end.
   void send_close();
   [[nodiscard]] bool ended() const noexcept { return ended_; }
 
@@ -62,20 +69,20 @@ class Connection {
   Fd socket_;
   ssh_channel channel_;
   ssh_channel_callbacks_struct callbacks_{};
-  std::string unsent_;  // read from the service, not taken by libssh yet: it exchanges keys
-  std::unique_ptr<std::uint8_t[]> undelivered_;  // taken from libssh, not taken by the service yet …
+  std::string unsent_;  // read from the service, not taken by libssh yet (key exchange)
+  std::unique_ptr<std::uint8_t[]> undelivered_;  // read from libssh, not taken by the service yet …
   std::size_t undelivered_start_ = 0;            // … from here
   std::size_t undelivered_end_ = 0;              // … to here
-  std::size_t buffered_ = 0;                     // bytes that libssh keeps for the service
-  std::size_t reckoned_ = 0;                     // this connection's share of the pump's sum
-  std::uint32_t interest_ = 0;                   // as epoll knows it
-  bool pending_;                                 // the dial is not over
-  bool blocked_ = false;                         // on the pump's list
+  std::size_t buffered_ = 0;                     // bytes that libssh holds for the service
+  std::size_t reckoned_ = 0;                     // this connection's part of pump_.buffered_
+  std::uint32_t interest_ = 0;                   // as registered with epoll
+  bool pending_;                                 // the dial is in progress
+  bool blocked_ = false;                         // in pump_.blocked_
   bool deaf_ = false;                            // the service takes no more
   bool service_eof_ = false;                     // the service sends no more
   bool channel_eof_ = false;                     // the container sends no more
   bool channel_closed_ = false;
-  bool write_shut_ = false;  // the container's end of file was passed on
+  bool write_shut_ = false;  // the container's end of file is passed on
   bool ended_ = false;
   bool close_sent_ = false;
 };

@@ -1,4 +1,4 @@
-// A later port's life.
+// A port added to a running lease.
 #include "path/ssh/extension.hpp"
 
 #include "core/log.hpp"
@@ -22,13 +22,13 @@ SshExtension::SshExtension(std::shared_ptr<SshLease> lease, const HostPort& port
                            Deadline deadline)
     : lease_(std::move(lease)),
       tunnel_(with(std::move(tunnel),
-                   // It may be called before the body below has run.
+                   // May be called before the constructor's body has run.
                    [this, of = lease_->id, text = port.to_string()](ssh::TunnelState state,
                                                                     const std::string& why) {
                      if (state != ssh::TunnelState::failed) return;
                      if (!life_.begin_end(ExposureState::failed, why)) return;
                      life_.over();
-                     log::error("lease {}: its port {} has failed: {}", of, text, why);
+                     log::error("lease {}: port {} has failed: {}", of, text, why);
                    }),
               deadline) {
   id = lease_->id;
@@ -42,7 +42,7 @@ SshExtension::~SshExtension() { end("released"); }
 
 void SshExtension::end(const std::string& reason) noexcept {
   const bool ours = life_.begin_end(ExposureState::released, reason);
-  tunnel_.close();  // for who comes second as well: it waits for the first there
+  tunnel_.close();  // also for a second caller, which waits there for the first
   if (ours) life_.over();
   lease_->nudge();
 }

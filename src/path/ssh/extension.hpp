@@ -1,7 +1,7 @@
-// One port more by a sidecar that stands already: with a key of its own that may forward this port alone, and
-// a tunnel of its own into the same sshd.
+// One more port through a running sidecar, with its own key, which may forward only this port, and its own
+// tunnel into the same sshd.
 //
-// The alias in a container leads to one sidecar, so a port that is wanted later cannot come by another one.
+// The alias in a container resolves to one sidecar, so a later port cannot use another sidecar.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -18,7 +18,7 @@ class SshLease;
 
 class SshExtension : public Exposure::Impl {
  public:
-  /// Returns when the port is reachable. `tunnel` has all but on_state. @throws as ssh::Tunnel.
+  /// Returns when the port is reachable. `tunnel` is complete except for on_state. @throws as ssh::Tunnel.
   SshExtension(std::shared_ptr<SshLease> lease, const HostPort& port, ssh::TunnelSettings tunnel,
                Deadline deadline);
   /// release().
@@ -27,15 +27,15 @@ class SshExtension : public Exposure::Impl {
   void release() override { end("released"); }
   [[nodiscard]] ExposureState state() const override { return life_.state(); }
   [[nodiscard]] std::string reason() const override { return life_.reason(); }
-  /// Closes the tunnel, for that reason. Idempotent.
+  /// Closes the tunnel and records the reason. Idempotent.
   void end(const std::string& reason) noexcept;
   [[nodiscard]] state::TunnelStats stats() const { return tunnel_.stats(); }
 
  private:
-  const std::shared_ptr<SshLease> lease_;  // whose sidecar the tunnel dials
+  const std::shared_ptr<SshLease> lease_;  // the tunnel dials its sidecar
   LeaseLife life_;
 
-  ssh::Tunnel tunnel_;  // the last, for its threads use what is above
+  ssh::Tunnel tunnel_;  // last: its threads use the members above
 };
 
 }  // namespace hostnet::exposer

@@ -1,4 +1,4 @@
-// Keys, by libssh.
+// Makes and compares keys with libssh.
 #include "path/ssh/key.hpp"
 
 #include "hostnet/error.hpp"
@@ -48,7 +48,7 @@ bool is_public_key(ssh_key shown, const std::string& public_line) {
   if (!public_line.starts_with(kType) ||
       lib.ssh_pki_import_pubkey_base64(public_line.c_str() + kType.size(), SSH_KEYTYPE_ED25519, &expected) !=
           SSH_OK)
-    throw Error(Errc::invalid_argument, "the pinned host key is no Ed25519 public key");
+    throw Error(Errc::invalid_argument, "the pinned host key is not an Ed25519 public key");
   const KeyHandle owner(expected);
   return lib.ssh_key_cmp(shown, expected, SSH_KEY_CMP_PUBLIC) == 0;
 }

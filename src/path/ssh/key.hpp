@@ -1,4 +1,5 @@
-// Key pairs made for one lease: never written to this machine's disk, gone with the process.
+// Key pairs for one lease. The client's private key stays in this process's memory; the sidecar's host key
+// goes to the engine in the container's environment.
 #pragma once
 
 #include "path/ssh/libssh.hpp"
@@ -10,12 +11,12 @@ namespace hostnet::ssh {
 /// An Ed25519 key pair (RFC 8032, RFC 8709). Immutable, so that threads may share it.
 class Key {
  public:
-  /// A fresh one. @throws Error{no_path} without libssh, Error{failure}.
+  /// Makes a key pair. @throws Error{no_path} without libssh, Error{failure}.
   static Key generate();
 
   /// "ssh-ed25519 AAAA…", as authorized_keys(5) and a host key file's .pub have it, without a newline.
   [[nodiscard]] const std::string& public_line() const noexcept { return public_line_; }
-  /// In a form that sshd reads as a HostKey file; ends in a newline.
+  /// As the text of an sshd HostKey file; ends in a newline.
   [[nodiscard]] std::string private_text() const;
   /// Valid as long as this object.
   [[nodiscard]] ssh_key handle() const noexcept { return key_.get(); }
@@ -26,8 +27,8 @@ class Key {
   std::string public_line_;
 };
 
-/// Whether a server showed the key of this public line ("ssh-ed25519 AAAA…"). @throws Error{invalid_argument}
-/// when the line is none.
+/// Whether `shown`, a server's host key, is the key of this public line ("ssh-ed25519 AAAA…").
+/// @throws Error{invalid_argument} when the line is not such a key.
 bool is_public_key(ssh_key shown, const std::string& public_line);
 
 }  // namespace hostnet::ssh

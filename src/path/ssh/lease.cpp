@@ -1,4 +1,4 @@
-// Making, keeping and ending a lease on the ssh path.
+// Sets up, monitors and ends a lease on the ssh path.
 #include "path/ssh/lease.hpp"
 
 #include "core/log.hpp"
@@ -23,11 +23,11 @@ namespace {
 
 using std::chrono::seconds;
 
-// How often the statistics are written for others, and how soon a release by another process is noticed.
+// The keeper's period: how often it publishes statistics and checks for a release by another process.
 constexpr seconds kKeeperPeriod{1};
-// For a look at the container, which the next period has again.
+// Limit of one query of the container; the next period repeats it.
 constexpr seconds kLook{2};
-// For taking back what was set up: the deadline may be what failed, and must not cut that short.
+// Limit of undoing a failed setup. The caller's deadline may be what failed, and must not cut this short.
 constexpr seconds kUndo{30};
 
 void check_alias_of_network(engine::Containers& containers, const SshTarget& target, Deadline deadline) {
@@ -35,11 +35,11 @@ void check_alias_of_network(engine::Containers& containers, const SshTarget& tar
   const auto label = fmt::format("{}={}", kAliasLabel, target.network.id);
   for (const auto& other : containers.list({label}, deadline)) {
     const auto lease = other.labels.find(kLeaseLabel);
-    if (other.state != "running" || lease == other.labels.end()) continue;  // every sidecar of ours has one
+    if (other.state != "running" || lease == other.labels.end()) continue;  // no sidecar of ours
     throw Error(Errc::conflict,
                 fmt::format("host port exposure {} already defined on network {} by lease {}", kAlias,
                             target.network.name, lease->second),
-                "release that lease first, or ask for all the ports at once: see tc-hostnet list");
+                "release that lease first, or expose all the ports in one request: see tc-hostnet list");
   }
 }
 
@@ -86,7 +86,7 @@ SshLease::SshLease(SshSettings settings, const ExposeRequest& request, std::vect
   }
 }
 
-// No destructor runs after a constructor that has thrown.
+// For the constructor: no destructor runs after it has thrown.
 void SshLease::undo() noexcept {
   for (const auto& failure : take_down(Deadline::after(kUndo))) log::error("lease {}: {}", id, failure);
   tunnel_.reset();
@@ -96,7 +96,7 @@ void SshLease::undo() noexcept {
 
 SshLease::~SshLease() {
   stop_keeper();
-  tunnel_.reset();  // its threads wake the keeper: before what that needs is gone
+  tunnel_.reset();  // before mutex_ and wake_: its threads call nudge()
   settings_.owner.reset();
   settings_.store->tidy();
 }
@@ -160,7 +160,7 @@ void SshLease::set_up(const SshTarget& target, Deadline deadline) {
     tunnel_ = std::make_unique<ssh::Tunnel>(std::move(tunnel), deadline);
   } catch (const Error& error) {
     if (error.code() != Errc::not_found) throw;
-    throw Error(Errc::failure, "sidecar start: it has ended before its sshd served");
+    throw Error(Errc::failure, "sidecar start: the sidecar ended before its sshd answered");
   }
   const auto tunnel_time = elapsed_since(start);
   aliases.get();
@@ -181,7 +181,7 @@ void SshLease::set_up(const SshTarget& target, Deadline deadline) {
 }
 
 void SshLease::serve(const engine::Container& container) {
-  const auto one = served(container, false);  // it is on one network
+  const auto one = served(container, false);  // on one network: `local` does not matter
   const std::vector<Ipv4> sources{one.address};
   {
     const std::lock_guard lock(mutex_);
@@ -206,7 +206,7 @@ std::shared_ptr<Exposure::Impl> SshLease::extend(const HostPort& port) {
   auto key = ssh::Key::generate();
   const auto line = ssh::authorized_key(key.public_line(), {port.container});
   ssh::TunnelSettings tunnel{
-      // At each attempt, for a sidecar that has been started again has forgotten the key.
+      // Permit the key at each attempt: a restarted sidecar has forgotten it.
       .dial =
           [sidecar = sidecar_.get(), line](Deadline limit) {
             auto connection = sidecar->dial(limit);
@@ -232,16 +232,16 @@ std::shared_ptr<Exposure::Impl> SshLease::extend(const HostPort& port) {
     std::erase_if(extensions_, [](const auto& one) { return one.expired(); });
     extensions_.push_back(extension);
   }
-  if (!life_.is_active()) {  // and what took it down may not have seen this one
-    extension->end("the lease that it belongs to has ended");
+  if (!life_.is_active()) {  // take_down() may have missed this extension
+    extension->end("its lease has ended");
     throw Error(Errc::failure, fmt::format("lease {} has ended: {}", id, reason()));
   }
   nudge();
   return extension;
 }
 
-// An extension holds this lease. The last of both may be gone meanwhile but for what is held here, and the
-// lease cannot end in its keeper's thread.
+// An extension holds a reference to this lease. The one locked here may be the last to both, and the lease
+// must not be destroyed in its keeper's thread: the notifier drops it.
 void SshLease::for_each_extension(const std::function<void(SshExtension&)>& work) const {
   std::vector<std::weak_ptr<SshExtension>> all;
   {
@@ -267,12 +267,12 @@ void SshLease::write_aliases(Ipv4 address, bool is_for_one, Deadline deadline) {
     } catch (const Error& error) {
       const auto what = fmt::format("{} is not written into container {}: {}", kAlias,
                                     container.substr(0, 12), error.what());
-      // One container of a network must not keep the others from what they asked for.
+      // One container of a network must not keep the others from their alias.
       if (!is_for_one) {
         log::warn("{}", what);
         continue;
       }
-      // A command that did not end may write yet; else nothing was written there.
+      // A command that timed out may still write; after any other error nothing is written there.
       if (error.code() != Errc::timed_out) record_.alias_in.resize(i);
       if (error.code() == Errc::timed_out) throw Error(error.code(), what, error.hint());
       throw;
@@ -280,11 +280,11 @@ void SshLease::write_aliases(Ipv4 address, bool is_for_one, Deadline deadline) {
   }
 }
 
-// Every step is tried even when one fails; returns what failed. The way is closed first: the containers can
-// hold up whoever edits their hosts files.
+// Runs every step even when one fails; returns the failures. Closes the tunnel and removes the sidecar first,
+// because a container can delay an edit of its hosts file.
 Failures SshLease::take_down(Deadline deadline) noexcept {
   Failures failures;
-  for_each_extension([](SshExtension& one) { one.end("the lease that it belongs to has ended"); });
+  for_each_extension([](SshExtension& one) { one.end("its lease has ended"); });
   if (tunnel_) tunnel_->close();
   failures.run([&] {
     if (sidecar_) sidecar_->remove(deadline);
@@ -303,10 +303,10 @@ void SshLease::release() {
   const LeaseLife::Ending ending(life_);
   stop_keeper();
   take_down(Deadline::after(settings_.release_deadline))
-      .raise("lease " + id, "run tc-hostnet list, which finishes what could not be removed");
+      .raise("lease " + id, "run tc-hostnet list: it removes the rest");
 }
 
-// The lease ends without its owner's doing, in the keeper's thread.
+// Ends the lease in the keeper's thread, without a request of the owner.
 void SshLease::end(ExposureState state, const std::string& reason) {
   if (!life_.begin_end(state, reason)) return;
   for (const auto& failure : take_down(Deadline::after(settings_.release_deadline)))
@@ -336,18 +336,18 @@ void SshLease::keep() {
 void SshLease::look_after(engine::Client& client) {
   if (!settings_.store->contains(id)) return end(ExposureState::released, "released by another process");
   if (tunnel_->state() == ssh::TunnelState::failed) {
-    // Another process that releases it removes the record first, and the sidecar then.
+    // Another process that releases the lease removes the record first, then the sidecar.
     if (!settings_.store->contains(id)) return end(ExposureState::released, "released by another process");
     return end(ExposureState::failed, tunnel_->stats().reason);
   }
   if (record_.expires && std::time(nullptr) >= *record_.expires)
-    return end(ExposureState::released, "its time is over");
+    return end(ExposureState::released, "its time is up");
   if (const auto reason = end_of_container(client)) return end(ExposureState::released, *reason);
   follow_sidecar(client);
   publish_stats();
 }
 
-// Its address may go to another container next, which the lease is not for.
+// The engine may give the container's address to another container, which the lease does not serve.
 std::optional<std::string> SshLease::end_of_container(engine::Client& client) const {
   std::optional<ServedContainer> container;
   {
@@ -363,12 +363,12 @@ std::optional<std::string> SshLease::end_of_container(engine::Client& client) co
       return fmt::format("its container has left network {}", interface);
   } catch (const Error& error) {
     if (error.code() == Errc::not_found) return "its container has stopped";
-    log::debug("lease {}: its container cannot be looked at: {}", id, error.what());
+    log::debug("lease {}: cannot inspect its container: {}", id, error.what());
   }
   return std::nullopt;
 }
 
-// A sidecar that was restarted may have another address: the alias follows it.
+// A restarted sidecar may have another address: the alias follows it.
 void SshLease::follow_sidecar(engine::Client& client) {
   const auto address = sidecar_->place().address;
   if (address.to_string() == record_.address) return;
@@ -378,7 +378,7 @@ void SshLease::follow_sidecar(engine::Client& client) {
     try {
       remove_container_alias(client, container, id, deadline);
       write_container_alias(client, container, address, id, deadline);
-    } catch (const Error& error) {  // one that has gone, say, is no reason to leave the others behind
+    } catch (const Error& error) {  // go on with the others
       log::warn("lease {}: {} still leads to {} in container {}: {}", id, kAlias, record_.address,
                 container.substr(0, 12), error.what());
     }

@@ -1,4 +1,24 @@
-// One lease on the ssh path: a sidecar, a tunnel into it, the alias, and the thread that looks after them.
+// One lease on the ssh path: a sidecar, a tunnel into it, the alias, and the keeper thread that monitors
+// them.
+//
+//   state    event                                          next
+//   setup    aliases written, all ports reachable           active; the keeper starts
+//   setup    any error                                      undone; the constructor throws
+//   active   release()                                      released
+//   active   another process removes the record             released
+//   active   the request's timeout passes                   released
+//   active   the container stops or leaves the network      released
+//   active   the tunnel fails (path/ssh/tunnel.hpp)         failed
+//   active   the sidecar gets another address               active; the alias follows
+//   active   statistics or ports change                     active; the record is saved
+//
+//   timeout            value     for
+//   kKeeperPeriod      1 s       the keeper's next check of these events; nudge() makes it check at once
+//   kLook              2 s       one query of the container
+//   kUndo              30 s      undoing a failed setup
+//   release_deadline   30 s      taking an active lease down, moving the alias, extend()
+//
+// No call runs under mutex_. The keeper, a caller of release() and the tunnel's threads (nudge()) meet there.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -26,7 +46,7 @@
 
 namespace hostnet::exposer {
 
-/// What is common to the leases of one exposer.
+/// Shared by the leases of one exposer.
 struct SshSettings {
   engine::Address engine;
   std::shared_ptr<state::TunnelStore> store;
@@ -39,11 +59,11 @@ struct SshSettings {
 
 class SshExtension;
 
-/// Made by make_shared.
+/// Create it with std::make_shared.
 class SshLease : public Exposure::Impl, public std::enable_shared_from_this<SshLease> {
  public:
-  /// Sets everything up; returns when the ports are reachable. What fails leaves nothing behind.
-  /// @throws Error, with the stage named and the sidecar's last words.
+  /// Sets everything up and returns when the ports are reachable. A failed setup leaves nothing behind.
+  /// @throws Error that names the stage and the sidecar's last output.
   SshLease(SshSettings settings, const ExposeRequest& request, std::vector<HostPort> ports,
            const SshTarget& target, Deadline deadline);
   ~SshLease() override;
@@ -52,9 +72,9 @@ class SshLease : public Exposure::Impl, public std::enable_shared_from_this<SshL
   [[nodiscard]] ExposureState state() const override { return life_.state(); }
   [[nodiscard]] std::string reason() const override { return life_.reason(); }
   std::shared_ptr<Exposure::Impl> extend(const HostPort& port) override;
-  /// For a lease whose target had an empty list of sources: whom it is for.
+  /// Sets the served container of a lease whose target had an empty list of sources.
   void serve(const engine::Container& container);
-  /// Something has changed that the keeper should look at.
+  /// Makes the keeper check at once. Thread-safe.
   void nudge() noexcept;
 
  private:
@@ -72,20 +92,20 @@ class SshLease : public Exposure::Impl, public std::enable_shared_from_this<SshL
   void follow_sidecar(engine::Client& client);
 
   SshSettings settings_;
-  state::TunnelRecord record_;  // the keeper's, once it runs
+  state::TunnelRecord record_;  // the keeper's while it runs
   std::string host_key_;        // the sidecar's
   std::unique_ptr<Sidecar> sidecar_;
   std::unique_ptr<ssh::Tunnel> tunnel_;
 
   LeaseLife life_;
-  mutable std::mutex mutex_;  // guards what follows, but for the keeper
+  mutable std::mutex mutex_;  // guards what follows, except keeper_
   std::condition_variable wake_;
   bool stopping_ = false;
   bool nudged_ = false;
   std::optional<std::vector<Ipv4>> sources_;  // as the tunnel has them
   std::optional<ServedContainer> container_;
   std::vector<std::weak_ptr<SshExtension>> extensions_;
-  std::jthread keeper_;  // joined by who has begun the end, else by the destructor
+  std::jthread keeper_;  // joined by release(), else by the destructor
 };
 
 }  // namespace hostnet::exposer

@@ -1,5 +1,5 @@
 // libssh, opened when the first tunnel is made. Linking it would cost every start of the command several
-// milliseconds of dynamic loading (libcrypto, Kerberos), also where no tunnel is needed.
+// milliseconds of dynamic loading (libcrypto, Kerberos), even without a tunnel.
 #pragma once
 
 #include "core/library.hpp"
@@ -12,7 +12,7 @@
 
 namespace hostnet::ssh {
 
-// Every function of libssh that is used.
+// The functions of libssh in use.
 #define HOSTNET_LIBSSH_FUNCTIONS(X)                    \
   X(ssh_new)                                           \
   X(ssh_free)                                          \
@@ -58,7 +58,7 @@ namespace hostnet::ssh {
   X(ssh_pki_export_pubkey_base64)                      \
   X(ssh_string_free_char)
 
-/// The functions, under their own names, so that a call reads as it does in libssh's manual.
+/// The functions, under their own names, so that a call reads as in libssh's manual.
 struct Libssh {
   HOSTNET_LIBSSH_FUNCTIONS(HOSTNET_LIBRARY_MEMBER)
 
@@ -67,7 +67,7 @@ struct Libssh {
   static const Libssh& get();
 };
 
-/// Frees a libssh handle by the table's function `Free`.
+/// Frees a libssh handle with the table's function `Free`.
 template <auto Free>
 struct FreeByTable {
   template <class T>

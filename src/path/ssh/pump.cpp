@@ -19,27 +19,28 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// Enough to fill a loopback or bridge for some rounds, little enough to keep latency and memory low.
+// While more bytes wait for the session's socket, no service is read. Enough to fill a loopback or bridge for
+// some rounds, and small enough to keep latency and memory low.
 constexpr std::uint64_t kOutputLimit = 512U << 10;
-// What all services together may leave untaken before the session is read more slowly …
+// While all services together have left more bytes untaken, the session is read more slowly: …
 constexpr std::size_t kStoreLimit = 32U << 20;
-// … which is: whenever they have taken nothing for that long.
+// … one read each time the services have taken nothing for this long.
 constexpr milliseconds kTrickle{20};
-// What is read from a service at once. libssh makes packets of that size at most for a sidecar that takes
-// 32 KiB, as OpenSSH does. With two of them the second would wait for a poll() between, within libssh.
+// One read from a service. For a sidecar that accepts packets of 32 KiB, as OpenSSH does, libssh makes
+// packets of at most this size. With two packets, the second would wait for a poll() within libssh.
 constexpr std::size_t kReadSize = 32'768 - 10;
-// Sockets that are looked at in one round. More of them make better use of each system call, and let those
-// that were first wait for longer.
+// Sockets handled in one round. A higher number uses each system call better, but makes the first sockets
+// wait longer.
 constexpr std::size_t kEventsPerRound = 192;
-// When more than that many have something, their answers gather …
+// When more sockets than this are ready, their answers gather …
 constexpr int kFew = 2;
-// … and go to the sidecar, which has nothing to do meanwhile, as soon as they are more than that.
+// … and go to the sidecar, which is idle meanwhile, as soon as they exceed this.
 constexpr std::uint64_t kHeldLimit = 8U << 10;
-// Reads of the session of 4 KiB each, between two looks at the services.
+// Reads of the session, 4 KiB each, between two polls of the services.
 constexpr int kTurnsPerRound = 64;
-// A sidecar with nothing to say is asked after that long, and is given up after three times as much.
+// After this long without a byte, the sidecar gets a keepalive; after three times as long it is lost.
 constexpr seconds kSilence{3};
-// For the sidecar to deliver what it was sent, at the end.
+// At the end, for the sidecar to deliver what it was sent.
 constexpr milliseconds kFarewell{500};
 
 Fd make_epoll() {
@@ -97,7 +98,7 @@ Pump::Pump(Session& session, const Policy& policy, Counters& counters)
 
 Pump::~Pump() {
   lib_.ssh_set_message_callback(session_.handle(), nullptr, nullptr);
-  connections_.clear();  // while the lists that they register on are there
+  connections_.clear();  // before the lists that connections register in
 }
 
 void Pump::stop() noexcept {
@@ -137,7 +138,7 @@ bool Pump::overfull() const { return buffered_ > kStoreLimit; }
 
 void Pump::wait(milliseconds limit) {
   std::array<epoll_event, kEventsPerRound> events;
-  // With too much output waiting, no service is read.
+  // While too much output waits, read no service.
   const int epoll = session_.backlog() > kOutputLimit ? essential_.get() : everything_.get();
   if (overfull()) limit = std::min(limit, kTrickle);
   const int count =
@@ -165,7 +166,7 @@ void Pump::wait(milliseconds limit) {
   }
   if (!held) return;
   session_.release();
-  session_ready_ |= !overfull();  // so that they go
+  session_ready_ |= !overfull();  // sends them
 }
 
 void Pump::turn_session() {
@@ -228,7 +229,7 @@ int Pump::on_message(ssh_session, ssh_message message, void* self) {
     return refuse;
   try {
     return pump.open_connection(message) ? 0 : refuse;
-  } catch (const std::exception& error) {  // must not go through libssh's frames
+  } catch (const std::exception& error) {  // must not unwind libssh's frames
     log::warn("a forwarded connection is refused: {}", error.what());
     return refuse;
   }
@@ -251,7 +252,7 @@ bool Pump::open_connection(ssh_message message) {
   }
   const auto channel = lib_.ssh_message_channel_request_open_reply_accept(message);
   if (channel == nullptr) return false;
-  // From here on it must not be refused: the sidecar has been told otherwise.
+  // Do not refuse it from here on: the sidecar was told that the channel is open.
   try {
     auto connection = std::make_unique<Connection>(*this, *service, std::move(dialled), channel);
     auto* const key = connection.get();

@@ -2,34 +2,46 @@
 //
 // Theory of operation
 //
-// One loop, no thread per connection. A round: wait with epoll; read from the service sockets that have
-// something, at most one buffer full each, and write it into their channels; then turn the session until its
-// socket has no more to give, during which libssh hands over what arrived for each channel. Fairness follows:
-// in one round nobody gets more than one buffer's worth. What many services have answered goes to the sidecar
-// some kilobytes at a time: a system call and a waking of sshd for each answer would cost more than the
-// answer.
+//   state      event                                              next
+//   running    stop()                                             draining: accepts no connection
+//   draining   no connection left, or `drain` passes              farewell: cuts the rest
+//   farewell   all closed and sent, or 500 ms (kFarewell) pass    run() returns
+//   any        no byte for 3 s (kSilence)                         same; sends a keepalive
+//   any        no byte for 9 s, or the session ends               lost: run() throws
 //
-// Back-pressure. Towards the host, what a service's socket does not take stays in libssh's channel buffer and
-// is not credited to the channel's window, so that sshd stops reading from that container's connection, and
-// from no other. libssh's windows are large (1.28 MB, and a second one once the first was handed over), so
-// when all channels together hold more than kStoreLimit, the session is read only as fast as services take
-// it, or at a trickle when they take nothing. Towards the container, a socket is not read while its channel
-// has no window; and none is read while more than kOutputLimit bytes wait for the session's own socket.
+//   condition                                            effect
+//   512 KiB wait for the session (kOutputLimit)          reads no service
+//   32 MiB wait for the services (kStoreLimit)           reads the session as the services take bytes, or
+//                                                        once per 20 ms (kTrickle) in which they take none
+//   more than 2 services ready (kFew)                    gathers answers: up to 8 KiB (kHeldLimit)
+//   64 reads of the session in a round (kTurnsPerRound)  polls the services
+//   sources not known yet                                admit() waits up to 5 s (kPatience)
 //
-// Ends. A shutdown for writing goes through in both directions as such. A reset by the service closes the
-// channel at once. A channel that is closed by the sidecar while the service still may send means that the
-// container's end has gone: the service gets a reset. sshd says "end of file" and "closed" in one breath
-// then, so the former is passed on when all that has come was read: a service that had seen it would take the
-// reset for an orderly end.
+// One loop, no thread per connection. A round waits with epoll; reads from each ready service at most one
+// buffer and writes it into its channel; then turns the session until its socket is empty, while libssh hands
+// over the data of each channel. So in one round no connection gets more than one buffer. Answers of many
+// services go to the sidecar some kilobytes at a time: a system call and a wake-up of sshd for each answer
+// would cost more than the answer.
 //
-// A connection is refused, with nothing touched on this host but the connect() itself, when its originator is
-// none of the lease's sources (the channel-open request names it, RFC 4254 section 7.2) or when nobody
-// listens.
+// Back-pressure. Towards the host, bytes that a service's socket does not take stay in libssh's channel
+// buffer and are not credited to the channel's window, so sshd stops reading that container's connection and
+// no other. libssh's windows are large (1.28 MB, and a second one once the first was handed over): hence
+// kStoreLimit for all channels together. Towards the container, a socket is not read while its channel has no
+// window, and no socket is read over kOutputLimit.
 //
-// libssh calls back from within its own functions, and reads the session within each write to a channel. So
-// in a callback nothing is freed and nothing is sent: connections that have ended are put on a list, which is
-// worked off between two turns. And whoever waits for a window looks again after every byte that was read,
-// whoever read it.
+// Ends. A shutdown for writing passes as such in both directions. A reset by the service closes the channel
+// at once. When the sidecar closes a channel while the service may still send, the container's end has gone:
+// the service gets a reset. sshd then sends "end of file" and "closed" together, so an end of file is passed
+// on only when all received data has been read: a service that had seen it would take the reset for an
+// orderly end.
+//
+// Refusals. The pump refuses a connection whose originator is not one of the lease's sources (the
+// channel-open request names it, RFC 4254 section 7.2), or whose service does not listen. This host
+// sees at most the connect().
+//
+// libssh calls back from within its own functions, and reads the session within each write to a channel. So a
+// callback frees nothing and sends nothing: it puts ended connections on a list, which bury() handles between
+// two turns. A connection that waits for a window is retried after every byte read, whichever call read it.
 #pragma once
 
 #include "core/fd.hpp"
@@ -53,17 +65,17 @@ namespace hostnet::ssh {
 
 class Connection;
 
-/// Who may connect to which service; shared by all sessions of a lease. Thread-safe.
+/// Which source may connect to which service; shared by all sessions of a lease. Thread-safe.
 class Policy {
  public:
-  /// `services` by the port that the container dials. Without sources it is for everybody on the sidecar's
-  /// networks; with an empty list it is not known yet for whom, and who comes is kept waiting for a moment.
+  /// `services` by the port that the container dials. nullopt for `sources` admits every address on the
+  /// sidecar's networks; an empty list means that the source is not known yet, and admit() waits for it.
   Policy(std::map<std::uint16_t, Service> services, std::optional<std::vector<Ipv4>> sources);
 
-  /// Replaces the sources. Connections that are open stay.
+  /// Replaces the sources. Open connections stay.
   void set_sources(std::optional<std::vector<Ipv4>> sources);
-  /// The service for a connection, or null when it shall be refused. Blocks for at most kPatience while the
-  /// sources are not known: only the container that is about to become the source can have come by then.
+  /// The service for a connection, or null to refuse it. Blocks for at most kPatience while the sources are
+  /// not known: until then only the container that will become the source can connect.
   [[nodiscard]] const Service* admit(std::uint16_t port, std::string_view originator) const;
   [[nodiscard]] const std::map<std::uint16_t, Service>& services() const noexcept { return services_; }
 
@@ -76,31 +88,30 @@ class Policy {
   std::optional<std::vector<Ipv4>> sources_;
 };
 
-/// What a pump has done; read by other threads while it runs.
+/// What a pump has done. Other threads read it while the pump runs.
 struct Counters {
   std::atomic<std::uint64_t> accepted{0};         ///< Connections joined to a service.
-  std::atomic<std::uint64_t> strangers{0};        ///< Refused for their origin or their port.
-  std::atomic<std::uint64_t> unserved{0};         ///< Refused because nobody listened.
+  std::atomic<std::uint64_t> strangers{0};        ///< Refused: wrong source or port.
+  std::atomic<std::uint64_t> unserved{0};         ///< Refused: the service did not accept.
   std::atomic<std::uint64_t> bytes_to_host{0};    ///< Payload.
   std::atomic<std::uint64_t> bytes_from_host{0};  ///< Payload.
-  std::atomic<std::int64_t> open{0};              ///< Connections now.
+  std::atomic<std::int64_t> open{0};              ///< Open connections.
 };
 
-/// Used by one thread, but for stop().
+/// Used by one thread, except stop().
 class Pump {
  public:
-  /// All must outlive it. The session's forwards should be set up by now, or be set up before run().
+  /// The arguments must outlive it. Set up the session's forwards before run().
   Pump(Session& session, const Policy& policy, Counters& counters);
   ~Pump();
   Pump(const Pump&) = delete;
   Pump& operator=(const Pump&) = delete;
 
-  /// Runs until stop(), in a thread that is its own: it changes the scheduling policy. Then the connections
-  /// are given `drain` to end by themselves and no new ones are accepted; afterwards the rest is cut. Waits,
-  /// but not for long, until the sidecar has delivered what was read from the services.
+  /// Runs until stop(). Then accepts no new connections, gives the open ones `drain` to end, and cuts the
+  /// rest. Waits at most kFarewell until the sidecar has delivered what was read from the services.
   /// @throws Error{failure} when the session is lost; all connections are cut.
   void run(std::chrono::milliseconds drain);
-  /// Thread-safe, and takes effect also when called before run().
+  /// Thread-safe. Takes effect even before run().
   void stop() noexcept;
 
  private:
@@ -123,21 +134,21 @@ class Pump {
   const Policy& policy_;
   Counters& counters_;
   Fd everything_;  // epoll: the session, the wake-up and all services
-  Fd essential_;   // epoll: the session and the wake-up alone, while congested
+  Fd essential_;   // epoll: only the session and the wake-up, while congested
   Fd wake_;
   bool stopping_ = false;
   bool session_ready_ = false;
   std::uint32_t session_interest_ = 0;
-  std::size_t buffered_ = 0;        // bytes for services that these have not taken yet, of all connections
-  std::uint64_t looked_after_ = 0;  // bytes read from the session when the blocked ones were last looked at
-  std::uint64_t heard_ = 0;         // … and when a sign of life was last looked for
+  std::size_t buffered_ = 0;        // bytes that services have not taken yet, of all connections
+  std::uint64_t looked_after_ = 0;  // bytes read from the session at the last retry of blocked_
+  std::uint64_t heard_ = 0;         // … and when look_for_life() last saw new ones
   std::chrono::steady_clock::time_point last_heard_;
   bool pinged_ = false;
   std::unordered_map<Connection*, std::unique_ptr<Connection>> connections_;
-  std::vector<Connection*> unsettled_;  // the container's end of file has come
+  std::vector<Connection*> unsettled_;  // got the container's end of file
   std::vector<Connection*> blocked_;    // no window, or bytes that libssh did not take
-  std::vector<Connection*> ended_;      // the sidecar is to be told
-  std::vector<Connection*> closed_;     // to be freed
+  std::vector<Connection*> ended_;      // to send a close
+  std::vector<Connection*> closed_;     // to free
   std::vector<std::uint8_t> scratch_;
 };
 

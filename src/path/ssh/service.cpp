@@ -1,4 +1,4 @@
-// Connecting to a service of this host.
+// Connects to a service of this host.
 #include "path/ssh/service.hpp"
 
 #include "hostnet/error.hpp"
@@ -14,8 +14,8 @@
 namespace hostnet::ssh {
 namespace {
 
-// A non-blocking connect() never says "connected" for TCP, though on the loopback the handshake is over by
-// the time it returns: the second call fetches the result.
+// For TCP a non-blocking connect() never reports success, although on the loopback the handshake is complete
+// when it returns: the second call fetches the result.
 Dial connect_to(int family, const sockaddr* address, socklen_t length) {
   Fd socket(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket) {
@@ -29,7 +29,7 @@ Dial connect_to(int family, const sockaddr* address, socklen_t length) {
   int code = ::connect(socket.get(), address, length);
   if (code != 0 && errno == EINPROGRESS) code = ::connect(socket.get(), address, length);
   if (code == 0 || errno == EISCONN) return {.outcome = Dialled::connected, .socket = std::move(socket)};
-  // A Unix socket whose queue is full (EAGAIN) cannot be waited for: that connection is refused.
+  // A Unix socket with a full queue (EAGAIN) has no event to wait for: refuse that connection.
   if (errno == EALREADY || errno == EINPROGRESS)
     return {.outcome = Dialled::pending, .socket = std::move(socket)};
   return {};

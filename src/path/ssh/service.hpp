@@ -1,4 +1,4 @@
-// The service on this host to which a forwarded connection is joined.
+// The service of this host that a forwarded connection is joined to.
 #pragma once
 
 #include "core/fd.hpp"
@@ -10,14 +10,14 @@ namespace hostnet::ssh {
 
 /// A TCP port of this host's loopback, or a Unix socket.
 struct Service {
-  std::uint16_t port = 0;  ///< 127.0.0.1 first, ::1 when nobody listens there. 0: `path` is meant.
+  std::uint16_t port = 0;  ///< 127.0.0.1, else ::1 when nothing listens there. 0: use `path`.
   std::string path;        ///< Of a stream socket; absolute.
 };
 
 enum class Dialled : std::uint8_t {
   connected,
   pending,  ///< TCP only: wait until the socket is writable, then ask pending_error().
-  refused,  ///< Nobody listens, the path may not be used, or a Unix socket's queue is full.
+  refused,  ///< Nothing listens, the path is not accessible, or a Unix socket's queue is full.
 };
 
 struct Dial {
@@ -25,11 +25,11 @@ struct Dial {
   Fd socket;  ///< Non-blocking, TCP_NODELAY; empty when refused.
 };
 
-/// Connects without blocking. On the loopback the answer is nearly always there at once.
+/// Connects without blocking. On the loopback the result is nearly always immediate.
 /// @throws Error{failure} when there are no descriptors left.
 Dial dial(const Service& service);
 
-/// What became of a pending socket that is writable now: 0, or the errno of its failure.
+/// The result of a pending socket that is writable now: 0 or an errno.
 int pending_error(int socket);
 
 }  // namespace hostnet::ssh

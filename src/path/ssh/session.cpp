@@ -1,4 +1,4 @@
-// The handshake, and turning the session's wheel.
+// The handshake, and the session's input and output.
 #include "path/ssh/session.hpp"
 
 #include "core/log.hpp"
@@ -22,21 +22,21 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// What libssh 0.10 reads at once; a read of less has emptied the socket.
+// The size of libssh 0.10's reads; a shorter read has emptied the socket.
 constexpr std::uint64_t kFullRead = 4096;
-// A packet's length, padding and authentication tag: at most.
+// Upper limit of a packet's length field, padding and authentication tag.
 constexpr std::uint64_t kPacketOverhead = 40;
 
 std::chrono::microseconds since(Clock::time_point start) {
   return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start);
 }
 
-// AES in hardware is some three times as fast as ChaCha20, and without it some three times as slow.
+// AES in hardware is some three times as fast as ChaCha20, in software some three times as slow.
 const char* ciphers() {
 #if defined(__x86_64__) || defined(__i386__)
   const bool fast_aes = __builtin_cpu_supports("aes") != 0;
 #else
-  const bool fast_aes = true;  // ARMv8 servers have it; where it lacks, it is slow and works
+  const bool fast_aes = true;  // ARMv8 servers have it; without it AES is slow but works
 #endif
   return fast_aes ? "aes128-gcm@openssh.com,chacha20-poly1305@openssh.com,aes256-gcm@openssh.com"
                   : "chacha20-poly1305@openssh.com,aes128-gcm@openssh.com,aes256-gcm@openssh.com";
@@ -57,7 +57,7 @@ void set_tcp_option(int fd, int option, int value) {
 template <class Call>
 int Session::complete(const char* stage, Deadline deadline, Call call) {
   for (;;) {
-    // The peer delays its acknowledgements of the handshake's small packets, and we ours: 40 ms each time.
+    // Both sides delay ACKs of the handshake's small packets by 40 ms: send ours at once.
     set_tcp_option(fd_, TCP_QUICKACK, 1);
     const int code = call();
     if (code != SSH_AGAIN) return code;
@@ -72,13 +72,13 @@ int Session::complete(const char* stage, Deadline deadline, Call call) {
 
 Session::Session(Fd connected, const Identity& identity, Deadline deadline)
     : lib_(Libssh::get()), session_(lib_.ssh_new()), fd_(connected.get()) {
-  if (!session_) throw Error(Errc::failure, "libssh makes no session");
+  if (!session_) throw Error(Errc::failure, "libssh cannot create a session");
   set_tcp_option(fd_, TCP_NODELAY, 1);
   const auto session = session_.get();
   const bool no = false;
   const int none = 0;
-  set_option(lib_, session, SSH_OPTIONS_PROCESS_CONFIG,
-             &no);  // no ~/.ssh/config: nothing there is meant for this
+  // Ignore ~/.ssh/config: it is not meant for this session.
+  set_option(lib_, session, SSH_OPTIONS_PROCESS_CONFIG, &no);
   set_option(lib_, session, SSH_OPTIONS_HOST, "sidecar");
   set_option(lib_, session, SSH_OPTIONS_USER, kUser);
   set_option(lib_, session, SSH_OPTIONS_FD, &fd_);
@@ -87,9 +87,9 @@ Session::Session(Fd connected, const Identity& identity, Deadline deadline)
   set_option(lib_, session, SSH_OPTIONS_KEY_EXCHANGE, "curve25519-sha256,curve25519-sha256@libssh.org");
   set_option(lib_, session, SSH_OPTIONS_HOSTKEYS, "ssh-ed25519");
   set_option(lib_, session, SSH_OPTIONS_COMPRESSION, "no");
-  set_option(lib_, session, SSH_OPTIONS_STRICTHOSTKEYCHECK,
-             &none);  // no known_hosts: the key is compared below
-  // Nothing of the user's is read, and he needs no home.
+  // Ignore known_hosts: the host key is compared below.
+  set_option(lib_, session, SSH_OPTIONS_STRICTHOSTKEYCHECK, &none);
+  // Read none of the user's files; the user may have no home.
   set_option(lib_, session, SSH_OPTIONS_SSH_DIR, "/nonexistent");
   set_option(lib_, session, SSH_OPTIONS_KNOWNHOSTS, "/dev/null");
   set_option(lib_, session, SSH_OPTIONS_GLOBAL_KNOWNHOSTS, "/dev/null");
@@ -97,10 +97,10 @@ Session::Session(Fd connected, const Identity& identity, Deadline deadline)
   lib_.ssh_set_blocking(session, 0);
 
   auto start = Clock::now();
-  [[maybe_unused]] const int theirs = connected.release();  // libssh closes it, also when it fails to connect
+  [[maybe_unused]] const int theirs = connected.release();  // libssh closes it, even after a failed connect
   const int code = complete("handshake", deadline, [&] { return lib_.ssh_connect(session); });
   if (code != SSH_OK) throw Error(Errc::failure, fmt::format("ssh handshake: {}", last_error()));
-  // libssh makes it blocking once it is connected.
+  // ssh_connect() has made it blocking.
   ::fcntl(fd_, F_SETFL, ::fcntl(fd_, F_GETFL) | O_NONBLOCK);
 
   ssh_key shown = nullptr;
@@ -108,7 +108,7 @@ Session::Session(Fd connected, const Identity& identity, Deadline deadline)
     throw Error(Errc::failure, "ssh handshake: the sidecar shows no host key");
   const KeyHandle host_key(shown);
   if (!is_public_key(host_key.get(), identity.host_key))
-    throw Error(Errc::conflict, "ssh handshake: what answers has another host key than the sidecar was given",
+    throw Error(Errc::conflict, "ssh handshake: the server's host key is not the sidecar's",
                 "something else answers in the sidecar's place: see docker ps and the port mapping");
   times_.handshake = since(start);
 
@@ -129,14 +129,14 @@ Session::Session(Fd connected, const Identity& identity, Deadline deadline)
 
   event_.reset(lib_.ssh_event_new());
   if (!event_ || lib_.ssh_event_add_session(event_.get(), session) != SSH_OK)
-    throw Error(Errc::failure, "libssh makes no event context");
+    throw Error(Errc::failure, "libssh cannot create an event context");
 }
 
 Session::~Session() {
   if (event_) lib_.ssh_event_remove_session(event_.get(), session_.get());
   event_.reset();
-  // ssh_free() closes the socket, and the command's channel goes with the session. ssh_disconnect() would
-  // leave the socket open, for it was given; to sshd, the end of the connection says the same.
+  // ssh_free() closes the socket and frees the command's channel. ssh_disconnect() would leave the socket
+  // open, because libssh was given it; to sshd, the end of the connection means the same.
 }
 
 void Session::listen(std::uint16_t port, Deadline deadline) {
@@ -180,7 +180,7 @@ bool Session::hold() {
 }
 
 void Session::release() {
-  set_tcp_option(fd_, TCP_NOTSENT_LOWAT, 0);  // the system's own again
+  set_tcp_option(fd_, TCP_NOTSENT_LOWAT, 0);  // the system's default
   set_tcp_option(fd_, TCP_CORK, 0);
 }
 

@@ -1,4 +1,4 @@
-// From requests to leases on the ssh path.
+// Turns requests into leases on the ssh path.
 #include "path/ssh/ssh.hpp"
 
 #include "core/forked.hpp"
@@ -57,7 +57,7 @@ class SshExposer : public Exposer {
     }
     if (fetch_missing_image(client, deadline)) deadline = Deadline::after(deadline_);
     const auto settings = settings_for_leases(deadline);
-    std::vector<Exposure> out;  // those made already are released when a later one fails
+    std::vector<Exposure> out;  // released when a later lease fails
     for (std::size_t i = 0; i < requests.size(); ++i)
       out.emplace_back(std::make_shared<SshLease>(settings, requests[i], std::move(prepared[i].ports),
                                                   prepared[i].target, deadline));
@@ -72,7 +72,7 @@ class SshExposer : public Exposer {
     for (const auto& port : ports) check_port_for_ssh(port);
     engine::Client client(engine_);
     auto target = resolve_for_ssh(client, request.target, false, deadline);
-    target.sources.emplace();  // nobody yet
+    target.sources.emplace();  // not known yet
     Listeners listeners;
     for (const auto& port : ports) check_host_port(port, false, listeners, Loopback::either);
     if (fetch_missing_image(client, deadline)) deadline = Deadline::after(deadline_);
@@ -83,7 +83,7 @@ class SshExposer : public Exposer {
   }
 
  private:
-  // How long a pull takes says nothing of a lease: it has a limit of its own. Returns whether one was needed.
+  // A pull has a limit of its own: its duration says nothing about the lease. Returns whether it pulled.
   bool fetch_missing_image(engine::Client& client, Deadline deadline) const {
     engine::Containers containers(client);
     if (containers.has_image(image_, deadline)) return false;
@@ -116,7 +116,7 @@ class SshExposer : public Exposer {
   std::string image_;
   std::string session_id_;
   std::mutex mutex_;
-  std::weak_ptr<state::Owner> owner_;  // lives as long as one of the leases
+  std::weak_ptr<state::Owner> owner_;  // lives while a lease does
 };
 
 }  // namespace
@@ -134,7 +134,7 @@ Probe probe_ssh(const std::string& engine) {
   Probe probe;
   try {
     const auto address = engine::Address::find(engine);
-    // One on the network is not asked whether it is there: that can take its time.
+    // Do not try an engine on the network: that can take long.
     if (!address.tcp && ::access(address.socket.c_str(), R_OK | W_OK) != 0)
       probe.reasons.push_back(
           fmt::format("the engine's socket {} cannot be opened: {}", address.socket, std::strerror(errno)));

@@ -14,9 +14,9 @@ namespace hostnet::exposer {
 
 /// A lease for one container that is about to be started: its ports are ready before it starts.
 struct SshLeaseAhead {
-  Exposure exposure;  ///< gateway() is what the alias shall resolve to in the container.
-  /// To be told the container when it runs; until then nobody is served.
-  /// @throws Error{invalid_argument} for one without an IPv4 address.
+  Exposure exposure;  ///< gateway() is the address for the alias in the container.
+  /// Call it with the running container; until then the lease serves no connection.
+  /// @throws Error{not_found} for one without an IPv4 address.
   std::function<void(const engine::Container&)> serve;
 };
 
@@ -24,7 +24,7 @@ struct SshLeaseAhead {
 SshLeaseAhead expose_ahead(const ExposerOptions& options, const std::string& network,
                            std::vector<HostPort> ports);
 
-/// Makes the ssh exposer. Asks nobody anything yet. @throws Error as engine::Address::find().
+/// Makes the ssh exposer without calling the engine. @throws Error as engine::Address::find().
 std::unique_ptr<Exposer> make_ssh(const ExposerOptions& options);
 
 /// Whether the ssh path can work here: an engine's socket that this process may open. Changes nothing.

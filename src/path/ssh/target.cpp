@@ -1,4 +1,4 @@
-// Looking targets up for the ssh path.
+// Resolves targets for the ssh path.
 #include "path/ssh/target.hpp"
 
 #include "core/strings.hpp"
@@ -18,8 +18,8 @@
 namespace hostnet::exposer {
 namespace {
 
-// Why what is on the network cannot be dialled from here; nullopt where it can be: its bridge is here, with
-// the gateway on it, and is not another engine's.
+// Why addresses on the network cannot be dialled from here. nullopt when they can: its bridge is here, has
+// the gateway's address, and belongs to this engine.
 std::optional<std::string> why_not_direct(engine::Client& client, const engine::Network& network,
                                           Deadline deadline) {
   if (const auto why = client.why_remote(deadline))
@@ -42,7 +42,7 @@ SshTarget on_network(engine::Client& client, const std::string& name, Deadline d
   const auto& driver = out.network.driver;
   if (driver == "host" || driver == "null" || out.network.name == "none")
     throw Error(Errc::invalid_argument,
-                fmt::format("network {} is of driver {}: no sidecar can be reached there", out.network.name,
+                fmt::format("network {} has driver {}: a sidecar there cannot be reached", out.network.name,
                             quote(driver)),
                 "use a bridge network: docker network create NAME");
   const auto why = why_not_direct(client, out.network, deadline);
@@ -72,7 +72,7 @@ SshTarget for_container(engine::Client& client, const std::string& name, bool wi
     throw Error(Errc::not_found, fmt::format("container {} is not running", container.name),
                 fmt::format("start it: docker start {}", shell_word(container.name)));
   if (with_alias) check_alias_is_free(container);
-  // Where the engine is not of this machine, the pid is another process's: then the first network is as good.
+  // With an engine on another machine the pid is another process's here: use the first network.
   const bool local = !client.why_remote(deadline);
   const auto& endpoint = endpoint_of(container, local);
   auto out =

@@ -1,5 +1,4 @@
-// From a target's name to what the ssh path needs to know of it: the network for the sidecar, and who may use
-// it.
+// Resolves a target for the ssh path: the sidecar's network, and the sources that may use it.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -15,38 +14,38 @@
 
 namespace hostnet::exposer {
 
-/// The one container that a lease is for, as it was when it was found.
+/// The one container that a lease serves, as it was when resolved.
 struct ServedContainer {
   std::string id;
-  pid_t pid = 0;  ///< On the engine's host. Another one is another run.
+  pid_t pid = 0;  ///< On the engine's host; another pid means another run.
   Ipv4 address;   ///< Where its connections come from.
 };
 
-/// `local` as endpoint_of() has it. @throws Error{not_found} for one without an IPv4 address.
+/// `local` as in endpoint_of(). @throws Error{not_found} for one without an IPv4 address.
 ServedContainer served(const engine::Container& container, bool local);
 
 struct SshTarget {
-  engine::Network network;                   ///< The sidecar goes there.
-  std::optional<std::vector<Ipv4>> sources;  ///< Only from these; nullopt: everybody on the network.
+  engine::Network network;                   ///< The sidecar's network.
+  std::optional<std::vector<Ipv4>> sources;  ///< Allowed sources; nullopt: all on the network.
   std::optional<ServedContainer> container;  ///< The lease ends with it; none for a whole network.
-  std::vector<std::string> alias_in;  ///< Ids of the running containers whose hosts file shall get the alias.
-  bool alias_by_dns = false;          ///< The sidecar shall answer to the alias on the network.
-  bool direct = false;                ///< Its address on that network can be dialled from here.
+  std::vector<std::string> alias_in;  ///< Ids of the running containers whose hosts file gets the alias.
+  bool alias_by_dns = false;          ///< The engine's DNS resolves the alias to the sidecar.
+  bool direct = false;                ///< The sidecar's address can be dialled from here.
 };
 
 inline constexpr std::string_view kSshPortReserved = "SSH port is reserved";
 
-/// @throws Error{invalid_argument} for a port that the path cannot lead to.
+/// @throws Error{invalid_argument} for a port that the path cannot serve.
 void check_port_for_ssh(const HostPort& port);
 
-/// On which address of the engine's host the sidecar's port is published: none (empty) where the sidecar is
-/// dialled directly, 127.0.0.1 for an engine that is spoken to on this machine, every address (0.0.0.0) for
-/// one on another: which of its addresses leads here, only that machine's routes know.
+/// The address of the engine's host on which the sidecar's port is published: empty (none) when the sidecar
+/// is dialled directly, 127.0.0.1 for an engine reached on this machine, 0.0.0.0 for an engine on another
+/// machine, because only that machine's routes tell which of its addresses leads here.
 std::string publish_on(const SshTarget& target, const engine::Address& engine);
 
-/// @throws Error: no_path for what is no container and no network of an engine, invalid_argument (a network
-/// mode or driver without addresses of its own), not_found, conflict (the user has defined the alias), and
-/// all that the engine's client throws.
+/// @throws Error: no_path for a target that is neither a container nor a network of an engine,
+/// invalid_argument (a network mode or driver without addresses of its own), not_found, conflict (the user
+/// has defined the alias), and what the engine's client throws.
 SshTarget resolve_for_ssh(engine::Client& client, const Target& target, bool with_alias, Deadline deadline);
 
 }  // namespace hostnet::exposer

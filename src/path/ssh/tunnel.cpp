@@ -1,4 +1,4 @@
-// Lanes and their lives.
+// Connects, runs and restores the lanes.
 #include "path/ssh/tunnel.hpp"
 
 #include "core/log.hpp"
@@ -15,16 +15,16 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kFirstPause{50};
 constexpr milliseconds kLongestPause{1'000};
-// One attempt to restore a session may take that long, and the next one more: a sidecar that starts again
-// needs half a second, but close() may have to wait for the end of an attempt.
+// Limits of the first and of a later attempt to restore a session. A restarting sidecar needs half a second,
+// but close() may have to wait for the end of an attempt.
 constexpr milliseconds kFirstAttempt{1'000};
 constexpr milliseconds kLongestAttempt{5'000};
 
-// For the calling thread: where the processors are busy it does not interrupt the services and the sidecar
-// whenever one of them has written something, so that more is there by its turn. An idle processor takes it
-// at once, as ever. sched(7), SCHED_BATCH; needs no privilege, and may be forbidden all the same.
+// Sets SCHED_BATCH, sched(7), for the calling thread: on busy processors it does not preempt the services and
+// the sidecar at each of their writes, so that more data waits when it runs. An idle processor runs it at
+// once, as before. Needs no privilege; ignores a refusal.
 void prefer_throughput() {
-  if (::sched_getscheduler(0) != SCHED_OTHER) return;  // somebody has decided otherwise
+  if (::sched_getscheduler(0) != SCHED_OTHER) return;  // the program chose another policy
   const sched_param none{};
   ::sched_setscheduler(0, SCHED_BATCH, &none);
 }
@@ -47,7 +47,7 @@ const char* to_string(TunnelState state) noexcept {
 
 struct Tunnel::Lane {
   std::vector<std::uint16_t> ports;
-  TunnelState state = TunnelState::connecting;  // guarded by mutex_, and so is which pump there is
+  TunnelState state = TunnelState::connecting;  // guarded by mutex_, as is the pointer `pump`
   std::unique_ptr<Session> session;
   std::unique_ptr<Pump> pump;
   std::jthread thread;
@@ -55,7 +55,7 @@ struct Tunnel::Lane {
 
 Tunnel::Tunnel(TunnelSettings settings, Deadline deadline)
     : settings_(std::move(settings)), policy_(settings_.services, settings_.sources) {
-  Libssh::get();  // a missing library is reported here and by nobody else
+  Libssh::get();  // reports a missing library before a lane starts
   const auto count =
       std::clamp<std::size_t>(settings_.services.size(), 1, std::max(1U, settings_.most_lanes));
   for (std::size_t i = 0; i < count; ++i) lanes_.push_back(std::make_unique<Lane>());
@@ -73,14 +73,13 @@ Tunnel::Tunnel(TunnelSettings settings, Deadline deadline)
                                   [](const auto& lane) { return lane->state == TunnelState::connecting; });
     };
     changed_.wait_for(lock, deadline.remaining(), [&] { return first_error_ || all_up(); });
-    // A lane that connects for the first time has the same deadline, and says better what it waited for. One
-    // that was lost meanwhile and is on its way back has not.
+    // Wait on: a lane that connects for the first time has the same deadline, and its error says what it
+    // waited for. A lane that lost its session and reconnects has no such deadline.
     changed_.wait(lock, [&] { return first_error_ || none_connects(); });
     if (first_error_) throw Error(*first_error_);
     if (!all_up())
-      throw Error(
-          Errc::timed_out,
-          fmt::format("ssh: a session with the sidecar was lost while others were made: {}", reason_));
+      throw Error(Errc::timed_out,
+                  fmt::format("ssh: a session with the sidecar was lost during the setup: {}", reason_));
   } catch (...) {
     close();
     throw;
@@ -165,13 +164,13 @@ void Tunnel::run_lane(Lane& lane, Deadline deadline) {
   }
 }
 
-// Returns whether the lane is up again; otherwise it has failed or the tunnel is closing.
+// Returns whether the lane is up again; if not, it has failed or the tunnel is closing.
 bool Tunnel::restore(Lane& lane, const std::string& reason) {
   {
     const std::lock_guard lock(mutex_);
     if (closing_) return false;
   }
-  log::warn("{}; connecting again", reason);
+  log::warn("{}; reconnecting", reason);
   set_lane(lane, TunnelState::reconnecting, reason);
   const auto limit = Deadline::after(settings_.give_up);
   auto attempt = kFirstAttempt;
@@ -183,11 +182,11 @@ bool Tunnel::restore(Lane& lane, const std::string& reason) {
         const std::lock_guard lock(mutex_);
         ++reconnects_;
       }
-      log::info("the ssh session is back, with the same ports");
+      log::info("the ssh session is restored, with the same ports");
       set_lane(lane, TunnelState::up, {});
       return true;
     }
-    log::debug("connecting again: {}", error->what());
+    log::debug("reconnecting: {}", error->what());
     if (error->code() == Errc::not_found || limit.expired()) {
       log::error("the ssh session is lost for good: {}", error->what());
       set_lane(lane, TunnelState::failed, error->what());
@@ -205,7 +204,7 @@ void Tunnel::set_lane(Lane& lane, TunnelState state, const std::string& reason) 
     if (!reason.empty()) reason_ = reason;
     if (state == TunnelState::failed && !first_error_) first_error_ = Error(Errc::failure, reason);
   }
-  changed_.notify_all();  // the constructor may be waiting yet
+  changed_.notify_all();  // the constructor may still wait
   if (settings_.on_state) settings_.on_state(this->state(), reason);
 }
 
@@ -221,7 +220,7 @@ TunnelState Tunnel::state() const {
 }
 
 TunnelState Tunnel::worst_state() const {
-  // The worst of all, and they are declared in that order but for the first.
+  // From best to worst: up, reconnecting, failed. `connecting` occurs only during the setup.
   auto worst = TunnelState::up;
   for (const auto& lane : lanes_) {
     if (lane->state == TunnelState::connecting) worst = TunnelState::connecting;

@@ -1,9 +1,22 @@
-// The reverse tunnel of one lease: its sessions, the threads that run them, and their coming back after a
-// loss.
+// The reverse tunnel of one lease: its sessions, the threads that run them, and their reconnection.
 //
-// Ports are dealt out to lanes. A lane is one session with one pump in one thread. A single session keeps the
-// order of everything in it, so that a ping on one port waits behind bulk on another (some 50 ms); two lanes
-// cost one more handshake of some 25 ms, run on two processors here and in the sidecar, and cure that.
+// Ports are distributed over lanes. A lane is one session with one pump in one thread. A single session keeps
+// its data in order, so a ping on one port waits behind bulk data on another (some 50 ms). A second lane
+// avoids that: it costs one more handshake of some 25 ms, and runs on another processor here and in the
+// sidecar.
+//
+//   lane           event                                            next
+//   connecting     session and forwards are set up                  up
+//   connecting     error, or the constructor's deadline             failed; the constructor throws
+//   up             session lost                                     reconnecting
+//   reconnecting   attempt succeeds                                 up
+//   reconnecting   attempt fails                                    reconnecting, after a pause
+//   reconnecting   not_found (no sidecar), or 30 s (give_up) pass   failed
+//   any            close()                                          ended: drains 500 ms, or ends its attempt
+//
+//   timeout                            value   doubles up to
+//   kFirstPause, kLongestPause         50 ms   1 s
+//   kFirstAttempt, kLongestAttempt     1 s     5 s
 #pragma once
 
 #include "core/deadline.hpp"
@@ -37,23 +50,23 @@ enum class TunnelState : std::uint8_t {
 const char* to_string(TunnelState state) noexcept;
 
 struct TunnelSettings {
-  /// Gives a connected TCP socket on which the sidecar's sshd has sent its banner, not read yet. Called from
-  /// several threads at once, again for each attempt. @throws Error; not_found means that there is no sidecar
-  /// any more and no attempt can succeed.
+  /// Returns a connected TCP socket with the banner of the sidecar's sshd unread. Called for each attempt,
+  /// from several threads at once. @throws Error; not_found means that the sidecar is gone and no attempt can
+  /// succeed.
   std::function<Fd(Deadline)> dial;
   Key client;                                 ///< Logs in.
   std::string host_key;                       ///< The sidecar's, as Key::public_line().
   std::map<std::uint16_t, Service> services;  ///< By the port that the container dials; not empty.
-  std::optional<std::vector<Ipv4>> sources;   ///< As Policy has them.
+  std::optional<std::vector<Ipv4>> sources;   ///< As in Policy.
   unsigned most_lanes = 2;
-  std::chrono::milliseconds give_up{30'000};  ///< A lost session is tried to be restored for that long.
-  std::chrono::milliseconds drain{500};       ///< Open connections get that long to end, on close().
-  /// Called from a thread of the tunnel, with no lock held, when the state has changed; not for the first
-  /// `up`, which the constructor tells.
+  std::chrono::milliseconds give_up{30'000};  ///< Time to restore a lost session.
+  std::chrono::milliseconds drain{500};       ///< Time for open connections to end, on close().
+  /// Called from a thread of the tunnel, with no lock held, after a change of state; not for the first `up`,
+  /// which the constructor's return reports.
   std::function<void(TunnelState, const std::string& reason)> on_state;
 };
 
-/// How long setting up took.
+/// Durations of the setup.
 struct TunnelTimes : SessionTimes {
   std::chrono::microseconds dial{0};  ///< Until the sidecar's sshd has sent its banner.
 };
@@ -69,14 +82,14 @@ class Tunnel {
   Tunnel(const Tunnel&) = delete;
   Tunnel& operator=(const Tunnel&) = delete;
 
-  /// Ends all sessions, having let open connections end for settings.drain. Idempotent.
+  /// Gives open connections settings.drain to end, then ends all sessions. Idempotent.
   void close() noexcept;
-  /// The worst of its lanes'.
+  /// The worst state of all lanes.
   [[nodiscard]] TunnelState state() const;
   [[nodiscard]] state::TunnelStats stats() const;
-  /// Who may connect from now on.
+  /// Sets the allowed sources of new connections.
   void set_sources(std::optional<std::vector<Ipv4>> sources) { policy_.set_sources(std::move(sources)); }
-  /// The slowest lane's times at the first connection.
+  /// For each stage, the longest time of any lane at its first connection.
   [[nodiscard]] TunnelTimes times() const;
 
  private:
@@ -93,7 +106,7 @@ class Tunnel {
   TunnelSettings settings_;
   Policy policy_;
   Counters counters_;
-  std::mutex joining_;        // held while the lanes' threads are joined; never by one of them
+  std::mutex joining_;        // held while joining the lanes' threads; never by one of them
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
   bool closing_ = false;

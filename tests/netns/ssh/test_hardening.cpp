@@ -119,7 +119,7 @@ TEST_CASE("another host key is not talked to") {
   settings.host_key = ssh::Key::generate().public_line();
   const auto error = error_of([&] { const ssh::Tunnel tunnel(std::move(settings), soon()); });
   CHECK(error.code() == Errc::conflict);
-  CHECK(std::string(error.what()).starts_with("ssh handshake: what answers has another host key"));
+  CHECK(std::string(error.what()).starts_with("ssh handshake: the server's host key is not the sidecar's"));
 }
 
 TEST_CASE("a sidecar that refuses the key is an error of the login") {
@@ -160,6 +160,6 @@ TEST_CASE("an sshd that never answers is an error within the deadline, which nam
   CHECK(attempt(2221) == start + "2221 does not serve: Connection refused");
   CHECK(attempt(2222) == start + "2222 does not serve: it accepts the connection and sends no banner");
   CHECK(attempt(2223) == start + "2223 does not serve: it hangs up before its banner");
-  CHECK(attempt(2224) == start + "2224 does not serve: what it sends is no SSH banner");
+  CHECK(attempt(2224) == start + "2224 does not serve: it sends no SSH banner");
   CHECK(attempt(2225) == "ssh handshake: the sidecar gave no answer in time");
 }

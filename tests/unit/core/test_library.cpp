@@ -53,7 +53,7 @@ TEST_CASE("the first library that opens is taken, and its functions are found by
   const auto error = library_failure([&] { library.find("hostnet_no_such_function", absolute); });
   CHECK(error.code() == Errc::engine_unavailable);
   CHECK(error.hint() == "install libc6");
-  CHECK(contains(error.what(), "the libc found here lacks hostnet_no_such_function"));
+  CHECK(contains(error.what(), "the installed libc lacks hostnet_no_such_function"));
 }
 
 TEST_CASE("a table is filled once, and tried again after a failure") {

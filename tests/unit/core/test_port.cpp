@@ -69,7 +69,7 @@ TEST_CASE("what is wrong is said") {
   CHECK(message("65536") == "port '65536': 65536 is greater than 65535");
   CHECK(message("99999999999999999999999") ==
         "port '99999999999999999999999': '99999999999999999999999' is greater than 65535");
-  CHECK(message("80:80:80") == "port '80:80:80': 3 numbers where at most two belong");
+  CHECK(message("80:80:80") == "port '80:80:80': 3 numbers, but at most two are allowed");
   CHECK(message("") == "port '': '' is not a port number");
   CHECK(message("80:") == "port '80:': '' is not a port number");
   CHECK(message("http") == "port 'http': 'http' is not a port number");
@@ -92,8 +92,7 @@ TEST_CASE("normalise refuses zero and a container port with two meanings") {
     FAIL("accepted");
   } catch (const Error& error) {
     CHECK(error.code() == Errc::conflict);
-    CHECK(std::string(error.what()) ==
-          "container port 80 is asked to lead to 127.0.0.1:81 and to 127.0.0.1:82");
+    CHECK(std::string(error.what()) == "container port 80 cannot lead to both 127.0.0.1:81 and 127.0.0.1:82");
   }
   CHECK(hostnet::normalise({HostPort{81, 80}, HostPort{82, 80, Protocol::udp}}).size() == 2);
 }

@@ -50,7 +50,7 @@ TEST_CASE("where the system gives no thread that is an error") {
     try {
       start_thread("none", [] {}).join();
     } catch (const Error& error) {
-      ::_exit(std::string_view(error.what()).starts_with("the system gives no thread for none") ? 7 : 8);
+      ::_exit(std::string_view(error.what()).starts_with("cannot start thread none") ? 7 : 8);
     }
   }));
   CHECK(status == 7);

@@ -357,7 +357,8 @@ TEST_CASE("a complaint names the field and what is wrong with it") {
   CHECK(contains(with("/HostConfig/ExtraHosts/1", 7), "HostConfig.ExtraHosts[1]"));
   CHECK(contains(with("/NetworkSettings/Networks/web/IPAddress", "nowhere"),
                  "NetworkSettings.Networks.web.IPAddress is 'nowhere', not an IP address"));
-  CHECK(contains(complaint(parse_networks, fixture("docker-version.json")), "the whole is of type object"));
+  CHECK(
+      contains(complaint(parse_networks, fixture("docker-version.json")), "the document is of type object"));
   CHECK(contains(
       complaint(
           parse_networks,

@@ -47,7 +47,7 @@ TEST_CASE("a lease that ends while its record is being written leaves neither re
   const std::string container(64, 'a');
   const auto error =
       test::error_of([&] { lease->write_alias({container}, false, record, Deadline::after(20s)); });
-  CHECK(std::string(error.what()) == "lease 0123456789abcdef has ended while it was set up: interface-gone");
+  CHECK(std::string(error.what()) == "lease 0123456789abcdef ended during its setup: interface-gone");
   CHECK(was_written);
   CHECK_FALSE(settings.store->contains(lease->id));
   CHECK(lease->state() == ExposureState::failed);

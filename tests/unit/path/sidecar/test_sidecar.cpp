@@ -181,8 +181,8 @@ TEST_CASE("what cannot be looked at, or is of no use, is removed") {
   CHECK(refuses(kTrouble, false).code() == Errc::engine_error);
   CHECK(refuses(kGone, false).code() == Errc::not_found);
   CHECK(refuses(http(200, "what?"), false).code() == Errc::engine_error);
-  CHECK(
-      starts_with(refuses(container("198.18.0.2", 0, false), false), "sidecar start: it has ended at once"));
+  CHECK(starts_with(refuses(container("198.18.0.2", 0, false), false),
+                    "sidecar start: the sidecar ended at once"));
   CHECK(starts_with(refuses(container(""), false), "sidecar start: the engine gave it no IPv4 address"));
   CHECK(starts_with(refuses(container("198.18.0.2"), true),
                     "sidecar start: the engine did not publish its port"));
