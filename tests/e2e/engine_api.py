@@ -74,7 +74,7 @@ class Api:
         self.ask("POST", f"/containers/{container}/kill")
 
     def restart(self, container):
-        """At once."""
+        """Restarts without a grace period."""
         self.ask("POST", f"/containers/{container}/restart?t=0")
 
     def pause(self, container):

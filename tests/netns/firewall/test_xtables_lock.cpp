@@ -131,7 +131,7 @@ TEST_CASE(
       CHECK_FALSE(route_localnet("br0"));
     }
     const auto his = writer.end();
-    MESSAGE(fmt::format("{} of ours, {} of his, {} collisions", rounds, his, collisions.times()));
+    MESSAGE(fmt::format("{} of ours, {} of the writer's, {} collisions", rounds, his, collisions.times()));
     CHECK(writer.failure() == "");
   }
   CHECK(exec("iptables-legacy -t nat -S OUTPUT") ==

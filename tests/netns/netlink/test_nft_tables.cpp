@@ -167,7 +167,7 @@ TEST_CASE("the forms of a rule that accepts DNATed packets") {
   }
 }
 
-TEST_CASE("similar rules do not count as one") {
+TEST_CASE("similar rules do not count as accepting all DNATed packets") {
   for (const std::string text :
        {"ct status & dnat == 0 accept", "ct status snat accept", "ct status == dnat accept",
         "ct state new accept", "ct status & (dnat | snat) == (dnat | snat) accept",

@@ -259,7 +259,7 @@ TEST_CASE("a service and a container that both stall leave a download most of it
     best = std::max(best, alone / beside);
     ::shutdown(stalled_upload.get(), SHUT_RDWR);
   }
-  MESSAGE("rate beside two that stall: ", best, " of that without");
+  MESSAGE("rate beside two stalled connections: ", best, " of the rate without");
   CHECK(best >= 0.5);
 }
 

@@ -143,7 +143,7 @@ TEST_CASE("a sidecar that does not come back fails the tunnel within its limit, 
   CHECK(tunnel.stats().reason == reports.reason());
 }
 
-TEST_CASE("a sidecar that no longer exists fails the tunnel at once") {
+TEST_CASE("a sidecar that no longer exists fails the tunnel immediately") {
   Sidecar sidecar(ports({{7001, 7001}}));
   std::atomic<bool> gone = false;
   Reports reports;

@@ -114,7 +114,7 @@ TEST_CASE("remove uses Podman's own API") {
   CHECK(Containers(client).remove("c", soon()));
 }
 
-TEST_CASE("Podman's errors that are not failures") {
+TEST_CASE("Podman's status 500 for errors with their own code") {
   const auto answer = [](const char* cause) {
     return http(500, fmt::format(R"({{"cause":"{}","message":"words: {}","response":500}})", cause, cause));
   };

@@ -391,7 +391,7 @@ TEST_CASE("nesting is bounded: millions of brackets cost neither stack nor memor
       CHECK(contains(complaint(parse_networks, text), "nested deeper"));
     }
   }
-  // Equally deep but closed: the parser never builds the deep tree.
+  // Equally deep but closed: refused before a deep tree exists.
   const auto closed = std::string(100'000, '[') + std::string(100'000, ']');
   CHECK(contains(complaint(parse_container, closed), "nested deeper"));
   CHECK(contains(complaint(parse_container, std::string(64, '[') + "7" + std::string(64, ']')),

@@ -251,7 +251,7 @@ TEST_CASE("no redirect is followed") {
 
 TEST_CASE("an incomplete HTTP answer is an engine error that names the call") {
   const std::array<std::string, 7> answers{
-      "",                                                              // hangs up at once
+      "",                                                              // hangs up immediately
       "HTTP/1.1 200 OK\r\nContent-Le",                                 // in the headers
       "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",            // in the body
       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",  // in a chunk

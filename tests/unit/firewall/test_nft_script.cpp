@@ -110,7 +110,7 @@ TEST_CASE("adding or removing one forward changes one element") {
         "127.0.0.1 . 99 }\n");
 }
 
-TEST_CASE("a script from the previous plan equals a script from the current state") {
+TEST_CASE("a script from the previous plan has the effect of one from the current state") {
   std::mt19937 random(7);
   const auto some_forwards = [&random] {
     std::vector<Forward> forwards;

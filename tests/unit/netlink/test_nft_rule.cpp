@@ -70,7 +70,7 @@ TEST_CASE("a rule is understood, and an unknown expression counts as a match") {
   CHECK_FALSE(rule.wants_dnat_status);
 }
 
-TEST_CASE("a rule without expressions has no effect") {
+TEST_CASE("a rule without expressions has no match and no verdict") {
   const auto message = make_message(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE, 0, nfgenmsg{});
   const auto rule = parse_rule(*nlmsg_hdr(message.get()));
   CHECK_FALSE(rule.accepts);
