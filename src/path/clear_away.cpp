@@ -25,7 +25,7 @@ void clear_dead_leases(PathTable table, const state::TunnelStore& store, Deadlin
     if (store.is_alive(record)) continue;
     try {
       clear_away(table, store, record, deadline);
-      log::info("lease {}: its owner has died; what it left is cleared away", record.id);
+      log::info("lease {}: its owner has died; cleaned up", record.id);
     } catch (const std::exception& error) {
       log::warn("{}", error.what());
     }

@@ -141,8 +141,8 @@ class Epoll {
     checked(::epoll_ctl(fd_.get(), operation, fd, &event), "epoll_ctl");
   }
 
-  /// Calls back with the tag of each ready descriptor. @throws std::runtime_error after ten seconds of
-  /// nothing.
+  /// Calls back with the tag of each ready descriptor. @throws std::runtime_error after ten seconds without
+  /// an event.
   template <class Callback>
   void wait(const Callback& callback) {
     const int capacity = static_cast<int>(events_.size());
@@ -202,7 +202,7 @@ void request_many(const sockaddr_in& server, Seconds span, std::size_t connectio
              quantile(micros, 0.5), quantile(micros, 0.99));
 }
 
-/// Many connections at once, each of them used, held for a while; prints how many once they are there.
+/// Opens many connections, uses each once, prints their number and holds them for a while.
 void hold(const sockaddr_in& server, Seconds span) {
   std::vector<Fd> sockets;
   while (sockets.size() < kHeld) {
@@ -220,8 +220,8 @@ void hold(const sockaddr_in& server, Seconds span) {
   std::this_thread::sleep_for(span);
 }
 
-/// A download of which nothing is read; prints how many bytes have come once no more fit, and stays for a
-/// while.
+/// Starts a download and reads nothing of it; prints how many bytes have arrived once no more fit, then holds
+/// the connection for a while.
 void stall(const sockaddr_in& server, Seconds span) {
   const Fd fd = connect_to(server);
   send_all(fd.get(), "d", 1);
@@ -298,7 +298,7 @@ void run_client(const Arguments& arguments) {
   if (error != std::errc{} || end != text.data() + text.size() || !(seconds > 0 && seconds <= 60))
     throw std::invalid_argument("SECONDS must be above 0 and at most 60");
   const Seconds span{seconds};
-  // Whatever hangs, and wherever: SIGALRM ends the process.
+  // SIGALRM ends the process wherever it hangs.
   ::alarm(static_cast<unsigned>(seconds) + 20);
 
   if (metric == "check") {

@@ -1,5 +1,5 @@
-// What one lease more costs while N stand, for either firewall: by the applier alone, and by the store with
-// all that belongs to a lease (journal, checks, sysctl). And what a connection costs then.
+// Measures the cost of one more lease while N are held, for each firewall: in the applier alone, and in the
+// store with journal, checks and sysctl. Also measures the cost of a connection at that point.
 //
 //   tests/support/in_namespaces BUILD/tests/bench/bench_firewall [N...]
 #include "lease/owner.hpp"
@@ -65,7 +65,7 @@ Cost applier(Firewall kind, unsigned standing) {
   const auto after = plan(guards, forwards).of(Table::nat);
   const auto none = firewall::plan({}, {}).of(Table::nat);
   const auto one = firewall::plan({}, std::vector{forwards.back()}).of(Table::nat);
-  // As the executor does it.
+  // Same call as in the executor.
   const auto lead = [&](const auto& whole, const auto& from, const auto& to) {
     if (backend->is_as_left())
       backend->change_forwards(from, to);

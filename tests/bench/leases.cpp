@@ -1,4 +1,4 @@
-// For tools/bench control: how long one call of the library takes that makes many leases, of a port each.
+// For tools/bench control: measures one library call that creates many leases, one port each.
 //
 //   bench_leases FIREWALL BRIDGE FIRST-PORT COUNT
 //

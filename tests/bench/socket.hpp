@@ -1,5 +1,5 @@
-// The little that the load generator needs of sockets. It shares only header-only helpers with the library,
-// so that it neither waits for the thing that it measures to compile nor is slowed by it.
+// Socket helpers of the load generator. They share only header-only code with the library, so that the load
+// generator neither waits for the library to compile nor depends on its speed.
 #pragma once
 
 #include "core/fd.hpp"
@@ -25,7 +25,7 @@ Fd listen_on(const sockaddr_in& address);
 /// A connected blocking socket without Nagle; it fails after ten seconds of silence.
 Fd connect_to(const sockaddr_in& address);
 
-/// A non-blocking socket without Nagle whose connect is under way.
+/// A non-blocking socket without Nagle, still connecting.
 Fd start_connect(const sockaddr_in& address);
 
 void disable_nagle(int fd);

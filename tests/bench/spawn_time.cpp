@@ -1,5 +1,5 @@
-// How long a command takes, from before it is spawned. A scripting language's own process start would cost as
-// much as what is measured; posix_spawn is the cheapest start that a program has.
+// Measures how long a command takes, from before its spawn. A scripting language needs as long to start a
+// process as the command itself takes; posix_spawn is the cheapest way to start one.
 #include "commands.hpp"
 #include "core/json.hpp"
 #include "socket.hpp"
@@ -64,7 +64,7 @@ void wait_for_success(const Child& child, std::string_view name) {
     throw std::runtime_error(fmt::format("{} failed, wait status {:#x}", name, status));
 }
 
-/// What is readable up to the first line end. Does not wait for more than `timeout_ms`, -1 for ever.
+/// Reads up to the first end of line. Waits at most `timeout_ms`; -1 waits forever.
 std::string read_line(int fd, int timeout_ms) {
   std::string line;
   char c = 0;
@@ -100,7 +100,7 @@ void time_to_line(const Arguments& command) {
     throw std::runtime_error("the command ended without a line of output");
   }
   std::cout << json::Value{{"ms", ready}, {"line", line}}.dump() << std::endl;
-  // The end of stdin means go on as well: a measurer that died must not leave the child behind.
+  // The end of stdin continues too: a dead measurer must not leave the child behind.
   read_line(STDIN_FILENO, -1);
   const auto stop = Clock::now();
   checked(::kill(child.pid, SIGTERM), "kill");

@@ -1,6 +1,6 @@
-// For tools/bench start: how long GenericImage::start() takes. For each word on standard input, "none",
-// "native" or "ssh", it starts a container that exposes a port of the host in that way, prints the
-// milliseconds, and removes it.
+// For tools/bench start: measures GenericImage::start(). For each word on standard input ("none", "native" or
+// "ssh") it starts a container with a host port exposed on that path, prints the milliseconds, and removes
+// the container.
 #include "hostnet/container.hpp"
 
 #include <chrono>

@@ -1,11 +1,13 @@
-// What the two ends of the load generator say to each other. The first byte of a connection names the
+// The protocol between client and server of the load generator. The first byte of a connection selects the
 // exchange:
 //
-//   'e'  echo: what follows comes back
-//   'p'  one byte each way: the server answers 'p'
-//   'u'  upload: the pattern follows until the client half-closes; the server answers the count of right
-//   bytes 'd'  download: the pattern comes until the client half-closes, then the count of bytes, then the
-//   end 'U', 'D'  the same, with every byte compared (the capitals are for warm-ups, see Pattern::matches)
+//   'e'       echo: the server sends back what it receives
+//   'p'       one byte each way: the server answers 'p'
+//   'u'       upload: the client sends the pattern and half-closes; the server answers the count of right
+//             bytes
+//   'd'       download: the server sends the pattern until the client half-closes, then the count of bytes,
+//             then closes
+//   'U', 'D'  as 'u' and 'd', with every byte compared (for warm-ups, see Pattern::matches)
 //
 // Counts are 8 bytes in host order: both ends run on one machine.
 #pragma once

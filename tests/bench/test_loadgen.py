@@ -18,7 +18,7 @@ def client(metric, port, seconds="0.1"):
 
 
 class Relay:
-    """A TCP relay, as a context, that passes what the server says through `alter`."""
+    """A TCP relay, as a context manager, that passes the server's bytes through `alter`."""
 
     def __init__(self, target, alter):
         self.target, self.alter = target, alter

@@ -1,11 +1,12 @@
-// The ssh path without an engine, for tools/bench: prepares what a sidecar is started with, and once somebody
-// has started it, keeps a tunnel into it.
+// The ssh path without an engine, for tools/bench: prepares a sidecar's environment, command and key, and
+// keeps a tunnel into the sidecar once the caller has started it.
 //
 //   tunnel FOLDER PORT=HOSTPORT… +PORT…
 //
 // Writes FOLDER/environment (each variable ended by a NUL), FOLDER/command and FOLDER/key, prints "prepared",
-// reads the sidecar's address from stdin, prints what the tunnel's start took, and ends with stdin. Ports
-// with a plus are only permitted to others with the key: OpenSSH's client, beside which it is measured.
+// reads the sidecar's address from stdin, prints how long the tunnel took to start, and ends with stdin. The
+// tunnel does not serve a port with a plus; sshd permits it for OpenSSH's client with the same key, which the
+// benchmark compares with.
 #include "path/ssh/tunnel.hpp"
 
 #include "core/ipv4.hpp"

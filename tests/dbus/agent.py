@@ -1,8 +1,8 @@
-"""A polkit authentication agent that answers as it is told, for one process.
+"""A scripted polkit authentication agent for one process.
 
-It runs as root, as the setuid helper of a real agent does, and so may say that somebody has proved who they are. Prints
-"ready" when it is registered, then one line a prompt: the action and the message. Reads from standard input, one line a
-prompt: "approve", "dismiss", "wrong" (proves to be somebody who is no administrator), or "wait" (answers never).
+It runs as root, like the setuid helper of a real agent, and so may report a successful authentication. It prints
+"ready" once registered, then one line per prompt: the action and the message. It reads one line per prompt from standard
+input: "approve", "dismiss", "wrong" (authenticates a user who is not an administrator), or "wait" (never answers).
 """
 import os
 import sys

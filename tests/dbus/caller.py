@@ -1,6 +1,6 @@
-"""A program on the bus, for tests: does what it is told on standard input, one JSON object a line, and answers likewise.
+"""A bus client for tests: reads commands from standard input, one JSON object per line, and answers in the same form.
 
-It is one connection of one user; leases and descriptors live as long as it does, or until it is told to close them.
+It is one connection of one user; its leases and descriptors live until it ends or a command closes them.
 """
 import ctypes
 import json
@@ -57,7 +57,7 @@ class Caller:
         os.close(self.keepalives.pop(path))
 
     def hand_on(self, path, seconds):
-        """The descriptor to a child that sleeps so long; ours is closed."""
+        """Passes the descriptor to a child that sleeps for that time, and closes our copy."""
         fd = self.keepalives.pop(path)
         child = os.fork()
         if child == 0:
@@ -86,7 +86,7 @@ class Caller:
         return reply.unpack()[0]
 
     def rename(self, name):
-        """The process, as /proc/PID/comm has it; a byte a character."""
+        """Sets the process name shown in /proc/PID/comm; one byte per character."""
         ctypes.CDLL(None).prctl(15, name.encode("latin-1"))  # PR_SET_NAME
 
     def name(self):

@@ -1,5 +1,5 @@
-"""A world for callers of the helper: a bridge with a container behind it, a service of alice's on 127.0.0.1, and
-questions to bus and kernel. Runs inside tests/support/in_namespaces and with_system_bus."""
+"""Test bed for callers of the helper: a bridge with one container, a service of alice's on 127.0.0.1, and queries to bus
+and kernel. Runs inside tests/support/in_namespaces and with_system_bus."""
 import json
 import re
 import subprocess
@@ -40,7 +40,7 @@ def run(*command, check=True, timeout=20, **options):
 
 
 def as_user(user, *command):
-    """A command as another user, who has no business in root's runtime folder."""
+    """Runs a command as another user, without root's runtime folder in its environment."""
     uid = run("id", "-u", user).stdout.strip()
     return ["setpriv", "--reuid", uid, "--regid", uid, "--init-groups",
             "env", "-u", "TC_HOSTNET_RUNTIME_DIR", *map(str, command)]
@@ -54,7 +54,7 @@ def eventually(condition, timeout=10):
 
 
 def system_bus():
-    """A connection of its own; dbus.SystemBus() is shared, and gone with the first daemon that goes."""
+    """A private connection; dbus.SystemBus() is shared, and is lost when the first daemon ends."""
     return dbus.SystemBus(private=True)
 
 
@@ -75,7 +75,7 @@ def leases(bus):
 
 
 def kernel_state():
-    """All that a lease changes: rules of ours, and the setting."""
+    """Everything that a lease changes: our rules and route_localnet."""
     rules = [line for table in TABLES for line in run("iptables-legacy-save", "-t", table).stdout.splitlines()
              if "TCHN" in line]
     listing = json.loads(run("ip", "-j", "link", "show", "type", "bridge").stdout)
@@ -85,7 +85,7 @@ def kernel_state():
 
 
 class Bed(unittest.TestCase):
-    """Makes the world once; each test has to leave rules and settings as they were."""
+    """Builds the test bed once; each test must restore rules and settings."""
 
     @classmethod
     def setUpClass(cls):
@@ -108,7 +108,7 @@ class Bed(unittest.TestCase):
         cls.addClassCleanup(cls.bus.close)
 
     def setUp(self):
-        run("busctl", "call", NAME, PATH, "org.freedesktop.DBus.Peer", "Ping")  # it is started, tables and all
+        run("busctl", "call", NAME, PATH, "org.freedesktop.DBus.Peer", "Ping")  # starts the helper; makes its tables
         self.assertEqual(leases(self.bus), {})
         self.before = kernel_state()
         self.assertIsNone(self.fetch())
@@ -120,7 +120,7 @@ class Bed(unittest.TestCase):
         self.assertIsNone(self.fetch())
 
     def fetch(self):
-        """What the container gets from the port of the gateway, or None."""
+        """What the container receives from the gateway's port, or None."""
         done = run(*self.fetch_command(), check=False)
         return done.stdout if done.returncode == 0 else None
 

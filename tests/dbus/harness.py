@@ -1,7 +1,7 @@
-"""What the tests of the helper share: a bridge with a container's namespace, users on the bus, services of theirs.
+"""Shared by the tests of the helper: a bridge with a container's namespace, users on the bus, and their services.
 
-Run inside tests/support/in_namespaces and with_system_bus. Every test starts without a lease and must end so, with the
-firewall, the settings and the runtime directory as they were.
+Run inside tests/support/in_namespaces and with_system_bus. Every test starts and ends without a lease, with the
+firewall, the settings and the runtime directory unchanged.
 """
 import contextlib
 import json
@@ -42,7 +42,7 @@ def eventually(check, seconds=10.0):
 
 
 def sanitized(pid):
-    """Whether it is built with a sanitizer, which keeps what was freed and has several bytes for each of the program's."""
+    """Whether the program is built with a sanitizer, which keeps freed memory and adds several bytes of shadow per byte."""
     return re.search(rb"__[at]san_init", Path(f"/proc/{pid}/exe").read_bytes()) is not None
 
 
@@ -94,7 +94,7 @@ class Caller:
         return self.result()
 
     def begin_expose(self, ifindex, *ports, flag=False, **options):
-        """ports: numbers, or (protocol, listen, host). options: typed by what they are."""
+        """ports: numbers, or (protocol, listen, host). options: the Python type gives the D-Bus type."""
         self.begin("expose", ifindex=ifindex, flag=flag,
                    ports=[port if isinstance(port, tuple) else ("tcp", port, port) for port in ports],
                    options={key.replace("_", "-"): typed(key, value) for key, value in options.items()})
@@ -141,7 +141,7 @@ def add_container(netns, bridge, address, gateway):
 
 
 class Service:
-    """Says its user's name to whoever connects to 127.0.0.1:port."""
+    """Listens on 127.0.0.1:port and sends its user's name to each client."""
 
     PROGRAM = """
 import socket, sys
@@ -183,8 +183,7 @@ except OSError:
 
 
 def firewall():
-    """The legacy rules and chains that hold any, and nf_tables, without counters. A legacy table that exists and is empty
-    is as good as none."""
+    """Legacy rules, the chains with rules, and nf_tables, all without counters. An empty legacy table counts as absent."""
     lines = run("iptables-legacy-save").stdout.splitlines()
     nft = run("nft", "-s", "list", "ruleset").stdout.splitlines()
     return [line for line in lines if line.startswith("-A") or "TCHN" in line] + nft
@@ -194,7 +193,7 @@ def settings():
     out = {}
     for link in json.loads(run("ip", "-j", "-d", "link", "show").stdout):
         path = Path(f"/proc/sys/net/ipv4/conf/{link['ifname']}/route_localnet")
-        with contextlib.suppress(OSError):  # the interface has gone meanwhile
+        with contextlib.suppress(OSError):  # the interface is gone by now
             out[link["ifname"]] = path.read_text().strip()
     return out
 

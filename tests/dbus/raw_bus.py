@@ -1,6 +1,6 @@
-"""Messages that no D-Bus library would write, from a user: raw_bus.py SHAPE COUNT sends so many of a shape to the helper
-and prints, one JSON line each, what was answered; SHAPES has them. A program of its own, since a bus connection belongs to
-the user who made it."""
+"""Sends messages that no D-Bus library would write: raw_bus.py SHAPE COUNT sends COUNT messages of that shape (see SHAPES)
+to the helper and prints each answer as one JSON line. It is a separate program because a bus connection belongs to the
+user who opened it."""
 import array
 import json
 import os
@@ -36,7 +36,7 @@ def elements(each, count):
 
 
 def expose(ports=b"", options=b""):
-    """The body: ports and options as they lie in their arrays."""
+    """The body: ports and options, already encoded as array contents."""
     body = struct.pack("<iI", 2, len(ports)) + ports
     body += padding(len(body), 4) + struct.pack("<I", len(options))
     return body + padding(len(body), 8) + options
@@ -200,7 +200,7 @@ def main(name, count):
         at = fields.find(b"\4\1s\0")
         error = fields[at + 8:fields.index(b"\0", at + 8)].decode() if at >= 0 else None
         print(json.dumps({"type": kind, "error": error, "text": body[4:-1].decode() if kind == ERROR else None}), flush=True)
-    bus.to_bus("GetId")  # what was sent has been carried by now
+    bus.to_bus("GetId")  # the answer shows that the bus has delivered all earlier messages
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ class Authorisation(Helped):
         for name, address in (("victim", "198.18.0.9"), ("thief", "198.18.0.10")):
             add_container(name, "br-test", address, GATEWAY)
             self.addCleanup(run, "ip", "netns", "del", name)
-            self.addCleanup(run, "ip", "link", "del", f"v-{name}")  # at once; a namespace takes its time
+            self.addCleanup(run, "ip", "link", "del", f"v-{name}")  # now; a namespace's end removes it late
         self.caller("alice").expose(self.bridge, 8088, sources=["198.18.0.9"])
         self.assertIn('198.18.0.9 . "v-victim"', run("nft", "list", "set", "bridge", "tc_hostnet", "ports").stdout)
         self.assertEqual(fetch(8088, "victim"), "alice")
@@ -108,7 +108,7 @@ class Authorisation(Helped):
         self.assertEqual((facts["usable"], facts["interface"], facts["gateway"]), (True, "br-test", "198.18.0.1"))
 
     def test_without_polkit_only_root_is_served(self):
-        """A polkitd that is not there, and one that hangs."""
+        """polkitd absent, and polkitd hanging."""
         self.service("alice", 8088)
         alice, root = self.caller("alice"), self.caller("root")
         pid = int(os.environ["HELPER_POLKIT_PID"])

@@ -1,4 +1,4 @@
-"""The bus goes away and comes back: the leases stand all the while, and are looked after again."""
+"""The bus restarts: the leases stay in force throughout, and the monitor repairs them again afterwards."""
 import os
 import signal
 import subprocess
@@ -24,7 +24,7 @@ class BusRestart(Helped):
         os.kill(int(os.environ["HELPER_BUS_PID"]), signal.SIGKILL)
         self.assertTrue(eventually(lambda: "lost the message bus" in helper_log()))
         self.assertEqual(fetch(8088), "alice")
-        # What was bound to a connection has gone with it.
+        # A lease bound to a connection has ended with it.
         self.assertTrue(eventually(lambda: fetch(9088, seconds=0.5) is None))
 
         socket = Path(os.environ["DBUS_SYSTEM_BUS_ADDRESS"].partition("path=")[2])
@@ -33,7 +33,7 @@ class BusRestart(Helped):
                                stderr=subprocess.DEVNULL)
         self.addCleanup(lambda: (bus.kill(), bus.wait(10)))
         self.assertTrue(eventually(lambda: "adopted lease" in helper_log(), 15), helper_log())
-        # Asked before it has its name, the bus would start another.
+        # Before the helper owns its name, a call would make the bus start another one.
         owned = ("dbus-send", "--system", "--print-reply", "--dest=org.freedesktop.DBus", "/", "org.freedesktop.DBus.NameHasOwner",
                  f"string:{NAME}")
         self.assertTrue(eventually(lambda: "true" in run(*owned).stdout))
@@ -43,7 +43,7 @@ class BusRestart(Helped):
         self.assertEqual(fetch(8088), "alice")
         run("iptables-legacy", "-t", "nat", "-F")
         self.assertEqual(eventually(lambda: fetch(8088, seconds=0.5), 30), "alice")
-        # The command has found the bus again as well, and hears of the end.
+        # The command has reconnected to the bus too, and learns of the end.
         time.sleep(1.5)
         root.release(path=next(iter(root.leases())))
         _, said = holder.communicate(timeout=10)

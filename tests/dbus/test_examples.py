@@ -1,4 +1,4 @@
-"""The examples of docs/dbus.md, as they stand there, with a real bus, polkitd and kernel; and what it says of leases.
+"""Runs the examples of docs/dbus.md verbatim with a real bus, polkitd and kernel, and checks its statements on leases.
 
   tests/support/in_namespaces tests/support/with_system_bus FOLDER /usr/bin/python3 -B tests/dbus/test_examples.py"""
 import os
@@ -80,7 +80,7 @@ def expose(**options):
         return process
 
     def released(self):
-        """A list that fills with (lease, reason), as the signal tells."""
+        """A list that collects (lease, reason) from the signal."""
         monitor = subprocess.Popen(["gdbus", "monitor", "--system", "-d", NAME, "-o", PATH], stdout=subprocess.PIPE,
                                    text=True)
         self.addCleanup(monitor.communicate)
@@ -115,7 +115,7 @@ if os.fork() == 0:
 """)
         lease = self.one_lease()
         client.wait(timeout=10)
-        self.assertEqual(self.fetch(), TEXT)  # the child has it still
+        self.assertEqual(self.fetch(), TEXT)  # the child still holds the descriptor
         self.assertTrue(eventually(lambda: not leases(self.bus)))
         self.assertTrue(eventually(lambda: seen == [(lease, "owner-gone")]), seen)
 

@@ -1,5 +1,5 @@
-"""What is installed beside the daemon: that each file is in the right place, is what its reader wants, and says what the
-daemon does; and that the daemon does its job under the limits of its unit.
+"""The files installed beside the daemon: each is in the right place, is valid for its reader, and matches the daemon's
+behaviour; and the daemon works under the limits of its unit.
 
   tests/support/in_namespaces tests/support/with_system_bus FOLDER /usr/bin/python3 -B tests/dbus/test_files.py"""
 import gettext
@@ -48,7 +48,7 @@ PLACES = {
 
 
 def configure(prefix):
-    """A build folder in which nothing has been compiled: enough to know what would be installed where."""
+    """A configured build folder without compilation: enough to know what is installed where."""
     folder = tempfile.mkdtemp(prefix="hostnet-files-")
     unittest.addModuleCleanup(shutil.rmtree, folder)
     run("meson", "setup", folder, str(ROOT), f"--prefix={prefix}", "-Dtests=false", timeout=120)
@@ -61,7 +61,7 @@ def setUpModule():
 
 
 def installed(folder):
-    """{name in the tree: place}, of files."""
+    """{name in the source tree: installed path} of the files."""
     return {Path(source).name: place for source, place in json.loads(
         run("meson", "introspect", folder, "--installed").stdout).items()}
 
@@ -182,7 +182,7 @@ class Unit(unittest.TestCase):
 
 
 class WatchUnits(unittest.TestCase):
-    """The units of `tc-hostnet watch`; what the system's does under its limits, tests/e2e/test_watch.py tells."""
+    """The units of `tc-hostnet watch`; tests/e2e/test_watch.py runs the system unit under its limits."""
 
     def units(self):
         for name in ("tc-hostnet-watch.service", "tc-hostnet-watch.user.service"):
@@ -209,7 +209,7 @@ class WatchUnits(unittest.TestCase):
 
 
 class Introspection(unittest.TestCase):
-    """What the running daemon says of itself is the XML that others generate code from."""
+    """The daemon's introspection equals the installed XML that others generate code from."""
 
     @staticmethod
     def members(root, wanted):
@@ -230,7 +230,7 @@ class Introspection(unittest.TestCase):
     def test_equals_the_xml(self):
         bus = system_bus()
         self.addCleanup(bus.close)
-        # As root, for whom every port may be exposed, and here an interface of our own is all that is needed.
+        # Root may expose every port; our own interface is all that this needs.
         run("ip", "link", "add", "br-look", "type", "bridge")
         self.addCleanup(run, "ip", "link", "del", "br-look")
         run("ip", "address", "add", "198.18.9.1/24", "dev", "br-look")
@@ -252,7 +252,7 @@ class Introspection(unittest.TestCase):
 
 
 class Sandbox(Bed):
-    """The daemon under the limits of its unit. First what the limits must stop, so that they are known to be on."""
+    """The daemon under the limits of its unit. The first tests check what the limits must stop, to prove them active."""
 
     def start(self):
         pid = helper_pid(self.bus)
@@ -273,7 +273,7 @@ class Sandbox(Bed):
         return said_in(self.log)
 
     def limited(self, *command):
-        """A command under the same limits, which keep a sanitizer from looking for leaks."""
+        """Runs a command under the same limits; they prevent a sanitizer's leak check."""
         return run(SANDBOX, build / "src/daemon/tc-hostnetd.service", *command, check=False,
                    env=os.environ | {"ASAN_OPTIONS": "detect_leaks=0"})
 
@@ -372,8 +372,8 @@ except ConnectionResetError:
 
 
 class German(unittest.TestCase):
-    """polkit has the texts in the language of who is asked: on a bus of its own, with a polkitd that finds a locale and
-    the translation where they are installed."""
+    """polkit shows the texts in the user's language: on a private bus, with a polkitd that has a locale and the installed
+    translation."""
 
     @classmethod
     def setUpClass(cls):
@@ -401,7 +401,7 @@ class German(unittest.TestCase):
         run("gdbus", "wait", "--system", "--timeout", "10", "org.freedesktop.PolicyKit1", env=cls.environment)
 
     def texts(self, language):
-        # As an agent asks; pkaction knows no language.
+        # The same call as an agent's; pkaction has no language option.
         return run("gdbus", "call", "--system", "-d", "org.freedesktop.PolicyKit1", "-o",
                    "/org/freedesktop/PolicyKit1/Authority", "-m", "org.freedesktop.PolicyKit1.Authority.EnumerateActions",
                    language, env=self.environment).stdout

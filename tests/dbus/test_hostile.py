@@ -1,4 +1,4 @@
-"""Callers that mean harm: the helper stays up and small, makes nothing, and serves everybody else."""
+"""Hostile callers: the helper stays up and small, creates nothing for them, and serves all other users."""
 import os
 import resource
 import socket
@@ -130,7 +130,7 @@ class Hostile(Helped):
         self.before = (self.before[0], self.before[1])
 
     def test_a_thousand_connections(self):
-        """Authenticated and dropped, some in the middle of a message."""
+        """Connections that authenticate and drop, some in the middle of a message."""
         address = os.environ["DBUS_SYSTEM_BUS_ADDRESS"].partition("path=")[2]
         hello = (b"l\1\0\1\0\0\0\0\1\0\0\0m\0\0\0\1\1o\0\25\0\0\0/org/freedesktop/DBus\0\0\0\3\1s\0\5\0\0\0Hello\0\0\0"
                  b"\2\1s\0\24\0\0\0org.freedesktop.DBus\0\0\0\0\6\1s\0\24\0\0\0org.freedesktop.DBus\0\0\0\0")
@@ -142,7 +142,7 @@ class Hostile(Helped):
                 peer.sendall(b"BEGIN\r\n" + (hello if count % 3 else hello[:50]))
 
     def test_requests_and_gone(self):
-        """Callers that are killed as soon as they have asked."""
+        """Callers killed right after their request."""
         for _ in range(20):
             callers = [self.caller("alice") for _ in range(3)]
             for caller in callers:
@@ -171,7 +171,7 @@ time.sleep(60)
             start = time.monotonic()
             for _ in range(10):
                 self.alice.probe(ifindex=self.bridge)
-            # Twenty thousand calls stand in line before ours at worst; what matters is that it goes on.
+            # At worst 20,000 calls are queued before ours; the test checks only that the helper makes progress.
             self.assertLess(time.monotonic() - start, 30)
             self.assertLess(memory_of(self.pid), memory_limit(self.pid))
         finally:
@@ -179,7 +179,7 @@ time.sleep(60)
             deaf.wait(10)
 
     def test_without_descriptors(self):
-        """A helper that may open no more says so, and goes on when it may again."""
+        """A helper out of descriptors reports it, and works again once descriptors are free."""
         soft, hard = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{self.pid}/fd")), hard))
         try:
@@ -191,7 +191,7 @@ time.sleep(60)
         self.assertTrue(eventually(lambda: (firewall(), settings()) == self.before))
 
     def test_kept_descriptors_of_released_leases(self):
-        """Who keeps them keeps no file of ours, and no descriptor of the helper's."""
+        """A caller that keeps its descriptors keeps no file of ours and no descriptor of the helper alive."""
         folder = next(Path(os.environ["TC_HOSTNET_RUNTIME_DIR"]).glob("netns-*"), None)
         before = len(os.listdir(f"/proc/{self.pid}/fd"))
         for _ in range(100):
@@ -213,7 +213,7 @@ time.sleep(60)
         for fd in os.listdir(f"/proc/{self.alice.pid}/fd"):
             try:
                 target = os.readlink(f"/proc/{self.alice.pid}/fd/{fd}")
-                # Those of released leases are deleted, and closed at any moment.
+                # Files of released leases are deleted; the helper may close them at any moment.
                 if "/owners/" in target and not target.endswith(" (deleted)"):
                     return fd
             except OSError:

@@ -1,4 +1,4 @@
-"""The life of a lease: whom it is bound to, what it survives, and what ends it."""
+"""The life of a lease: its owner, what it survives, and what ends it."""
 import contextlib
 import json
 import os
@@ -22,7 +22,7 @@ class Leases(Helped):
         self.listener.signals()
 
     def reasons(self):
-        """{path: reason} of the leases that have ended since the last look."""
+        """{path: reason} of the leases that have ended since the last call."""
         return {arguments[0]: arguments[1] for _, _, member, arguments in self.listener.signals()
                 if member == "LeaseReleased"}
 
@@ -127,7 +127,7 @@ class Leases(Helped):
         self.service("bob", 8090)
         found = {}
         self.assertTrue(eventually(lambda: found.update(self.reasons()) or watched in found))
-        # Both are true of it; which is seen first depends on when it is looked.
+        # Both reasons are true; the time of the check decides which one is reported.
         self.assertIn(found, ({watched: "listener-gone"}, {watched: "listener-changed"}))
 
     def test_a_listener_can_be_demanded(self):
@@ -153,7 +153,7 @@ class Leases(Helped):
         alice.release(path=one)
         run("ip", "-n", "neighbour", "address", "add", "198.18.0.9/32", "dev", "eth0")
         self.addCleanup(run, "ip", "-n", "neighbour", "address", "del", "198.18.0.9/32", "dev", "eth0")
-        # Whoever of the two is meant: the other one would be let in, or the one that is not would be.
+        # The address is ambiguous: a lease for one of the two would also admit the other.
         for user in ("alice", "root"):
             said = self.refused(ERROR + "NetworkInvalid", self.caller(user).expose, self.bridge, 8088, sources=["198.18.0.9"])
             self.assertIn("198.18.0.9 is behind port ", said)
@@ -186,7 +186,7 @@ class Leases(Helped):
         self.assertTrue(eventually(lambda: found.update(self.reasons()) or path in found))
         self.assertEqual(found, {path: "interface-gone"})
         self.assertEqual(list(alice.leases()), [other])
-        # Made anew, it is another bridge: it has nothing until somebody asks again.
+        # A re-created bridge is another bridge: it has no lease until the next request.
         number = add_bridge("br-gone", "198.18.7.1")
         self.addCleanup(run, "ip", "link", "del", "br-gone")
         self.before = (self.before[0], self.before[1] | {"br-gone": "0"})
@@ -213,7 +213,7 @@ class Leases(Helped):
         root = self.caller("root")
         persistent = root.expose(self.bridge, ("tcp", 9090, 8088), lifetime="persistent")
         self.stop_helper(signal.SIGKILL)
-        # While nobody looks after them, they stand as they were, guard and all.
+        # Without a daemon the leases stay unchanged, including the guard.
         for port in (8088, 9088, 9089, 9090):
             self.assertEqual(fetch(port), "alice", port)
         self.assertTrue(any("TCHN-RAW" in line and "DROP" in line for line in firewall()))
@@ -228,7 +228,7 @@ class Leases(Helped):
         self.assertEqual(root.get(path=by_fd, name="OwnerUid"), 20001)
         self.assertNotIn(gone, root.leases())
         self.assertNotIn(by_connection, root.leases())
-        # It is looked after again: the descriptor, and the rules.
+        # The new daemon monitors the lease again: its descriptor and its rules.
         run("iptables-legacy", "-t", "nat", "-F")
         self.assertEqual(eventually(lambda: fetch(8088, seconds=0.5), 5), "alice")
         alice.close(path=by_fd)
@@ -236,7 +236,7 @@ class Leases(Helped):
         root.release(path=persistent)
 
     def test_killed_without_anybody_who_comes_back(self):
-        """What the unit runs after the daemon: the leases of the dead go, those of the living stay."""
+        """The unit's command after the daemon: it removes leases of dead owners and keeps those of live ones."""
         alice, bob = self.caller("alice"), self.caller("alice")
         stays = alice.expose(self.bridge, 8088)
         bob.expose(self.bridge, ("tcp", 9088, 8088))
@@ -289,7 +289,7 @@ class Leases(Helped):
         for connections in range(4):
             def counters():
                 return {port: (packets, size) for _, port, _, packets, size in alice.get(path=path, name="Counters")}
-            # What is said is of about a second ago, whether it was asked for before or not.
+            # The answer is at most about a second old, whether or not an earlier call asked for it.
             self.assertTrue(eventually(lambda: counters()[9088][0] == connections))
             self.assertEqual(counters()[8088], (0, 0))
             self.assertGreaterEqual(counters()[9088][1], 40 * connections)
@@ -302,7 +302,7 @@ class Leases(Helped):
                                  (manager, "InterfacesRemoved")])
 
     def test_the_command_holds_and_hears(self):
-        """expose --via helper: ready, listed, and told of an end that was not its own."""
+        """expose --via helper: it reports ready, is listed, and learns of an end that it did not request."""
         command = [*as_user("alice"), os.environ["TC_HOSTNET"], "--json", "expose", "8088", "--bridge", "br-test", "--via", "helper"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=user_environment())
         self.addCleanup(lambda: (process.kill(), process.communicate()))
@@ -327,7 +327,7 @@ class Leases(Helped):
         self.assertTrue(process.stdout.readline())
         first = helper_pid()
         os.kill(first, signal.SIGKILL)
-        # It starts the helper again, for somebody has to look after the lease.
+        # The holder starts the helper again, because the lease needs a monitor.
         self.assertTrue(eventually(lambda: helper_pid() not in (None, first)))
         self.assertIn("adopted lease", helper_log())
         self.assertEqual(fetch(8088), "alice")
@@ -362,7 +362,7 @@ class Idle(Helped):
         first = helper_pid()
         end = time.monotonic() + 10
         while helper_pid() == first and time.monotonic() < end:
-            run("busctl", "--list", "--no-pager", check=False)  # a connection that ends, of which the helper hears
+            run("busctl", "--list", "--no-pager", check=False)  # its connection ends, which the bus signals to the helper
         self.assertNotEqual(helper_pid(), first)
 
     def test_ends_when_idle_and_comes_back(self):
@@ -381,10 +381,10 @@ class Idle(Helped):
 
 
 class Watchdog(Helped):
-    """The helper under a service manager that wants to hear from it, and without an idle timeout."""
+    """The helper under a service manager with a watchdog, without an idle timeout."""
 
     def started(self, seconds):
-        """How often it was heard in that time, and the processor time that it took."""
+        """How many watchdog messages arrived in that time, and the processor time that the helper used."""
         self.stop_helper()
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.addCleanup(notify.close)
@@ -411,7 +411,7 @@ class Watchdog(Helped):
 
     def test_without_an_idle_timeout_it_sleeps(self):
         heard, took = self.started(5)
-        # Every half second; on a busy machine it may be late, and it is never early.
+        # Every half second; late on a busy machine, never early.
         self.assertGreaterEqual(heard, 4)
         self.assertLess(heard, 20)
         self.assertLess(took, 0.5)

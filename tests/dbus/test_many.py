@@ -1,4 +1,4 @@
-"""Many users with many leases: quotas, speed, and how small the helper stays."""
+"""Many users with many leases: quotas, speed, and the helper's memory."""
 import os
 import re
 import statistics
@@ -13,7 +13,7 @@ USERS = 32
 
 
 class Many:
-    """With either firewall."""
+    """Runs with each firewall."""
     firewall = ""
 
     def setUp(self):
@@ -40,7 +40,7 @@ class Many:
                 caller.expose(self.bridge, ("tcp", 2000 + number * 40 + round_, 2000 + number))
                 times.append(time.monotonic() - start)
             if round_ < USERS - 1:
-                # Root is not asked about, so what this takes more than a call that does next to nothing is the helper's.
+                # polkit is not asked about root, so the time beyond that of a trivial call is the helper's own.
                 start = time.monotonic()
                 root.probe(ifindex=self.bridge)
                 empty.append(time.monotonic() - start)
@@ -49,7 +49,7 @@ class Many:
                 own.append(time.monotonic() - start)
                 root.release(path=path)
         self.assertEqual(len(root.leases()), 1024)
-        # Each has as many as it may, and all together, too.
+        # Each user is at its quota, and all together are at the total.
         message = self.refused(ERROR + "QuotaExceeded", callers[0].expose, self.bridge, 9999)
         self.assertIn("1024 leases of all", message)
         callers[0].release(path=next(path for path, facts in root.leases().items()

@@ -1,5 +1,5 @@
-"""Messages out of bounds, of every kind that a local user can send: the helper refuses each by a clear line, hardly grows,
-and serves others meanwhile. And what is said of decisions."""
+"""Out-of-bounds messages of every kind that a local user can send: the helper refuses each with a clear line, hardly grows,
+and keeps serving others. Also the log lines of decisions."""
 import json
 import os
 import subprocess
@@ -12,7 +12,7 @@ from harness import (ACCESS_DENIED, HERE, INVALID_ARGS, PYTHON, Helped, as_user,
                      helper_pid, sanitized, user_environment)
 from raw_bus import CALL, SHAPES
 
-PATIENCE = 1.0  # a second caller's; quiet machines take a twentieth
+PATIENCE = 1.0  # seconds for a second caller's call; a quiet machine needs a twentieth
 
 
 def status(pid):
@@ -28,7 +28,7 @@ class Messages(Helped):
         super().setUp()
         self.service("alice", 8088)
         self.alice = self.caller("alice")
-        # Everything that the helper ever reads or allocates for ordinary requests.
+        # Warm up: the helper loads and allocates everything that ordinary requests need.
         for _ in range(3):
             self.alice.release(path=self.alice.expose(self.bridge, 8088))
         self.pid = helper_pid()
@@ -42,7 +42,7 @@ class Messages(Helped):
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def start_measuring(self):
-        Path(f"/proc/{self.pid}/clear_refs").write_text("5")  # the peak begins anew
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")  # resets the peak
         return kib(self.pid, "VmRSS")
 
     def check_growth(self, before, why):
@@ -55,7 +55,7 @@ class Messages(Helped):
             with self.subTest(name):
                 before = self.start_measuring()
                 answers = self.send(name)
-                self.alice.probe(ifindex=self.bridge)  # behind it on the helper's connection
+                self.alice.probe(ifindex=self.bridge)  # queued behind it on the helper's connection
                 self.check_growth(before, name)
                 if shape().kind != CALL or shape().flags & 1:
                     self.assertEqual(answers, [])
@@ -84,7 +84,8 @@ class Messages(Helped):
         self.check_growth(before, "many at once")
 
     def test_a_thousand_at_once(self):
-        """From one who reads no answers, each message as large as one may be that passes the first look; some pass wholly."""
+        """A flood from a caller that reads no answers; each message has the largest size that passes the first check, and
+        some pass all checks."""
         program = f"""
 import sys
 sys.path.insert(0, {str(HERE)!r})
@@ -109,7 +110,7 @@ bus.to_bus("GetId")
         self.check_growth(before, "2,000 messages of one caller")
 
     def test_limits_leave_room(self):
-        """What is just allowed still arrives: 1,024 ports are too many for a user, and the quota says so."""
+        """A message at the limit still arrives: the quota refuses its 1,024 ports as too many for one user."""
         root = self.caller("root")
         path = root.expose(self.bridge, *range(20000, 20100), label="x" * 64, sources=["198.18.0.2"] * 64)
         root.release(path=path)
@@ -161,7 +162,7 @@ class Decisions(Helped):
 
 
 class Forged(Helped):
-    """Signals of the helper and of the bus by another user, sent to a client's own names."""
+    """Another user forges signals of the helper and of the bus and sends them to a client's own names."""
 
     FORGER = """
 import sys
@@ -194,19 +195,19 @@ bus.to_bus("GetId")
         self.assertTrue(eventually(root.leases))
         path, = root.leases()
         self.assertEqual(fetch(8094), "crowd1")
-        time.sleep(1)  # until it listens for signals
+        time.sleep(1)  # until the client listens for signals
         done = subprocess.run([*as_user("mallory"), PYTHON, "-B", "-c", self.FORGER, HERE, path], capture_output=True, text=True,
                               check=True, env=user_environment())
         self.assertGreater(len(done.stdout.split()), 2)  # the bus's own name, the helper's, the client's
         self.assertIsNone(eventually(holder.poll, 2))
         self.assertEqual(fetch(8094), "crowd1")
-        # The helper's own is believed.
+        # The client accepts the helper's own signal.
         root.release(path=path)
         self.assertTrue(eventually(lambda: holder.poll() is not None))
 
 
 class Confinement(Helped):
-    """A daemon that the bus started, without systemd."""
+    """A daemon started by the bus, without systemd."""
 
     def test_status(self):
         self.caller("root").probe(ifindex=self.bridge)
@@ -218,7 +219,7 @@ class Confinement(Helped):
             for name in ("CapInh", "CapAmb"):
                 self.assertEqual(int(facts[name], 16), 0, name)
             self.assertEqual((facts["NoNewPrivs"], facts["Seccomp"]), ("1", "2"))
-        # This process, which started the bus that started it, has more to lose.
+        # This process started that bus, and still has more capabilities.
         self.assertGreater(int(status("self")["CapBnd"], 16), 0x3000)
         self.assertEqual(status("self")["Seccomp"], "0")
 

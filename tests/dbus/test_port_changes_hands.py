@@ -1,4 +1,4 @@
-"""What was exposed as the caller's own ends when another user listens on its port; what more than that has allowed stays."""
+"""A lease granted by expose-own ends when another user listens on its port; a lease granted by more than that stays."""
 import signal
 import subprocess
 import time
@@ -10,7 +10,7 @@ LISTEN = """
 import socket, sys
 kind, family, address, port, options = sys.argv[1:]
 server = socket.socket(getattr(socket, family), socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
-if kind == "tcp":  # else a port whose connections have just been cut could not be bound
+if kind == "tcp":  # without it, bind() fails on a port whose connections were just cut
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 for option in filter(None, options.split(",")):
     level, name = (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) if option in ("dual", "v6only") else (socket.SOL_SOCKET, getattr(socket, option))
@@ -57,7 +57,7 @@ class ChangesHands(Helped):
         return time.monotonic() - start
 
     def test_anothers_service_takes_the_port(self):
-        """A lease of root's shows what the containers reach without the check."""
+        """Root's lease, which has no listener check, shows what the containers reach."""
         service = self.service("alice", 8088)
         path = self.alice.expose(self.bridge, 8088)
         of_root = self.root.expose(self.bridge, ("tcp", 9088, 8088))
@@ -78,7 +78,7 @@ class ChangesHands(Helped):
     def test_what_an_administrator_allowed_stays(self):
         self.service("bob", 8088)
         crowd = self.caller("crowd0")
-        path = crowd.expose(self.bridge, 8088)  # a rule allows that user everything: this took expose-foreign
+        path = crowd.expose(self.bridge, 8088)  # a rule allows that user everything, so this was granted by expose-foreign
         time.sleep(1.2)
         self.assertEqual(self.reasons(), {})
         self.assertEqual(list(self.root.leases()), [path])
@@ -107,7 +107,7 @@ class ChangesHands(Helped):
                 stop()
 
     def test_listeners_that_are_not_reached_by_it(self):
-        """On ::1, on :: for IPv6 alone, on another address of the host, and on the port in the other protocol."""
+        """Listeners on ::1, on :: for IPv6 only, on another host address, and on the same port of the other protocol."""
         self.listener("alice", "tcp", "AF_INET", "127.0.0.1", 8088)
         path = self.alice.expose(self.bridge, 8088)
         self.listener("bob", "tcp", "AF_INET6", "::1", 8088)
@@ -119,7 +119,7 @@ class ChangesHands(Helped):
         self.assertEqual(list(self.root.leases()), [path])
 
     def test_beside_ones_own(self):
-        """UDP sockets of two users may be bound to one port: which of them gets a packet is the kernel's choice."""
+        """UDP sockets of two users may share one port: the kernel chooses which of them receives a packet."""
         self.listener("alice", "udp", "AF_INET", "127.0.0.1", 8088, "SO_REUSEADDR")
         path = self.alice.expose(self.bridge, ("udp", 8088, 8088))
         self.listener("bob", "udp", "AF_INET", "127.0.0.1", 8088, "SO_REUSEADDR")
@@ -151,7 +151,7 @@ class ChangesHands(Helped):
         self.assertIn("listener-changed", said)
 
     def test_one_listing_serves_all_leases(self):
-        """What a look costs does not grow with the leases: the kernel lists the listeners once."""
+        """The cost of a check does not grow with the leases: one kernel dump lists all listeners."""
         from harness import helper_pid
         callers = [self.caller(f"crowd{number}") for number in range(4)]
         for number, caller in enumerate(callers):
@@ -161,7 +161,7 @@ class ChangesHands(Helped):
         traced = run("timeout", "-s", "INT", "3", "strace", "-f", "-c", "-e", "trace=socket", "-p", str(helper_pid()), check=False)
         counts = [line.split() for line in traced.stderr.splitlines() if line.endswith(" socket")]
         sockets = int(counts[0][3]) if counts else 0
-        # 32 leases, four looks a second and one reading of the counters.
+        # 32 leases, four checks a second and one read of the counters.
         self.assertGreater(sockets, 3)
         self.assertLess(sockets, 100)
 

@@ -1,4 +1,4 @@
-"""What happens while somebody is asked for a password, with an agent that answers as the test wants it."""
+"""The helper during a password prompt, with a scripted agent."""
 import subprocess
 import time
 import unittest
@@ -8,7 +8,7 @@ from harness import (ACCESS_DENIED, ERROR, HERE, MUST_ASK, PYTHON, UIDS, Helped,
 
 
 class Agent:
-    """agent.py, for the process of one caller."""
+    """agent.py for one caller's process."""
 
     def __init__(self, caller, user):
         self.process = subprocess.Popen([PYTHON, "-B", HERE / "agent.py", str(caller.pid), str(UIDS[user])],
@@ -19,7 +19,7 @@ class Agent:
         return self.process.stdout.readline().strip()
 
     def prompted(self):
-        """(action, message) of the prompt that is shown now."""
+        """(action, message) of the current prompt."""
         action, _, message = self.line().partition("\t")
         return action.removeprefix("io.github.tchostnet.hostnet1."), message
 
@@ -41,7 +41,7 @@ class Prompt(Helped):
         return agent
 
     def prompted_caller(self, *ports, user="bob", **options):
-        """A caller of bob's whose request waits for an answer, and the agent that shows the prompt."""
+        """A caller of bob's with a pending request, and the agent that shows its prompt."""
         caller = self.caller(user)
         agent = self.agent(caller, user)
         caller.begin_expose(self.bridge, *ports, interactive=True, **options)
@@ -100,7 +100,7 @@ class Prompt(Helped):
         self.nothing_was_made()
 
     def test_what_was_kept_does_not_carry_a_riskier_request(self):
-        """A rule lets an administrator's word for expose-own hold for a while, as it does in a session of one's own."""
+        """A rule keeps an administrator's approval of expose-own for a while, as polkit does in the user's own session."""
         self.service("bob", 8088)
         self.service("alice", 8089)
         with self.rule('if (action.id == "io.github.tchostnet.hostnet1.expose-own") return polkit.Result.AUTH_ADMIN_KEEP;'):
@@ -108,9 +108,9 @@ class Prompt(Helped):
             self.assertEqual(agent.prompted()[0], "expose-own")
             agent.answer("approve")
             caller.release(path=caller.result())
-            # It is kept: the same is not asked again,
+            # The approval is kept: the same request shows no prompt,
             caller.release(path=caller.expose(self.bridge, 8088, interactive=True))
-            # and another user's listener is.
+            # and a request for another user's listener does.
             caller.begin_expose(self.bridge, 8089, interactive=True)
             action, message = agent.prompted()
             self.assertEqual(action, "expose-foreign")
@@ -128,7 +128,7 @@ class Prompt(Helped):
         def standing():
             path = Path(os.environ["HELPER_RULES"]) / "10-now.rules"
             path.write_text("polkit.addRule(function (action, subject) { %s });" % text)
-            time.sleep(0.7)  # polkitd reads its rules anew when it hears that they have changed, and says nothing of it
+            time.sleep(0.7)  # polkitd reloads changed rules without a signal
             try:
                 yield
             finally:
@@ -148,7 +148,7 @@ class Prompt(Helped):
         self.nothing_was_made()
 
     def test_the_bridge_is_another_one_after_the_prompt(self):
-        """The same name and the same number: only what was judged tells them apart."""
+        """Same name and same index: only the facts judged earlier tell the two interfaces apart."""
         run("ip", "link", "del", "br-other", check=False)
         number = add_bridge("br-other", "198.18.9.1")
         self.addCleanup(run, "ip", "link", "del", "br-other")
@@ -193,7 +193,7 @@ class Prompt(Helped):
             alice.release(path=alice.expose(self.bridge, 8089))
             alice.probe(ifindex=self.bridge)
             times.append(time.monotonic() - start)
-        # Three calls each, two of which change the kernel's tables, by way of Python.
+        # Three calls each, two of which change the kernel's tables, all from Python.
         self.assertLess(sorted(times)[len(times) // 2], 0.15, times)
         times = []
         for _ in range(50):
@@ -214,7 +214,7 @@ class Prompt(Helped):
         fifth = self.caller("bob")
         self.agent(fifth)
         self.assertIn("4 requests", self.refused(ERROR + "QuotaExceeded", fifth.expose, self.bridge, 8088, interactive=True))
-        # Another user has four of their own.
+        # Another user has four more.
         self.service("alice", 8089)
         alice = self.caller("alice")
         alice.release(path=alice.expose(self.bridge, 8089))

@@ -1,5 +1,5 @@
-"""What other users, containers and engines call themselves and say reaches no terminal as it is: neither by the helper's
-leases nor by an engine's answers."""
+"""Text from other users, containers and engines never reaches a terminal unescaped: neither from the helper's leases nor
+from an engine's answers."""
 import http.server
 import json
 import os
@@ -25,7 +25,7 @@ def captured(*command, **options):
 
 
 class FakeEngine(http.server.ThreadingHTTPServer):
-    """On 127.0.0.1, with one container of a name, whose inspection fails where `says` is set."""
+    """An engine on 127.0.0.1 with one container of that name; inspecting it fails if `says` is set."""
 
     daemon_threads = True
 
@@ -80,7 +80,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
 class Terminals(Helped):
     def check_safe(self, written, lines=None):
-        text = written.decode()  # or it is not UTF-8
+        text = written.decode()  # raises if it is not UTF-8
         wrong = [f"U+{ord(c):04X}" for c in text if c != "\n" and unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp", "Cs")]
         self.assertEqual(wrong, [], text.encode("unicode_escape"))
         if lines is not None:
@@ -93,7 +93,7 @@ class Terminals(Helped):
         alice.rename(name="\x1b[2J\x1b]0;P\x07\x9b\n")
         path = alice.expose(self.bridge, 8088, label=LABEL_ON_BUS)
         lease = path.rpartition("/")[2]
-        # It was there to be shown: the bus gives the label as it is.
+        # The label was there to show: the bus passes it unchanged.
         self.assertEqual(alice.get(path=path, name="Label"), LABEL_ON_BUS)
         for user, environment in (("root", os.environ), ("bob", user_environment())):
             for command, lines in (("list", 2), ("status", None), (("inspect", lease), None), ("doctor", None)):

@@ -1,5 +1,5 @@
-"""Somebody holds the xtables lock, which every change of the legacy tables needs: what waits for it, and that nobody else
-does."""
+"""Another process holds the xtables lock, which every change of the legacy tables needs: calls that need it wait, and no
+others do."""
 import contextlib
 import fcntl
 import os
@@ -35,24 +35,24 @@ class Waiting(Helped):
         self.service("crowd0", 8090)
         self.root, self.alice, self.crowd = self.caller("root"), self.caller("alice"), self.caller("crowd0")
         for caller in (self.root, self.alice, self.crowd):
-            caller.probe(ifindex=self.bridge)  # they, and the helper, are up from here
+            caller.probe(ifindex=self.bridge)  # callers and helper are running from here on
         self.said_before = len(helper_log())
 
     def said(self):
         return helper_log()[self.said_before:]
 
     def served_at_once(self):
-        """Each method and property that does not change the firewall is answered."""
+        """Every method and property that does not change the firewall answers."""
         for call in (lambda: self.root.probe(ifindex=self.bridge), self.root.leases,
                      lambda: self.root.get(path="/io/github/tchostnet/HostNet1", name="Version",
                                            interface="io.github.tchostnet.HostNet1.Manager")):
             start = time.monotonic()
             call()
-            # Some milliseconds on a quiet machine; what waits for the lock takes 10 s and more.
+            # Some milliseconds on a quiet machine; a call that waits for the lock takes 10 s or more.
             self.assertLess(time.monotonic() - start, 5)
 
     def changes_wait(self, caller):
-        """So that what is shown beside it means something."""
+        """Control test: a change does wait for the lock."""
         self.assertFalse(caller.answered(0.5))
 
     def test_a_client_that_leaves(self):
@@ -63,7 +63,7 @@ class Waiting(Helped):
             self.alice.kill()
             time.sleep(0.3)
             self.served_at_once()
-            self.assertIn(path, self.root.leases())  # its release has not come to an end
+            self.assertIn(path, self.root.leases())  # its release is not complete
             self.assertEqual(self.root.get(path=path, name="State"), "active")
         self.assertTrue(eventually(lambda: path not in self.root.leases()))
         self.assertEqual(helper_pid(), pid)
@@ -73,7 +73,7 @@ class Waiting(Helped):
         self.assertEqual(fetch(8090), "crowd0")
 
     def test_longer_than_a_release_may_take(self):
-        """The release fails, the daemon goes on, and the holder finishes it. Nobody else loses a lease by that."""
+        """The release fails, the daemon continues, and the holder completes it. No other user loses a lease."""
         other = self.crowd.expose(self.bridge, 8090)
         path = self.alice.expose(self.bridge, 8088, lifetime="connection")
         with lock_held():
@@ -81,7 +81,7 @@ class Waiting(Helped):
             self.assertTrue(eventually(lambda: "held /run/xtables.lock for too long" in self.said(), 40))
             self.assertTrue(eventually(lambda: "its bridge is closed and it is tried again" in self.said(), 40), self.said())
             self.assertIsNone(fetch(8088, seconds=0.5))
-            # Long enough for two more looks, which fail as well.
+            # Long enough for two more checks, which fail too.
             time.sleep(8)
             self.served_at_once()
             self.assertNotIn("bus is gone", self.said())
@@ -100,10 +100,10 @@ class Waiting(Helped):
             self.alice.kill()
             self.assertTrue(eventually(lambda: "left the bus before its request was answered" in self.said()))
             let_go()
-            # It was made, for that had begun: what shows that it was is that it takes its time to go.
+            # The daemon made the lease, because its set-up had begun; the slow removal shows it.
             self.assertTrue(eventually(lambda: (firewall(), settings()) == self.before))
         self.assertEqual(self.root.leases(), {})
-        # The user's place is free again, and the port.
+        # The user's quota slot and the port are free again.
         self.caller("alice").expose(self.bridge, 8088)
 
     def test_requests_are_served_in_their_order(self):
@@ -112,7 +112,7 @@ class Waiting(Helped):
             self.alice.begin_expose(self.bridge, 8088)
             self.changes_wait(self.alice)
             self.crowd.begin("release", path=standing)
-            self.root.begin("release", path=standing)  # who asks second waits for the same end
+            self.root.begin("release", path=standing)  # a second releaser waits for the same end
             self.changes_wait(self.crowd)
             self.changes_wait(self.root)
         made = self.alice.result()
@@ -164,7 +164,7 @@ class Waiting(Helped):
             self.assertTrue(eventually(lambda: not Path(f"/proc/{pid}").exists(), 60))
             print(f"\nstopped after {time.monotonic() - start:.1f} s with the lock held all the while")
         self.alice.kill()
-        # What the unit runs after the daemon.
+        # The unit's command after the daemon.
         run(os.environ["HELPER_PROGRAM"], "--flush-stale")
         self.assertEqual((firewall(), settings()), self.before)
 
@@ -180,7 +180,7 @@ class Waiting(Helped):
         bob.kill()
         self.assertEqual(agent.line(), "cancelled")
         self.assertEqual(list(self.root.leases()), [path])
-        # Who stays is answered.
+        # A caller that stays gets its answer.
         bob = self.caller("bob")
         agent = Agent(bob, "bob")
         self.addCleanup(agent.stop)

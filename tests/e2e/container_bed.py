@@ -1,4 +1,4 @@
-"""The program that uses the library's container API, and what every test of that API does with it."""
+"""The driver program of the library's container API, and what every test of that API shares."""
 import contextlib
 import http.server
 import json
@@ -20,7 +20,7 @@ class Refused(Exception):
 
 
 class Driver:
-    """A program that uses the library, told what to do."""
+    """A program that uses the library and takes commands."""
 
     def __init__(self, env):
         self.log = tempfile.TemporaryFile("w+")
@@ -53,7 +53,7 @@ class Driver:
         return self.log.read()
 
     def close(self):
-        """An end in order: it removes what it has. Idempotent."""
+        """Orderly end: the driver removes its containers. Idempotent."""
         if self.log.closed:
             return
         if self.process.poll() is None:
@@ -69,12 +69,12 @@ class Driver:
                 self.process.stdin.close()
         said = self.said()
         self.log.close()
-        if self.process.returncode not in (0, -9):  # the latter is a test's own doing; what sanitizers find is not
+        if self.process.returncode not in (0, -9):  # -9 is the test's own kill; others are faults
             raise AssertionError(f"exit status {self.process.returncode}: {said}")
 
 
 class Recorder:
-    """An HTTP service on 127.0.0.1 that keeps the bodies posted to it."""
+    """An HTTP service on 127.0.0.1 that records the bodies posted to it."""
 
     def __init__(self, port):
         posted = self.posted = []
@@ -104,7 +104,7 @@ def get(port, host="127.0.0.1", path="/"):
 
 
 class ContainerCase(HostCase):
-    """Each test has a driver of its own; `start()` gives the name under which the driver knows a container."""
+    """Each test has its own driver; `start()` returns the driver's name of the container."""
 
     def setUp(self):
         super().setUp()
@@ -126,7 +126,7 @@ class ContainerCase(HostCase):
         return self.driver("exec", of=container, words=list(map(str, words)), **more)
 
     def fetch(self, container, port, name=ALIAS, timeout=10):
-        """What the container's own wget gets by the alias; None when it gets nothing."""
+        """What the container's own wget gets by the alias, or None."""
         return self.engine.fetch(self.ids[container], f"http://{name}:{port}/", timeout)
 
     def hello(self, text=HELLO):
@@ -135,7 +135,7 @@ class ContainerCase(HostCase):
         return port
 
     def refused(self, code, *words, **description):
-        """start() throws that error, and nothing at all was made or changed."""
+        """start() throws that error, and makes and changes nothing."""
         before = snapshot(self.engine)
         with self.assertRaises(Refused) as raised:
             self.start(**description)
@@ -146,8 +146,7 @@ class ContainerCase(HostCase):
         return str(raised.exception)
 
     def late(self, *words, **description):
-        """refused() by a deadline that leaves time for all that comes before the wait: more of it, where the machine has
-        much else to do."""
+        """refused() by a deadline that leaves time for the steps before the wait, and more time on a busy machine."""
         for milliseconds in (2_000, 10_000):
             with contextlib.suppress(AssertionError):
                 return self.refused("timed_out", *words, timeout_ms=milliseconds, **description)

@@ -1,4 +1,4 @@
-"""What the library's container API does, whichever engine it is used with."""
+"""Test cases of the library's container API, shared by all engines."""
 import contextlib
 import os
 import tempfile
@@ -14,7 +14,7 @@ FETCH_OFTEN = "until wget -qO- http://{alias}:{port}/; do sleep 0.1; done; exec 
 
 
 class Workflows:
-    """Both workflows of the networking guide, by every path."""
+    """Both workflows of the networking guide, on every path."""
 
     def test_guide_a_containers_service(self):
         self.assertEqual(self.guide("GUIDE_CONTAINER"), "hello from the container\n")
@@ -25,7 +25,7 @@ class Workflows:
         self.assertEqual(self.guide("GUIDE_HOST", "ssh"), "ssh: " + HELLO)
 
     def test_its_first_instruction_may_use_the_host(self):
-        # Neither waits nor tries again.
+        # The container neither waits nor retries.
         port = self.hello()
         for path in ("native", "ssh"):
             for network in (self.engine.default_network, "fresh"):
@@ -79,11 +79,11 @@ class Workflows:
                     port = free_port()
                     recorder = Recorder(port)
                     self.addCleanup(recorder.close)
-                    # For longer than a keeper's period: who looks meanwhile sees a container that is "stopping".
+                    # Longer than a monitor's period: a check in that time sees a container that is "stopping".
                     post = f"sleep {2 if end == 'stop' else 0}; wget -qO- --post-data=bye http://{ALIAS}:{port}/; exit 0"
                     name = self.start(host_ports=[str(port)], path=path, wait_for=[["stdout", "ready"]],
                                       cmd=["sh", "-c", f"trap '{post}' TERM; echo ready; while :; do sleep 0.05; done"])
-                    # Time for a machine with much else to do; what drops it has no say in it.
+                    # A long grace period for busy machines; "drop" takes none.
                     self.driver(end, of=name, **({"grace": 60} if end != "drop" else {}))
                     self.assertEqual(recorder.posted, ["bye"])
                     if end != "drop":
@@ -106,7 +106,7 @@ class Workflows:
 
 
 class Networks:
-    """What depends on how an engine makes networks and publishes ports."""
+    """Cases that depend on how an engine makes networks and publishes ports."""
 
     def test_each_containers_ports_are_its_own(self):
         mine, yours = self.hello("mine\n"), self.hello("yours\n")
@@ -118,7 +118,7 @@ class Networks:
                 self.assertIsNone(self.fetch(one, yours, timeout=2))
                 self.assertIsNone(self.fetch(two, mine, timeout=2))
                 for other, name, port in ((two, one, mine), (one, two, yours)):
-                    # Nor by the address that the other's alias leads to.
+                    # Nor by the address of the other's alias.
                     hosts = self.exec(name, "cat", "/etc/hosts")["out"]
                     (address,) = [line.split()[0] for line in hosts.splitlines() if ALIAS in line]
                     self.assertIsNone(self.fetch(other, port, name=address, timeout=2))
@@ -145,7 +145,7 @@ class Networks:
                     rules = self.tc_hostnet("inspect", lease["id"]).stdout
                     self.assertIn(f"-m mac --mac-source {lease['mac']}", rules)
                     self.assertIn(f"-s {address}/32", rules)
-                # Nobody else, whoever he is.
+                # No other container on the network.
                 other = self.start(network=network)
                 self.assertIsNone(self.fetch(other, port, name=lease["gateway"], timeout=2))
                 for one in (name, other):
@@ -183,7 +183,7 @@ class Networks:
 
 
 class Containers:
-    """What has nothing to do with ports of the host."""
+    """Cases without host ports."""
 
     def test_exec(self):
         name = self.start(env={"GREETING": "hello"})
@@ -201,7 +201,7 @@ class Containers:
         big *= 20_000
         done = self.exec(name, "sh", "-c", "cat; echo end >&2; exit 3", input=big)
         self.assertEqual((done["code"], done["err"], done["out"] == big), (3, "end\n", True))
-        # One that reads nothing.
+        # A command that reads nothing.
         self.assertEqual(self.exec(name, "true", input=big)["code"], 0)
 
     def test_logs(self):
@@ -261,7 +261,7 @@ class Containers:
         self.driver("drop", of=self.start(cmd=["sh", "-c", "exit 5"], wait_for=[["exit", 5]]))
 
     def test_reuse(self):
-        # The driver that made it ends; the engine's own command removes it at last.
+        # The driver that made the container ends; the engine removes the container at the end.
         first = Driver(self.env)
         self.addCleanup(first.close)
         one = first("start", **{"as": "r", "cmd": ["sleep", "600"], "reuse": True, "env": {"A": "1"}})
@@ -293,7 +293,7 @@ class Containers:
 
 
 class Errors:
-    """What is refused, and what fails on the way: with its words, and with nothing left."""
+    """Refusals and failures during the start: each with its message, and with nothing left behind."""
 
     def test_rejections(self):
         port = str(self.hello())
@@ -359,8 +359,8 @@ class Errors:
 
     def test_the_deadline_covers_the_tunnel(self):
         port = str(self.hello())
-        self.driver("drop", of=self.start(host_ports=[port], path="ssh"))  # what the first one costs is not asked here
-        # Where the machine has much else to do, the first of them may be over before the tunnel is begun.
+        self.driver("drop", of=self.start(host_ports=[port], path="ssh"))  # warm up: the first start takes longer
+        # On a busy machine the shortest may expire before the tunnel starts.
         for milliseconds in (150, 300, 600):
             with contextlib.suppress(AssertionError):
                 return self.ends_in_the_tunnel(port, milliseconds)

@@ -1,4 +1,4 @@
-"""What is left of programs that use the library's container API and are killed, and many threads of one of them."""
+"""Killed programs that use the library's container API, and many threads of one such program."""
 import time
 
 from container_bed import Driver
@@ -6,7 +6,7 @@ from harness import ALIAS, eventually, returns_to, snapshot
 
 
 class Crashes:
-    """What is left of a program that is killed."""
+    """What a killed program leaves behind."""
 
     def killed(self, driver):
         driver.process.kill()
@@ -19,7 +19,7 @@ class Crashes:
         return time.monotonic() - begin
 
     def mend(self):
-        """What only a person does, by the command that messages name."""
+        """The repair that only a person makes, with the command that the message names."""
 
     def setUp(self):
         super().setUp()
@@ -48,7 +48,7 @@ class Crashes:
                                             "network": "fresh"})
                     time.sleep(delay)
                     self.killed(driver)
-                    # Nothing comes after, either.
+                    # Nothing appears later either.
                     time.sleep(0.5)
                     self.leaves_all_as_it_was(self.before)
 
@@ -66,7 +66,7 @@ class Crashes:
         self.assertTrue(returns_to(self.before, self.engine))
 
     def test_a_network_stays_for_another_process(self):
-        # The one that made it goes first; the other removes it.
+        # The maker ends first; the other removes the network.
         maker = Driver(self.env)
         self.addCleanup(maker.close)
         maker("start", **{"as": "a", "cmd": ["sleep", "600"], "network": "common"})
@@ -90,10 +90,10 @@ class Crashes:
 
 
 class Many:
-    """Many at once, from threads of one program."""
+    """Many containers at once, from threads of one program."""
 
     def start_many(self, count, path):
-        """So many with two host ports each, which each has fetched from."""
+        """Starts `count` containers with two host ports each; each fetches from both."""
         ports = [[str(self.hello(f"{i} first\n")), str(self.hello(f"{i} second\n"))] for i in range(count)]
         fetch = f"for p in $PORTS; do wget -qO- http://{ALIAS}:$p/; done; echo done; exec sleep 600"
         done = self.driver("start_many", patience=600, count=count, ports_of=ports,
@@ -102,7 +102,7 @@ class Many:
         self.assertEqual(done["failures"], [])
         for i in range(count):
             self.assertEqual(self.driver("logs", of=str(i))["out"], f"{i} first\n{i} second\ndone\n")
-        # And still, each its own.
+        # Each container still reaches only its own ports.
         def wget(port):
             return self.exec("3", "timeout", 5, "wget", "-qO-", f"http://{ALIAS}:{port}/")
         self.assertEqual(wget(ports[3][0])["out"], "3 first\n")

@@ -1,5 +1,5 @@
-// Containers of the library, told on standard input what to do by test_container_*.py: one JSON object a
-// line, and for each a line of JSON on standard output. {"error": code, "message": …} is what an Error gives.
+// Drives the library's containers for test_container_*.py: reads one JSON object per line from standard input
+// and answers each with one line of JSON. An Error gives {"error": code, "message": …}.
 //
 //   {"op": "start", "as": NAME, "image": …, "cmd": […], "host_ports": ["8088"], …}
 //   {"op": "exec", "of": NAME, "words": […]}    and so on: see the table at the end
@@ -62,7 +62,7 @@ GenericImage image_of(const json& from) {
   for (const auto& mapping : from.value("mapped", json::array()))
     image.with_mapped_port(mapping.at(0), port_of(mapping.at(1)));
   for (const auto& port : from.value("host_ports", Strings{})) {
-    // By number too, for what parse() would refuse before start() can.
+    // By number too, for values that parse() would refuse before start() can.
     if (port.find_first_not_of("0123456789") == std::string::npos)
       image.with_exposed_host_port(static_cast<std::uint16_t>(std::stoi(port)));
     else
@@ -105,8 +105,8 @@ json start(const json& from) {
   return out;
 }
 
-// `count` containers at once, each from a thread of its own; container I is told its number in $NUMBER, and
-// its host ports are those of its own.
+// Starts `count` containers at once, one thread each; container I gets its number in $NUMBER and its own host
+// ports.
 json start_many(const json& from) {
   const auto count = from.at("count").get<std::size_t>();
   const auto ports = from.at("ports_of").get<std::vector<Strings>>();
@@ -167,7 +167,7 @@ json follow(const json& from) {
   return pieces;
 }
 
-// What a program may do in the consumer of a container's output: fork, and destroy that container.
+// Actions that a program may take in the consumer of a container's output: fork, and destroy that container.
 json follow_and_destroy(const json& from) {
   const auto name = from.at("of").get<std::string>();
   int child_status = -1;
@@ -175,7 +175,7 @@ json follow_and_destroy(const json& from) {
       [&](OutputStream, std::string_view) {
         const auto child = ::fork();
         if (child == 0) {
-          ::alarm(20);  // it must not wait for threads that it does not have
+          ::alarm(20);  // the child has no other threads, and must not wait for them
           containers.clear();
           ::_exit(0);
         }

@@ -1,5 +1,5 @@
-"""The engines' API, asked over their Unix socket by the tests' own process. A command of `docker` takes 0.06 s of a
-processor to start and one of `podman` 0.12 s, whatever it is to do, and the tests have thousands of wishes."""
+"""The engines' API over their Unix socket, called in the tests' own process. Starting a `docker` command costs 0.06 s of
+processor time and a `podman` command 0.12 s, and the tests make thousands of calls."""
 import contextlib
 import http.client
 import json
@@ -8,11 +8,11 @@ import urllib.parse
 
 
 class Refused(AssertionError):
-    """What the engine says to a request that it does not carry out, or that there is no engine."""
+    """The engine's refusal of a request, or the absence of the engine."""
 
 
 def attempt(call, *arguments):
-    """For what need not succeed, such as the removal of what may have gone."""
+    """Calls a function that may fail, such as removing what may be gone."""
     with contextlib.suppress(Refused):
         call(*arguments)
 
@@ -29,13 +29,13 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Api:
-    """Docker's, which Podman has as well. Containers and networks are called by name or id."""
+    """Docker's API, which Podman also serves. Containers and networks are given by name or id."""
 
     def __init__(self, path):
         self.path = path
 
     def ask(self, method, path, body=None, version="/v1.40"):
-        """The body of its answer."""
+        """Returns the body of the answer."""
         sent, headers = (None, {}) if body is None else (json.dumps(body), {"Content-Type": "application/json"})
         try:
             with contextlib.closing(UnixConnection(self.path)) as connection:
@@ -52,8 +52,8 @@ class Api:
         return json.loads(self.ask("GET", path, **options))
 
     def create(self, name, image, command, *, network=None, labels=None, hosts=(), ports=None, user="", **rest):
-        """A container's id. `hosts` are lines for its hosts file as "name:address", `ports` where its own are published,
-        as {80: ("127.0.0.1", 18080)}; the rest is in the API's own words for its HostConfig."""
+        """Returns a container's id. `hosts` are hosts file entries as "name:address", `ports` the published ports as
+        {80: ("127.0.0.1", 18080)}; the rest are HostConfig fields of the API."""
         ports = {f"{inside}/tcp": where for inside, where in (ports or {}).items()}
         host = {"NetworkMode": network or "default", "ExtraHosts": list(hosts),
                 "PortBindings": {inside: [{"HostIp": address, "HostPort": str(port)}]
@@ -74,7 +74,7 @@ class Api:
         self.ask("POST", f"/containers/{container}/kill")
 
     def restart(self, container):
-        """At once."""
+        """Restarts without a grace period."""
         self.ask("POST", f"/containers/{container}/restart?t=0")
 
     def pause(self, container):
@@ -84,26 +84,26 @@ class Api:
         self.ask("POST", f"/containers/{container}/unpause")
 
     def wait(self, container):
-        """Its exit status, at its end."""
+        """Waits for its end and returns its exit status."""
         return json.loads(self.ask("POST", f"/containers/{container}/wait"))["StatusCode"]
 
     def remove(self, container):
-        """At once, running or not, with its volumes."""
+        """Removes it immediately, running or not, with its volumes."""
         self.ask("DELETE", f"/containers/{container}?force=true&v=true")
 
     def inspect(self, container):
         return self.get(f"/containers/{container}/json")
 
     def logs(self, container):
-        """What it has said, and between the pieces some bytes that say which stream and how many."""
+        """Its output, with the multiplexing headers (stream and length) between the pieces."""
         return self.ask("GET", f"/containers/{container}/logs?stdout=true&stderr=true").decode(errors="replace")
 
     def containers(self, label=None):
-        """The ids of all, running or not, or of those with this label."""
+        """The ids of all containers, running or not, or of those with this label."""
         query = {"all": "true"} | ({"filters": json.dumps({"label": [label]})} if label else {})
         return [one["Id"] for one in self.get("/containers/json?" + urllib.parse.urlencode(query), **self.listing)]
 
-    listing = {}  # how it is asked for lists
+    listing = {}  # extra arguments of list requests
 
     def images(self):
         return sorted(one["Id"] for one in self.get("/images/json"))
@@ -115,7 +115,7 @@ class Api:
         return self.get(f"/networks/{name}")
 
     def bridge(self, network):
-        """Its name, unless one was chosen."""
+        """The default name of its bridge."""
         return "br-" + self.network(network)["Id"][:12]
 
     def remove_network(self, name):
@@ -130,18 +130,18 @@ class Api:
 
 
 class PodmanApi(Api):
-    """Its own one, by which `podman --remote` asks, where Docker's means something else to it than its command does."""
+    """Podman's own API, as used by `podman --remote`, for calls where the Docker API behaves unlike Podman's command."""
 
     LIBPOD = "/v4.0.0/libpod"
-    # By Docker's it fails when one of them has gone meanwhile.
+    # Docker's API fails if a container disappears during the listing.
     listing = {"version": LIBPOD}
 
     def remove(self, container):
-        # By Docker's, ten seconds are left to it.
+        # Docker's API would wait ten seconds.
         self.ask("DELETE", f"/containers/{container}?force=true&timeout=0&volumes=true", version=self.LIBPOD)
 
     def make_network(self, name, **more):
-        # By Docker's, it is kept apart from the others.
+        # Docker's API would isolate it from other networks.
         wanted = {"name": name, "driver": "bridge", "dns_enabled": True}
         self.ask("POST", "/networks/create", wanted | more, version=self.LIBPOD)
 

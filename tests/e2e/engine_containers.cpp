@@ -1,6 +1,5 @@
-// Makes the calls of engine::Containers on a real engine for test_containers.py. The command is the call's
-// name, its only argument a JSON object with what the call takes, and "seconds" of time for it (20 unless
-// told).
+// Calls engine::Containers on a real engine for test_containers.py. The command is the call's name; its only
+// argument is a JSON object with the call's arguments and "seconds", its deadline (default 20).
 //
 // `follow` and `pull` print a line of JSON for each piece or line as it comes, and null at the end.
 #include "core/json_reader.hpp"

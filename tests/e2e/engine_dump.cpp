@@ -1,5 +1,5 @@
-// Prints as JSON what engine::Client sees of a real engine, and works engine/alias.hpp on real containers, so
-// that test_engine.py can hold both against what docker and podman say themselves.
+// Prints engine::Client's view of a real engine as JSON, and runs engine/alias.hpp on real containers, so
+// that test_engine.py can compare both with docker's and podman's own output.
 //
 //   engine_dump SOCKET ping | version | networks | host-gateway | network NAME | container NAME
 //   engine_dump SOCKET alias-write CONTAINER ADDRESS LEASE      prints the record and the result

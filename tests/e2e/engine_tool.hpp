@@ -1,8 +1,8 @@
-// What the programs that show an engine::Client to the end-to-end tests have in common:
+// Common part of the programs that expose an engine::Client to the end-to-end tests:
 //
 //   PROGRAM SOCKET COMMAND [ARGUMENT…]
 //
-// prints what the command gives as JSON; an Error as {"error": code, "message": …, "hint": …} with exit
+// prints the command's result as JSON; an Error as {"error": code, "message": …, "hint": …} with exit
 // status 1.
 #pragma once
 
@@ -18,7 +18,7 @@ namespace test {
 
 using Arguments = std::vector<std::string>;
 
-/// The body of main(); `run(client, command, arguments)` gives the JSON.
+/// The body of main(); `run(client, command, arguments)` returns the JSON.
 template <class Run>
 int engine_tool(int argc, char** argv, Run run) {
   const Arguments arguments(argv + 1, argv + argc);

@@ -9,7 +9,7 @@ from harness import IMAGE, SUPPORT, output, run
 
 
 class Engine:
-    """An engine in this program's own namespaces. `command` is how its own command line is called."""
+    """An engine in this program's own namespaces. `command` is its command line."""
 
     images = ("alpine",)
     default_network = "bridge"
@@ -35,7 +35,7 @@ class Engine:
 
     @property
     def env(self):
-        """Of its command line."""
+        """Its environment for command line calls."""
         return dict(os.environ)
 
     def start(self):
@@ -55,7 +55,7 @@ class Engine:
         return run(*self.command, *arguments, env=self.env, check=False, **options)
 
     def inside(self, container, *argv, check=False):
-        """Runs a program of a running container's in all of its namespaces, as `exec` does by three processes more."""
+        """Runs a program in all namespaces of a running container; `exec` needs three more processes."""
         process = self.api.inspect(container)["State"]["Pid"]
         return run("nsenter", "--target", process, "--all", *argv, check=check)
 
@@ -63,8 +63,8 @@ class Engine:
         return self.inside(container, "cat", "/etc/hosts", check=True).stdout.splitlines()
 
     def fetch(self, container, url, timeout=10):
-        """What the container's own wget gets; None when it gets nothing within so many seconds."""
-        # The -T of Debian's busybox-static ends it with SIGSEGV.
+        """What the container's own wget gets within that time, or None."""
+        # wget -T of Debian's busybox-static crashes with SIGSEGV.
         try:
             done = self.inside(container, "timeout", timeout, "wget", "-qO-", url)
         except AssertionError:  # it is not there
@@ -77,7 +77,7 @@ class Engine:
                 "networks": sorted(f"{one['Name']} {one['Driver']}" for one in self.api.get("/networks"))}
 
     def clear(self, before):
-        """Takes away what a test that failed has left beside what its `inventory` was, for the next ones' sake."""
+        """Removes what a failed test left beyond its first `inventory`, so that the next tests can run."""
         for kind, remove in (("containers", self.api.remove), ("networks", self.api.remove_network)):
             for line in set(self.inventory()[kind]) - set(before[kind]):
                 attempt(remove, line.split()[0])
@@ -117,7 +117,7 @@ class Podman(Engine):
 
 
 class RootlessPodmanWithSshd(Engine):
-    """Of a user who is not root."""
+    """Rootless Podman."""
 
     images = ("alpine", "sshd")
     default_network = product = "podman"
@@ -137,7 +137,7 @@ class DockerWithSshd(Docker):
 
 
 class RootlessDockerWithSshd(DockerWithSshd):
-    """Of a user who is not root, in RootlessKit's namespaces."""
+    """Rootless Docker, in RootlessKit's namespaces."""
 
     user = "carol"
 
@@ -146,17 +146,17 @@ class RootlessDockerWithSshd(DockerWithSshd):
 
 
 class PodmanWithCni(Podman):
-    """Its networks are made by the CNI plugins, as Podman's before 4.0 were."""
+    """Podman with networks of the CNI plugins, as before Podman 4.0."""
 
     options = ("cni",)
 
     def __init__(self):
         super().__init__()
-        # They make the bridge of the default network for its first container, and leave it; and they leave some rules
-        # of every network and port, with a bridge's route_localnet, of which the next ones of that name make use.
+        # The plugins create the default bridge with its first container and keep it. They also keep some rules of
+        # every network and port, and a bridge's route_localnet, and reuse them for later networks of that name.
         self.run_once(ports={80: ("127.0.0.1", 18082)})
         for network in ("first", "second"):
-            self.api.make_network(network, options={"isolate": "true"})  # as by its API for Docker's clients
+            self.api.make_network(network, options={"isolate": "true"})  # the default of its Docker API
             self.run_once(network=network)
         for network in ("first", "second"):
             self.api.remove_network(network)

@@ -1,7 +1,7 @@
 // The second workflow of the networking guide: a temporary service of the test itself, reached from a
 // container.
 //
-//   guide_host [native|ssh]     prints by which path the container came, and what it got
+//   guide_host [native|ssh]     prints the path in use and what the container received
 #include <arpa/inet.h>
 #include <hostnet/hostnet.hpp>
 #include <sys/socket.h>

@@ -1,8 +1,8 @@
-"""What the end-to-end tests share: the command, engines, real services on 127.0.0.1, and the comparison of everything
-that tc-hostnet may change on a host before and after each test.
+"""Shared by the end-to-end tests: the command, engines, real services on 127.0.0.1, and a comparison of everything that
+tc-hostnet may change on a host, before and after each test.
 
-Every test program runs under tests/support/in_namespaces with TC_HOSTNET naming the command that was built, and starts
-an engine of its own, once, for all its tests."""
+Every test program runs under tests/support/in_namespaces with TC_HOSTNET naming the built command, and starts its own
+engine once for all its tests."""
 import atexit
 import contextlib
 import http.server
@@ -26,15 +26,15 @@ SUPPORT = Path(__file__).resolve().parent.parent / "support"
 ALIAS = "host.testcontainers.internal"
 IMAGE = "alpine:3.19"
 RUNTIME_DIR = Path(os.environ["TC_HOSTNET_RUNTIME_DIR"])
-# Netavark 1.4 leaves empty chains behind, some with the first container, some when two leave a network at once.
+# Netavark 1.4 leaves empty chains: some after the first container, some when two leave a network at once.
 LEFT_BY_NETAVARK = "NETAVARK"
-# And now and then, when a network's last containers go, what keeps networks apart: with the bridge gone it means nothing.
+# It sometimes keeps the isolation rules after a network's last containers; without the bridge they have no effect.
 KEPT_BY_NETAVARK = "NETAVARK_ISOLATION"
 TABLES = ("raw", "mangle", "nat", "filter")
 
 
 def run(*argv, timeout=60, env=None, stdin=None, check=True):
-    """Runs to the end; a failure of a command that must succeed carries what it said."""
+    """Runs to the end; the failure of a command that must succeed carries its output."""
     done = subprocess.run([str(word) for word in argv], capture_output=True, text=True, errors="replace", env=env,
                           input=stdin, stdin=None if stdin is not None else subprocess.DEVNULL, timeout=timeout)
     if check and done.returncode != 0:
@@ -85,8 +85,8 @@ class Service:
 
 
 def rules_of(*command, **options):
-    """What iptables-save prints, as {table: {chain: [policy, rule…]}}: without counters, and without the order of the
-    chains, which means nothing."""
+    """The output of iptables-save as {table: {chain: [policy, rule…]}}: without counters and without the order of the
+    chains, which has no meaning."""
     tables = {}
     for line in output(*command, timeout=30, **options).splitlines():
         if KEPT_BY_NETAVARK in line:
@@ -105,7 +105,7 @@ def rules_of(*command, **options):
 
 
 def nft_ruleset(*command, **options):
-    """The chains, sets and tables of `nft list ruleset`, in an order of their own."""
+    """The chains, sets and tables of `nft list ruleset`, sorted."""
     listed = output(*command or ("nft", "list", "ruleset"), **options)
     listed = re.sub(r"counter packets \d+ bytes \d+", "counter", listed)
     listed = re.sub(rf"\t+.*jump {KEPT_BY_NETAVARK}_1\n", "", listed)
@@ -120,13 +120,13 @@ def nft_ruleset(*command, **options):
 def route_localnet():
     settings = {}
     for path in Path("/proc/sys/net/ipv4/conf").glob("*/route_localnet"):
-        with contextlib.suppress(OSError):  # its interface has gone meanwhile
+        with contextlib.suppress(OSError):  # its interface is gone by now
             settings[path.parent.name] = path.read_text().strip()
     return settings
 
 
 def state_folder():
-    """All that is in it, also while some of it goes."""
+    """Everything in the folder, even while entries disappear."""
     return sorted(os.path.join(folder, name) for folder, folders, files in os.walk(RUNTIME_DIR) for name in folders + files)
 
 
@@ -139,11 +139,11 @@ def snapshot(engine=None):
 
 
 def returns_to(before, engine=None, timeout=20):
-    """Whether `snapshot(engine)` comes to be `before` within that many seconds."""
+    """Whether `snapshot(engine)` equals `before` within that many seconds."""
     def has_returned():
         try:
             return snapshot(engine) == before
-        except AssertionError:  # an engine asked about what was just going
+        except AssertionError:  # the engine was asked about an object that is just going
             return False
     return eventually(has_returned, timeout)
 
@@ -153,29 +153,29 @@ def our_nft_tables(*command, **options):
 
 
 class LegacyTables:
-    """$TC_HOSTNET_FIREWALL=iptables: what leases stand in, as it looks from outside, and what others do to it. Its tables
-    are there from the start, as where somebody uses iptables-legacy."""
+    """$TC_HOSTNET_FIREWALL=iptables: the rules of leases as seen from outside, and interference with them. Its tables exist
+    from the start, as on a host that uses iptables-legacy."""
 
     name = "iptables"
-    # Each takes away all that leases stand in, but for the pins, which are nftables' in either firewall.
-    # Rules may be put back between the two halves of the second one, and keep the chains.
+    # Each removes all rules of leases, except the bindings, which are in nftables with either firewall.
+    # A monitor may restore rules between the two halves of the second one; these keep the chains, hence the loop.
     mischiefs = tuple("; ".join(line.format(table) for table in TABLES)
                       for line in ("iptables-legacy -w -t {} -F",
                                    "until iptables-legacy -w -t {0} -F && iptables-legacy -w -t {0} -X 2>&1; do sleep 0.05; done"))
-    # And this what keeps strangers' packets for 127.0.0.1 out.
+    # This removes the rules that drop strangers' packets to 127.0.0.1.
     raw_mischief = "iptables-legacy -w -t raw -F"
 
     def prepare(self):
-        """Looking at a legacy table creates it for good, so they are all made before anything is compared."""
+        """Listing a legacy table creates it permanently, so create all tables before the first comparison."""
         for table in TABLES:
             run("iptables-legacy", "-t", table, "-S")
 
     def rules(self):
-        """All that leases make, pins included."""
+        """All rules of leases, including bindings."""
         return rules_of("iptables-legacy-save"), our_nft_tables()
 
     def forwards(self):
-        """What leads somewhere."""
+        """The rules that rewrite a destination."""
         return [rule for rule in rules_of("iptables-legacy-save")["nat"].get("TCHN-PRE", []) if "DNAT" in rule]
 
     def words_of_a_forward(self, container, host):
@@ -185,14 +185,14 @@ class LegacyTables:
         run("iptables-legacy-restore", "--test", "--noflush", stdin=script)
 
     def rules_of_script(self, script):
-        """What `rules` are where nothing was and it is carried out."""
+        """The result of `rules` after the script ran in an empty namespace."""
         return rules_of("unshare", "-n", "sh", "-ec", "iptables-legacy-restore --noflush; iptables-legacy-save",
                         stdin=script), []
 
 
 class OwnNftTable:
-    """$TC_HOSTNET_FIREWALL=nftables. No legacy table is ever looked at, and the engines use iptables-nft, whichever the
-    machine's own is: a stock Debian 12."""
+    """$TC_HOSTNET_FIREWALL=nftables. No legacy table is ever listed, and the engines use iptables-nft regardless of the
+    machine's default: a stock Debian 12."""
 
     name = "nftables"
     mischiefs = "nft flush table ip tc_hostnet", "nft delete table ip tc_hostnet"
@@ -207,7 +207,7 @@ class OwnNftTable:
         os.environ["PATH"] = f"{folder}:{os.environ['PATH']}"
 
     def prepare(self):
-        """Nothing: a legacy table that comes into being is a difference."""
+        """Does nothing: a legacy table that appears is a difference."""
 
     def rules(self):
         return our_nft_tables()
@@ -257,7 +257,7 @@ class Lease:
         return self.ready["lease"]
 
     def end(self, number=signal.SIGTERM, timeout=60):
-        """Sends the signal; returns (exit status, stdout, stderr) of what came after `ready`."""
+        """Sends the signal; returns (exit status, stdout, stderr) since `ready`."""
         if number is not None:
             self.process.send_signal(number)
         out, err = self.process.communicate(timeout=timeout)
@@ -275,8 +275,8 @@ in_use = []
 
 
 def engine_of(kind):
-    """The one engine of this program, begun anew only for a class that needs another kind than those before it: to start
-    one and to make its images takes as much as many tests do."""
+    """The one engine of this program, replaced only for a class that needs another kind: starting an engine and making its
+    images takes as long as many tests."""
     if in_use and type(in_use[0]) is not kind:
         end_engine()
     if not in_use:
@@ -286,13 +286,13 @@ def engine_of(kind):
 
 
 def end_engine():
-    """Nothing when it has ended."""
+    """Does nothing if it has ended."""
     if in_use:
         in_use.pop().close()
 
 
 class HostCase(unittest.TestCase):
-    """A test that leaves the host as it found it, or fails. A subclass that needs an engine says which."""
+    """A test that must leave the host unchanged. A subclass that needs an engine names it."""
 
     engine_type = None
     engine = None
@@ -301,7 +301,7 @@ class HostCase(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         FIREWALL.prepare()
-        # Where every user may execute it, wherever the checkout lies.
+        # A copy that every user may execute, regardless of where the checkout is.
         folder = Path(tempfile.mkdtemp(prefix="hostnet-bin-"))
         cls.addClassCleanup(shutil.rmtree, folder)
         folder.chmod(0o755)
@@ -311,12 +311,12 @@ class HostCase(unittest.TestCase):
             cls.engine = engine_of(cls.engine_type)
 
     def setUp(self):
-        # The first clean-up to be named is the last to run.
+        # The first clean-up added is the last to run.
         self.addCleanup(self.leaves_all_as_it_was, snapshot(self.engine))
         self.addCleanup(self.tc_hostnet, "release", "--all")
 
     def leaves_all_as_it_was(self, before):
-        # The kernel takes its time with the interfaces of a network namespace that has ended.
+        # The kernel removes the interfaces of an ended network namespace late.
         if returns_to(before, self.engine):
             return
         after = snapshot(self.engine)
@@ -350,7 +350,7 @@ class HostCase(unittest.TestCase):
         return service
 
     def network(self, name, *options):
-        """The options, which few have, are those of the engine's own command."""
+        """The options (rarely used) are those of the engine's own command."""
         if options:
             self.engine("network", "create", *options, name)
         else:
@@ -368,7 +368,7 @@ class HostCase(unittest.TestCase):
         return name
 
     def container_by_command(self, name, *options):
-        """As people start it."""
+        """Starts it as users do."""
         self.addCleanup(attempt, self.engine.api.remove, name)
         self.engine("run", "-d", "--name", name, *options, IMAGE, "sleep", "600")
 

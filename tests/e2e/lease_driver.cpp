@@ -1,12 +1,12 @@
-// Leases of a program that links the library, which does in its callback and after a fork what a program may
-// do.
+// Leases of a program that links the library: it uses everything that a program may do in the callback and
+// after a fork.
 //
 //   lease_driver native|ssh ENGINE PORT CONTAINER…
 //
-// Exposes PORT to each container by itself and prints "held N". The callback of a lease drops the lease's
+// Exposes PORT to each container separately and prints "held N". The callback of a lease drops the lease's
 // Exposure. Then, for each line of standard input:
-//   state   "holding N told M": how many Exposures are left, how many ends it was told of
-//   fork    the child returns from main(), and so destroys all that it has; "child STATUS" when it has
+//   state   prints "holding N told M": the Exposures left, and the ends reported to the callback
+//   fork    the child returns from main(), which destroys all its objects; prints "child STATUS" afterwards
 // At the end of the input it returns from main() itself.
 #include "hostnet/hostnet.hpp"
 
@@ -49,7 +49,7 @@ int main(int argc, char** argv) {
       if (line == "fork") {
         const auto child = ::fork();
         if (child == 0) {
-          ::alarm(20);  // in case it waits for threads that it does not have
+          ::alarm(20);  // ends a child that waits for threads which it does not have
           break;
         }
         int status = 0;

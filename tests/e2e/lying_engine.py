@@ -1,5 +1,5 @@
-"""An "engine" that gives fixed answers, whoever runs it: lying_engine.py SOCKET ANSWERS, the latter a JSON object of what
-stands in a request's first line and the body that it gets; the first that fits. What fits none gets 404."""
+"""An "engine" with fixed answers, for any user: lying_engine.py SOCKET ANSWERS. ANSWERS is a JSON object from a substring
+of a request's first line to the body of the answer; the first match counts. A request without a match gets 404."""
 import json
 import os
 import socket

@@ -1,4 +1,4 @@
-"""What the tests of rootless engines share: whoever asks goes by ssh, and is told why."""
+"""Shared by the tests of rootless engines: every request takes the ssh path, and the output says why."""
 import json
 
 from harness import eventually, run
@@ -6,17 +6,17 @@ from ssh_cases import HELLO, Reach, SshCase
 
 
 class RootlessCase(Reach, SshCase):
-    """A subclass says which engine."""
+    """A subclass names the engine."""
 
     def as_nobody(self, *arguments, check=True, **env):
-        """As the engine's own user."""
+        """Runs as the engine's own user."""
         environment = self.env | {"HOME": str(self.engine.dir / "home"), "XDG_RUNTIME_DIR": str(self.engine.dir / "run")} | env
         environment.pop("TC_HOSTNET_RUNTIME_DIR")
         return run("setpriv", "--reuid", self.engine.user, "--regid", self.engine.user, "--clear-groups", self.program,
                    *arguments, env=environment, check=check)
 
     def bridge(self, network):
-        """The name of its bridge, wherever that is."""
+        """The name of its bridge, in any namespace."""
         raise NotImplementedError
 
     def namesake_here(self, network, address):
@@ -51,7 +51,7 @@ class RootlessCase(Reach, SshCase):
     def test_a_bridge_of_that_name_on_the_host_is_not_taken_for_it(self):
         self.namesake_here("web", f"{self.gateway('web')}/24")
         self.refused(3, "rootless", self.port, "--network", "web", "--via", "native")
-        # Nor is its sidecar dialled there.
+        # tc-hostnet does not dial the sidecar's address there either.
         self.expose_by_ssh(self.port, "--container", "app")
         self.reaches("app", HELLO, port=self.port)
 
@@ -60,7 +60,7 @@ class RootlessCase(Reach, SshCase):
             checks = json.loads(self.tc_hostnet("doctor", "--json", check=False).stdout)["checks"]
             (engine,) = [check for check in checks if check["name"] == "engine"]
             return engine
-        # The doctor does not wait long for an engine that has much else to do.
+        # The doctor does not wait long for a busy engine.
         eventually(lambda: "no answer in time" not in engine_check()["finding"], timeout=60)
         engine = engine_check()
         self.assertEqual(engine["status"], "warn")

@@ -1,4 +1,4 @@
-"""What the tests of the ssh path share, whichever engine they run against."""
+"""Shared by the tests of the ssh path on all engines."""
 import json
 import os
 import socket
@@ -14,7 +14,7 @@ NOBODY = 65534
 
 
 def free_port():
-    """A port that nobody listens on now."""
+    """A port without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -46,7 +46,7 @@ class UnixService:
 
 
 class LeaseDriver:
-    """lease_driver.cpp, for as long as the block lasts; then it returns from main()."""
+    """lease_driver.cpp for the duration of the block; then it returns from main()."""
 
     def __init__(self, case, path, port, *containers):
         self.case = case
@@ -70,7 +70,7 @@ class LeaseDriver:
 
 
 class SshCase(HostCase):
-    """Exposes by ssh unless told otherwise; the network and the container "app" on it are there."""
+    """Exposes by ssh by default; the network and the container "app" on it exist."""
 
     def setUp(self):
         super().setUp()
@@ -91,7 +91,7 @@ class SshCase(HostCase):
         return only
 
     def refused(self, code, words, *arguments, env=None):
-        """The command fails with that exit status and those words on one line, and nothing was made."""
+        """The command fails with that exit status and those words on one line, and creates nothing."""
         done = self.tc_hostnet("expose", *map(str, arguments), check=False, timeout=60, **({"env": env} if env else {}))
         self.assertEqual(done.returncode, code, done.stderr)
         self.assertIn(words, done.stderr)
@@ -104,7 +104,7 @@ class SshCase(HostCase):
         self.assertEqual(self.leases(), [])
 
     def as_nobody(self, *arguments, check=True, **env):
-        """The command run by a user who may speak to the engine and nothing else."""
+        """Runs the command as a user whose only right is access to the engine."""
         for folder in (self.engine.dir, self.engine.socket):
             folder.chmod(folder.stat().st_mode | (0o005 if folder.is_dir() else 0o006))
         home = self.engine.dir / "nobody"
@@ -185,7 +185,7 @@ class Reach:
         self.assertEqual(self.engine.api.containers(), [self.engine.api.inspect("app")["Id"]])
 
     def brief_lease(self):
-        """A lease for a container of its own, which may go."""
+        """A lease for a separate container, which the test may remove."""
         self.container("brief", network="web")
         lease = self.expose_by_ssh(self.port, "--container", "brief")
         self.reaches("brief", HELLO, port=self.port)
@@ -198,7 +198,7 @@ class Reach:
         self.nothing_is_left()
 
     def test_its_container_stops(self):
-        """Its address may go to another container, which the lease is not for."""
+        """The lease ends: its address may pass to another container, which the lease does not cover."""
         lease = self.brief_lease()
         self.engine.api.kill("brief")
         self.ended(lease, "its container has stopped")
@@ -225,7 +225,7 @@ class Reach:
     def test_a_killed_owner(self):
         lease = self.expose_by_ssh(self.port, "--container", "app")
         lease.end(9)
-        self.reaches_nothing("app", port=self.port)  # the session has gone with it
+        self.reaches_nothing("app", port=self.port)  # its session ended with it
         for command in (("list",), ("status",), ("inspect", lease.id), ("release", lease.id), ("release", "--all")):
             self.assertIn(lease.id, self.tc_hostnet("--dry-run", *command).stdout)
         self.sidecar()
@@ -235,7 +235,7 @@ class Reach:
 
 
 class WhateverTheNetworks:
-    """Likewise: what the networks of an engine, and whose it is, have no part in. On one engine of each kind of API."""
+    """Also mixed in: cases that do not depend on the engine's networks or owner. They run on one engine per API."""
 
     def test_another_port_number_in_the_container(self):
         self.expose_by_ssh(f"{self.port}:15432", "--container", "app")
@@ -289,7 +289,7 @@ class WhateverTheNetworks:
         self.assertEqual((code, err), (0, ""))
 
     def test_a_label_that_names_no_lease_serves_no_network(self):
-        """Somebody's container that bears one of a sidecar's labels, and lacks the other."""
+        """A user's container with one of a sidecar's two labels."""
         network = self.engine.api.network("web")["Id"]
         self.container("trick", network="web", labels={"io.github.tchostnet.alias-network": network})
         self.expose_by_ssh(self.port, "--network", "web")

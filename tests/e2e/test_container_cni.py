@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""The library's container API against a real Podman with CNI: what depends on how networks are made.
+"""The library's container API against a real Podman with CNI: the cases that depend on how networks are made.
 
-Not what becomes of a process that is killed while it starts one: docs/engines.md has what Podman does then."""
+It does not cover a process killed while it starts a container: docs/engines.md describes what Podman does then."""
 from container_bed import ContainerCase
 from container_cases import Networks
 from engines import PodmanWithCniAndSshd

@@ -33,7 +33,7 @@ class DockerWorkflows(Workflows, DockerContainerCase):
 
 class DockerContainers(Containers, Networks, DockerContainerCase):
     def test_ipv4_and_ipv6_ports_that_differ(self):
-        # What the engine would choose next for both is taken on IPv6, so that it must choose two. It tries ten times.
+        # The next ports in the engine's order are taken on IPv6, so the engine must choose two numbers. It tries ten times.
         with contextlib.ExitStack() as taken:
             first = self.web(exposed=["8080"])
             port = self.driver("port4", of=first, port="8080")

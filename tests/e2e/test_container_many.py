@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The library's container API from many threads of one program; on its own, for it also runs under a thread sanitizer."""
+"""The library's container API from many threads of one program; separate because it also runs under ThreadSanitizer."""
 from container_bed import ContainerCase
 from container_crashes import Many
 from engines import DockerWithSshd

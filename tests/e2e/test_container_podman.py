@@ -33,8 +33,8 @@ class PodmanCrashes(Crashes, PodmanContainerCase):
             attempt(self.engine.api.remove, half[1])
 
     def test_a_container_in_one_record_only_is_for_a_person_to_remove(self):
-        """As Podman 4.3.1 is left with now and then, when it removes what it is making: no listing succeeds any more. What an
-        error names need not be ours."""
+        """Podman 4.3.1 sometimes reaches this state when it removes a container during its creation: every listing fails
+        from then on. The container that the error names may be a user's."""
         driver = Driver(self.env)
         self.addCleanup(driver.close)
         driver("start", **{"as": "a", "cmd": ["sleep", "600"], "network": "fresh"})
@@ -45,10 +45,10 @@ class PodmanCrashes(Crashes, PodmanContainerCase):
         self.assertIn("container not known", self.listing())
         driver.process.kill()
         driver.process.wait(10)
-        # The next one says by which command, and goes on.
+        # The next program names the repair command and continues.
         other = Driver(self.env)
         self.addCleanup(other.close)
-        # On a network of its own: no question about the first one's succeeds while the record is as it is.
+        # On a separate network: requests about the first network fail until the record is repaired.
         other("start", **{"as": "b", "cmd": ["sleep", "600"], "network": "another"})
         self.assertTrue(eventually(lambda: "podman rm -f" in other.said(), timeout=60), other.said())
         (said,) = [line for line in other.said().splitlines() if "podman rm -f" in line]
@@ -56,7 +56,7 @@ class PodmanCrashes(Crashes, PodmanContainerCase):
         self.assertIn(broken, self.listing())
         self.mend()
         other("drop", of="b")
-        # And the one after that finds the network that the first has left.
+        # The third program finds the network that the first one left.
         third = Driver(self.env)
         self.addCleanup(third.close)
         third("start", **{"as": "c", "cmd": ["sleep", "600"]})

@@ -24,7 +24,7 @@ class Refused(Exception):
 
 
 class ContainersTests:
-    """What holds for both engines."""
+    """Cases of both engines."""
 
     @classmethod
     def setUpClass(cls):
@@ -131,7 +131,7 @@ class ContainersTests:
         self.assertEqual(self.refused("wait", id=identity, seconds=0.5)[0], "timed_out")
         self.assertLess(time.monotonic() - begun, 5)
 
-    # What it is made from.
+    # Container descriptions.
 
     def test_every_part_of_a_description(self):
         identity = self.started("sleep 600", entrypoint=["sh", "-c"], environment=["COLOUR=blue"], network="web",
@@ -196,7 +196,7 @@ class ContainersTests:
                               "echo out3; echo err3 >&2")
 
         def tail(lines):
-            # The engine takes the two from two pipes, in any order among themselves.
+            # The engine reads the two from separate pipes, in no fixed order.
             told = self.call("tail", id=identity, lines=lines).splitlines()
             return [[line for line in told if line.startswith(stream)] for stream in ("out", "err")]
         harness.eventually(lambda: tail(100) == [["out1", "out2"], ["err1", "err2"]])
@@ -226,7 +226,7 @@ class ContainersTests:
         for stream in ("out", "err"):
             self.assertEqual("".join(text for which, text in pieces if which == stream), whole)
 
-    # Commands in it.
+    # Commands in a container.
 
     def test_exec_keeps_the_streams_apart_and_gives_the_exit_code(self):
         identity = self.forever()
@@ -254,7 +254,7 @@ class ContainersTests:
         self.assertEqual(self.refused("exec", id=identity, command=["sleep", "60"], seconds=1)[0], "timed_out")
         self.assertEqual(self.call("exec", id=identity, command=["echo", "alive"])["out"], "alive\n")
 
-    # Finding them, and images.
+    # Listing containers, and images.
 
     def test_list_finds_by_all_labels_what_runs_and_what_does_not(self):
         running = self.forever(labels={"family": self.id(), "member": "a"}, name="lister")
@@ -293,7 +293,7 @@ class Docker(ContainersTests, unittest.TestCase):
 
 
 class Podman(ContainersTests, unittest.TestCase):
-    # Of larger ones it leaves lines out, as `podman logs -f` does.
+    # Of larger outputs it drops lines, like `podman logs -f`.
     engine_type, bursts = engines.Podman, (20, 200)
 
 

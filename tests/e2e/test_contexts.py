@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Engines that docker's contexts name, on a Unix socket and on the network, in plain and by TLS: real daemons, and contexts
-that the docker command itself has made."""
+"""Engines named by docker contexts, on a Unix socket and on the network, with and without TLS: real daemons, and contexts
+made by the docker command itself."""
 import json
 import os
 import shutil
@@ -12,7 +12,7 @@ from engines import Docker
 from harness import main, run
 from ssh_cases import HELLO, SshCase, free_port
 
-# An address that is not loopback, so that the engine there counts as one of another machine (RFC 5737).
+# Not a loopback address, so the engine there counts as one on another machine (RFC 5737).
 ELSEWHERE = "192.0.2.10"
 
 
@@ -57,7 +57,7 @@ class PlainDocker(DockerOnTheNetwork):
 
 
 class TlsDocker(DockerOnTheNetwork):
-    """Listens on ELSEWHERE and on 127.0.0.1, and lets in who has a certificate of its authority."""
+    """Listens on ELSEWHERE and on 127.0.0.1, and accepts clients with a certificate of its authority."""
 
     @property
     def options(self):
@@ -109,12 +109,12 @@ class ContextCase(SshCase):
         return done.stderr
 
     def published(self):
-        """The address of the host that the sidecar's port is published on; None for none."""
+        """The host address that the sidecar's port is published on, or None."""
         bindings = self.engine.api.inspect(self.sidecar())["HostConfig"]["PortBindings"]
         return bindings["22/tcp"][0]["HostIp"] if bindings else None
 
     def goes_by_ssh(self, publishes_on):
-        """What holds for every engine on the network."""
+        """Cases of every engine on the network."""
         before = self.engine.inventory()
         self.says(3, "not known to be on this machine", "expose", self.port, "--network", "web", "--via", "native")
         self.says(3, "not known to be on this machine", "expose", self.port, "--container", "app", "--via", "native")
@@ -130,7 +130,7 @@ class ContextCase(SshCase):
         self.nothing_is_left()
 
     def watches(self):
-        """Events, which go over a connection of their own."""
+        """Events, which use a separate connection."""
         watch = subprocess.Popen([self.program, "--json", "watch"], env=self.env, stdin=subprocess.DEVNULL,
                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.addCleanup(watch.stdout.close)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Containers of a real Docker Engine reach services that listen on this host's 127.0.0.1, and only those that shall."""
+"""Containers of a real Docker Engine reach services on this host's 127.0.0.1, and only the permitted containers do."""
 import shutil
 import tempfile
 from pathlib import Path
@@ -15,7 +15,7 @@ class DockerCase(HostCase):
 
 
 class Networks(DockerCase):
-    """Every kind of network a container can hang on."""
+    """Every kind of network that a container can be on."""
 
     def setUp(self):
         super().setUp()
@@ -135,7 +135,7 @@ class Networks(DockerCase):
 
 
 class Ports(DockerCase):
-    """Which port leads where, and for whom."""
+    """Which port leads where, for which containers."""
 
     def setUp(self):
         super().setUp()
@@ -222,7 +222,7 @@ class Ports(DockerCase):
 
 
 class Firewall(DockerCase):
-    """Which of the kernel's two the rules go into. The engine's own are in iptables-nft."""
+    """Which of the kernel's two firewalls gets the rules. The engine's own rules are in iptables-nft."""
 
     def test_the_one_that_is_taken_unasked(self):
         self.service(8088, HELLO)
@@ -245,7 +245,7 @@ class Firewall(DockerCase):
 
 
 class Alias(DockerCase):
-    """The name in the hosts file of a container that runs already."""
+    """The alias in the hosts file of a running container."""
 
     def setUp(self):
         super().setUp()
@@ -253,7 +253,7 @@ class Alias(DockerCase):
         self.network("web")
 
     def image_without_a_shell(self):
-        """Static programs and nothing else: each a copy of busybox, which does what it is called."""
+        """An image of static programs only: each is a copy of busybox under the name of an applet."""
         root = Path(tempfile.mkdtemp(prefix="hostnet-e2e-"))
         self.addCleanup(shutil.rmtree, root)
         for program in ("sleep", "wget", "cat"):
@@ -285,7 +285,7 @@ class Alias(DockerCase):
         self.reaches("nobody", HELLO)
 
     def test_that_becomes_a_link_does_not_keep_the_lease(self):
-        """A container must not be able to hold up the release, or every look at the leases after it."""
+        """A container must not be able to block the release, or later checks of the leases."""
         self.container("sly", network="web", CapAdd=["SYS_ADMIN"])
         lease = self.detach(8088, "--container", "sly")
         self.engine("exec", "sly", "sh", "-ec", "umount /etc/hosts; rm /etc/hosts; ln -s /tmp/elsewhere /etc/hosts")
@@ -322,7 +322,7 @@ class Alias(DockerCase):
         self.assertEqual(self.engine.hosts("theirs"), before)
 
     def test_that_the_user_gave_the_same_meaning_is_theirs(self):
-        """`host-gateway` is the default bridge's gateway, on whatever network the container is."""
+        """`host-gateway` is the default bridge's gateway for containers on every network."""
         self.container("theirs", network="web", hosts=[f"{ALIAS}:host-gateway"])
         before = self.engine.hosts("theirs")
         for target in (("--container", "theirs"), ("--network", "web")):
@@ -352,7 +352,7 @@ class Alias(DockerCase):
                 self.engine.api.remove(name)
 
     def expose_or_refuse(self, *target):
-        """Whichever it does, it does in a sound way; what it wrote is for the caller to see."""
+        """Accepts a success or a clean refusal; the caller checks what was written."""
         done = self.tc_hostnet("expose", "8088", *target, "--detach", check=False)
         if done.returncode == 0:
             self.tc_hostnet("release", done.stdout.strip())
@@ -369,7 +369,7 @@ class DockerWithoutProxy(Docker):
 
 
 class WithoutProxy(HostCase):
-    """dockerd then sets route_localnet itself, on the bridges whose containers publish ports, and needs it."""
+    """Without its proxy, dockerd sets route_localnet on the bridges whose containers publish ports, and needs it."""
 
     engine_type = DockerWithoutProxy
 
@@ -385,7 +385,7 @@ class WithoutProxy(HostCase):
         inside = lambda: run("curl", "-s", "-m", "3", "http://127.0.0.1:18080/", check=False).stdout
         self.assertEqual(route_localnet()[bridge], "1")
         self.assertTrue(eventually(lambda: inside() == "inside\n"))
-        # On its bridges everything local is open without us, but for the exposed port's guard.
+        # dockerd leaves all local ports of its bridges open; our guard covers only the exposed port.
         lease = self.expose(8088, "--network", "web")
         self.reaches("app", HELLO)
         self.assertEqual(inside(), "inside\n")

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""`tc-hostnet doctor --container C --port P`: each step of the way broken once, and the picture names it."""
+"""`tc-hostnet doctor --container C --port P`: each step of the path broken once, and the picture names it."""
 import json
 import os
 import signal
@@ -20,7 +20,7 @@ class WalkCase(HostCase):
         self.container("app", network="web")
 
     def walk(self, port=8088, container="app", **options):
-        """What --json says, and that the exit status agrees."""
+        """The --json output; checks that the exit status agrees."""
         done = self.tc_hostnet("--json", "doctor", "--container", container, "--port", port, check=False, **options)
         told = json.loads(done.stdout)
         self.assertEqual(done.returncode, 0 if told["ok"] else 1, done.stderr)
@@ -69,8 +69,8 @@ class Steps(WalkCase):
         self.service(8088, HELLO)
         self.expose(8088, "--container", "app", "--no-alias")
         mend = self.stops_at("alias", f"{ALIAS} is not in its hosts file")
-        self.assertEqual(self.steps["connect"]["status"], "ok")  # by the gateway's address
-        # The words are a command, and it mends.
+        self.assertEqual(self.steps["connect"]["status"], "ok")  # via the gateway's address
+        # The hint is a command, and it repairs.
         self.detach(*mend.split()[2:])
         self.assertTrue(self.walk()["ok"])
 
@@ -151,7 +151,7 @@ class Steps(WalkCase):
 
 
 class WithoutRoot(WalkCase):
-    """As a user who may command the engine, and nothing else."""
+    """As a user whose only right is access to the engine."""
 
     def setUp(self):
         super().setUp()

@@ -26,7 +26,7 @@ def run(*argv, **kwargs):
 
 
 class EngineTests:
-    """What holds for both engines. A subclass starts one and says how its command is called."""
+    """Cases of both engines. A subclass starts one and names its command."""
 
     @classmethod
     def setUpClass(cls):
@@ -74,7 +74,7 @@ class EngineTests:
         shown = json.loads(run("ip", "-j", "-4", "address", "show", "dev", interface))
         return shown[0]["addr_info"][0]["local"]
 
-    # What the engine says.
+    # The engine's answers.
 
     def test_ping_and_version(self):
         self.dump("ping")
@@ -86,7 +86,7 @@ class EngineTests:
     def test_bridge_and_gateway_are_those_of_the_interface(self):
         for name in ("web", self.default_network):
             with self.subTest(network=name):
-                # The default bridge of Podman exists while somebody is on it.
+                # Podman's default bridge exists only while a container is on it.
                 self.temporary("guest-" + name, network=name)
                 network = self.dump("network", name)
                 self.assertEqual(network["driver"], "bridge")

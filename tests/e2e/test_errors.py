@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What cannot be done is said in one line, with the exit code that stands for it, and changes nothing."""
+"""Each failure gives one line and its exit code, and changes nothing."""
 import json
 import os
 import shutil
@@ -20,7 +20,7 @@ DEADLINE = 30  # seconds that the command gives an engine
 
 class ErrorCase(HostCase):
     def refused(self, code, *arguments, says=".", prefix=(), env=None, timeout=20):
-        """Exits with `code`, prints nothing but one line that matches `says`. Returns it."""
+        """Exits with `code` and prints only one line, which matches `says`. Returns it."""
         done = run(*prefix, self.program, *arguments, env=env or self.env, timeout=timeout, check=False)
         shown = (done.returncode, done.stdout, done.stderr)
         self.assertEqual(done.returncode, code, shown)
@@ -31,7 +31,7 @@ class ErrorCase(HostCase):
 
 
 class Usage(ErrorCase):
-    """The words themselves: no engine is asked."""
+    """Errors in the arguments: no engine is asked."""
 
     def test_ports(self):
         for port in ("0", "65536", "-1", "80:0", "80:65536", "80:80:80", "", ":", "80:", ":80", "abc", "0x50", "8 0",
@@ -89,7 +89,7 @@ class Usage(ErrorCase):
 
 
 class FakeEngine:
-    """A Unix socket on which `answer(connection)` is all that a client meets."""
+    """A Unix socket that runs `answer(connection)` for each client."""
 
     def __init__(self, answer):
         self.folder = Path(tempfile.mkdtemp(prefix="hostnet-e2e-"))
@@ -114,7 +114,7 @@ class FakeEngine:
                 connection.recv(4096)
                 self.answer(connection)
             except OSError:
-                pass  # the client has had enough
+                pass  # the client has closed the connection
 
     def close(self):
         self.listener.shutdown(socket.SHUT_RDWR)
@@ -146,7 +146,7 @@ def drop_by_drop(connection):
 
 
 class BadEngines(ErrorCase):
-    """Engines that are not there, not well, or not engines."""
+    """Engines that are absent or broken, and sockets that are not engines."""
 
     def engine_env(self, address):
         return os.environ | {"DOCKER_HOST": str(address)}
@@ -212,12 +212,12 @@ class BadEngines(ErrorCase):
                 self.both_targets(1, self.fake(answer))
 
     def test_a_bridge_name_that_is_none(self):
-        """What an engine says is input as any other."""
+        """An engine's answer is untrusted input like any other."""
         for bridge in ("../../etc/passwd", "lo", "br404", "x" * 5000, "a\nb", ""):
             network = {"Name": "web", "Id": "0" * 64, "Driver": "bridge", "Containers": {},
                        "IPAM": {"Config": [{"Subnet": "198.18.7.0/24", "Gateway": "198.18.7.1"}]},
                        "Options": {"com.docker.network.bridge.name": bridge},
-                       "Version": "20.10.24", "ApiVersion": "1.41"}  # it answers all questions alike
+                       "Version": "20.10.24", "ApiVersion": "1.41"}  # the same answer to all requests
             with self.subTest(bridge=bridge[:20]):
                 env = self.fake(lambda to, body=json.dumps(network): to.sendall(http(body)))
                 self.refused(3, "expose", "8088", "--network", "web", "--via", "native", env=env)
@@ -293,7 +293,7 @@ class Privilege(ErrorCase):
 
     def test_without_root(self):
         self.assertEqual(os.stat(self.program).st_mode & 0o777, 0o755)
-        # The way that was asked for is not allowed, or there is no way at all.
+        # The requested path is not permitted, or no path exists.
         for code, via in ((3, ()), (3, ("--via", "auto")), (4, ("--via", "native"))):
             for target in (("--network", "bridge"), ("--bridge", "docker0")):
                 self.refused(code, "expose", "8088", *target, *via, prefix=self.NOBODY,
@@ -331,7 +331,7 @@ class DryRun(HostCase):
         FIREWALL.takes(shown)
         promised = json.dumps(FIREWALL.rules_of_script(shown))
         lease = self.expose(8088, "--bridge", "docker0")
-        self.assertIn("tc-hostnet:dry-run", promised)  # which is what comments name where no lease is
+        self.assertIn("tc-hostnet:dry-run", promised)  # stands in comments in place of a lease id
         promised = promised.replace("tc-hostnet:dry-run", f"tc-hostnet:{lease.id}")
         self.assertEqual(json.loads(promised), json.loads(json.dumps(FIREWALL.rules())))
 
@@ -350,7 +350,7 @@ class DryRun(HostCase):
 
 
 class Output(HostCase):
-    """What programs read, and what people read."""
+    """Output for programs and output for people."""
 
     engine_type = Docker
 

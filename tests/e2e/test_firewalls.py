@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""The firewalls that people have, run for real: ufw, firewalld, and rules restored from a file. An exposure works through
-whatever they do, and leaves their rules as they were."""
+"""Common firewalls, run for real: ufw, firewalld, and rules restored from a file. A lease keeps working through their
+changes and leaves their rules unchanged."""
 import contextlib
 import os
 import shutil
@@ -16,11 +16,11 @@ BUS = """<busconfig><type>system</type><auth>EXTERNAL</auth><listen>unix:path={}
 <allow user="*"/><allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/></policy></busconfig>"""
 
 
-# How people save the rules of a whole host, and how they restore them.
+# Commands that save and restore the rules of a whole host.
 KEEPERS = {"iptables-legacy": ("iptables-legacy-save", "iptables-legacy-restore -w"),
            "iptables-nft": ("iptables-nft-save", "iptables-nft-restore"),
            "nftables": ("echo flush ruleset; nft list ruleset", "nft -f -")}
-# A rule of their own in each, and taking it away.
+# A foreign rule in each, and its removal.
 THEIRS = {"iptables-legacy": ("iptables-legacy -w -A INPUT -p tcp --dport 22 -j ACCEPT",
                               "iptables-legacy -w -D INPUT -p tcp --dport 22 -j ACCEPT"),
           "iptables-nft": ("iptables-nft -A INPUT -p tcp --dport 22 -j ACCEPT",
@@ -38,7 +38,7 @@ def restore(keeper, rules):
 
 
 def own_copy(folder):
-    """What is changed below this folder is changed for this test alone: the mount namespace is its own."""
+    """Mounts a copy of the folder over it in this test's mount namespace, so that changes stay in this test."""
     copy = Path(tempfile.mkdtemp(prefix="hostnet-etc-"))
     shutil.copytree(folder, copy, dirs_exist_ok=True, symlinks=True)
     run("mount", "--bind", copy, folder)
@@ -46,8 +46,8 @@ def own_copy(folder):
 
 
 class FirewallCase(HostCase):
-    """One bridge with one container, both of them made by hand. A firewall that was there and has ended leaves its own
-    chains; what counts is that it looks the same before an exposure and after."""
+    """One bridge with one container, both made by hand. A stopped firewall leaves its own chains, so the test compares the
+    state before and after a lease."""
 
     def leaves_all_as_it_was(self, before):
         pass
@@ -71,7 +71,7 @@ class FirewallCase(HostCase):
         run("ip", "netns", "add", "container")
         self.addCleanup(run, "ip", "netns", "del", "container")
         run("ip", "link", "add", "v-container", "type", "veth", "peer", "name", "eth0", "netns", "container")
-        # The kernel takes its time with the interfaces of a network namespace that has ended.
+        # The kernel removes the interfaces of an ended network namespace late.
         self.addCleanup(run, "ip", "link", "del", "v-container")
         run("ip", "link", "set", "v-container", "master", "br-test", "up")
         for command in (["address", "add", "198.18.0.2/24", "dev", "eth0"], ["link", "set", "eth0", "up"],
@@ -84,7 +84,7 @@ class FirewallCase(HostCase):
         return done.stdout if done.returncode == 0 else None
 
     def serves(self):
-        """Now, or within the second that putting rules back may take."""
+        """Immediately, or within the second that repairing rules may take."""
         self.assertTrue(eventually(lambda: self.fetch(0.5) == HELLO), "nothing is served")
 
 
@@ -167,7 +167,7 @@ class Firewalld(FirewallCase):
 
 
 class Restored(FirewallCase):
-    """As netfilter-persistent and many an own script do it."""
+    """Restores rules like netfilter-persistent and many custom scripts."""
 
     def test_rules_of_before_are_restored(self):
         for keeper, (add, remove) in THEIRS.items():
@@ -175,7 +175,7 @@ class Restored(FirewallCase):
                 run("sh", "-ec", add)
                 self.addCleanup(run, "sh", "-ec", remove)
                 saved = save(keeper)
-                restore(keeper, saved)  # iptables makes chains of its own when it is first used
+                restore(keeper, saved)  # the first use of iptables creates its base chains
                 with self.exposed():
                     restore(keeper, saved)
                     self.serves()
@@ -186,7 +186,7 @@ class Restored(FirewallCase):
         self.assertEqual(lease.end()[0], 0)
         for keeper, rules in saved.items():
             restore(keeper, rules)
-        # They lead nowhere, as route_localnet is off.
+        # They have no effect, because route_localnet is off.
         self.assertIsNone(self.fetch(0.5))
 
     def release_all(self, warning=None):

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Engines whose word must not count on this machine: another user's, and one that is reached by a tunnel, whose bridges
-have namesakes here."""
+"""Engines that the native path must not trust on this machine: another user's, and one behind a tunnel, whose bridges have
+namesakes here."""
 import json
 import os
 import shutil
@@ -24,7 +24,7 @@ def as_user(uid):
 
 
 class Namespace:
-    """A network namespace on a bridge of this one, or of the one that `at` names, and a process in it."""
+    """A network namespace with a process, on a bridge of this namespace or of the namespace `at`."""
 
     def __init__(self, case, name, bridge, address, at=None, setup=""):
         self.name = name
@@ -49,8 +49,8 @@ class Namespace:
 
 
 class AnotherUsersEngine(HostCase):
-    """It names a process whose /etc/hosts is a file of root's, and that file as what the engine made: whoever believes it
-    writes a line there."""
+    """The engine names a process whose /etc/hosts is root's file, and claims that file as its own: a client that trusts it
+    writes a line into root's file."""
 
     def setUp(self):
         super().setUp()
@@ -80,7 +80,7 @@ class AnotherUsersEngine(HostCase):
                 "/networks/": network, "/info": {}}
 
     def engine_of(self, uid, folder="engine", mode=0o755, owner=None):
-        """Its socket, in a folder of that mode and owner."""
+        """Starts it and returns its socket, in a folder with that mode and owner."""
         where = self.folder / folder
         where.mkdir()
         os.chown(where, uid, uid)
@@ -107,7 +107,7 @@ class AnotherUsersEngine(HostCase):
             self.assertRegex(done.stderr, r"\Atc-hostnet: [^\n]+\n\Z")
             self.assertIn(says, done.stderr)
             self.assertIn("--via ssh", done.stderr)
-            # By itself it goes by ssh, for which this engine has no sidecar.
+            # Without --via it takes the ssh path, for which this engine has no sidecar.
             done = self.tc_hostnet("expose", "8088", *target, "--engine", engine, check=False)
             self.assertNotEqual(done.returncode, 0)
             self.assertIn("going by ssh instead", done.stderr)
@@ -115,13 +115,13 @@ class AnotherUsersEngine(HostCase):
         self.assertEqual((route_localnet()["br0"], FIREWALL.forwards()), ("0", []))
 
     def test_roots_own_is_believed(self):
-        """So the others are refused for whose they are alone."""
+        """Control test: the other engines are refused only because of their owner."""
         for target in (("--container", "victim"), ("--network", "net")):
             lease = self.tc_hostnet("expose", "8088", *target, "--via", "native", "--detach", "--engine",
                                     self.engine_of(0, "engine-" + target[1]))
             self.assertIn(ALIAS, self.secret.read_text())
             self.tc_hostnet("release", lease.stdout.split()[0])
-        # For a group to dial it is not to be it.
+        # A socket that a group may dial still belongs to root.
         engine = self.engine_of(0, "for-a-group")
         os.chown(engine, 0, 4711)
         engine.chmod(0o660)
@@ -149,7 +149,7 @@ class AnotherUsersEngine(HostCase):
         self.is_refused(link, f"belongs to uid {OTHER}")
 
     def test_another_user_listens_there(self):
-        """Whatever the file system says of owners."""
+        """The listener counts, whatever owner the file system shows."""
         self.is_refused(self.engine_of(OTHER, owner=0), f"a process of uid {OTHER} listens there")
 
     def test_all_of_it_is_another_users(self):
@@ -159,7 +159,7 @@ class AnotherUsersEngine(HostCase):
         self.assertIn(f"belongs to uid {OTHER}", done.stdout)
 
     def test_the_namesake_of_a_container_elsewhere(self):
-        """An engine that is root's, and names a process that is not on that bridge."""
+        """Root's engine that names a process which is not on that bridge."""
         self.inside.process.pid = os.getpid()
         engine = self.engine_of(0)
         done = self.tc_hostnet("expose", "8088", "--container", "victim", "--via", "native", "--engine", engine, check=False)
@@ -168,7 +168,7 @@ class AnotherUsersEngine(HostCase):
 
 
 class Tunnel:
-    """What `ssh -L` or socat makes of an engine's socket: another one, of root's."""
+    """A forwarded engine socket, as by `ssh -L` or socat: another socket, owned by root."""
 
     def __init__(self, case, path, target):
         self.target = str(target)
@@ -216,8 +216,8 @@ while True:
 
 
 class TunnelToAnEngine(HostCase):
-    """The engine is in this network namespace, tc-hostnet in another, where docker0 is there as well, with the same
-    address, and on it somebody who has the address of the engine's container."""
+    """The engine is in this network namespace, tc-hostnet in another, which has its own docker0 with the same address and a
+    container with the address of the engine's container."""
 
     engine_type = DockerWithSshd
 
@@ -262,10 +262,10 @@ class TunnelToAnEngine(HostCase):
         tunnel = self.engine.dir / "tunnel.sock"
         Tunnel(self, tunnel, self.engine.socket)
         self.addCleanup(os.unlink, tunnel)
-        self.rules()  # to look at a legacy table makes it
+        self.rules()  # listing a legacy table creates it
         self.is_refused(tunnel)
-        self.is_refused(self.engine.socket)  # its process is in another network namespace than we are
-        # Without --via, and with ssh: what has the sidecar's address here is not dialled. It has not been reached at all.
+        self.is_refused(self.engine.socket)  # its process is in another network namespace
+        # Without --via, on the ssh path: the local host with the sidecar's address is not dialled and gets no packet.
         self.addCleanup(run, "ip", "-n", "unrelated", "address", "flush", "dev", "eth0")
         run("ip", "-n", "unrelated", "address", "add", "198.18.0.3/24", "dev", "eth0")
         done = self.from_afar("expose", "8088", "--network", "bridge", "--engine", tunnel)
@@ -275,11 +275,11 @@ class TunnelToAnEngine(HostCase):
         run("ip", "netns", "exec", "far", "/usr/bin/python3", "-c", dial, check=False)
         time.sleep(0.5)
         self.packets.kill()
-        # That one packet and its like, of the dialling just now, show that others would have been seen.
+        # The one packet is from the dial above, and shows that others would have been seen.
         self.assertEqual(self.packets.stdout.read().count("a packet"), 1)
 
     def test_where_the_engine_is_its_networks_are_served(self):
-        """By the very socket: the empty network, too, on which no container shows its bridge."""
+        """By the engine's own socket: also the empty network, where no container shows the bridge."""
         self.network("empty")
         for target in (("--container", "app"), ("--network", "bridge"), ("--network", "empty")):
             self.tc_hostnet("release", self.detach("8088", *target, "--via", "native"))

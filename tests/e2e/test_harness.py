@@ -1,4 +1,4 @@
-"""The looks that every other test compares must not fail while what they look at comes and goes."""
+"""The snapshots that all other tests compare must not fail while interfaces and containers come and go."""
 import subprocess
 import time
 import unittest

@@ -9,7 +9,7 @@ from pathlib import Path
 from engines import DockerWithSshd
 from harness import ALIAS, HostCase, Lease, eventually, main, output, run
 
-# The suite of the helper has a module of this name, too.
+# tests/dbus has a module of this name too.
 spec = importlib.util.spec_from_file_location("bus_harness", Path(__file__).resolve().parents[1] / "dbus" / "harness.py")
 bus_harness = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(bus_harness)
@@ -23,7 +23,7 @@ class Helper(HostCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        # As Debian's docker.io has it for group docker; here for all, since who may command the engine is not the point.
+        # Debian's docker.io opens it to group docker; here it is open to all, because access to the engine is not tested.
         os.chmod(cls.engine.socket, 0o666)
         os.chmod(cls.engine.dir, 0o755)
 
@@ -55,7 +55,7 @@ class Helper(HostCase):
         lease = self.expose_as("alice", PORT, "--container", "app")
         self.assertEqual((lease.ready["via"], lease.ready["gateway"]), ("helper", self.gateway("web")))
         self.assertEqual(self.says("app"), "alice")
-        # The name is written there alone, and the port is open to it alone.
+        # Only that container gets the alias and the open port.
         self.assertFalse(self.has_alias("other"))
         refused = self.engine.inside("other", "nc", "-w", "2", self.gateway("web"), str(PORT))
         self.assertEqual(refused.stdout, "")
@@ -72,7 +72,7 @@ class Helper(HostCase):
         self.assertFalse(self.has_alias("app"))
 
     def test_by_the_address_of_host_gateway(self):
-        """Which is docker0's, whatever network the container is on."""
+        """host-gateway is docker0's address for containers on every network."""
         self.container("late", network="web", hosts=[f"{ALIAS}:host-gateway"])
         self.expose_as("alice", PORT, "--network", "web", "--no-alias")
         self.assertEqual(self.says("late"), "alice")
@@ -82,7 +82,7 @@ class Helper(HostCase):
         self.assertEqual(self.says("app"), "alice")
         lease.process.kill()
         self.assertTrue(eventually(lambda: self.says("app") == ""))
-        # The name stays until the next use, as on the ssh path.
+        # The alias stays until the next use, as on the ssh path.
         self.assertTrue(self.has_alias("app"))
         run(*self.as_user("alice", "list"), env=self.user_env)
         self.assertFalse(self.has_alias("app"))

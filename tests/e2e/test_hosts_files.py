@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Containers of a real Docker Engine that keep those waiting who want to open their hosts files, or have another file
-there: neither root's commands, nor other containers, nor the guard pay for it."""
+"""Containers of a real Docker Engine whose hosts files block on open, or are another file: root's commands, other
+containers and the guard are not affected."""
 import os
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ from engines import Docker
 from harness import ALIAS, FIREWALL, HostCase, eventually, main, route_localnet, run
 
 HELLO = "hello from 127.0.0.1\n"
-# Two seconds are the budget of an operation; five times that is for a machine under load. A lease that is waited for costs 45.
+# The budget of an operation is two seconds; five times that allows for a busy machine. Waiting for a file lease takes 45.
 SLOW = 10
 MOUNTS = {"CapAdd": ["SYS_ADMIN"], "SecurityOpt": ["apparmor=unconfined"]}
 FUSE = {"PathOnHost": "/dev/fuse", "PathInContainer": "/dev/fuse", "CgroupPermissions": "rwm"}
@@ -29,7 +29,7 @@ class HostsFileCase(HostCase):
         self.network("web")
 
     def hostile(self, way):
-        """A container whose processes do that to its hosts file."""
+        """A container whose process blocks its hosts file in that way."""
         name = self.container(f"bad-{way}", network="web", **WAYS[way])
         self.engine("cp", os.environ["HOSTILE_HOSTS"], f"{name}:/hostile")
         program = subprocess.Popen([*self.engine.command, "exec", name, "/hostile", way, "/etc/hosts"], stdout=subprocess.PIPE,
@@ -120,7 +120,7 @@ class Removal(HostsFileCase):
         self.tc_hostnet("release", lease)
         self.assertEqual(victim.read_text(), text)
         self.engine("exec", "sly", "umount", "/etc/hosts")
-        self.assertFalse(self.has_alias("sly"))  # the engine's own file has been tidied all the same
+        self.assertFalse(self.has_alias("sly"))  # the engine's own file is clean nevertheless
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""How leases end: by their owner, by another process, by themselves, by kill -9, and by what happens to the engine, its
-containers and its networks. Whichever way, nothing is left."""
+"""How leases end: by their owner, by another process, by themselves, by kill -9, and by events of the engine, its
+containers and its networks. Each end leaves nothing behind."""
 import fcntl
 import json
 import os
@@ -28,7 +28,7 @@ class LifecycleCase(HostCase):
         self.quiet = self.traces()
 
     def traces(self):
-        """All that a lease on this network changes. A container that is started again has another veth."""
+        """Everything that a lease on this network changes. A restarted container has another veth."""
         settings = {name: value for name, value in route_localnet().items() if not name.startswith("veth")}
         return FIREWALL.rules(), settings, self.engine.hosts("app")
 
@@ -50,7 +50,7 @@ class Owner(LifecycleCase):
     def test_killed_in_the_foreground(self):
         lease = self.expose(8088, "--container", "app")
         lease.end(signal.SIGKILL)
-        self.reaches("app", HELLO)  # the exposure is still there: so is the guard
+        self.reaches("app", HELLO)  # the rules remain, including the guard
         self.tc_hostnet("list")
         self.nothing_is_left()
         self.reaches_nothing("app", name=self.gateway("web"))
@@ -58,11 +58,11 @@ class Owner(LifecycleCase):
     def test_what_somebody_cannot_finish_is_left_to_who_can(self):
         lease = self.expose(8088, "--container", "app")
         lease.end(signal.SIGKILL)
-        # With the capabilities of the helper's daemon, which may not look into containers.
+        # With the capabilities of the helper's daemon, which may not enter containers.
         run("setpriv", "--bounding-set=-all,+net_admin,+net_raw", "--inh-caps=-all", "--no-new-privs", self.program, "list",
             env=self.env)
         self.assertTrue(self.has_alias("app"))
-        self.assertEqual([one["id"] for one in self.leases()], [])  # by looking, we have finished it
+        self.assertEqual([one["id"] for one in self.leases()], [])  # listing completes the clean-up
         self.nothing_is_left()
         self.assertFalse(self.has_alias("app"))
 
@@ -89,7 +89,7 @@ class Owner(LifecycleCase):
         self.assertEqual(state_folder(), before)
 
     def test_killed_at_any_moment_of_setting_up(self):
-        """Not between two named steps but by the clock, often enough to meet them all."""
+        """Kills by time, not between named steps, often enough to hit every step."""
         for delay in range(0, 40, 2):
             with self.subTest(milliseconds=delay):
                 process = subprocess.Popen([self.program, "expose", "8088", "--network", "web"], env=self.env,
@@ -102,7 +102,7 @@ class Owner(LifecycleCase):
                 self.nothing_is_left()
 
     def test_released_by_one_that_is_killed_at_any_moment(self):
-        """As above, with an alias in a container that has to go as well; and whoever comes next finishes it."""
+        """As above, with an alias to remove from a container; the next command completes the release."""
         for delay in range(0, 42, 3):
             with self.subTest(milliseconds=delay):
                 lease = self.detach(8088, "--container", "app")
@@ -112,7 +112,7 @@ class Owner(LifecycleCase):
                 time.sleep(delay / 1000)
                 process.kill()
                 process.wait(10)
-                # One that had not begun leaves the lease as it was.
+                # A release that had not begun leaves the lease unchanged.
                 if delay % 2 or self.leases():
                     self.assertEqual(self.tc_hostnet("release", "--all").stderr, "")
                 self.nothing_is_left()
@@ -200,7 +200,7 @@ class Others(LifecycleCase):
                 self.assertTrue(eventually(lambda: FIREWALL.rules() == whole))
 
     def stop(self, pid):
-        """Until the test is over, and with no lock that others would wait for."""
+        """Stops it until the end of the test, at a moment when it holds no lock."""
         def is_stopped():
             threads = Path(f"/proc/{pid}/task").glob("*/stat")
             return all(stat.read_text(encoding="utf-8").rpartition(") ")[2].startswith("T") for stat in threads)
@@ -215,7 +215,7 @@ class Others(LifecycleCase):
 
         def at_rest():
             os.kill(pid, signal.SIGSTOP)
-            # Its other threads go on until the first has been given its turn.
+            # Its other threads run until the first thread is scheduled and takes the signal.
             self.assertTrue(eventually(is_stopped))
             if all(is_free(lock) for lock in (Path("/run/xtables.lock"), *Path(RUNTIME_DIR).glob("*/lock"))):
                 return True
@@ -233,7 +233,7 @@ class Others(LifecycleCase):
             self.assertEqual(told["intact"], not told["amiss"])
             return told["amiss"]
         self.assertEqual(amiss(), [])
-        # Who holds it would mend it.
+        # The running holder would repair it.
         self.stop(lease.process.pid)
         run("sh", "-ec", FIREWALL.raw_mischief)
         run("nft", "delete", "table", "bridge", "tc_hostnet")
@@ -250,17 +250,17 @@ class Others(LifecycleCase):
 
 
 class Engine(LifecycleCase):
-    """What becomes of a lease when its container, its network or the whole engine goes."""
+    """A lease whose container, network or engine goes away."""
 
     def ended(self, lease):
-        """The reason, once the lease has ended by itself."""
+        """Waits until the lease ends by itself; returns the reason."""
         event = lease.read_event()
         self.assertEqual(event["event"], "ended")
         lease.end(None)
         return event["reason"]
 
     def test_the_container_stops(self):
-        """Its address may go to another container, which the lease is not for."""
+        """The lease ends: its address may pass to another container, which the lease does not cover."""
         for options in ((), ("--no-alias",)):
             with self.subTest(options=options):
                 self.container("brief", network="web")
@@ -278,8 +278,8 @@ class Engine(LifecycleCase):
         self.nothing_is_left()
 
     def test_the_container_is_restarted(self):
-        """A lease for the container ends, for it may come back with another address; a lease for its network goes on, and
-        the name is there again."""
+        """A lease for the container ends, because the container may return with another address; a lease for its network
+        continues."""
         self.container("brief", network="web")
         mine = self.expose(8088, "--container", "brief")
         self.engine.api.restart("brief")
@@ -322,7 +322,7 @@ class Engine(LifecycleCase):
         self.engine.stop()
         self.engine.start()
         self.engine.api.start("app")
-        # The container was made anew, without the alias: the gateway is where it was.
+        # The restarted container has no alias; the gateway keeps its address.
         self.reaches("app", HELLO, name=self.gateway("web"))
         self.assertEqual(lease.end()[0], 0)
         self.nothing_is_left()

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The same for rootful Podman, whose bridges netavark makes, by its API for Docker's clients."""
+"""The tests of test_docker.py for rootful Podman with netavark bridges, by its Docker API."""
 from engines import Podman
 from harness import ALIAS, HostCase, main
 
@@ -47,7 +47,7 @@ class PodmanCase(HostCase):
         self.reaches("app", HELLO)
 
     def test_the_name_that_podman_gives_the_host(self):
-        """Podman writes host.containers.internal into each hosts file by itself."""
+        """Podman itself writes host.containers.internal into each hosts file."""
         self.network("web")
         self.container("app", network="web")
         named = [line.split()[0] for line in self.engine.hosts("app") if "host.containers.internal" in line]
@@ -70,7 +70,7 @@ class PodmanCase(HostCase):
             self.assertIn(name, refused.stderr)
 
     def test_a_published_port_keeps_its_setting(self):
-        """netavark, as CNI's portmap, switches route_localnet on for published ports: not ours to switch off."""
+        """netavark, like CNI's portmap, sets route_localnet for published ports; tc-hostnet must leave it on."""
         self.network("web")
         self.container("app", network="web", ports={80: ("", 18080)})
         path = f"/proc/sys/net/ipv4/conf/{self.bridge('web')}/route_localnet"

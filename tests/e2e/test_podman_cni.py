@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Rootful Podman whose bridges the CNI plugins make: all that holds with netavark, and what is another matter here."""
+"""Rootful Podman with CNI bridges: the netavark tests, and the differences."""
 import test_podman
 from engines import PodmanWithCni
 from harness import main, snapshot
@@ -10,7 +10,7 @@ class PodmanCniCase(test_podman.PodmanCase):
     engine_type = PodmanWithCni
 
     def nothing_is_left_of(self, *target, containers):
-        """The target's containers reach the service, then not, and after that all is as it was while they run on."""
+        """The target's containers reach the service, then do not; afterwards the host is unchanged and they still run."""
         quiet = snapshot(self.engine), [self.engine.hosts(name) for name in containers]
         lease = self.expose(8088, *target)
         self.assertEqual(lease.ready["via"], "native")
@@ -58,7 +58,7 @@ class PodmanCniCase(test_podman.PodmanCase):
                 self.assertEqual(snapshot(self.engine), quiet)
 
     def test_a_network_that_has_had_no_container(self):
-        """The bridge comes with the first one."""
+        """The first container creates the bridge."""
         self.network("web")
         refused = self.tc_hostnet("expose", "8088", "--network", "web", "--via", "native", check=False)
         self.assertEqual(refused.returncode, 3, refused.stderr)
@@ -73,7 +73,7 @@ class PodmanCniCase(test_podman.PodmanCase):
         self.ends_as_gone(lease)
 
     def test_the_network_is_removed(self):
-        """The plugins leave a bridge whose containers have gone."""
+        """The plugins keep a bridge without containers."""
         self.network("web")
         self.container("app", network="web")
         self.engine.api.remove("app")

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Rootless Podman: its bridges are in a namespace of its own, so whoever asks goes by ssh, and is told why."""
+"""Rootless Podman: its bridges are in a separate namespace, so every request takes the ssh path, with the reason shown."""
 from engines import RootlessPodmanWithSshd
 from harness import main
 from rootless_cases import RootlessCase
@@ -17,7 +17,7 @@ class RootlessReach(RootlessCase):
         self.assertIn("--network web", said)
 
 
-del RootlessCase  # has no engine, and is not to be run
+del RootlessCase  # the base class has no engine and must not run
 
 
 if __name__ == "__main__":

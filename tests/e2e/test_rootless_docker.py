@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Rootless Docker: dockerd with its bridges and its 127.0.0.1 in RootlessKit's namespaces. The system's own engine runs
-beside it, with a default bridge of the same name and address, as both have where nobody chooses another."""
+"""Rootless Docker: dockerd with its bridges and its 127.0.0.1 in RootlessKit's namespaces. The system engine runs beside
+it, with a default bridge of the same name and address, as both have by default."""
 import os
 
 from engine_api import attempt
@@ -30,7 +30,7 @@ class RootlessDockerReach(RootlessCase):
         self.assertIn("runs rootless", self.tc_hostnet("doctor", check=False).stdout)
 
     def test_its_loopback_is_not_the_hosts(self):
-        """Why the native path cannot serve it: what rules there could lead to is another 127.0.0.1."""
+        """Why the native path cannot serve it: rules in its namespace would lead to another 127.0.0.1."""
         self.container("inside", network="host")
         self.reaches_nothing("inside", port=self.port, name="127.0.0.1")
         said = self.refused(2, "is not known to be this one", self.port, "--container", "inside")
@@ -63,7 +63,7 @@ class RootlessDockerReach(RootlessCase):
         self.assertEqual(run(os.environ["GUIDE_HOST"], env=self.env).stdout, "ssh: " + HELLO)
 
 
-del RootlessCase  # has no engine, and is not to be run
+del RootlessCase  # the base class has no engine and must not run
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""`tc-hostnet run`: no engine, a command in a network namespace of its own that reaches the exposed ports alone."""
+"""`tc-hostnet run`: no engine, a command in its own network namespace that reaches only the exposed ports."""
 import contextlib
 import json
 import os
@@ -27,12 +27,12 @@ class Run(HostCase):
         return self.run_in_it("sh", "-c", script, **options)
 
     def start(self, script):
-        # A shell traps no signal that it was started to ignore, as nohup has it.
+        # A shell cannot trap a signal that was ignored when it started, as under nohup.
         process = subprocess.Popen(["env", "--default-signal", self.program, "run", "-p", "8088", "--", "sh", "-c", script],
                                    env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                    text=True, start_new_session=True)
 
-        def end():  # what the command started keeps its namespace, and with that the pair of interfaces
+        def end():  # children of the command keep its namespace, and so the veth pair
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.communicate(timeout=60)
@@ -121,7 +121,7 @@ class Run(HostCase):
         process.wait(10)
         self.assertTrue(eventually(lambda: not self.sleepers()), "the command outlived it")
         self.tc_hostnet("list")
-        # That the bridge has gone as well is part of what each test compares.
+        # The comparison after each test includes the bridge.
         self.assertEqual(self.leases(), [])
 
     def sleepers(self):
@@ -131,7 +131,7 @@ class Run(HostCase):
                 if path.read_bytes() == b"sleep\0" + b"61\0":
                     found.append(path)
             except OSError:
-                pass  # it has ended meanwhile
+                pass  # it has ended by now
         return found
 
     def test_without_root(self):
@@ -166,7 +166,7 @@ class Run(HostCase):
         promised = self.tc_hostnet("--dry-run", "run", "-p", "8088", "--", "true").stdout
         self.start("echo up; exec sleep 60")
 
-        def plain(rules):  # the interface has a new name each time, and the comment names the lease
+        def plain(rules):  # the interface name and the lease id in the comment differ each time
             words = json.dumps(rules, sort_keys=True)
             return re.sub(r"tchn-\w+", "tchn", re.sub(r"tc-hostnet:(dry-run|[0-9a-f]{8})", "tc-hostnet:lease", words))
         self.assertEqual(plain(FIREWALL.rules_of_script(promised)), plain(FIREWALL.rules()))
@@ -191,12 +191,12 @@ class Run(HostCase):
         self.sh(f"(sleep 1; curl -s -m 2 {URL} >{flag}; echo tried >>{flag}) >/dev/null 2>&1 &")
         self.assertTrue(eventually(lambda: flag.exists() and "tried" in flag.read_text()))
         self.assertEqual(flag.read_text(), "tried\n")
-        # Its namespace, and with it the pair of interfaces, goes with the last process in it.
+        # The namespace and its veth pair end with the last process in it.
         self.assertTrue(eventually(lambda: not any(name.startswith("tchn-") for name in os.listdir("/sys/class/net"))))
 
 
 class Interfaces(HostCase):
-    """Every run tidies up its bridge and namespace, whatever the addresses here are."""
+    """Every run removes its bridge and namespace, regardless of the host's addresses."""
 
     def test_addresses_that_are_in_use_are_left_alone(self):
         self.service(8088, HELLO)

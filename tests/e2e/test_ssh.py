@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The ssh path against a real Docker Engine and a real sshd: reach, alias, ownership, what is refused, what is seen."""
+"""The ssh path against a real Docker Engine and a real sshd: reach, alias, ownership, refusals, output."""
 import json
 import subprocess
 
@@ -13,7 +13,7 @@ SIDECAR = "testcontainers/sshd:1.3.0"
 
 
 class Registry:
-    """A registry of images on a port of 127.0.0.1, which Docker speaks HTTP to."""
+    """An image registry on a port of 127.0.0.1, which Docker accesses by HTTP."""
 
     def __init__(self, folder):
         self.address = f"127.0.0.1:{free_port()}"
@@ -57,14 +57,14 @@ class DockerReach(Reach, WhateverTheNetworks, SshCase):
 
     def test_its_container_leaves_the_network(self):
         super().test_its_container_leaves_the_network()
-        # Podman writes the whole file anew then, without the mark of whose line it is.
+        # Podman then rewrites the whole file and drops the comment that marks our line.
         self.assertFalse(self.has_alias("brief"))
 
     def test_a_unix_socket_of_the_host(self):
         path = self.engine.dir / "service.sock"
         service = UnixService(path, HELLO)
         self.addCleanup(service.close)
-        # No --via: the native path leads to ports only, and says so.
+        # Without --via: the native path leads to ports only, and the output says so.
         self.addCleanup(self.tc_hostnet, "release", "--all")
         done = self.tc_hostnet("expose", f"{path}:8080", "--container", "app", "--detach")
         self.assertIn("the native path leads to ports only", done.stderr)
@@ -92,7 +92,7 @@ class DockerReach(Reach, WhateverTheNetworks, SshCase):
         self.assertFalse(seen["HostConfig"]["PortBindings"])
         labels = seen["Config"]["Labels"]
         self.assertEqual((labels["org.testcontainers"], labels["org.testcontainers.lang"]), ("true", "c++"))
-        # By a password, as the published image is used elsewhere.
+        # Try a password login, which other users of the published image rely on.
         said = run("ssh", "-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
                    "-o", "BatchMode=yes", "-o", "PreferredAuthentications=password,keyboard-interactive",
                    f"root@{lease.ready['gateway']}", "true", check=False)
@@ -159,7 +159,7 @@ class DockerRefuses(SshCase):
                 self.assertEqual(lease.end()[0], 0)
 
     def test_a_container_without_a_shell(self):
-        """Root edits the file from outside; others are told what else there is."""
+        """Root edits the file from outside; other users get a hint on the alternative."""
         self.container("bare", network="web")
         self.engine.inside("bare", "rm", "-f", "/bin/sh", "/bin/cat", check=True)
         self.expose_by_ssh(self.port, "--container", "bare").end()

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Sidecars whose sshd is not what was asked for: each is an error that names the stage and tells what the sidecar said last,
-and nothing of it is left."""
+"""Sidecars with a wrong sshd: each is an error that names the stage and the sidecar's last output, and leaves nothing
+behind."""
 import time
 
 from engine_api import attempt
@@ -13,7 +13,7 @@ SSHD = "testcontainers/sshd:1.3.0"
 
 class Faults:
     def image(self, name, script):
-        """The image of the sidecars with this shell script before its sshd, which is there as sshd.real."""
+        """The sidecar image with this shell script in place of its sshd, which is moved to sshd.real."""
         put = "mv /usr/sbin/sshd /usr/sbin/sshd.real; printf '%s' \"$0\" >/usr/sbin/sshd; chmod 755 /usr/sbin/sshd"
         self.addCleanup(attempt, self.engine.api.remove, "maker")
         self.engine("run", "--name", "maker", "--entrypoint", "sh", SSHD, "-c", put, "#!/bin/sh\n" + script)
@@ -23,7 +23,7 @@ class Faults:
         return name
 
     def fails(self, code, image, *words):
-        """The command ends with that exit status and says one line with all these words."""
+        """The command ends with that exit status and prints one line with all these words."""
         env = self.env | {"TESTCONTAINERS_SSHD_CONTAINER_IMAGE": image}
         done = self.tc_hostnet("expose", "--via", "ssh", self.port, "--container", "app", check=False, env=env)
         self.assertEqual((done.returncode, done.stdout), (code, ""), done.stderr)
@@ -56,7 +56,7 @@ class Docker(Faults, SshCase):
         begin = time.monotonic()
         self.fails(1, image, "ssh banner: ", "it accepts the connection and sends no banner",
                    "the sidecar's last words: nothing will come of it")
-        self.assertLess(time.monotonic() - begin, 60)  # 30 s are the deadline of a lease
+        self.assertLess(time.monotonic() - begin, 60)  # the deadline of a lease is 30 s
 
 
 class Podman(Faults, SshCase):

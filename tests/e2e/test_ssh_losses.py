@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What goes wrong on the ssh path: images, sidecars that do not serve, are killed, restarted, paused, moved to another
+"""Failures on the ssh path: bad images, and sidecars that do not serve, are killed, restarted, paused, moved to another
 address, or lose their engine."""
 import os
 import signal
@@ -12,9 +12,9 @@ from engines import DockerWithSshd, PodmanWithSshd
 from harness import ALIAS, eventually, main, output
 from ssh_cases import HELLO, LeaseDriver, SshCase
 
-# Seconds from a loss until a lease serves again or has failed with a word.
+# Seconds from a loss until a lease serves again or has failed with a message.
 RECOVERY = 5
-# For machines that have much else to do; the engines' own commands are in those seconds, too.
+# Extra seconds for busy machines, including the engines' own commands.
 SLACK = 25
 
 
@@ -25,7 +25,7 @@ class Losses:
         return self.env | {"TESTCONTAINERS_SSHD_CONTAINER_IMAGE": image}
 
     def serves(self, patience):
-        """Whether "app" fetches within so many seconds."""
+        """Whether "app" can fetch within that many seconds."""
         return eventually(lambda: self.engine.fetch("app", f"http://{ALIAS}:{self.port}/", 5) == HELLO, patience)
 
     def within(self, begin, limit):
@@ -42,7 +42,7 @@ class Losses:
             try:
                 if path.read_bytes().startswith(b"sshd: root") and namespace(path.parent.name) == ours:
                     found.append(int(path.parent.name))
-            except OSError:  # it has ended meanwhile
+            except OSError:  # it has ended by now
                 pass
         return found
 
@@ -88,7 +88,7 @@ class Losses:
         self.assertEqual(self.status_of(lease)["tunnel"]["state"], "up")
 
     def test_a_paused_sidecar(self):
-        """Nothing tells of it but that it is silent."""
+        """Silence is the only sign of it."""
         lease = self.expose_by_ssh(self.port, "--container", "app")
         sidecar = self.sidecar()
         begin = time.monotonic()
@@ -109,7 +109,7 @@ class Losses:
         self.nothing_is_left()
 
     def test_a_sidecar_that_moves_to_another_address(self):
-        """The line in the container's hosts file follows it."""
+        """The alias in the container's hosts file follows it."""
         moved = "198.19.200.77"
         self.network("planned", "--subnet", "198.19.200.0/24", "--gateway", "198.19.200.1")
         self.addCleanup(attempt, self.engine.api.remove, "guest")  # before the network goes
@@ -120,7 +120,7 @@ class Losses:
         sidecar = self.sidecar()
         self.engine.api.disconnect("planned", sidecar)
         self.engine.api.connect("planned", sidecar, moved)
-        # Nothing tells of it but a silence of nine seconds.
+        # The only sign is a silence of nine seconds.
         self.assertTrue(eventually(lambda: self.status_of(lease)["gateway"] == moved, timeout=60))
         self.assertTrue(eventually(
             lambda: self.engine.fetch("guest", f"http://{ALIAS}:{self.port}/", 2) == HELLO, timeout=60))
@@ -155,7 +155,7 @@ class Losses:
         self.expose_by_ssh(self.port, "--container", "next")
         self.assertNotIn(orphan, self.sidecars())
         self.assertEqual(len(self.sidecars()), 1)
-        # The line in the hosts file was known to the record alone.
+        # Only the record named the line in the hosts file, so the line stays.
         self.engine.api.remove("app")
 
     def test_killed_at_any_moment_of_setting_up(self):
@@ -175,7 +175,7 @@ class Docker(Losses, SshCase):
     engine_type = DockerWithSshd
 
     def test_a_sidecar_that_moves_after_one_of_its_containers_has_gone(self):
-        """The others' hosts files follow it all the same."""
+        """The hosts files of the other containers still follow it."""
         names = ["first", "second", "third"]
         for name in names:
             self.container(name)
@@ -196,8 +196,8 @@ class Docker(Losses, SshCase):
         self.nothing_is_left()
 
     def test_a_restarted_sidecar_is_found_again(self):
-        # `restart` takes the mark off that has the engine remove a sidecar at its end, and puts it back when it has
-        # stopped: now and then, and Podman's often, the removal comes after that.
+        # `restart` clears the sidecar's auto-remove flag and sets it again after the stop. Sometimes (often with Podman)
+        # the engine's removal comes after that.
         for _ in range(5):
             lease = self.expose_by_ssh(self.port, "--container", "app")
             begin = time.monotonic()
@@ -206,7 +206,7 @@ class Docker(Losses, SshCase):
             if self.sidecars():
                 break
             self.assertEqual(lease.end(None)[0], 1)
-        self.within(begin, 2 * RECOVERY)  # the engine takes some of it
+        self.within(begin, 2 * RECOVERY)  # includes the engine's share
         self.assertTrue(eventually(lambda: self.status_of(lease)["tunnel"]["reconnects"] >= 1))
         self.assertEqual(self.status_of(lease)["tunnel"]["state"], "up")
         code, _, err = lease.end()
@@ -215,7 +215,7 @@ class Docker(Losses, SshCase):
         self.nothing_is_left()
 
     def end_engine(self):
-        """As its service manager would: its containers end with it."""
+        """Ends it like its service manager: its containers end with it."""
         pid = (self.engine.dir / "docker.pid").read_text().strip()
 
         def has_ended():
@@ -228,16 +228,16 @@ class Docker(Losses, SshCase):
         self.assertTrue(eventually(has_ended, timeout=60))
 
     def lease_without_engine(self):
-        """A lease whose engine has ended, and its sidecar with it."""
-        # For the network: a lease for the container may hear first that this has stopped, and has not failed then.
+        """A lease whose engine and sidecar have ended."""
+        # For the network: a lease for the container might see the container stop first, and end without a failure.
         lease = self.expose_by_ssh(self.port, "--network", "web")
-        self.engine.api.kill("app")  # it minds no SIGTERM, and the engine would wait for it
+        self.engine.api.kill("app")  # it ignores SIGTERM, and the engine would wait for it
         self.end_engine()
         self.assertTrue(eventually(lambda: self.status_of(lease)["tunnel"]["state"] == "reconnecting"))
         return lease
 
     def test_the_engine_restarts(self):
-        """Sidecars do not outlive it: the lease fails as soon as the engine can tell, and nothing is left of it."""
+        """Sidecars end with the engine: the lease fails as soon as the engine answers, and leaves nothing behind."""
         lease = self.lease_without_engine()
         self.engine.start()
         begin = time.monotonic()
@@ -249,7 +249,7 @@ class Docker(Losses, SshCase):
         self.nothing_is_left()
 
     def test_the_engine_ends_for_good(self):
-        """The lease is given up; what could not be removed goes with the first command that finds the engine again."""
+        """The lease fails; the first command after the engine's return removes the rest."""
         lease = self.lease_without_engine()
         ended = lease.read_event(timeout=60)
         self.assertEqual((ended["event"], ended["state"]), ("ended", "failed"))

@@ -7,7 +7,7 @@ from ssh_cases import HELLO, Reach, SshCase, WhateverTheNetworks
 
 class WithoutDns:
     def test_a_network_without_dns(self):
-        """As all of CNI's are where its plugin dnsname is not installed."""
+        """A network without DNS, as all CNI networks are without the dnsname plugin."""
         self.network("plain", "--disable-dns")
         self.container("nameless", network="plain")
         hosts = self.engine.hosts("nameless")

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""`tc-hostnet watch`: labelled containers get their ports when they start and lose them when they stop, whatever becomes
-of the engine, of the containers and of the watcher."""
+"""`tc-hostnet watch`: labelled containers get their ports when they start and lose them when they stop, through restarts
+and failures of the engine, the containers and the watcher."""
 import contextlib
 import fcntl
 import json
@@ -26,8 +26,8 @@ EXAMPLE = ROOT / "docs/examples/watch-compose.yml"
 
 
 class Watch(Lease):
-    """A watcher in the foreground; `ready` is its first event. Several may come at once, so what has been read is kept
-    here and not by Python, where nobody could see that it is there."""
+    """A watcher in the foreground; `ready` is its first event. Several events may arrive at once, so this class buffers the
+    input itself: select() would not see data in Python's buffer."""
 
     def __init__(self, argv, env):
         self.read = b""
@@ -51,20 +51,20 @@ class Watch(Lease):
         return code, self.read.decode() + out, err
 
     def next(self, kind, **facts):
-        """The next event, which must be that."""
+        """Returns the next event and checks that it is this one."""
         event = self.read_event()
         assert event["event"] == kind and facts.items() <= event.items(), (kind, facts, event)
         return event
 
 
 class Gate:
-    """Another socket of the engine, which can be closed with all that goes through it, and can keep requests for itself,
-    as an engine that hangs does."""
+    """A proxy socket of the engine: it can close with all its connections, and can withhold requests like a hanging
+    engine."""
 
     def __init__(self, engine):
         self.engine = str(engine)
         self.path = Path(engine).with_name("gate.sock")
-        self.kept = ()  # what stands in their first lines
+        self.kept = ()  # parts of the first lines of requests to withhold
         self.keeps = threading.Event()
         self.open()
 
@@ -133,7 +133,7 @@ class WatchCase(HostCase):
         return watch
 
     def watching(self, *options):
-        """One that has nothing to take on."""
+        """A watcher without containers to serve."""
         watch = self.watch(*options)
         self.assertEqual(watch.ready, {"event": "watching", "engine": str(self.engine.socket), "schema": 1})
         return watch
@@ -267,7 +267,7 @@ class Containers(WatchCase):
         self.labelled("other", "9090:80")
         watch.next("exposed", container="other")
         self.engine.api.restart("shell")
-        self.refused(watch, "shell", (22, "tcp"))  # once more: another run
+        self.refused(watch, "shell", (22, "tcp"))  # refused once more: it is another run
         code, out, err = watch.end()
         self.assertEqual((code, [json.loads(line)["event"] for line in out.splitlines()]), (0, ["released"]))
         lines = err.splitlines()
@@ -285,7 +285,7 @@ class Containers(WatchCase):
         self.no_rule_is_left()
 
     def test_the_allowance_of_the_unit(self):
-        """As an EnvironmentFile gives it; the command line has the last word."""
+        """Variables as from an EnvironmentFile; the command line takes precedence."""
         self.service(80, HELLO)
         self.labelled("app", "80")
         watch = self.watch(TC_HOSTNET_WATCH_ALLOW="80/tcp", TC_HOSTNET_WATCH_ALLOW_SOCKET="/run/some.sock")
@@ -318,7 +318,7 @@ class Containers(WatchCase):
         watch.next("watching")
         self.reaches("app", HELLO)
         self.ends_clean(watch)
-        # A link that stands in the allowed place.
+        # A link at the allowed path.
         (folder / "app.sock").unlink()
         (folder / "app.sock").symlink_to(self.engine.socket)
         watch = self.watch("--allow-socket", f"{folder}/app.sock")
@@ -336,7 +336,7 @@ class Containers(WatchCase):
         self.assertIn("HOST:CONTAINER", failed["hint"])
         blocker.close()
         watch.next("exposed", container="app")
-        # Nobody listens on 9099: told by the library's own warning.
+        # No listener on 9099: the library itself warns.
         code, _, err = watch.end()
         self.assertEqual(code, 0)
         self.assertIn("9099", err)
@@ -365,7 +365,7 @@ class Containers(WatchCase):
 
 
 class Owners(WatchCase):
-    """What becomes of the leases when the watcher ends, and when somebody else ends them."""
+    """The leases when the watcher ends, and when another process ends them."""
 
     def test_every_signal_to_stop(self):
         self.labelled("app")
@@ -485,7 +485,7 @@ class Engines(WatchCase):
 
 
 class EnginesThatHang(WatchCase):
-    """What waits for one keeps neither the other containers waiting nor the end."""
+    """A job that waits for a hanging engine delays neither other containers nor the watcher's end."""
 
     soon = 6  # seconds
 
@@ -495,7 +495,7 @@ class EnginesThatHang(WatchCase):
         self.addCleanup(self.gate.close)
 
     def watching_by_gate(self, **environment):
-        """One that has `app` exposed already."""
+        """A watcher that has already exposed `app`."""
         self.labelled("app")
         watch = self.watch("--engine", f"unix://{self.gate.path}", **environment)
         self.assertEqual((watch.ready["event"], watch.ready["via"]), ("exposed", "native"))
@@ -547,7 +547,7 @@ class EnginesThatHang(WatchCase):
         self.no_rule_is_left()
 
     def test_a_sidecar_that_is_not_removed(self):
-        """What the engine does not help to release is said, and left to the next command."""
+        """The watcher reports what the engine does not let it release; the next command removes it."""
         watch = self.watching_by_gate()
         self.labelled("slow", **{VIA: "ssh"})
         lease = watch.next("exposed", container="slow", via="ssh")["lease"]
@@ -563,7 +563,7 @@ class EnginesThatHang(WatchCase):
 
 
     def test_a_lock_that_is_not_given_back(self):
-        """Not the engine's fault: then it ends without what waits there."""
+        """Not the engine's fault: the watcher ends without waiting for the lock."""
         watch = self.watching_by_gate()
         with open("/run/xtables.lock") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -579,7 +579,7 @@ class EnginesThatHang(WatchCase):
 
 class AsService(WatchCase):
     def test_a_user_without_root(self):
-        """Who may use the engine needs nothing else: it goes by ssh, and asks for no password."""
+        """Access to the engine is enough: it takes the ssh path and asks for no password."""
         self.engine.dir.chmod(0o755)
         self.engine.socket.chmod(0o666)
         state = self.engine.dir / "nobody"
@@ -633,7 +633,7 @@ class Compose(WatchCase):
         exposed = watch.next("exposed")
         app = exposed["container"]
         self.assertIn(app, ("shop_app_1", "shop-app-1"))
-        # Asked for a name before it is in the hosts file, the engine's resolver may take its time to say no.
+        # The container may ask for the name before the hosts file has it, and the engine's resolver may answer late.
         self.assertTrue(eventually(lambda: HELLO in self.engine.api.logs(app), timeout=60))
         self.reaches(app, "from the database\n", port=15432)
         run(*compose, "down", "-t", "0", env=self.env)
@@ -653,7 +653,7 @@ class WithPodman(WatchCase):
         watch.next("exposed", container="app", gateway=self.gateway("web"))
         self.reaches("early", HELLO)
         self.reaches("app", HELLO, port=18088)
-        # By its own command, of whose doings the engine's service hears from a file.
+        # By Podman's own command; the engine's service learns of it through a file.
         self.engine("kill", "app")
         watch.next("released", container="app")
         self.engine("start", "app")

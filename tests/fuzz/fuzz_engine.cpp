@@ -1,5 +1,5 @@
-// Any bytes as an engine's answer: the parsers, and the readers of streams, return a value or throw
-// Error{engine_error}, and nothing else.
+// Feeds arbitrary bytes as an engine's answer: the parsers and stream readers return a value or throw
+// Error{engine_error}, nothing else.
 #include "engine/container_json.hpp"
 #include "engine/events.hpp"
 #include "engine/parse.hpp"

@@ -1,5 +1,5 @@
-// Any bytes as a message on the wire and as the arguments of Expose(), which every local user may send to a
-// daemon of root's, and as the journal that it reads when it starts.
+// Feeds arbitrary bytes as a message on the wire, as the arguments of Expose() (any local user may send both
+// to the root daemon), and as the journal that the daemon reads at start.
 #include "daemon/message_bound.hpp"
 #include "daemon/request.hpp"
 #include "hostnet/error.hpp"
@@ -22,7 +22,7 @@ void require(bool promise) {
   if (!promise) std::abort();
 }
 
-// Takes values off the front of the input; zero and empty when it is used up.
+// Takes values off the front of the input; gives zero and empty at its end.
 class Source {
  public:
   explicit Source(std::string_view bytes) : bytes_(bytes) {}
@@ -88,7 +88,7 @@ void request(std::string_view bytes) {
     try {
       options[std::move(key)] = variant(source);
     } catch (const sdbus::Error&) {
-      return;  // text that is not UTF-8: no bus would have carried it here
+      return;  // text that is not UTF-8: no bus delivers it
     }
   }
   try {
@@ -105,7 +105,7 @@ void request(std::string_view bytes) {
   }
 }
 
-// As it comes from the bus: the header, the table, the walk.
+// As a message from the bus: header, method table, walk over the arguments.
 void message(std::span<const std::byte> bytes) {
   if (bytes.size() < daemon::Preamble::kSize) return;
   const auto preamble = daemon::Preamble::parse(bytes.first<daemon::Preamble::kSize>());
@@ -129,8 +129,8 @@ void message(std::span<const std::byte> bytes) {
   require(preamble->body_size <= daemon::kMaxMessageSize && fields->descriptors == 0 && !fields->too_long);
 }
 
-// As the body of each method that there is, and of types of its own choice. What passes has so many bytes as
-// its arguments, and one more or less does not pass.
+// As the body of every method, and with arbitrary types. A body that passes has exactly the size of its
+// arguments; one byte more or less does not pass.
 void body(std::span<const std::byte> bytes) {
   if (bytes.empty()) return;
   const auto methods = daemon::methods();

@@ -1,5 +1,5 @@
-// Any bytes as JSON: what is read is written and read again as the same, and a reader complains by its own
-// error or gives a value, whatever it is asked.
+// Feeds arbitrary bytes as JSON: a parsed document survives a round trip, and a reader answers every query
+// with a value or its own error.
 #include "core/json_reader.hpp"
 #include "hostnet/error.hpp"
 
@@ -42,7 +42,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   ask([&] {
     const auto document = json::read(text, limits, complain);
     const auto written = document.root.dump_exact();
-    if (!written || *written != document.root.dump()) std::abort();  // what was read is UTF-8
+    if (!written || *written != document.root.dump())
+      std::abort();  // parsed text is UTF-8, so dump() loses nothing
     if (!(json::parse(*written, limits) == document.root)) std::abort();
     if (!(json::parse(document.root.dump_in_lines(), limits) == document.root)) std::abort();
     walk(json::Reader(document));

@@ -1,5 +1,5 @@
-// Any bytes as what a user gives (a port, a name, a bridge, a span of time) and as a container's hosts file;
-// what the functions promise must hold.
+// Feeds arbitrary bytes as user input (port, name, bridge, duration) and as a container's hosts file; the
+// functions must keep their promises.
 #include "cli/request_options.hpp"
 #include "engine/hosts_file.hpp"
 #include "engine/url.hpp"
@@ -60,7 +60,7 @@ void name(std::string_view text) {
   }
 }
 
-// What is accepted goes into paths, rules and listings: it can have no other meaning there.
+// Accepted names go into paths, rules and listings, and must have no other meaning there.
 void bridge(std::string_view text) {
   if (exposer::interface_name_fault(text)) return;
   require(!text.empty() && text.size() <= 15 && text != "." && text != ".." && text.front() != '-');

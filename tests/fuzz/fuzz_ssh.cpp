@@ -1,8 +1,8 @@
-// Any bytes as what a sidecar does over its session: connections from anywhere to any port, data, ends and
-// closings in any order, and services that answer, hang up, reset or stall. The sidecar is libssh's own
-// server, at the other end of a loopback connection. The pump may lose the session, as told by
-// Error{failure}, and nothing else; in the end no connection is left, no descriptor, and every stranger was
-// refused.
+// Interprets arbitrary bytes as a sidecar's actions in its session: connections from any address to any port,
+// data, ends of file and closes in any order, and services that answer, hang up, reset or stall. The sidecar
+// is libssh's server at the other end of a loopback connection. The pump may lose the session with
+// Error{failure}, nothing else; at the end no connection and no descriptor is left, and the pump has refused
+// every foreign connection.
 #include "core/deadline.hpp"
 #include "hostnet/error.hpp"
 #include "path/ssh/key.hpp"
@@ -34,7 +34,7 @@ using namespace hostnet;
 namespace {
 
 constexpr std::uint16_t kPorts[] = {7001, 7002, 7003,
-                                    7004};  // of the lease; the fifth kind of port is none of it
+                                    7004};  // of the lease; the fifth kind of port is outside it
 const char* const kOrigins[] = {"10.0.0.1", "10.0.0.1", "10.0.0.1", "10.0.0.2", "", "::1", "10.0.0.1 "};
 
 void require(bool promise, int line = __builtin_LINE()) {
@@ -71,7 +71,7 @@ sockaddr_in address_of(const Fd& socket) {
   return address;
 }
 
-// Both ends of a TCP connection: on other sockets the pump lets no answers gather.
+// Both ends of a TCP connection: only on TCP sockets does the pump gather small answers.
 std::pair<Fd, Fd> connected_pair() {
   static const Fd listener = loopback_listener();
   const auto address = address_of(listener);
@@ -84,7 +84,7 @@ std::pair<Fd, Fd> connected_pair() {
   return {std::move(ours), std::move(theirs)};
 }
 
-// Four services, each on a port of its own, in one thread: echo, hang up, answer and reset, stall.
+// Four services in one thread, one port each: echo, hang up, answer and reset, stall.
 class Services {
  public:
   Services() {
@@ -140,12 +140,12 @@ class Services {
   std::array<Fd, 4> listeners_;
 };
 
-// The sidecar's side of one session, by libssh's server.
+// The sidecar's side of one session, as a libssh server.
 class Sidecar {
  public:
   Sidecar(Fd socket, const ssh::Key& host_key) : session_(ssh_new()) {
     const auto bind = ssh_bind_new();
-    // The bind object takes the key over, so it gets a copy of its own.
+    // The bind object takes ownership of the key, so pass a copy.
     ssh_key copy = nullptr;
     require(ssh_pki_import_privkey_base64(host_key.private_text().c_str(), nullptr, nullptr, nullptr,
                                           &copy) == SSH_OK);
@@ -193,7 +193,7 @@ class Sidecar {
     for (int i = 0; i < 3; ++i) ssh_event_dopoll(event_, 2);
   }
 
-  // As sshd does: a channel that the other side closes is closed on this one.
+  // Like sshd: close a channel that the peer has closed.
   void turn() {
     ssh_event_dopoll(event_, 2);
     for (const auto channel : channels_)
@@ -201,7 +201,7 @@ class Sidecar {
   }
   void hang_up() { ssh_disconnect(session_); }
 
-  int admissible = 0;  // connections that the pump need not refuse
+  int admissible = 0;  // connections that the pump may accept
 
  private:
   void step(Input& input) {
@@ -291,7 +291,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     done = true;
     ending.join();
-  } catch (const Error& error) {  // the sidecar was through before it was ready
+  } catch (const Error& error) {  // the sidecar ended before the tunnel was ready
     require(error.code() == Errc::failure);
   }
   if (acting.joinable()) acting.join();
@@ -299,7 +299,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   sidecar.reset();
   require(counters.open == 0);
   require(counters.accepted + counters.unserved <= admissible);
-  // The services close theirs in their own time.
+  // The services' thread closes its descriptors later.
   static int usual = -1;
   if (usual < 0) usual = descriptors();
   for (int i = 0; i < 2000 && descriptors() > usual; ++i)

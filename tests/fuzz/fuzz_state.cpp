@@ -1,5 +1,5 @@
-// Any bytes as the record of a lease, and as a journal: what is believed can be written again and says the
-// same, and what is not is an error of one kind.
+// Feeds arbitrary bytes as a lease record and as a journal: accepted input survives a round trip, refused
+// input gives one kind of error.
 #include "hostnet/error.hpp"
 #include "lease/journal.hpp"
 #include "lease/tunnel_record.hpp"
@@ -21,7 +21,7 @@ void require(bool promise) {
 void record(std::string_view text) {
   try {
     const auto record = tunnel_record_from_json(text);
-    // Both become names of files.
+    // Both become file names.
     require(is_token(record.id) && is_token(record.owner.token));
     require(record.via == "ssh" || record.via == "helper");
     require(tunnel_record_from_json(tunnel_record_to_json(record)) == record);

@@ -1,16 +1,14 @@
-"""The invariants, and a thread that looks all the while whether they hold.
+"""The invariants, and a thread that checks them continuously.
 
-  guard      An interface with route_localnet on has the whole guard, at every moment. Only after a stranger has taken
-             rules away it may lack it, for a second; for longer while nobody lives who holds a lease.
-  rule       A forward that is open belongs to a lease in the journal; for a second it may not.
-  setting    Likewise, an interface that has route_localnet on has a lease.
-  lease      A lease whose holder lives has its forwards; for a second it may not. Its bridge is there, and its time is not
-             up, likewise.
-  looked     What a killed holder left is gone after the next command that looks.
+  guard      An interface with route_localnet on always has the whole guard. Exception: after a stranger removed rules it
+             may lack the guard for one second, or longer while no lease has a live holder.
+  rule       An open forward belongs to a lease in the journal. Tolerance: one second.
+  setting    An interface with route_localnet on has a lease. Tolerance: one second.
+  lease      A lease with a live holder has its forwards and its bridge, and has not expired. Tolerance: one second.
+  looked     The next command that cleans up removes what a killed holder left.
 
-What a look finds is judged only where it is a picture of one moment (kernel.together(), and the journal the same before
-and after), and a span is counted from after the first look that saw it to before the last one: so an alarm is never raised
-by what came and went between two readings."""
+A sample is judged only if it shows one moment (kernel.together(), and the same journal before and after). A fault lasts
+from after the first sample that saw it to before the last one, so changes between two readings raise no alarm."""
 import dataclasses
 import math
 import threading
@@ -25,15 +23,15 @@ SPAN = 1.0  # seconds
 
 @dataclasses.dataclass
 class Seen:
-    """One look."""
+    """One sample."""
     begin: float
     end: float
     rules: kernel.Rules
     on: dict  # {interface: ifindex} with route_localnet
     leases: dict
-    living: set  # ids of leases whose holders live
+    living: set  # ids of leases with a live holder
     there: set  # the interfaces' numbers
-    steady: bool  # the journal stood still meanwhile
+    steady: bool  # the journal did not change during the sample
 
 
 class Checker(threading.Thread):
@@ -42,8 +40,8 @@ class Checker(threading.Thread):
     def __init__(self, firewall, journal, history, pulse):
         super().__init__(daemon=True)
         self._firewall, self._journal, self._history, self._pulse = firewall, journal, history, pulse
-        self._since = {}  # what is amiss: since when
-        self._well = {}  # interface: when a look that found it guarded or closed began
+        self._since = {}  # fault: its start
+        self._well = {}  # interface: start of the last sample that found it guarded or closed
         self._holder_since = math.inf
         self._dead_since = {}
         self.looks = self.unsteady = 0
@@ -76,7 +74,7 @@ class Checker(threading.Thread):
         return Seen(begin, now(), *together, leases, living, there, before == after)
 
     def judge(self, seen):
-        amiss = {}  # what may be so for a while: how it is told
+        amiss = {}  # fault tolerated for a while: its description
         self._judge_guard(seen)
         if any(not seen.leases[key].releasing for key in seen.living):
             self._holder_since = min(self._holder_since, seen.end)
@@ -108,7 +106,7 @@ class Checker(threading.Thread):
         if seen.begin - flush.end <= SPAN + self._pulse.lag(flush.begin):
             return True
         if self._well.get(name, -math.inf) > flush.end:
-            return False  # it was mended after that
+            return False  # repaired after that
         since = max(flush.end, self._holder_since)
         return seen.begin - since <= SPAN + (self._pulse.lag(since) if since < math.inf else 0)
 

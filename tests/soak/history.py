@@ -1,8 +1,7 @@
-"""What was done in a soak, by whom and when, and what was found wrong.
+"""The history of a soak: who did what when, and the faults found.
 
-A fault is worth little without what led to it, and many things are right or wrong only by what else went on: a fetch may
-fail while a stranger flushes the firewall, and may not otherwise. So whoever disturbs something says so here, before it
-begins and when it is over."""
+A fault needs its history, and many results are right or wrong only in context: a fetch may fail while a stranger flushes
+the firewall, and must not otherwise. So every disturbance is recorded here before it begins and when it is over."""
 import collections
 import contextlib
 import itertools
@@ -14,7 +13,7 @@ now = time.monotonic
 
 
 class Event:
-    """Something that was done. `end` is infinity while it goes on; `status` is a command's exit code, once there is one."""
+    """An action. `end` is infinity while it runs; `status` is a command's exit code once it has ended."""
 
     def __init__(self, who, what, touches):
         self.who, self.what, self.touches = who, what, frozenset(touches)
@@ -49,29 +48,29 @@ class History:
             self.counts[what] += 1
 
     def fault(self, text):
-        """Something is wrong: the soak ends."""
+        """Records a fault and ends the soak."""
         with self._lock:
             self.faults.append((now(), text))
         self.stop.set()
 
     def touched(self, names, since, until):
-        """Whether anything that touches one of the names went on in this span of time."""
+        """Whether an event that touches one of the names ran in this span."""
         return self.last(names, until) is not None and any(
             event.end >= since and event.begin <= until for event in self._touching(names))
 
     def last(self, names, until=math.inf):
-        """The latest event that touches one of the names and had begun by then, or None."""
+        """The latest event that touches one of the names and began by then, or None."""
         found = [event for event in self._touching(names) if event.begin <= until]
         return max(found, key=lambda event: event.end, default=None)
 
     def looked_since(self, moment):
-        """A command that takes care of what dead holders left, begun after this moment, that has ended well; or None."""
+        """A successful command that cleans up after dead holders and began after this moment, or None."""
         with self._lock:
             return next((event for event in self._events
                          if "look" in event.touches and event.begin > moment and event.status == 0), None)
 
     def tail(self, count):
-        """The last events as lines, those that still go on among them."""
+        """The last events as lines, including those still running."""
         with self._lock:
             events = list(self._events)
         going_on = [event for event in events[:-count] if event.end == math.inf]
@@ -89,9 +88,9 @@ class History:
 
 
 class Pulse(threading.Thread):
-    """How far behind the machine is: a thread that wants to wake every 50 ms and notes by how much it was late.
-
-    "Within a second" is asked of the program, not of a machine that gave it no processor for as long."""
+    """Measures how far the machine is behind: a thread sleeps 50 ms at a time and records by how much it woke late.
+    
+    "Within a second" is a limit for the program; it does not count time in which the machine gave it no processor."""
 
     PERIOD = 0.05
 
@@ -109,5 +108,5 @@ class Pulse(threading.Thread):
                 return
 
     def lag(self, since):
-        """Seconds lost since then."""
+        """Seconds of delay since then."""
         return sum(late for moment, late in list(self._late) if moment >= since)

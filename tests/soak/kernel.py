@@ -1,9 +1,8 @@
-"""What the kernel has and what the journal says, read without tc-hostnet: by sysctl files, nft, iptables-legacy-save.
+"""Reads the kernel's state and the journal without tc-hostnet: from sysctl files, nft and iptables-legacy-save.
 
-Several readings one after the other are no picture of one moment, and a picture that never was would raise false alarms.
-So rules and settings are read together while the rules stand still: for iptables under the lock that everybody takes who
-changes them; for nftables by the generation that the kernel counts up with every change, which must be the same before
-and after."""
+Consecutive readings do not show one moment, and a mixed state would raise false alarms. So rules and settings are read
+together while the rules do not change: for iptables under the xtables lock, which every writer takes; for nftables
+between two equal readings of the generation, which the kernel increments with every change."""
 import contextlib
 import dataclasses
 import fcntl
@@ -20,7 +19,7 @@ LOOPBACK_NET = {"prefix": {"addr": "127.0.0.0", "len": 8}}
 
 @dataclasses.dataclass(frozen=True)
 class Forward:
-    """A way from a gateway's port to one of 127.0.0.1; `source` is empty when it is for everybody on the bridge."""
+    """A port forward from a gateway's port to one of 127.0.0.1; an empty `source` means every source on the bridge."""
     bridge: str
     source: str
     gateway: str
@@ -31,12 +30,12 @@ class Forward:
 
 @dataclasses.dataclass
 class Rules:
-    guarded: set  # the bridges that have the whole guard
+    guarded: set  # the bridges with the whole guard
     forwards: set
 
 
 def output(*command):
-    """What the command prints; empty when it fails, as listing a table that is not there does."""
+    """The command's output; empty if it fails, as when a table to list does not exist."""
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                           timeout=20)
     return done.stdout if done.returncode == 0 else ""
@@ -57,7 +56,7 @@ class Nftables:
         return struct.unpack("!I", generation)[0]
 
     def together(self, read):
-        """(rules, read()), both of one moment; None when the rules would not stand still for it."""
+        """(rules, read()), both of one moment; None if the rules kept changing."""
         for _ in range(5):
             before = self.generation()
             rules = self.rules()
@@ -83,12 +82,12 @@ class Nftables:
     @staticmethod
     def _guarded(sets, hooks, rules):
         def drops(chain, of, address):
-            # What leaves or comes by one of these bridges, has this address in 127/8, and is not let out of it before.
+            # A drop on one of these bridges, for this address in 127/8, with no accept before it.
             return any(in_chain == chain and {"drop": None} in words and
                        any(word.get("match", {}).get("right") == f"@{of}" for word in words) and
                        any(word.get("match", {}).get("right") == LOOPBACK_NET and
                            word["match"]["left"]["payload"]["field"] == address for word in words) and
-                       '"ct"' not in json.dumps(words)  # whatever conntrack says of it
+                       '"ct"' not in json.dumps(words)  # regardless of conntrack's state
                        for in_chain, words in rules)
 
         whole = (hooks.get("guard_raw") == ("filter", "prerouting", -310) and
@@ -145,7 +144,7 @@ class Iptables:
 
 
 class xtables_lock:  # pylint: disable=invalid-name
-    """Nobody changes legacy ip_tables meanwhile."""
+    """Holds the xtables lock: no other process changes legacy ip_tables."""
 
     def __enter__(self):
         self._file = open("/run/xtables.lock", "rb")
@@ -160,7 +159,7 @@ def firewall(name):
 
 
 def settings():
-    """{interface: ifindex} of those that have route_localnet on."""
+    """{interface: ifindex} of those with route_localnet on."""
     on = {}
     for folder in pathlib.Path("/proc/sys/net/ipv4/conf").iterdir():
         if folder.name in ("all", "default"):
@@ -170,12 +169,12 @@ def settings():
             if (folder / "route_localnet").read_text() != "0\n" and before == ifindex(folder.name):
                 on[folder.name] = before
         except OSError:
-            continue  # it has gone meanwhile
+            continue  # it is gone by now
     return on
 
 
 def ifindex(name):
-    """None where there is no such interface."""
+    """None if there is no such interface."""
     try:
         return socket.if_nametoindex(name)
     except OSError:
@@ -194,7 +193,7 @@ class Lease:
     expires: int  # seconds since 1970; 0 for never
 
     def holder_lives(self):
-        """Whether the process that holds it is there, and no other one by its number."""
+        """Whether its holder runs; the start time rules out another process with the same pid."""
         try:
             fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:
@@ -203,7 +202,7 @@ class Lease:
 
 
 class Journal:
-    """The journal of this network namespace; empty where there is none."""
+    """The journal of this network namespace; empty if there is none."""
 
     def __init__(self, runtime_dir):
         self._folder = pathlib.Path(runtime_dir)
@@ -221,7 +220,7 @@ class Journal:
 
 
 def leases_in(text):
-    """{id: Lease}. The first line is everything, each further one a change; one without an end had not begun."""
+    """{id: Lease}. The first line is the full snapshot, each further one a change; a line without a line end is ignored."""
     bridges, leases = {}, {}
     for line in text.splitlines(keepends=True):
         if not line.endswith("\n"):
@@ -251,7 +250,7 @@ def _lease(entry, bridges):
 
 
 def holders():
-    """The processes of tc-hostnet in this pid namespace, as lines."""
+    """The tc-hostnet processes in this pid namespace, as lines."""
     found = []
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         try:
@@ -265,12 +264,12 @@ def holders():
 
 
 def snapshot(runtime_dir):
-    """All that tc-hostnet may change on a host, as a sorted list of lines; counters and interfaces' numbers left out."""
+    """Everything that tc-hostnet may change on a host, as sorted lines, without counters and interface indexes."""
     legacy = re.sub(r" \[\d+:\d+\]$", "", output("iptables-legacy-save"), flags=re.MULTILINE)
     lines = [f"legacy {line}" for line in legacy.splitlines() if not line.startswith("#")]
     lines += [f"nft {line}" for line in output("nft", "-s", "list", "ruleset").splitlines()]
     for path in pathlib.Path("/proc/sys/net/ipv4/conf").glob("*/route_localnet"):
-        with contextlib.suppress(OSError):  # its interface has gone meanwhile
+        with contextlib.suppress(OSError):  # its interface is gone by now
             lines.append(f"route_localnet of {path.parent.name}: {path.read_text().strip()}")
     lines += [f"file {os.path.join(folder, name)}" for folder, folders, files in os.walk(runtime_dir)
               for name in folders + files]

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""The soak: eight workers use tc-hostnet in all ways at once and at random, kill it, and take from under it what it stands
-on, while a checker looks whether the invariants hold; in the end everything must be as it was.
+"""The soak: eight workers use tc-hostnet at random and concurrently, kill it, and remove bridges, rules and services that
+it depends on, while a checker verifies the invariants. At the end the host must be unchanged.
 
-Started by tools/soak, for people, and by test_soak.py. It works in the caller's namespaces, which must be fresh ones."""
+Started by tools/soak and by test_soak.py. It works in the caller's namespaces, which must be fresh."""
 import argparse
 import os
 import random
@@ -18,12 +18,12 @@ from worker import Worker
 from world import World
 
 WORKERS = 8
-SHOWN = 60  # events, when something is wrong
-PATIENCE = 5.0  # seconds, for holders to end that were told so
+SHOWN = 60  # events printed with a fault
+PATIENCE = 5.0  # seconds for holders to end after their signal
 
 
 class Soak:
-    """One soak. `faults` is empty when nothing was wrong."""
+    """One soak. `faults` is empty if it passed."""
 
     def __init__(self, seconds, seed, firewall, command, say=print):
         os.environ["TC_HOSTNET_FIREWALL"] = firewall
@@ -93,7 +93,7 @@ def main():
     parser.add_argument("--seed", default=str(random.SystemRandom().randrange(1 << 32)))
     parser.add_argument("--firewall", choices=("nftables", "iptables"), required=True)
     options = parser.parse_args()
-    # Where a shell ignores it for what it starts in the background, all commands would.
+    # A shell ignores it for background jobs, and all commands would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     soak = Soak(60 * options.minutes, options.seed, options.firewall, os.environ["TC_HOSTNET"],
                 lambda text: print(text, flush=True))

@@ -1,5 +1,5 @@
-"""The checker of the soak sees what it is there for: each invariant is broken by hand, in a real kernel, beside a lease that
-a real tc-hostnet holds. So that nothing is mended at once, its holder is stopped meanwhile (SIGSTOP)."""
+"""The soak's checker detects each fault: each test breaks one invariant by hand in a real kernel, beside a lease of a real
+tc-hostnet. The holder is stopped (SIGSTOP) so that it repairs nothing."""
 import contextlib
 import fcntl
 import glob
@@ -39,7 +39,7 @@ def take_guard_away():
 
 class CheckerTest(unittest.TestCase):
     def setUp(self):
-        # Spans are told by a clock that goes on by the looks: what a busy machine loses counts for nothing.
+        # A fake clock advances with each sample, so delays of a busy machine do not count.
         self.clock = 0.0
         for module in (history, checker):
             patch = mock.patch.object(module, "now", self.now)
@@ -54,12 +54,12 @@ class CheckerTest(unittest.TestCase):
         self.addCleanup(subprocess.run, [COMMAND, "release", "--all"], stdout=subprocess.DEVNULL, check=True)
 
     def expose(self, *words):
-        """A lease with a holder that does nothing any more."""
+        """A lease with a stopped holder."""
         done = subprocess.run([COMMAND, "expose", "18100:9000", "--bridge", BRIDGE, "--detach", *words], stdout=subprocess.PIPE,
                               stderr=subprocess.DEVNULL, text=True, check=True)
         lease = self.journal.leases()[done.stdout.split()[0]]
         self.addCleanup(self.kill, lease.pid)
-        # Not amid a look of its own at the rules: everybody would wait for the locks that it has then.
+        # Not during its own check of the rules: all other processes would wait for the locks that it holds.
         for _ in range(100):
             time.sleep(0.1)
             os.kill(lease.pid, signal.SIGSTOP)
@@ -89,7 +89,7 @@ class CheckerTest(unittest.TestCase):
             time.sleep(0.01)
 
     def now(self):
-        self.clock += 0.001  # no two moments are the same
+        self.clock += 0.001  # no two moments are equal
         return self.clock
 
     def look_for(self, seconds):
@@ -210,7 +210,7 @@ class CheckerTest(unittest.TestCase):
         self.look_for(1.3)
         self.assertEqual(self.faults(), [])
         with self.history.doing("somebody", "list", ["look"]) as event:
-            event.status = 0  # one that does not do what it is to do
+            event.status = 0  # a command that succeeds without cleaning up
         self.checker.look()
         self.assert_alarm(f"^looked: the holder of lease {lease.id} is dead, list came by")
 
@@ -234,7 +234,7 @@ class CheckerTest(unittest.TestCase):
 
 
 class SabotageTest(unittest.TestCase):
-    """The soak itself fails when something is wrong, and says what is needed to go after it."""
+    """The soak itself fails on a fault, and prints what is needed to find the cause."""
 
     def run_with(self, sabotage, seconds=20):
         said = []
@@ -243,7 +243,7 @@ class SabotageTest(unittest.TestCase):
         thread.start()
         held = one.run()
         thread.join()
-        # A soak that failed leaves its leases where they are.
+        # A failed soak leaves its leases in place.
         subprocess.run([COMMAND, "release", "--all"], stdout=subprocess.DEVNULL, check=False)
         return held, "\n".join(said)
 
@@ -251,7 +251,7 @@ class SabotageTest(unittest.TestCase):
         def open_a_bridge(one):
             while not one.history.stop.wait(0.01):
                 for bridge in one.world.bridges:
-                    with contextlib.suppress(OSError):  # it is just made anew
+                    with contextlib.suppress(OSError):  # it is being re-created
                         setting(bridge.name, "1")
 
         held, said = self.run_with(open_a_bridge)

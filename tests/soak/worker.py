@@ -1,7 +1,7 @@
-"""One of those who use tc-hostnet, all at once and at random, and what each command may answer.
+"""One of the concurrent random users of tc-hostnet, and the permitted results of each command.
 
-What a worker does, with which numbers, follows from the seed alone: every operation draws the same count of numbers
-whatever it meets. What it meets does not."""
+The seed alone determines a worker's operations and their numbers: every operation draws the same count of numbers
+regardless of its result. The results do vary."""
 import contextlib
 import json
 import os
@@ -17,8 +17,8 @@ from history import now
 from world import SERVICES
 
 BOUND = 10.0  # seconds, for any command
-SETTLE = 1.0  # a disturbance counts for so long after its end
-PORTS = range(9000, 9006)  # for everybody on a bridge
+SETTLE = 1.0  # seconds that a disturbance counts after its end
+PORTS = range(9000, 9006)  # for a whole bridge
 OWN_PORTS = range(9100, 9103)  # for one container
 KEPT = 3  # detached leases of one worker
 
@@ -26,7 +26,7 @@ OK, FAILURE, NO_PATH, NOT_FOUND, CONFLICT = 0, 1, 3, 6, 8
 
 
 class Wrong(Exception):
-    """Something that must not be."""
+    """A fault: a result that is not permitted."""
 
 
 class Chance:
@@ -71,7 +71,7 @@ class Worker(threading.Thread):
     # Operations --------------------------------------------------------------------------------------------------------
 
     def _expose_in_the_foreground(self, chance):
-        """Held by a process of ours for a moment, used, and ended in one of the ways in which people end it."""
+        """Exposes in a foreground process, uses the lease for a moment, and ends it in one of the usual ways."""
         request = Request(chance, self._world)
         last = chance.of((signal.SIGINT, signal.SIGTERM, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL))
         hold, fetches = chance.number() * 0.6, int(chance.number() * 4)
@@ -98,7 +98,7 @@ class Worker(threading.Thread):
         if last == signal.SIGKILL or self._history.touched([f"pid {process.pid}"], begin, now()):
             allowed.add(-signal.SIGKILL)
         if self._disturbed([request.bridge.name], begin):
-            allowed.add(FAILURE)  # the lease has ended by itself
+            allowed.add(FAILURE)  # the lease ended by itself
         self._check(event.status, allowed, process, request)
 
     def _expose_detached(self, chance):
@@ -108,7 +108,7 @@ class Worker(threading.Thread):
         words = ["--timeout", "1s"] if soon else []
         status, said = self._run(["--json", "expose", *request.words, "--detach", *words], ["look"])
         if status != OK:
-            # Somebody may have killed the process in the background before it was ready.
+            # Another worker may have killed the background process before it was ready.
             disturbed = self._disturbed([*request.names, "a holder"], begin)
             self._check(status, request.refusals(disturbed), said, request)
             return
@@ -205,7 +205,7 @@ class Worker(threading.Thread):
         self._check(status, self._answers_for(lease), said, f"release {lease}")
 
     def _answers_for(self, lease):
-        """An id that was in the journal a moment ago may be there no more; but not found is what is not there."""
+        """An id just read from the journal may be gone by now; "not found" is valid only if it is gone."""
         return {OK} if lease in self._journal.leases() else {OK, NOT_FOUND}
 
     def _fetch(self, chance, request, lease, names, begin):
@@ -277,7 +277,7 @@ class Request:
         own, container, by_pid = chance.is_so(0.35), chance.of(self.bridge.containers), chance.is_so(0.5)
         self.container = container if own else None
         self.listen = chance.of(OWN_PORTS if own else PORTS)
-        # Mostly everybody wants the same service on a port, and shares the forward.
+        # Most workers ask for the same service on a port, and share the forward.
         odd = chance.is_so(0.1)
         self.host = SERVICES[(self.listen + odd) % len(SERVICES)]
         self.names = [self.bridge.name] + ([container.name] if own else [])
@@ -291,11 +291,11 @@ class Request:
 
     @staticmethod
     def refusals(disturbed):
-        """The exit codes with which it may be refused."""
+        """The exit codes of a permitted refusal."""
         return {CONFLICT, NOT_FOUND, NO_PATH, FAILURE} if disturbed else {CONFLICT}
 
 
-# What is done, and how often in proportion.
+# Operations and their relative frequency.
 ANYWHERE = {
     Worker._expose_in_the_foreground: 10,
     Worker._expose_detached: 8,

@@ -1,6 +1,6 @@
-"""The host of a soak, without an engine: bridges, "containers" on them (a network namespace each, with a process of its
-own), services on 127.0.0.1; and what strangers do to all that. It is made in the caller's network namespace, which must be
-a fresh one (tests/support/in_namespaces)."""
+"""The host of a soak, without an engine: bridges, "containers" on them (one network namespace and one process each),
+services on 127.0.0.1, and strangers that disturb them. Built in the caller's network namespace, which must be fresh
+(tests/support/in_namespaces)."""
 import contextlib
 import ctypes
 import os
@@ -28,7 +28,7 @@ def run(*command, check=True, text=None):
 
 
 class Service(socketserver.BaseRequestHandler):
-    """Says which port it is, and closes."""
+    """Sends its port number and closes."""
 
     def handle(self):
         self.request.sendall(f"service {self.server.server_address[1]}\n".encode())
@@ -62,14 +62,14 @@ class Container:
         run("ip", "netns", "delete", self.name)
 
     def fetch(self, address, port, patience):
-        """What a service says that the container dials."""
+        """The answer of the service that the container dials."""
         with self._socket() as connection:
             connection.settimeout(patience)
             connection.connect((address, port))
             return b"".join(iter(lambda: connection.recv(4096), b"")).decode().strip()
 
     def _socket(self):
-        # A socket stays in the namespace in which it was made, wherever its thread goes.
+        # A socket stays in the namespace that created it, even if its thread moves.
         with open("/proc/thread-self/ns/net", "rb") as home, open(self.path, "rb") as there:
             _enter(there)
             try:
@@ -87,7 +87,7 @@ class Bridge:
     def __init__(self, number, containers):
         self.name, self.gateway = f"soak{number}", f"198.18.{number}.1"
         self.containers = [Container(self, each) for each in range(containers)]
-        self.lock = threading.Lock()  # who makes it or its containers anew has it
+        self.lock = threading.Lock()  # held while re-creating it or its containers
 
     def start(self):
         run("ip", "-batch", "-", text=f"link add {self.name} type bridge\n"
@@ -110,7 +110,7 @@ class World:
         self._last_flush = 0.0
         self._servers = []
         for table in TABLES if firewall == "iptables" else ():
-            run("iptables-legacy", "-t", table, "-n", "-L")  # it exists from the beginning: an empty one means the same
+            run("iptables-legacy", "-t", table, "-n", "-L")  # create it now: an empty table counts as none
         for bridge in self.bridges:
             bridge.start()
             for container in bridge.containers:
@@ -130,7 +130,7 @@ class World:
             server.server_close()
 
     def changes(self):
-        """The lines that have come and gone since the beginning."""
+        """The lines added and removed since the beginning."""
         after = kernel.snapshot(self.runtime_dir)
         return ([f"- {line}" for line in self.before if line not in after] +
                 [f"+ {line}" for line in after if line not in self.before])
@@ -146,23 +146,23 @@ class World:
 
     # Strangers -------------------------------------------------------------------------------------------------------
 
-    SPACING = 4.0  # seconds from one flush to the next: each must be mended before, for it to be seen whether it is
+    SPACING = 4.0  # seconds between flushes: the repair of one must be visible before the next
 
     def flush(self, who, choice):
-        """Takes rules of tc-hostnet away, or all rules; nothing when that was done just now."""
+        """Removes tc-hostnet's rules, or all rules; does nothing within SPACING of the last flush."""
         with self._strangers:
             if time.monotonic() - self._last_flush < self.SPACING:
                 return False
             ways = FLUSHES[self.firewall]
             way = ways[int(choice * len(ways))]
             with self._history.doing(who, f"a stranger: {way}", ["firewall"]):
-                # It fails when no rule of tc-hostnet is there.
+                # Fails if there is no rule of tc-hostnet.
                 run("sh", "-c", way, check=False)
             self._last_flush = time.monotonic()
             return True
 
     def own_table(self, who):
-        """A stranger's rules come and go. Nothing of tc-hostnet is concerned."""
+        """Adds and removes a stranger's rules, which do not affect tc-hostnet."""
         with self._strangers, self._history.doing(who, "a stranger's own rules come and go"):
             if self.firewall == "iptables":
                 run("iptables-legacy", "-w", "-t", "nat", "-A", "PREROUTING", "-p", "tcp", "--dport", "7", "-j", "ACCEPT")
@@ -172,9 +172,9 @@ class World:
             run("nft", "delete", "table", "ip", "stranger")
 
     def save_and_restore(self, who):
-        """What a reload of the legacy firewall does when it keeps what is there.
-
-        Under the lock: what anybody changed between the save and the restore would be undone by the latter."""
+        """A reload of the legacy firewall that keeps the current rules.
+        
+        Under the lock: the restore would undo any change made after the save."""
         with self._strangers, kernel.xtables_lock(), own_lock_file() as environment, \
                 self._history.doing(who, "a stranger saves all rules and restores them"):
             subprocess.run("iptables-legacy-save | iptables-legacy-restore", shell=True, check=True, timeout=30,
@@ -183,7 +183,7 @@ class World:
 
 @contextlib.contextmanager
 def own_lock_file():
-    """For a program whose parent has the lock."""
+    """For a program whose parent holds the lock."""
     path = f"/run/netns/lock-{random.SystemRandom().randrange(1 << 30)}"
     try:
         yield os.environ | {"XTABLES_LOCKFILE": path}

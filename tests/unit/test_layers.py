@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
-# Each layer, and those that it may include beside itself. The public headers are everybody's.
+# Each layer, and the layers that it may include beside itself. Every layer may include the public headers.
 LIBRARY = {
     "core": (),
     "netlink": ("core",),
@@ -17,7 +17,7 @@ LIBRARY = {
     "target": ("core", "netlink", "firewall", "engine", "dbus", "lease"),
 }
 BELOW_PATHS = tuple(LIBRARY)
-# What is in src/path itself is two layers: what every path implements, and what knows them all.
+# The files in src/path itself form two layers: the interface of every path, and the code that knows all paths.
 CONTRACT = ("path/path.hpp", "path/ahead.hpp", "path/ahead.cpp", "path/clear_away.hpp")
 PATHS = ("path/native", "path/helper", "path/ssh")
 LAYERS = LIBRARY | {
@@ -37,7 +37,7 @@ LAYERS |= {
 
 
 def layer_of(name):
-    """Of a file by its way from src/, or of what is included so; None for what lies elsewhere."""
+    """The layer of a file or include, given relative to src/; None for files elsewhere."""
     if name in CONTRACT:
         return "path contract"
     parts = name.split("/")

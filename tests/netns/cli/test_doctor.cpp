@@ -1,5 +1,4 @@
-// `tc-hostnet doctor` on hosts that are well, and on hosts with one thing wrong. Each is a namespace of its
-// own.
+// `tc-hostnet doctor` on healthy hosts, and on hosts with one fault. Each host is its own namespace.
 #include "core/fd.hpp"
 #include "core/file.hpp"
 #include "core/json.hpp"
@@ -35,7 +34,7 @@ struct Diagnosis {
   json::Value checks;
   bool ok = false;
 
-  // All findings under that name, the worst first.
+  // All findings of that name, worst first.
   [[nodiscard]] std::vector<json::View> of(const std::string& name) const {
     std::vector<json::View> out;
     std::ranges::copy_if(checks.view().elements(), std::back_inserter(out),
@@ -61,7 +60,7 @@ struct Diagnosis {
   }
 };
 
-// A host with a bridge, and no engine that could be found.
+// A host with a bridge and without an engine.
 class Host : public NetNs {
  public:
   Host() { add_bridge("br0", "198.18.0.1/24"); }
@@ -86,7 +85,7 @@ class Host : public NetNs {
   [[nodiscard]] Fd service(const std::string& address, std::uint16_t port) const {
     return run([&] { return listen_on({ip(address), port}); });
   }
-  // Everything that a look must leave as it is.
+  // Everything that a check must leave unchanged.
   [[nodiscard]] std::string state() const {
     return exec(
         "cat /proc/self/net/ip_tables_names; nft list ruleset; grep -H . "
@@ -97,7 +96,7 @@ class Host : public NetNs {
 
 }  // namespace
 
-TEST_CASE("a host that is well: exit code 0, nothing changed, and no table of ip_tables has come to be") {
+TEST_CASE("a healthy host: exit code 0, nothing changed, and no ip_tables table created") {
   const Host host;
   const auto service = host.service("127.0.0.1", 8088);
   const auto before = host.state();
@@ -115,7 +114,7 @@ TEST_CASE("a host that is well: exit code 0, nothing changed, and no table of ip
   CHECK(host.exec("cat /proc/self/net/ip_tables_names").empty());
 }
 
-TEST_CASE("text: one line a check, with a mark, and a line below it where something is to be done") {
+TEST_CASE("text: one line per check, with a mark, and a line below it for each remedy") {
   const Host host;
   const auto text = host.exec(command() + " doctor --bridge br0 2>/dev/null");
   CHECK(text.find("✓ bridge: bridge br0, gateway 198.18.0.1\n") != std::string::npos);
@@ -139,7 +138,7 @@ TEST_CASE("a native nft chain with policy drop fails with the line that opens it
   CHECK(host.doctor("--bridge br0").status == 0);
 }
 
-TEST_CASE("INPUT policies that tc-hostnet deals with are no fault") {
+TEST_CASE("INPUT policies that tc-hostnet handles are not a fault") {
   const Host nft;
   nft.exec("iptables-nft -P INPUT DROP");
   const auto managed = nft.doctor("--bridge br0");
@@ -154,7 +153,7 @@ TEST_CASE("INPUT policies that tc-hostnet deals with are no fault") {
   CHECK(legacy.exec("cat /proc/self/net/ip_tables_names") == "filter\n");
 }
 
-TEST_CASE("route_localnet=1 that somebody else set is told, with what it opens and what ends it") {
+TEST_CASE("a foreign route_localnet=1 is reported, with what it opens and what ends it") {
   const Host host;
   host.add_bridge("br1", "198.18.1.1/24");
   host.exec("echo 1 > /proc/sys/net/ipv4/conf/br1/route_localnet");
@@ -167,7 +166,7 @@ TEST_CASE("route_localnet=1 that somebody else set is told, with what it opens a
   CHECK(host.doctor("--bridge br0").status_of("route_localnet") == "ok");
 }
 
-TEST_CASE("bridges: down, without an address, not a bridge, not there, leading out of the machine") {
+TEST_CASE("bridges: down, without an address, not a bridge, absent, leading out of the machine") {
   const Host host;
   host.exec("ip link set br0 down");
   auto found = host.doctor("--bridge br0");
@@ -186,13 +185,13 @@ TEST_CASE("bridges: down, without an address, not a bridge, not there, leading o
   found = host.doctor("--bridge br0");
   CHECK(found.status == 1);
   CHECK(found.finding("bridge").find("leads out of this machine by its port out1") != std::string::npos);
-  // Without a target all are looked at, and what is wrong with one that nobody asked for is a warning.
+  // Without a target, doctor checks all bridges, and a fault of one of them is only a warning.
   found = host.doctor();
   CHECK(found.status == 0);
   CHECK(found.of("bridge").size() == 3);
 }
 
-TEST_CASE("listeners: none, only on ::1, and a service that is in the way at the gateway") {
+TEST_CASE("listeners: none, only on ::1, and a service that blocks the gateway's port") {
   const Host host;
   auto found = host.doctor("8088 --bridge br0");
   CHECK(found.status == 1);
@@ -210,7 +209,7 @@ TEST_CASE("listeners: none, only on ::1, and a service that is in the way at the
   CHECK(found.finding("request").find("listens on 198.18.0.1:9090 already") != std::string::npos);
 }
 
-TEST_CASE("an engine that takes the connection and never answers costs two seconds, not more") {
+TEST_CASE("an engine that accepts the connection and never answers costs at most two seconds") {
   const Host host;
   const TempDir dir;
   const auto path = (dir.path() / "engine.sock").string();
@@ -225,7 +224,7 @@ TEST_CASE("an engine that takes the connection and never answers costs two secon
   const auto taken = std::chrono::steady_clock::now() - start;
   CHECK(found.status_of("engine") == "warn");
   CHECK(found.finding("engine").find("no answer in time") != std::string::npos);
-  CHECK(found.status_of("bridge") == "ok");  // what is here can be looked at all the same
+  CHECK(found.status_of("bridge") == "ok");  // the local bridge can still be checked
   const auto needed = host.doctor("8088 --network web", "DOCKER_HOST=unix://" + path);
   CHECK(needed.status == 1);
   CHECK(needed.status_of("engine") == "fail");
@@ -244,7 +243,7 @@ TEST_CASE("leases: intact, with their guard gone, and left by an owner that was 
   const auto owner = static_cast<pid_t>(lease.view().find("owner").find("pid").integer().value());
   REQUIRE(owner > 1);
   REQUIRE(::kill(owner, SIGSTOP) == 0);  // or it would put the rules back
-  // Its other threads go on until the first has been given its turn.
+  // Its other threads run until the first thread is scheduled and takes the signal.
   for (int look = 0; look < 3000 && process_stat(owner)->state != 'T'; ++look)
     std::this_thread::sleep_for(std::chrono::milliseconds{10});
   REQUIRE(process_stat(owner)->state == 'T');
@@ -265,7 +264,7 @@ TEST_CASE("leases: intact, with their guard gone, and left by an owner that was 
   CHECK(host.doctor("--bridge br0").status_of("route_localnet") == "ok");
 }
 
-TEST_CASE("an xtables lock that somebody sits on is told with who it is") {
+TEST_CASE("a held xtables lock is reported with its holder") {
   const Host host;
   const Fd lock(check_call(::open("/run/xtables.lock", O_RDONLY | O_CLOEXEC), "open"));
   check_call(::flock(lock.get(), LOCK_EX | LOCK_NB), "flock");
@@ -274,7 +273,7 @@ TEST_CASE("an xtables lock that somebody sits on is told with who it is") {
   CHECK(found.finding("xtables-lock").find(fmt::format("(pid {})", ::getpid())) != std::string::npos);
 }
 
-TEST_CASE("without privilege it says what it cannot see, and fails for want of it") {
+TEST_CASE("without privilege it reports what it cannot see, and fails for that reason") {
   const Host host;
   const auto service = host.service("127.0.0.1", 8088);
   const auto found = host.doctor("8088 --bridge br0", "setpriv --reuid 65534 --regid 65534 --clear-groups");

@@ -1,5 +1,5 @@
-// A user's state folder that another user has made, in each shape, met by the command: it is refused with one
-// line and exit code 4, and nothing of the user's is read, made or deleted.
+// The command meets a user's state folder made by another user, in every shape: it refuses it with one line
+// and exit code 4, and reads, makes and deletes nothing of the user's.
 #include "support/netns.hpp"
 #include "support/temp_dir.hpp"
 
@@ -34,7 +34,7 @@ class Users {
   [[nodiscard]] std::string session() const { return dir_.path() / "run"; }  // $XDG_RUNTIME_DIR
   [[nodiscard]] std::string at(const std::string& name) const { return dir_.path() / name; }
 
-  // `tc-hostnet list`, and nothing else in the environment.
+  // `tc-hostnet list` with an empty environment otherwise.
   [[nodiscard]] Outcome list(const std::string& variables, int uid = kVictim) const {
     return try_exec(
         fmt::format("timeout 20 setpriv --reuid {0} --regid {0} --clear-groups --inh-caps=-all env -i "
@@ -51,7 +51,7 @@ class Users {
 
 }  // namespace
 
-TEST_CASE("what another user has prepared in /tmp is of no interest") {
+TEST_CASE("a folder that another user prepared in /tmp is ignored") {
   const Users users;
   const auto old = fmt::format("/tmp/tc-hostnet-{}", kVictim);
   exec(fmt::format(
@@ -109,21 +109,21 @@ TEST_CASE("a foreign state folder is refused in each of its shapes") {
     const auto done = users.list("XDG_RUNTIME_DIR=" + session);
     CAPTURE(done.output);
     CHECK(users.everything() == before);
-    // A link in the place of the owners' folder keeps nobody from looking at what is held: it is passed over.
+    // A link in place of the owners' folder does not block listing: the command skips it.
     CHECK(done.status == (shape.why.empty() ? 0 : 4));
     CHECK(done.output.find(shape.why) != std::string::npos);
     if (!shape.why.empty()) CHECK(std::ranges::count(done.output, '\n') == 1);
     exec(fmt::format("rm -rf {0} {0}-real && chown {1} {2} && chmod 700 {2}", state, kVictim, session));
   }
-  // And without anything of the kind, it works.
+  // Without such a folder, it works.
   CHECK(users.list("XDG_RUNTIME_DIR=" + session).status == 0);
 }
 
-TEST_CASE("the folder below the home is judged in the same way") {
+TEST_CASE("the folder below the home is checked in the same way") {
   const Users users;
   const auto before = users.everything();
   CHECK(users.list("").status == 0);
-  CHECK(users.everything() == before);  // a look makes nothing
+  CHECK(users.everything() == before);  // listing creates nothing
   exec(
       fmt::format("mkdir -p {0}/.local/state/tc-hostnet/ssh && chown -R {1} {0}/.local && chown -R {2} "
                   "{0}/.local/state/tc-hostnet",

@@ -1,5 +1,5 @@
-// The alias written from outside into the hosts file of a process in a mount namespace of its own, which
-// stands for a container, also one that means harm.
+// The alias, written from outside into the hosts file of a process in its own mount namespace, which plays a
+// container, including a hostile one.
 #include "core/apart.hpp"
 #include "core/fd.hpp"
 #include "core/file.hpp"
@@ -85,7 +85,7 @@ TEST_CASE("written and removed in place: the mounted inode stays the engine's") 
   CHECK(inode(engines) == before);
 }
 
-TEST_CASE("HostsPath need not be visible here, nor be known") {
+TEST_CASE("HostsPath may be invisible here, or unknown") {
   const FakeContainer container([](const fs::path& root) { write(root / "etc/hosts", "no newline"); });
   for (const fs::path& path : {fs::path(), fs::path("/nonexistent/hosts")}) {
     write_alias(container.record(path), kAlias, kAddress, "L1");
@@ -111,7 +111,7 @@ TEST_CASE("the user's own entry: the same address is enough, another is a confli
   CHECK(container.hosts() == theirs);
 }
 
-TEST_CASE("a read-only mount is written by HostsPath, when that is the same file") {
+TEST_CASE("a read-only mount is written through HostsPath, if that is the same file") {
   const test::TempDir dir;
   const auto engines = dir.path() / "hosts";
   write(engines, kHosts);
@@ -121,7 +121,7 @@ TEST_CASE("a read-only mount is written by HostsPath, when that is the same file
   remove_alias(container.record(engines), "L1");
   CHECK(container.hosts() == kHosts);
 
-  // Where it cannot be seen there is no way, and that is said.
+  // If HostsPath is not visible here, the write fails with a message.
   try {
     write_alias(container.record(), kAlias, kAddress, "L1");
     FAIL("written");
@@ -143,18 +143,18 @@ TEST_CASE("a file that is not HostsPath is not written") {
   CHECK(read_file(dir.path() / "hosts") == kHosts);
 }
 
-TEST_CASE("this machine's own hosts file is never written, even when a container has it mounted") {
+TEST_CASE("this machine's own hosts file is never written, even if a container mounts it") {
   const auto before = read_file("/etc/hosts");
   const FakeContainer container([](const fs::path& root) { bind("/etc/hosts", root / "etc/hosts"); });
   CHECK(code_of([&] { write_alias(container.record(), kAlias, kAddress, "L1"); }) == Errc::conflict);
 
-  // Nor by a process without a mount namespace of its own, such as a mistaken pid would name.
+  // Nor through a process without its own mount namespace, such as a wrong pid would name.
   const AliasRecord self{"f00d", ::getpid(), process_start_time(::getpid()).value(), "", {}};
   CHECK(code_of([&] { write_alias(self, kAlias, kAddress, "L1"); }) == Errc::conflict);
   CHECK(read_file("/etc/hosts") == before);
 }
 
-TEST_CASE("a symbolic link leads nowhere, at its end, in the folder's place, or out by way of /proc") {
+TEST_CASE("a symbolic link is not followed: as the file, as the folder, or out through /proc") {
   const test::TempDir dir;
   const auto victim = dir.path() / "victim";
   write(victim, "secret\n");
@@ -220,7 +220,7 @@ TEST_CASE("no hosts file, no process, another process with the pid: not found, a
   remove_alias(record, "L1");
 }
 
-TEST_CASE("when the container is gone our line goes from HostsPath, but not through a link or from a FIFO") {
+TEST_CASE("after the container is gone, our line is removed from HostsPath, but not through a link or FIFO") {
   const test::TempDir dir;
   const auto engines = dir.path() / "hosts";
   write(engines, kHosts);
@@ -246,7 +246,7 @@ TEST_CASE("when the container is gone our line goes from HostsPath, but not thro
   remove_alias(record, "another lease");
   CHECK(read_file(engines) == with_line);
 
-  // Nor from a file that is not known to be the one that was written, by an old journal or because it is not.
+  // Nor from a file that is not the written one, or that an old journal does not identify.
   auto of_old_journal = record;
   of_old_journal.file = {};
   remove_alias(of_old_journal, "L1");
@@ -261,14 +261,14 @@ TEST_CASE("when the container is gone our line goes from HostsPath, but not thro
   remove_alias(record, "L1");
 }
 
-TEST_CASE("removal makes the checks of writing: a file mounted over the engine's is not touched") {
+TEST_CASE("removal makes the same checks as writing: a file mounted over the engine's is not touched") {
   const test::TempDir dir;
   const auto engines = dir.path() / "hosts";
   const auto victim = dir.path() / "victim";
   write(engines, kHosts);
   const auto of_victim = std::string("keep me\n") + kLine + "and me\n";
   write(victim, of_victim);
-  // Within the time of a lease, a container with mount rights does this.
+  // A container with mount rights does this during a lease.
   for (const bool is_visible : {true, false}) {
     CAPTURE(is_visible);
     write(engines, std::string(kHosts) + kLine);
@@ -286,7 +286,7 @@ TEST_CASE("removal makes the checks of writing: a file mounted over the engine's
     CHECK(read_file(victim) == of_victim);
     CHECK(read_file(engines) == (is_visible ? kHosts : std::string(kHosts) + kLine));
   }
-  // This machine's own file, and one of two names, likewise.
+  // The same for this machine's own file, and for a file with two names.
   const auto before = read_file("/etc/hosts");
   const FakeContainer of_machine([](const fs::path& root) { bind("/etc/hosts", root / "etc/hosts"); });
   CHECK(code_of([&] { remove_alias(of_machine.record(), "L1"); }) == Errc::conflict);
@@ -296,14 +296,13 @@ TEST_CASE("removal makes the checks of writing: a file mounted over the engine's
   CHECK(code_of([&] { remove_alias(of_two.record(), "L1"); }) == Errc::conflict);
   CHECK(code_of([&] { write_alias(of_two.record(), kAlias, kAddress, "L1"); }) == Errc::conflict);
   CHECK(read_file(victim) == of_victim);
-  // The check is what kept it: it is written once it has one name.
+  // Control: the second name was the reason; with one name, the file is written.
   fs::remove(dir.path() / "second name");
   remove_alias(of_two.record(), "L1");
   CHECK(read_file(victim) == "keep me\nand me\n");
 }
 
-TEST_CASE(
-    "a lease, a lock, a FIFO, a silent file system: no file holds up the others for longer than the budget") {
+TEST_CASE("a file lease, a lock, a FIFO, a silent file system: no file delays the others beyond the budget") {
   auto* const asked = static_cast<std::atomic<int>*>(
       ::mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   REQUIRE(asked != MAP_FAILED);
@@ -344,7 +343,7 @@ TEST_CASE(
     const auto start = Deadline::Clock::now();
     const auto outcomes = edit_aliases(*edits, kAlias);
     const auto took = Deadline::Clock::now() - start;
-    CHECK(took >= kAliasBudget);  // those that may go better are tried again until then
+    CHECK(took >= kAliasBudget);  // edits that may still succeed are retried until then
     CHECK(took < 5 * kAliasBudget);
     for (std::size_t i = 0; i < hostile.size(); ++i) {
       CAPTURE(i);
@@ -354,9 +353,9 @@ TEST_CASE(
     CHECK_FALSE(outcomes.back());
     CHECK(good.hosts() == (edits == &writing ? std::string(kHosts) + kLine : kHosts));
   }
-  CHECK(*asked == 0);  // what is not asked cannot hang
+  CHECK(*asked == 0);  // the silent file system was never asked, so it cannot hang us
 
-  // It could: whoever opens the file waits, also when killed, until the file system is gone.
+  // Control: an open of the file hangs, even after SIGKILL, until the file system is gone.
   const auto path = fmt::format("/proc/{}/root/etc/hosts", std::next(containers.begin(), 3)->pid());
   const auto answers = run_apart(
       1,
@@ -371,7 +370,7 @@ TEST_CASE(
   ::munmap(asked, sizeof *asked);
 }
 
-TEST_CASE("a lease that is given back, and a lock that is let go, are waited for within the budget") {
+TEST_CASE("a returned file lease and a released lock are waited for within the budget") {
   const FakeContainer container([](const fs::path& root) { write(root / "etc/hosts", kHosts); });
   const auto path = fmt::format("/proc/{}/root/etc/hosts", container.pid());
   const AliasEdit edit{container.record(), "L1", kAddress};
@@ -397,7 +396,7 @@ TEST_CASE("a lease that is given back, and a lock that is let go, are waited for
   }
 }
 
-TEST_CASE("many leases at once lose no line, added or left") {
+TEST_CASE("many concurrent leases lose no line, added or existing") {
   const test::TempDir dir;
   const auto engines = dir.path() / "hosts";
   write(engines, kHosts);
@@ -425,7 +424,7 @@ TEST_CASE("many leases at once lose no line, added or left") {
   CHECK(container.hosts() == kHosts);
 }
 
-TEST_CASE("a lock that somebody in the container keeps holds us up for two seconds, not for ever") {
+TEST_CASE("a lock held in the container delays us for two seconds, not forever") {
   const FakeContainer container([](const fs::path& root) { write(root / "etc/hosts", kHosts); });
   const Fd held(
       ::open(fmt::format("/proc/{}/root/etc/hosts", container.pid()).c_str(), O_RDONLY | O_CLOEXEC));
@@ -434,7 +433,7 @@ TEST_CASE("a lock that somebody in the container keeps holds us up for two secon
   CHECK(container.hosts() == kHosts);
 }
 
-TEST_CASE("what the engine says of a container becomes a record only with evidence that the pid is its own") {
+TEST_CASE("an engine's answer becomes a record only with evidence that the pid is the container's") {
   const test::TempDir dir;
   const auto engines = dir.path() / "hosts";
   write(engines, kHosts);
@@ -442,11 +441,11 @@ TEST_CASE("what the engine says of a container becomes a record only with eviden
   Container container;
   container.id = process.record().container;
   container.name = "api";
-  CHECK(code_of([&] { alias_record(container); }) == Errc::conflict);  // does not run
+  CHECK(code_of([&] { alias_record(container); }) == Errc::conflict);  // it does not run
 
   container.running = true;
   container.pid = process.pid();
-  CHECK(code_of([&] { alias_record(container); }) == Errc::not_found);  // any process may have that number
+  CHECK(code_of([&] { alias_record(container); }) == Errc::not_found);  // any process may have that pid
   container.hosts_path = "/nonexistent/hosts";
   CHECK(code_of([&] { alias_record(container); }) == Errc::not_found);
   write(dir.path() / "other", kHosts);

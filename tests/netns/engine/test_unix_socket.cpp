@@ -1,5 +1,5 @@
-// Sockets of root's and of another user's, and the ways to them that another user may change. Root alone can
-// make them.
+// Sockets of root and of another user, and paths to them that another user may change. Only root can make
+// them.
 #include "core/fd.hpp"
 #include "engine/address.hpp"
 #include "engine/unix_socket.hpp"
@@ -43,7 +43,7 @@ bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-// A folder of root's with a socket of root's in it.
+// A folder of root's with root's socket in it.
 struct World {
   test::TempDir dir;
   fs::path folder = dir.path() / "run";
@@ -58,7 +58,7 @@ struct World {
 
 }  // namespace
 
-TEST_CASE("a socket of root's, also one that a group may dial") {
+TEST_CASE("root's socket, also one that a group may dial") {
   const World world;
   CHECK(fault(world.socket).empty());
   REQUIRE(::chown(world.socket.c_str(), 0, 12345) == 0);
@@ -70,7 +70,7 @@ TEST_CASE("a socket of root's, also one that a group may dial") {
   CHECK(::send(made.fd.get(), "x", 1, MSG_NOSIGNAL) == 1);
 }
 
-TEST_CASE("a socket that belongs to another user, or at which one listens") {
+TEST_CASE("a socket that another user owns or listens on") {
   const World world;
   REQUIRE(::chown(world.socket.c_str(), kOther, 0) == 0);
   CHECK(
@@ -81,7 +81,7 @@ TEST_CASE("a socket that belongs to another user, or at which one listens") {
   CHECK(contains(fault(other), "a process of uid 65534 listens there"));
 }
 
-TEST_CASE("a folder on the way that another user owns, or may change") {
+TEST_CASE("a folder in the path that another user owns or may change") {
   const World world;
   const auto& folder = world.folder;
   REQUIRE(::chown(folder.c_str(), kOther, 0) == 0);
@@ -92,11 +92,11 @@ TEST_CASE("a folder on the way that another user owns, or may change") {
   CHECK(contains(fault(world.socket), "may be changed by the group 12345"));
   REQUIRE(::chmod(folder.c_str(), 0777) == 0);
   CHECK(contains(fault(world.socket), "may be changed by every user"));
-  // As /tmp: what is root's in there stays what it is.
+  // Like /tmp: other users cannot replace root's files there.
   REQUIRE(::chmod(folder.c_str(), 01777) == 0);
   CHECK(fault(world.socket).empty());
   REQUIRE(::chmod(folder.c_str(), 0755) == 0);
-  // A folder further up counts as well.
+  // A folder further up counts too.
   REQUIRE(::chown(world.dir.path().c_str(), kOther, 0) == 0);
   CHECK(contains(fault(world.socket), fmt::format("folder '{}'", world.dir.path().string())));
 }
@@ -121,17 +121,17 @@ TEST_CASE("links are followed, and where they lie counts as much as where they l
   const auto theirs = home / "engine.sock";
   fs::create_symlink(world.socket, theirs);
   CHECK(contains(fault(theirs), "home' belongs to uid 31001"));
-  // A way through a folder of theirs and out of it again.
+  // A path through their folder and out of it again.
   CHECK(contains(fault(home / "../run/engine.sock"), "home' belongs to uid 31001"));
 }
 
-TEST_CASE("a link of procfs leads elsewhere than it reads, and is never taken for a fixed path") {
+TEST_CASE("a procfs link does not lead where it reads, and never counts as a fixed path") {
   const World world;
   CHECK(contains(fault(fmt::format("/proc/{}/root{}", ::getpid(), world.socket.string())),
                  "cannot be verified"));
 }
 
-TEST_CASE("a path that leads to another socket than the one that was opened does not pass") {
+TEST_CASE("a path that leads to a socket other than the opened one does not pass") {
   const World world;
   const Listening second(world.folder / "second.sock");
   struct stat there {};
@@ -145,7 +145,7 @@ TEST_CASE("a path that leads to another socket than the one that was opened does
   CHECK(contains(fault_on_way(round.string(), there, 0), "cannot be verified"));
 }
 
-TEST_CASE("one's own socket is as good as root's, and a third user's is not") {
+TEST_CASE("the user's own socket counts like root's, a third user's does not") {
   const World world;
   struct stat there {};
   REQUIRE(::chown(world.folder.c_str(), kOther, 0) == 0);
@@ -155,7 +155,7 @@ TEST_CASE("one's own socket is as good as root's, and a third user's is not") {
   CHECK_FALSE(fault_on_way(world.socket.string(), there, kOther + 1).empty());
 }
 
-TEST_CASE("what cannot be connected to is the same error as ever") {
+TEST_CASE("a socket without a listener gives the usual error") {
   const World world;
   CHECK(test::error_of([&] { fault(world.folder / "gone.sock"); }).code() == Errc::engine_unavailable);
   CHECK(test::error_of([&] { fault(world.folder); }).code() == Errc::engine_unavailable);

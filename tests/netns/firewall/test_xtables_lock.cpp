@@ -1,4 +1,4 @@
-// The xtables lock in somebody else's hands, and somebody who changes the tables without it.
+// Another process holds the xtables lock, or changes the tables without it.
 #include "firewall/xtables_lock.hpp"
 #include "path/native/unwatched_lease.hpp"
 #include "support/expect_error.hpp"
@@ -27,7 +27,7 @@ using namespace test;
 
 namespace {
 
-// By somebody who takes a lock of his own.
+// Command prefix of a writer that takes a different lock file.
 std::string without_the_lock(const Testbed& bed) {
   return fmt::format("XTABLES_LOCKFILE={}.lock ", bed.runtime_dir());
 }
@@ -36,8 +36,8 @@ bool has_journal(const Testbed& bed) {
   return exec("find " + bed.runtime_dir()).find("journal.jsonl") != std::string::npos;
 }
 
-// Puts a rule of its own into table nat and takes it out again, all the time and without the lock, as
-// iptables did before it had one. When the tables have changed under it, it tries again.
+// Adds a rule to table nat and removes it, continuously and without the lock, like iptables before it had
+// one. It retries when the tables have changed under it.
 class LocklessWriter {
  public:
   LocklessWriter(const Testbed& bed, std::string rule)
@@ -52,13 +52,13 @@ class LocklessWriter {
           change("-A " + rule_);
         }) {}
 
-  /// Ends it with its rule in the table. Returns how often it had been there.
+  /// Ends it with its rule in the table. Returns the number of completed rounds.
   int end() {
     thread_.request_stop();
     thread_.join();
     return rounds_;
   }
-  /// What a command of his that failed has said; to be asked after end().
+  /// Output of its failed command, if any; call after end().
   [[nodiscard]] const std::string& failure() const { return failure_; }
 
  private:
@@ -66,8 +66,7 @@ class LocklessWriter {
     constexpr int kResourceProblem = 4;
     for (;;) {
       const auto done = try_exec(iptables_ + what);
-      // Between the two calls of his own change, ours came: his rule is what it should be, the counters are
-      // not.
+      // Our change came between the two calls of its change: its rule is right, the counters are not.
       const bool half_done = done.output.find("Invalid argument") != std::string::npos;
       if (done.status == 0 || half_done) return;
       if (done.status == kResourceProblem) continue;
@@ -85,14 +84,14 @@ class LocklessWriter {
 
 }  // namespace
 
-TEST_CASE("a set-up waits for whoever holds the lock, and changes nothing meanwhile") {
+TEST_CASE("a set-up waits for the holder of the lock, and changes nothing until then") {
   Testbed bed;
   const Service web(loopback(8088), "web");
   std::optional<firewall::XtablesLock> lock(std::in_place, soon());
   auto waiting = std::async(std::launch::async, [&] {
     return bed.exposer()->expose(Target::bridge("br0"), {HostPort::same(8088)});
   });
-  REQUIRE(eventually([&] { return has_journal(bed); }, 10s));  // what comes next is the first table
+  REQUIRE(eventually([&] { return has_journal(bed); }, 10s));  // the next step is the first table
   CHECK(waiting.wait_for(300ms) == std::future_status::timeout);
   CHECK_FALSE(Testbed::has_ours());
   CHECK_FALSE(route_localnet("br0"));
@@ -103,7 +102,7 @@ TEST_CASE("a set-up waits for whoever holds the lock, and changes nothing meanwh
   CHECK(bed.changes() == "");
 }
 
-TEST_CASE("a set-up that waits for the lock in vain says so, and leaves nothing") {
+TEST_CASE("a set-up that does not get the lock in time reports it, and leaves nothing") {
   Testbed bed;
   const auto exposer =
       make_exposer({.path = Path::native, .runtime_dir = bed.runtime_dir(), .deadline = 300ms});
@@ -116,7 +115,8 @@ TEST_CASE("a set-up that waits for the lock in vain says so, and leaves nothing"
 }
 
 TEST_CASE(
-    "beside a writer who takes no lock, every set-up and tear-down succeeds, and his rules stay right") {
+    "beside a writer without the lock, every set-up and tear-down succeeds, and the writer's rules stay "
+    "right") {
   Testbed bed(Testbed::OwnRules::none);
   const Service web(loopback(8088), "web");
   const LogCount collisions("changed under us");
@@ -131,7 +131,7 @@ TEST_CASE(
       CHECK_FALSE(route_localnet("br0"));
     }
     const auto his = writer.end();
-    MESSAGE(fmt::format("{} of ours, {} of his, {} collisions", rounds, his, collisions.times()));
+    MESSAGE(fmt::format("{} of ours, {} of the writer's, {} collisions", rounds, his, collisions.times()));
     CHECK(writer.failure() == "");
   }
   CHECK(exec("iptables-legacy -t nat -S OUTPUT") ==
@@ -140,7 +140,7 @@ TEST_CASE(
   CHECK(bed.changes() == "");
 }
 
-TEST_CASE("a set-up and a tear-down that somebody without the lock meets at any step succeed all the same") {
+TEST_CASE("a writer without the lock, at any step of a set-up or tear-down, does not make it fail") {
   Testbed bed(Testbed::OwnRules::none);
   const std::vector<std::string> command{std::getenv("TC_HOSTNET"), "--runtime-dir", bed.runtime_dir(),
                                          "--quiet"};
@@ -149,7 +149,7 @@ TEST_CASE("a set-up and a tear-down that somebody without the lock meets at any 
     all.insert(all.end(), words);
     return all;
   };
-  // His rule comes into every table, or goes, where ours are just being changed.
+  // Adds or removes the writer's rule in every table while ours are being changed.
   const auto meddle = [&bed](const char* what) {
     std::string rules;
     for (const char* const table : {"raw", "mangle", "nat", "filter"})
@@ -165,9 +165,9 @@ TEST_CASE("a set-up and a tear-down that somebody without the lock meets at any 
       CHECK(end.status == 0);
       CHECK(route_localnet("br0") == after);
       CHECK(bed.unguarded() == "");
-      if (!end.call.empty()) meddle("-D");  // fails where his rule has gone
+      if (!end.call.empty()) meddle("-D");  // fails if the writer's rule is gone
       exec(fmt::format("rm -f {}.lock; {} list", bed.runtime_dir(), fmt::join(command, " ")));
-      // The background process has yet to see that it holds nothing any more.
+      // The background process still has to notice that its lease is gone.
       CHECK(eventually([&] { return bed.changes().empty(); }, 10s));
       CHECK(bed.changes() == "");
       if (end.call.empty()) break;
@@ -176,10 +176,10 @@ TEST_CASE("a set-up and a tear-down that somebody without the lock meets at any 
   };
   SUBCASE("set-up") { meet_all(tc_hostnet({"expose", "8088", "--bridge", "br0", "--detach"}), false, true); }
   SUBCASE("tear-down") { meet_all(tc_hostnet({"release", "--all"}), true, false); }
-  CHECK(met > 8);  // four tables, by two calls each
+  CHECK(met > 8);  // four tables, two calls each
 }
 
-TEST_CASE("a lease that stands as it should is not touched, however long somebody holds the lock") {
+TEST_CASE("an intact lease is not touched, however long another process holds the lock") {
   Testbed bed(Testbed::OwnRules::none);
   SUBCASE("with our rules in ip_tables alone") {}
   SUBCASE("with some in iptables-nft, too") { exec("iptables-nft -P INPUT DROP"); }
@@ -196,7 +196,7 @@ TEST_CASE("a lease that stands as it should is not touched, however long somebod
   CHECK(told.times() == 0);
 }
 
-TEST_CASE("a guard that cannot be put back at once closes the bridge until it can") {
+TEST_CASE("a guard that cannot be restored immediately closes the bridge until it is restored") {
   Testbed bed(Testbed::OwnRules::none);
   const Service web(loopback(8088), "web");
   auto exposure = bed.exposer()->expose(Target::bridge("br0"), {HostPort::same(8088)});
@@ -212,7 +212,7 @@ TEST_CASE("a guard that cannot be put back at once closes the bridge until it ca
   CHECK(bed.changes() == "");
 }
 
-TEST_CASE("the end of one lease does not open a bridge whose guard cannot be put up for the other") {
+TEST_CASE("the end of one lease does not open a bridge whose guard cannot be restored for the other") {
   Testbed bed(Testbed::OwnRules::none);
   {
     exposer::LeaseStore store(bed.runtime_dir());

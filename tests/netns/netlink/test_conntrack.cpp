@@ -19,7 +19,7 @@ using test::NetNs;
 
 namespace {
 
-// A host and a container; what the container sends to 198.18.5.1:4001 comes to 127.0.0.1:4000 on the host.
+// A host and a container; the host forwards 198.18.5.1:4001 to its 127.0.0.1:4000.
 struct Bed {
   NetNs host, container;
 
@@ -35,7 +35,7 @@ struct Bed {
 
 }  // namespace
 
-TEST_CASE("a DNATed TCP connection is told with both directions, and deleted once") {
+TEST_CASE("a DNATed TCP connection is listed with both directions, and deleted once") {
   const Bed bed;
   const auto listener = bed.host.run([] { return test::listen_on({ip("127.0.0.1"), 4000}); });
   CHECK(bed.host.run(conntrack_flows).empty());
@@ -65,7 +65,7 @@ TEST_CASE("a DNATed TCP connection is told with both directions, and deleted onc
   CHECK_FALSE(bed.host.run([&] { return delete_flow(expected); }));
 }
 
-TEST_CASE("a UDP flow is told and deleted") {
+TEST_CASE("a UDP flow is listed and deleted") {
   const Bed bed;
   const auto server = bed.host.run([] { return test::listen_on({ip("127.0.0.1"), 4000}, SOCK_DGRAM); });
   const auto client = bed.container.run([] {
@@ -87,7 +87,7 @@ TEST_CASE("connections without DNAT, other protocols, IPv6 and other namespaces 
   const Bed bed;
   bed.host.nft("table inet u { chain out { type filter hook output priority 0; ct state new accept; }; }");
   bed.host.run([] {
-    // An echo request by a datagram socket: allowed to gid 0 by this sysctl.
+    // An echo request by a datagram socket: this sysctl permits it to gid 0.
     test::exec("sysctl -q -w net.ipv4.ping_group_range='0 0'");
     const Fd icmp(test::check_call(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_ICMP), "socket"));
     const auto to = test::socket_address({ip("127.0.0.1"), 0});
@@ -111,7 +111,7 @@ TEST_CASE("connections without DNAT, other protocols, IPv6 and other namespaces 
   CHECK(bed.container.run(conntrack_flows).empty());
 }
 
-TEST_CASE("ten thousand entries are told by one dump, without the thousand that are not DNATed") {
+TEST_CASE("one dump lists ten thousand entries, without the thousand that are not DNATed") {
   const NetNs host;
   host.nft(
       "table ip t { chain out { type nat hook output priority 0; ip daddr 127.0.0.9 dnat to 127.0.0.1; }; }");
@@ -139,7 +139,7 @@ TEST_CASE("ten thousand entries are told by one dump, without the thousand that 
   });
 }
 
-TEST_CASE("without privilege neither listing nor deleting is allowed") {
+TEST_CASE("without privilege neither listing nor deleting is permitted") {
   const NetNs host;
   host.run([] {
     test::run_unprivileged([] {

@@ -1,4 +1,4 @@
-// Interfaces, addresses and routes against what the ip command and /proc say.
+// Interfaces, addresses and routes, compared with the ip command and /proc.
 #include "core/file.hpp"
 #include "core/json.hpp"
 #include "netlink/link.hpp"
@@ -35,7 +35,7 @@ std::string route_localnet(const std::string& interface) {
 
 }  // namespace
 
-TEST_CASE("a bridge, a veth pair into another namespace, and all that is told about them") {
+TEST_CASE("a bridge, a veth pair into another namespace, and all their attributes") {
   const NetNs host;
   const NetNs container;
   Rtnl rtnl = Rtnl::in_namespace(host.fd());
@@ -87,7 +87,7 @@ TEST_CASE("a bridge, a veth pair into another namespace, and all that is told ab
   CHECK_FALSE(by_name->peer_elsewhere);
   CHECK(by_name->up);
 
-  // The container's address, without a look from inside.
+  // The container's address, seen from outside.
   REQUIRE(again->peer_netns);
   const auto there = rtnl.addresses_elsewhere(*again->peer_netns, again->peer);
   REQUIRE(there.size() == 1);
@@ -106,7 +106,7 @@ TEST_CASE("a bridge, a veth pair into another namespace, and all that is told ab
   CHECK_FALSE(rtnl.link("port0"));
   CHECK_FALSE(rtnl.link(port->ifindex));
   CHECK_FALSE(inside.link("eth0"));
-  rtnl.remove(port->ifindex);  // gone already
+  rtnl.remove(port->ifindex);  // already gone
 }
 
 TEST_CASE("the number of a process's namespace is the one at the other end of its veth pair, for any user") {
@@ -177,7 +177,7 @@ TEST_CASE("names that cannot be an interface's") {
 TEST_CASE("route_localnet is set and cleared on that interface only, with /proc/sys read-only") {
   const NetNs host;
   host.run([] {
-    // A mount namespace of this thread's own, so that the rest of the test may still write.
+    // A mount namespace of this thread only, so that the rest of the test may still write.
     test::check_call(::unshare(CLONE_FS | CLONE_NEWNS), "unshare");
     test::check_call(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), "make / private");
     Rtnl rtnl;
@@ -203,7 +203,7 @@ TEST_CASE("route_localnet is set and cleared on that interface only, with /proc/
   });
 }
 
-TEST_CASE("a change to an interface that is gone says so") {
+TEST_CASE("a change to an interface that is gone gives that error") {
   const NetNs host;
   Rtnl rtnl = Rtnl::in_namespace(host.fd());
   const int bridge = rtnl.add_bridge("br0");
@@ -315,7 +315,7 @@ TEST_CASE("without privilege everything can be read and nothing changed") {
   });
 }
 
-TEST_CASE("thousands of interfaces are listed whole, and one of them is found by one request") {
+TEST_CASE("thousands of interfaces are listed completely, and one request finds one of them") {
   const NetNs host;
   constexpr int pairs = 1000;
   std::string batch;
@@ -323,7 +323,7 @@ TEST_CASE("thousands of interfaces are listed whole, and one of them is found by
   host.exec("ip -batch -", batch);
   Rtnl rtnl = Rtnl::in_namespace(host.fd());
   CHECK(rtnl.links().size() == 2 * pairs + 1);
-  // The fastest of many: on a busy machine any one of them may have had to wait.
+  // The fastest of many: on a busy machine any single request may wait.
   std::chrono::duration<double, std::micro> fastest = std::chrono::seconds(1);
   for (int i = 0; i < 100; ++i) {
     const auto start = std::chrono::steady_clock::now();
@@ -331,10 +331,10 @@ TEST_CASE("thousands of interfaces are listed whole, and one of them is found by
     fastest = std::min<decltype(fastest)>(fastest, std::chrono::steady_clock::now() - start);
   }
   MESSAGE("one lookup among ", 2 * pairs, ": ", fastest.count(), " us");
-  CHECK(fastest.count() < 1000);  // a dump of them all takes many times that
+  CHECK(fastest.count() < 1000);  // a full dump takes many times as long
 }
 
-TEST_CASE("links are listed completely while others come and go") {
+TEST_CASE("links are listed completely while others appear and disappear") {
   const NetNs host;
   Rtnl rtnl = Rtnl::in_namespace(host.fd());
   constexpr int pairs = 150;
@@ -356,7 +356,7 @@ TEST_CASE("links are listed completely while others come and go") {
   }
 }
 
-TEST_CASE("each namespace has a cookie of its own") {
+TEST_CASE("each namespace has its own cookie") {
   const NetNs one;
   const NetNs two;
   const auto here = namespace_cookie();

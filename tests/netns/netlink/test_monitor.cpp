@@ -1,4 +1,4 @@
-// The kernel's notifications, as they come for real changes.
+// The kernel's notifications of real changes.
 #include "netlink/monitor.hpp"
 #include "support/expect_error.hpp"
 #include "support/netns.hpp"
@@ -58,7 +58,7 @@ TEST_CASE("an interface's life: added, renamed, set up, deleted") {
   CHECK(monitor.read().empty());
 }
 
-TEST_CASE("a port that leaves its bridge is a change of it, not its end") {
+TEST_CASE("a port that leaves its bridge is reported as changed, not deleted") {
   const NetNs host;
   host.exec("ip link add br0 type bridge; ip link add port0 type veth peer name far0; ip link set port0 up");
   host.exec("ip link set port0 master br0");
@@ -80,7 +80,7 @@ TEST_CASE("an interface that moves to another namespace is gone here") {
   CHECK(has(monitor.read(), Kind::removed, "far0"));
 }
 
-TEST_CASE("events that the kernel had to drop are told as lost, and those after it come again") {
+TEST_CASE("events dropped by the kernel are reported as lost, and later events arrive again") {
   const NetNs host;
   auto monitor = host.run([] { return LinkMonitor(); });
   const int little = 2048;
@@ -93,7 +93,7 @@ TEST_CASE("events that the kernel had to drop are told as lost, and those after 
   CHECK(has(monitor.read(), Kind::removed, "b0"));
 }
 
-TEST_CASE("a burst of a thousand interfaces is told whole") {
+TEST_CASE("a burst of a thousand interfaces is reported completely") {
   const NetNs host;
   auto monitor = host.run([] { return LinkMonitor(); });
   std::string batch;
@@ -129,7 +129,7 @@ TEST_CASE("another namespace's rules are not noticed") {
   CHECK_FALSE(monitor.read());
 }
 
-TEST_CASE("without privilege interfaces can be watched, nftables cannot") {
+TEST_CASE("without privilege, interfaces can be watched but nftables cannot") {
   const NetNs host;
   host.run([] {
     test::run_unprivileged([] {

@@ -48,13 +48,13 @@ NftRule only_iptables_rule(const std::string& arguments) {
 
 }  // namespace
 
-TEST_CASE("an empty ruleset has no chains, and looking makes none") {
+TEST_CASE("an empty ruleset has no chains, and listing creates none") {
   const NetNs host;
   CHECK(host.run(nft_chains).empty());
   CHECK(host.exec("nft list ruleset").empty());
 }
 
-TEST_CASE("the generation goes up by one with each transaction, and with nothing else") {
+TEST_CASE("each transaction increments the generation by one, and nothing else does") {
   const NetNs host;
   host.run([&] {
     NftTables tables;
@@ -71,7 +71,7 @@ TEST_CASE("the generation goes up by one with each transaction, and with nothing
   });
 }
 
-TEST_CASE("a table's flags, or that there is none") {
+TEST_CASE("a table's flags, or the table's absence") {
   const NetNs host;
   host.nft("table ip awake { }; table ip asleep { flags dormant; }; table inet other { }");
   host.run([] {
@@ -83,7 +83,7 @@ TEST_CASE("a table's flags, or that there is none") {
   });
 }
 
-TEST_CASE("without privilege the generation is not to be had, and that is said") {
+TEST_CASE("without privilege, reading the generation gives an error") {
   const NetNs host;
   host.run([] {
     test::run_unprivileged([] {
@@ -94,7 +94,7 @@ TEST_CASE("without privilege the generation is not to be had, and that is said")
   });
 }
 
-TEST_CASE("chains of ip and inet, with what they hang on") {
+TEST_CASE("chains of ip and inet, with their hooks") {
   const NetNs host;
   host.nft(R"(
     table inet mine {
@@ -154,7 +154,7 @@ TEST_CASE("iptables-nft's INPUT with a drop policy and a rule for DNATed traffic
   CHECK(found[1].comment == "let it in");
 }
 
-TEST_CASE("ways to write that DNATed packets are accepted") {
+TEST_CASE("the forms of a rule that accepts DNATed packets") {
   for (const std::string text :
        {"ct status dnat accept", "ct status dnat counter accept", "counter ct status dnat log accept",
         "ct status & dnat == dnat accept", "ct status & dnat != 0 accept", "ct status snat,dnat accept"}) {
@@ -167,7 +167,7 @@ TEST_CASE("ways to write that DNATed packets are accepted") {
   }
 }
 
-TEST_CASE("what only looks like it is not taken for it") {
+TEST_CASE("similar rules do not count as accepting all DNATed packets") {
   for (const std::string text :
        {"ct status & dnat == 0 accept", "ct status snat accept", "ct status == dnat accept",
         "ct state new accept", "ct status & (dnat | snat) == (dnat | snat) accept",
@@ -208,7 +208,7 @@ TEST_CASE("input interfaces: exact, by prefix, negated, in a set") {
   }
 }
 
-TEST_CASE("the same of iptables") {
+TEST_CASE("the same rules from iptables-nft") {
   CHECK(only_iptables_rule("-i docker0 -j ACCEPT").iifname == "docker0");
   CHECK(only_iptables_rule("-i docker+ -j ACCEPT").iifname == "docker*");
   const auto negated = only_iptables_rule("! -i docker0 -j ACCEPT");
@@ -252,7 +252,7 @@ TEST_CASE("comments, verdicts other than accept, and rules in order") {
   for (const auto& rule : found) CHECK(rule.other_matches == 0);
 }
 
-TEST_CASE("rules are those of that chain, and a chain that is gone has none") {
+TEST_CASE("rules belong to that chain, and a chain that is gone has none") {
   const NetNs host;
   host.nft(
       "table ip t { chain c { accept; }; chain d { drop; drop; }; }\ntable inet t { chain c { drop; drop; "

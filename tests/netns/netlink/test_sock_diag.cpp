@@ -39,7 +39,7 @@ std::vector<std::string> shown(std::uint16_t port, Protocol protocol = Protocol:
   return result;
 }
 
-// errno of the next read; 0 at its end or when there is something to read.
+// errno of the next read; 0 at end of file or with data to read.
 int read_errno(const Fd& fd) {
   char byte = 0;
   return ::recv(fd.get(), &byte, 1, 0) < 0 ? errno : 0;
@@ -106,7 +106,7 @@ TEST_CASE("listeners on every kind of address") {
   });
 }
 
-TEST_CASE("several listeners on one port are all told, connections to it are not") {
+TEST_CASE("several listeners on one port are all listed, connections to it are not") {
   const NetNs host;
   host.run([] {
     const auto v6 = test::listen_on(in6addr_loopback, 4001, false);
@@ -115,7 +115,7 @@ TEST_CASE("several listeners on one port are all told, connections to it are not
   });
 }
 
-TEST_CASE("UDP sockets count when they are bound and not connected") {
+TEST_CASE("UDP sockets count if they are bound and not connected") {
   const NetNs host;
   host.run([] {
     const auto bound = test::listen_on({loopback, 4001}, SOCK_DGRAM);
@@ -136,7 +136,7 @@ TEST_CASE("a listener's uid is its owner's") {
   });
 }
 
-TEST_CASE("one dump tells of hundreds of listeners") {
+TEST_CASE("one dump lists hundreds of listeners") {
   const NetNs host;
   host.run([] {
     std::vector<Fd> held;
@@ -200,7 +200,7 @@ TEST_CASE("a connection in TIME_WAIT is gone") {
   });
 }
 
-TEST_CASE("without privilege listeners are told and connections stay") {
+TEST_CASE("without privilege, listeners are listed and connections cannot be reset") {
   const NetNs host;
   host.run([] {
     const auto connection = connection_to(test::listen_on({loopback, 4001}), 4001);

@@ -23,8 +23,8 @@ namespace {
 
 using namespace hostnet;
 
-// What a container has and this machine must keep: a /run and an /etc of its own. Root is locked as some
-// images lock it. $1 is what the engine would hand to the image's `sh -c`.
+// Gives the sidecar its own /run and /etc, like a container, so that this machine keeps its own. Root is
+// locked, as in some images. $1 is the command that the engine would pass to the image's `sh -c`.
 constexpr const char* kContainer = R"(set -e
 mount -t tmpfs tmpfs /run
 mkdir /run/etc
@@ -85,13 +85,13 @@ Sidecar::Sidecar(std::map<std::uint16_t, ssh::Service> services, std::chrono::se
 
 Sidecar::~Sidecar() {
   kill();
-  // What sshd said, for whoever looks into a failure.
+  // sshd's log, for the analysis of a failure.
   if (std::getenv("SIDECAR_LOG") != nullptr) std::fputs(log().c_str(), stderr);
 }
 
 void Sidecar::start() {
   const auto log = (dir_.path() / "log").string();
-  // Everything that the child needs is made before the fork: other threads may hold the allocator's lock.
+  // Allocate everything for the child before the fork: other threads may hold the allocator's lock.
   const char* const arguments[] = {"unshare",  "--mount",      "--propagation",  "private", "--pid",
                                    "--fork",   "--kill-child", "--mount-proc",   "/bin/sh", "-c",
                                    kContainer, "sh",           command_.c_str(), nullptr};
@@ -113,7 +113,7 @@ void Sidecar::start() {
 void Sidecar::kill() {
   if (process_ < 0) return;
   ::kill(process_,
-         SIGKILL);  // and with it, by --kill-child, the first process of the namespace: then all of it
+         SIGKILL);  // --kill-child also kills the namespace's first process, and so all of its processes
   await_child(process_);
   process_ = -1;
 }

@@ -1,6 +1,6 @@
-// A sidecar as an engine would run it, without an engine: Debian's own sshd, started by the very command
-// string and environment that a sidecar container is given, in network, mount and process namespaces of its
-// own. Beside it on one bridge are the container that it serves and a neighbour.
+// A sidecar without an engine: Debian's sshd, started with the exact command string and environment of a
+// sidecar container, in its own network, mount and process namespaces. On the same bridge are the container
+// that it serves and a neighbour.
 //
 //   host       br0 198.18.50.1/24     (the calling thread's namespace; the services' 127.0.0.1)
 //   on br0     sidecar .2, container .3, neighbour .4
@@ -24,15 +24,15 @@
 
 namespace test {
 
-/// Services by the port that the container dials, each a port of the host's loopback: {{15432, 5432}}.
+/// Services by the port that the container dials; each is a port on the host's loopback: {{15432, 5432}}.
 std::map<std::uint16_t, hostnet::ssh::Service> ports(
     std::initializer_list<std::pair<const std::uint16_t, std::uint16_t>> pairs);
 
-/// To be made and used in one thread, which is "the host" meanwhile.
+/// Create and use it in one thread, which is "the host" for its lifetime.
 class Sidecar {
  public:
-  /// Starts it, for the forwards of these services only. `lonely_limit` as SshdSetup has it; `more_config` is
-  /// added to sshd's configuration.
+  /// Starts it with forwards of these services only. `lonely_limit` as in SshdSetup; `more_config` is added
+  /// to sshd's configuration.
   explicit Sidecar(std::map<std::uint16_t, hostnet::ssh::Service> services,
                    std::chrono::seconds lonely_limit = std::chrono::seconds{30},
                    const std::string& more_config = {});
@@ -41,7 +41,7 @@ class Sidecar {
   ~Sidecar();
 
  private:
-  MovedThread host_;  // before the namespaces below: they are made from within it
+  MovedThread host_;  // before the namespaces below, which are created in it
 
  public:
   NetNs netns;
@@ -50,21 +50,21 @@ class Sidecar {
   const hostnet::Ipv4 address;
   const hostnet::Ipv4 container_address;
 
-  /// For one tunnel of all services; to be called once, for it gives the client key away.
+  /// Settings of one tunnel for all services. Call once: it moves the client key out.
   [[nodiscard]] hostnet::ssh::TunnelSettings settings();
   [[nodiscard]] hostnet::Endpoint at(std::uint16_t port) const { return {address, port}; }
   /// The private key's file, for programs other than ours.
   [[nodiscard]] std::string key_file() const { return (dir_.path() / "key").string(); }
 
-  /// All of it, at once. Idempotent.
+  /// Kills all its processes immediately. Idempotent.
   void kill();
-  /// Again, with the same keys and ports.
+  /// Starts it again, with the same keys and ports.
   void start();
   /// Whether it runs.
   [[nodiscard]] bool alive();
-  /// Cuts the connections between the host and sshd with a reset, as a router that has forgotten them would.
+  /// Resets the connections between the host and sshd, like a router that has lost its state.
   void cut_sessions() const;
-  /// Stops every process of it, or lets them go on: whoever talks to it hears nothing.
+  /// Stops or continues all its processes; a stopped sidecar answers nothing.
   void freeze(bool frozen) const;
   /// What sshd has logged.
   [[nodiscard]] std::string log() const;

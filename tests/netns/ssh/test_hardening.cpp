@@ -1,4 +1,4 @@
-// What the sidecar's sshd lets nobody do, and whom we do not talk to.
+// What the sidecar's sshd refuses, and which servers the tunnel refuses.
 #include "path/sidecar/dial.hpp"
 #include "path/sidecar/sshd.hpp"
 #include "path/ssh/session.hpp"
@@ -19,8 +19,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// OpenSSH's client from the neighbour's place, with the key that the sidecar takes unless `options` say
-// otherwise.
+// OpenSSH's client in the neighbour's namespace, with the key that the sidecar accepts unless `options` name
+// another.
 Outcome ssh_client(const Sidecar& sidecar, const std::string& options, const std::string& command = "true") {
   return sidecar.neighbour.try_exec(
       fmt::format("timeout 5 ssh -F none -i {} -o IdentitiesOnly=yes -o StrictHostKeyChecking=no -o "
@@ -40,7 +40,7 @@ void wait_for_sshd(const Sidecar& sidecar) {
 
 }  // namespace
 
-TEST_CASE("sshd takes no password, no other key and no other user") {
+TEST_CASE("sshd accepts no password, no other key and no other user") {
   Sidecar sidecar(ports({{7001, 7001}}));
   wait_for_sshd(sidecar);
   CHECK(says(ssh_client(sidecar, "-o PubkeyAuthentication=no -o BatchMode=no -o NumberOfPasswordPrompts=1"),
@@ -50,7 +50,7 @@ TEST_CASE("sshd takes no password, no other key and no other user") {
   CHECK(says(ssh_client(sidecar, "-l sshd"), "Permission denied (publickey)"));
 }
 
-TEST_CASE("whoever has the key runs no command of his own and forwards nothing but the lease's ports") {
+TEST_CASE("a client with the key runs no other command and forwards only the lease's ports") {
   Sidecar sidecar(ports({{7001, 7001}}));
   const Service service(sidecar.netns.run([] { return loopback(7005); }), "inner");
   wait_for_sshd(sidecar);
@@ -86,8 +86,8 @@ TEST_CASE(
     "the private keys are in no process's command line or environment, and the files are root's alone") {
   Sidecar sidecar(ports({{7001, 7001}}));
   const ssh::Tunnel tunnel(sidecar.settings(), soon());
-  // The processes that a container would have: of its process namespace. /proc keeps the environment that a
-  // program was started with, whatever it has unset since.
+  // All processes of the sidecar's process namespace. /proc keeps a program's initial environment even after
+  // it unsets variables.
   const auto seen = sidecar.netns.exec(
       "ours=$(readlink /proc/self/ns/pid) net=$(readlink /proc/self/ns/net)\n"
       "for p in $(ls /proc | grep '^[0-9]'); do\n"
@@ -113,7 +113,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("another host key is not talked to") {
+TEST_CASE("a server with another host key is refused") {
   Sidecar sidecar(ports({{7001, 7001}}));
   auto settings = sidecar.settings();
   settings.host_key = ssh::Key::generate().public_line();
@@ -122,7 +122,7 @@ TEST_CASE("another host key is not talked to") {
   CHECK(std::string(error.what()).starts_with("ssh handshake: the server's host key is not the sidecar's"));
 }
 
-TEST_CASE("a sidecar that refuses the key is an error of the login") {
+TEST_CASE("a sidecar that refuses the key gives a login error") {
   Sidecar sidecar(ports({{7001, 7001}}));
   auto settings = sidecar.settings();
   settings.client = ssh::Key::generate();
@@ -131,7 +131,7 @@ TEST_CASE("a sidecar that refuses the key is an error of the login") {
   CHECK(std::string(error.what()).starts_with("ssh login: the sidecar refuses the key"));
 }
 
-TEST_CASE("an sshd that never answers is an error within the deadline, which names the stage") {
+TEST_CASE("an sshd that never answers gives an error within the deadline, which names the stage") {
   Sidecar sidecar(ports({{7001, 7001}}));
   const auto on = [](std::uint16_t port) { return listen_on({ip("127.0.0.1"), port}); };
   const auto silent = on(2222);

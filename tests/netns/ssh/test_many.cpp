@@ -1,4 +1,4 @@
-// Many connections at once: none refused, none held up by another, and memory within bounds.
+// Many connections at once: none refused, none delayed by another, bounded memory.
 #include "ssh/sidecar.hpp"
 #include "ssh/traffic.hpp"
 #include "support/service.hpp"
@@ -36,8 +36,8 @@ ssh::TunnelSettings one_lane(Sidecar& sidecar) {
   return settings;
 }
 
-// Of one client that sends words and gets them back, with a pause before each time. Without pauses, most of
-// them are sent while whatever else there is has stopped for a moment.
+// Median round trip of one client that sends data and gets it back, with a pause before each. Without pauses,
+// most round trips fall into moments when the other traffic has stopped.
 std::chrono::microseconds median_round_trip(const Fd& connection, std::size_t rounds,
                                             std::chrono::milliseconds pause = {}) {
   std::vector<std::chrono::microseconds> all;
@@ -57,7 +57,7 @@ std::chrono::microseconds median_round_trip(const Fd& connection, std::size_t ro
 
 }  // namespace
 
-TEST_CASE("512 connects at once are all served") {
+TEST_CASE("512 simultaneous connects are all served") {
   Sidecar sidecar(ports({{7001, 7001}}));
   allow_descriptors(4096);
   const Service service(deep_listener(7001), "hello");
@@ -68,9 +68,9 @@ TEST_CASE("512 connects at once are all served") {
   CHECK(tunnel.stats().open == 512);
 }
 
-// What loss or a busy machine does to a burst: the last packet of each handshake arrives late, when the queue
-// of half-open connections is long full.
-TEST_CASE("a burst whose handshakes are held up is served all the same") {
+// As after packet loss or on a busy machine: the last packet of each handshake arrives when the queue of
+// half-open connections is already full.
+TEST_CASE("a burst with delayed handshakes is still served") {
   Sidecar sidecar(ports({{7001, 7001}}));
   allow_descriptors(4096);
   const Service service(deep_listener(7001), "hello");
@@ -85,7 +85,7 @@ TEST_CASE("a burst whose handshakes are held up is served all the same") {
   CHECK(greeted(burst.connected, 60s) == 256);
 }
 
-TEST_CASE("2,000 connections are open at once, and leave nothing when they end") {
+TEST_CASE("2,000 simultaneous connections leave nothing when they end") {
   Sidecar sidecar(ports({{7001, 7001}}));
   allow_descriptors(16'384);
   const Service service(deep_listener(7001), "hello");
@@ -140,15 +140,15 @@ TEST_CASE("256 uploads to services slower than the tunnel take bounded memory") 
     peak = std::max(peak, resident_mib());
     if (std::chrono::steady_clock::now() - start > 500ms) go = true;
   }
-  // A session that was lost says why: on a machine too busy to answer within nine seconds it is.
+  // Shows why a session was lost: a machine too busy to answer within nine seconds loses it.
   CAPTURE(tunnel.stats().reason);
   CHECK(arrived.load() == kMany * kEach);
   MESSAGE("resident: ", (peak - std::min(peak, before)), " MiB more at most");
   if (!kSanitized) CHECK(peak < before + 64);
 }
 
-// What gathers for the sidecar must neither be lost nor taken for the session's end when it takes nothing.
-TEST_CASE("small answers of many services all arrive, though the sidecar stalls and exchanges keys") {
+// While the sidecar takes nothing, gathered output must neither be lost nor count as the session's end.
+TEST_CASE("small answers of many services all arrive while the sidecar stalls and exchanges keys") {
   constexpr std::size_t kPiece = 4096;
   constexpr std::size_t kPieces = kSanitized ? 32 : 128;
   Sidecar sidecar(ports({{7001, 7001}}), 30s, "RekeyLimit 1M\n");
@@ -175,7 +175,7 @@ TEST_CASE("small answers of many services all arrive, though the sidecar stalls 
         try {
           const auto connection = sidecar.container.run([&] { return connect_to(sidecar.at(7001)); });
           if (receive_pattern(connection) == kPiece * kPieces) ++whole;
-        } catch (const std::exception&) {  // it is not counted
+        } catch (const std::exception&) {  // not counted
         }
       });
   }
@@ -183,7 +183,7 @@ TEST_CASE("small answers of many services all arrive, though the sidecar stalls 
   CHECK(tunnel.stats().reconnects == 0);
 }
 
-TEST_CASE("answers that gather do not wait for long") {
+TEST_CASE("gathered answers do not wait long") {
   Sidecar sidecar(ports({{7001, 7001}}));
   const Service echo(loopback(7001), "hello");
   const ssh::Tunnel tunnel(one_lane(sidecar), soon());
@@ -195,7 +195,7 @@ TEST_CASE("answers that gather do not wait for long") {
     talks.emplace_back([&connection](const std::stop_token& stop) {
       try {
         while (!stop.stop_requested()) median_round_trip(connection, 1);
-      } catch (const std::exception&) {  // no longer busy; the one that is measured tells
+      } catch (const std::exception&) {  // ends this load; the measured connection decides
       }
     });
   const auto among_many = median_round_trip(talk, 200);
@@ -203,7 +203,7 @@ TEST_CASE("answers that gather do not wait for long") {
   CHECK(among_many < (kSanitized ? 100ms : 20ms));
 }
 
-TEST_CASE("a reader that stalls slows nobody") {
+TEST_CASE("a stalled reader does not slow other connections") {
   Sidecar sidecar(ports({{7001, 7001}, {7002, 7002}, {7003, 7003}}));
   const Service echo(loopback(7001), "hello");
   const Listener source(loopback(7002), [](Fd guest) { send_pattern(guest, 64U << 20); });
@@ -213,7 +213,7 @@ TEST_CASE("a reader that stalls slows nobody") {
   const auto connect_to_port = [&](std::uint16_t port) {
     return sidecar.container.run([&] { return connect_to(sidecar.at(port)); });
   };
-  const auto stalled_download = connect_to_port(7002);  // nobody reads it
+  const auto stalled_download = connect_to_port(7002);  // never read
   const auto stalled_upload = connect_to_port(7003);
   std::jthread upload([&] { send_pattern(stalled_upload, 64U << 20); });
   std::this_thread::sleep_for(500ms);
@@ -227,7 +227,7 @@ TEST_CASE("a reader that stalls slows nobody") {
   ::shutdown(stalled_upload.get(), SHUT_RDWR);
 }
 
-// The rate of other connections, too; how little it falls, `tools/bench ssh` measures.
+// `tools/bench ssh` measures how far the rate falls.
 TEST_CASE("a service and a container that both stall leave a download most of its rate") {
   constexpr std::size_t kLength = kSanitized ? 8U << 20 : 64U << 20;
   Sidecar sidecar(ports({{7002, 7002}, {7003, 7003}}));
@@ -259,11 +259,11 @@ TEST_CASE("a service and a container that both stall leave a download most of it
     best = std::max(best, alone / beside);
     ::shutdown(stalled_upload.get(), SHUT_RDWR);
   }
-  MESSAGE("rate beside two that stall: ", best, " of that without");
+  MESSAGE("rate beside two stalled connections: ", best, " of the rate without");
   CHECK(best >= 0.5);
 }
 
-TEST_CASE("a ping on one port is quick beside bulk on another, which has a lane of its own") {
+TEST_CASE("a ping on one port is quick beside bulk on another, which has its own lane") {
   Sidecar sidecar(ports({{7001, 7001}, {7002, 7002}}));
   const Service echo(loopback(7001), "hello");
   const Listener source(loopback(7002), [](Fd guest) { send_pattern(guest, std::size_t{4} << 30); });

@@ -1,4 +1,4 @@
-// What a container reaches through the tunnel, and what it does not.
+// What a container can and cannot reach through the tunnel.
 #include "ssh/sidecar.hpp"
 #include "ssh/traffic.hpp"
 #include "support/service.hpp"
@@ -26,8 +26,8 @@ Fd listen_on_path(const std::string& path) {
   return fd;
 }
 
-// A listener on 127.0.0.1 whose queue is full: the kernel drops who wants to connect, who tries again after a
-// second, then three and seven.
+// A listener on 127.0.0.1 with a full queue: the kernel drops a SYN, and the client retries after one, three
+// and seven seconds.
 struct BusyListener {
   explicit BusyListener(std::uint16_t port) : socket(loopback(port)) {
     check_call(::listen(socket.get(), 0), "listen");
@@ -40,7 +40,7 @@ struct BusyListener {
       queued.push_back(std::move(burst.connected.front()));
     }
   }
-  // From now on there is room.
+  // From here on the queue has room.
   void drain() {
     for (std::size_t i = 0; i < queued.size(); ++i) static_cast<void>(accept_from(socket));
     queued.clear();
@@ -50,14 +50,14 @@ struct BusyListener {
   std::vector<Fd> queued;
 };
 
-// Whether somebody still tries to connect there.
+// Whether a client is still trying to connect there.
 bool someone_waits(std::uint16_t port) {
   return !exec(fmt::format("ss -Htn state syn-sent dport = {}", port)).empty();
 }
 
 }  // namespace
 
-TEST_CASE("ports of the list are reached, under the numbers that the container was promised") {
+TEST_CASE("the listed ports are reached under their container numbers") {
   Sidecar sidecar(ports({{7001, 7001}, {15432, 5432}}));
   const Service one(loopback(7001), "one"), other(loopback(5432), "other");
   const ssh::Tunnel tunnel(sidecar.settings(), soon());
@@ -73,8 +73,8 @@ TEST_CASE("ports of the list are reached, under the numbers that the container w
           tunnel.times().login.count(), " us, forwards ", tunnel.times().forwards.count(), " us");
 }
 
-// AES in hardware is some three times as fast as ChaCha20, and without it some three times as slow.
-TEST_CASE("the cipher is the one that this processor is fast at") {
+// AES is about three times as fast as ChaCha20 with hardware support, and three times as slow without.
+TEST_CASE("the cipher is the fastest for this processor") {
 #if defined(__x86_64__) || defined(__i386__)
   const bool fast_aes = try_exec("grep -qw aes /proc/cpuinfo").status == 0;
 #else
@@ -98,7 +98,7 @@ TEST_CASE("a service may listen on ::1 only, or on a Unix socket") {
   CHECK(goes_on(connection));
 }
 
-TEST_CASE("a service that is absent fails fast, harms no other, and is reached once it is there") {
+TEST_CASE("an absent service fails fast, affects no other, and is reached once it listens") {
   Sidecar sidecar(ports({{7001, 7001}, {7002, 7002}}));
   const Service present(loopback(7001), "present");
   auto settings = sidecar.settings();
@@ -118,7 +118,7 @@ TEST_CASE("a service that is absent fails fast, harms no other, and is reached o
   CHECK(goes_on(connection));
 }
 
-TEST_CASE("a service too busy to accept is waited for, and holds up no other") {
+TEST_CASE("a service too busy to accept is waited for, and delays no other") {
   Sidecar sidecar(ports({{7001, 7001}, {7002, 7002}}));
   const Service present(loopback(7001), "present");
   BusyListener busy(7002);
@@ -146,11 +146,11 @@ TEST_CASE("a service too busy to accept is waited for, and holds up no other") {
     CHECK(receive_pattern(waiting) == 100'000);
     CHECK(eventually([&] { return tunnel.stats().open == 1; }, 5s));
   };
-  SUBCASE("until it accepts: what was sent meanwhile and its end arrive, and so does the answer") {
+  SUBCASE("until it accepts: the data sent before, its end and the answer arrive") {
     goes_on_when_accepted(5000);
   }
-  SUBCASE("until it accepts: the end of file alone arrives as well") { goes_on_when_accepted(0); }
-  SUBCASE("until it is gone: that connection ends, and no other") {
+  SUBCASE("until it accepts: an end of file without data arrives too") { goes_on_when_accepted(0); }
+  SUBCASE("until it is gone: only that connection ends") {
     CHECK(goes_on(talk));
     CHECK(dial(sidecar.container, sidecar.at(7001)) == "present");
     CHECK(end_of(waiting, 200ms) == "(alive)");
@@ -162,7 +162,7 @@ TEST_CASE("a service too busy to accept is waited for, and holds up no other") {
   CHECK(goes_on(talk));
 }
 
-TEST_CASE("a stranger is refused before the service sees anything of it") {
+TEST_CASE("a foreign connection is refused before the service sees it") {
   Sidecar sidecar(ports({{7001, 7001}}));
   const Service service(loopback(7001), "hello");
   auto settings = sidecar.settings();
@@ -180,7 +180,7 @@ TEST_CASE("a stranger is refused before the service sees anything of it") {
   CHECK(dial(sidecar.neighbour, sidecar.at(7001)) == "hello");
 }
 
-TEST_CASE("when the tunnel is closed nothing is reached any more and no descriptor is left") {
+TEST_CASE("a closed tunnel reaches nothing and leaves no descriptor") {
   Sidecar sidecar(ports({{7001, 7001}}));
   const Service service(loopback(7001), "hello");
   static_cast<void>(ssh::Libssh::get());
@@ -194,8 +194,8 @@ TEST_CASE("when the tunnel is closed nothing is reached any more and no descript
   CHECK(eventually([&] { return open_descriptors() == descriptors + 1; }, 1s));  // the connection
 }
 
-// Asked for all at once: one after the other, each would wait for the answer to the one before, 40 ms where
-// Nagle's algorithm holds it back.
+// The tunnel requests all forwards at once: in sequence, each would wait for the previous answer, 40 ms if
+// Nagle's algorithm delays it.
 TEST_CASE("two hundred ports are ready within a second after the login") {
   std::map<std::uint16_t, ssh::Service> many;
   for (std::uint16_t port = 20'000; port < 20'200; ++port) many[port] = {.port = 7001};

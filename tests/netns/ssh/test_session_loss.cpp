@@ -1,4 +1,4 @@
-// Sessions that are lost, and what becomes of the tunnel.
+// Lost sessions and the tunnel's recovery.
 #include "path/sidecar/dial.hpp"
 #include "path/sidecar/sshd.hpp"
 #include "ssh/sidecar.hpp"
@@ -18,7 +18,7 @@ using ssh::TunnelState;
 
 namespace {
 
-// What a tunnel reported.
+// The states that a tunnel reported.
 class Reports {
  public:
   auto sink() {
@@ -73,7 +73,7 @@ TEST_CASE("a session that is cut comes back with the same ports") {
   CHECK(eventually([&] { return open_descriptors() <= descriptors; }, 2s));
 }
 
-TEST_CASE("a session that is lost amid bulk comes back") {
+TEST_CASE("a session lost during bulk transfer comes back") {
   Sidecar sidecar(ports({{7001, 7001}}));
   const Listener service(loopback(7001), [](Fd guest) {
     std::jthread upload([&] { send_pattern(guest, 1U << 30); });
@@ -99,7 +99,7 @@ TEST_CASE("a session that is lost amid bulk comes back") {
   }
 }
 
-TEST_CASE("a sidecar that is started again is found again") {
+TEST_CASE("the tunnel finds a restarted sidecar again") {
   Sidecar sidecar(ports({{7001, 7001}}));
   const Service service(loopback(7001), "hello");
   Reports reports;
@@ -115,7 +115,7 @@ TEST_CASE("a sidecar that is started again is found again") {
   CHECK(dial(sidecar.container, sidecar.at(7001)) == "hello");
 }
 
-TEST_CASE("a sidecar that hangs is given up, and found again when it goes on") {
+TEST_CASE("the tunnel gives up a hanging sidecar, and finds it again when it continues") {
   Sidecar sidecar(ports({{7001, 7001}}));
   const Service service(loopback(7001), "hello");
   Reports reports;
@@ -130,7 +130,7 @@ TEST_CASE("a sidecar that hangs is given up, and found again when it goes on") {
   CHECK(dial(sidecar.container, sidecar.at(7001)) == "hello");
 }
 
-TEST_CASE("a sidecar that does not come back fails the tunnel within its time, with the reason") {
+TEST_CASE("a sidecar that does not come back fails the tunnel within its limit, with the reason") {
   Sidecar sidecar(ports({{7001, 7001}}));
   Reports reports;
   auto settings = one_lane(sidecar, reports);
@@ -143,7 +143,7 @@ TEST_CASE("a sidecar that does not come back fails the tunnel within its time, w
   CHECK(tunnel.stats().reason == reports.reason());
 }
 
-TEST_CASE("a sidecar that no longer exists fails the tunnel at once") {
+TEST_CASE("a sidecar that no longer exists fails the tunnel immediately") {
   Sidecar sidecar(ports({{7001, 7001}}));
   std::atomic<bool> gone = false;
   Reports reports;
@@ -160,7 +160,7 @@ TEST_CASE("a sidecar that no longer exists fails the tunnel at once") {
   CHECK(tunnel.stats().reason == "the sidecar was removed");
 }
 
-TEST_CASE("a tunnel that is connecting again can be closed") {
+TEST_CASE("a reconnecting tunnel can be closed") {
   Sidecar sidecar(ports({{7001, 7001}}));
   Reports reports;
   ssh::Tunnel tunnel(one_lane(sidecar, reports), soon());
@@ -171,7 +171,7 @@ TEST_CASE("a tunnel that is connecting again can be closed") {
   CHECK(std::chrono::steady_clock::now() - start < 2s);
 }
 
-TEST_CASE("a sidecar without its owner ends by itself") {
+TEST_CASE("a sidecar without an owner ends by itself") {
   Sidecar sidecar(ports({{7001, 7001}}), 2s);
   {
     const ssh::Tunnel tunnel(sidecar.settings(), soon());
@@ -181,9 +181,7 @@ TEST_CASE("a sidecar without its owner ends by itself") {
   CHECK(eventually([&] { return !sidecar.alive(); }, 6s));
 }
 
-TEST_CASE(
-    "a session that is lost while another one is made yet does not keep the maker waiting beyond its "
-    "deadline") {
+TEST_CASE("a session lost during the set-up of another does not delay the constructor beyond its deadline") {
   Sidecar sidecar(ports({{7001, 7001}, {7002, 7002}}));
   auto settings = sidecar.settings();
   std::atomic<int> dialled = 0;
@@ -192,7 +190,7 @@ TEST_CASE(
     const int n = dialled++;
     if (n == 1) {  // the second lane waits until the first has been cut
       if (!eventually([&] { return is_lost.load(); }, 10s)) throw Error(Errc::failure, "nothing was cut");
-    } else if (n > 1) {  // and nobody comes back
+    } else if (n > 1) {  // and no lane comes back
       throw Error(Errc::failure, "nobody there");
     }
     return dial(limit);

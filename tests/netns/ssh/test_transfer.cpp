@@ -1,4 +1,4 @@
-// Bytes: all of them, in order, both ways, and their ends.
+// Data transfer: all bytes, in order, both ways, and ends of file.
 #include "ssh/sidecar.hpp"
 #include "ssh/traffic.hpp"
 #include "support/service.hpp"
@@ -54,7 +54,7 @@ Fd connect_with_small_buffer(const Sidecar& sidecar, std::uint16_t port) {
   });
 }
 
-// Closes it with a reset.
+// Closes the connection with a reset.
 void reset(Fd connection) {
   const linger at_once{.l_onoff = 1, .l_linger = 0};
   ::setsockopt(connection.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
@@ -62,7 +62,7 @@ void reset(Fd connection) {
 
 }  // namespace
 
-TEST_CASE("bulk both ways at once arrives whole") {
+TEST_CASE("simultaneous bulk both ways arrives completely") {
   Sidecar sidecar(ports({{7001, 7001}}));
   const ssh::Tunnel tunnel(sidecar.settings(), soon());
   const auto before = resident_mib();
@@ -73,14 +73,14 @@ TEST_CASE("bulk both ways at once arrives whole") {
   CHECK(resident_mib() < before + 64);
 }
 
-TEST_CASE("nothing is lost while keys are exchanged anew") {
+TEST_CASE("a key re-exchange loses nothing") {
   Sidecar sidecar(ports({{7001, 7001}}), 30s, "RekeyLimit 2M\n");
   const ssh::Tunnel tunnel(sidecar.settings(), soon());
   both_ways(sidecar, 20U << 20);
   CHECK(tunnel.stats().reconnects == 0);
 }
 
-TEST_CASE("after the client's end of file the service's answer arrives, and waiting for it costs nothing") {
+TEST_CASE("after the client's end of file the service's answer arrives, and the wait uses no processor") {
   Sidecar sidecar(ports({{7001, 7001}}));
   const Listener service(loopback(7001), [](Fd guest) {
     if (receive_pattern(guest) != 1000) return;
@@ -98,7 +98,7 @@ TEST_CASE("after the client's end of file the service's answer arrives, and wait
   CHECK(receive_pattern(connection) == 1U << 20);
 }
 
-TEST_CASE("after the service's end of file the client's words still arrive") {
+TEST_CASE("after the service's end of file the client's data still arrives") {
   Sidecar sidecar(ports({{7001, 7001}}));
   std::promise<std::size_t> arrived;
   const Listener service(loopback(7001), [&](Fd guest) {
@@ -117,19 +117,19 @@ TEST_CASE("after the service's end of file the client's words still arrive") {
   CHECK(eventually([&] { return tunnel.stats().open == 0; }, 2s));
 }
 
-TEST_CASE("a service that answers and closes without reading all is heard") {
+TEST_CASE("the answer of a service that closes without reading everything arrives") {
   Sidecar sidecar(ports({{7001, 7001}}));
   const ssh::Tunnel tunnel(sidecar.settings(), soon());
   for (const bool answers_first : {true, false}) {
     CAPTURE(answers_first);
     const Listener service(loopback(7001), [answers_first](Fd guest) {
       if (answers_first) send_pattern(guest, 5000);
-      std::this_thread::sleep_for(300ms);  // meanwhile the client's bytes pile up unread: closing resets
+      std::this_thread::sleep_for(300ms);  // the client's bytes stay unread, so that close() resets
       if (!answers_first) send_pattern(guest, 5000);
     });
     const auto connection = connect_from(sidecar, 7001);
     std::jthread upload([&] { send_pattern(connection, 64U << 20); });
-    int error = 0;  // the reset may overtake the end of file on its last leg, but not what the service said
+    int error = 0;  // the reset may overtake the end of file on the last hop, but not the answer
     CHECK(receive_pattern(connection, &error) == 5000);
     CHECK((error == 0 || error == ECONNRESET));
     CHECK(eventually([&] { return tunnel.stats().open == 0; }, 2s));
@@ -137,7 +137,7 @@ TEST_CASE("a service that answers and closes without reading all is heard") {
   }
 }
 
-TEST_CASE("a service that dies, amid a transfer or idle, ends the container's connection at once") {
+TEST_CASE("a service that dies, during a transfer or idle, ends the container's connection immediately") {
   Sidecar sidecar(ports({{7001, 7001}}));
   const ssh::Tunnel tunnel(sidecar.settings(), soon());
   using Clock = std::chrono::steady_clock;
@@ -176,14 +176,14 @@ TEST_CASE("a service that dies, amid a transfer or idle, ends the container's co
         got = read_on();
       } while (got > 0);
       const auto ended = Clock::now();
-      CHECK((got == 0 || errno == ECONNRESET));  // and not that nothing came for two seconds
+      CHECK((got == 0 || errno == ECONNRESET));  // not a timeout after two seconds
       CHECK(ended - died.get_future().get() < (kSanitized ? 10s : 1s));
     }
 }
 
-// sshd has bytes left for the container in both cases: where it has none, a reset is to it what a shutdown
-// is.
-TEST_CASE("a container that resets its connection amid a transfer resets the service's") {
+// In this case and the next, sshd still has bytes for the container: without pending bytes it cannot tell a
+// reset from a shutdown.
+TEST_CASE("a container that resets its connection during a transfer resets the service's") {
   Sidecar sidecar(ports({{7001, 7001}}));
   std::promise<std::string> seen;
   const Listener service(loopback(7001), [&](Fd guest) {
@@ -202,7 +202,7 @@ TEST_CASE("a container that resets its connection amid a transfer resets the ser
   CHECK(eventually([&] { return tunnel.stats().open == 0; }, 2s));
 }
 
-// The service has said all and waits, and the tunnel has read all of it: to close its socket would be an
+// The service has sent everything and waits, and the tunnel has read everything: a plain close would be an
 // orderly end.
 TEST_CASE("a container that resets its connection with an answer half read resets the service's") {
   Sidecar sidecar(ports({{7001, 7001}}));
@@ -216,7 +216,7 @@ TEST_CASE("a container that resets its connection with an answer half read reset
   const ssh::Tunnel tunnel(sidecar.settings(), soon());
   auto connection = connect_with_small_buffer(sidecar, 7001);
   REQUIRE(eventually([&] { return tunnel.stats().bytes_from_host == kAnswer; }, 5s));
-  std::this_thread::sleep_for(100ms);  // for sshd to have it
+  std::this_thread::sleep_for(100ms);  // until sshd has the bytes
   reset(std::move(connection));
   auto result = seen.get_future();
   REQUIRE(result.wait_for(5s) == std::future_status::ready);
@@ -224,7 +224,7 @@ TEST_CASE("a container that resets its connection with an answer half read reset
   CHECK(eventually([&] { return tunnel.stats().open == 0; }, 2s));
 }
 
-TEST_CASE("what a service wrote before the tunnel was closed arrives") {
+TEST_CASE("data that a service wrote before the tunnel closed arrives") {
   Sidecar sidecar(ports({{7001, 7001}}));
   std::promise<void> written;
   const Listener service(loopback(7001), [&](Fd guest) {

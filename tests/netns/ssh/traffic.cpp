@@ -1,4 +1,4 @@
-// Moving bytes, counting them, and looking at what that costs.
+// Moves bytes, counts them, and measures the cost.
 #include "ssh/traffic.hpp"
 
 #include "core/file.hpp"
@@ -23,9 +23,9 @@ int left_until(Clock::time_point end) {
   return static_cast<int>(std::max<long>(0, std::chrono::ceil<milliseconds>(end - Clock::now()).count()));
 }
 
-// Long enough for whatever is not stuck, whatever the machine does meanwhile.
+// Long enough for any transfer that is not stuck, on any machine.
 void be_patient(const hostnet::Fd& fd) {
-  const timeval limit{.tv_sec = 240};  // one of 256 waits for the others, on a busy machine for long
+  const timeval limit{.tv_sec = 240};  // one of 256 waits for the others, which takes long on a busy machine
   ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 }
@@ -78,7 +78,7 @@ Listener::Listener(hostnet::Fd socket, std::function<void(hostnet::Fd)> serve)
           [serve](hostnet::Fd guest) {
             try {
               serve(std::move(guest));
-            } catch (const std::exception&) {  // the other side will tell
+            } catch (const std::exception&) {  // the other side reports it
             }
           },
           accept_from(socket_));

@@ -1,4 +1,4 @@
-// The support for namespaces itself: every other test here trusts it.
+// Tests of the namespace support, which all other tests here rely on.
 #include "core/ipv4.hpp"
 #include "support/netns.hpp"
 
@@ -22,7 +22,7 @@ ino_t inode_of_current() {
 
 }  // namespace
 
-TEST_CASE("a fresh namespace is another one, has loopback up, and the caller stays where it was") {
+TEST_CASE("a fresh namespace is separate, has loopback up, and the caller stays in its own") {
   const auto before = inode_of_current();
   const NetNs one;
   const NetNs two;
@@ -36,12 +36,12 @@ TEST_CASE("a fresh namespace is another one, has loopback up, and the caller sta
   CHECK(one.exec("ip -o link").find("lo: <LOOPBACK,UP") != std::string::npos);
 }
 
-TEST_CASE("what a function throws in a namespace is thrown by run") {
+TEST_CASE("run rethrows what a function throws in a namespace") {
   const NetNs inside;
   CHECK_THROWS_WITH(inside.run([] { throw std::runtime_error("from inside"); }), "from inside");
 }
 
-TEST_CASE("commands give their output, and their failure") {
+TEST_CASE("commands return their output or their failure") {
   const NetNs inside;
   CHECK(inside.exec("echo out; echo err >&2") == "out\nerr\n");
   CHECK(inside.exec("cat", std::string(200'000, 'x')).size() == 200'000);

@@ -1,4 +1,4 @@
-// What doctor's tests say of a fact: that it was seen, or that it may not be; and of what was found.
+// Builders for doctor's tests: facts that were seen or may not be seen, and findings.
 #pragma once
 
 #include "cli/doctor/facts.hpp"

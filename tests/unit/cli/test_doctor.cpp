@@ -1,4 +1,4 @@
-// What doctor makes of facts.
+// Doctor's findings from given facts.
 #include "cli/doctor/gather.hpp"
 #include "cli/doctor/judge.hpp"
 #include "seen.hpp"
@@ -21,7 +21,7 @@ using test::ip, test::says;
 
 namespace {
 
-// Whoever gets a warning or a failure must be told what to do about it, and nobody else.
+// A warning or failure must have a remedy, and no other finding may have one.
 void check_form(const Check& check) {
   CAPTURE(check.name);
   CAPTURE(check.finding);
@@ -76,7 +76,7 @@ StateFacts holding(std::vector<std::string> ids) {
   return {.folder = "/run/tc-hostnet/netns-1", .held = seen(held), .amiss = seen(std::vector<std::string>{})};
 }
 
-// A machine on which everything is as it should be.
+// A healthy machine.
 Facts healthy() {
   Facts facts;
   facts.kernel = {"6.1.0", true, Presence::present, Presence::present};
@@ -108,7 +108,7 @@ TEST_CASE("a healthy machine is ok in every respect") {
   }
 }
 
-TEST_CASE("without privilege every check has something to say, and none crashes") {
+TEST_CASE("without privilege every check gives a finding, and none crashes") {
   Facts facts = healthy();
   facts.kernel.nf_tables = Presence::unknown;
   facts.privilege = {1000, false, false};
@@ -161,7 +161,7 @@ TEST_CASE("capabilities") {
   CHECK(judge_privilege({1000, false, false}, none).status == Status::fail);
 }
 
-TEST_CASE("without root, a path that works is no failure") {
+TEST_CASE("without root, a working path is not a failure") {
   for (const auto path : {Path::helper, Path::ssh}) {
     const auto check = judge_privilege({1000, false, false}, {exposer::driver_of(path), {}});
     check_form(check);
@@ -196,7 +196,7 @@ TEST_CASE("xtables lock") {
   CHECK(says(judge_lock({"/run/xtables.lock", 4711, ""}), "pid 4711 holds"));
 }
 
-TEST_CASE("engine: there, rootless, absent; and absent where the target needs one") {
+TEST_CASE("engine: present, rootless, absent; and absent though the target needs one") {
   CHECK(judge_engine(docker()).finding == "Docker Engine 20.10.24 at /run/docker.sock (default)");
   auto rootless = docker();
   rootless.rootless = true;
@@ -223,14 +223,14 @@ TEST_CASE("engine: there, rootless, absent; and absent where the target needs on
   auto hung = docker();
   hung.needed = true;
   hung.version = {std::nullopt, Error(Errc::timed_out, "GET /version: no answer in time")};
-  CHECK(judge_engine(hung).status == Status::warn);  // slow, but it serves
+  CHECK(judge_engine(hung).status == Status::warn);  // slow, but it works
   check_form(judge_engine(hung));
   hung.answers = {std::nullopt, Error(Errc::timed_out, "GET /_ping: no answer in time")};
   CHECK(judge_engine(hung).status == Status::fail);
   check_form(judge_engine(hung));
 }
 
-TEST_CASE("bridges: the target's must be right, another may be wrong") {
+TEST_CASE("bridges: a fault of the target's is a failure, of another only a warning") {
   CHECK(judge_bridges({good_bridge("br0")}, docker()).front().finding == "bridge br0, gateway 198.18.0.1");
   auto facts = good_bridge("br0");
   facts.resolved = seen(resolved("br0", false));
@@ -253,11 +253,11 @@ TEST_CASE("bridges: the target's must be right, another may be wrong") {
   REQUIRE(none.size() == 1);
   CHECK(none.front().status == Status::warn);
   check_form(none.front());
-  // Without the engine that was asked for there is nothing to be said of bridges.
+  // Without the requested engine, the check cannot judge bridges.
   CHECK(judge_bridges({}, {.needed = true, .address = denied<engine::Address>()}).empty());
 }
 
-TEST_CASE("a network of Podman's has no bridge before its first container, and that is no fault") {
+TEST_CASE("a Podman network has no bridge before its first container, which is not a fault") {
   auto podman = docker();
   podman.version.value->product = "Podman Engine";
   podman.address.value->socket = "/run/podman/podman.sock";
@@ -289,7 +289,7 @@ TEST_CASE("input: legacy and iptables-nft policies are handled, a native chain i
   facts.nft_programs = false;
   CHECK(judge_input(facts).front().status == Status::fail);
   CHECK(judge_input(facts).front().mend == "apt-get install iptables");
-  // An INPUT of iptables-nft that decides nothing needs none of its programs.
+  // An iptables-nft INPUT chain without effect needs none of its programs.
   facts.chains.value->front().drop_policy = false;
   CHECK(judge_input(facts).front().status == Status::ok);
 }
@@ -349,7 +349,7 @@ TEST_CASE("state") {
         Check{"state", Status::fail, "not a journal of leases: no object", "tc-hostnet release --all"});
 }
 
-TEST_CASE("route_localnet without a guard is told for each interface, with the setting that ends it") {
+TEST_CASE("route_localnet without a guard is reported per interface, with the command that clears it") {
   RouteLocalnetFacts facts{.open = seen(std::vector<std::string>{"br0", "br1", "eth0.5"}),
                            .guarded = seen(std::vector<std::string>{"br0"})};
   const auto checks = judge_route_localnet(facts);
@@ -366,7 +366,7 @@ TEST_CASE("route_localnet without a guard is told for each interface, with the s
   CHECK(judge_route_localnet(facts).front().mend == "sysctl -w net.ipv4.conf.all.route_localnet=0");
 }
 
-TEST_CASE("alias: by whom it is there") {
+TEST_CASE("alias: the source of the entry") {
   AliasFacts facts{.container = "api",
                    .hosts = seen(std::string("127.0.0.1 localhost\n")),
                    .gateways = {ip("198.19.0.1"), ip("198.18.0.1")},
@@ -392,7 +392,7 @@ TEST_CASE("alias: by whom it is there") {
   check_form(judge_alias(facts));
 }
 
-TEST_CASE("request: only what no other check has said") {
+TEST_CASE("request: only faults that no other check reports") {
   const auto judged = [](Errc code, const std::string& what, const std::vector<Check>& others = {}) {
     return judge_request({Error(code, what, "do that")}, others);
   };
@@ -405,7 +405,7 @@ TEST_CASE("request: only what no other check has said") {
   CHECK(judged(Errc::not_listening, "nobody listens")->status == Status::ok);
 }
 
-TEST_CASE("/proc/locks: who holds the lock, not who waits for it or holds another") {
+TEST_CASE("/proc/locks: the holder of the lock, not its waiters or holders of others") {
   const auto device = makedev(0xfe, 0);
   const std::string text =
       "1: POSIX  ADVISORY  WRITE 11 fe:00:99 0 EOF\n"
@@ -419,7 +419,7 @@ TEST_CASE("/proc/locks: who holds the lock, not who waits for it or holds anothe
   CHECK_FALSE(lock_holder("nonsense\n1: FLOCK ADVISORY WRITE x fe:00:99 0 EOF", device, 99));
 }
 
-TEST_CASE("modules and capabilities are read from the kernel's own text") {
+TEST_CASE("modules and capabilities are parsed from the kernel's text") {
   const std::string dep = "kernel/net/ipv4/netfilter/ip_tables.ko.xz: kernel/net/netfilter/x_tables.ko.xz\n";
   CHECK(lists_module(dep, "ip_tables"));
   CHECK_FALSE(lists_module(dep, "tables"));
@@ -430,7 +430,7 @@ TEST_CASE("modules and capabilities are read from the kernel's own text") {
   CHECK_FALSE(has_effective("", CAP_NET_ADMIN));
 }
 
-TEST_CASE("what is looked at on this machine can be judged, whoever runs it") {
+TEST_CASE("the facts of this machine can be judged, as any user") {
   const auto facts = gather(std::nullopt, {HostPort::same(1)}, {});
   for (const auto& check : judge(facts)) check_form(check);
 }

@@ -1,4 +1,4 @@
-// What the command writes to a terminal.
+// The command's output to a terminal.
 #include "cli/lease_view.hpp"
 #include "cli/output.hpp"
 #include "core/file.hpp"
@@ -38,7 +38,7 @@ TEST_CASE("plain text is escaped, and paint alone adds sequences") {
   CHECK(("x" + paint(Tone::good, "yes") + "\x1b").str() == "x\x1b[32myes\x1b[0m\\x1b");
 }
 
-TEST_CASE("text cannot go where its sequences would be lost or doubled") {
+TEST_CASE("styled text does not convert to types that would lose or double its sequences") {
   CHECK_FALSE(std::is_convertible_v<Text, std::string>);
   CHECK_FALSE(std::is_convertible_v<Text, std::string_view>);
   CHECK_FALSE(fmt::is_formattable<Text>::value);
@@ -69,11 +69,11 @@ TEST_CASE("a lease's owner and label in `list`") {
   CHECK(std::ranges::count(text, '\n') == 1);
 }
 
-// Another way to the terminal would pass the escapes by: each is named here with its reason.
+// Any other output to the terminal would bypass the escaping; the list names each exception and its reason.
 TEST_CASE("nothing else in the sources prints") {
   const std::set<std::string> known{
-      "cli/output.cpp",           // the one place of the command
-      "daemon/main.cpp",          // lines of the log sink, and options that are wrong, through printable()
+      "cli/output.cpp",           // all output of the command
+      "daemon/main.cpp",          // lines of the log sink, and wrong options, through printable()
       "path/native/sandbox.cpp",  // an Error in the child of `run`, which is printable()
   };
   const std::regex prints(

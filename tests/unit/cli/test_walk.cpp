@@ -1,4 +1,4 @@
-// Where the way from a container to a service stops, by what was found on it.
+// Where the path from a container to a service stops, from given facts.
 #include "cli/doctor/walk.hpp"
 #include "hostnet/error.hpp"
 #include "seen.hpp"
@@ -49,7 +49,7 @@ Seen<Inside> dialled(Dialled::Outcome outcome) {
   return seen(Inside{true, Dialled{outcome, std::chrono::microseconds{1500}, "No route to host"}});
 }
 
-// The container app dials 15432, and all is well.
+// The container app dials 15432, and every step is ok.
 WalkFacts open_way() {
   WalkFacts facts;
   facts.port = {15432, 15432};
@@ -92,7 +92,7 @@ Check step(const WalkFacts& facts, std::string_view name) {
   return *found;
 }
 
-// The step that it stops at, whose finding has these words.
+// The step where the walk stops, with these words in its finding.
 void stops(const WalkFacts& facts, std::string_view at, std::string_view words) {
   CHECK(stops_at(judge_walk(facts)) == at);
   const auto check = step(facts, at);
@@ -102,7 +102,7 @@ void stops(const WalkFacts& facts, std::string_view at, std::string_view words) 
 
 }  // namespace
 
-TEST_CASE("an open way") {
+TEST_CASE("an open path") {
   const auto facts = open_way();
   const auto steps = judge_walk(facts);
   CHECK(stops_at(steps).empty());
@@ -133,7 +133,7 @@ TEST_CASE("each step broken once") {
     facts.container.value->network_mode = "host";
     stops(facts, "container", "network mode host");
   }
-  SUBCASE("no alias, and the gateway answers all the same") {
+  SUBCASE("no alias, but the gateway answers") {
     facts.alias.hosts = seen(std::string("127.0.0.1 localhost\n"));
     stops(facts, "alias", "is not in its hosts file");
     CHECK(step(facts, "alias").mend == "tc-hostnet expose 15432 --container app");
@@ -171,7 +171,7 @@ TEST_CASE("each step broken once") {
     facts.inside = dialled(Dialled::Outcome::refused);
     stops(facts, "listener", "nothing listens on 127.0.0.1:5432/tcp");
   }
-  SUBCASE("all is right and yet") {
+  SUBCASE("every step is ok, but the connection fails") {
     for (const auto& [outcome, words] : {std::pair{Dialled::Outcome::refused, "refuses"},
                                          {Dialled::Outcome::timed_out, "does not answer"},
                                          {Dialled::Outcome::failed, "No route to host"}}) {
@@ -182,7 +182,7 @@ TEST_CASE("each step broken once") {
   }
 }
 
-TEST_CASE("forwards: whose, where, and what there is instead") {
+TEST_CASE("forwards: owner, place, and the nearest ones instead") {
   auto facts = open_way();
   auto& lease = facts.openings.front();
   facts.inside = dialled(Dialled::Outcome::refused);
@@ -206,7 +206,7 @@ TEST_CASE("forwards: whose, where, and what there is instead") {
     lease.ports = {{8088, 8088}, {15432, 15432, Protocol::udp}};
     stops(facts, "forward", "lease 1a2b3c4d gives it other ports");
   }
-  SUBCASE("everybody's on the bridge") {
+  SUBCASE("for every container on the bridge") {
     lease.sources.clear();
     CHECK(step(facts, "forward").status == Status::ok);
   }
@@ -218,13 +218,13 @@ TEST_CASE("forwards: whose, where, and what there is instead") {
     facts.openings.push_back(living);
     CHECK(find_opening(facts)->lease == "5e6f7a8b");
   }
-  SUBCASE("rules that are gone") {
+  SUBCASE("missing rules") {
     facts.amiss = {"table nat lacks rules of it"};
     stops(facts, "forward", "but table nat lacks rules of it");
   }
 }
 
-TEST_CASE("by a tunnel the name is the sidecar's, and no firewall of the host is passed") {
+TEST_CASE("with a tunnel the alias is the sidecar's, and no host firewall is in the path") {
   auto facts = open_way();
   facts.openings = {tunnel()};
   facts.alias.hosts = seen(std::string("127.0.0.1 localhost\n"));
@@ -239,14 +239,14 @@ TEST_CASE("by a tunnel the name is the sidecar's, and no firewall of the host is
   facts.openings.front().network = "bridge";
   facts.container.value->endpoints.front().network = "bridge";
   CHECK(alias_address(facts).empty());
-  // A Unix socket needs no listener of a port.
+  // A Unix socket needs no listener on a port.
   facts.openings = {tunnel()};
   facts.openings.front().ports = {{0, 15432, Protocol::tcp, "/run/db.sock"}};
   facts.container.value->endpoints.front().network = "web";
   CHECK(says(step(facts, "listener"), "the Unix socket /run/db.sock"));
 }
 
-TEST_CASE("without root nothing fails that could only not be seen") {
+TEST_CASE("without root, a fact that cannot be seen is not a failure") {
   auto facts = open_way();
   facts.alias.hosts = denied<std::string>();
   facts.openings.clear();

@@ -1,4 +1,4 @@
-// What is refused and in which order, and what the engine is asked for.
+// Which requests are refused, in which order, and what is sent to the engine.
 #include "container/plan.hpp"
 #include "hostnet/container.hpp"
 #include "hostnet/error.hpp"
@@ -33,7 +33,7 @@ TEST_CASE("an image by tag and by digest") {
   CHECK(GenericImage("a.example:5000/b", "sha256:00ff").request().image == "a.example:5000/b@sha256:00ff");
 }
 
-TEST_CASE("a builder chains on an object and on a temporary, and copies are apart") {
+TEST_CASE("a builder chains on an object and on a temporary, and copies are independent") {
   auto one = image().with_cmd({"a"}).with_env_var("A", "1").with_exposed_host_ports({80, 81});
   auto two = one;
   two.with_env_var("A", "2").with_exposed_host_ports({HostPort{8080, 80}}).with_exposed_host_port(90);
@@ -85,7 +85,7 @@ TEST_CASE("22 counts as the container's number, not the host's") {
   CHECK_NOTHROW(check(image().with_exposed_host_port(22).request(), kNative));
 }
 
-TEST_CASE("without host ports nothing of that is refused") {
+TEST_CASE("without host ports, none of these is refused") {
   CHECK_NOTHROW(
       check(image().with_host(kAlias, "192.0.2.1").with_network("host").with_reuse().request(), kSsh));
   CHECK_NOTHROW(
@@ -97,7 +97,7 @@ TEST_CASE("duplicates are one, contradictions are refused") {
   CHECK(refusal(image().with_exposed_host_ports({{80, 90}, {81, 90}})).code() == Errc::conflict);
 }
 
-TEST_CASE("whatever else cannot be sent") {
+TEST_CASE("other requests that cannot be sent") {
   CHECK(says(refusal(image().with_exposed_port(tcp(0))), "greater than zero"));
   CHECK(says(refusal(image().with_mapped_port(80, tcp(0))), "greater than zero"));
   CHECK(says(refusal(image().with_env_var("A=B", "c")), "not a name of an environment variable"));
@@ -115,7 +115,7 @@ TEST_CASE("whatever else cannot be sent") {
                       nullptr));
 }
 
-TEST_CASE("a request arrives in the engine's words") {
+TEST_CASE("a request becomes the engine's container description") {
   const auto request = image()
                            .with_exposed_port(tcp(80))
                            .with_exposed_port(udp(53))

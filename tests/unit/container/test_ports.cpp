@@ -1,4 +1,4 @@
-// Looking published ports up in what engines answer, also when that makes no sense.
+// Published ports from engines' answers, including invalid ones.
 #include "container/ports.hpp"
 #include "engine/parse.hpp"
 #include "hostnet/error.hpp"
@@ -41,7 +41,7 @@ TEST_CASE("a port for each family, which may differ") {
   CHECK(host_port(with(R"({"80/tcp":[{"HostIp":"","HostPort":"8080"}]})"), tcp(80), Family::ipv6) == 8080);
 }
 
-TEST_CASE("a port that is not there has a code of its own") {
+TEST_CASE("a missing port has its own error code") {
   const std::string four = R"({"80/tcp":[{"HostIp":"127.0.0.1","HostPort":"49153"}],"443/tcp":null})";
   CHECK(code_of(four, tcp(81)) == Errc::port_not_exposed);
   CHECK(code_of(four, udp(80)) == Errc::port_not_exposed);
@@ -53,7 +53,7 @@ TEST_CASE("a port that is not there has a code of its own") {
   CHECK(std::string(error.what()) == "port 81/tcp of container web is not exposed");
 }
 
-TEST_CASE("an answer that makes no sense is an error, never 0") {
+TEST_CASE("an invalid answer is an error, never 0") {
   for (const char* port :
        {R"("0")", R"("")", R"("65536")", R"("-1")", R"("80x")", R"(" 80")", "80", "null", "{}"}) {
     const auto ports = fmt::format(R"({{"80/tcp":[{{"HostIp":"0.0.0.0","HostPort":{}}}]}})", port);
@@ -65,14 +65,14 @@ TEST_CASE("an answer that makes no sense is an error, never 0") {
     CAPTURE(ports);
     CHECK(code_of(ports, tcp(80)) == Errc::engine_error);
   }
-  // Nor where it comes by another way than the parser.
+  // Nor if it does not come from the parser.
   engine::Container container;
   container.running = true;
   container.ports = {{80, "tcp", "0.0.0.0", 0}};
   CHECK(test::error_of([&] { host_port(container, tcp(80), Family::ipv4); }).code() == Errc::engine_error);
 }
 
-TEST_CASE("a published port is asked where the engine is") {
+TEST_CASE("a published port is on the engine's host") {
   const auto at = [](const char* address) {
     return container::http_url(engine::Address::find(address), 49153, "/health");
   };

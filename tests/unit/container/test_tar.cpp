@@ -35,13 +35,13 @@ TEST_CASE("tar unpacks what was packed") {
   }
 }
 
-TEST_CASE("no folder is in it, for it would take on the archive's permissions") {
+TEST_CASE("it contains no folders, which would change the permissions of existing ones") {
   const auto tar = make_tar({{"/tmp/x", "x", 0644}});
   CHECK(tar.size() == 4 * 512);
   CHECK(tar.substr(0, 6) == "tmp/x" + std::string(1, '\0'));
 }
 
-TEST_CASE("paths that cannot be") {
+TEST_CASE("invalid paths") {
   for (const auto& path : {std::string("/a/../../b"), std::string("/..") + "/x", "/" + std::string(101, 'x'),
                            "/" + std::string(160, 'x') + "/y" + std::string(100, 'z')}) {
     CAPTURE(path);

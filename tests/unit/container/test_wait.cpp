@@ -22,7 +22,7 @@ TEST_CASE("a text is found however the pieces are cut") {
   CHECK_FALSE(Finder("ready", 1).feed("read y, rea dy, READY"));
 }
 
-TEST_CASE("as often as it is wanted, without overlap") {
+TEST_CASE("as often as requested, without overlap") {
   Finder twice("aa", 2);
   CHECK_FALSE(twice.feed("aaa"));
   CHECK(twice.feed("a"));

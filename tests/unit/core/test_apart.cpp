@@ -1,4 +1,4 @@
-// Work in a child that can be given up.
+// Work in a child process that can be abandoned.
 #include "core/apart.hpp"
 
 #include <doctest/doctest.h>
@@ -13,7 +13,7 @@
 using namespace hostnet;
 using namespace std::chrono_literals;
 
-TEST_CASE("every answer in its place; one that hangs or fails costs its own") {
+TEST_CASE("every answer in its place; a job that hangs or fails loses only its own") {
   const auto start = Deadline::Clock::now();
   const auto answers = run_apart(
       5,
@@ -32,7 +32,7 @@ TEST_CASE("every answer in its place; one that hangs or fails costs its own") {
   CHECK(::waitpid(-1, nullptr, WNOHANG) < 0);  // no child is left
 }
 
-TEST_CASE("all of it ends at the deadline") {
+TEST_CASE("all jobs end at the deadline") {
   const auto start = Deadline::Clock::now();
   const auto answers = run_apart(
       100,
@@ -44,7 +44,7 @@ TEST_CASE("all of it ends at the deadline") {
   CHECK(answers == std::vector<std::optional<std::string>>(100));
 }
 
-TEST_CASE("the child has no descriptor of its parent, stands in /, and no signal interrupts it") {
+TEST_CASE("the child has no descriptor of its parent, is in /, and no signal interrupts it") {
   const int ours = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 100);
   REQUIRE(ours >= 0);
   const auto answers = run_apart(

@@ -1,4 +1,4 @@
-// Programs that are started in a process which has its own way with SIGCHLD.
+// Child programs of a process with its own handling of SIGCHLD.
 #include "core/child.hpp"
 #include "core/process.hpp"
 #include "hostnet/error.hpp"
@@ -33,7 +33,7 @@ void reap_all(int) {
 
 }  // namespace
 
-TEST_CASE("the exit code is the program's, whoever else waits for children") {
+TEST_CASE("the exit code is the program's, even if other code waits for children") {
   CHECK(two_codes() == 30);
   const auto in_program_with = [](void (*handler)(int)) {
     return test::await_child(test::start_child([&] {
@@ -45,9 +45,9 @@ TEST_CASE("the exit code is the program's, whoever else waits for children") {
   CHECK(in_program_with(reap_all) == 30);
 }
 
-TEST_CASE("a signal that ends it, and one that does not") {
+TEST_CASE("a signal that ends the child, and one that does not") {
   CHECK(run_process({"sh", "-c", "kill -9 $$"}, {}, Deadline::after(20s)).exit_code == 128 + SIGKILL);
-  // Whatever the program that links the library has blocked or ignores.
+  // Regardless of the signals that the linking program blocks or ignores.
   const int status = test::await_child(test::start_child([] {
     ::signal(SIGPIPE, SIG_IGN);
     sigset_t all;
@@ -66,7 +66,7 @@ TEST_CASE("input, output and errors") {
   CHECK(run_process({"true"}, much, Deadline::after(20s)).exit_code == 0);  // it reads nothing
 }
 
-TEST_CASE("what does not end in time is killed, with what it has started") {
+TEST_CASE("a child that misses its deadline is killed, with its descendants") {
   const auto start = Deadline::Clock::now();
   CHECK_THROWS_WITH_AS(run_process({"sh", "-c", "sleep 60 & wait"}, {}, Deadline::after(200ms)),
                        "sh did not end in time", Error);
@@ -74,18 +74,18 @@ TEST_CASE("what does not end in time is killed, with what it has started") {
   CHECK(::waitpid(-1, nullptr, WNOHANG) < 0);  // no child is left
 }
 
-TEST_CASE("a program that is not there, or is none") {
+TEST_CASE("a program that does not exist or is not executable") {
   CHECK_THROWS_AS(run_process({"no-such-program-here"}, {}, Deadline::after(20s)), Error);
   CHECK_THROWS_AS(Child("/etc/passwd", {"passwd"}, {}, Deadline::after(20s)), Error);
   CHECK(::waitpid(-1, nullptr, WNOHANG) < 0);
 }
 
-TEST_CASE("it has its three streams, and nothing else of ours") {
+TEST_CASE("the child has its three streams, and no other descriptor of ours") {
   const int inherited = ::fcntl(STDERR_FILENO, F_DUPFD, 100);  // not even close-on-exec
   REQUIRE(inherited >= 0);
   const auto result = run_process({"sh", "-c", "ls /proc/self/fd | wc -l"}, {}, Deadline::after(20s));
   ::close(inherited);
-  CHECK(std::stoi(result.output) == 4);  // and what ls reads the folder by
+  CHECK(std::stoi(result.output) == 4);  // and the descriptor with which ls reads the folder
   CHECK(Child("/bin/sh", {"sh", "-c", "test \"$(readlink /proc/$$/fd/0)\" = /dev/null"}, {},
               Deadline::after(20s))
             .wait(Deadline::after(20s)) == 0);
@@ -94,13 +94,13 @@ TEST_CASE("it has its three streams, and nothing else of ours") {
           .wait(Deadline::after(20s)) == 0);
 }
 
-TEST_CASE("where the table of descriptors is full that is an error, and nobody else's files are written to") {
+TEST_CASE("a full descriptor table is an error, and no other file is written to") {
   const test::TempDir dir;
   const int status = test::await_child(test::start_child([&] {
     close_descriptors(STDERR_FILENO + 1, ~0U);
     const int ours = ::open((dir.path() / "ours").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     int faults = 0;
-    // The pipe and the child's own need some: from none that is free to enough.
+    // The pipe and the child need some descriptors: try from no free one to enough.
     for (rlim_t limit = 4; limit < 16; ++limit) {
       const rlimit narrow{limit, 64};
       ::setrlimit(RLIMIT_NOFILE, &narrow);

@@ -1,4 +1,4 @@
-// Deadlines: what is left, and never.
+// Deadlines: time left, and never.
 #include "core/deadline.hpp"
 
 #include <doctest/doctest.h>
@@ -17,7 +17,7 @@ TEST_CASE("time left shrinks and never falls below zero") {
   CHECK(past.poll_timeout() == 0);
 }
 
-TEST_CASE("a span that the clock cannot hold is never, not long ago") {
+TEST_CASE("a span beyond the clock's range means never, not the past") {
   for (const auto span : {std::chrono::milliseconds::max(), std::chrono::milliseconds{24h * 365 * 300}}) {
     CHECK(Deadline::after(span).is_never());
     CHECK(Deadline::after(span).poll_timeout() == -1);

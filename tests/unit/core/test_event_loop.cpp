@@ -41,7 +41,7 @@ TEST_CASE("a readable descriptor calls back until it is removed") {
   CHECK(calls == 3);
 }
 
-TEST_CASE("timers: once fires once, every goes on until cancelled") {
+TEST_CASE("timers: once fires once, every repeats until cancelled") {
   EventLoop loop;
   int once = 0;
   int many = 0;

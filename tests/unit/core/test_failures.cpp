@@ -22,7 +22,7 @@ std::string raised(const Failures& failures, std::string_view what = {}) {
 
 }  // namespace
 
-TEST_CASE("every step is done, and all failures are told together") {
+TEST_CASE("every step runs, and all failures are reported together") {
   Failures failures;
   int done = 0;
   failures.run([&] { ++done; });

@@ -29,7 +29,7 @@ TEST_CASE("replace_file gives the new text and the mode, and leaves no other fil
   CHECK(std::distance(std::filesystem::directory_iterator(dir.path()), {}) == 1);
 }
 
-TEST_CASE("replace_file does not follow a link planted in its way") {
+TEST_CASE("replace_file does not follow a planted link") {
   const test::TempDir dir;
   replace_file(dir.path() / "victim", "kept", 0600);
   std::filesystem::create_symlink(dir.path() / "victim", dir.path() / "f.new");
@@ -58,7 +58,7 @@ TEST_CASE("a process's start time is stable, and absent for no process") {
   CHECK_FALSE(process_start_time(0x3ffffff));
 }
 
-TEST_CASE("a process has a name for people, and none once it is gone; a boot has one name") {
+TEST_CASE("a process has a display name until it is gone; a boot has one id") {
   char name[16] = {};
   REQUIRE(::prctl(PR_GET_NAME, name) == 0);
   CHECK(command_of(::getpid()) == name);
@@ -67,7 +67,7 @@ TEST_CASE("a process has a name for people, and none once it is gone; a boot has
   CHECK(boot_id() == boot_id());
 }
 
-TEST_CASE("a file of /proc whose process has ended since it was found is no file") {
+TEST_CASE("a /proc file whose process has ended reads as absent") {
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) {

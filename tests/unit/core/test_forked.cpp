@@ -1,4 +1,4 @@
-// What belongs to the parent of a forked child.
+// Objects that belong to the parent of a forked child.
 #include "core/forked.hpp"
 #include "support/forked.hpp"
 
@@ -17,7 +17,7 @@ TEST_CASE("a child knows that it is one") {
   CHECK(fork_generation() == here);
 }
 
-TEST_CASE("an object of the parent is destroyed there alone") {
+TEST_CASE("an object of the parent is destroyed only there") {
   bool destroyed = false;
   auto pointer =
       std::make_unique<OfThisProcess<int>>(std::shared_ptr<int>(new int(7), [&](const int* number) {

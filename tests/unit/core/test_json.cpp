@@ -1,4 +1,4 @@
-// JSON: what is written, byte by byte, and how anybody's text is read.
+// JSON: output byte by byte, and parsing of untrusted text.
 #include "core/json.hpp"
 #include "core/json_reader.hpp"
 #include "core/sanitized.hpp"
@@ -19,7 +19,7 @@ using test::contains;
 
 namespace {
 
-// What parse() says against a text; empty where it takes it.
+// parse()'s complaint about a text; empty if it accepts it.
 std::string refusal(std::string_view text, const json::Limits& limits = {}) {
   try {
     static_cast<void>(json::parse(text, limits));
@@ -47,7 +47,7 @@ std::string repeated(std::string_view part, std::size_t size) {
 
 }  // namespace
 
-TEST_CASE("every kind of value is written in one line, members sorted by name") {
+TEST_CASE("every kind of value is written on one line, members sorted by name") {
   const std::optional<std::string> some = "x";
   const std::optional<int> none;
   const json::Value value{{"text", "a\"\\\n\x01é/"},
@@ -73,14 +73,14 @@ TEST_CASE("every kind of value is written in one line, members sorted by name") 
   CHECK(json::Value{{"a", json::array({1})}}.dump_in_lines() == "{\n \"a\": [\n  1\n ]\n}");
 }
 
-TEST_CASE("what is not UTF-8 is replaced, or refused where it must stay as it is") {
+TEST_CASE("bytes that are not UTF-8 are replaced, or refused where text must not change") {
   const json::Value value{{"a", "\xff|\xc3"}};
   CHECK(value.dump() == "{\"a\":\"\uFFFD|\uFFFD\"}");
   CHECK_FALSE(value.dump_exact());
   CHECK(json::Value{{"a", "é"}}.dump_exact() == "{\"a\":\"é\"}");
 }
 
-TEST_CASE("a value is copied or moved into another, and set in its places") {
+TEST_CASE("values copy and move into others, and members can be set") {
   json::Value inner{{"a", 1}};
   const json::Value copied{{"inner", inner}};
   CHECK(inner.dump() == R"({"a":1})");
@@ -96,7 +96,7 @@ TEST_CASE("a value is copied or moved into another, and set in its places") {
   CHECK(changed.size() == 2);
 }
 
-TEST_CASE("a view asks anything of anything, and throws nothing") {
+TEST_CASE("any query on any view throws nothing") {
   const auto value = json::parse(R"({"a":[1,-1,1.5,"x",true,null,18446744073709551615],"b":{"k":"v"}})");
   const auto list = value.view().find("a");
   CHECK(list.size() == 7);
@@ -122,7 +122,7 @@ TEST_CASE("a view asks anything of anything, and throws nothing") {
   CHECK(json::View().dump().empty());
 }
 
-TEST_CASE("what is no JSON is refused, and so is what exceeds a limit") {
+TEST_CASE("text that is not JSON or exceeds a limit is refused") {
   for (const char* text : {"", " ", "{", "[1,]", "{\"a\"}", "nan", "\"\xff\"", "{}{}", "1e999", "'a'"})
     CHECK(contains(refusal(text), "not JSON"));
   CHECK(refusal(R"({"a":1,"a":2})").empty());
@@ -135,17 +135,17 @@ TEST_CASE("what is no JSON is refused, and so is what exceeds a limit") {
   CHECK(contains(refusal(R"([1,{"a":2}])", {.values = 3}), "more than 3 values"));
 }
 
-TEST_CASE("a deadline ends the reading, whether it has passed before or passes meanwhile") {
+TEST_CASE("a deadline ends parsing, whether it passes before or during it") {
   CHECK(test::error_of([] { json::parse("[]", {.deadline = Deadline::after(0ms)}); }).code() ==
         Errc::timed_out);
-  // Some seconds' work if it were not ended.
+  // Some seconds of work without the deadline.
   const auto text = "[" + repeated("{},", 64U << 20) + "{}]";
   CHECK(test::error_of([&] {
           json::parse(text, {.values = SIZE_MAX, .deadline = Deadline::after(50ms)});
         }).code() == Errc::timed_out);
 }
 
-TEST_CASE("sixteen mebibytes of the worst shapes are read or refused in time that is linear") {
+TEST_CASE("sixteen mebibytes of the worst shapes are parsed or refused in linear time") {
   constexpr std::size_t size = kSanitized ? 1U << 20 : 16U << 20;
   std::string names = "{";
   for (unsigned i = 0; names.size() < size; ++i) names += '"' + std::to_string(i * 2654435761U) + "\":0,";
@@ -167,7 +167,7 @@ TEST_CASE("sixteen mebibytes of the worst shapes are read or refused in time tha
   CHECK(contains(refusal("[" + repeated("{},", 2U << 20) + "{}]"), "more than 500000 values"));
 }
 
-TEST_CASE("a reader names the field, in the error of its user") {
+TEST_CASE("a reader names the field in its user's error type") {
   CHECK(complaint([] { json::read("[", {}, complain); }).starts_with("seen: not JSON"));
   const auto document = json::read(
       R"({"a":{"b c":[1,"x",-1,1.5]},"n":null,"s":["p","q"],"m":{"k":"v"},"t":true})", {}, complain);
@@ -196,7 +196,7 @@ TEST_CASE("a reader names the field, in the error of its user") {
         "seen: a is of type object, not a list");
 }
 
-TEST_CASE("numbers are taken only where the type can hold them") {
+TEST_CASE("numbers are accepted only if the type can hold them") {
   const auto of = [](const char* text, auto type) {
     const auto document = json::read(text, {}, complain);
     return json::Reader(document).number<decltype(type)>() == type;

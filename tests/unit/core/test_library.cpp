@@ -1,4 +1,4 @@
-// Loading libraries at run time: which one is taken, and what is said where none can be.
+// Loading libraries at run time: which one is chosen, and the error if none opens.
 #include "core/library.hpp"
 #include "hostnet/error.hpp"
 #include "support/text.hpp"
@@ -41,7 +41,7 @@ TEST_CASE("a library that does not open is an error with the loader's words and 
   CHECK(contains(error.what(), kNoLibrary));
 }
 
-TEST_CASE("the first library that opens is taken, and its functions are found by name") {
+TEST_CASE("the first library that opens is chosen, and its functions are found by name") {
   const Library library({.sonames = {kNoLibrary, "libc.so.6"},
                          .name = "libc",
                          .code = Errc::engine_unavailable,
@@ -56,7 +56,7 @@ TEST_CASE("the first library that opens is taken, and its functions are found by
   CHECK(contains(error.what(), "the installed libc lacks hostnet_no_such_function"));
 }
 
-TEST_CASE("a table is filled once, and tried again after a failure") {
+TEST_CASE("a table is filled once, and retried after a failure") {
   static int tries = 0;
   const auto get = []() -> const Library& {
     static const Library table = [] {

@@ -15,7 +15,7 @@ TEST_CASE("an Ethernet address and its text") {
     CHECK_FALSE(Mac::parse(wrong));
 }
 
-TEST_CASE("a random one is local, for one station, and no other's") {
+TEST_CASE("a random address is locally administered, unicast, and unique") {
   std::set<Mac> seen;
   for (int i = 0; i < 1000; ++i) {
     const auto mac = Mac::random();

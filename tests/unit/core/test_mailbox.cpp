@@ -1,4 +1,4 @@
-// Letters from other threads: their order, and the descriptor that tells of them.
+// Letters from other threads: their order, and the descriptor that signals them.
 #include "core/mailbox.hpp"
 
 #include <doctest/doctest.h>
@@ -18,7 +18,7 @@ bool tells(const Mailbox<std::string>& mailbox, int timeout = 0) {
 
 }  // namespace
 
-TEST_CASE("letters come out in order, and the descriptor is readable as long as there is one") {
+TEST_CASE("letters arrive in order, and the descriptor is readable while there is one") {
   Mailbox<std::string> mailbox;
   CHECK_FALSE(tells(mailbox));
   CHECK_FALSE(mailbox.next());
@@ -34,7 +34,7 @@ TEST_CASE("letters come out in order, and the descriptor is readable as long as 
   CHECK_FALSE(mailbox.next());
 }
 
-TEST_CASE("a letter from another thread wakes the one that waits, and all letters arrive") {
+TEST_CASE("a letter from another thread wakes the waiting one, and all letters arrive") {
   Mailbox<std::string> mailbox;
   constexpr int kEach = 1000;
   const auto write = [&](const char* letter) {

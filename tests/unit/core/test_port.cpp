@@ -1,4 +1,4 @@
-// Port specifications: what is read, what is refused and in which words.
+// Port specifications: which are parsed, which are refused, and the messages.
 #include "hostnet/error.hpp"
 #include "hostnet/port.hpp"
 
@@ -21,7 +21,7 @@ TEST_CASE("host and container port") {
   CHECK(HostPort::parse("53:5353/udp") == HostPort{53, 5353, Protocol::udp});
 }
 
-TEST_CASE("every port reads back as it was printed") {
+TEST_CASE("every port survives printing and parsing") {
   for (unsigned host = 1; host <= 65535; ++host) {
     const HostPort port{static_cast<std::uint16_t>(host), static_cast<std::uint16_t>(65536 - host),
                         host % 2 == 0 ? Protocol::tcp : Protocol::udp};
@@ -29,8 +29,8 @@ TEST_CASE("every port reads back as it was printed") {
   }
 }
 
-TEST_CASE("every string of up to four characters is read exactly or refused as invalid") {
-  // Exhaustive over an alphabet that holds one of each kind of character the grammar tells apart.
+TEST_CASE("every string of up to four characters is parsed exactly or refused as invalid") {
+  // Exhaustive over an alphabet with one character of each kind that the grammar distinguishes.
   constexpr std::string_view alphabet = "019:/t -";
   const auto visit = [&](auto&& self, std::string& text) -> void {
     try {
@@ -54,7 +54,7 @@ TEST_CASE("every string of up to four characters is read exactly or refused as i
   visit(visit, text);
 }
 
-TEST_CASE("what is wrong is said") {
+TEST_CASE("the message names the fault") {
   const auto message = [](std::string_view text) {
     try {
       HostPort::parse(text);
@@ -107,7 +107,7 @@ TEST_CASE("a Unix socket and the port that leads to it") {
   CHECK(hostnet::normalise({port, HostPort::same(80), port}).size() == 2);
 }
 
-TEST_CASE("what cannot be a Unix socket") {
+TEST_CASE("invalid Unix sockets") {
   for (const char* text : {"/run/db.sock", "/run/db.sock:", "/run/db.sock:0", "/run/db.sock:80/udp"})
     CHECK_THROWS_AS(HostPort::parse(text), Error);
   const auto refused = [](HostPort port) { CHECK_THROWS_AS(hostnet::normalise({port}), Error); };

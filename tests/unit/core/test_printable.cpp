@@ -1,4 +1,4 @@
-// What a terminal is given of the words of others.
+// Foreign text as it is shown on a terminal.
 #include "core/log.hpp"
 #include "core/printable.hpp"
 #include "core/strings.hpp"
@@ -18,7 +18,7 @@ using namespace hostnet;
 
 namespace {
 
-// UTF-8 as its definition has it, surrogates and all.
+// UTF-8 by its definition, including surrogates.
 std::string utf8(std::uint32_t point) {
   const auto tail = [&](int shift) { return static_cast<char>(0x80 | ((point >> shift) & 0x3f)); };
   if (point < 0x80) return {static_cast<char>(point)};
@@ -27,7 +27,7 @@ std::string utf8(std::uint32_t point) {
   return {static_cast<char>(0xf0 | point >> 18), tail(12), tail(6), tail(0)};
 }
 
-// By the reasons to hide them, not by order.
+// Grouped by the reason to hide them, not sorted.
 bool is_hidden(std::uint32_t p) {
   const auto in = [p](std::uint32_t first, std::uint32_t last) { return p >= first && p <= last; };
   const bool control = in(0, 0x1f) || in(0x7f, 0x9f);
@@ -47,7 +47,8 @@ bool is_hidden(std::uint32_t p) {
          reserved_invisible || none;
 }
 
-// Nothing in it can act on a terminal, and it is UTF-8: checked by nlohmann's decoder, not by ours.
+// It contains nothing that acts on a terminal, and is UTF-8 by nlohmann's decoder, which is independent of
+// ours.
 bool is_safe(const std::string& text) {
   for (const char c : text)
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return false;
@@ -69,7 +70,7 @@ TEST_CASE("every code point is shown or escaped, as the table says") {
   std::size_t wrong = 0;
   for (std::uint32_t point = 0; point <= 0x10ffff; ++point) {
     const auto raw = utf8(point);
-    const bool surrogate = point >= 0xd800 && point <= 0xdfff;  // in UTF-8 three bytes that are none
+    const bool surrogate = point >= 0xd800 && point <= 0xdfff;  // three invalid bytes in UTF-8
     const auto escaped = surrogate      ? fmt::format("\\xed\\x{:02x}\\x{:02x}", 0x80 | ((point >> 6) & 0x3f),
                                                       0x80 | (point & 0x3f))
                          : point < 0x80 ? fmt::format("\\x{:02x}", point)
@@ -85,7 +86,7 @@ TEST_CASE("every code point is shown or escaped, as the table says") {
   CHECK_FALSE(is_printable(0xffffffff));
 }
 
-TEST_CASE("what terminals obey is made visible") {
+TEST_CASE("terminal controls are made visible") {
   CHECK(printable("\x1b[2J\x1b]0;PWN\a\n") == "\\x1b[2J\\x1b]0;PWN\\x07\\x0a");
   CHECK(printable("\xc2\x9b"
                   "31mred") == "\\u009b31mred");
@@ -98,7 +99,7 @@ TEST_CASE("what terminals obey is made visible") {
   CHECK(printable(std::string_view("nul\0byte", 8)) == "nul\\x00byte");
 }
 
-TEST_CASE("what people write stays as it is") {
+TEST_CASE("ordinary text stays unchanged") {
   for (const char* text :
        {"", "plain", "Ελληνικά 日本語 हिन्दी", "→ … ✓ ✗", "🐳", "back\\slash", "é", "e\u0301"})
     CHECK(printable(text) == text);
@@ -116,7 +117,7 @@ TEST_CASE("bytes that are not UTF-8") {
   CHECK(printable("\xc3\xa9\xc3") == "é\\xc3");
 }
 
-TEST_CASE("whatever comes, what leaves is safe, and stays so") {
+TEST_CASE("the output is safe for any input, and escaping it again changes nothing") {
   std::mt19937 random(20261128);  // NOLINT: the same each time
   const std::vector<std::string> pieces{"\x1b",         "[31m", "\xc2", "\x9b", "\xe2\x80", "\xae",
                                         "\xed\xa0\x80", "\\",   "x1b",  "→",    "\n",       "\xf3",
@@ -161,7 +162,7 @@ TEST_CASE("errors, log lines and quotes are safe by themselves") {
   CHECK(heard == shown);
 }
 
-TEST_CASE("a cut does not part a character") {
+TEST_CASE("a cut does not split a character") {
   CHECK(beginning("aé", 2) == "a");
   CHECK(beginning("aé", 3) == "aé");
   CHECK(beginning("🐳", 3).empty());

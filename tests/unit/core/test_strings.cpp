@@ -9,7 +9,7 @@
 
 using namespace hostnet;
 
-TEST_CASE("parse_number takes digits alone, up to its maximum") {
+TEST_CASE("parse_number accepts only digits, up to its maximum") {
   CHECK(parse_number("0", 10) == 0);
   CHECK(parse_number("10", 10) == 10);
   CHECK(parse_number("18446744073709551615", UINT64_MAX) == UINT64_MAX);
@@ -23,11 +23,11 @@ TEST_CASE("split keeps empty parts") {
   CHECK(split(",", ',') == std::vector<std::string_view>{"", ""});
 }
 
-TEST_CASE("what is cut from a text that is about to be destroyed is a copy") {
+TEST_CASE("parts of a temporary string are copies") {
   const std::string kept = " kept ";
   static_assert(std::is_same_v<decltype(trim(kept)), std::string_view>);
   static_assert(std::is_same_v<decltype(beginning(kept, 2)), std::string_view>);
-  const auto trimmed = trim(std::string(" short "));  // in place, not on the heap
+  const auto trimmed = trim(std::string(" short "));  // in the small-string buffer, not on the heap
   const auto begun = beginning(std::string("short"), 2);
   static_assert(std::is_same_v<decltype(trimmed), const std::string>);
   static_assert(std::is_same_v<decltype(begun), const std::string>);

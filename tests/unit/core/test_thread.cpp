@@ -1,4 +1,4 @@
-// Threads that a program which links the library does not notice.
+// Threads that do not affect the program which links the library.
 #include "core/thread.hpp"
 #include "hostnet/error.hpp"
 #include "support/forked.hpp"
@@ -12,7 +12,7 @@
 
 using namespace hostnet;
 
-TEST_CASE("it takes none of the program's signals, and all that tell of its own faults") {
+TEST_CASE("a thread blocks the program's signals, but not those of its own faults") {
   const auto blocked = run_in_thread("a-name", [] {
     sigset_t set;
     ::pthread_sigmask(SIG_BLOCK, nullptr, &set);
@@ -27,7 +27,7 @@ TEST_CASE("it takes none of the program's signals, and all that tell of its own 
   CHECK(::sigismember(&ours, SIGTERM) == 0);
 }
 
-TEST_CASE("it has its name, as much of it as the kernel keeps") {
+TEST_CASE("a thread has its name, up to the kernel's limit") {
   CHECK(run_in_thread("a-name-of-more-than-that", [] {
           char name[16] = {};
           ::pthread_getname_np(::pthread_self(), name, sizeof name);
@@ -35,15 +35,15 @@ TEST_CASE("it has its name, as much of it as the kernel keeps") {
         }) == "a-name-of-more-");
 }
 
-TEST_CASE("what its work throws ends the thread alone") {
+TEST_CASE("an exception of its work ends only the thread") {
   start_thread("throws", [] { throw std::runtime_error("no"); }).join();
   CHECK_THROWS_WITH_AS(run_in_thread("throws", []() -> int { throw std::runtime_error("no"); }), "no",
                        std::runtime_error);
 }
 
-TEST_CASE("where the system gives no thread that is an error") {
+TEST_CASE("a thread that the system does not create is an error") {
   const int status = test::await_child(test::start_child([] {
-    pthread_attr_t attributes;  // beyond all memory that there may be
+    pthread_attr_t attributes;  // a stack larger than any memory
     ::pthread_attr_init(&attributes);
     ::pthread_attr_setstacksize(&attributes, std::size_t{1} << 46);
     ::pthread_setattr_default_np(&attributes);

@@ -1,4 +1,4 @@
-// The table of authorisation: what needs which action, and that nothing slips through.
+// The authorisation table: which request needs which action, and no other request passes.
 #include "daemon/bouncer.hpp"
 
 #include <doctest/doctest.h>
@@ -27,20 +27,20 @@ Caller caller(uid_t uid) {
 
 }  // namespace
 
-TEST_CASE("one's own listener on a port of one's own is the harmless case") {
+TEST_CASE("the caller's own listener on an unprivileged port needs only expose-own") {
   const auto request = request_for({HostPort::same(8080)});
   CHECK(decide(caller(kMe), request, {{kMe}}) == Action::expose_own);
   CHECK(decide(caller(kMe), request, {{kMe, kMe}}) == Action::expose_own);
 }
 
-TEST_CASE("everything else is the risky one") {
+TEST_CASE("everything else needs expose-foreign") {
   const auto request = request_for({HostPort::same(8080)});
   CHECK(decide(caller(kMe), request, {{kOther}}) == Action::expose_foreign);
   CHECK(decide(caller(kMe), request, {{}}) == Action::expose_foreign);
-  // Sockets of two users on one port: which of them gets a connection is the kernel's choice.
+  // Sockets of two users on one port: the kernel chooses which of them gets a connection.
   CHECK(decide(caller(kMe), request, {{kMe, kOther}}) == Action::expose_foreign);
   CHECK(decide(caller(kMe), request, {{kMe, 0}}) == Action::expose_foreign);
-  // Facts that do not fit the request are no facts.
+  // Facts that do not match the request do not count.
   CHECK(decide(caller(kMe), request, {}) == Action::expose_foreign);
   CHECK(decide(caller(kMe), request, {{kMe}, {kMe}}) == Action::expose_foreign);
 
@@ -63,13 +63,13 @@ TEST_CASE("root is not asked") {
   CHECK_FALSE(decide_release(caller(0), kMe).has_value());
 }
 
-TEST_CASE("a release is open to the owner alone") {
+TEST_CASE("only the owner may release without authorisation") {
   CHECK_FALSE(decide_release(caller(kMe), kMe).has_value());
   CHECK(decide_release(caller(kMe), kOther) == Action::release_any);
   CHECK(decide_release(caller(kMe), 0) == Action::release_any);
 }
 
-TEST_CASE("what was granted covers the same and the lesser, never the greater") {
+TEST_CASE("a grant covers the same and lesser requests, never greater ones") {
   CHECK(covers(Action::expose_own, Action::expose_own));
   CHECK(covers(Action::expose_foreign, Action::expose_own));
   CHECK_FALSE(covers(Action::expose_own, Action::expose_foreign));
@@ -77,7 +77,7 @@ TEST_CASE("what was granted covers the same and the lesser, never the greater") 
   CHECK_FALSE(covers(Action::expose_foreign, Action::release_any));
 }
 
-TEST_CASE("the prompt shows what the daemon worded, and no label") {
+TEST_CASE("the prompt shows only the daemon's text, and no label") {
   auto request = request_for({HostPort::same(8080), HostPort::parse("5432:15432/udp")});
   request.label = "<b>trust me</b>";
   const auto details = details_of(request, "br-1");
@@ -86,7 +86,7 @@ TEST_CASE("the prompt shows what the daemon worded, and no label") {
   for (const auto& [key, value] : details) CHECK(value.find('<') == std::string::npos);
 }
 
-TEST_CASE("a method that is not in the table is denied, to root too") {
+TEST_CASE("a method outside the table is denied, even to root") {
   const auto request = request_for({HostPort::same(8080)});
   const ListenerUids listeners{{kMe}};
   const Facts facts{.request = &request, .listeners = &listeners, .lease_owner = kMe};
@@ -104,7 +104,7 @@ TEST_CASE("a method that is not in the table is denied, to root too") {
   CHECK(authorise({lease, "Release"}, caller(kMe), facts).verdict == Verdict::allow);
 }
 
-TEST_CASE("without the facts of a method nothing is allowed") {
+TEST_CASE("without a method's facts nothing is permitted") {
   const auto request = request_for({HostPort::same(8080)});
   using Verdict = Ruling::Verdict;
   const Method expose{"io.github.tchostnet.HostNet1.Manager", "Expose"};
@@ -115,7 +115,7 @@ TEST_CASE("without the facts of a method nothing is allowed") {
   CHECK(authorise(release, caller(0), {.request = &request}, Action::release_any).verdict == Verdict::deny);
 }
 
-TEST_CASE("a grant is good for what it covers, and nothing is asked twice") {
+TEST_CASE("a grant permits what it covers, and no action is requested twice") {
   const auto request = request_for({HostPort::same(8080)});
   const ListenerUids own{{kMe}};
   const ListenerUids foreign{{kOther}};

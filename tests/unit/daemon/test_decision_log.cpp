@@ -1,4 +1,4 @@
-// One line for each decision, in which another user's words can neither end a value nor fill the journal.
+// One line per decision, in which another user's text can neither end a value nor fill the journal.
 #include "daemon/decision_log.hpp"
 
 #include <doctest/doctest.h>
@@ -23,7 +23,7 @@ Decision refused() {
 
 }  // namespace
 
-TEST_CASE("a decision is one line of key=value, quoted where that is needed") {
+TEST_CASE("a decision is one line of key=value, quoted where needed") {
   CHECK(line_of(refused()) ==
         "refused uid=20003 pid=77 caller=:1.9 method=Expose interface=docker0 ports=\"tcp 8088\" "
         "reason=AccessDenied");
@@ -32,7 +32,7 @@ TEST_CASE("a decision is one line of key=value, quoted where that is needed") {
   CHECK(line_of(early) == "granted");
 }
 
-TEST_CASE("the fields of the journal have what is known") {
+TEST_CASE("the journal fields carry the known facts") {
   const auto fields = fields_of(refused());
   CHECK(std::string(fields.front().first) == "HOSTNET_DECISION");
   CHECK(fields.front().second == "refused");

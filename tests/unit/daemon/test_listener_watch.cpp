@@ -1,4 +1,4 @@
-// What a lease loses by who listens on its ports.
+// Leases that end because of the listeners on their ports.
 #include "daemon/listener_watch.hpp"
 
 #include <doctest/doctest.h>
@@ -28,23 +28,23 @@ std::string lost(const HeldLease& held_lease, const ListenerUids& now) {
 
 }  // namespace
 
-TEST_CASE("what was granted as one's own ends when another user listens on any of its ports") {
+TEST_CASE("a lease granted by expose-own ends when another user listens on any of its ports") {
   CHECK(lost(held_lease(true), {{kAnother}}) == "listener-changed");
   CHECK(lost(held_lease(true), {{kAsked}, {kAnother}}) == "listener-changed");
   CHECK(lost(held_lease(true), {{kAsked, kAnother}}) ==
-        "listener-changed");  // beside one's own: the kernel chooses
+        "listener-changed");  // beside the caller's own: the kernel chooses
   CHECK(lost(held_lease(true), {{kAsked, 0}}) == "listener-changed");
   CHECK(lost(held_lease(true), {{kAsked}, {kAsked, kAsked}}).empty());
   // The service may come back.
   CHECK(lost(held_lease(true), {{}}).empty());
 }
 
-TEST_CASE("what an administrator or root has allowed stays") {
+TEST_CASE("a lease granted by an administrator or root stays") {
   CHECK(lost(held_lease(false), {{kAnother}}).empty());
   CHECK(lost(held_lease(false), {{0}}).empty());
 }
 
-TEST_CASE("a lease that is bound to its service ends with it, whatever has granted it") {
+TEST_CASE("a lease bound to its service ends with it, under any grant") {
   CHECK(lost(held_lease(false, ListenerUids{{kAnother}}), {{}}) == "listener-gone");
   CHECK(lost(held_lease(false, ListenerUids{{kAnother}}), {{kAnother}}).empty());
   CHECK(lost(held_lease(true, ListenerUids{{kAsked}}), {{}}) == "listener-gone");

@@ -1,4 +1,4 @@
-// The walk over a message's arguments: what is within the limits passes, and all else stops where it is.
+// The walk over a message's arguments: messages within the limits pass, others stop at the first violation.
 #include "daemon/message_bound.hpp"
 
 #include <doctest/doctest.h>
@@ -13,7 +13,7 @@ using namespace hostnet::daemon;
 
 namespace {
 
-// A body in little endian, aligned as D-Bus has it.
+// A body in little endian with D-Bus alignment.
 class Body {
  public:
   Body& byte(std::uint8_t value) {
@@ -47,8 +47,7 @@ const ArgumentLimits& limits_of(std::string_view member) {
 
 constexpr const char* kExpose = "ia(sqq)a{sv}";
 
-// Expose(ifindex, ports, options) with so many ports, and no option; its array says it is `more` bytes
-// longer.
+// Expose(ifindex, ports, options) with that many ports and no option; its array claims `more` extra bytes.
 Body expose(unsigned ports, std::uint32_t more = 0) {
   Body body;
   constexpr std::uint32_t size =
@@ -89,13 +88,13 @@ TEST_CASE("too many, too long, too deep, too short, too much") {
   CHECK(walk(many, bytes.bytes(), false, {}) == "more than 16 values");
 }
 
-TEST_CASE("an array's length is never believed") {
+TEST_CASE("an array's length is never trusted") {
   CHECK(walk_expose(expose(1, 0x7fffff00)) == "an array that is longer than its message");
   CHECK(walk_expose(expose(1, 1)));
   CHECK(walk_expose(expose(0, 8)));
 }
 
-TEST_CASE("variants in variants come to an end, and hold one value each") {
+TEST_CASE("nested variants are bounded, and hold one value each") {
   Body deep;
   for (int i = 0; i < 5; ++i) deep.signature("v");
   CHECK(walk("v", deep.signature("y").byte(1).bytes(), false, {}) == "more than 4 nested containers");
@@ -105,12 +104,12 @@ TEST_CASE("variants in variants come to an end, and hold one value each") {
   CHECK(walk("v", Body().signature("a").bytes(), false, {}) == "an array without a type");
   CHECK(walk("v", Body().signature("(y").byte(1).bytes(), false, {}) == "a signature that ends too soon");
   CHECK(walk("v", Body().signature("z").byte(1).bytes(), false, {}) == "an unknown D-Bus type");
-  // Elements of no size would never use the array up.
+  // Elements of size zero would never consume the array.
   CHECK(walk("v", Body().signature("a()").u32(8).pad(8).u32(0).u32(0).bytes(), false,
              {.inner_elements = 3}) == "an array of more than 3 elements");
 }
 
-TEST_CASE("a method that is not in the table, other types and descriptors do not pass") {
+TEST_CASE("a method outside the table, other types and descriptors do not pass") {
   Preamble call;
   Fields fields;
   fields.interface = "org.freedesktop.DBus.Peer";
@@ -130,7 +129,7 @@ TEST_CASE("a method that is not in the table, other types and descriptors do not
   CHECK(judge_call(call, fields, {})->text == "a path or name of more than 255 bytes");
 }
 
-TEST_CASE("signals of the bus alone") {
+TEST_CASE("only signals of the bus pass") {
   Preamble signal;
   signal.type = MessageType::signal;
   Fields fields;

@@ -40,7 +40,7 @@ std::string refusal(const NetworkFacts& facts, const Request& wanted = request()
 
 }  // namespace
 
-TEST_CASE("a bridge that is as it should be") {
+TEST_CASE("a valid bridge") {
   auto network = judge(bridge(), request(), kAllowed);
   CHECK(network.interface == "br-1");
   CHECK(network.gateways == std::vector{ip("10.1.0.1")});
@@ -54,7 +54,7 @@ TEST_CASE("a bridge that is as it should be") {
   CHECK(judge(bridge(), wanted, kAllowed).gateways.size() == 1);
 }
 
-TEST_CASE("each fault has its words") {
+TEST_CASE("each fault has its message") {
   CHECK(refusal(NetworkFacts{}).find("no interface") != std::string::npos);
   auto facts = bridge();
   facts.link->kind = "veth";
@@ -77,7 +77,7 @@ TEST_CASE("each fault has its words") {
   CHECK(refusal(facts).find("no IPv4 address") != std::string::npos);
 }
 
-TEST_CASE("what the caller says is checked") {
+TEST_CASE("the caller's claims are checked") {
   auto wanted = request();
   wanted.ifname = "br-2";
   CHECK(refusal(bridge(), wanted).find("another network namespace") != std::string::npos);

@@ -1,4 +1,4 @@
-// Places are taken, are bounded, and come back.
+// Quota slots are taken, bounded, and returned.
 #include "daemon/quota.hpp"
 #include "support/expect_error.hpp"
 
@@ -26,12 +26,12 @@ TEST_CASE("leases and ports of one user") {
     const auto second = quota.take(1, 1);
     CHECK(refusal(quota, 1, 0) == Errc::quota_exceeded);
     CHECK_NOTHROW(quota.take(2, 10));
-    CHECK_NOTHROW(quota.take(0, 1000));  // root is bound by the whole alone
+    CHECK_NOTHROW(quota.take(0, 1000));  // only the total bounds root
   }
   CHECK_NOTHROW(quota.take(1, 10));
 }
 
-TEST_CASE("leases of all, and those that were there before") {
+TEST_CASE("leases of all users, and adopted ones") {
   Quota quota({.leases_per_uid = 2, .ports_per_uid = 10, .leases = 3, .prompts_per_uid = 1});
   std::vector<Quota::Share> shares;
   for (uid_t uid = 1; uid <= 3; ++uid) shares.push_back(quota.take(uid, 1));
@@ -42,7 +42,7 @@ TEST_CASE("leases of all, and those that were there before") {
   CHECK_NOTHROW(quota.take(4, 1));
 }
 
-TEST_CASE("a share that is moved counts once, and outlives the quota") {
+TEST_CASE("a moved share counts once, and may outlive the quota") {
   Quota::Share kept;
   {
     Quota quota({.leases_per_uid = 1, .ports_per_uid = 1, .leases = 1, .prompts_per_uid = 1});
@@ -54,7 +54,7 @@ TEST_CASE("a share that is moved counts once, and outlives the quota") {
   }
 }
 
-TEST_CASE("requests that wait") {
+TEST_CASE("pending requests") {
   Quota quota({.leases_per_uid = 9, .ports_per_uid = 9, .leases = 9, .prompts_per_uid = 1});
   auto prompt = quota.wait(1);
   CHECK(test::error_of([&] { [[maybe_unused]] const auto more = quota.wait(1); }).code() ==
@@ -64,7 +64,7 @@ TEST_CASE("requests that wait") {
   CHECK_NOTHROW(quota.wait(1));
 }
 
-TEST_CASE("calls of one user that are not answered yet are bounded, root's and others' are not by them") {
+TEST_CASE("unanswered calls of one user are bounded, independently of root's and other users'") {
   Quota quota({.calls_per_uid = 2});
   const auto first = quota.call(1000);
   {

@@ -1,4 +1,4 @@
-// Arguments of Expose(): what is understood, and that the rest is refused.
+// Arguments of Expose(): which are accepted, and that all others are refused.
 #include "daemon/request.hpp"
 #include "support/expect_error.hpp"
 
@@ -76,7 +76,7 @@ TEST_CASE("an Ethernet address among the sources") {
   CHECK(said({"02:00:5e:10:00"}).find("neither") != std::string::npos);
 }
 
-TEST_CASE("what is not understood is refused, by name") {
+TEST_CASE("an unknown argument is refused by name") {
   for (const auto& key : option_keys())
     CHECK(refusal(7, ports({1}), {{key, sdbus::Variant(3.5)}}).find(key) != std::string::npos);
   CHECK(refusal(7, ports({1}), {{"force", sdbus::Variant(true)}}).find("force") != std::string::npos);

@@ -1,4 +1,4 @@
-// The workers: order, results and exceptions, who destroys what, and when one counts as stuck.
+// The workers: order, results, exceptions, which thread destroys what, and when a worker counts as stuck.
 #include "daemon/guard.hpp"
 #include "daemon/worker.hpp"
 #include "hostnet/error.hpp"
@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// As the bus thread does.
+// Reads like the bus thread.
 void read(Inbox& inbox, const bool& until) {
   while (!until) {
     pollfd wake{.fd = inbox.fd(), .events = POLLIN, .revents = 0};
@@ -27,7 +27,7 @@ void read(Inbox& inbox, const bool& until) {
   }
 }
 
-// Tells where it was destroyed.
+// Records the thread of its destruction.
 struct Owned {
   explicit Owned(std::thread::id& in) : where(in) {}
   ~Owned() { where = std::this_thread::get_id(); }
@@ -59,7 +59,7 @@ TEST_CASE("jobs run in their order in the worker's thread, their results in the 
   for (int number = 0; number < 100; ++number) CHECK(order[static_cast<std::size_t>(number)] == number);
 }
 
-TEST_CASE("what a job throws is thrown to whom its result is for") {
+TEST_CASE("a job's exception goes to the receiver of its result") {
   Inbox inbox;
   Worker worker("test", inbox);
   const auto alive = std::make_shared<int>();
@@ -80,7 +80,7 @@ TEST_CASE("what a job throws is thrown to whom its result is for") {
   read(inbox, done);
 }
 
-TEST_CASE("nobody is told of a result whom there is no more") {
+TEST_CASE("a receiver that is gone gets no result") {
   Inbox inbox;
   Worker worker("test", inbox);
   auto gone = std::make_shared<int>();
@@ -96,7 +96,7 @@ TEST_CASE("nobody is told of a result whom there is no more") {
   CHECK_FALSE(told);
 }
 
-TEST_CASE("what the reader's part owns ends in the reader's thread, what the job owns in the worker's") {
+TEST_CASE("the reader's objects are destroyed in the reader's thread, the job's in the worker's") {
   Inbox inbox;
   Worker worker("test", inbox);
   const auto alive = std::make_shared<int>();
@@ -114,7 +114,7 @@ TEST_CASE("what the reader's part owns ends in the reader's thread, what the job
   }
 }
 
-TEST_CASE("it is stuck when a job takes longer than all deadlines, and not when it has nothing to do") {
+TEST_CASE("a worker is stuck when a job exceeds all deadlines, not when it is idle") {
   Inbox inbox;
   Worker worker("test", inbox, 100ms);
   CHECK_FALSE(worker.is_stuck(Worker::Clock::now() + 1h));
@@ -134,7 +134,7 @@ TEST_CASE("it is stuck when a job takes longer than all deadlines, and not when 
   CHECK_FALSE(worker.is_stuck(Worker::Clock::now() + 1h));
 }
 
-TEST_CASE("what was posted is done before the end, and nothing is taken after") {
+TEST_CASE("posted jobs run before the end, and later ones are refused") {
   Inbox inbox;
   Worker worker("test", inbox);
   int count = 0;
@@ -152,7 +152,7 @@ TEST_CASE("what was posted is done before the end, and nothing is taken after") 
   CHECK(count == 50);
 }
 
-TEST_CASE("the guard lets nothing through but what the binding catches") {
+TEST_CASE("the guard passes only exceptions that the binding catches") {
   CHECK_NOTHROW(guarded("a test", [] { throw Error(Errc::failure, "of ours"); }));
   CHECK_NOTHROW(guarded("a test", [] { throw 7; }));
   CHECK(answered("a test", [] { return 7; }) == 7);

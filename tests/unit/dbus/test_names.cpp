@@ -1,4 +1,4 @@
-// Errors across the bus keep their meaning.
+// Errors keep their meaning across the bus.
 #include "dbus/names.hpp"
 
 #include <doctest/doctest.h>
@@ -8,7 +8,7 @@
 using namespace hostnet;
 using namespace hostnet::dbus;
 
-TEST_CASE("what the helper throws is what its caller catches") {
+TEST_CASE("the caller catches the helper's error code") {
   for (const auto code : {Errc::not_authorised, Errc::interaction_required, Errc::invalid_argument,
                           Errc::not_found, Errc::not_listening, Errc::conflict, Errc::quota_exceeded,
                           Errc::no_path, Errc::firewall_blocked, Errc::timed_out, Errc::failure})

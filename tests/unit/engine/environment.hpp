@@ -1,4 +1,4 @@
-// A variable of the environment, for as long as a test needs it.
+// Sets an environment variable for the lifetime of an object.
 #pragma once
 
 #include <cstdlib>

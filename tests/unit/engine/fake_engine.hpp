@@ -1,5 +1,5 @@
-// An engine that is nothing but a Unix socket and whatever bytes a test wants sent: for the answers that no
-// real engine gives on demand.
+// A fake engine: a Unix socket that sends the bytes of a test, for answers that no real engine gives on
+// demand.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -15,14 +15,14 @@
 
 namespace test {
 
-/// Soon enough for a test that hangs.
+/// Short enough for a test that hangs.
 inline hostnet::Deadline soon() { return hostnet::Deadline::after(std::chrono::seconds{10}); }
 
 class FakeEngine {
  public:
-  /// Called for each request with its first line ("GET /_ping HTTP/1.1") and the connection to answer on,
-  /// which is closed when it returns false. Runs on the engine's thread, one request at a time; the other
-  /// connections stay open meanwhile, whatever they still wait for.
+  /// Called for each request with its first line ("GET /_ping HTTP/1.1") and the connection to answer on;
+  /// returning false closes that connection. Runs on the engine's thread, one request at a time; all other
+  /// connections stay open.
   using Serve = std::function<bool(const std::string& request_line, int connection)>;
 
   explicit FakeEngine(Serve serve);
@@ -33,16 +33,16 @@ class FakeEngine {
   [[nodiscard]] const std::string& socket() const { return socket_; }
   /// The first lines of all requests so far.
   [[nodiscard]] std::vector<std::string> requests() const;
-  /// Their bodies, as far as Content-Length tells of one: an entry for each request, in the same order.
+  /// Their bodies by Content-Length (empty without one), one entry per request, in the same order.
   [[nodiscard]] std::vector<std::string> bodies() const;
   [[nodiscard]] int connections() const;
-  /// Set while the engine is being ended: a Serve that waits must look at it.
+  /// Set while the engine ends: a waiting Serve must check it.
   [[nodiscard]] bool ending() const { return thread_.get_stop_token().stop_requested(); }
 
  private:
   struct Connection {
     hostnet::Fd fd;
-    std::string input;  // Of requests that have not come whole.
+    std::string input;  // Of incomplete requests.
   };
   void run(const std::stop_token& stop, const Serve& serve);
   // Whether the connection stays open.
@@ -58,10 +58,10 @@ class FakeEngine {
   std::jthread thread_;
 };
 
-/// Sends all of it; a peer that has gone is none of a fake's business.
+/// Sends all bytes; ignores a peer that is gone.
 void send_bytes(int connection, std::string_view bytes);
 
-/// A whole response.
+/// A complete response.
 std::string http(int status, std::string_view body, std::string_view headers = {});
 
 /// An engine that answers each path (without its query) with the body given, "/_ping" with the headers given,

@@ -1,4 +1,4 @@
-// Where the engine's socket is looked for.
+// Where the client looks for the engine's socket.
 #include "engine/client.hpp"
 #include "hostnet/error.hpp"
 #include "support/expect_error.hpp"
@@ -17,7 +17,7 @@ using test::Variable;
 
 namespace {
 
-// No context of whoever runs the tests.
+// Hides the docker contexts of the user who runs the tests.
 struct NoContexts {
   test::TempDir folder;
   Variable config{"DOCKER_CONFIG", folder.path().string()};
@@ -45,7 +45,7 @@ Errc refusal(const char* docker_host) {
 
 }  // namespace
 
-TEST_CASE("what is given goes before DOCKER_HOST, that before CONTAINER_HOST") {
+TEST_CASE("--engine overrides DOCKER_HOST, which overrides CONTAINER_HOST") {
   const NoContexts none;
   const Variable container("CONTAINER_HOST", "unix:///run/c.sock");
   {
@@ -99,7 +99,7 @@ TEST_CASE("engines elsewhere are unavailable, malformed addresses invalid") {
   CHECK_THROWS_AS(Address::find(std::string_view("/run/a\0b", 8)), Error);
 }
 
-TEST_CASE("engines on the network, in plain and by TLS, and what stands for them in a record") {
+TEST_CASE("engines on the network, with and without TLS, and their text in a record") {
   const NoContexts none;
   const auto plain = Address::find("tcp://engine.example:1234");
   CHECK(plain.socket == "tcp://engine.example:1234");
@@ -132,7 +132,7 @@ TEST_CASE("engines on the network, in plain and by TLS, and what stands for them
   CHECK(secured.socket == "tcp://h:2376");
   CHECK(secured.tcp->url() == "https://h:2376");
 
-  // Whatever the environment says when it is read.
+  // Regardless of the environment at the time of reading.
   for (const auto& address : {plain, secured}) {
     const auto again = Address::recorded(address.text(), "the record");
     CHECK(again.socket == address.socket);
@@ -146,7 +146,7 @@ TEST_CASE("engines on the network, in plain and by TLS, and what stands for them
   CHECK(Address::recorded(unverified.text(), "x").tcp == unverified.tcp);
 }
 
-TEST_CASE("DOCKER_TLS_VERIFY alone means the certificates in docker's own folder") {
+TEST_CASE("DOCKER_TLS_VERIFY without a path means the certificates in docker's own folder") {
   const NoContexts none;
   const Variable verify("DOCKER_TLS_VERIFY", "1");
   CHECK(test::error_of([] { Address::find("tcp://h"); }).code() == Errc::engine_unavailable);
@@ -155,8 +155,7 @@ TEST_CASE("DOCKER_TLS_VERIFY alone means the certificates in docker's own folder
   CHECK_FALSE(Address::find("/run/e.sock").tcp);
 }
 
-TEST_CASE(
-    "the user's own socket is found where the variables are not set; else the error says where it looked") {
+TEST_CASE("without the variables the user's own socket is found; otherwise the error lists the places") {
   const NoContexts none;
   const Variable docker("DOCKER_HOST", nullptr);
   const Variable container("CONTAINER_HOST", nullptr);

@@ -1,5 +1,4 @@
-// The calls of Client against a fake engine: which paths it asks, in which API version, and what it makes of
-// them.
+// The calls of Client against a fake engine: paths, API version, and results.
 #include "engine/client.hpp"
 #include "hostnet/error.hpp"
 #include "support/expect_error.hpp"
@@ -23,7 +22,7 @@ const std::string kPodmanPing = "Api-Version: 1.41\r\nLibpod-Api-Version: 4.3.1\
 
 }  // namespace
 
-TEST_CASE("Docker is asked in the newest version that it speaks, after one ping") {
+TEST_CASE("Docker gets requests in its newest API version, after one ping") {
   for (const std::string version : {"1.41", "1.52"}) {
     const FakeEngine engine(
         serve_paths({{"/v" + version + "/version", fixture("docker-version.json")},
@@ -44,7 +43,7 @@ TEST_CASE("Docker is asked in the newest version that it speaks, after one ping"
   }
 }
 
-TEST_CASE("an engine that names no version is asked without one") {
+TEST_CASE("an engine without a version gets requests without one") {
   const FakeEngine engine(serve_paths({{"/version", fixture("docker-version.json")}}, ""));
   CHECK(Client({engine.socket(), "--engine"}).version(soon()).api_version == "1.41");
 }
@@ -71,14 +70,14 @@ TEST_CASE("Podman's bridges come from its own API, by id") {
     CHECK(network.bridge == (network.id == web ? "podman1" : ""));
 }
 
-TEST_CASE("without a default bridge there is no host gateway; another failure is one") {
+TEST_CASE("without a default bridge there is no host gateway; other failures are errors") {
   const FakeEngine none(serve_paths({}, "Api-Version: 1.41\r\n"));
   CHECK_FALSE(Client({none.socket(), "--engine"}).host_gateway(soon()));
   const FakeEngine garbage(serve_paths({{"/v1.41/networks/bridge", "[]"}}, "Api-Version: 1.41\r\n"));
   CHECK(code_of([&] { Client({garbage.socket(), "--engine"}).host_gateway(soon()); }) == Errc::engine_error);
 }
 
-TEST_CASE("an answer that makes no sense names the call and the field") {
+TEST_CASE("the error for an invalid answer names the call and the field") {
   const FakeEngine engine(
       serve_paths({{"/v1.41/containers/c1/json", R"({"Id":7})"}}, "Api-Version: 1.41\r\n"));
   try {
@@ -101,7 +100,7 @@ TEST_CASE("unknown names and empty ones") {
   CHECK(code_of([&] { client.network("", soon()); }) == Errc::invalid_argument);
 }
 
-TEST_CASE("a container that ends while Podman looks at it is looked at again") {
+TEST_CASE("a container that ends during Podman's inspection is inspected again") {
   int failures = 2;
   const FakeEngine engine([&](const std::string& line, int connection) {
     if (line.find("_ping") != std::string::npos)

@@ -1,4 +1,4 @@
-// What is sent to make a container, and what is taken from the answers to its calls.
+// The JSON sent to create a container, and the values parsed from the answers.
 #include "core/json.hpp"
 #include "engine/container_json.hpp"
 #include "hostnet/error.hpp"
@@ -32,13 +32,13 @@ std::string refusal(Parser parse, std::string_view text) {
 
 }  // namespace
 
-TEST_CASE("an image alone leaves all else to the engine") {
+TEST_CASE("an image alone leaves everything else to the engine") {
   CHECK(created({.image = "alpine"}) == json::parse(R"({"Image":"alpine","HostConfig":{}})"));
   CHECK(created({.image = "alpine", .entrypoint = std::vector<std::string>{}}) ==
         json::parse(R"({"Image":"alpine","Entrypoint":[],"HostConfig":{}})"));
 }
 
-TEST_CASE("every field of a description arrives where the engine looks for it") {
+TEST_CASE("every field of a description is where the engine expects it") {
   const ContainerSpec spec{
       .name = "web1",
       .image = "alpine:3.19",
@@ -72,7 +72,7 @@ TEST_CASE("every field of a description arrives where the engine looks for it") 
     "NetworkingConfig": {"EndpointsConfig": {"web": {"Aliases": ["host.testcontainers.internal"]}}}})"));
 }
 
-TEST_CASE("what no engine could make sense of is refused before it is sent") {
+TEST_CASE("invalid descriptions are refused before sending") {
   for (const ContainerSpec& spec :
        {ContainerSpec{}, ContainerSpec{.image = "a", .network_aliases = {"b"}},
         ContainerSpec{.image = "a", .ports = {{.container = 0}}}, ContainerSpec{.image = "a\xff"}})
@@ -103,7 +103,7 @@ TEST_CASE("an id") {
   CHECK(contains(refusal(parse_id, R"({"Id":""})"), "Id is empty"));
   for (const char* text : {"", "{}", "[]", R"({"Id":7})", R"({"Id":null})"})
     CHECK(refusal(parse_id, text) != "accepted");
-  // Names, which requests take as well, and what is no single segment of a path.
+  // Names, which requests also accept, and text that is not a single path segment.
   const std::string id(64, 'a');
   for (const std::string& other : {std::string("database"), std::string("abc"), id + "a", id.substr(1),
                                    id.substr(1) + "G", id.substr(1) + "/", "../" + id.substr(3)}) {
@@ -162,7 +162,7 @@ TEST_CASE("the end of a container") {
     CHECK(refusal(parse_exit_code, text) != "accepted");
 }
 
-TEST_CASE("an Ethernet address is told in both places where engines look") {
+TEST_CASE("an Ethernet address is in both places where engines expect it") {
   ContainerSpec spec{.image = "alpine"};
   spec.network = "web";
   spec.mac = "02:00:00:00:00:07";
@@ -175,7 +175,7 @@ TEST_CASE("an Ethernet address is told in both places where engines look") {
   CHECK(code_of([&] { create_request(spec); }) == Errc::invalid_argument);
 }
 
-TEST_CASE("a port of UDP, and a check of health") {
+TEST_CASE("a UDP port, and a health check") {
   ContainerSpec spec{.image = "alpine"};
   spec.ports = {{.container = 53, .host_ip = "", .host = 0, .protocol = Protocol::udp}};
   spec.health_check =
@@ -187,7 +187,7 @@ TEST_CASE("a port of UDP, and a check of health") {
   CHECK(check.find("Interval").integer() == 200'000'000);
 }
 
-TEST_CASE("a command's standard input is asked for only where there is some") {
+TEST_CASE("a command gets standard input only if there is some") {
   ExecSpec spec{.command = {"cat"}, .user = {}, .environment = {}, .working_dir = {}};
   const auto none = json::parse(exec_request(spec));
   CHECK_FALSE(none.view().find("AttachStdin").is_there());

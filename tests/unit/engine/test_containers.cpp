@@ -1,4 +1,4 @@
-// The calls of Containers against a fake engine: which requests they make, and what they make of the answers.
+// The calls of Containers against a fake engine: requests and results.
 #include "engine/containers.hpp"
 #include "hostnet/error.hpp"
 #include "support/expect_error.hpp"
@@ -27,7 +27,7 @@ std::string frame(char stream, std::string_view payload) {
       payload);
 }
 
-// An engine that gives each request after the ping the next of these answers, whole, and a client of it.
+// An engine that answers each request after the ping with the next of these answers, and its client.
 struct World {
   explicit World(std::vector<std::string> answers)
       : engine([answers = std::move(answers), next = std::size_t{0}](const std::string& line,
@@ -58,7 +58,7 @@ using Lines = std::vector<std::string>;
 
 }  // namespace
 
-TEST_CASE("create sends the name beside the description, and gives the id") {
+TEST_CASE("create sends the name beside the description, and returns the id") {
   World world(
       {http(201,
             R"({"Id":"abc0000000000000000000000000000000000000000000000000000000000000","Warnings":[]})"),
@@ -69,7 +69,7 @@ TEST_CASE("create sends the name beside the description, and gives the id") {
   CHECK(world.engine.bodies()[1] == R"({"HostConfig":{},"Image":"alpine"})");
 }
 
-TEST_CASE("create: a missing image, a name that is taken, an answer without an id") {
+TEST_CASE("create: a missing image, a taken name, an answer without an id") {
   World world({http(404, R"({"message":"No such image: alpine:9"})"),
                http(409, R"({"message":"The name is already in use"})"), http(201, "{}")});
   const auto create = [&] { world.containers.create({.name = "a", .image = "alpine:9"}, soon()); };
@@ -78,7 +78,7 @@ TEST_CASE("create: a missing image, a name that is taken, an answer without an i
   CHECK(code_of(create) == Errc::engine_error);
 }
 
-TEST_CASE("start, stop and kill; what is so already is no error") {
+TEST_CASE("start, stop and kill; a state already reached is not an error") {
   World world({http(204, ""), "HTTP/1.1 304 Not Modified\r\n\r\n", http(204, ""),
                "HTTP/1.1 304 Not Modified\r\n\r\n", http(204, ""),
                http(409, R"({"message":"not running"})")});
@@ -107,14 +107,14 @@ TEST_CASE("remove says whether there was anything to remove") {
   CHECK(world.asked().front() == "DELETE /v1.41/containers/c?force=true&v=true&volumes=true&timeout=0");
 }
 
-TEST_CASE("remove asks Podman by its own API") {
+TEST_CASE("remove uses Podman's own API") {
   const FakeEngine engine(test::serve_paths({{"/v4.3.1/libpod/containers/c", "[]"}},
                                             "Api-Version: 1.41\r\nLibpod-Api-Version: 4.3.1\r\n"));
   Client client({engine.socket(), "--engine"});
   CHECK(Containers(client).remove("c", soon()));
 }
 
-TEST_CASE("Podman's failures that are none of its own") {
+TEST_CASE("Podman's status 500 for errors with their own code") {
   const auto answer = [](const char* cause) {
     return http(500, fmt::format(R"({{"cause":"{}","message":"words: {}","response":500}})", cause, cause));
   };
@@ -128,7 +128,7 @@ TEST_CASE("Podman's failures that are none of its own") {
   CHECK(code_of(start) == Errc::engine_error);
 }
 
-TEST_CASE("Docker's failure that is a container's end") {
+TEST_CASE("Docker's error that means the container's end") {
   World world(
       {http(500, R"({"message":"Container 8ff57f8bcd00 is not running: Exited (3) Less than a second ago"})"),
        http(500, R"({"message":"Container 8ff57f8bcd00 is on fire"})"), http(500, "is not running")});
@@ -138,7 +138,7 @@ TEST_CASE("Docker's failure that is a container's end") {
   CHECK(code_of(start) == Errc::engine_error);
 }
 
-TEST_CASE("wait gives the exit code, and an error names the call") {
+TEST_CASE("wait returns the exit code, and its error names the call") {
   World world({http(200, R"({"StatusCode":137})"), http(200, R"({"Error":{"Message":"gone"}})")});
   CHECK(world.containers.wait("c", soon()) == 137);
   CHECK_THROWS_WITH_AS(
@@ -146,7 +146,7 @@ TEST_CASE("wait gives the exit code, and an error names the call") {
       fmt::format("POST /v1.41/containers/c/wait on {}: gone", world.engine.socket()).c_str(), Error);
 }
 
-TEST_CASE("output: the last lines, or all of it as it comes") {
+TEST_CASE("output: the last lines, or all of it as it arrives") {
   const auto stream = frame(1, "one\n") + frame(2, "two\n");
   World world({http(200, stream), http(200, stream), http(200, "plain"),
                http(200, frame(1, "x").substr(0, 5)), http(200, frame(1, "x").substr(0, 5))});
@@ -169,7 +169,7 @@ TEST_CASE("output: the last lines, or all of it as it comes") {
   CHECK(world.asked()[1] == "GET /v1.41/containers/c/logs?stdout=1&stderr=1&follow=1");
 }
 
-TEST_CASE("output that Podman follows on after the container's end, or leaves out at it") {
+TEST_CASE("output that Podman keeps following after the container's end, or truncates at it") {
   std::string state = "running";
   bool open = true;
   const FakeEngine podman([&](const std::string& line, int connection) {
@@ -203,7 +203,7 @@ TEST_CASE("output that Podman follows on after the container's end, or leaves ou
   CHECK(followed == "out one\nerr two\n");
 }
 
-TEST_CASE("exec: both outputs apart, and the exit code once the engine has it") {
+TEST_CASE("exec: both outputs separate, and the exit code once the engine has it") {
   World world({http(201, R"({"Id":"e100000000000000000000000000000000000000000000000000000000000000"})"),
                http(200, frame(2, "err") + frame(1, "out")), http(200, R"({"Running":true,"ExitCode":null})"),
                http(200, R"({"Running":false,"ExitCode":3})")});
@@ -242,7 +242,7 @@ TEST_CASE("list asks for all containers with the labels") {
         Lines{"GET /v1.41/containers/json?all=1&filters=%7B%22label%22%3A%5B%22a%3Db%22%5D%7D"});
 }
 
-TEST_CASE("a container that an error names is not removed; the error says by what command a person does") {
+TEST_CASE("a container named in an error is not removed; the hint gives the command that does") {
   const std::string id(64, '1');
   const auto said = [](const std::string& name) {
     return http(500, fmt::format(R"({{"cause":"container not known","response":500,"message":)"
@@ -263,12 +263,12 @@ TEST_CASE("a container that an error names is not removed; the error says by wha
   const auto half = error();
   CHECK(half.code() == Errc::engine_error);
   CHECK(half.hint().ends_with("podman rm -f " + id));
-  // What is no id stands in no command line.
+  // Text that is not an id never goes into a command line.
   for (int i = 0; i < 3; ++i) CHECK(error().hint().empty());
   for (const auto& asked : world.asked()) CHECK(asked.starts_with("GET "));
 }
 
-TEST_CASE("an image is there or not; pulling it tells how that goes") {
+TEST_CASE("image presence, and the progress of a pull") {
   World world({http(200, "{}"), http(404, R"({"message":"No such image"})"), http(500, "{}"),
                http(200, R"({"status":"Pulling"})"
                          "\r\n"
@@ -293,7 +293,7 @@ TEST_CASE("an image is there or not; pulling it tells how that goes") {
   CHECK(world.asked()[3] == "POST /v1.41/images/create?fromImage=team%2Fapp&tag=latest");
 }
 
-TEST_CASE("files are unpacked by PUT, with the archive as it is") {
+TEST_CASE("files are unpacked by PUT, with the archive unchanged") {
   World world({http(200, "")});
   world.containers.unpack("0a", "/a b", std::string("tar\0tar", 7), soon());
   CHECK(world.asked() == Lines{"PUT /v1.41/containers/0a/archive?path=%2Fa%20b"});
@@ -302,7 +302,7 @@ TEST_CASE("files are unpacked by PUT, with the archive as it is") {
   CHECK(code_of([&] { gone.containers.unpack("0a", "/x", "", soon()); }) == Errc::not_found);
 }
 
-TEST_CASE("output so far, both streams apart") {
+TEST_CASE("output so far, both streams separate") {
   World world({http(200, frame('\1', "one\n") + frame('\2', "two\n") + frame('\1', "three\n"))});
   const auto output = world.containers.output("0a", soon());
   CHECK(output.out == "one\nthree\n");

@@ -1,4 +1,4 @@
-// The docker command's contexts, in folders as it writes them.
+// The docker command's contexts, in its folder layout.
 #include "engine/context.hpp"
 #include "hostnet/error.hpp"
 #include "support/expect_error.hpp"
@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A folder of docker's, and an environment that names nothing else.
+// A docker config folder, and an environment that names no other engine.
 class Folder {
  public:
   [[nodiscard]] fs::path path() const { return dir_.path(); }
@@ -30,7 +30,7 @@ class Folder {
     std::ofstream(path() / name, std::ios::binary) << text;
   }
 
-  /// `digest` names the folder, as the SHA-256 of the name does for docker.
+  /// `digest` is the folder's name; docker uses the SHA-256 of the context's name.
   void context(const std::string& digest, std::string_view name, std::string_view endpoint) const {
     write(fs::path("contexts/meta") / digest / "meta.json",
           std::string(R"({"Name":")") + std::string(name) +
@@ -42,7 +42,7 @@ class Folder {
   Variable config_{"DOCKER_CONFIG", dir_.path().string()};
   Variable context_{"DOCKER_CONTEXT", nullptr};
   Variable docker_{"DOCKER_HOST", nullptr};
-  Variable container_{"CONTAINER_HOST", "unix:///run/c.sock"};  // what is found where there is no context
+  Variable container_{"CONTAINER_HOST", "unix:///run/c.sock"};  // found if there is no context
   Variable verify_{"DOCKER_TLS_VERIFY", nullptr};
   Variable certificates_{"DOCKER_CERT_PATH", nullptr};
 };
@@ -78,7 +78,7 @@ TEST_CASE("the order: --engine, DOCKER_HOST, DOCKER_CONTEXT, config.json, CONTAI
   CHECK(found() == "/run/c.sock");
 }
 
-TEST_CASE("~/.docker where DOCKER_CONFIG is not set") {
+TEST_CASE("~/.docker if DOCKER_CONFIG is not set") {
   const Folder folder;
   folder.write(".docker/config.json", R"({"currentContext":"one"})");
   folder.write(".docker/contexts/meta/aa/meta.json",
@@ -90,7 +90,7 @@ TEST_CASE("~/.docker where DOCKER_CONFIG is not set") {
   CHECK(found() == "/run/c.sock");
 }
 
-TEST_CASE("a context that is not there is said in one line, with what to do") {
+TEST_CASE("a missing context gives one line with a remedy") {
   const Folder folder;
   folder.context("aa", "one", R"({"Host":"unix:///run/one.sock"})");
   const Variable context("DOCKER_CONTEXT", "on\x1b");
@@ -102,7 +102,7 @@ TEST_CASE("a context that is not there is said in one line, with what to do") {
   CHECK(contains(error.hint(), "docker context ls"));
 }
 
-TEST_CASE("contexts that make no sense, and others that do not matter") {
+TEST_CASE("invalid contexts, and unrelated ones that do not matter") {
   const Folder folder;
   folder.write("contexts/meta/00/meta.json", "no JSON");
   folder.write("contexts/meta/01/meta.json", "[]");
@@ -133,7 +133,7 @@ TEST_CASE("contexts that make no sense, and others that do not matter") {
   CHECK(code_of("../../aa") == Errc::not_found);
 }
 
-TEST_CASE("a config.json that cannot be read names no context") {
+TEST_CASE("an unreadable config.json names no context") {
   const Folder folder;
   for (const char* text : {"", "{", "[]", R"({"currentContext":7})", R"({"currentContext":null})", "{}"}) {
     CAPTURE(text);
@@ -145,7 +145,7 @@ TEST_CASE("a config.json that cannot be read names no context") {
   CHECK(found() == "/run/c.sock");
 }
 
-TEST_CASE("a context's certificates are those beside it, and the environment's are not for it") {
+TEST_CASE("a context uses its own certificates, not the environment's") {
   const Folder folder;
   const Variable verify("DOCKER_TLS_VERIFY", "1");
   folder.context("aa", "far", R"({"Host":"tcp://engine.example:2376","SkipTLSVerify":false})");

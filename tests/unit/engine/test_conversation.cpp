@@ -47,7 +47,7 @@ FakeEngine::Serve once(std::function<void(int)> serve) {
 
 }  // namespace
 
-TEST_CASE("input goes in, its end too, and what comes back comes whole") {
+TEST_CASE("input and its end are sent, and the output arrives completely") {
   const std::string input(1'000'000, 'x');
   const FakeEngine engine(once([](int connection) {
     send_bytes(connection, kUpgrade);
@@ -58,7 +58,7 @@ TEST_CASE("input goes in, its end too, and what comes back comes whole") {
   CHECK(engine.bodies().at(0) == "{}");
 }
 
-TEST_CASE("an engine that never stops sending is left at the deadline") {
+TEST_CASE("an engine that never stops sending is cut at the deadline") {
   const FakeEngine engine(once([](int connection) {
     send_bytes(connection, kUpgrade);
     const std::string piece(1U << 16, 'x');
@@ -72,13 +72,13 @@ TEST_CASE("an engine that never stops sending is left at the deadline") {
           converse({engine.socket(), "--engine"}, "/v1.41/exec/0a/start", "{}", "", Deadline::after(300ms),
                    [&](std::string_view piece) {
                      received += piece.size();
-                     std::this_thread::sleep_for(1ms);  // so that there is always more to be read
+                     std::this_thread::sleep_for(1ms);  // so that there is always more to read
                    });
         }).code() == Errc::timed_out);
   CHECK(received > 0);
 }
 
-TEST_CASE("no input at all is an end at once; a status of 200 will do") {
+TEST_CASE("empty input ends immediately; a status of 200 is accepted") {
   const FakeEngine engine(once([](int connection) {
     send_bytes(connection, "HTTP/1.1 200 OK\r\n\r\nbefore ");
     send_bytes(connection, read_to_end(connection) + "after");
@@ -86,13 +86,13 @@ TEST_CASE("no input at all is an end at once; a status of 200 will do") {
   CHECK(talk(engine, "") == "before after");
 }
 
-TEST_CASE("input that nobody reads does not hang") {
+TEST_CASE("unread input does not hang") {
   const FakeEngine engine(
       once([](int connection) { send_bytes(connection, std::string(kUpgrade) + "done"); }));
   CHECK(talk(engine, std::string(4'000'000, 'x')).starts_with("done"));
 }
 
-TEST_CASE("refusals, silence and nonsense") {
+TEST_CASE("refusals, silence and invalid answers") {
   const auto error_from = [](std::string_view answer, std::chrono::milliseconds limit = 10s) {
     const FakeEngine engine(once([answer](int connection) { send_bytes(connection, answer); }));
     return test::error_of([&] { talk(engine, "", limit); });

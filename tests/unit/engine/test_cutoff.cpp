@@ -1,4 +1,4 @@
-// Requests of a process that was told to end, to an engine that hangs.
+// Requests of an ending process to a hanging engine.
 #include "engine/conversation.hpp"
 #include "engine/cutoff.hpp"
 #include "engine/transport.hpp"
@@ -19,7 +19,7 @@ using test::FakeEngine;
 
 namespace {
 
-// Lifted again, whatever becomes of the test.
+// Lifts the cutoff at the end of the test, even if it fails.
 struct Cutoff {
   explicit Cutoff(std::chrono::milliseconds span) { engine::end_requests_at(Deadline::after(span)); }
   ~Cutoff() { engine::end_requests_at(Deadline::never()); }
@@ -29,7 +29,7 @@ bool answers_nothing(const std::string&, int) { return true; }
 
 }  // namespace
 
-TEST_CASE("what is under way ends within about a second of the cutoff, whatever its own deadline is") {
+TEST_CASE("a running request ends within about a second of the cutoff, regardless of its deadline") {
   const FakeEngine engine(answers_nothing);
   const engine::Address address{engine.socket(), "--engine"};
   const auto ask = [&](Deadline deadline) { Transport(address).get("/things", deadline); };
@@ -46,7 +46,7 @@ TEST_CASE("what is under way ends within about a second of the cutoff, whatever 
   }
 }
 
-TEST_CASE("what begins later ends at the cutoff, and after it sends nothing") {
+TEST_CASE("a later request ends at the cutoff, and sends nothing after it") {
   const FakeEngine engine(answers_nothing);
   Transport transport({engine.socket(), "--engine"});
   const auto begin = Deadline::Clock::now();
@@ -59,7 +59,7 @@ TEST_CASE("what begins later ends at the cutoff, and after it sends nothing") {
   CHECK(Deadline::Clock::now() - begin < 2s);
 }
 
-TEST_CASE("an earlier deadline stays what it is, and a cutoff that was lifted means nothing") {
+TEST_CASE("an earlier deadline stays, and a lifted cutoff has no effect") {
   const Deadline soon = Deadline::after(100ms);
   {
     const Cutoff cutoff(30s);

@@ -1,4 +1,4 @@
-// Events as real engines tell them, and streams of them by a fake one.
+// Events from real engines, and event streams of a fake engine.
 #include "engine/events.hpp"
 #include "hostnet/error.hpp"
 #include "support/expect_error.hpp"
@@ -38,14 +38,14 @@ std::vector<std::string> actions(const std::vector<Event>& events) {
   return out;
 }
 
-// Whether the stream goes on, once something has come.
+// Waits for data, then returns whether the stream continues.
 bool wait_and_read(engine::EventStream& stream, std::vector<Event>& into) {
   pollfd poll{stream.fd(), POLLIN, 0};
   REQUIRE(::poll(&poll, 1, 5000) == 1);
   return stream.read([&](const Event& event) { into.push_back(event); });
 }
 
-// What reading to the end gives when the engine answers so.
+// The result of reading this answer to its end.
 std::vector<Event> read_all(std::string answer) {
   const FakeEngine engine([answer = std::move(answer)](const std::string&, int connection) {
     send_bytes(connection, answer);
@@ -62,7 +62,7 @@ std::vector<Event> read_all(std::string answer) {
 
 }  // namespace
 
-TEST_CASE("what Docker tells") {
+TEST_CASE("Docker's events") {
   const auto events = events_of(test::fixture("docker-events.jsonl"));
   CHECK(actions(events) == std::vector<std::string>{"create", "start", "exec_create", "die", "destroy"});
   const auto& start = events.at(1);
@@ -76,7 +76,7 @@ TEST_CASE("what Docker tells") {
   CHECK_FALSE(events.at(2).is_end());
 }
 
-TEST_CASE("what Podman tells") {
+TEST_CASE("Podman's events") {
   const auto events = events_of(test::fixture("podman-events.jsonl"), 1000);
   for (const auto& event : events) CHECK(event.container.size() == 64);
   const auto told = actions(events);
@@ -88,7 +88,7 @@ TEST_CASE("what Podman tells") {
   }
 }
 
-TEST_CASE("other things' events are passed over, empty lines too, and what makes no sense is refused") {
+TEST_CASE("events of other objects and empty lines are skipped, and invalid lines refused") {
   CHECK(events_of("\n\r\n{\"Type\":\"network\",\"Action\":\"connect\",\"Actor\":{\"ID\":\"0\"}}\n").empty());
   CHECK(events_of(std::string(kStart)).empty());  // not ended yet
   CHECK(events_of(std::string(kStart) + "\n").size() == 1);
@@ -104,13 +104,13 @@ TEST_CASE("other things' events are passed over, empty lines too, and what makes
   CHECK(test::error_of([] { events_of(std::string(3U << 20, 'x'), 1U << 16); }).code() == Errc::engine_error);
 }
 
-TEST_CASE("a stream hands over what comes, to its end") {
+TEST_CASE("a stream delivers events until its end") {
   const auto line = std::string(kStart) + "\n";
   CHECK(read_all("HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n" + line + line).size() == 2);
   CHECK(read_all("HTTP/1.0 200 OK\r\n\r\n").empty());
 }
 
-TEST_CASE("a stream that is refused says why, in the engine's words") {
+TEST_CASE("a refused stream carries the engine's reason") {
   const auto error = [](std::string answer) { return test::error_of([&] { read_all(std::move(answer)); }); };
   const auto refused = error("HTTP/1.0 500 Oops\r\n\r\n{\"message\":\"events are switched off\"}");
   CHECK(refused.code() == Errc::engine_error);
@@ -122,7 +122,7 @@ TEST_CASE("a stream that is refused says why, in the engine's words") {
   CHECK(error(std::string(100'000, 'h')).code() == Errc::engine_error);
 }
 
-TEST_CASE("reading does not wait") {
+TEST_CASE("reading does not block") {
   const FakeEngine engine([&](const std::string&, int connection) {
     send_bytes(connection, "HTTP/1.0 200 OK\r\n\r\n");
     return true;
@@ -134,7 +134,7 @@ TEST_CASE("reading does not wait") {
   CHECK(events.empty());
 }
 
-TEST_CASE("nobody listens") {
+TEST_CASE("no listener on the socket") {
   CHECK(test::error_of([] {
           engine::EventStream({"/nosuch.sock", "--engine"}, "", 0, Deadline::after(1s));
         }).code() == Errc::engine_unavailable);

@@ -1,4 +1,4 @@
-// What is handed on of output that comes twice.
+// Output that arrives twice is passed on once.
 #include "engine/followed.hpp"
 
 #include <doctest/doctest.h>
@@ -19,7 +19,7 @@ struct Taken {
 
 }  // namespace
 
-TEST_CASE("what was missing at the end is handed on, of each stream its own") {
+TEST_CASE("the missing end of each stream is passed on") {
   Taken taken;
   taken.followed.take(Stream::out, "one\n");
   taken.followed.take(Stream::out, "two\n");
@@ -30,14 +30,14 @@ TEST_CASE("what was missing at the end is handed on, of each stream its own") {
   CHECK(taken.err == "never seen\n");
 }
 
-TEST_CASE("nothing is handed on twice") {
+TEST_CASE("nothing is passed on twice") {
   Taken taken;
   taken.followed.take(Stream::err, "one\n");
   taken.followed.take_again(Stream::err, "one\n");
   CHECK(taken.err == "one\n");
 }
 
-TEST_CASE("a stream in which lines were left out stays as it was") {
+TEST_CASE("a stream with dropped lines stays unchanged") {
   Taken taken;
   taken.followed.take(Stream::out, "one\nthree\n");
   taken.followed.take_again(Stream::out, "one\ntwo\nthree\nfour\n");

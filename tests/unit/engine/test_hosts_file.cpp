@@ -1,4 +1,4 @@
-// hosts(5) text: what counts as the alias, what as ours, and that nothing else is touched.
+// hosts(5) text: which lines count as the alias and which as ours, and no other is touched.
 #include "engine/hosts_file.hpp"
 #include "hostnet/error.hpp"
 
@@ -48,7 +48,7 @@ TEST_CASE("the alias is a whole word before any comment, in any case") {
   CHECK(foreign_definition("fe80::1%eth0 host.testcontainers.internal\n", kAlias) == "fe80::1%eth0");
 }
 
-TEST_CASE("a line is ours by its comment alone") {
+TEST_CASE("only its comment makes a line ours") {
   const auto ours = alias_line(kAlias, kAddress, "L1");
   CHECK(defines(ours, kAlias));
   CHECK_FALSE(foreign_definition(ours, kAlias));
@@ -62,7 +62,7 @@ TEST_CASE("a line is ours by its comment alone") {
   }
 }
 
-TEST_CASE("adding goes to the end, after a newline, and once") {
+TEST_CASE("a line is added at the end, after a newline, and once") {
   const auto ours = alias_line(kAlias, kAddress, "L1");
   CHECK(with_alias("", kAlias, kAddress, "L1") == ours);
   CHECK(with_alias("a b\n", kAlias, kAddress, "L1") == "a b\n" + ours);
@@ -74,7 +74,7 @@ TEST_CASE("adding goes to the end, after a newline, and once") {
   CHECK(without_alias(twice, "L1") == "x y\n" + alias_line(kAlias, kAddress, "L2"));
 }
 
-TEST_CASE("removing takes this lease's lines and no other byte") {
+TEST_CASE("removing deletes this lease's lines and no other byte") {
   const std::string rest =
       "127.0.0.1 localhost\r\n\n# comment # tc-hostnet L1\n\0\xff x\n  "
       "9.9.9.9 a # tc-hostnet L11\n9.9.9.9 a # tc-hostnet L\nlast";
@@ -88,7 +88,7 @@ TEST_CASE("removing takes this lease's lines and no other byte") {
   CHECK(without_alias(rest, "") == rest);
 }
 
-TEST_CASE("whatever the file, adding then removing gives it back") {
+TEST_CASE("adding then removing restores any file") {
   std::mt19937 random(7);  // the same texts at every run
   const std::vector<std::string> pieces{
       "\n",      "\r\n", " ",         "\t",         "#",   "# tc-hostnet L2",
@@ -105,7 +105,7 @@ TEST_CASE("whatever the file, adding then removing gives it back") {
   }
 }
 
-TEST_CASE("who else has defined the name") {
+TEST_CASE("another definition of the name") {
   const auto others = [](const char* hosts) {
     return hostnet::engine::definition_by_others(hosts, "host.example", "mine");
   };

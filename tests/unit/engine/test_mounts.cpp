@@ -8,7 +8,7 @@
 using namespace hostnet;
 using namespace hostnet::engine;
 
-TEST_CASE("mounts by number, place and kind, whatever the optional fields") {
+TEST_CASE("mounts by number, mount point and type, with any optional fields") {
   const auto mounts = parse_mounts(
       "36 35 98:0 /mnt1 / rw,noatime - ext4 /dev/root rw\n"
       "37 36 0:50 / /etc/hosts rw shared:1 master:2 - fuse.evil evil rw,user_id=0\n"
@@ -16,7 +16,7 @@ TEST_CASE("mounts by number, place and kind, whatever the optional fields") {
   CHECK(mounts == std::vector<Mount>{{36, "/", "ext4"}, {37, "/etc/hosts", "fuse.evil"}});
 }
 
-TEST_CASE("a program answers for FUSE, the kernel for the others") {
+TEST_CASE("FUSE is served by a program, the others by the kernel") {
   for (const auto* const type : {"fuse", "fuseblk", "fuse.sshfs"}) CHECK(is_served_by_program(type));
   for (const auto* const type : {"ext4", "overlay", "tmpfs", "virtiofs", ""})
     CHECK_FALSE(is_served_by_program(type));

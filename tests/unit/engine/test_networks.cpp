@@ -17,7 +17,7 @@ using test::soon;
 
 namespace {
 
-// Gives every request after the ping the same answer.
+// Answers every request after the ping alike.
 struct OneAnswer {
   explicit OneAnswer(std::string answer)
       : engine([answer = std::move(answer)](const std::string& line, int connection) {
@@ -44,7 +44,7 @@ TEST_CASE("a network is made with its labels, and not twice under one name") {
   CHECK(test::error_of([&] { world.networks.create("", {}, soon()); }).code() == Errc::invalid_argument);
 }
 
-TEST_CASE("one that is in use stays, and one that is gone is gone") {
+TEST_CASE("a network in use stays, and a missing one counts as removed") {
   CHECK(OneAnswer(http(204, "")).networks.remove("web", soon()));
   CHECK(OneAnswer(http(404, R"({"message":"network web not found"})")).networks.remove("web", soon()));
   CHECK_FALSE(

@@ -64,8 +64,7 @@ const std::vector<Case>& cases() {
   return all;
 }
 
-// Either it is parsed or it is refused as engine_error; whatever else comes out fails the test (or crashes
-// it).
+// The text must be parsed or refused as engine_error; any other result fails (or crashes) the test.
 bool survives(const Case& one, const std::string& text) {
   try {
     one.parse(text);
@@ -87,7 +86,7 @@ void each_path(const Tree& value, const Tree::json_pointer& path,
     for (std::size_t i = 0; i < value.size(); ++i) each_path(value[i], path / i, visit);
 }
 
-// A sanitizer makes all of them a matter of minutes; the fuzzers, which have the same ones, go on from here.
+// With a sanitizer, all of them take minutes; the fuzzers start from the same cases and cover the rest.
 constexpr std::size_t kStep = kSanitized ? 5 : 1;
 
 const std::vector<Tree>& strange_values() {
@@ -115,7 +114,7 @@ const std::vector<Tree>& strange_values() {
 
 }  // namespace
 
-TEST_CASE("the labels of an image, as far as it has any") {
+TEST_CASE("the labels of an image, if any") {
   CHECK(parse_image_labels(R"({"Id":"sha256:0","Config":{"Labels":{"a":"1"}}})") ==
         std::map<std::string, std::string>{{"a", "1"}});
   for (const char* none : {R"({"Config":{"Labels":null}})", R"({"Config":{}})", R"({"Config":null})", "{}"})
@@ -137,7 +136,7 @@ TEST_CASE("versions of Docker and Podman") {
             .product == "Docker Desktop 4.41");
 }
 
-TEST_CASE("Docker's networks: the bridge's name is told, docker0, or made of the id") {
+TEST_CASE("Docker's networks: the bridge's name is explicit, docker0, or derived from the id") {
   const auto web = parse_network(fixture("docker-network-web.json"));
   CHECK(web.name == "web");
   CHECK(web.driver == "bridge");
@@ -163,7 +162,7 @@ TEST_CASE("Docker's networks: the bridge's name is told, docker0, or made of the
   CHECK(host.driver == "host");
   CHECK(host.bridge.empty());
   CHECK_FALSE(host.gateway);
-  CHECK(host.containers.empty());  // one is in it, with no interface of its own
+  CHECK(host.containers.empty());  // its one container has no interface there
 }
 
 TEST_CASE("a list of networks") {
@@ -175,7 +174,7 @@ TEST_CASE("a list of networks") {
   CHECK(parse_networks("[]").empty());
 }
 
-TEST_CASE("the first IPv4 gateway counts, IPv6 ones do not, nonsense is refused") {
+TEST_CASE("the first IPv4 gateway counts, IPv6 ones do not, invalid ones are refused") {
   const auto with = [](const std::string& config) {
     return R"({"Id":"dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd","Name":"n","Driver":"bridge","IPAM":{"Config":)" +
            config + "}}";
@@ -190,7 +189,7 @@ TEST_CASE("the first IPv4 gateway counts, IPv6 ones do not, nonsense is refused"
       contains(complaint(parse_network, with(R"([{},{"Gateway":"10.2.0.256"}])")), "IPAM.Config[1].Gateway"));
 }
 
-TEST_CASE("Podman's networks list containers that do not run; those are left out") {
+TEST_CASE("Podman's networks list stopped containers, which are left out") {
   const auto web = parse_network(fixture("podman-network-web.json"));
   CHECK(web.gateway == ip("10.89.0.1"));
   CHECK(web.containers.size() == 2);
@@ -263,7 +262,7 @@ TEST_CASE("a container's image, labels, state and last exit code") {
   CHECK(parse_container(fixture("podman-container.json")).image == "localhost/alpine:3.19");
 }
 
-TEST_CASE("published ports: one for each address of the host, none for what is only exposed") {
+TEST_CASE("published ports: one per host address, none for ports that are only exposed") {
   auto container = Tree::parse(fixture("docker-container.json"));
   auto& ports = container["NetworkSettings"]["Ports"];
   const auto seen = [&](const Tree& value) {
@@ -297,7 +296,7 @@ TEST_CASE("published ports: one for each address of the host, none for what is o
   CHECK(wrong(7) != "accepted");
 }
 
-TEST_CASE("between two restarts a container does not run; a pid of one that does not run is none") {
+TEST_CASE("between two restarts a container does not run; the pid of a stopped container is ignored") {
   auto container = Tree::parse(fixture("docker-container.json"));
   container["State"]["Pid"] = 0;
   CHECK_FALSE(parse_container(container.dump()).running);
@@ -306,7 +305,7 @@ TEST_CASE("between two restarts a container does not run; a pid of one that does
   CHECK(parse_container(container.dump()).pid == 0);
 }
 
-TEST_CASE("what Podman is stopping, or has paused, has a process until that ends") {
+TEST_CASE("a container that Podman is stopping or has paused still has a process") {
   auto container = Tree::parse(fixture("podman-container.json"));
   container["State"]["Running"] = false;
   for (const auto* const state : {"stopping", "paused"}) {
@@ -319,7 +318,7 @@ TEST_CASE("what Podman is stopping, or has paused, has a process until that ends
   }
 }
 
-TEST_CASE("a hosts file mounted by the user is seen") {
+TEST_CASE("a hosts file mounted by the user is detected") {
   auto container = Tree::parse(fixture("docker-container.json"));
   container["Mounts"] =
       Tree::parse(R"([{"Destination":"/data"},{"Type":"bind","Destination":"/etc/hosts"}])");
@@ -328,7 +327,7 @@ TEST_CASE("a hosts file mounted by the user is seen") {
   CHECK_FALSE(parse_container(container.dump()).hosts_mounted);
 }
 
-TEST_CASE("a complaint names the field and what is wrong with it") {
+TEST_CASE("an error names the field and its fault") {
   auto container = Tree::parse(fixture("docker-container.json"));
   const auto without = [&](const char* pointer) {
     auto copy = container;
@@ -364,7 +363,7 @@ TEST_CASE("a complaint names the field and what is wrong with it") {
           parse_networks,
           R"([{"Id":"dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd","Name":"n","Driver":"d"},{"Id":"dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd"}])"),
       "[1].Name is missing"));
-  // A key that somebody chose to upset a terminal.
+  // A key chosen to corrupt a terminal.
   CHECK(contains(
       complaint(
           parse_container,
@@ -374,7 +373,7 @@ TEST_CASE("a complaint names the field and what is wrong with it") {
       R"(NetworkSettings.Networks.'a\x1b[31m')"));
 }
 
-TEST_CASE("what is not JSON is refused") {
+TEST_CASE("text that is not JSON is refused") {
   for (const std::string text :
        {"", " ", "null", "OK", "<html>", "{", "{\"Id\":", "\xff\xfe", "{}{}", "\"\xc3\x28\"", "nan"})
     for (const auto& one : cases()) {
@@ -393,14 +392,14 @@ TEST_CASE("nesting is bounded: millions of brackets cost neither stack nor memor
       CHECK(contains(complaint(parse_networks, text), "nested deeper"));
     }
   }
-  // As deep, but all closed and then a second value: the tree that is thrown away was never deep.
+  // Equally deep but closed: refused before a deep tree exists.
   const auto closed = std::string(100'000, '[') + std::string(100'000, ']');
   CHECK(contains(complaint(parse_container, closed), "nested deeper"));
   CHECK(contains(complaint(parse_container, std::string(64, '[') + "7" + std::string(64, ']')),
                  "of type array"));
 }
 
-TEST_CASE("a list without a measure is refused, and none is read beyond the deadline") {
+TEST_CASE("an oversized list is refused, and parsing ends at the deadline") {
   std::string list = "[";
   while (list.size() < (16U << 20) - 3) list += "{},";
   list += "{}]";
@@ -463,7 +462,7 @@ TEST_CASE("every value of every real answer replaced by each other type: a value
 }
 
 TEST_CASE("every byte of a real answer changed: a value or an Error, nothing else") {
-  // One of these in turn: all of them at every byte would take a minute, and the fuzzer goes on from here.
+  // One of these in turn: all of them at every byte would take a minute, and the fuzzer covers the rest.
   constexpr std::string_view bytes("\0\"{]\\9-\xff,", 9);
   for (const auto& one : cases()) {
     CAPTURE(one.file);
@@ -486,12 +485,12 @@ TEST_CASE("an error's message is the engine's own, on one line, not too long") {
   CHECK(parse_error_message(R"({"message":7})") == R"({"message":7})");
   CHECK(parse_error_message(R"({"cause":"x"})") == R"({"cause":"x"})");
   CHECK(parse_error_message(std::string(5000, 'x')) == std::string(400, 'x') + "…");
-  // Cut between characters, not within one.
+  // The cut is between characters.
   std::string accents;
   for (int i = 0; i < 300; ++i) accents += "é";
   CHECK(parse_error_message("a" + accents) == fmt::format("a{}…", accents.substr(0, 398)));
   CHECK(parse_error_message(std::string(100'000, '[')).size() == 403);
-  // Cut as it is shown, not as it came.
+  // The cut applies to the escaped text.
   CHECK(parse_error_message(std::string(399, '\x01')).size() == 403);
 }
 

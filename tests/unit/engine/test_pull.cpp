@@ -1,4 +1,4 @@
-// Names of images, and the report on a pull: its lines, its errors, and what makes no sense.
+// Image names, and the report of a pull: its lines, errors, and invalid input.
 #include "engine/pull.hpp"
 #include "hostnet/error.hpp"
 #include "support/text.hpp"
@@ -51,7 +51,7 @@ std::string pull_fault(const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("an image's name is told apart from its tag or digest") {
+TEST_CASE("an image's name is split from its tag or digest") {
   const auto parts = [](std::string_view reference) {
     const auto name = ImageName::parse(reference);
     return name.repository + " " + name.tag;
@@ -69,7 +69,7 @@ TEST_CASE("an image's name is told apart from its tag or digest") {
   }
 }
 
-TEST_CASE("a report gives one line for each object, wherever it is cut") {
+TEST_CASE("a report gives one line per object, at any split") {
   CHECK(lines_of({kReport}) == kLines);
   for (std::size_t cut = 0; cut <= kReport.size(); ++cut)
     REQUIRE(lines_of({kReport.substr(0, cut), kReport.substr(cut)}) == kLines);
@@ -77,14 +77,14 @@ TEST_CASE("a report gives one line for each object, wherever it is cut") {
   CHECK(lines_of({"{}\n{\"stream\":\"x\"}\n"}).empty());
 }
 
-TEST_CASE("nobody needs to listen") {
+TEST_CASE("a report works without a sink") {
   const engine::ProgressSink nobody;
   PullReader reader("alpine", nobody);
   reader.feed(kReport);
   CHECK_NOTHROW(reader.finish());
 }
 
-TEST_CASE("an object with an error is one, in the engine's words") {
+TEST_CASE("an error object becomes an error with the engine's text") {
   CHECK(pull_fault(R"({"errorDetail":{"message":"no space left"},"error":"no space left"})") ==
         "'alpine:3.19' cannot be pulled: no space left");
   CHECK(contains(pull_fault(kReport + "\n" + R"({"error":"two\nlines"})" + "\n"), "pulled: two lines"));
@@ -92,14 +92,14 @@ TEST_CASE("an object with an error is one, in the engine's words") {
   CHECK(pull_fault(R"({"error":")" + std::string(5000, 'x') + "\"}").size() < 500);
 }
 
-TEST_CASE("what makes no sense is refused, and an object without an end is not waited for") {
+TEST_CASE("invalid input is refused, and an endless object is not waited for") {
   for (const std::string text : {"<html>", "[]", "{\"status\":7}", "{\"error\":[]}", "{\"progressDetail\":1}",
                                  "{\"progressDetail\":{\"current\":-1}}", "{\"id\":", "\xff"})
     CHECK(pull_fault(text) != "accepted");
   CHECK(contains(pull_fault("{\"status\":\"" + std::string(2U << 20, 'x')), "an object without an end"));
 }
 
-TEST_CASE("a line of progress is one line, and not too long") {
+TEST_CASE("a progress line is one line of bounded length") {
   const auto lines = lines_of({R"({"status":"a\u001b[31m\nb","id":")" + std::string(5000, 'x') + "\"}"});
   REQUIRE(lines.size() == 1);
   CHECK(lines.front().size() < 410);

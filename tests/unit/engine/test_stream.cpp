@@ -1,4 +1,4 @@
-// The multiplexed stream: cut at every point, and broken in every way.
+// The multiplexed stream: split at every point, and damaged in every way.
 #include "engine/stream.hpp"
 #include "hostnet/error.hpp"
 #include "support/text.hpp"
@@ -59,13 +59,13 @@ const Both kBoth{"one\nin\n" + std::string("\0\1\2", 3), "two\n" + kLong};
 
 }  // namespace
 
-TEST_CASE("standard output and standard error come apart") {
+TEST_CASE("standard output and standard error are separated") {
   CHECK(output_of({kStream}) == kBoth);
   CHECK(output_of({}) == Both{});
   CHECK(output_of({stream_frame(2, "")}) == Both{});
 }
 
-TEST_CASE("wherever the pieces are cut, the outputs are the same") {
+TEST_CASE("the outputs are the same at every split") {
   for (std::size_t first = 0; first <= kStream.size(); ++first) {
     REQUIRE(output_of({kStream.substr(0, first), kStream.substr(first)}) == kBoth);
     for (std::size_t second = first; second <= kStream.size(); second += 7)
@@ -77,7 +77,7 @@ TEST_CASE("wherever the pieces are cut, the outputs are the same") {
   CHECK(output_of(bytes) == kBoth);
 }
 
-TEST_CASE("an end is seen to be one between frames only") {
+TEST_CASE("only an end between frames counts as complete") {
   const auto bytes = stream_frame(1, "one") + stream_frame(2, "two");
   for (std::size_t length = 0; length <= bytes.size(); ++length) {
     const bool between = length == 0 || length == bytes.size() / 2 || length == bytes.size();
@@ -86,7 +86,7 @@ TEST_CASE("an end is seen to be one between frames only") {
   CHECK(contains(stream_fault({bytes.substr(0, 3)}), "ends within a frame"));
 }
 
-TEST_CASE("the longest length costs nothing: what has come is handed on") {
+TEST_CASE("the largest length costs no memory: data is passed on as it arrives") {
   Both both;
   auto stream = into(both);
   stream.feed(std::string("\1\0\0\0\xff\xff\xff\xff", 8) + "abc");
@@ -96,7 +96,7 @@ TEST_CASE("the longest length costs nothing: what has come is handed on") {
   CHECK_THROWS_AS(stream.finish(), Error);
 }
 
-TEST_CASE("what is no such stream is refused at its first header") {
+TEST_CASE("any other stream is refused at its first header") {
   CHECK(contains(stream_fault({"HTTP/1.1 200 OK\r\n"}), "begins with 48 54 54 50"));
   CHECK(contains(stream_fault({stream_frame(4, "x")}), "begins with 04 00 00 00"));
   for (const std::size_t at : {1U, 2U, 3U}) {
@@ -106,7 +106,7 @@ TEST_CASE("what is no such stream is refused at its first header") {
   }
 }
 
-TEST_CASE("the engine's own failure in the stream is an error in its words") {
+TEST_CASE("the engine's own failure in the stream becomes an error with its text") {
   CHECK(contains(stream_fault({stream_frame(1, "x") + stream_frame(3, "disk\non fire")}),
                  "its error: disk on fire"));
   const auto bytes = stream_frame(3, "disk on fire");
@@ -116,7 +116,7 @@ TEST_CASE("the engine's own failure in the stream is an error in its words") {
   CHECK(contains(stream_fault({stream_frame(3, "")}), "its error"));
 }
 
-TEST_CASE("what the sink throws comes out") {
+TEST_CASE("the sink's exception propagates") {
   Demultiplexer stream([](Stream, std::string_view) { throw std::out_of_range("enough"); });
   CHECK_THROWS_AS(stream.feed(stream_frame(1, "x")), std::out_of_range);
 }

@@ -33,7 +33,7 @@ using test::send_bytes;
 
 namespace {
 
-// What a request to `socket` throws; none of the tests that use it may succeed.
+// The error of a request to `socket`; the request must not succeed.
 Error failure_of(const std::string& socket, Deadline deadline = Deadline::after(10s)) {
   try {
     Transport({socket, "--engine"}).get("/things", deadline);
@@ -44,7 +44,7 @@ Error failure_of(const std::string& socket, Deadline deadline = Deadline::after(
   throw std::logic_error("unreachable");
 }
 
-// What it throws when the engine sends these bytes and hangs up.
+// The error when the engine sends these bytes and hangs up.
 Error failure_of_bytes(const std::string& bytes) {
   const FakeEngine engine([&](const std::string&, int connection) {
     send_bytes(connection, bytes);
@@ -75,7 +75,8 @@ TEST_CASE("POST sends its JSON whole, DELETE and an empty POST send none, on one
     return true;
   });
   Transport transport({engine.socket(), "--engine"});
-  const auto large = '"' + std::string(3U << 20, 'x') + '"';  // libcurl waits for a leave above a megabyte
+  const auto large =
+      '"' + std::string(3U << 20, 'x') + '"';  // above a megabyte, libcurl waits for "100 Continue"
   CHECK(transport.post("/a", R"({"k":"v"})", Deadline::after(10s)).call == "POST /a on " + engine.socket());
   CHECK(transport.post("/b?t=1", {}, Deadline::after(10s)).call == "POST /b on " + engine.socket());
   CHECK(transport.remove("/c", Deadline::after(10s)).status == 204);
@@ -88,7 +89,7 @@ TEST_CASE("POST sends its JSON whole, DELETE and an empty POST send none, on one
   CHECK(engine.connections() == 1);
 }
 
-TEST_CASE("304 is a success: it was so already") {
+TEST_CASE("304 is a success: the state was already reached") {
   const FakeEngine engine([](const std::string&, int connection) {
     send_bytes(connection, "HTTP/1.1 304 Not Modified\r\n\r\n");
     return true;
@@ -98,7 +99,7 @@ TEST_CASE("304 is a success: it was so already") {
   CHECK(transport.post("/start", {}, Deadline::after(10s)).status == 304);
 }
 
-TEST_CASE("a sink takes a body in pieces and without a limit, until the engine closes the connection") {
+TEST_CASE("a sink receives a body in pieces without a limit, until the engine closes the connection") {
   const std::string piece(1U << 16, 'x');
   const FakeEngine engine([&](const std::string&, int connection) {
     send_bytes(connection, "HTTP/1.1 200 OK\r\n\r\n");
@@ -115,7 +116,7 @@ TEST_CASE("a sink takes a body in pieces and without a limit, until the engine c
   CHECK(answer.body.empty());
 }
 
-TEST_CASE("a sink has a piece as soon as the engine has sent it") {
+TEST_CASE("a sink gets each piece as soon as the engine sends it") {
   std::atomic<bool> seen = false;
   const FakeEngine* self = nullptr;
   const FakeEngine engine([&](const std::string&, int connection) {
@@ -148,7 +149,7 @@ TEST_CASE("an error status never reaches the sink") {
   }
 }
 
-TEST_CASE("what a sink throws comes out, and the next request has a connection of its own") {
+TEST_CASE("a sink's exception propagates, and the next request uses a new connection") {
   const FakeEngine engine([](const std::string&, int connection) {
     send_bytes(connection, http(200, "body"));
     return true;
@@ -161,7 +162,7 @@ TEST_CASE("what a sink throws comes out, and the next request has a connection o
   CHECK(engine.connections() == 2);
 }
 
-TEST_CASE("a stream that goes on is cut at the deadline, and so the error says") {
+TEST_CASE("an endless stream is cut at the deadline, and the error says so") {
   const FakeEngine* self = nullptr;
   const FakeEngine engine([&](const std::string&, int connection) {
     send_bytes(connection, "HTTP/1.1 200 OK\r\n\r\n");
@@ -191,7 +192,7 @@ TEST_CASE("one connection serves many requests, also after an error status") {
   CHECK(engine.connections() == 1);
 }
 
-TEST_CASE("a connection that the engine closed between requests is made anew") {
+TEST_CASE("a connection that the engine closed between requests is reopened") {
   const FakeEngine engine([](const std::string&, int connection) {
     send_bytes(connection, http(200, "x"));
     return false;
@@ -201,7 +202,7 @@ TEST_CASE("a connection that the engine closed between requests is made anew") {
   CHECK(engine.connections() == 5);
 }
 
-TEST_CASE("a version header that is not a version is not taken") {
+TEST_CASE("an invalid version header is ignored") {
   const FakeEngine engine([](const std::string&, int connection) {
     send_bytes(connection,
                http(200, "x", "Api-Version: ../1.41\r\nLibpod-Api-Version: 11111111111111111.1\r\n"));
@@ -212,7 +213,7 @@ TEST_CASE("a version header that is not a version is not taken") {
   CHECK(answer.libpod_version.empty());
 }
 
-TEST_CASE("chunked answers are put together, also when they come byte by byte") {
+TEST_CASE("chunked answers are reassembled, even byte by byte") {
   const FakeEngine engine([](const std::string&, int connection) {
     for (const char c :
          std::string("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"))
@@ -239,7 +240,7 @@ TEST_CASE("error statuses carry the engine's message") {
   CHECK(contains(failure_of_bytes(http(409, "")).what(), "HTTP status 409"));
 }
 
-TEST_CASE("a redirect is followed nowhere") {
+TEST_CASE("no redirect is followed") {
   const FakeEngine engine([](const std::string&, int connection) {
     send_bytes(connection, http(301, "", "Location: /elsewhere\r\n"));
     return true;
@@ -248,9 +249,9 @@ TEST_CASE("a redirect is followed nowhere") {
   CHECK(engine.requests().size() == 1);
 }
 
-TEST_CASE("what is not a whole HTTP answer is an engine's error that names the call") {
+TEST_CASE("an incomplete HTTP answer is an engine error that names the call") {
   const std::array<std::string, 7> answers{
-      "",                                                              // hangs up at once
+      "",                                                              // hangs up immediately
       "HTTP/1.1 200 OK\r\nContent-Le",                                 // in the headers
       "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",            // in the body
       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",  // in a chunk
@@ -266,7 +267,7 @@ TEST_CASE("what is not a whole HTTP answer is an engine's error that names the c
   }
 }
 
-TEST_CASE("an engine that hangs is timed out at the deadline, at whichever point it hangs") {
+TEST_CASE("an engine that hangs at any point times out at the deadline") {
   const std::array<std::string, 3> beginnings{"", "HTTP/1.1 200 OK\r\n",
                                               "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"};
   for (const auto& beginning : beginnings) {
@@ -286,7 +287,7 @@ TEST_CASE("an engine that hangs is timed out at the deadline, at whichever point
   }
 }
 
-TEST_CASE("a deadline that has passed sends nothing") {
+TEST_CASE("a request with a passed deadline sends nothing") {
   const FakeEngine engine([](const std::string&, int) { return false; });
   CHECK(failure_of(engine.socket(), Deadline::after(0ms)).code() == Errc::timed_out);
   CHECK(engine.connections() == 0);
@@ -301,7 +302,7 @@ TEST_CASE("endless answers end at the limit, body and headers alike") {
     std::size_t sent = 0;
     const FakeEngine engine([&](const std::string&, int connection) {
       send_bytes(connection, headers ? "HTTP/1.1 200 OK\r\n" : "HTTP/1.1 200 OK\r\n\r\n");
-      // The end of it is the peer's hanging up, or the test has failed.
+      // Ends when the peer hangs up; otherwise the test fails.
       while (::send(connection, piece.data(), piece.size(), MSG_NOSIGNAL) > 0 &&
              sent < 10 * engine::kLargestBody && !self->ending())
         sent += piece.size();
@@ -324,7 +325,7 @@ TEST_CASE("a body of exactly the limit passes") {
         engine::kLargestBody);
 }
 
-TEST_CASE("no socket, a dead socket, a file that is no socket: nobody is there, and what to do about it") {
+TEST_CASE("no socket, a dead socket, a file that is not a socket: unavailable, with a remedy") {
   const test::TempDir dir;
   const auto missing = (dir.path() / "none.sock").string();
   const auto file = (dir.path() / "file").string();
@@ -343,7 +344,7 @@ TEST_CASE("no socket, a dead socket, a file that is no socket: nobody is there, 
   }
 }
 
-TEST_CASE("an engine that hangs so long that its queue of connections is full is not waited for") {
+TEST_CASE("a hanging engine with a full connection queue is not waited for") {
   const test::TempDir dir;
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -361,20 +362,20 @@ TEST_CASE("an engine that hangs so long that its queue of connections is full is
   CHECK(contains(error.what(), "it takes no more connections"));
 }
 
-TEST_CASE("a socket that may not be opened says who may") {
+TEST_CASE("the error for a socket without permission says who may open it") {
   const FakeEngine engine([](const std::string&, int connection) {
     send_bytes(connection, http(200, "x"));
     return true;
   });
-  // The folder is open to all and the socket closed even to its owner, for the tests may run as anybody.
-  // Root, whom no mode stops, becomes nobody first, in a process of its own.
+  // The folder is open to all and the socket closed even to its owner, because any user may run the tests.
+  // File modes do not stop root, so root first becomes the user nobody, in a separate process.
   std::filesystem::permissions(std::filesystem::path(engine.socket()).parent_path(),
                                std::filesystem::perms{0755});
   std::filesystem::permissions(engine.socket(), std::filesystem::perms{0});
   const bool root = ::getuid() == 0;
   const std::string group = root ? "group that owns the socket, daemon" : "group that owns the socket";
   if (root) REQUIRE(::chown(engine.socket().c_str(), 0, 1) == 0);
-  static_cast<void>(engine::Curl::get());  // not for the child of a threaded process to load
+  static_cast<void>(engine::Curl::get());  // load it here: the child of a threaded process must not
 
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
@@ -396,7 +397,7 @@ TEST_CASE("a socket that may not be opened says who may") {
   CHECK(WEXITSTATUS(status) == 0);
 }
 
-TEST_CASE("a path longer than a socket's address is refused by name, the longest that fits is tried") {
+TEST_CASE("a path longer than a socket address is refused by name, the longest that fits is tried") {
   const std::string longest = "/" + std::string(106, 'x');
   CHECK(failure_of(longest).code() == Errc::engine_unavailable);
   try {
@@ -409,7 +410,7 @@ TEST_CASE("a path longer than a socket's address is refused by name, the longest
   }
 }
 
-TEST_CASE("proxies of the environment are not asked") {
+TEST_CASE("proxies in the environment are not used") {
   const FakeEngine engine([](const std::string&, int connection) {
     send_bytes(connection, http(200, "direct"));
     return true;
@@ -436,7 +437,7 @@ TEST_CASE("an odd name arrives at the engine as one segment") {
   CHECK(lines[4] == "GET /networks/x%3Fy%23z HTTP/1.1");
 }
 
-TEST_CASE("threads may ask for libcurl at once, and share one table") {
+TEST_CASE("threads may load libcurl concurrently, and share one table") {
   std::vector<std::jthread> threads;
   std::array<const engine::Curl*, 8> tables{};
   for (auto& table : tables) threads.emplace_back([&table] { table = &engine::Curl::get(); });

@@ -1,4 +1,4 @@
-// Percent-encoding of what goes into a request's path and query.
+// Percent-encoding of values in a request's path and query.
 #include "engine/url.hpp"
 #include "hostnet/error.hpp"
 
@@ -25,7 +25,7 @@ TEST_CASE("no byte of a name can leave its segment of the path") {
   }
 }
 
-TEST_CASE("a value in a query keeps to itself; it may be empty or consist of dots") {
+TEST_CASE("a value in a query stays one value; it may be empty or consist of dots") {
   CHECK(engine::query_value(R"({"label":["a=b&c"]})") == "%7B%22label%22%3A%5B%22a%3Db%26c%22%5D%7D");
   CHECK(engine::query_value("").empty());
   CHECK(engine::query_value("..") == "..");

@@ -1,4 +1,4 @@
-// Which firewall is taken, and why.
+// Which firewall is chosen, and why.
 #include "firewall/backend.hpp"
 #include "support/expect_error.hpp"
 
@@ -9,7 +9,7 @@
 using namespace hostnet;
 using namespace hostnet::firewall;
 
-TEST_CASE("nftables is taken where the kernel and libnftables are there and no legacy nat is in use") {
+TEST_CASE("nftables is chosen if the kernel and libnftables have it and no legacy nat is in use") {
   CHECK(choose(FirewallFacts{.nf_tables = true, .libnftables = true, .legacy_nat = false}).kind ==
         Firewall::nftables);
   for (const auto& facts : {FirewallFacts{.nf_tables = false, .libnftables = true, .legacy_nat = false},
@@ -21,7 +21,7 @@ TEST_CASE("nftables is taken where the kernel and libnftables are there and no l
   }
 }
 
-TEST_CASE("the environment is asked only by whoever has no wish of his own") {
+TEST_CASE("the environment counts only without an explicit choice") {
   ::setenv("TC_HOSTNET_FIREWALL", "nftables", 1);
   CHECK(wish(Firewall::automatic) == Firewall::nftables);
   CHECK(wish(Firewall::iptables) == Firewall::iptables);
@@ -33,7 +33,7 @@ TEST_CASE("the environment is asked only by whoever has no wish of his own") {
   CHECK(wish(Firewall::automatic) == Firewall::automatic);
 }
 
-TEST_CASE("names go there and back") {
+TEST_CASE("names survive a round trip") {
   for (const auto kind : {Firewall::automatic, Firewall::nftables, Firewall::iptables})
     CHECK(parse_firewall(to_string(kind)) == kind);
   CHECK_FALSE(parse_firewall("legacy"));

@@ -1,4 +1,4 @@
-// The table of bindings, as text, and how it is known again.
+// The table of bindings as text, and its recognition.
 #include "firewall/bindings.hpp"
 #include "support/addresses.hpp"
 
@@ -36,7 +36,7 @@ std::string with(const std::string& what, const std::string& instead) {
 
 }  // namespace
 
-TEST_CASE("the table of pins is known again, and whatever differs from it is not it") {
+TEST_CASE("the table of bindings is recognised, and no differing table is") {
   CHECK(nft::is_bindings(kListing, kOne));
   auto other = kOne;
   other.bindings.emplace(ip("198.18.0.3"), "veth1");
@@ -54,7 +54,7 @@ TEST_CASE("the table of pins is known again, and whatever differs from it is not
   CHECK_FALSE(nft::is_bindings(with("\"set\": [\"8021q\"", "\"other\": [\"8021q\""), kOne));
   CHECK_FALSE(nft::is_bindings(with("\"hook\": \"input\"", "\"hook\": \"forward\""), kOne));
   CHECK_FALSE(nft::is_bindings(with("\"chain\": \"claims\"", "\"chain\": \"pins\""), kOne));
-  // As the version before had it, which looked at the outer tag.
+  // The previous version's form, which matched the outer tag.
   CHECK_FALSE(
       nft::is_bindings(with("\"base\": \"nh\", \"offset\": 0", "\"base\": \"ll\", \"offset\": 112"), kOne));
   CHECK_FALSE(nft::is_bindings("", kOne));
@@ -63,7 +63,7 @@ TEST_CASE("the table of pins is known again, and whatever differs from it is not
   CHECK_FALSE(nft::is_bindings(kListing.substr(0, 900), kOne));
 }
 
-TEST_CASE("from one plan to another only what differs is said") {
+TEST_CASE("a change from plan to plan contains only the difference") {
   auto two = kOne;
   two.merge({{{ip("198.18.0.3"), "veth1"}}, {ip("198.18.0.1"), ip("172.17.0.1")}});
   CHECK(nft::bindings_between(kOne, two) ==

@@ -1,4 +1,4 @@
-// The binary form of rules: sizes, alignment, and the signature by which a rule is known again.
+// The binary form of rules: sizes, alignment, and the signature that identifies a rule.
 #include "firewall/entry.hpp"
 #include "hostnet/error.hpp"
 
@@ -27,7 +27,7 @@ Rule dnat(std::uint16_t port) {
 
 }  // namespace
 
-TEST_CASE("a DNAT rule is laid out as the kernel wants it") {
+TEST_CASE("a DNAT rule has the kernel's layout") {
   const auto entry = encode(dnat(80));
   const auto* const head = entry.get();
   CHECK(head->target_offset % 8 == 0);
@@ -66,7 +66,7 @@ TEST_CASE("a comment of 255 bytes fits, one of 256 does not") {
   CHECK_THROWS_AS(encode(rule), Error);
 }
 
-TEST_CASE("rules that differ in anything have different signatures, equal ones the same") {
+TEST_CASE("rules with any difference have different signatures, equal ones the same") {
   std::vector<Rule> rules{dnat(80), dnat(81)};
   auto add = [&](auto change) {
     rules.push_back(dnat(80));

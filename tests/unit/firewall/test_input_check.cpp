@@ -1,4 +1,4 @@
-// Which native chain is said to drop our traffic, and with which remedy.
+// Which native chain is reported to drop our traffic, and with which remedy.
 #include "firewall/input_check.hpp"
 
 #include <doctest/doctest.h>
@@ -36,7 +36,7 @@ TEST_CASE("a native policy-drop chain is named with the line that opens it") {
   CHECK(blocker->remedy == "nft insert rule inet filter input iifname \"br0\" ct status dnat accept");
 }
 
-TEST_CASE("chains that cannot drop our traffic are passed over") {
+TEST_CASE("chains that cannot drop our traffic are skipped") {
   CHECK_FALSE(find_blocker({}, with({}), "br0"));
   CHECK_FALSE(find_blocker({input(false)}, with({}), "br0"));
   CHECK_FALSE(
@@ -58,7 +58,7 @@ TEST_CASE("an accept that certainly covers us opens the chain") {
     CHECK_FALSE(find_blocker({input(true)}, with({rule}), "br0"));
 }
 
-TEST_CASE("an accept that need not cover us does not") {
+TEST_CASE("an accept that may not cover us does not open it") {
   NftRule other{.accepts = true, .iifname = "lo"};
   NftRule longer{.accepts = true, .iifname = "br01"};
   NftRule ssh{.accepts = true, .other_matches = 2};

@@ -1,4 +1,4 @@
-// The script for iptables-nft-restore, from what iptables-nft-save said.
+// The script for iptables-nft-restore, from the output of iptables-nft-save.
 #include "firewall/managed_input.hpp"
 
 #include <doctest/doctest.h>
@@ -25,7 +25,7 @@ constexpr const char* kRules =
 
 }  // namespace
 
-TEST_CASE("our chain and its jump go in at the head, in one transaction") {
+TEST_CASE("our chain and its jump are inserted at the head, in one transaction") {
   const auto script = restore_script(input_plan(), kFresh);
   REQUIRE(script);
   CHECK(*script ==
@@ -33,14 +33,14 @@ TEST_CASE("our chain and its jump go in at the head, in one transaction") {
             "-I INPUT 1 -d 127.0.0.0/8 -i br0 -m comment --comment \"tc-hostnet:br0\" -j TCHN-IN\nCOMMIT\n");
 }
 
-TEST_CASE("what is as planned is left alone") {
+TEST_CASE("a chain that matches the plan is left alone") {
   const auto saved =
       std::string("*filter\n:INPUT DROP [3:180]\n:TCHN-IN - [0:0]\n") + kJump + kRules + "COMMIT\n";
   CHECK_FALSE(restore_script(input_plan(), saved));
   CHECK_FALSE(restore_script(TablePlan{Table::filter, "TCHN-IN", "INPUT", {}, {}}, kFresh));
 }
 
-TEST_CASE("a chain of the version before, which let expected connections in, is made anew") {
+TEST_CASE("the previous version's chain, which accepted expected connections, is replaced") {
   std::string rules = kRules;
   const std::string saved = std::string("*filter\n:INPUT DROP [3:180]\n:TCHN-IN - [0:0]\n") + kJump +
                             rules.erase(0, rules.find('\n') + 1) + "COMMIT\n";
@@ -49,7 +49,7 @@ TEST_CASE("a chain of the version before, which let expected connections in, is 
   CHECK(script->find(std::string(":TCHN-IN - [0:0]\n") + kRules) != std::string::npos);
 }
 
-TEST_CASE("an empty plan takes jump and chain out again") {
+TEST_CASE("an empty plan removes jump and chain") {
   const auto saved =
       std::string("*filter\n:INPUT DROP [0:0]\n:TCHN-IN - [0:0]\n") + kJump + kRules + "COMMIT\n";
   const auto script = restore_script(TablePlan{Table::filter, "TCHN-IN", "INPUT", {}, {}}, saved);
@@ -59,7 +59,7 @@ TEST_CASE("an empty plan takes jump and chain out again") {
         "-j TCHN-IN\n-X TCHN-IN\nCOMMIT\n");
 }
 
-TEST_CASE("a flushed chain under a standing jump is filled again") {
+TEST_CASE("a flushed chain with its jump intact is refilled") {
   const auto saved = std::string("*filter\n:INPUT DROP [0:0]\n:TCHN-IN - [0:0]\n") + kJump + "COMMIT\n";
   const auto script = restore_script(input_plan(), saved);
   REQUIRE(script);

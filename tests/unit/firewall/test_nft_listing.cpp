@@ -1,4 +1,4 @@
-// What libnftables lists, read back.
+// Parsing of libnftables' listing.
 #include "firewall/nft_script.hpp"
 #include "support/expect_error.hpp"
 
@@ -11,7 +11,7 @@ using namespace hostnet::firewall::nft;
 
 namespace {
 
-// As version 1.0.6 prints it, without what is not looked at.
+// The output of version 1.0.6, without the parts that are ignored.
 std::string raw_rule(const char* field) {
   return fmt::format(
       R"({{"rule": {{"chain": "guard_raw", "comment": "tc-hostnet:guard", "expr": [
@@ -56,7 +56,7 @@ TEST_CASE("a whole guard is recognised, and the plan finds nothing to do") {
   CHECK(change_to(plan(guards, {}).of(Table::raw), state).commands.empty());
 }
 
-TEST_CASE("a guard that lacks anything is no guard") {
+TEST_CASE("an incomplete guard does not count") {
   const auto daddr = raw_rule("daddr");
   const auto saddr = raw_rule("saddr");
   auto without_comment = saddr;
@@ -100,13 +100,13 @@ TEST_CASE("forwards are read with their counters") {
   CHECK(elements.at("\"br0\" . 10.0.0.3 . 10.0.0.1 . 6 . 80") == " : 127.0.0.1 . 8080");
 }
 
-TEST_CASE("a map of other types is there, but not right") {
+TEST_CASE("a map of other types is present but wrong") {
   const auto state = read_state(listing(map_of(R"(["ipv4_addr", "inet_service"])")));
   CHECK(state.parts[3].sets[2].there);
   CHECK_FALSE(state.parts[3].sets[2].right);
 }
 
-TEST_CASE("what is no listing is an error, not an empty table") {
+TEST_CASE("an invalid listing is an error, not an empty table") {
   for (const char* const text :
        {"", "[]", "{}", "{\"nftables\": 1}", "{\"nftables\": [",
         R"({"nftables": [{"map": {"name": "by_bridge", "type": ["ifname", "ipv4_addr",

@@ -1,4 +1,4 @@
-// From what is there to what is planned, as nft's commands.
+// nft commands that turn the current state into the plan.
 #include "firewall/nft_script.hpp"
 #include "support/addresses.hpp"
 
@@ -46,7 +46,7 @@ TEST_CASE("the raw part: the table, its set and its chain in one transaction, th
   CHECK(guarded_bridges(state) == std::vector<std::string>{"br0"});
 }
 
-TEST_CASE("what may pass is accepted before the drop that asks nothing") {
+TEST_CASE("permitted traffic is accepted before the unconditional drop") {
   const auto input = to_nft(plan(kGuards, {}).of(Table::filter));
   CHECK(has(input, "\"br0\" . 10.0.0.1"));
   CHECK(has(input, "\"br0\" . 172.17.0.1"));
@@ -60,7 +60,7 @@ TEST_CASE("what may pass is accepted before the drop that asks nothing") {
   CHECK(output.find("ct status dnat accept") < output.find("ip saddr 127.0.0.0/8 counter drop"));
 }
 
-TEST_CASE("a forward goes where its narrowness belongs") {
+TEST_CASE("a forward goes into the map of its specificity") {
   auto for_source = lease_forward("0a", 80, 8080);
   for_source.source = ip("10.0.0.2");
   auto for_mac = for_source;
@@ -79,7 +79,7 @@ TEST_CASE("a forward goes where its narrowness belongs") {
   CHECK(has(text, "by_mac { \"br0\" . 02:00:00:00:00:01 . 10.0.0.1 . 6 . 80" + rest));
   CHECK(has(text, "by_mac_source_tcp { \"br0\" . 02:00:00:00:00:01 . 10.0.0.2 . 10.0.0.1 . 80" + rest));
   CHECK(has(text, "by_mac_source_udp { \"br0\" . 02:00:00:00:00:01 . 10.0.0.2 . 10.0.0.1 . 80" + rest));
-  // Looked up from the narrowest to the widest.
+  // The lookups run from the narrowest to the widest.
   std::size_t last = 0;
   for (const char* const map : {"map @by_mac_source_tcp", "map @by_mac_source_udp", "map @by_source",
                                 "map @by_mac ", "map @by_bridge"}) {
@@ -89,7 +89,7 @@ TEST_CASE("a forward goes where its narrowness belongs") {
   }
 }
 
-TEST_CASE("one forward more or less is one element, whatever else stands") {
+TEST_CASE("adding or removing one forward changes one element") {
   std::vector<Forward> forwards;
   for (std::uint16_t i = 0; i < 100; ++i)
     forwards.push_back(lease_forward("0a", static_cast<std::uint16_t>(7000 + i), 80));
@@ -102,7 +102,7 @@ TEST_CASE("one forward more or less is one element, whatever else stands") {
   forwards.pop_back();
   CHECK(apply(state, plan(kGuards, forwards).of(Table::nat)) ==
         "delete element ip tc_hostnet by_bridge { \"br0\" . 10.0.0.1 . 6 . 9000 }\n");
-  // One that leads elsewhere is another one.
+  // A forward with another destination is another forward.
   forwards.front().host = 99;
   CHECK(apply(state, plan(kGuards, forwards).of(Table::nat)) ==
         "delete element ip tc_hostnet by_bridge { \"br0\" . 10.0.0.1 . 6 . 7000 }\n"
@@ -110,7 +110,7 @@ TEST_CASE("one forward more or less is one element, whatever else stands") {
         "127.0.0.1 . 99 }\n");
 }
 
-TEST_CASE("from plan to plan by what differs comes to the same as from what is there") {
+TEST_CASE("a script from the previous plan has the effect of one from the current state") {
   std::mt19937 random(7);
   const auto some_forwards = [&random] {
     std::vector<Forward> forwards;
@@ -139,7 +139,7 @@ TEST_CASE("from plan to plan by what differs comes to the same as from what is t
   }
 }
 
-TEST_CASE("a part that goes leaves the others, and the last one takes the table along") {
+TEST_CASE("removing a part leaves the others, and removing the last removes the table") {
   State state;
   for (const auto table : kTables)
     apply(state, plan(kGuards, std::vector{lease_forward("0a", 80, 80)}).of(table));
@@ -156,19 +156,19 @@ TEST_CASE("a part that goes leaves the others, and the last one takes the table 
   CHECK_FALSE(state.table_there);
 }
 
-TEST_CASE("what others have broken is put right by as little as it takes") {
+TEST_CASE("damage by others is repaired with minimal changes") {
   const auto wanted = plan(kGuards, {}).of(Table::raw);
   State whole;
   apply(whole, wanted);
   auto& raw = whole.parts[0];
-  SUBCASE("rules that are gone") {
+  SUBCASE("missing rules") {
     raw.chain_right = false;
     const auto text = apply(whole, wanted);
     CHECK(has(text, "flush chain ip tc_hostnet guard_raw\nadd rule"));
     CHECK_FALSE(has(text, "delete chain"));
     CHECK_FALSE(has(text, "add set"));
   }
-  SUBCASE("a chain that hangs elsewhere") {
+  SUBCASE("a chain on another hook") {
     raw.chain_right = raw.chain_hooked = false;
     CHECK(has(apply(whole, wanted), "delete chain ip tc_hostnet guard_raw\nadd chain"));
   }

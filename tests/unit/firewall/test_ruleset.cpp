@@ -1,4 +1,4 @@
-// The plan: which rules, in which order, in which words.
+// The plan: which rules, in which order, in which form.
 #include "firewall/ruleset.hpp"
 #include "support/addresses.hpp"
 
@@ -17,12 +17,12 @@ Forward forward(const char* lease, std::uint16_t listen, std::uint16_t host,
 
 }  // namespace
 
-TEST_CASE("nothing held is no rule at all") {
+TEST_CASE("no lease means no rule") {
   const auto ruleset = plan({}, {});
   for (const auto table : kTables) CHECK(ruleset.of(table).empty());
 }
 
-TEST_CASE("one forward on one bridge: the rules as they were tried in the kernel") {
+TEST_CASE("one forward on one bridge: the rules as tested in the kernel") {
   const std::vector<Guard> guards{{"br0", {ip("10.0.0.1")}}};
   const std::vector<Forward> forwards{forward("0a", 8088, 8088)};
   const auto ruleset = plan(guards, forwards);
@@ -59,7 +59,7 @@ TEST_CASE("one forward on one bridge: the rules as they were tried in the kernel
         "COMMIT\n");
 }
 
-TEST_CASE("every gateway of a bridge is a way in, and no other address is") {
+TEST_CASE("only the gateways of a bridge are entry addresses") {
   const std::vector<Guard> guards{{"br0", {ip("172.17.0.1"), ip("10.0.0.1"), ip("10.0.0.1")}}};
   auto to_default = forward("0a", 80, 80);
   to_default.gateway = ip("172.17.0.1");
@@ -75,7 +75,7 @@ TEST_CASE("every gateway of a bridge is a way in, and no other address is") {
   CHECK(ruleset.of(Table::filter).rules.size() == 5);  // an accept each, answers, and two drops
 }
 
-TEST_CASE("a forward for one source comes before the forward for everybody on that port") {
+TEST_CASE("a forward for one source comes before the forward for all sources on that port") {
   const std::vector<Guard> guards{{"br0", {ip("10.0.0.1")}}};
   const std::vector<Forward> forwards{forward("0a", 80, 1111), forward("0b", 80, 2222, ip("10.0.0.2"))};
   const auto rules = plan(guards, forwards).of(Table::nat).rules;
@@ -94,7 +94,7 @@ TEST_CASE("equal forwards of two leases are one rule, named after the first") {
   CHECK(rules[0].comment == "tc-hostnet:0a");
 }
 
-TEST_CASE("a guard without forwards guards, and lets nothing be rewritten") {
+TEST_CASE("a guard without forwards guards and rewrites nothing") {
   const std::vector<Guard> guards{{"br0", {ip("10.0.0.1")}}};
   const auto ruleset = plan(guards, {});
   CHECK_FALSE(ruleset.of(Table::raw).empty());
@@ -112,7 +112,7 @@ TEST_CASE("the order of guards and of their gateways does not matter") {
   for (const auto table : kTables) CHECK(one.of(table) == other.of(table));
 }
 
-TEST_CASE("whatever is planned, no rule accepts or rewrites without its bridge and its gateway") {
+TEST_CASE("in any plan, no rule accepts or rewrites without its bridge and its gateway") {
   // The safety property itself, over many combinations of guards and forwards.
   for (unsigned bits = 0; bits < 256; ++bits) {
     std::vector<Guard> guards;
@@ -146,14 +146,14 @@ TEST_CASE("whatever is planned, no rule accepts or rewrites without its bridge a
       if (table.rules.empty() || table.table == Table::nat) continue;
       CHECK(table.rules.back().verdict.kind == Verdict::Kind::drop);
       if (table.table == Table::raw) continue;
-      // What a conntrack helper foretells is dropped before anything is let through.
+      // Connections expected by a conntrack helper are dropped before any accept.
       CHECK(table.rules.front().expected);
       CHECK(table.rules.front().verdict.kind == Verdict::Kind::drop);
     }
   }
 }
 
-TEST_CASE("a forward for one Ethernet address comes before a forward for everybody") {
+TEST_CASE("a forward for one Ethernet address comes before a forward for all") {
   const std::vector<Guard> guards{{"br0", {ip("10.0.0.1")}}};
   auto by_mac = forward("0b", 8088, 9099);
   by_mac.mac = Mac::parse("02:00:00:00:00:07");

@@ -1,4 +1,4 @@
-// The journal: what is written is read back, and nothing else is believed.
+// The journal: written leases are read back, and nothing else is accepted.
 #include "core/file.hpp"
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
@@ -69,7 +69,7 @@ Errc code_of(const std::string& text) {
 
 TEST_CASE("every field survives") { CHECK(from_json(to_json(snapshot(), "boot"), "boot") == snapshot()); }
 
-TEST_CASE("a journal from before expose-own was noted is read, and its leases stay whoever listens") {
+TEST_CASE("a journal without expose-own marks is read, and its leases stay under any listener") {
   auto old = nlohmann::json::parse(to_json(snapshot(), "boot"));
   for (auto& one : old["leases"]) REQUIRE(one.erase("expose_own") == 1);
   const auto read = from_json(old.dump() + '\n', "boot");
@@ -77,7 +77,7 @@ TEST_CASE("a journal from before expose-own was noted is read, and its leases st
   for (const auto& one : read.leases) CHECK_FALSE(one.expose_own);
 }
 
-TEST_CASE("a journal from before files and names were in it is read") {
+TEST_CASE("an older journal without files and names is read") {
   auto json = nlohmann::json::parse(to_json(snapshot(), "boot"));
   json.erase("names");
   for (auto& lease : json["leases"]) lease["aliases"][0].erase("file");
@@ -86,7 +86,7 @@ TEST_CASE("a journal from before files and names were in it is read") {
   CHECK_FALSE(held.leases.front().aliases.front().file.is_known());
 }
 
-TEST_CASE("names that are left come and go by lines of their own, and keep the journal without a lease") {
+TEST_CASE("leftover names have their own lines, and keep the journal without a lease") {
   auto held = snapshot();
   auto after = held;
   after.names.front().tries = 3;
@@ -108,7 +108,7 @@ TEST_CASE("a journal of another boot holds nothing") {
   CHECK(from_json(to_json(snapshot(), "boot"), "another").leases.empty());
 }
 
-TEST_CASE("a lease of a version that did not say why it is unpinned is read, and is shown as what it is") {
+TEST_CASE("a lease without a reason for its missing binding is read, and the reason is derived") {
   auto old = lease("0a");
   old.unpinned.clear();
   CHECK(to_json(with(old), "boot").find("unpinned") == std::string::npos);
@@ -119,7 +119,7 @@ TEST_CASE("a lease of a version that did not say why it is unpinned is read, and
   old.sources.clear();
   CHECK(why_unpinned(old) == "an Ethernet address alone tells its container from others");
   old.mac.reset();
-  CHECK(why_unpinned(old).empty());  // for everybody
+  CHECK(why_unpinned(old).empty());  // a lease for all containers needs no binding
   CHECK(why_unpinned(lease("0a")) == "10.0.0.2 is behind no port of the bridge");
 }
 
@@ -129,7 +129,7 @@ TEST_CASE("a name that is not UTF-8 does not stop the journal from being written
   CHECK_NOTHROW(from_json(to_json(with(odd), "boot"), "boot"));
 }
 
-TEST_CASE("cut off anywhere, it is refused") {
+TEST_CASE("a journal truncated anywhere is refused") {
   const auto text = to_json(snapshot(), "boot");
   for (std::size_t size = 0; size < text.size(); ++size) {
     CAPTURE(size);
@@ -137,7 +137,7 @@ TEST_CASE("cut off anywhere, it is refused") {
   }
 }
 
-TEST_CASE("with any value of another kind, or missing, it is refused or still a journal; it never crashes") {
+TEST_CASE("a journal with any value changed in type or missing is refused or valid; it never crashes") {
   using Json = nlohmann::json;
   const auto whole = Json::parse(to_json(snapshot(), "boot"));
   const std::vector<Json> others{nullptr,       true,          -1, 1e300, 18446744073709551615U, "", "x",
@@ -166,7 +166,7 @@ TEST_CASE("ids that could lead out of the folder or into a rule are refused") {
   CHECK(code_of(to_json(with(lease("x -j ACCEPT")), "boot")) == Errc::state_corrupt);
 }
 
-TEST_CASE("leases stand in one of the two firewalls, and in no other") {
+TEST_CASE("a lease names one of the two firewalls, and no other") {
   auto held = snapshot();
   held.firewall = Firewall::iptables;
   CHECK(from_json(to_json(held, "boot"), "boot").firewall == Firewall::iptables);
@@ -174,13 +174,13 @@ TEST_CASE("leases stand in one of the two firewalls, and in no other") {
   CHECK(code_of(to_json(held, "boot")) == Errc::state_corrupt);
 }
 
-TEST_CASE("a lease must stand on a bridge of the journal") {
+TEST_CASE("a lease must name a bridge of the journal") {
   auto held = snapshot();
   held.bridges.clear();
   CHECK(code_of(to_json(held, "boot")) == Errc::state_corrupt);
 }
 
-TEST_CASE("save and load; nothing held leaves no file; tidy leaves no folder") {
+TEST_CASE("save and load; no lease leaves no file; tidy leaves no folder") {
   const test::TempDir dir;
   const auto folder = dir.path() / "run" / "netns-1";
   {
@@ -200,7 +200,7 @@ TEST_CASE("save and load; nothing held leaves no file; tidy leaves no folder") {
   CHECK_FALSE(std::filesystem::exists(folder));
 }
 
-TEST_CASE("a change says what has changed and leads from the one state to the other") {
+TEST_CASE("a change contains the difference and turns one state into the other") {
   const auto from = snapshot();
   CHECK(to_json_change(from, from).empty());
   CHECK(to_json_change(from, snapshot()).empty());
@@ -232,7 +232,7 @@ TEST_CASE("a change says what has changed and leads from the one state to the ot
   CHECK(to_json_change(from, more).find(R"("id":"0a")") == std::string::npos);
 }
 
-TEST_CASE("cut off within a change, it is as it was before that change") {
+TEST_CASE("a journal truncated within a change has the state before that change") {
   const auto before = snapshot();
   auto after = before;
   after.leases.push_back(lease("0c"));
@@ -245,7 +245,7 @@ TEST_CASE("cut off within a change, it is as it was before that change") {
   CHECK(from_json(text + change, "boot") == after);
 }
 
-TEST_CASE("a change that is none, or leaves a lease on no bridge, is refused") {
+TEST_CASE("an invalid change, or one that leaves a lease without a bridge, is refused") {
   const auto text = to_json(snapshot(), "boot");
   for (const char* const line : {"\n", "1\n", "{}\n",
                                  R"({"gone":[],"leases":[1]})"
@@ -259,7 +259,7 @@ TEST_CASE("a change that is none, or leaves a lease on no bridge, is refused") {
   }
 }
 
-TEST_CASE("two see what the other has written; the file grows by changes and is made anew in time") {
+TEST_CASE("two stores see each other's writes; the file grows by changes and is compacted") {
   const test::TempDir dir;
   JournalFile mine(dir.path());
   JournalFile theirs(dir.path());
@@ -297,7 +297,7 @@ TEST_CASE("two see what the other has written; the file grows by changes and is 
   CHECK(mine.news() > news);
 }
 
-TEST_CASE("what somebody killed while writing has left is passed over, and is no part of the next file") {
+TEST_CASE("the partial write of a killed process is ignored, and is not in the next file") {
   const test::TempDir dir;
   JournalFile file(dir.path());
   auto held = snapshot();
@@ -311,7 +311,7 @@ TEST_CASE("what somebody killed while writing has left is passed over, and is no
   CHECK(read_file(file.path()) == to_json(held, trim(read_file("/proc/sys/kernel/random/boot_id"))));
 }
 
-TEST_CASE("one at a time: a second taker waits, and gives up at its deadline") {
+TEST_CASE("the lock is exclusive: a second taker waits, and gives up at its deadline") {
   const test::TempDir dir;
   const auto folder = dir.path() / "netns-1";
   JournalFile file(folder);
@@ -330,7 +330,7 @@ TEST_CASE("one at a time: a second taker waits, and gives up at its deadline") {
   CHECK_NOTHROW(Journal(other, Deadline::after(5s)));
 }
 
-TEST_CASE("whoever waited while the folder was tidied away gets a lock that counts") {
+TEST_CASE("a waiter gets a valid lock even if the folder was removed during its wait") {
   const test::TempDir dir;
   const auto folder = dir.path() / "netns-1";
   JournalFile file(folder);
@@ -379,7 +379,7 @@ TEST_CASE("a corrupt file is refused by name and can be set aside") {
   CHECK(std::filesystem::exists(folder / "journal.jsonl.corrupt"));
 }
 
-TEST_CASE("a journal or a lock that is no file of ours is refused, left as it is, and not waited for") {
+TEST_CASE("a foreign journal or lock file is refused, left unchanged, and not waited for") {
   namespace fs = std::filesystem;
   const test::TempDir dir;
   const auto folder = dir.path() / "netns-1";

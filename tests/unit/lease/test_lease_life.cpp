@@ -1,4 +1,4 @@
-// The end of a lease, and who hears of it.
+// The end of a lease, and its callbacks.
 #include "lease/lease_life.hpp"
 #include "lease/notifier.hpp"
 
@@ -14,7 +14,7 @@ using namespace hostnet;
 using namespace hostnet::exposer;
 using namespace std::chrono_literals;
 
-TEST_CASE("one of all who end a lease takes it down, and the others return when that is done") {
+TEST_CASE("one of several releasers cleans up, and the others return when it is done") {
   LeaseLife life;
   CHECK(life.is_active());
   CHECK(life.reason().empty());
@@ -42,7 +42,7 @@ TEST_CASE("one of all who end a lease takes it down, and the others return when 
   CHECK(life.reason() == "released");
 }
 
-TEST_CASE("a callback hears of every end, in order, from one thread that is not the teller's") {
+TEST_CASE("a callback gets every end, in order, on one thread that is not the caller's") {
   std::vector<std::string> heard;
   std::promise<std::thread::id> third;
   Notifier notifier([&](const std::string& lease, ExposureState state, const std::string& reason) {
@@ -56,7 +56,7 @@ TEST_CASE("a callback hears of every end, in order, from one thread that is not 
   CHECK(heard == std::vector<std::string>{"a released one", "b failed two", "c released three"});
 }
 
-TEST_CASE("a callback may let go of the notifier itself, and one that throws ends nothing") {
+TEST_CASE("a callback may drop the notifier itself, and one that throws stops nothing") {
   std::promise<void> gone;
   auto notifier = std::make_shared<Notifier>(nullptr);
   notifier->tell("nobody hears", ExposureState::released, "");
@@ -74,7 +74,7 @@ TEST_CASE("a callback may let go of the notifier itself, and one that throws end
   CHECK_FALSE(notifier);
 }
 
-TEST_CASE("the end of a notifier waits for the call that runs, and drops what is not begun") {
+TEST_CASE("the end of a notifier waits for the running call, and drops pending ones") {
   std::promise<void> begun;
   std::atomic<int> ended = 0;
   {
@@ -90,7 +90,7 @@ TEST_CASE("the end of a notifier waits for the call that runs, and drops what is
   CHECK(ended == 1);
 }
 
-TEST_CASE("what is dropped ends in the notifier's thread") {
+TEST_CASE("dropped objects are destroyed in the notifier's thread") {
   std::promise<std::thread::id> where;
   Notifier notifier(nullptr);
   notifier.drop(std::shared_ptr<void>(nullptr, [&](void*) { where.set_value(std::this_thread::get_id()); }));

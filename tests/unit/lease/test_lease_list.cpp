@@ -1,5 +1,5 @@
-// The shared list against a plain vector: whatever is done to one copy, it is what a vector would be, and the
-// other copies are what they were.
+// The shared list against a plain vector: each operation on one copy gives the vector's result, and the other
+// copies stay unchanged.
 #include "lease/lease_list.hpp"
 
 #include <doctest/doctest.h>
@@ -33,7 +33,7 @@ Lease lease(int number) {
 
 }  // namespace
 
-TEST_CASE("a list of leases is a vector of them, and its copies stay as they were") {
+TEST_CASE("a list of leases behaves like a vector, and its copies stay unchanged") {
   std::mt19937 random(20261);
   for (int trial = 0; trial < 20; ++trial) {
     LeaseList list;
@@ -85,7 +85,7 @@ TEST_CASE("a list of leases is a vector of them, and its copies stay as they wer
   }
 }
 
-TEST_CASE("lists that differ in one lease are unequal, and share the others") {
+TEST_CASE("lists that differ in one lease are unequal, and share the other leases") {
   std::vector<Lease> leases;
   for (int i = 1; i <= 1000; ++i) leases.push_back(lease(i));
   const LeaseList before(leases);
@@ -106,7 +106,7 @@ TEST_CASE("lists that differ in one lease are unequal, and share the others") {
   CHECK_FALSE(before == LeaseList());
 }
 
-TEST_CASE("who looks for a port meets all that have it, in order, and few others") {
+TEST_CASE("a search by port visits all leases with it, in order, and few others") {
   LeaseList list;
   for (int i = 0; i < 10000; ++i) list.push_back(lease(i));
   for (const std::vector<std::uint16_t>& ports : {std::vector<std::uint16_t>{1}, {64, 4999}, {65000}, {}}) {
@@ -122,7 +122,7 @@ TEST_CASE("who looks for a port meets all that have it, in order, and few others
     }
     CHECK(in_order == met);
   }
-  // A change of its ports is heeded.
+  // A change of a lease's ports is respected.
   auto moved = lease(17);
   moved.ports = {HostPort::same(60000)};
   list.replace(moved);
@@ -131,7 +131,7 @@ TEST_CASE("who looks for a port meets all that have it, in order, and few others
   CHECK(met);
 }
 
-TEST_CASE("two lists are told apart, wherever they differ") {
+TEST_CASE("a difference at any place makes two lists unequal") {
   std::mt19937 random(7);
   LeaseList before;
   for (int i = 1; i <= 700; ++i) before.push_back(lease(i));
@@ -171,7 +171,7 @@ TEST_CASE("two lists are told apart, wherever they differ") {
   }
 }
 
-TEST_CASE("a list that was moved from is empty") {
+TEST_CASE("a moved-from list is empty") {
   LeaseList list{lease(1), lease(2)};
   const auto other = std::move(list);
   CHECK(other.size() == 2);

@@ -1,4 +1,4 @@
-// Whether an owner lives, as others see it.
+// Whether an owner lives, as other processes see it.
 #include "lease/journal.hpp"
 #include "lease/owner.hpp"
 #include "support/temp_dir.hpp"
@@ -16,8 +16,8 @@ using namespace hostnet::state;
 
 namespace {
 
-// A child that owns, reports its id and sleeps; with `linger`, a grandchild keeps the lock's descriptor open
-// after it.
+// A child with an Owner that reports its id and sleeps; with `linger`, a grandchild keeps the lock's
+// descriptor open after the child's end.
 struct Child {
   Child(const std::filesystem::path& folder, bool linger) {
     int ends[2];
@@ -27,7 +27,7 @@ struct Child {
       const Owner owner(folder);
       if (linger && ::fork() == 0) {
         for (const int fd : {ends[0], ends[1], 0, 1, 2})
-          ::close(fd);  // whoever reads the test's output need not wait
+          ::close(fd);  // a reader of the test's output need not wait
         ::sleep(5);
         ::_exit(0);
       }
@@ -83,8 +83,7 @@ TEST_CASE("a forked child that keeps the descriptor does not keep the owner aliv
   CHECK_FALSE(is_alive(dir.path(), child.id));
 }
 
-TEST_CASE(
-    "a killed owner that nobody has waited for is dead, also where a forked child keeps the descriptor") {
+TEST_CASE("a killed owner that is still a zombie is dead, even if a forked child keeps the descriptor") {
   const test::TempDir dir;
   for (const bool linger : {false, true}) {
     Child child(dir.path(), linger);
@@ -101,7 +100,7 @@ TEST_CASE("an owner whose file is gone is dead") {
   CHECK_FALSE(is_alive(dir.path(), {.token = "0123456789abcdef"}));
 }
 
-TEST_CASE("a keepalive lives as long as any duplicate of its descriptor, in whatever process") {
+TEST_CASE("a keepalive lives as long as any duplicate of its descriptor, in any process") {
   const test::TempDir dir;
   auto keepalive = make_keepalive(dir.path());
   OwnerId owner;
@@ -120,7 +119,7 @@ TEST_CASE("a keepalive lives as long as any duplicate of its descriptor, in what
   CHECK_FALSE(is_alive(dir.path(), owner));
 }
 
-TEST_CASE("who has a keepalive can neither write its file nor, without privilege, open it anew") {
+TEST_CASE("a keepalive's holder can neither write its file nor, without privilege, reopen it") {
   const test::TempDir dir;
   const auto keepalive = make_keepalive(dir.path());
   CHECK(::write(keepalive.fd.get(), "x", 1) == -1);
@@ -130,7 +129,7 @@ TEST_CASE("who has a keepalive can neither write its file nor, without privilege
   CHECK((status.st_mode & 07777) == 0400);
 }
 
-TEST_CASE("a persistent lease needs nobody") {
+TEST_CASE("a persistent lease needs no owner") {
   const test::TempDir dir;
   OwnerId owner;
   owner.token = "0123456789abcdef";
@@ -138,7 +137,7 @@ TEST_CASE("a persistent lease needs nobody") {
   CHECK(is_alive(dir.path(), owner));
 }
 
-TEST_CASE("an owner's file that is none, for its kind, its links or its mode, is no sign of life") {
+TEST_CASE("an owner's file with a wrong type, link count or mode is not a sign of life") {
   namespace fs = std::filesystem;
   const test::TempDir dir;
   const auto folder = dir.path() / "netns-1";
@@ -160,7 +159,7 @@ TEST_CASE("an owner's file that is none, for its kind, its links or its mode, is
   CHECK_FALSE(is_alive(folder, odd));
 }
 
-TEST_CASE("owners come to be in a folder that is closed to others, whatever the umask") {
+TEST_CASE("owners are created in a folder closed to others, under any umask") {
   const test::TempDir dir;
   const auto before = ::umask(0);
   const auto keepalive = make_keepalive(dir.path() / "netns-1");
@@ -172,7 +171,7 @@ TEST_CASE("owners come to be in a folder that is closed to others, whatever the 
   }
 }
 
-TEST_CASE("a keepalive is made whoever tidies at the same time, and is not removed") {
+TEST_CASE("a keepalive made during another process's tidy is not removed") {
   const test::TempDir dir;
   const auto folder = dir.path() / "netns-1";
   const pid_t tidier = ::fork();

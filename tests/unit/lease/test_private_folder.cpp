@@ -1,4 +1,4 @@
-// The shapes in which another user, or an accident, may leave a folder or a file: none of them is followed,
+// Folders and files in every shape that another user or an accident may leave: none of them is followed,
 // read, removed or waited for.
 #include "core/file.hpp"
 #include "hostnet/error.hpp"
@@ -28,7 +28,7 @@ namespace {
 
 void write(const fs::path& path, const std::string& text = "text") { std::ofstream(path) << text; }
 
-// An error that says what, why and what next, on one line, and the folder as it was.
+// Expects an error with path, reason and remedy, on one line.
 void refused(const fs::path& path, const std::string& why) {
   CAPTURE(path);
   for (const bool make : {false, true}) {
@@ -43,14 +43,14 @@ void refused(const fs::path& path, const std::string& why) {
   }
 }
 
-// As a user who owns nothing here: nobody, or whoever runs the tests.
+// Runs as a user who owns nothing here: as user nobody for root, otherwise as the caller.
 template <class Function>
 auto as_another_user(Function function) {
   if (::geteuid() != 0) return function();
   return test::run_unprivileged(std::move(function));
 }
 
-// Every shape of a file that does not count, by its name.
+// Every shape of a file that does not count; returns their names.
 std::vector<std::string> make_odd_files(const fs::path& folder, const fs::path& elsewhere) {
   fs::create_directories(elsewhere);
   write(elsewhere / "victim");
@@ -71,7 +71,7 @@ std::vector<std::string> make_odd_files(const fs::path& folder, const fs::path& 
 
 }  // namespace
 
-TEST_CASE("a folder of one's own is made with all that is missing, closed to others, and found again") {
+TEST_CASE("the user's own folder is created with its parents, closed to others, and found again") {
   const test::TempDir dir;
   const auto path = dir.path() / "a" / "b" / "state";
   CHECK_FALSE(PrivateFolder::find(path));
@@ -96,7 +96,7 @@ TEST_CASE("a folder of one's own is made with all that is missing, closed to oth
   CHECK(below->names().empty());
 }
 
-TEST_CASE("a folder that others may write is refused, and so is what is none") {
+TEST_CASE("a folder that others may write is refused, and so is a path that is not a folder") {
   const test::TempDir dir;
   const auto path = dir.path() / "state";
   for (const auto mode : {0770, 0707, 0777, 01777}) {
@@ -135,10 +135,10 @@ TEST_CASE("the same shapes are refused below it") {
         Errc::not_authorised);
 }
 
-TEST_CASE("another user's folder is refused; of root's it is said whose it is, and not to remove it") {
+TEST_CASE("another user's folder is refused; for root's the error names root and does not advise removal") {
   const test::TempDir dir;
   fs::permissions(dir.path(), fs::perms(0755));
-  // Where the tests run without privilege, it is one of root's that is there on every system.
+  // Without privilege, the test uses a folder of root's that every system has.
   const auto theirs = ::geteuid() == 0 ? dir.path() / "state" : fs::path("/usr/share");
   if (::geteuid() == 0) fs::create_directory(theirs);
   as_another_user([&] {
@@ -150,7 +150,7 @@ TEST_CASE("another user's folder is refused; of root's it is said whose it is, a
   });
 }
 
-TEST_CASE("the folder that it is in must be closed as well, or sticky; links on the way are followed") {
+TEST_CASE("the parent folder must be closed too, or sticky; links in the path are followed") {
   const test::TempDir dir;
   const auto parent = dir.path() / "run";
   fs::create_directory(parent);
@@ -186,7 +186,7 @@ TEST_CASE("a file that does not count is neither opened nor removed, and nothing
             Errc::not_authorised);
     }
     CHECK_FALSE(folder.remove(name));
-    // As what replace() writes first.
+    // In place of the temporary file of replace().
     CHECK_THROWS_AS(static_cast<void>(folder.create(name, O_WRONLY, 0600)), Error);
   }
   CHECK(std::chrono::steady_clock::now() - start < 5s);
@@ -211,7 +211,7 @@ TEST_CASE("a name is one component") {
 }
 
 TEST_CASE(
-    "a file is replaced in one step, over what a killed process left; a link in the way is not followed") {
+    "a file is replaced atomically, over a killed process's temporary; a link in its place is not followed") {
   const test::TempDir dir;
   const auto folder = PrivateFolder::make(dir.path() / "state");
   CHECK_FALSE(folder.read("f", 10));
@@ -228,7 +228,7 @@ TEST_CASE(
   CHECK(test::error_of([&] { folder.replace("f", "two"); }).code() == Errc::not_authorised);
   CHECK(folder.read("f", 10) == "one");
   CHECK(read_file(dir.path() / "victim") == "kept");
-  // A link in the place of the file itself is replaced.
+  // A link in place of the file itself is replaced.
   fs::remove(folder.path() / "f.new");
   fs::remove(folder.path() / "f");
   fs::create_symlink(dir.path() / "victim", folder.path() / "f");

@@ -1,4 +1,4 @@
-// Which folder it is, from the environment: never a relative one, and never one in /tmp.
+// The choice of the folder from the environment: never a relative one, and never one in /tmp.
 #include "lease/runtime_dir.hpp"
 #include "support/temp_dir.hpp"
 #include "support/unprivileged.hpp"
@@ -51,16 +51,16 @@ TEST_CASE("a variable that holds no absolute path counts as unset") {
   }
 }
 
-TEST_CASE("a home that belongs to another user is not taken for one's own") {
+TEST_CASE("a home that belongs to another user does not count as the caller's own") {
   const test::TempDir mine;
   fs::permissions(mine.path(), fs::perms(0755));
   const auto below = mine.path() / ".local" / "state" / "tc-hostnet";
-  // The folder is of whoever runs the test, which is another user than the one who asks if that is root.
+  // The folder belongs to the user who runs the test; if that is root, the caller below is another user.
   CHECK((user_dir_with({{"HOME", mine.path().string()}}) == below) == (::geteuid() != 0));
   CHECK(user_dir_with({{"HOME", "/"}}) == user_dir_with({}));
 }
 
-TEST_CASE("what is configured counts for everybody, and an empty variable for nothing") {
+TEST_CASE("a configured folder applies to all users, and an empty variable has no effect") {
   CHECK(user_dir_with({{"TC_HOSTNET_RUNTIME_DIR", "/t"}, {"XDG_RUNTIME_DIR", "/r"}}) == "/t");
   CHECK(user_dir_with({{"TC_HOSTNET_RUNTIME_DIR", "/t"}}, "/c") == "/c");
   CHECK(user_dir_with({{"TC_HOSTNET_RUNTIME_DIR", ""}, {"XDG_RUNTIME_DIR", "/r"}}) == "/r/tc-hostnet");

@@ -1,4 +1,4 @@
-// Records of leases on the ssh path: their text, and the folder they are in.
+// Records of leases on the ssh path: their text and their folder.
 #include "lease/owner.hpp"
 #include "lease/tunnel_record.hpp"
 #include "support/expect_error.hpp"
@@ -83,7 +83,7 @@ TEST_CASE("the numbers of several tunnels are added up; state, reason and cipher
                            .open = 88});
 }
 
-TEST_CASE("what is no record is said to be none") {
+TEST_CASE("text that is not a record is refused as such") {
   const auto whole = tunnel_record_to_json(record());
   for (std::size_t length = 0; length + 2 < whole.size(); length += 7)
     CHECK(test::error_of([&] { tunnel_record_from_json(whole.substr(0, length)); }).code() ==
@@ -91,7 +91,7 @@ TEST_CASE("what is no record is said to be none") {
   CHECK(test::error_of([] { tunnel_record_from_json(R"({"schema":2})"); }).code() == Errc::state_corrupt);
 }
 
-TEST_CASE("a store keeps records, oldest first, and leaves nothing") {
+TEST_CASE("a store keeps records, oldest first, and leaves nothing behind") {
   const test::TempDir folder;
   const TunnelStore store(folder.path() / "state");
   CHECK(store.load().empty());
@@ -110,7 +110,7 @@ TEST_CASE("a store keeps records, oldest first, and leaves nothing") {
   CHECK_FALSE(std::filesystem::exists(store.folder()));
 }
 
-TEST_CASE("tidying leaves what belongs to the living") {
+TEST_CASE("tidying keeps the files of live owners") {
   const test::TempDir folder;
   const TunnelStore store(folder.path() / "state");
   {
@@ -121,7 +121,7 @@ TEST_CASE("tidying leaves what belongs to the living") {
     CHECK(store.is_alive(held));
     std::ofstream(store.folder() / "owners" / "dead");
     std::ofstream(store.folder() / "0c.json.new");
-    // As another process would; its lock on the folder waits for ours.
+    // Like another process, whose folder lock waits for ours.
     CHECK(std::filesystem::exists(store.folder() / "owners" / owner.id().token));
   }
   {
@@ -167,11 +167,11 @@ TEST_CASE("tidying follows no link, and removes no file that is not an owner's")
   const auto victims = folder.path() / "victims";
   fs::create_directory(victims);
   for (const auto* const name : {"00ff", "id_rsa", "1234"}) write_text(victims / name, "secret");
-  // The folder of the owners leads elsewhere: nothing there is an owner's.
+  // The owners' folder is a link: nothing behind it is an owner's file.
   fs::create_directory_symlink(victims, store.folder() / "owners");
   store.tidy();
   CHECK(std::distance(fs::directory_iterator(victims), {}) == 3);
-  // The same files in their own right: two of them could be, and both have another link or name.
+  // The same files in a real folder: two have valid names, but one has a second link and one is a symlink.
   fs::remove(store.folder() / "owners");
   fs::create_directory(store.folder() / "owners");
   fs::create_hard_link(victims / "00ff", store.folder() / "owners" / "00ff");
@@ -199,7 +199,7 @@ TEST_CASE("a record counts only if it is a regular file of one link, not too lar
   fs::create_hard_link(elsewhere, store.folder() / "0b.json");
   CHECK(store.load().size() == 1);
   CHECK_FALSE(store.contains("0b"));
-  fs::remove(elsewhere);  // the last other link: now it is as any
+  fs::remove(elsewhere);  // removes the other link: now it is valid
   CHECK(store.load().size() == 2);
   REQUIRE(::mkfifo((store.folder() / "0c.json").c_str(), 0600) == 0);
   write_text(store.folder() / "0d.json", tunnel_record_to_json(record("0e")));
@@ -210,7 +210,7 @@ TEST_CASE("a record counts only if it is a regular file of one link, not too lar
   for (const auto* const name : {"0c.json", "0d.json", "0f.json"}) CHECK(fs::exists(store.folder() / name));
 }
 
-TEST_CASE("a record of a path that this version does not know is left alone") {
+TEST_CASE("a record of an unknown path is left alone") {
   const test::TempDir folder;
   const TunnelStore store(folder.path() / "state");
   store.save(record("0a"));
@@ -236,7 +236,7 @@ TEST_CASE("an id that could lead out of the folder is refused") {
   }
 }
 
-TEST_CASE("a lock that another process does not let go of is waited for until the deadline, and no longer") {
+TEST_CASE("a lock that another process keeps is waited for until the deadline, and no longer") {
   const test::TempDir folder;
   const TunnelStore store(folder.path() / "state");
   const auto locked = store.lock();

@@ -1,4 +1,4 @@
-// Which listeners an IPv4 packet reaches, and how they are shown.
+// Which listeners an IPv4 packet reaches, and their display.
 #include "netlink/sock_diag.hpp"
 
 #include <arpa/inet.h>
@@ -28,7 +28,7 @@ TEST_CASE("a listener serves its own address and nothing else") {
   CHECK_FALSE(on("::1").serves(loopback));
 }
 
-TEST_CASE("a wildcard serves every address; :: only while it is not restricted to IPv6") {
+TEST_CASE("a wildcard serves every address; :: only without IPV6_V6ONLY") {
   CHECK(on("0.0.0.0").serves(loopback));
   CHECK(on("0.0.0.0").serves(gateway));
   CHECK(on("::").serves(loopback));
@@ -43,7 +43,7 @@ TEST_CASE("an IPv4-mapped address counts as the IPv4 address") {
   CHECK_FALSE(on("::127.0.0.1").serves(loopback));
 }
 
-TEST_CASE("listeners are shown as addresses are written") {
+TEST_CASE("listeners are shown in the usual address notation") {
   CHECK(on("127.0.0.1").to_string() == "127.0.0.1:80");
   CHECK(on("::1").to_string() == "[::1]:80");
   CHECK(on("::").to_string() == "[::]:80");

@@ -1,5 +1,5 @@
-// Reading a rule out of bytes: what is right is understood, and nothing that is wrong leads outside the
-// message. That real rules look like this is tested in tests/netns/netlink/test_nft_tables.cpp.
+// Parsing a rule from bytes: valid rules are understood, and no damaged one leads outside the message.
+// tests/netns/netlink/test_nft_tables.cpp tests that real rules look like this.
 #include "netlink/nft_rule.hpp"
 
 #include <arpa/inet.h>
@@ -61,7 +61,7 @@ Message sample_rule() {
 
 }  // namespace
 
-TEST_CASE("a rule is understood, and an expression of a kind not known counts as a match") {
+TEST_CASE("a rule is understood, and an unknown expression counts as a match") {
   const auto rule = parse_rule(*nlmsg_hdr(sample_rule().get()));
   CHECK(rule.accepts);
   CHECK(rule.iifname == "docker0");
@@ -70,7 +70,7 @@ TEST_CASE("a rule is understood, and an expression of a kind not known counts as
   CHECK_FALSE(rule.wants_dnat_status);
 }
 
-TEST_CASE("a rule without expressions says nothing") {
+TEST_CASE("a rule without expressions has no match and no verdict") {
   const auto message = make_message(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE, 0, nfgenmsg{});
   const auto rule = parse_rule(*nlmsg_hdr(message.get()));
   CHECK_FALSE(rule.accepts);
@@ -78,14 +78,14 @@ TEST_CASE("a rule without expressions says nothing") {
   CHECK(rule.other_matches == 0);
 }
 
-TEST_CASE("damaged messages are read within their bounds") {
+TEST_CASE("damaged messages are parsed within their bounds") {
   const auto sample = sample_rule();
   const auto* header = nlmsg_hdr(sample.get());
   const std::size_t size = header->nlmsg_len;
   std::mt19937 random(1);  // the same damage in every run
   unsigned understood = 0;
   for (int round = 0; round < 20000; ++round) {
-    // On the heap and of that very size, so that a sanitizer sees a byte read too far.
+    // On the heap with the exact size, so that a sanitizer detects a read past the end.
     const std::size_t length = NLMSG_HDRLEN + random() % (size - NLMSG_HDRLEN + 1);
     const std::unique_ptr<char[]> copy(new char[length]);
     std::memcpy(copy.get(), header, length);

@@ -1,4 +1,4 @@
-// What labels may ask for of this host.
+// Which host ports and sockets labels may request.
 #include "hostnet/error.hpp"
 #include "support/expect_error.hpp"
 #include "support/temp_dir.hpp"
@@ -36,7 +36,7 @@ TEST_CASE("by default ports from 1024 on, and no socket") {
     CHECK_FALSE(covers(allowance, port));
 }
 
-TEST_CASE("ports that are named replace the default") {
+TEST_CASE("named ports replace the default") {
   const auto allowance = Allowance::parse({"80,3000-3002", "5432/tcp, 5353/udp", "9000-9001/udp"}, {});
   for (const char* port : {"80", "80/udp", "3000", "3002/udp", "5432", "5353/udp", "9001/udp", "80:8080"})
     CHECK(covers(allowance, port));
@@ -47,14 +47,14 @@ TEST_CASE("ports that are named replace the default") {
   CHECK(covers(all, "65535/udp"));
 }
 
-TEST_CASE("what is refused is listed") {
+TEST_CASE("refused ports are listed") {
   const Allowance allowance;
   const auto ports =
       std::vector{HostPort::parse("8080"), HostPort::parse("22"), HostPort::parse("/run/a.sock:1")};
   CHECK(allowance.refused(ports) == std::vector{ports[1], ports[2]});
 }
 
-TEST_CASE("sockets are allowed by their one path") {
+TEST_CASE("a socket is allowed only by its exact path") {
   const auto allowance = Allowance::parse({}, {"/run/app.sock,/run/db/.s.PGSQL.5432", "/srv/x.sock"});
   for (const char* port : {"/run/app.sock:80", "/run/db/.s.PGSQL.5432:5432", "/srv/x.sock:1/tcp", "8080"})
     CHECK(covers(allowance, port));
@@ -64,7 +64,7 @@ TEST_CASE("sockets are allowed by their one path") {
     CHECK_FALSE(covers(allowance, port));
 }
 
-TEST_CASE("what cannot be an allowance") {
+TEST_CASE("invalid allowances") {
   for (const char* wrong : {"", ",", "80,", "0", "65536", "a", "-", "80-", "-80", "80-79", "80/sctp", "80/",
                             "80:81", "1-2-3", "+80", "0x50", "80 81", "99999999999999999999", "/run/a.sock"})
     CHECK(fault({wrong}).find('\n') == std::string::npos);
@@ -74,7 +74,7 @@ TEST_CASE("what cannot be an allowance") {
     CHECK(fault({}, {wrong}).find("plain absolute path") != std::string::npos);
 }
 
-TEST_CASE("a link in a socket's path is found, wherever it leads") {
+TEST_CASE("a link in a socket's path is detected, wherever it points") {
   const test::TempDir dir;
   const auto folder = std::filesystem::canonical(dir.path());
   std::filesystem::create_directory(folder / "real");

@@ -1,4 +1,4 @@
-// What labels ask for, and what is done about it.
+// Requests in labels, and the resulting steps.
 #include "path/paths.hpp"
 #include "support/expect_error.hpp"
 #include "support/temp_dir.hpp"
@@ -54,7 +54,7 @@ Wanted wanted_in(pid_t run) {
 
 }  // namespace
 
-TEST_CASE("labels as `expose` has its ports") {
+TEST_CASE("labels use the port syntax of `expose`") {
   const auto wanted = wish({{kPortsLabel, "8080, 5432:15432,5353/udp"}});
   REQUIRE(wanted);
   CHECK_FALSE(wanted->fault);
@@ -64,7 +64,7 @@ TEST_CASE("labels as `expose` has its ports") {
   CHECK(wanted->via == nullptr);
 }
 
-TEST_CASE("who asks for nothing, or does not run") {
+TEST_CASE("containers without a request, or not running") {
   CHECK_FALSE(wish({}));
   CHECK_FALSE(wish({{kViaLabel, "ssh"}}));
   auto stopped = container({{kPortsLabel, "8080"}});
@@ -72,7 +72,7 @@ TEST_CASE("who asks for nothing, or does not run") {
   CHECK_FALSE(wanted_by(stopped, {}, {}));
 }
 
-TEST_CASE("the path: the container's own word before that of `watch`") {
+TEST_CASE("the path: the container's label overrides the option of `watch`") {
   const auto with = container({{kPortsLabel, "8080"}, {kViaLabel, "ssh"}});
   CHECK(wanted_by(with, {}, {.via = driver_of(Path::native)})->via == driver_of(Path::ssh));
   CHECK(wanted_by(container({{kPortsLabel, "8080"}}), {}, {.via = driver_of(Path::native)})->via ==
@@ -81,7 +81,7 @@ TEST_CASE("the path: the container's own word before that of `watch`") {
              "label io.github.tchostnet.via: 'carrier pigeon' is not a path; give auto, native"));
 }
 
-TEST_CASE("labels that cannot be followed name themselves and what is wrong") {
+TEST_CASE("the error for an invalid label names the label and its fault") {
   CHECK(says(fault_of(wish({{kPortsLabel, "80x"}})),
              "label io.github.tchostnet.ports='80x': port '80x': '80x' is not a port number"));
   for (const char* wrong : {"", ",", "0", "65536", "80,", "80:81:82", "80/sctp", "1:2,3:2"})
@@ -89,38 +89,38 @@ TEST_CASE("labels that cannot be followed name themselves and what is wrong") {
   CHECK(fault_of(wish({{kPortsLabel, "80\n90"}})).find('\n') == std::string::npos);
 }
 
-TEST_CASE("an image opens no ports, but for who trusts it") {
+TEST_CASE("an image's labels open no ports unless the image is trusted") {
   const std::map<std::string, std::string> brought{{kPortsLabel, "5432"}};
   CHECK(says(fault_of(wish({{kPortsLabel, "5432"}}, brought)), "comes from its image"));
   CHECK_FALSE(wish({{kPortsLabel, "5432"}}, brought, true)->fault);
-  // The container's own label stands in the place of the image's.
+  // The container's own label replaces the image's.
   CHECK_FALSE(wish({{kPortsLabel, "8080"}}, brought)->fault);
-  // Nor does it choose the path.
+  // The image's label does not choose the path either.
   const std::map<std::string, std::string> chooses{{kViaLabel, "ssh"}};
   CHECK(says(fault_of(wish({{kPortsLabel, "8080"}, {kViaLabel, "ssh"}}, chooses)),
              "label io.github.tchostnet.via='ssh' comes from its image"));
   CHECK(wish({{kPortsLabel, "8080"}, {kViaLabel, "native"}}, chooses)->via == driver_of(Path::native));
 }
 
-TEST_CASE("what labels may not have is a fault of the whole label, and listed") {
+TEST_CASE("a forbidden port is a fault of the whole label, and is listed") {
   const auto wanted = wish({{kPortsLabel, "8080,22:8022,80/udp"}});
   CHECK(says(fault_of(wanted),
              "label io.github.tchostnet.ports asks for 22:8022/tcp and 80/udp, which watch does not allow; "
              "allow it for all containers of this engine: watch --allow PORTS, or --allow-socket PATH"));
   CHECK(wanted->fault->code() == Errc::not_authorised);
   CHECK(wanted->refused == std::vector<HostPort>{{22, 8022}, {80, 80, Protocol::udp}});
-  // The container's side is its own matter.
+  // The container's port number is not restricted.
   CHECK_FALSE(wish({{kPortsLabel, "8080:22"}})->fault);
   CHECK_FALSE(wish_with(Allowance::parse({"22"}, {}), "22:8022")->fault);
   CHECK(wish_with(Allowance::parse({"22"}, {}), "8080")->refused == std::vector<HostPort>{{8080, 8080}});
-  // Trusting images is no allowance.
+  // Trust in images does not allow further ports.
   CHECK(wish({{kPortsLabel, "22"}}, {{kPortsLabel, "22"}}, true)->refused.size() == 1);
   CHECK(says(fault_of(wish({{kPortsLabel, "1,2,3,4,5,6"}})), "1/tcp, 2/tcp, 3/tcp, 4/tcp and 2 more"));
-  // Labels that cannot be read ask for nothing.
+  // Invalid labels request nothing.
   CHECK(wish({{kPortsLabel, "22,x"}})->refused.empty());
 }
 
-TEST_CASE("Unix sockets: none, but those that are allowed, and none by a link") {
+TEST_CASE("Unix sockets: only allowed ones, and none through a link") {
   CHECK(says(fault_of(wish({{kPortsLabel, "/run/docker.sock:2375"}})),
              "asks for /run/docker.sock:2375/tcp, which"));
   const test::TempDir dir;
@@ -136,7 +136,7 @@ TEST_CASE("Unix sockets: none, but those that are allowed, and none by a link") 
   CHECK(asked().refused.size() == 1);
 }
 
-TEST_CASE("a label is read up to a size") {
+TEST_CASE("the size of a label is bounded") {
   std::string many = "1024";
   for (int port = 1025; port < 1024 + 256; ++port) many += fmt::format(",{}", port);
   CHECK(wish({{kPortsLabel, many}})->ports.size() == 256);
@@ -146,7 +146,7 @@ TEST_CASE("a label is read up to a size") {
   CHECK(fault_of(wish({{kPortsLabel, std::string(10'000'000, ',')}})).size() < 400);
 }
 
-TEST_CASE("steps: from what is wanted and what was done") {
+TEST_CASE("steps: from the wanted and the current state") {
   const auto now = WatchClock::now();
   const auto wanted = wanted_in(7);
   const auto restarted = wanted_in(8);
@@ -184,7 +184,7 @@ TEST_CASE("steps: from what is wanted and what was done") {
   }
 }
 
-TEST_CASE("waiting grows, to a limit") {
+TEST_CASE("the retry delay grows up to a limit") {
   CHECK(backoff(1, 200ms, 10s) == 200ms);
   CHECK(backoff(2, 200ms, 10s) == 400ms);
   CHECK(backoff(6, 200ms, 10s) == 6400ms);

@@ -1,5 +1,4 @@
-// How a watcher bears an engine that does not do as it should. What it does with real ones,
-// tests/e2e/test_watch.py tells.
+// A watcher with misbehaving engines. tests/e2e/test_watch.py runs it with real ones.
 #include "core/json.hpp"
 #include "hostnet/error.hpp"
 #include "path/paths.hpp"
@@ -25,7 +24,7 @@ namespace {
 
 constexpr std::string_view kHeaders = "Api-Version: 1.41\r\nConnection: close\r\n";
 
-// One connection at a time is all that the fake serves, so each is closed after its answer.
+// The fake serves one connection at a time, so it closes each after its answer.
 FakeEngine::Serve serve(std::string events_answer) {
   return [events_answer = std::move(events_answer)](const std::string& request, int connection) {
     constexpr auto headers = kHeaders;
@@ -39,7 +38,8 @@ FakeEngine::Serve serve(std::string events_answer) {
   };
 }
 
-// One container asks for a port, and runs with this process, says the engine, which can do nothing for it.
+// The engine reports one running container with this process, whose label requests a port, and serves nothing
+// else.
 FakeEngine::Serve serve_container(pid_t process, const char* ports = "8080", const char* name = nullptr) {
   auto container = json::parse(test::fixture("docker-container.json"));
   container["State"]["Pid"] = process;
@@ -72,7 +72,7 @@ pid_t ended_process() {
   return process;
 }
 
-// What is told within that time.
+// The events within that time.
 std::vector<WatchEvent> watch(const std::string& socket, std::chrono::milliseconds span,
                               const Allowance& allowance = {}, std::chrono::milliseconds list_period = 60s) {
   EventLoop loop;
@@ -102,7 +102,7 @@ std::ptrdiff_t count(const std::vector<WatchEvent>& told, Kind kind) {
 
 }  // namespace
 
-TEST_CASE("an engine that refuses its events is asked more and more rarely, and the reason is told") {
+TEST_CASE("an engine that refuses its event stream is retried with growing delays, and the reason reported") {
   const FakeEngine engine(serve(test::http(500, R"({"message":"no events are kept here"})")));
   const auto told = watch(engine.socket(), 2500ms);
   // After 0.2, 0.4 and 0.8 seconds.
@@ -114,14 +114,14 @@ TEST_CASE("an engine that refuses its events is asked more and more rarely, and 
   CHECK(count(told, Kind::watching) == 1);
 }
 
-TEST_CASE("events that make no sense are a loss, too") {
+TEST_CASE("invalid events count as a loss of the engine") {
   const FakeEngine engine(serve("HTTP/1.0 200 OK\r\n\r\nhello\n"));
   const auto told = watch(engine.socket(), 300ms);
   CHECK(count(told, Kind::engine_lost) >= 1);
   CHECK(count(told, Kind::failed) == 0);
 }
 
-TEST_CASE("an engine that is not there is lost once, however long it is waited for") {
+TEST_CASE("an absent engine is reported lost once, however long it is absent") {
   const test::TempDir folder;
   const auto told = watch((folder.path() / "none.sock").string(), 1000ms);
   REQUIRE(told.size() == 1);
@@ -129,12 +129,12 @@ TEST_CASE("an engine that is not there is lost once, however long it is waited f
   CHECK_FALSE(told.front().hint.empty());
 }
 
-TEST_CASE("what no waiting mends is thrown") {
+TEST_CASE("a permanent failure is thrown") {
   CHECK(test::error_of([] { watch("ssh://me@engine.invalid", 10ms); }).code() == Errc::engine_unavailable);
   CHECK(test::error_of([] { watch("relative", 10ms); }).code() == Errc::invalid_argument);
 }
 
-TEST_CASE("what fails is told at once") {
+TEST_CASE("a failure is reported immediately") {
   const FakeEngine engine(serve_container(::getpid()));
   const auto told = watch(engine.socket(), 1000ms);
   CHECK(count(told, Kind::watching) == 1);
@@ -142,7 +142,7 @@ TEST_CASE("what fails is told at once") {
   CHECK(told.front().name == "c1");
 }
 
-TEST_CASE("what labels may not have is refused once a run, however often it is looked at") {
+TEST_CASE("a forbidden label is refused once per run, however often it is checked") {
   const FakeEngine engine(serve_container(::getpid(), "22,8080"));
   const auto told = watch(engine.socket(), 1000ms, {}, 50ms);
   REQUIRE(count(told, Kind::refused) == 1);
@@ -150,7 +150,7 @@ TEST_CASE("what labels may not have is refused once a run, however often it is l
   CHECK(told.front().name == "c1");
   CHECK(told.front().ports == std::vector<HostPort>{{22, 22}});
   CHECK(told.front().reason.find("asks for 22/tcp") != std::string::npos);
-  // With the port allowed the same engine fails it later, at the exposing.
+  // With the port allowed, the same engine fails later, during expose.
   const auto allowed = watch(engine.socket(), 1000ms, Allowance::parse({"1-65535"}, {}));
   CHECK(count(allowed, Kind::refused) == 0);
   CHECK(count(allowed, Kind::failed) == 1);
@@ -162,30 +162,30 @@ TEST_CASE("a container's name may be anything") {
                                           "äääääääääääääääääääääääääääääääääääääääääää"));
   const auto told = watch(engine.socket(), 1000ms);
   REQUIRE(count(told, Kind::failed) == 1);
-  // Not for its name, out of which the lease's label is made.
+  // The failure is not due to the name, from which the lease's label is made.
   CHECK(told.front().reason.find("printable") == std::string::npos);
 }
 
-TEST_CASE("a container whose process has ended has not failed, though the engine calls it running") {
+TEST_CASE("an ended process is not yet a failure while the engine reports the container running") {
   const FakeEngine engine(serve_container(ended_process()));
   const auto told = watch(engine.socket(), 1000ms);
   CHECK(count(told, Kind::watching) == 1);
   CHECK(count(told, Kind::failed) == 0);
 }
 
-TEST_CASE("an engine whose processes are elsewhere is believed in the end, and the failure told") {
+TEST_CASE("if the engine keeps reporting an absent process as running, the failure is reported") {
   const FakeEngine engine(serve_container(ended_process()));
   CHECK(count(watch(engine.socket(), 4000ms), Kind::failed) == 1);
 }
 
-TEST_CASE("an engine that answers nothing does not keep it from ending") {
+TEST_CASE("an engine that never answers does not delay the watcher's end") {
   const FakeEngine engine([](const std::string&, int) { return true; });
   const auto begin = Deadline::Clock::now();
   CHECK(watch(engine.socket(), 300ms).empty());
   CHECK(Deadline::Clock::now() - begin < 5s);
 }
 
-TEST_CASE("a container that the engine does not tell of keeps no other waiting") {
+TEST_CASE("a container that the engine does not describe delays no other") {
   auto others = serve_container(::getpid());
   const std::string slow(64, 'a');
   const std::string other(64, 'b');
@@ -200,7 +200,7 @@ TEST_CASE("a container that the engine does not tell of keeps no other waiting")
     return false;
   });
   const auto told = watch(engine.socket(), 2000ms);
-  // Nor is it told that all were taken on.
+  // The watcher does not report that it watches all containers.
   REQUIRE(told.size() == 1);
   CHECK(told.front().kind == Kind::failed);
   CHECK(told.front().name == "c1");

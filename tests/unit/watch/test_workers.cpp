@@ -1,4 +1,4 @@
-// Jobs in threads, and letters back to the loop's.
+// Jobs in threads, and their letters to the loop's thread.
 #include "watch/workers.hpp"
 
 #include <doctest/doctest.h>
@@ -25,7 +25,7 @@ void read_until(Workers& workers, const std::function<bool()>& done) {
 
 }  // namespace
 
-TEST_CASE("a job that waits keeps no other waiting, as long as there may be threads") {
+TEST_CASE("a waiting job delays no other below the thread limit") {
   EventLoop loop;
   std::promise<void> go;
   auto gone = go.get_future().share();
@@ -55,7 +55,7 @@ TEST_CASE("a job that waits keeps no other waiting, as long as there may be thre
   read_until(workers, [&] { return done == 2; });
 }
 
-TEST_CASE("letters are read by the loop, in the order in which one job told them") {
+TEST_CASE("the loop reads letters in the order in which a job sent them") {
   EventLoop loop;
   std::vector<int> read;
   Workers workers(loop, 1);
@@ -68,7 +68,7 @@ TEST_CASE("letters are read by the loop, in the order in which one job told them
   CHECK(read == std::vector{0, 1, 2});
 }
 
-TEST_CASE("what a job throws ends nothing, and no signal is taken by its thread") {
+TEST_CASE("a job's exception stops nothing, and its thread takes no signal") {
   EventLoop loop;
   Workers workers(loop, 1);
   std::atomic<int> taken = -1;
@@ -84,7 +84,7 @@ TEST_CASE("what a job throws ends nothing, and no signal is taken by its thread"
   CHECK(taken == 0);
 }
 
-TEST_CASE("the end waits for what has begun, and drops the rest") {
+TEST_CASE("the end waits for running jobs, and drops pending ones") {
   EventLoop loop;
   std::atomic<int> ended = 0;
   std::atomic<bool> begun = false;
