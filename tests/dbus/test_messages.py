@@ -62,7 +62,7 @@ class Messages(Helped):
                     continue
                 self.assertEqual([answer["error"] for answer in answers], [INVALID_ARGS], answers)
                 self.assertNotIn("\n", answers[0]["text"])
-                self.assertRegex(answers[0]["text"], r"at most|more than|takes")
+                self.assertRegex(answers[0]["text"], r"exceeds? the limit|at most|nested|accepts no")
         path = self.alice.expose(self.bridge, 8088)
         self.assertEqual(fetch(8088), "alice")
         self.alice.release(path=path)
@@ -157,7 +157,7 @@ class Decisions(Helped):
         done = subprocess.run([*as_user("bob"), PYTHON, "-B", HERE / "raw_bus.py", "many options", "1"], check=True,
                               capture_output=True, text=True, env=user_environment())
         self.assertIn(INVALID_ARGS, done.stdout)
-        line = self.said("refused", "method=io.github.tchostnet.HostNet1.Manager.Expose", "at most 65536")[0]
+        line = self.said("refused", "method=io.github.tchostnet.HostNet1.Manager.Expose", "the limit of 65536")[0]
         self.assertRegex(line, r"caller=:\d+\.\d+ ")
 
 

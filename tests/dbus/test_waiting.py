@@ -67,7 +67,7 @@ class Waiting(Helped):
             self.assertEqual(self.root.get(path=path, name="State"), "active")
         self.assertTrue(eventually(lambda: path not in self.root.leases()))
         self.assertEqual(helper_pid(), pid)
-        self.assertNotIn("bus is gone", self.said())
+        self.assertNotIn("lost the message bus", self.said())
         self.assertIn("ends: owner-gone", self.said())
         self.assertEqual(list(self.root.leases()), [other])
         self.assertEqual(fetch(8090), "crowd0")
@@ -84,7 +84,7 @@ class Waiting(Helped):
             # Long enough for two more checks, which fail too.
             time.sleep(8)
             self.served_at_once()
-            self.assertNotIn("bus is gone", self.said())
+            self.assertNotIn("lost the message bus", self.said())
         self.assertTrue(eventually(lambda: path not in self.root.leases(), 30), self.said())
         self.assertEqual(list(self.root.leases()), [other])
         self.assertTrue(eventually(lambda: fetch(8090) == "crowd0", 30), self.said())

@@ -38,7 +38,7 @@ class Faults:
         script = (f"umask 077\ncat >/other <<'KEY'\n{pair.read_text()}KEY\n"
                   "sed -i 's#^HostKey .*#HostKey /other#' /run/tc-hostnet/sshd_config\n"
                   "echo 'another key it is' >&2\nexec /usr/sbin/sshd.real \"$@\"\n")
-        self.fails(8, self.image("sshd:other-key", script), "ssh handshake: ", "another host key",
+        self.fails(8, self.image("sshd:other-key", script), "ssh handshake: ", "host key is not the sidecar's",
                    "the sidecar's last words: ", "another key it is")
 
     def test_a_refused_key(self):

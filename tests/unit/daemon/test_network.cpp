@@ -64,7 +64,7 @@ TEST_CASE("each fault has its message") {
   CHECK(refusal(facts).find("not among") != std::string::npos);
   facts = bridge();
   facts.link->name = "br-<b>";
-  CHECK(refusal(facts).find("not accepted") != std::string::npos);
+  CHECK(refusal(facts).find("unacceptable") != std::string::npos);
   facts = bridge();
   facts.foreign_ports = {"eth0"};
   CHECK(refusal(facts).find("eth0") != std::string::npos);
