@@ -55,7 +55,7 @@ void check_host_port(const HostPort& port, bool required, Listeners& listeners, 
         return listener.serves(firewall::kLoopback) || (either && listener.serves_ipv6_loopback());
       }))
     return;
-  std::string why = fmt::format("nobody listens on 127.0.0.1:{}{}", port.host,
+  std::string why = fmt::format("nothing listens on 127.0.0.1:{}{}", port.host,
                                 either ? fmt::format(" or [::1]:{}", port.host) : "");
   if (!found.empty()) why += fmt::format(", only on {}", found.front().to_string());
   if (required)
