@@ -42,7 +42,7 @@ namespace hostnet::state {
 class PrivateFolder {
  public:
   /// Opens the folder and creates nothing; nullopt if it is missing.
-  /// @throws Error: not_authorised if the table refuses it or a folder on the way; failure.
+  /// @throws Error: not_authorised if it or a folder on the way fails the rules; failure.
   static std::optional<PrivateFolder> find(const std::filesystem::path& path);
   /// Opens the folder and creates missing ones, mode 0700. @throws as find().
   static PrivateFolder make(const std::filesystem::path& path);

@@ -1,17 +1,16 @@
 // Runs the steps of a transition against the kernel.
 //
-//   the kernel                                lead() and lead_all() run
-//   is as the last run left it (standing_     small_transition(): only the difference; if it fails, the full one
-//   is `before`, the backend's rules are
-//   untouched) and the change is small
-//   is otherwise, or unknown                  transition(): every step, idempotent
+//   lead() and lead_all() run      when
+//   small_transition()             the kernel is as the last run left it (standing_ is `before`, nobody else
+//                                  touched the rules) and the change is small
+//   transition(): every step       otherwise, or if the small one fails; every step is idempotent
 //
-//   event                                     lead(), run()             lead_all(), run_all()
-//   a step fails                              stop, throw               run the other steps, collect failures
-//   route_localnet cannot be switched off     stop, throw               keep the guard
-//   the guard cannot be set up                stop, throw               do not switch route_localnet on
-//   the bridge of a held lease is gone        no failure                no failure
-//   flows remain through a closed forward     cut them: up to 3 looks (kLooks), 2 ms (kUnderWay) before each,
+//   event                                     lead(), run()     lead_all(), run_all()
+//   a step fails                              stop, throw       run the other steps, collect failures
+//   route_localnet cannot be switched off     stop, throw       keep the guard
+//   the guard cannot be set up                stop, throw       do not switch route_localnet on
+//   the bridge of a held lease is gone        no failure        no failure
+//   flows remain through a closed forward     cut them in up to 3 looks (kLooks), 2 ms (kUnderWay) before each,
 //                                             none after the deadline
 //
 // The caller's deadline bounds each step. The caller holds the journal's lock, except in LeaseStore::close().
