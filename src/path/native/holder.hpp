@@ -165,7 +165,7 @@ class Holder : public std::enable_shared_from_this<Holder> {
   EventLoop loop_;
   std::shared_ptr<Monitors> monitors_;
   std::jthread thread_;
-  std::jthread tidier_;  // edits hosts files; started and joined by the monitor thread
+  std::jthread tidier_;  // edits hosts files; started by the monitor thread
   std::atomic<bool> is_tidying_ = false;
 };
 

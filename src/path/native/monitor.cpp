@@ -1,16 +1,15 @@
 // The monitor thread of Holder: its events and when it checks. upkeep.cpp has the repairs.
 //
-//   event                                  source                     action                     delay
-//   an interface goes or is renamed        RTNLGRP_LINK               check_or_fail_closed()     none
-//   nf_tables changed                      NFNLGRP_NFTABLES           check_or_fail_closed()     50 ms (kSettle)
-//   a legacy table's size changed          poll, 250 ms               check_or_fail_closed()     50 ms (kSettle)
-//                                          (kLookPeriod)
-//   route_localnet is off                  the same poll              check_or_fail_closed()     50 ms (kSettle)
-//   a change without an event              timer, 5 s (kCheckPeriod)  check_or_fail_closed()     none
-//   another process wrote the journal      inotify                    notice_foreign_release()   none
-//   a descriptor may have been closed      KeepaliveWatch             release_closed()           5 ms (kMoment)
-//   a lease's timeout has passed           the poll                   release_expired()          none
-//   leases ended by themselves             any of these               deliver_notices()          none
+//   event                                source                     action                     delay
+//   an interface goes or is renamed      RTNLGRP_LINK               check_or_fail_closed()     none
+//   nf_tables changed                    NFNLGRP_NFTABLES           check_or_fail_closed()     50 ms, kSettle
+//   a legacy table's size changed        poll, 250 ms, kLookPeriod  check_or_fail_closed()     50 ms, kSettle
+//   route_localnet is off                the same poll              check_or_fail_closed()     50 ms, kSettle
+//   a change without an event            timer, 5 s, kCheckPeriod   check_or_fail_closed()     none
+//   another process wrote the journal    inotify                    notice_foreign_release()   none
+//   a descriptor may have been closed    KeepaliveWatch             release_closed()           5 ms, kMoment
+//   a lease's timeout has passed         the poll                   release_expired()          none
+//   leases ended by themselves           any of these               deliver_notices()          none
 //
 // The Holder's destructor ends the loop. An exception from a handler is logged; the loop continues after 250
 // ms.
