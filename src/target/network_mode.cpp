@@ -1,4 +1,4 @@
-// Each mode with what to do instead.
+// Rejects each mode with a hint.
 #include "target/network_mode.hpp"
 
 #include "core/strings.hpp"
@@ -11,14 +11,14 @@
 namespace hostnet::exposer {
 
 bool runs_rootless(engine::Client& client, Deadline deadline) {
-  // Only one that somebody else than root started can be rootless, which spares the others the question.
+  // Only an engine that root did not start can be rootless; the check saves a question to the others.
   return !client.is_roots(deadline) && client.is_rootless(deadline);
 }
 
 void check_network_mode(engine::Client& client, const engine::Container& container, Deadline deadline) {
   const auto elsewhere = [&] {
     if (client.address().tcp) return true;
-    // Podman's is the machine's also where it runs rootless; Docker's is RootlessKit's.
+    // Rootless Podman's host network is this machine's; rootless Docker's is RootlessKit's.
     if (runs_rootless(client, deadline)) return !client.is_podman(deadline);
     return client.why_remote(deadline).has_value();
   };
@@ -32,10 +32,10 @@ void check_network_mode(const engine::Container& container, bool own_loopback) {
                 std::string(hint));
   };
   if (container.network_mode == "host" && own_loopback)
-    refuse("uses the network of its engine's host, whose 127.0.0.1 is not known to be this one",
+    refuse("uses the network of its engine's host, whose 127.0.0.1 may not be this host's",
            "start it on a bridge network: --network bridge");
   if (container.network_mode == "host")
-    refuse("uses the host's network: it reaches 127.0.0.1 as it is", "dial 127.0.0.1 in the container");
+    refuse("uses the host's network: it reaches 127.0.0.1 directly", "dial 127.0.0.1 in the container");
   if (container.network_mode == "none") refuse("has no network", "start it on a network: --network bridge");
   if (container.network_mode.starts_with("container:"))
     refuse(fmt::format("shares the network of container {}",

@@ -1,17 +1,17 @@
 // Runs the steps of a transition against the kernel.
 //
-//   lead() and lead_all() run      when
-//   small_transition()             the kernel is as the last run left it (standing_ is `before`, no other program
-//                                  touched the rules) and the change is small
-//   transition(): every step       otherwise, or if the small one fails; every step is idempotent
+//   lead() and lead_all() run     when
+//   small_transition()            the kernel is as the last run left it (standing_ is `before`, no other
+//                                 program touched the rules) and the change is small
+//   transition(): every step      otherwise, or if the small one fails; every step is idempotent
 //
-//   event                                     lead(), run()     lead_all(), run_all()
-//   a step fails                              stop, throw       run the other steps, collect failures
-//   route_localnet cannot be switched off     stop, throw       keep the guard
-//   the guard cannot be set up                stop, throw       do not switch route_localnet on
-//   the bridge of a held lease is gone        no failure        no failure
-//   flows remain through a closed forward     cut them in up to 3 looks (kLooks), each after 2 ms (kUnderWay);
-//                                             none after the deadline
+//   event                                    lead(), run()     lead_all(), run_all()
+//   a step fails                             stop, throw       run the other steps, collect failures
+//   route_localnet cannot be switched off    stop, throw       keep the guard
+//   the guard cannot be set up               stop, throw       do not switch route_localnet on
+//   the bridge of a held lease is gone       no failure        no failure
+//   flows remain through a closed forward    cut them in up to 3 looks (kLooks), each after 2 ms (kUnderWay),
+//                                            none after the deadline
 //
 // The caller's deadline bounds each step. The caller holds the journal's lock, except in LeaseStore::close().
 #pragma once
