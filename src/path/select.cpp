@@ -45,7 +45,7 @@ class Automatic : public Exposer {
             "run it as root: sudo tc-hostnet …");
       // A sidecar is slower, so warn of it even if no other path was tried.
       if ((way != ways_.begin() || way->driver->by_sidecar) && !why.empty() && !warned_.exchange(true))
-        log::warn("{}; using {} instead", why, way->driver->name);
+        log::warn("{}; going by {} instead", why, way->driver->name);
       const auto next = std::next(way);
       try {
         return way->exposer->expose_all(requests);
@@ -96,8 +96,8 @@ Choice choose(const PathDriver* wanted, const std::vector<Candidate>& candidates
     add_reasons(choice.reasons, *driver, probe);
     if (!probe.usable) continue;
     choice.driver = driver;
-    choice.reasons.push_back(
-        fmt::format("{}: {}", driver->name, wanted == nullptr ? "the first usable path" : "requested"));
+    choice.reasons.push_back(fmt::format(
+        "{}: {}", driver->name, wanted == nullptr ? "the first that is usable here" : "as asked for"));
     break;
   }
   return choice;

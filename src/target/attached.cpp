@@ -92,9 +92,9 @@ std::optional<std::string> why_not_its_bridge(engine::Client& client, netlink::R
         "another bridge of that name",
         network.name, bridge.name, socket);
   return fmt::format(
-      "bridge {} is not shown to be that of network {}: nothing runs on the network, and what answers at {} "
-      "is "
-      "not seen to be an engine of this network namespace",
+      "bridge {} is not confirmed to be that of network {}: no container runs on the network, and the "
+      "process "
+      "at {} is not confirmed to be an engine of this network namespace",
       bridge.name, network.name, socket);
 }
 

@@ -6,13 +6,13 @@
 // changed or dialled:
 //
 //   target      proof
-//   container   a port of the bridge is one end of a veth pair whose other end is in the network namespace of the
-//               container's first process (RTM_GETNSID against IFLA_LINK_NETNSID; enters no namespace, needs no
-//               privilege), and neither its address nor the container's id in the process's control group, where
-//               visible, contradicts that
-//   network     the same for one of its running containers; or the process at the engine's socket runs in this
-//               network namespace (engine/own_process.hpp), where its bridges then are: this serves networks
-//               without containers
+//   container   A port of the bridge is one end of a veth pair whose other end is in the network namespace
+//               of the container's first process (RTM_GETNSID against IFLA_LINK_NETNSID; enters no namespace,
+//               needs no privilege). Neither its address nor the container's id in the process's control
+//               group, where visible, contradicts that.
+//   network     The same for one of its running containers; or the process at the engine's socket runs in
+//               this network namespace (engine/own_process.hpp), where its bridges then are. The latter
+//               serves networks without containers.
 #pragma once
 
 #include "core/deadline.hpp"

@@ -21,8 +21,9 @@ struct PortFound {
 /// The port by name, or a fault if the name cannot be used in a rule.
 PortFound bindable(const netlink::Link& port);
 
-/// The bridge's port behind which a process has that address, as the kernel tells: its network namespace is
-/// not entered. Not found where that cannot be seen (CAP_NET_ADMIN), or the name is none for a rule.
+/// The bridge port of the process's interface with that address. Reads the kernel's data; does not enter the
+/// process's network namespace. A fault if that is not visible (CAP_NET_ADMIN), or if the name cannot be used
+/// in a rule.
 PortFound bridge_port_of(netlink::Rtnl& rtnl, pid_t pid, int bridge, Ipv4 address);
 
 /// The bridge port behind which all of these addresses are, from the other ends of veth pairs; enters no

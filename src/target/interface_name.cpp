@@ -13,7 +13,7 @@ namespace hostnet::exposer {
 std::optional<std::string> interface_name_fault(std::string_view name) {
   if (name.empty()) return "it is empty";
   if (name.size() >= IFNAMSIZ) return fmt::format("it is longer than {} characters", IFNAMSIZ - 1);
-  if (name == "." || name == ".." || name.front() == '-') return "the kernel or a command would misread it";
+  if (name == "." || name == ".." || name.front() == '-') return "no interface is called that";
   const auto odd = std::ranges::find_if_not(name, [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
            std::string_view("-_.:@").find(c) != std::string_view::npos;

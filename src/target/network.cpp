@@ -31,7 +31,7 @@ void Resolver::refuse_remote(const std::string& whose, Deadline deadline) {
   throw Error(Errc::no_path,
               fmt::format("{} is of the engine at {}, {}: {}", whose, address.socket, *why,
                           address.tcp ? "its bridges may be elsewhere"
-                                      : "its statements about this machine are not trusted"),
+                                      : "what it says of this machine is not acted upon"),
               "take the ssh path: --via ssh; or give the socket of an engine of this machine: --engine "
               "unix:///run/docker.sock");
 }

@@ -32,10 +32,10 @@ void check_network_mode(const engine::Container& container, bool own_loopback) {
                 std::string(hint));
   };
   if (container.network_mode == "host" && own_loopback)
-    refuse("uses the network of its engine's host, whose 127.0.0.1 may not be this host's",
+    refuse("uses the network of its engine's host, whose 127.0.0.1 is not known to be this one",
            "start it on a bridge network: --network bridge");
   if (container.network_mode == "host")
-    refuse("uses the host's network: it reaches 127.0.0.1 directly", "dial 127.0.0.1 in the container");
+    refuse("uses the host's network: it reaches 127.0.0.1 as it is", "dial 127.0.0.1 in the container");
   if (container.network_mode == "none") refuse("has no network", "start it on a network: --network bridge");
   if (container.network_mode.starts_with("container:"))
     refuse(fmt::format("shares the network of container {}",
@@ -43,11 +43,10 @@ void check_network_mode(const engine::Container& container, bool own_loopback) {
            "expose to that container instead");
   for (const std::string_view user_mode : {"slirp4netns", "pasta"})
     if (container.network_mode.starts_with(user_mode))
-      refuse(
-          fmt::format("is on {}, as rootless containers are by default: there is no bridge, and nobody else "
-                      "can be on that network",
-                      user_mode),
-          "start it on a bridge network: podman network create web && podman run --network web …");
+      refuse(fmt::format("is on {}, the default of rootless containers: it has no bridge, and no other "
+                         "container can join it",
+                         user_mode),
+             "start it on a bridge network: podman network create web && podman run --network web …");
 }
 
 }  // namespace hostnet::exposer

@@ -60,9 +60,10 @@ void check_firewall(const std::string& bridge) {
   if (!blocker) return;
   throw Error(
       Errc::firewall_blocked,
-      fmt::format("the firewall chain {} drops unknown traffic, and no rule of another table can overrule "
-                  "it for traffic from {}",
-                  blocker->chain, bridge),
+      fmt::format(
+          "the firewall chain {} drops what it does not know, and no rule of another table can overrule "
+          "it for traffic from {}",
+          blocker->chain, bridge),
       fmt::format("let it in with: {} (or go on regardless with --force)", blocker->remedy));
 }
 

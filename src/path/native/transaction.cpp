@@ -117,7 +117,7 @@ void Transaction::add(std::vector<Lease> leases, std::span<const state::Bridge> 
   const Snapshot added{wanted.bridges, leases};
   if (const auto clash = find_clash(forwards_of(held_, ports), forwards_of(added)))
     throw Error(Errc::conflict,
-                fmt::format("port {} of {} already leads to host port {}, by lease {}", clash->forward.listen,
+                fmt::format("port {} of {} leads to host port {} already, by lease {}", clash->forward.listen,
                             clash->forward.bridge, clash->older_host, clash->older),
                 fmt::format("choose another container port (HOST:CONTAINER), or: tc-hostnet release {}",
                             clash->older));

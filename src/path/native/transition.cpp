@@ -113,8 +113,8 @@ struct Describe {
                        to_string(step.plan.table));
   }
   std::string operator()(const ApplyBindings& step) const {
-    if (step.plan.empty()) return "leave no address pinned";
-    return fmt::format("pin {} addresses to their ports of the bridge", step.plan.bindings.size());
+    if (step.plan.empty()) return "remove all bindings";
+    return fmt::format("bind {} addresses to their bridge ports", step.plan.bindings.size());
   }
   std::string operator()(const ChangeForwards& step) const {
     return fmt::format("change {} of the rules in table nat",

@@ -402,7 +402,7 @@ TEST_CASE("request: only what no other check has said") {
   CHECK_FALSE(judged(Errc::firewall_blocked, "the firewall"));
   CHECK_FALSE(
       judged(Errc::not_found, "no bridge", {{"bridge", Status::fail, "network web: no bridge", "x"}}));
-  CHECK(judged(Errc::not_listening, "nobody listens")->status == Status::ok);
+  CHECK(judged(Errc::not_listening, "nothing listens")->status == Status::ok);
 }
 
 TEST_CASE("/proc/locks: who holds the lock, not who waits for it or holds another") {

@@ -1,6 +1,5 @@
-// The attacks: ways for somebody off the host to reach a service that trusts 127.0.0.1. Each says whether it
-// got anything, so that it can be tried against a lease, where it must not, and against the recipe, where it
-// must.
+// Attacks: ways to reach a service on 127.0.0.1 from off the host. Each returns whether it succeeded: against
+// a lease it must fail, against the recipe (blog_recipe.hpp) it must succeed.
 #pragma once
 
 #include "support/service.hpp"

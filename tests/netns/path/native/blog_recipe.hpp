@@ -1,5 +1,5 @@
-// What people do by hand without tc-hostnet: the sysctl and a DNAT, no guard. Each attack is tried against it
-// as well, and must work there: only then has its failure against us a meaning.
+// The usual recipe without tc-hostnet: the sysctl and a DNAT, no guard. Each attack must succeed against it;
+// only then does its failure against a lease mean anything.
 #pragma once
 
 #include "support/netns.hpp"

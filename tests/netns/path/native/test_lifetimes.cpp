@@ -20,7 +20,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// What a program keeps: its exposures by lease, and what it was told.
+// A program's state: its exposures by lease, and its notices.
 struct Program {
   std::mutex mutex;
   std::map<std::string, Exposure> held;
@@ -37,7 +37,7 @@ struct Program {
   }
 };
 
-// All that is held ends by another's doing.
+// Ends all leases through another process.
 void take_bridge_away() { exec("ip link del br0"); }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// A lease put into effect by a store alone, without the thread that mends what others undo: for tests that
-// undo something by hand to see what then, and for those that count or interrupt the steps.
+// A lease set up by a store alone, without the monitor thread: for tests that change something by hand and
+// check the result, and for tests that count or interrupt the steps.
 #pragma once
 
 #include "lease/owner.hpp"

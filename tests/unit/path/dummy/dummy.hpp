@@ -1,5 +1,5 @@
-// A path as small as one can be. It shows that a folder and a row are all that a new one takes, and it is what
-// tests of the table are done with: nothing else in them is made for it.
+// The smallest possible path. It shows that a new path needs only a folder and a row. The tests of the path
+// table use it; they contain nothing else made for it.
 #pragma once
 
 #include "hostnet/exposer.hpp"
