@@ -37,7 +37,7 @@ Journal::Journal(JournalFile& file, Deadline deadline) : file_(file) {
     const auto name = (path / kLock).string();
     if (!lock_file(lock_.get(), deadline))
       throw Error(Errc::timed_out, fmt::format("another tc-hostnet has held {} for too long", name),
-                  "see who: fuser -v " + name);
+                  "see which process: fuser -v " + name);
     struct stat status {};
     if (::fstat(lock_.get(), &status) == 0 && status.st_nlink > 0) return;
     // Another process tidied the file away while this one waited. The next process would lock a new file, so

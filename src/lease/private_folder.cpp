@@ -26,7 +26,7 @@ constexpr int kMostLinks = 40;  // the kernel's limit
 
 struct stat status_of(int fd, const fs::path& path) {
   struct stat status {};
-  if (::fstat(fd, &status) != 0) throw Error::from_errno(fmt::format("look at {}", path.string()), errno);
+  if (::fstat(fd, &status) != 0) throw Error::from_errno(fmt::format("stat {}", path.string()), errno);
   return status;
 }
 
@@ -256,7 +256,7 @@ std::vector<std::string> PrivateFolder::names() const {
   const std::unique_ptr<DIR, CloseFolder> folder(fd ? ::fdopendir(fd.get()) : nullptr);
   if (!folder) {
     if (errno == ENOENT) return {};  // just removed by another process
-    throw Error::from_errno(fmt::format("look into {}", path_.string()), errno);
+    throw Error::from_errno(fmt::format("read folder {}", path_.string()), errno);
   }
   static_cast<void>(fd.release());
   std::vector<std::string> names;
@@ -264,7 +264,7 @@ std::vector<std::string> PrivateFolder::names() const {
     errno = 0;
     const auto* const entry = ::readdir(folder.get());
     if (entry == nullptr && errno != 0)
-      throw Error::from_errno(fmt::format("look into {}", path_.string()), errno);
+      throw Error::from_errno(fmt::format("read folder {}", path_.string()), errno);
     if (entry == nullptr) return names;
     if (is_name(entry->d_name)) names.emplace_back(entry->d_name);
   }

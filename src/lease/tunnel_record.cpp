@@ -134,7 +134,7 @@ PrivateFolder TunnelStore::lock(Deadline deadline) const {
     if (!folder) continue;
     if (!folder->lock(deadline))
       throw Error(Errc::timed_out, fmt::format("another process has held {} for too long", folder_.string()),
-                  "see which: fuser -v " + shell_word(folder_.string()));
+                  "see which process: fuser -v " + shell_word(folder_.string()));
     if (folder->is_there()) return std::move(*folder);
     // Another process tidied it away while this one waited; lock again.
   }

@@ -18,7 +18,7 @@ Resolved Resolver::netns(const std::string& path, bool force) {
     const int cause = errno;
     if (cause == ENOENT)
       throw Error(Errc::not_found, fmt::format("there is no network namespace {}", quote(path)),
-                  "see them: ip netns list", cause);
+                  "list them: ip netns list", cause);
     throw Error::from_errno(fmt::format("open {}", quote(path)), cause);
   }
   const auto attachment = find_attachment(rtnl_, fd.get());

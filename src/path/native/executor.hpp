@@ -74,7 +74,7 @@ class Executor {
   netlink::Rtnl rtnl_;
   std::unique_ptr<firewall::Backend> backend_ = firewall::make_backend(Firewall::iptables);
   std::optional<state::Snapshot>
-      standing_;  // what all steps have been run for, as long as backend_ is as left
+      standing_;  // put into effect by the last run; valid while backend_ is as left
   Hook hook_;
 };
 

@@ -6,11 +6,12 @@
 //   leaving  active              are being removed by release()          written
 //   over     released, failed    gone, or removed by a later check       being removed, kNameTries attempts
 //
-//   event                                    then
-//   release(), the handle's end              released
-//   its timeout, its owner's end, its        released; on_end
-//   container's stop, another process
-//   its bridge is gone, repair fails         failed: route_localnet off, on_end
+//   event                                            then
+//   release(), or its handle is destroyed            released
+//   its timeout passes, its owner ends, its          released; on_end
+//   container stops, another process releases it
+//   its bridge is gone                               failed; on_end
+//   repair fails                                     route_localnet off, failed; on_end
 //
 // A lease must not outlive its bridge, nor stand without its guard after a flush of the firewall. The kernel
 // reports link changes (RTNLGRP_LINK), nf_tables changes, journal writes (a foreign release) and closed

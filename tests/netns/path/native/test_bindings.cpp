@@ -358,7 +358,7 @@ TEST_CASE("a lease for one container says whether it is pinned, and if not, why,
   CHECK(try_exec(kList).status != 0);
 }
 
-TEST_CASE("pins that somebody takes away or alters come back within a second") {
+TEST_CASE("bindings that another program removes or alters come back within a second") {
   const Testbed bed;
   const auto exposer = bed.exposer();
   const auto exposure = exposer->expose(bed.for_container({HostPort::same(8088)}));
@@ -376,7 +376,8 @@ TEST_CASE("pins that somebody takes away or alters come back within a second") {
   }
 }
 
-TEST_CASE("pins that nobody holds any more go with the next command, and with the port while nobody looks") {
+TEST_CASE(
+    "bindings without a lease go with the next command, and with the port if no process monitors them") {
   const Testbed bed;
   {
     const UnwatchedLeases lease(bed.runtime_dir(), bed.for_container({HostPort::same(8088)}));

@@ -118,7 +118,7 @@ TEST_CASE("all leases of a namespace stand in one firewall, and another wish is 
   CHECK(bed.changes() == "");
 }
 
-TEST_CASE("leases in one firewall are looked after by commands that were told the other") {
+TEST_CASE("commands that select the other firewall also maintain leases in the first") {
   Testbed bed;
   const Service web(loopback(8088), "web");
   auto exposure = exposer_in(bed, untested())->expose(Target::bridge("br0"), {HostPort::same(8088)});

@@ -38,7 +38,7 @@ TEST_CASE("INPUT drops by policy, in either iptables: it works, and nothing else
   }
 }
 
-TEST_CASE("rules that somebody adds to INPUT while a lease stands are there after it") {
+TEST_CASE("rules that another program adds to INPUT during a lease remain after it") {
   for (const char* const iptables : {"iptables-legacy", "iptables-nft"}) {
     CAPTURE(iptables);
     Testbed bed;

@@ -175,7 +175,7 @@ TEST_CASE("who releases second returns when the first is done") {
   CHECK(bed.changes() == "");
 }
 
-TEST_CASE("a forked child gives nothing back, and its parent's leases are looked after as before") {
+TEST_CASE("a forked child releases nothing, and the monitoring of its parent's leases continues") {
   Testbed bed(Testbed::OwnRules::none);
   const Service web(loopback(8088), "web");
   std::optional<std::unique_ptr<Exposer>> exposer(bed.exposer([](const auto&, auto, const auto&) {}));

@@ -106,7 +106,7 @@ std::vector<std::string> mischiefs() {
 
 }  // namespace
 
-TEST_CASE("rules and settings that somebody takes away come back within a second") {
+TEST_CASE("rules and settings that another program removes come back within a second") {
   for (const auto& mischief : mischiefs()) {
     CAPTURE(mischief);
     Testbed bed(Testbed::OwnRules::none);
@@ -140,7 +140,7 @@ TEST_CASE("what is taken away right after a set-up comes back within a second, t
   CHECK(bed.changes() == "");
 }
 
-TEST_CASE("route_localnet that somebody switches off comes back within a second") {
+TEST_CASE("route_localnet that another program switches off comes back within a second") {
   Testbed bed;
   const Service web(loopback(8088), "web");
   auto exposure = bed.exposer()->expose(Target::bridge("br0"), {HostPort::same(8088)});
@@ -257,7 +257,7 @@ TEST_CASE("a bridge that is renamed under a lease stays guarded and the lease go
   CHECK(bed.changes() == "");
 }
 
-TEST_CASE("a renamed bridge is cleaned up by the name it has, also when nobody watched") {
+TEST_CASE("a renamed bridge is cleaned up under its new name, even without a monitor") {
   Testbed bed;
   const Service web(loopback(8088), "web");
   {
@@ -271,7 +271,7 @@ TEST_CASE("a renamed bridge is cleaned up by the name it has, also when nobody w
   CHECK(bed.changes() == "");
 }
 
-TEST_CASE("a bridge that goes amid a change takes its own leases along, and fails nobody else's") {
+TEST_CASE("a bridge that vanishes during a change ends only its own leases") {
   Testbed bed;
   const std::vector<ExposeRequest> theirs{{.target = Target::bridge("br1"), .ports = {HostPort::same(5432)}}};
   const std::vector<ExposeRequest> ours{Testbed::on_br0({HostPort::same(8088)})};

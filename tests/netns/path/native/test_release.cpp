@@ -38,7 +38,7 @@ class Talker {
   Talker(const NetNs& from, Endpoint to) : socket_(from.run([&] { return connect_to(to, SOCK_DGRAM); })) {}
 
   void say(int times) const {
-    for (int i = 0; i < times; ++i)  // an answer of "nobody here" to one makes the next one fail
+    for (int i = 0; i < times; ++i)  // an ICMP "port unreachable" for one makes the next one fail
       [[maybe_unused]] const auto sent = ::send(socket_.get(), "?", 1, 0);
   }
 

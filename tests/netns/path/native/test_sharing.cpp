@@ -35,7 +35,8 @@ TEST_CASE("the same port exposed twice in one process is one forward, closed wit
   CHECK(bed.changes() == "");
 }
 
-TEST_CASE("the same port exposed by this process and by the command is one forward, whoever goes first") {
+TEST_CASE(
+    "the same port exposed by this process and by the command is one forward, in either order of release") {
   for (const bool command_first : {true, false}) {
     CAPTURE(command_first);
     Testbed bed;

@@ -111,7 +111,7 @@ TEST_CASE("automatic falls over from it and to it, and names both") {
   CHECK(make_exposer_by(to_dummy, nullptr, {})->expose(kDummyRequest).gateway() == "192.0.2.7");
 }
 
-TEST_CASE("who insists on it in vain gets its error and its hint") {
+TEST_CASE("a request for an unusable path gets the path's error and hint") {
   const Tables tables;
   dummy_world().unusable = "there is no hatch";
   for (const auto& error : {test::error_of([&] { make_exposer_by(tables.dummy_first, &kDummyPath, {}); }),

@@ -31,7 +31,7 @@ std::set<std::string> closed_within(exposer::KeepaliveWatch& watch, std::chrono:
 
 }  // namespace
 
-TEST_CASE("no closing is missed, however soon it is looked at") {
+TEST_CASE("no close is missed, however soon look() runs") {
   const test::TempDir dir;
   exposer::KeepaliveWatch watch;
   watch.watch(dir.path());

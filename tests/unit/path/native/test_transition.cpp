@@ -214,7 +214,7 @@ TEST_CASE("between any two steps of any change, no bridge is open without its gu
   }
 }
 
-TEST_CASE("where only forwards differ, changing those comes to the same as making all of them anew") {
+TEST_CASE("if only forwards differ, changing them gives the same result as a full transition") {
   // Two guards, and leases that share forwards, ports or nothing, some with several ports and sources.
   auto two = lease("0e", 5, 80);
   two.ports.push_back(HostPort::same(82));
