@@ -16,7 +16,7 @@ namespace test {
 
 inline hostnet::Deadline soon() { return hostnet::Deadline::after(std::chrono::seconds{20}); }
 
-/// The leases that requests ask for, ready to be added, with ids and an owner.
+/// The leases of these requests, ready for add(), with ids and an owner.
 struct Ready {
   hostnet::exposer::Prepared prepared;
   hostnet::state::Owner owner;
@@ -33,7 +33,7 @@ inline Ready make_ready(const hostnet::exposer::LeaseStore& store,
   return ready;
 }
 
-/// Holds its leases until it goes; then takes them away.
+/// Holds its leases while the object lives; its destructor removes them.
 class UnwatchedLeases {
  public:
   UnwatchedLeases(const std::string& runtime_dir, std::span<const hostnet::ExposeRequest> requests,
