@@ -35,8 +35,7 @@ const std::vector<netlink::Listener>& Listeners::on(Protocol protocol, std::uint
 std::vector<HostPort> checked_ports(const ExposeRequest& request) {
   check_label(request.label);
   auto ports = normalise(request.ports);
-  if (ports.empty())
-    throw Error(Errc::invalid_argument, "no port to expose is given", "name at least one port");
+  if (ports.empty()) throw Error(Errc::invalid_argument, "no port given", "name at least one port");
   return ports;
 }
 
@@ -47,7 +46,7 @@ void check_host_port(const HostPort& port, bool required, Listeners& listeners, 
     const auto why = fmt::format("there is no Unix socket {}", quote(port.socket));
     if (required)
       throw Error(Errc::not_listening, why, "start the service first, or leave out --require-listener");
-    return log::warn("{}; it is exposed all the same", why);
+    return log::warn("{}; exposing it anyway", why);
   }
   const auto& found = listeners.on(port.protocol, port.host);
   const bool either = loopback == Loopback::either;
@@ -55,12 +54,12 @@ void check_host_port(const HostPort& port, bool required, Listeners& listeners, 
         return listener.serves(firewall::kLoopback) || (either && listener.serves_ipv6_loopback());
       }))
     return;
-  std::string why = fmt::format("nobody listens on 127.0.0.1:{}{}", port.host,
+  std::string why = fmt::format("nothing listens on 127.0.0.1:{}{}", port.host,
                                 either ? fmt::format(" or [::1]:{}", port.host) : "");
   if (!found.empty()) why += fmt::format(", only on {}", found.front().to_string());
   if (required)
     throw Error(Errc::not_listening, why, "start the service first, or leave out --require-listener");
-  log::warn("{}; the port is exposed all the same", why);
+  log::warn("{}; exposing the port anyway", why);
 }
 
 void warn_if_unpinned(const std::string& lease, const std::string& why) {

@@ -11,7 +11,8 @@
 
 namespace hostnet::exposer {
 
-/// What listens where in this network namespace, asked once for all the requests of a call. Not thread-safe.
+/// The listeners of this network namespace, read once per protocol for all requests of a call. Not
+/// thread-safe.
 class Listeners {
  public:
   const std::vector<netlink::Listener>& on(Protocol protocol, std::uint16_t port);
@@ -23,19 +24,20 @@ class Listeners {
 /// The request's ports, normalised. @throws Error: invalid_argument (none, port 0, a bad label), conflict.
 std::vector<HostPort> checked_ports(const ExposeRequest& request);
 
-/// Where a path looks for a service.
+/// The loopback addresses at which a path reaches a service.
 enum class Loopback {
-  ipv4,    ///< On 127.0.0.1 alone.
-  either,  ///< There, and on ::1 otherwise.
+  ipv4,    ///< 127.0.0.1 only.
+  either,  ///< 127.0.0.1 first, then ::1.
 };
 
-/// Whether somebody listens on the loopback's port, or the Unix socket is there. Nobody is a warning in the
-/// log, unless `required`.
+/// Checks that a service listens on the loopback's port, or that the Unix socket exists. A missing service is
+/// a warning in the log, or an error if `required`.
 /// @throws Error{not_listening}
 void check_host_port(const HostPort& port, bool required, Listeners& listeners,
                      Loopback loopback = Loopback::ipv4);
 
-/// Warns of a lease for one container that a neighbour could use in its name; `why` as why_unpinned() has it.
+/// Logs a warning that a neighbour can use the lease of one container. `why` comes from why_unpinned();
+/// empty: no warning.
 void warn_if_unpinned(const std::string& lease, const std::string& why);
 
 }  // namespace hostnet::exposer

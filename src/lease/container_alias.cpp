@@ -1,4 +1,4 @@
-// Choosing how the hosts file is edited.
+// Chooses between editing the hosts file from outside and running a command in the container.
 #include "lease/container_alias.hpp"
 
 #include "core/log.hpp"
@@ -18,18 +18,18 @@
 namespace hostnet::exposer {
 namespace {
 
-// What is needed to edit it from outside; nullopt where that is not for us to do. What an engine on the
-// network, or at another user's socket, says of pids and paths is not to be acted upon as root.
+// The record for an edit from outside; nullopt where this process must not edit. Root does not act on pids
+// and paths that come from a remote engine or from another user's socket.
 std::optional<engine::AliasRecord> from_outside(engine::Client& client, const engine::Container& container,
                                                 Deadline deadline) {
   if (::geteuid() != 0 || client.why_remote(deadline)) return std::nullopt;
   try {
     auto record = engine::alias_record(container);
-    // Else nothing but the container says that the engine made the file.
+    // With any other path, only the container claims that the engine made the file.
     if (!engine::is_at_hosts_path(record)) return std::nullopt;
     return record;
   } catch (const Error& error) {
-    // An engine elsewhere, or in another user namespace: the pid it names is not one of this machine's.
+    // The engine is remote or in another user namespace, so its pid is not a pid of this machine.
     if (error.code() == Errc::not_found || error.code() == Errc::not_authorised) return std::nullopt;
     throw;
   }

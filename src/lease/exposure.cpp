@@ -1,4 +1,4 @@
-// The public handle of a lease, and the conveniences of Exposer.
+// The public handle of a lease, and the convenience overloads of Exposer.
 #include "hostnet/exposure.hpp"
 
 #include "core/log.hpp"

@@ -1,4 +1,4 @@
-// What stands behind an Exposure, whatever path made it.
+// The implementation of an Exposure; each path derives its own.
 #pragma once
 
 #include "core/forked.hpp"
@@ -20,22 +20,22 @@ class Exposure::Impl {
   [[nodiscard]] virtual std::string reason() const = 0;
   /// As Exposure::unpinned().
   [[nodiscard]] virtual std::string unpinned() const { return {}; }
-  /// One port more for whom this lease is for, by what it has set up, until either of the two ends. nullptr
-  /// on a path where that is another lease. @throws as Exposer::expose().
+  /// Adds a port for the same target, on the existing set-up (same session, same sidecar). It ends when
+  /// either lease ends. Returns nullptr if the path needs a separate lease. @throws as Exposer::expose().
   virtual std::shared_ptr<Impl> extend(const HostPort&) { return nullptr; }
 
-  const std::uint64_t made_in = fork_generation();  ///< A forked child leaves it alone.
+  const std::uint64_t made_in = fork_generation();  ///< A forked child does not touch the lease.
   std::string id;
-  const char* via = "";  ///< The name of its path, which sets it.
+  const char* via = "";  ///< The path's name; the path sets it.
   std::vector<HostPort> ports;
   std::string gateway;
   std::string interface;
 };
 
-/// The way from a handle to what stands behind it, for the library itself.
+/// Gives the library access to the implementation of a handle.
 struct __attribute__((visibility("hidden"))) BehindExposure {
   static Exposure::Impl* of(const Exposure& exposure) noexcept { return exposure.impl_.get(); }
-  /// The name of its path, also of one that Path has no value for; empty when it holds nothing.
+  /// The path's name, even if Path has no value for it; empty for an empty handle.
   static const char* via(const Exposure& exposure) noexcept {
     return exposure.impl_ ? exposure.impl_->via : "";
   }

@@ -1,4 +1,4 @@
-// The lock, and what is left beside the file.
+// The lock, and clean-up of the files beside the journal.
 #include "lease/journal.hpp"
 
 #include "core/file.hpp"
@@ -31,16 +31,17 @@ Journal::Journal(JournalFile& file, Deadline deadline) : file_(file) {
   const auto& path = file.folder();
   for (;;) {
     const auto folder = PrivateFolder::make(path.parent_path()).make_folder(path.filename().string());
-    if (!folder) continue;  // tidied away by another process in this moment, as below
+    if (!folder) continue;  // another process tidied it away, as below
     lock_ = folder->open_or_create(kLock, O_RDWR);
     if (!lock_) continue;
     const auto name = (path / kLock).string();
     if (!lock_file(lock_.get(), deadline))
       throw Error(Errc::timed_out, fmt::format("another tc-hostnet has held {} for too long", name),
-                  "see who: fuser -v " + name);
+                  "see which process: fuser -v " + name);
     struct stat status {};
     if (::fstat(lock_.get(), &status) == 0 && status.st_nlink > 0) return;
-    // The file was tidied away while we waited for it; whoever comes next would lock another one.
+    // Another process tidied the file away while this one waited. The next process would lock a new file, so
+    // lock again.
   }
 }
 
@@ -59,9 +60,9 @@ void Journal::tidy(const Snapshot& snapshot) const noexcept {
     remove_owner_files(*folder, [&](const std::string& token) {
       return std::ranges::any_of(snapshot.leases, [&](const Lease& l) { return l.owner.token == token; });
     });
-    folder->remove(journal + std::string(kUnfinished));  // of somebody killed before the rename
+    folder->remove(journal + std::string(kUnfinished));  // left by a process killed before the rename
     if (!snapshot.is_empty()) return;
-    // Whatever is not ours or still in use keeps the folder: rmdir() takes only an empty one.
+    // rmdir() removes only an empty folder: a foreign file or a file in use keeps it.
     if (folder->names() != std::vector<std::string>{kLock} || !folder->remove(kLock)) return;
     folder->remove_itself();
   } catch (const std::exception& error) {

@@ -1,10 +1,10 @@
-// The journal of what is held on this host: one file a network namespace, under the runtime directory.
+// The journal of the leases on this host: one file per network namespace, under the runtime directory.
 //
-// It is the truth about leases; the kernel's tables are made to follow it. Everything that changes either
-// happens under the journal's lock, so two processes never interleave, and a process killed at any moment
-// leaves the old state or the new in the file (journal_file.hpp). What a change is about to do is written
-// *before* it is done (a lease that is being set up, the sysctl's prior value, the hosts files to be edited;
-// `releasing` before tear-down), so whoever comes next knows what may have to be undone.
+// The journal is the truth; the kernel's tables follow it. Every change to either happens under the journal's
+// lock, so two processes never interleave. A process killed at any moment leaves the old state or the new one
+// in the file (journal_file.hpp). The journal announces each change *before* the kernel changes (the new
+// lease, the sysctl's prior value, the hosts files to edit; `releasing` before tear-down), so the next
+// process knows what to undo.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -19,26 +19,25 @@
 
 namespace hostnet::state {
 
-/// The folder of the calling thread's network namespace within it, named by the namespace's cookie.
+/// The folder of the calling thread's network namespace in `runtime_dir`, named by the namespace's cookie.
 std::filesystem::path namespace_dir(const std::filesystem::path& runtime_dir);
 
 /// Exclusive access to one namespace's journal, from construction to destruction. Not thread-safe.
 class Journal {
  public:
-  /// Makes the folder (mode 0700) if need be and waits for the lock. `file` is used as long as the object.
-  /// @throws Error: not_authorised also for a folder or a lock that PrivateFolder refuses; timed_out,
+  /// Creates the folder (mode 0700) if it is missing and waits for the lock. `file` must outlive the object.
+  /// @throws Error: not_authorised (also for a folder or lock that PrivateFolder refuses), timed_out,
   /// failure.
   Journal(JournalFile& file, Deadline deadline);
 
-  /// What is held. @throws as JournalFile::read().
+  /// The leases in the file. @throws as JournalFile::read().
   [[nodiscard]] Snapshot load() const { return file_.read(); }
-  /// Makes the file say what is held; nothing held removes it. @throws as JournalFile::write().
+  /// Writes the snapshot; an empty one removes the file. @throws as JournalFile::write().
   void save(const Snapshot& snapshot) const { file_.write(snapshot); }
-  /// Removes owner files that nobody holds and, when nothing at all is held, the folder itself: a namespace
-  /// that is gone must not leave one behind for ever. The object keeps the lock, but only save() nothing
-  /// after this.
+  /// Removes owner files without a lock and, if the snapshot is empty, the folder, so that a deleted
+  /// namespace leaves no folder behind. The object keeps the lock; afterwards save() only an empty snapshot.
   void tidy(const Snapshot& snapshot) const noexcept;
-  /// Moves a corrupt journal out of the way, to journal.jsonl.corrupt. @throws Error.
+  /// Renames a corrupt journal to journal.jsonl.corrupt. @throws Error.
   void set_aside() const;
 
  private:
@@ -46,22 +45,22 @@ class Journal {
   Fd lock_;
 };
 
-/// What is held, without taking the lock and without creating anything: for looking only.
+/// Reads the journal without the lock and creates nothing. Read-only use.
 /// @throws Error: state_corrupt, not_authorised.
 Snapshot peek(const std::filesystem::path& folder);
 
-/// Whether there is a folder for a journal. @throws Error{not_authorised} for one that is not this user's.
+/// Whether the journal's folder exists. @throws Error{not_authorised} if it belongs to another user.
 bool has_journal_folder(const std::filesystem::path& folder);
 
-/// A whole file of one line, and back, with the changes that follow it; the last line counts only when it has
-/// its end. from_json() throws Error{state_corrupt} for anything that the two functions to_json… cannot have
-/// written.
+/// to_json() writes a whole file of one line. from_json() reads that line and the changes after it; a last
+/// line without its newline does not count. from_json() throws Error{state_corrupt} for anything that
+/// to_json() and to_json_change() cannot have written.
 std::string to_json(const Snapshot& snapshot, std::string_view boot_id);
 Snapshot from_json(std::string_view text, std::string_view boot_id);
 
-/// The line that leads from one state to another of the same boot and firewall; empty when they are equal.
+/// The line that turns one snapshot into another of the same boot and firewall; empty if they are equal.
 std::string to_json_change(const Snapshot& from, const Snapshot& to);
-/// Whole lines of such changes. @throws Error{state_corrupt}, with the change half done.
+/// Applies whole lines of changes. @throws Error{state_corrupt}; the snapshot is then half changed.
 void apply_changes(Snapshot& snapshot, std::string_view lines);
 
 }  // namespace hostnet::state

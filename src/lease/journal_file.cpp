@@ -1,4 +1,4 @@
-// Reading what was added, writing what has changed.
+// Reads the lines added since the last read; appends a change or replaces the file.
 #include "lease/journal_file.hpp"
 
 #include "core/file.hpp"
@@ -20,9 +20,9 @@ namespace {
 
 constexpr const char* kFile = "journal.jsonl";
 constexpr std::size_t kLargest = 256U << 20;  // bytes
-constexpr std::size_t kRoom = 64U << 10;      // bytes of changes that are no reason for a new file
+constexpr std::size_t kRoom = 64U << 10;      // bytes of changes that never force a new file
 
-// The size of the file, if it is the one that was seen last.
+// The size of the file if it is the same inode as at the last read.
 std::optional<std::size_t> size_if_same(const Fd& seen, const PrivateFolder& folder) {
   struct stat before {};
   struct stat now {};
@@ -67,7 +67,7 @@ const Snapshot& JournalFile::read() {
   return snapshot_;
 }
 
-// Whether what the file has more than was seen, if anything, has been taken in.
+// Reads the lines that others have added. True if the snapshot is now current.
 bool JournalFile::read_added(std::size_t size) {
   if (size <= size_) return size == size_;
   std::string added(std::min(size - size_, kLargest), '\0');
@@ -114,7 +114,7 @@ bool JournalFile::append(const PrivateFolder& folder, const Snapshot& snapshot) 
   try {
     write_all(out.get(), change);
   } catch (const Error& error) {
-    // What has been written of it has no end and counts for nothing, whether it can be cut off or not.
+    // The partial line has no newline and does not count, even if the truncation fails.
     if (::ftruncate(out.get(), static_cast<off_t>(size_)) != 0)
       log::debug("cut {} back to {} bytes: errno {}", path_.string(), size_, errno);
     throw error.in_context(path_.string());

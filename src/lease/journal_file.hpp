@@ -1,11 +1,26 @@
-// The journal's file as this process last saw it, so that a holder of many leases neither reads nor writes
-// anew, for each change, what has not changed.
+// The journal's file and this process's copy of it. A holder of many leases reads and writes only what
+// changed.
 //
-// The file begins with all that was held when it was made, on one line, and each change since then adds a
-// line. A line without its end is of somebody killed while writing it: that change had not begun, and the
-// next one puts a new file into the place of this one. So does a change when the file has become twice as
-// long as it would be anew. A file is only ever added to or replaced: its inode and size tell with one
-// stat(2) whether anybody has changed anything.
+// The first line holds the whole snapshot at the time the file was made; each later change appends a line. A
+// file is only appended to or replaced, so one stat(2) shows by inode and size whether another process wrote.
+//
+//   file is          read()                             write()
+//   absent           an empty snapshot                  replaces it; empty snapshot: nothing to do
+//   as last read     the copy in memory                 appends one line
+//   longer           applies the added lines            as after read(), which must come first
+//   another inode    reads all of it; news()            replaces it
+//   of another boot  an empty snapshot                  replaces it
+//   corrupt          throws state_corrupt               not reached
+//
+//   event                                    then
+//   the last line has no newline             its writer was killed before the change began: the line does not
+//                                            count, and the next write() replaces the file
+//   the changes grow longer than the first   write() replaces the file
+//   line and than 64 KiB (kRoom)
+//   the snapshot becomes empty               write() removes the file
+//   the file is larger than 256 MiB          read() throws (kLargest)
+//
+// No call waits; the journal's lock (journal.hpp) has the deadline.
 #pragma once
 
 #include "core/fd.hpp"
@@ -19,21 +34,21 @@
 
 namespace hostnet::state {
 
-/// Of one network namespace. Not thread-safe. Whoever writes has the journal's lock.
+/// The journal file of one network namespace. Not thread-safe. A writer holds the journal's lock.
 class JournalFile {
  public:
-  /// Touches nothing yet.
+  /// Reads and creates nothing.
   explicit JournalFile(std::filesystem::path folder);
 
-  /// What is held. An absent file, and one from before this boot, is nothing.
-  /// @throws Error{state_corrupt} when the file is not a journal; not_authorised when it or its folder is
-  /// none that PrivateFolder counts; failure.
+  /// The current snapshot; empty for an absent file or one from before this boot.
+  /// @throws Error: state_corrupt if the file is not a journal; not_authorised if PrivateFolder refuses it or
+  /// its folder; failure.
   const Snapshot& read();
-  /// Makes the file say what is held; nothing held removes it. With the lock, and after read() with that
-  /// lock, which tells what need not be written again. @throws Error; the file says what it said then.
+  /// Writes the snapshot; an empty one removes the file. Requires the lock and a read() under that lock,
+  /// which shows what is already in the file. @throws Error; the file's content is then unchanged.
   void write(const Snapshot& snapshot);
 
-  /// Grows whenever read() finds what somebody else has written.
+  /// Grows each time read() finds that another process has written.
   [[nodiscard]] std::uint64_t news() const noexcept { return news_; }
   [[nodiscard]] const std::filesystem::path& folder() const noexcept { return folder_; }
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
@@ -48,7 +63,7 @@ class JournalFile {
   std::filesystem::path folder_;
   std::filesystem::path path_;
   std::string boot_id_;
-  Fd seen_;  // open, lest its inode be given to another
+  Fd seen_;  // stays open so that the kernel cannot reuse the inode number
   Snapshot snapshot_;
   std::size_t first_ = 0;  // bytes of the first line
   std::size_t size_ = 0;   // bytes of all whole lines

@@ -1,5 +1,5 @@
-// The journal's text. Strict on the way in: a field that is missing, of another type or out of range means
-// that the file is not ours, and acting on it could set a sysctl or edit a file that never was.
+// The journal's text. The reader is strict: a missing field, a wrong type or a value out of range means that
+// the file is not ours. Acting on such a file could set a sysctl or edit a file that no lease ever changed.
 #include "core/json_reader.hpp"
 #include "core/strings.hpp"
 #include "firewall/backend.hpp"
@@ -73,7 +73,7 @@ Json json_of(const Lease& lease) {
 
 [[noreturn]] void corrupt(const std::string& what) {
   throw Error(Errc::state_corrupt, fmt::format("not a journal of leases: {}", what),
-              "set it right with: tc-hostnet release --all");
+              "repair it with: tc-hostnet release --all");
 }
 
 std::vector<Ipv4> addresses(const Reader& list) {
@@ -89,7 +89,7 @@ std::vector<Ipv4> addresses(const Reader& list) {
 
 Lifetime lifetime(const Reader& name) {
   const auto lifetime = parse_lifetime(name.string());
-  if (!lifetime) corrupt("a lifetime that is not known");
+  if (!lifetime) corrupt("unknown lifetime");
   return *lifetime;
 }
 
@@ -131,7 +131,7 @@ Lease lease_from(const Reader& json) {
                  .uid = owner.at("uid").number<uid_t>(),
                  .command = owner.at("command").string(),
                  .lifetime = lifetime(owner.at("lifetime"))};
-  // Both become part of a path or of a rule.
+  // Both become part of a path or of a rule, so they are hexadecimal only.
   if (!is_token(lease.id) || !is_token(lease.owner.token)) corrupt("an id is not hexadecimal");
   lease.ifindex = json.at("ifindex").number<int>();
   lease.gateways = addresses(json.at("gateways"));
@@ -201,14 +201,14 @@ void check_bridges(const Snapshot& snapshot) {
     if (snapshot.bridge(lease.ifindex) == nullptr) corrupt("a lease on no bridge");
 }
 
-// The file is our own, with as many values as leases need.
+// The file is our own; the number of values has no limit.
 json::Document parsed(std::string_view line) {
   return json::read(line, {.values = std::numeric_limits<std::size_t>::max()}, corrupt);
 }
 
 std::string line_of(const Json& json) { return json.dump() + '\n'; }
 
-// What a row of changes comes to.
+// The combined effect of several change lines.
 class Sum {
  public:
   void add(const Reader& change) {
@@ -245,7 +245,7 @@ class Sum {
   std::optional<std::vector<NameLeft>> names_;
   std::unordered_set<std::string> gone_;
   std::unordered_map<std::string, Lease> leases_;
-  std::vector<std::string> order_;  // in which they came
+  std::vector<std::string> order_;  // in order of arrival
 };
 
 }  // namespace
@@ -266,15 +266,15 @@ Snapshot from_json(std::string_view text, std::string_view boot_id) {
   const auto tree = parsed(text.substr(0, end));
   const Reader json(tree);
   if (const auto schema = json.at("schema").number<int>(); schema != kSchema)
-    corrupt(fmt::format("schema {} is not known", schema));
-  // Rules and sysctls do not outlive a boot, the runtime directory may.
+    corrupt(fmt::format("unknown schema {}", schema));
+  // The runtime directory may outlive a boot; rules and sysctls do not.
   if (json.at("boot_id").string() != boot_id) return {};
   Snapshot snapshot;
   if (const auto kind = firewall::parse_firewall(json.at("firewall").string());
       kind && kind != Firewall::automatic)
     snapshot.firewall = *kind;
   else
-    corrupt("a firewall that is not known");
+    corrupt("unknown firewall");
   snapshot.bridges = bridges_from(json.at("bridges"));
   snapshot.leases = leases_from(json.at("leases"));
   snapshot.names = names_from(json);

@@ -1,4 +1,4 @@
-// The names of the kinds of lifetime, and when a lease ends.
+// Names of lifetimes, and the expiry of a lease.
 #include "lease/lease.hpp"
 
 #include <algorithm>
@@ -33,7 +33,7 @@ std::string why_unpinned(const Lease& lease) {
   if (!lease.unpinned.empty()) return lease.unpinned;
   if (!lease.sources.empty())
     return lease.port.empty() ? "its container's port of the bridge is not known" : "";
-  return lease.mac ? "an Ethernet address alone tells its container from others" : "";
+  return lease.mac ? "only its Ethernet address identifies its container" : "";
 }
 
 std::int64_t expiry_after(std::chrono::seconds span) {

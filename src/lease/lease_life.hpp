@@ -1,4 +1,4 @@
-// How a lease ends: once, whoever asks, and everybody who asks is answered when it is done.
+// The end of a lease: it happens once, and every caller returns after it is complete.
 #pragma once
 
 #include "hostnet/exposure.hpp"
@@ -10,11 +10,11 @@
 
 namespace hostnet::exposer {
 
-/// Three states: active; ending, in which one caller takes down what the lease stands on; over. Thread-safe.
+/// States: active; ending, while one caller tears down the set-up; over. Thread-safe.
 class LeaseLife {
  public:
-  /// Takes the lease out of `active`. The one who gets true takes it down and calls over(), whatever fails on
-  /// the way; only then is anybody told.
+  /// Ends `active`. The caller that gets true tears the lease down and calls over(), even if a step fails. It
+  /// notifies others only after that.
   [[nodiscard]] bool begin_end(ExposureState as, std::string reason) {
     const std::scoped_lock lock(mutex_);
     if (state_ != ExposureState::active) return false;
@@ -29,7 +29,7 @@ class LeaseLife {
     }
     changed_.notify_all();
   }
-  /// Calls over() at its end.
+  /// Calls over() in its destructor.
   class Ending {
    public:
     explicit Ending(LeaseLife& life) noexcept : life_(life) {}
@@ -41,7 +41,7 @@ class LeaseLife {
     LeaseLife& life_;
   };
 
-  /// Returns when the lease is over, for who got false. The taking down has a deadline.
+  /// Waits until the lease is over, for a caller that got false. The tear-down's deadline bounds the wait.
   void wait_over() const {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return is_over_; });
@@ -59,7 +59,7 @@ class LeaseLife {
   [[nodiscard]] bool is_active() const { return state() == ExposureState::active; }
 
  private:
-  mutable std::mutex mutex_;  // guards what follows
+  mutable std::mutex mutex_;  // guards the members below
   mutable std::condition_variable changed_;
   ExposureState state_ = ExposureState::active;
   std::string reason_;

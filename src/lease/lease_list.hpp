@@ -1,8 +1,8 @@
-// The leases that are held, in order, shared between copies of the list.
+// An ordered list of leases; copies share their leases.
 //
-// Every change of what is held compares what was with what will be, so there are always several lists that
-// differ in one lease of thousands. They share chunks of leases: a copy that is changed costs one chunk and a
-// pointer for each of the others, and two lists show by the address of a lease that it is as it was.
+// Every change compares the old list with the new one, so several lists exist that differ in one lease of
+// thousands. Lists share chunks of leases: changing a copy costs one chunk and a pointer per other chunk, and
+// a lease at the same address in both lists is unchanged.
 #pragma once
 
 #include "lease/lease.hpp"
@@ -19,11 +19,12 @@
 
 namespace hostnet::state {
 
-/// A value; what it holds is changed by replacing it. Oldest first. As thread-safe as a vector, copies apart.
+/// A value type, oldest lease first. Leases change by replacement only. Thread safety as std::vector;
+/// distinct copies are independent.
 class LeaseList {
   struct Item {
     std::shared_ptr<const Lease> lease;
-    std::uint64_t ports;  // the mask_of() of all: who looks for one need not follow every pointer
+    std::uint64_t ports;  // mask_of() of all ports: a search need not follow every pointer
   };
   using Chunk = std::vector<Item>;  // never empty
   using Chunks = std::vector<std::shared_ptr<Chunk>>;
@@ -57,7 +58,7 @@ class LeaseList {
 
    private:
     friend class LeaseList;
-    // Over a chunk that both lists have, when both are at its beginning.
+    // Skips a chunk that both lists share, if both iterators are at its start.
     static bool skip_common(const_iterator& a, const_iterator& b) {
       if (a.at_ != 0 || b.at_ != 0 || *a.chunk_ != *b.chunk_) return false;
       ++a.chunk_;
@@ -88,14 +89,14 @@ class LeaseList {
   [[nodiscard]] const Lease& front() const { return *chunks_.front()->front().lease; }
   [[nodiscard]] const Lease& back() const { return *chunks_.back()->back().lease; }
 
-  /// nullptr when there is none with this id.
+  /// The lease with this id, or nullptr.
   [[nodiscard]] const Lease* find(std::string_view id) const {
     const auto found = std::find_if(begin(), end(), [&](const Lease& lease) { return lease.id == id; });
     return found == end() ? nullptr : &*found;
   }
 
-  /// Calls `visit(const Lease&)`, oldest first, with every lease that has one of these container ports, and
-  /// with some that have none.
+  /// Calls `visit(const Lease&)`, oldest first, for every lease with one of these container ports; may also
+  /// visit leases without one.
   template <class Visit>
   void visit_near(const std::vector<std::uint16_t>& ports, Visit visit) const {
     std::vector<std::uint64_t> masks;
@@ -106,10 +107,9 @@ class LeaseList {
           visit(*item.lease);
   }
 
-  /// Tells two lists apart whose common leases are in the same order, as a rule; of one that is elsewhere it
-  /// says that it has gone and come. Calls `changed(const Lease& before, const Lease& after)` with those of
-  /// one id that are not one object, `gone(const Lease&)` with those that only `before` has, and `come(const
-  /// Lease&)`.
+  /// Compares two lists whose common leases are usually in the same order; a lease that moved counts as gone
+  /// and come. Calls `changed(const Lease& before, const Lease& after)` for the same id in different objects,
+  /// `gone(const Lease&)` for leases only in `before`, `come(const Lease&)` for leases only in `after`.
   template <class Changed, class Gone, class Come>
   static void compare(const LeaseList& before, const LeaseList& after, Changed changed, Gone gone,
                       Come come) {
@@ -134,7 +134,7 @@ class LeaseList {
       own(chunks_.back());
     chunks_.back()->push_back(item_of(std::move(lease)));
   }
-  /// Puts a lease into the place of the one with its id. @return false when there is none.
+  /// Replaces the lease with the same id. @return false if there is none.
   bool replace(Lease lease) {
     bool found = false;
     change_if([&](const Lease& present) { return present.id == lease.id; },
@@ -144,8 +144,7 @@ class LeaseList {
               });
     return found;
   }
-  /// Puts a copy that `change(Lease&)` has been let at into the place of each lease of which `wanted` is
-  /// true.
+  /// Replaces each lease for which `wanted` is true by a copy changed by `change(Lease&)`.
   template <class Wanted, class Change>
   void change_if(Wanted wanted, Change change) {
     for (auto& chunk : chunks_)
@@ -156,7 +155,7 @@ class LeaseList {
         own(chunk)[i] = item_of(std::move(copy));
       }
   }
-  /// Removes the leases of which this is true.
+  /// Removes the leases for which the predicate is true.
   template <class Predicate>
   void erase_if(Predicate predicate) {
     const auto is_wanted = [&](const Item& item) { return predicate(*item.lease); };
@@ -173,10 +172,10 @@ class LeaseList {
   }
 
  private:
-  // About as many as there are chunks, with the most leases there are.
+  // About the number of chunks at the maximum number of leases.
   static constexpr std::size_t kChunk = 128;
 
-  // Two bits of 64, so that one port in a thousand is taken for another.
+  // Sets two of 64 bits: about one port in a thousand collides.
   static std::uint64_t mask_of(std::uint16_t port) {
     return std::uint64_t{1} << (port % 64) | std::uint64_t{1} << (port * 40503U >> 8 & 63U);
   }

@@ -1,4 +1,4 @@
-// The queue, and its thread.
+// The queue and its thread.
 #include "lease/notifier.hpp"
 
 #include "core/log.hpp"
@@ -14,10 +14,10 @@
 
 namespace hostnet::exposer {
 
-// The thread's as well as the notifier's, which may end in a call that the thread makes.
+// Shared by the thread and the notifier, because the callback may destroy the notifier.
 struct Notifier::Queue {
   StateCallback callback;
-  std::mutex mutex;  // guards what follows
+  std::mutex mutex;  // guards the members below
   std::condition_variable changed;
   std::deque<std::function<void()>> jobs;
   bool ending = false;
@@ -43,11 +43,11 @@ struct Notifier::Queue {
       try {
         job();
       } catch (const std::exception& error) {
-        log::error("the callback that hears of ended leases has thrown: {}", error.what());
+        log::error("the state callback threw: {}", error.what());
       } catch (const abi::__forced_unwind&) {
         throw;  // pthread_exit(3)
       } catch (...) {
-        log::error("the callback that hears of ended leases has thrown what is no std::exception");
+        log::error("the state callback threw something other than std::exception");
       }
     }
   }

@@ -1,7 +1,7 @@
-// The one thread from which a program hears what became of its leases.
+// The thread that calls a program's state callback.
 //
-// It owns nothing, and nobody who ends a lease waits for it: so a callback may release any lease, drop any
-// Exposure, the one it is told of included, and destroy the exposer.
+// The thread owns nothing, and no thread that ends a lease waits for it. So a callback may release any lease,
+// drop any Exposure (its own included), and destroy the exposer.
 #pragma once
 
 #include "hostnet/exposer.hpp"
@@ -19,13 +19,13 @@ class Notifier {
   explicit Notifier(StateCallback callback);
   Notifier(const Notifier&) = delete;
   Notifier& operator=(const Notifier&) = delete;
-  /// Waits for a call that is running, unless it comes from there. What has not been told by then is not told
-  /// any more: nobody is left who holds a lease.
+  /// Waits for a running callback, except when the callback itself destroys the notifier. Drops queued
+  /// notices: no lease has a holder any more.
   ~Notifier();
 
-  /// Has the callback called, after all that was told before. Never blocks.
+  /// Queues a call of the callback, in order. Never blocks.
   void tell(std::string lease, ExposureState state, std::string reason);
-  /// Lets go of an object in the notifier's thread, where its destructor may wait for the caller's.
+  /// Drops an object in the notifier's thread; its destructor may wait for the caller's thread.
   void drop(std::shared_ptr<void> object);
 
  private:

@@ -29,7 +29,7 @@ std::string pid_namespace() {
   return std::filesystem::read_symlink("/proc/self/ns/pid", ignored).string();
 }
 
-// One that has ended counts until it is waited for.
+// Threads of a process. A main thread that has ended counts until the process is reaped.
 int count_threads(pid_t pid) {
   int count = 0;
   std::error_code gone;
@@ -39,13 +39,13 @@ int count_threads(pid_t pid) {
   return count;
 }
 
-// A new file under owners/, locked, and its token. Another process that tidies may come between the making
-// and the locking, and takes the file for one that nobody holds: then it is made anew.
+// Makes and locks a file under owners/; returns its token. Another process may tidy the file away before the
+// lock is taken; then this function makes a new one.
 std::pair<std::string, Fd> make_locked(const std::filesystem::path& folder, int access, mode_t mode) {
   for (;;) {
     auto token = random_hex(16);
     Fd fd = make_owners_folder(folder).create(token, access, mode);
-    if (!fd) continue;  // the folder was tidied away
+    if (!fd) continue;  // another process tidied the folder away
     struct stat status {};
     if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
       if (::fstat(fd.get(), &status) == 0 && status.st_nlink > 0) return {std::move(token), std::move(fd)};
@@ -120,13 +120,13 @@ bool is_alive(const std::filesystem::path& folder, const OwnerId& owner) {
   const auto is_held = [&] { return ::flock(fd.get(), LOCK_SH | LOCK_NB) != 0; };
   if (!is_held()) return false;
   if (errno != EWOULDBLOCK) return true;
-  if (owner.lifetime != Lifetime::process) return true;  // whoever holds the lock, in whatever process
+  if (owner.lifetime != Lifetime::process) return true;  // the holder may be any process
   if (read_all(fd.get(), 256) != pid_namespace()) return true;
   const auto process = process_stat(owner.pid);
   if (!process || process->start != owner.start) return false;
   if (process->state != 'Z') return true;
-  // Its main thread has ended. The others are about to, and the lock goes with the last of them; or they go
-  // on.
+  // The main thread is a zombie. Either the other threads end soon and release the lock, or they go on
+  // running: wait 100 ms for the former.
   for (int look = 0; look < 100; ++look) {
     if (!is_held() || count_threads(owner.pid) <= 1) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds{1});

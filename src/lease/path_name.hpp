@@ -1,5 +1,4 @@
-// Paths by their names, for leases and for what is read from records. Which paths there are is known above
-// (path/paths.cpp).
+// Looks up paths by name, for leases and records. The table of paths is in path/paths.cpp, a layer above.
 #pragma once
 
 #include "hostnet/path.hpp"
@@ -8,10 +7,10 @@
 
 namespace hostnet {
 
-/// Whether this names a path whose leases have a record (tunnel_record.hpp).
+/// Whether leases of the path with this name have a record (tunnel_record.hpp).
 bool keeps_records(std::string_view path) noexcept;
 
-/// The public value of the path with this name; `automatic` where there is none.
+/// The public value of the path with this name; `automatic` if there is none.
 Path path_named(std::string_view name) noexcept;
 
 }  // namespace hostnet

@@ -1,4 +1,4 @@
-// One object a port.
+// One object per port.
 #include "lease/port_json.hpp"
 
 #include <utility>

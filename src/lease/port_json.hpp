@@ -1,4 +1,4 @@
-// A lease's ports as every listing of them has them in JSON.
+// A lease's ports in JSON, the same in every listing.
 #pragma once
 
 #include "core/json.hpp"

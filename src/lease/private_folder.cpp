@@ -1,4 +1,4 @@
-// Walking to a folder, judging it, and the *at calls below it.
+// Walks to a folder, judges each step, and uses *at calls below it.
 #include "lease/private_folder.hpp"
 
 #include "core/file.hpp"
@@ -22,11 +22,11 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kFolder = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-constexpr int kMostLinks = 40;  // as the kernel has it
+constexpr int kMostLinks = 40;  // the kernel's limit
 
 struct stat status_of(int fd, const fs::path& path) {
   struct stat status {};
-  if (::fstat(fd, &status) != 0) throw Error::from_errno(fmt::format("look at {}", path.string()), errno);
+  if (::fstat(fd, &status) != 0) throw Error::from_errno(fmt::format("stat {}", path.string()), errno);
   return status;
 }
 
@@ -37,7 +37,7 @@ bool is_name(std::string_view name) {
          name.find('\0') == std::string_view::npos;
 }
 
-// Why a folder or file is not this user's own; empty when it is.
+// Why a folder or file is not exclusively this user's; empty if it is.
 std::string fault_of(const struct stat& status, bool folder) {
   if (S_ISLNK(status.st_mode)) return "is a symbolic link";
   if (folder && !S_ISDIR(status.st_mode)) return "is not a folder";
@@ -52,9 +52,10 @@ std::string fault_of(const struct stat& status, bool folder) {
 constexpr const char* kElsewhere = "set TC_HOSTNET_RUNTIME_DIR to a folder of your own";
 
 [[noreturn]] void refuse_root(const fs::path& path) {
-  throw Error(Errc::not_authorised,
-              fmt::format("{} belongs to root, who alone sees and changes the leases in it", path.string()),
-              fmt::format("run this as root, or {}", kElsewhere));
+  throw Error(
+      Errc::not_authorised,
+      fmt::format("{} belongs to root, so only root can read and change the leases in it", path.string()),
+      fmt::format("run this as root, or {}", kElsewhere));
 }
 
 [[noreturn]] void refuse_folder(const fs::path& path, const struct stat& status, const std::string& fault) {
@@ -62,29 +63,29 @@ constexpr const char* kElsewhere = "set TC_HOSTNET_RUNTIME_DIR to a folder of yo
   throw Error(Errc::not_authorised,
               fmt::format("{} {}: leases are kept only in a folder that {} owns and no other user can write",
                           path.string(), fault, user_name(::geteuid())),
-              fmt::format("have it removed, or {}", kElsewhere));
+              fmt::format("remove it, or {}", kElsewhere));
 }
 
 [[noreturn]] void refuse_way(const fs::path& path, const std::string& fault) {
   throw Error(Errc::not_authorised,
-              fmt::format("{} {}: another user could exchange the folder that leases are kept in below it",
+              fmt::format("{} {}: another user could replace the folder of the leases below it",
                           path.string(), fault),
               kElsewhere);
 }
 
-// What the kernel says of a name in a folder that is open.
+// Throws the error of a call on `name` in an open folder.
 [[noreturn]] void cannot_reach(int folder, const fs::path& path, const std::string& name, int cause) {
   if (cause != EACCES && cause != EPERM)
     throw Error::from_errno(fmt::format("open {}", (path / name).string()), cause);
   const auto status = status_of(folder, path);
   if (status.st_uid == 0 && ::geteuid() != 0 && (status.st_mode & S_IXOTH) == 0) refuse_root(path);
   throw Error(Errc::not_authorised,
-              fmt::format("{} may not make or open {}, where leases are kept", user_name(::geteuid()),
+              fmt::format("{} may not create or open {}, the folder of the leases", user_name(::geteuid()),
                           (path / name).string()),
               kElsewhere, cause);
 }
 
-// Group root, and a group that a distribution makes for one user alone, are nobody else.
+// Group root and a user's private group count as having no other members.
 bool is_closed(const struct stat& status) {
   if ((status.st_mode & S_ISVTX) != 0) return true;
   if ((status.st_mode & S_IWOTH) != 0) return false;
@@ -93,12 +94,12 @@ bool is_closed(const struct stat& status) {
   return (status.st_mode & S_IWGRP) == 0 || private_group;
 }
 
-// From "/" to a folder, the links on the way included.
+// Walks from "/" to a folder, symbolic links included.
 class Walk {
  public:
   explicit Walk(const fs::path& path) { enqueue(path); }
 
-  // False when a folder is not there and none is to be made.
+  // False if a folder is missing and `make` is false.
   bool go(bool make) {
     from_root();
     owner_of_root_ = status_of(at_.get(), path_).st_uid;
@@ -155,7 +156,7 @@ class Walk {
     const auto path = path_ / name;
     if (!S_ISLNK(status.st_mode))
       throw Error(Errc::not_authorised,
-                  fmt::format("{} is not a folder, and leases are kept below it", path.string()), kElsewhere);
+                  fmt::format("{} is not a folder, but the leases are below it", path.string()), kElsewhere);
     judge(status, path);
     if (++links_ > kMostLinks) throw Error::from_errno(fmt::format("open {}", path.string()), ELOOP);
     std::string target(PATH_MAX, '\0');
@@ -174,7 +175,7 @@ class Walk {
   std::deque<std::string> rest_;
   Fd at_;
   fs::path path_;
-  uid_t owner_of_root_ = 0;  // in a user namespace another one than root
+  uid_t owner_of_root_ = 0;  // not root in a user namespace
   int links_ = 0;
 };
 
@@ -187,7 +188,7 @@ struct CloseFolder {
 std::optional<PrivateFolder> PrivateFolder::find(const fs::path& path) { return reach(path, false); }
 
 PrivateFolder PrivateFolder::make(const fs::path& path) {
-  for (;;)  // again when another process removes the folder at the same time
+  for (;;)  // retry when another process removes the folder
     if (auto folder = reach(path, true)) return std::move(*folder);
 }
 
@@ -220,7 +221,7 @@ std::optional<PrivateFolder> PrivateFolder::reach_below(Fd parent, const fs::pat
   const auto status = status_of(found.get(), path);
   if (const auto fault = fault_of(status, true); !fault.empty()) refuse_folder(path, status, fault);
   Fd fd(::openat(found.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd && errno == ENOENT) return std::nullopt;  // removed in this moment
+  if (!fd && errno == ENOENT) return std::nullopt;  // just removed by another process
   if (!fd) cannot_reach(parent.get(), parent_path, name, errno);
   return PrivateFolder(std::move(parent), name, std::move(fd), path);
 }
@@ -250,12 +251,12 @@ bool PrivateFolder::remove_itself() const noexcept {
 }
 
 std::vector<std::string> PrivateFolder::names() const {
-  // A descriptor of its own, for it has a position in the listing.
+  // Uses a separate descriptor, because the listing moves the descriptor's offset.
   Fd fd(::openat(fd_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   const std::unique_ptr<DIR, CloseFolder> folder(fd ? ::fdopendir(fd.get()) : nullptr);
   if (!folder) {
-    if (errno == ENOENT) return {};  // removed meanwhile
-    throw Error::from_errno(fmt::format("look into {}", path_.string()), errno);
+    if (errno == ENOENT) return {};  // just removed by another process
+    throw Error::from_errno(fmt::format("read folder {}", path_.string()), errno);
   }
   static_cast<void>(fd.release());
   std::vector<std::string> names;
@@ -263,7 +264,7 @@ std::vector<std::string> PrivateFolder::names() const {
     errno = 0;
     const auto* const entry = ::readdir(folder.get());
     if (entry == nullptr && errno != 0)
-      throw Error::from_errno(fmt::format("look into {}", path_.string()), errno);
+      throw Error::from_errno(fmt::format("read folder {}", path_.string()), errno);
     if (entry == nullptr) return names;
     if (is_name(entry->d_name)) names.emplace_back(entry->d_name);
   }
@@ -276,20 +277,21 @@ bool PrivateFolder::has(const std::string& name) const noexcept {
          (status.st_mode & 022) == 0;
 }
 
-// None with errno ENOENT also for one that is removed in this moment.
+// Returns no descriptor and errno ENOENT also for a file removed during the call.
 Fd PrivateFolder::open_file(const std::string& name, int flags) const {
   const auto path = path_ / name;
   const auto refuse = [&](const std::string& fault) {
-    throw Error(Errc::not_authorised, fmt::format("{} {}, and no file of tc-hostnet's", path.string(), fault),
+    throw Error(Errc::not_authorised,
+                fmt::format("{} {}: it is not a file of tc-hostnet", path.string(), fault),
                 fmt::format("remove it, or {}", kElsewhere));
   };
-  if (!is_name(name)) refuse("has no name of a file");
+  if (!is_name(name)) refuse("is not a file name");
   Fd fd(::openat(fd_.get(), name.c_str(), flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600));
   struct stat status {};
   if (!fd) {
     const int cause = errno;
     if (cause == ENOENT) return {};
-    // A link (ELOOP), a socket or a FIFO that nobody reads (ENXIO), a folder (EISDIR).
+    // A link (ELOOP), a socket or a FIFO without a reader (ENXIO), a folder (EISDIR).
     if (::fstatat(fd_.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0)
       if (const auto fault = fault_of(status, false); !fault.empty()) refuse(fault);
     throw Error::from_errno(fmt::format("open {}", path.string()), cause);
@@ -330,7 +332,7 @@ std::optional<std::string> PrivateFolder::read(const std::string& name, std::siz
 void PrivateFolder::replace(const std::string& name, std::string_view text) const {
   if (!is_name(name)) throw Error(Errc::failure, fmt::format("{} names no file", quote(name)));
   const auto unfinished = name + std::string(kUnfinished);
-  if (!remove(unfinished)) static_cast<void>(open(unfinished, O_RDONLY));  // for what it refuses
+  if (!remove(unfinished)) static_cast<void>(open(unfinished, O_RDONLY));  // throws the reason
   try {
     replace_file(name, text, 0600, fd_.get());
   } catch (const Error& error) {

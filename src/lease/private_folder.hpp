@@ -1,15 +1,26 @@
-// The folders that state is kept in, reached by descriptors: who could put a file or a folder of their own
-// there could have us delete files, undo settings or remove containers of their choosing.
+// The folders that hold state, reached by descriptors. A user who can place a file or folder there can make
+// this process delete files, undo settings or remove containers of that user's choice.
 //
-// A path is walked one component at a time, links included, so that every folder on the way is judged on the
-// descriptor that leads on from it. Each must belong to root, to this user or to the owner of "/"; the last
-// one before the state must also be closed to the writes of others (or be sticky, as /tmp is, where no user
-// can rename what belongs to another). The folder itself and those below it must be real folders that belong
-// to this user and that no other user can write. Below it nothing is opened by path any more.
+// The walk goes one component at a time, links included, and judges each folder on the descriptor that leads
+// to the next one. No call waits except lock(), which has a deadline. What fails a rule raises
+// not_authorised; a file that fails is neither read nor removed.
 //
-// A file counts only if it is a regular file of this user's, with one link, that others cannot write: a link
-// would lead out of the folder, a FIFO would have the reader wait. A file that does not count is neither
-// read nor removed.
+//   step                               rule
+//   each folder and link on the way    belongs to root, this user or the owner of "/"
+//   the last folder before the state   closed to others' writes, or sticky as /tmp is (no user can then
+//                                      rename another user's files)
+//   links on the way                   40 at most (kMostLinks, the kernel's limit), else ELOOP
+//   the folder, and folders below it   a real folder of this user, not writable by others
+//   a file in it                       a regular file of this user, with one link, not writable by others
+//
+//   another process                    then
+//   removes the folder during find()   nullopt
+//   removes the folder during make()   the walk starts again
+//   removes a file during open()       no descriptor, as for a missing file
+//   is killed during replace()         the old file stays, beside NAME.new (kUnfinished)
+//
+// Below the folder, no file is opened by path. A link would lead out of the folder; a FIFO would block the
+// reader.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -26,52 +37,52 @@
 
 namespace hostnet::state {
 
-/// An open folder of this user's. Not thread-safe while it is moved; else it is. Names are single components:
-/// any other is a file that does not count.
+/// An open folder of this user. Thread-safe, except while it is moved. Names are single components; any other
+/// name fails the rules.
 class PrivateFolder {
  public:
-  /// Opens it and makes nothing; nullopt when it is not there.
-  /// @throws Error: not_authorised when it, or a folder on the way, is not to be trusted; failure.
+  /// Opens the folder and creates nothing; nullopt if it is missing.
+  /// @throws Error: not_authorised if it or a folder on the way fails the rules; failure.
   static std::optional<PrivateFolder> find(const std::filesystem::path& path);
-  /// The same, making what is missing, mode 0700. @throws likewise.
+  /// Opens the folder and creates missing ones, mode 0700. @throws as find().
   static PrivateFolder make(const std::filesystem::path& path);
 
-  /// A folder below. nullopt when it is not there. @throws as find().
+  /// Opens a folder below; nullopt if it is missing. @throws as find().
   [[nodiscard]] std::optional<PrivateFolder> find_folder(const std::string& name) const;
-  /// The same, made if need be. nullopt when this one has been removed meanwhile. @throws as find().
+  /// Opens or creates a folder below; nullopt if another process removed this one. @throws as find().
   [[nodiscard]] std::optional<PrivateFolder> make_folder(const std::string& name) const;
 
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
-  /// A path by way of the descriptor, for a call that takes no other; good as long as the object.
+  /// A path through the descriptor, for a call that takes only a path; valid while the object exists.
   [[nodiscard]] std::string by_descriptor() const;
-  /// Whether it is still what its name leads to.
+  /// Whether its name still leads to this folder.
   [[nodiscard]] bool is_there() const noexcept;
-  /// Takes flock(2) on the folder itself, which lasts as long as the object. @return false at the deadline.
+  /// Takes flock(2) on the folder; the lock lasts as long as the object. @return false at the deadline.
   [[nodiscard]] bool lock(Deadline deadline) const;
-  /// Removes it when it is empty. Whether it is gone.
+  /// Removes the folder if it is empty. @return whether it is gone.
   bool remove_itself() const noexcept;
 
-  /// What is in it, files and folders of whatever kind, unsorted.
+  /// The names of its entries of any kind, unsorted.
   [[nodiscard]] std::vector<std::string> names() const;
-  /// Whether there is a file of that name which counts.
+  /// Whether a file of that name exists and passes the rules.
   [[nodiscard]] bool has(const std::string& name) const noexcept;
-  /// Opens a file, `access` as for open(2) but for O_CREAT; never waits. None when it is not there.
-  /// @throws Error: not_authorised for a file that does not count, failure.
+  /// Opens a file; `access` as for open(2), without O_CREAT. Never blocks. No descriptor if it is missing.
+  /// @throws Error: not_authorised for a file that fails the rules, failure.
   [[nodiscard]] Fd open(const std::string& name, int access) const;
-  /// The same; makes an empty one, mode 0600, that is not there. None when the folder has been removed
-  /// meanwhile.
+  /// As open(), but creates a missing file, empty, mode 0600. No descriptor if another process removed the
+  /// folder.
   [[nodiscard]] Fd open_or_create(const std::string& name, int access) const;
-  /// A file that was not there. None when the folder has been removed meanwhile. @throws Error.
+  /// Creates a new file. No descriptor if another process removed the folder. @throws Error.
   [[nodiscard]] Fd create(const std::string& name, int access, mode_t mode) const;
-  /// The whole of a file; nullopt when it is not there. @throws as open(), failure above `limit` bytes.
+  /// The file's content; nullopt if it is missing. @throws as open(), failure above `limit` bytes.
   [[nodiscard]] std::optional<std::string> read(const std::string& name, std::size_t limit) const;
-  /// Puts a file with this text, mode 0600, in the place of one that counts, or of none, in one step.
-  /// @throws Error; the old file is untouched then.
+  /// Creates or replaces a file in one step, mode 0600, with this text.
+  /// @throws Error; the old file is then unchanged.
   void replace(const std::string& name, std::string_view text) const;
-  /// Renames a file that counts, over whatever has the other name. @throws Error.
+  /// Renames a file that passes the rules, replacing the other name. @throws Error.
   void rename(const std::string& from, const std::string& to) const;
-  /// Removes a file that counts. Whether there is nothing of that name any more.
+  /// Removes a file that passes the rules. @return whether nothing of that name exists.
   bool remove(const std::string& name) const noexcept;
 
  private:
@@ -88,7 +99,7 @@ class PrivateFolder {
   std::filesystem::path path_;
 };
 
-/// What replace() calls a file until it is whole; one is left by a process that was killed meanwhile.
+/// The suffix of a file that replace() is writing; a killed process leaves such a file behind.
 inline constexpr std::string_view kUnfinished = ".new";
 
 }  // namespace hostnet::state

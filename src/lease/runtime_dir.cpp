@@ -1,4 +1,4 @@
-// From the environment and the user database to a path.
+// Finds the folder from the environment and the user database.
 #include "lease/runtime_dir.hpp"
 
 #include "hostnet/error.hpp"
@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 constexpr const char* kVariable = "TC_HOSTNET_RUNTIME_DIR";
 constexpr const char* kName = "tc-hostnet";
 
-// As the XDG Base Directory Specification has it, a relative path is ignored.
+// Ignores relative paths, as the XDG Base Directory Specification requires.
 std::optional<fs::path> absolute_path_in(const char* variable) {
   const char* const value = std::getenv(variable);
   return value != nullptr && *value == '/' ? std::optional<fs::path>(value) : std::nullopt;
@@ -36,7 +36,7 @@ std::optional<fs::path> home_in_database() {
   return fs::path(found->pw_dir);
 }
 
-// $HOME outlives a change of user (su, setpriv): it then leads to where this one may not write.
+// $HOME survives a change of user (su, setpriv) and then names a folder that this user may not write.
 fs::path home() {
   const auto told = absolute_path_in("HOME");
   struct stat status {};

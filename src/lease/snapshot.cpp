@@ -1,4 +1,4 @@
-// Lookups in what is held.
+// Lookups in a snapshot.
 #include "lease/snapshot.hpp"
 
 #include <algorithm>

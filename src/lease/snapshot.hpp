@@ -1,4 +1,4 @@
-// What is held on this host, as data: the leases and the bridges they opened.
+// The leases of one network namespace and their bridges, as data.
 #pragma once
 
 #include "hostnet/firewall.hpp"
@@ -11,43 +11,43 @@
 
 namespace hostnet::state {
 
-/// A bridge on which at least one lease stands.
+/// A bridge with at least one lease.
 struct Bridge {
   int ifindex = 0;
-  std::string name;                   ///< As last seen; rules match by name.
-  bool prior_route_localnet = false;  ///< What to restore when the last lease goes.
+  std::string name;                   ///< Last known name; rules match by name.
+  bool prior_route_localnet = false;  ///< Restored when the last lease ends.
 
   bool operator==(const Bridge&) const = default;
 };
 
-/// A name that a lease that is over has left in a container's hosts file: its forwards are closed, and the
-/// file was not to be had.
+/// An alias that a finished lease left in a container's hosts file, because the file could not be edited. The
+/// lease's forwards are closed.
 struct NameLeft {
   std::string lease;
   engine::AliasRecord record;
-  int tries = 0;  ///< To take it out.
+  int tries = 0;  ///< Attempts to remove it.
 
   bool operator==(const NameLeft&) const = default;
 };
 
-/// Everything held in one network namespace.
+/// The state of one network namespace.
 struct Snapshot {
   std::vector<Bridge> bridges;
   LeaseList leases;                        ///< Oldest first.
-  Firewall firewall = Firewall::iptables;  ///< Where the rules of all of them stand; never `automatic`.
-  std::vector<NameLeft> names;             ///< Still to be taken out; no rule depends on them.
+  Firewall firewall = Firewall::iptables;  ///< Holds the rules of all leases; never `automatic`.
+  std::vector<NameLeft> names;             ///< Aliases still to remove; no rule depends on them.
 
   [[nodiscard]] const Bridge* bridge(int ifindex) const;
   [[nodiscard]] Bridge* bridge(int ifindex);
   [[nodiscard]] const Lease* lease(std::string_view id) const { return leases.find(id); }
-  /// Removes the bridges that no lease names any more.
+  /// Removes the bridges without a lease.
   void drop_idle_bridges();
 
-  /// Whether the kernel's rules and settings are the same for both.
+  /// Whether both need the same kernel rules and settings.
   [[nodiscard]] bool has_same_rules(const Snapshot& other) const {
     return bridges == other.bridges && leases == other.leases && firewall == other.firewall;
   }
-  /// Nothing to remember: no lease, and no name that one has left.
+  /// Whether it has no lease and no alias to remove.
   [[nodiscard]] bool is_empty() const noexcept { return leases.empty() && names.empty(); }
 
   bool operator==(const Snapshot&) const = default;

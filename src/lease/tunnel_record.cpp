@@ -1,4 +1,4 @@
-// Files of records.
+// Reads and writes the record files.
 #include "lease/tunnel_record.hpp"
 
 #include "core/json_reader.hpp"
@@ -19,7 +19,7 @@ using Json = json::Value;
 constexpr int kRecordSchema = 1;
 
 constexpr std::size_t kLargestRecord =
-    1U << 20;  // bytes of a record: some ten thousand containers with the alias
+    1U << 20;  // bytes; enough for about ten thousand containers with the alias
 constexpr const char* kRecordFolder = "ssh";
 constexpr std::string_view kSuffix = ".json";
 
@@ -74,7 +74,7 @@ std::string tunnel_record_to_json(const TunnelRecord& record) {
              {"bytes_from_host", record.stats.bytes_from_host},
              {"open", record.stats.open}}}};
   if (record.expires) out["expires"] = *record.expires;
-  // A label or an engine's words may hold bytes that are not UTF-8.
+  // dump_in_lines() also takes bytes that are not UTF-8: a label or an engine's message may hold them.
   return out.dump_in_lines() + "\n";
 }
 
@@ -87,10 +87,8 @@ TunnelRecord tunnel_record_from_json(std::string_view text, PathTest is_known) {
     const auto stats = record.at("facts");
     TunnelRecord out;
     out.via = record.at("via").string();
-    // A path that a later version has is not to be taken for one of ours: what it left is not ours to clear
-    // away.
-    if (!is_known(out.via))
-      corrupt_record(fmt::format("this version does not know leases by {}", quote(out.via)));
+    // Refuses the paths of a later version: what they leave behind is not ours to remove.
+    if (!is_known(out.via)) corrupt_record(fmt::format("this version does not know path {}", quote(out.via)));
     out.id = record.at("id").string();
     out.target = record.at("target").string();
     out.label = record.at("label").string();
@@ -136,9 +134,9 @@ PrivateFolder TunnelStore::lock(Deadline deadline) const {
     if (!folder) continue;
     if (!folder->lock(deadline))
       throw Error(Errc::timed_out, fmt::format("another process has held {} for too long", folder_.string()),
-                  "see which: fuser -v " + shell_word(folder_.string()));
+                  "see which process: fuser -v " + shell_word(folder_.string()));
     if (folder->is_there()) return std::move(*folder);
-    // It was tidied away while we waited.
+    // Another process tidied it away while this one waited; lock again.
   }
 }
 
@@ -178,7 +176,7 @@ bool TunnelStore::contains(const std::string& id) const noexcept {
     const auto folder = find();
     return folder && folder->has(file_of(id));
   } catch (const std::exception& error) {
-    log::debug("the record of lease {} cannot be seen: {}", id, error.what());
+    log::debug("cannot read the record of lease {}: {}", id, error.what());
     return true;
   }
 }
@@ -191,7 +189,7 @@ std::vector<TunnelRecord> TunnelStore::load() const {
     if (!name.ends_with(kSuffix)) continue;
     try {
       const auto text = folder->read(name, kLargestRecord);
-      if (!text) continue;  // gone in this moment
+      if (!text) continue;  // just removed by another process
       auto record = tunnel_record_from_json(*text, is_known_);
       if (file_of(record.id) != name)
         throw Error(Errc::state_corrupt, fmt::format("it is the record of lease {}", record.id));

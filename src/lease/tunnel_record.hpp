@@ -1,9 +1,9 @@
-// Leases on the ssh path (and, for their aliases, the helper's), as one file each: what `list`, `status` and
-// `release` of another process know of them, and what a dead owner's tunnel left to be cleared away.
+// Records of leases on the ssh path (and, for their aliases, on the helper path): one file per lease, for
+// `list`, `status` and `release` of other processes and for the removal of a dead owner's tunnel.
 //
-// They are apart from the journal: no rule and no sysctl hangs on them, so nobody has to take a lock to make
-// one, and they belong to a user, not to a network namespace. The file is written before the sidecar is made
-// and removed after it is gone.
+// They are separate from the journal: no rule and no sysctl depends on them, so a lease needs no lock, and
+// they belong to a user, not to a network namespace. The file is written before the sidecar is created and
+// removed after the sidecar is gone.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -21,10 +21,10 @@
 
 namespace hostnet::state {
 
-/// How a tunnel is, as its owner last said.
+/// A tunnel's state, as its owner last wrote it.
 struct TunnelStats {
   std::string state;   ///< "connecting", "up", "reconnecting" or "failed".
-  std::string reason;  ///< Why it is not up; empty when it is.
+  std::string reason;  ///< Why it is not up; empty if it is up.
   std::string cipher;
   unsigned sessions = 0;
   std::uint64_t reconnects = 0;
@@ -35,25 +35,25 @@ struct TunnelStats {
   std::uint64_t bytes_from_host = 0;
   std::int64_t open = 0;
 
-  /// Adds the numbers of another tunnel of the same lease.
+  /// Adds the counters of another tunnel of the same lease.
   void add(const TunnelStats& other);
   bool operator==(const TunnelStats&) const = default;
 };
 
 struct TunnelRecord {
-  /// The path's name. By the helper, there is no sidecar, and the record is kept for the alias alone.
+  /// The path's name. A helper lease has no sidecar; its record exists only for the alias.
   std::string via;
   std::string id;      ///< Eight hexadecimal digits, unique on this host.
-  std::string target;  ///< As it was asked for: "container api".
+  std::string target;  ///< As requested: "container api".
   std::string label;
   OwnerId owner;
   std::string engine;                ///< Path of the engine's socket.
-  std::string sidecar;               ///< Container id, or its name while it is being created.
-  std::string network;               ///< Name of the network that the sidecar is on.
-  std::string address;               ///< The sidecar's there; empty until it runs.
-  std::vector<std::string> sources;  ///< Who may connect; empty: everybody on the network.
+  std::string sidecar;               ///< Container id, or its name during creation.
+  std::string network;               ///< Name of the sidecar's network.
+  std::string address;               ///< The sidecar's address there; empty until it runs.
+  std::vector<std::string> sources;  ///< Permitted sources; empty: the whole network.
   std::vector<HostPort> ports;
-  std::vector<std::string> alias_in;  ///< Containers (ids) whose hosts file has the alias.
+  std::vector<std::string> alias_in;  ///< Ids of containers whose hosts file has the alias.
   std::int64_t created = 0;           ///< Seconds since the epoch.
   std::optional<std::int64_t> expires;
   TunnelStats stats;
@@ -64,36 +64,36 @@ struct TunnelRecord {
 /// As keeps_records().
 using PathTest = bool (*)(std::string_view path) noexcept;
 
-/// A folder of records, in user_dir(). Thread-safe. Every call throws Error{not_authorised} for a folder that
-/// PrivateFolder refuses, but for those that are noexcept.
+/// A folder of records, in user_dir(). Thread-safe. Every call that is not noexcept throws
+/// Error{not_authorised} for a folder that PrivateFolder refuses.
 class TunnelStore {
  public:
-  /// `configured` as in ExposerOptions; records of paths that are not `is_known` are skipped. Makes nothing.
-  /// @throws as user_dir().
+  /// `configured` as in ExposerOptions. load() skips records of paths that `is_known` rejects. Creates
+  /// nothing. @throws as user_dir().
   explicit TunnelStore(const std::string& configured, PathTest is_known = keeps_records);
 
-  /// Where they are; owners' files are in there as well.
+  /// The folder of the records and of the owners' files.
   [[nodiscard]] const std::filesystem::path& folder() const noexcept { return folder_; }
-  /// Makes the folder, and keeps tidy() of any process away as long as it is open. @throws Error{timed_out}.
+  /// Creates the folder and locks it; tidy() of every process waits or gives up while it is open. @throws
+  /// Error{timed_out}.
   [[nodiscard]] PrivateFolder lock(Deadline deadline = Deadline::after(kPatience)) const;
-  /// Writes the record, in one step. @throws Error, timed_out also.
+  /// Writes the record in one step. @throws Error, also timed_out.
   void save(const TunnelRecord& record, Deadline deadline = Deadline::after(kPatience)) const;
-  /// Nothing when it is not there.
+  /// Does nothing if there is no record.
   void remove(const std::string& id) const noexcept;
-  /// Removes the files of owners that have died and of writes that were not finished, and the folder when
-  /// nothing is in it any more. Leaves that to others when the lock is not free for a second.
+  /// Removes the files of dead owners and of unfinished writes, then the folder if it is empty. Gives up if
+  /// the lock is not free within 1 s.
   void tidy() const noexcept;
-  /// False when there is none; true also when that cannot be found out.
+  /// Whether the record exists; true also if that is unknown.
   [[nodiscard]] bool contains(const std::string& id) const noexcept;
-  /// All records, oldest first. A file that is none, or of a kind that this version does not know, is skipped
-  /// with a warning.
+  /// All records, oldest first. Skips a corrupt or unknown file with a warning.
   [[nodiscard]] std::vector<TunnelRecord> load() const;
   [[nodiscard]] bool is_alive(const TunnelRecord& record) const;
 
  private:
   [[nodiscard]] std::optional<PrivateFolder> find() const;
 
-  // For the lock, which is held for the writing of one small file.
+  // Bounds the wait for the lock, which covers the write of one small file.
   static constexpr std::chrono::seconds kPatience{5};
 
   std::filesystem::path base_;
@@ -101,8 +101,8 @@ class TunnelStore {
   PathTest is_known_;
 };
 
-/// The file's text, and back. @throws Error{state_corrupt} for anything the other cannot have written, and
-/// for a `via` that this version does not know.
+/// The file's text, and the reverse. @throws Error{state_corrupt} for text that tunnel_record_to_json()
+/// cannot have written, and for an unknown `via`.
 std::string tunnel_record_to_json(const TunnelRecord& record);
 TunnelRecord tunnel_record_from_json(std::string_view text, PathTest is_known = keeps_records);
 

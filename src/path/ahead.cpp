@@ -1,4 +1,4 @@
-// What the leases ahead of several paths check alike.
+// A check that the leases ahead of several paths share.
 #include "path/ahead.hpp"
 
 #include "hostnet/error.hpp"
@@ -12,7 +12,7 @@ void AheadLease::check_mac(const engine::Container& container) const {
   if (mac && Mac::parse(endpoint_of(container, false).mac) != mac)
     throw Error(
         Errc::no_path,
-        fmt::format("the engine gave container {} another Ethernet address than asked for", container.name));
+        fmt::format("the engine did not give container {} the requested Ethernet address", container.name));
 }
 
 }  // namespace hostnet::exposer

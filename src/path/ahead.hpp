@@ -1,15 +1,21 @@
-// A lease for one container that does not run yet, so that its ports are reachable from its first instruction
-// on.
+// A lease for one container before its start, so that the container reaches its ports from its first
+// instruction.
 //
-// The difficulty is that a lease is for one container, and that an engine gives a container its address only
-// when it starts it. By ssh the tunnel stands, and who comes by it is kept waiting until the address is
-// known. On the native path the container is created with an Ethernet address of our choice, 46 random bits,
-// and the forward is for that one; once the container runs, the forward is for its IP address as well, as any
-// lease for a container is. Podman makes the bridge of a network with its first container only, so that there
-// may be no interface yet on which a forward could stand; but Podman starts a container in two steps, and
-// between them there are bridge and address: then the forward is made. The helper makes a forward for an
-// Ethernet address as well, and leaves it so. Whoever has no such way exposes when the container has just
-// been started.
+// A lease is for one container, but an engine gives a container its address only at the start. Each path
+// solves this in its way:
+//
+//   path     before the start                           after the start
+//   ssh      the tunnel is up; it holds connections     the address is known; the tunnel checks it
+//   native   the container gets an Ethernet address     the forward is also for the IP address, as for any
+//            of our choice (46 random bits), and the    lease of a container
+//            forward is for that address
+//   native,  Podman creates a network's bridge only     as above
+//   Podman   with its first container, but starts a
+//            container in two steps; between them the
+//            bridge and the address exist, and the
+//            forward is set up
+//   helper   a forward for the Ethernet address         unchanged
+//   others   nothing                                    the path exposes right after the start
 #pragma once
 
 #include "core/deadline.hpp"
@@ -24,7 +30,7 @@
 
 namespace hostnet::exposer {
 
-/// A lease in the making. Used by one thread. Destroyed with its exposure still in it, it releases that.
+/// A lease in preparation. Used by one thread. Its destructor releases an exposure that is still in it.
 class AheadLease {
  public:
   AheadLease() = default;
@@ -32,26 +38,24 @@ class AheadLease {
   AheadLease& operator=(const AheadLease&) = delete;
   virtual ~AheadLease() = default;
 
-  /// To be called when the container has been initialised, where wants_init.
+  /// Call after the container's init, if wants_init.
   virtual void initialised(const engine::Container&, Deadline) {}
-  /// To be called when it runs. @throws Error: no_path where the container cannot be served by this path
-  /// after all, and as Exposer::expose_all().
+  /// Call when the container runs. @throws Error: no_path if this path cannot serve the container after all,
+  /// and as Exposer::expose_all().
   virtual void started(const engine::Container& container, Deadline deadline) = 0;
 
-  std::string
-      gateway;  ///< What the container's hosts file shall say; empty: this lease writes it there later.
-  std::optional<Mac> mac;  ///< The container must be created with it.
-  bool wants_init =
-      false;          ///< Between create and start the engine's init is to be called, and initialised().
-  Exposure exposure;  ///< Holds something once the path is ready.
+  std::string gateway;      ///< For the container's hosts file; empty: this lease writes it later.
+  std::optional<Mac> mac;   ///< Create the container with it.
+  bool wants_init = false;  ///< Call the engine's init between create and start, then initialised().
+  Exposure exposure;        ///< Set once the path is ready.
 
  protected:
-  /// @throws Error: no_path when the engine did not give the container the address that was asked for.
+  /// @throws Error: no_path if the engine did not give the container the requested Ethernet address.
   void check_mac(const engine::Container& container) const;
 };
 
 struct AheadRequest {
-  std::string network;  ///< Name; the container will be on it and on no other.
+  std::string network;  ///< Name of the container's only network.
   std::vector<HostPort> ports;
 };
 

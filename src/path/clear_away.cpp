@@ -1,4 +1,4 @@
-// Each record goes to the path that made it.
+// Passes each record to the path that made it.
 #include "path/clear_away.hpp"
 
 #include "core/log.hpp"
@@ -15,8 +15,8 @@ void clear_away(PathTable table, const state::TunnelStore& store, const state::T
                 Deadline deadline) {
   const auto* const driver = find_path(table, record.via);
   if (driver == nullptr || driver->clear_away == nullptr)
-    throw Error(Errc::failure,
-                fmt::format("lease {}: no path {} can clear it away", record.id, quote(record.via)));
+    throw Error(Errc::failure, fmt::format("lease {}: there is no path {} to remove its leftovers", record.id,
+                                           quote(record.via)));
   driver->clear_away(store, record, deadline);
 }
 
@@ -25,7 +25,7 @@ void clear_dead_leases(PathTable table, const state::TunnelStore& store, Deadlin
     if (store.is_alive(record)) continue;
     try {
       clear_away(table, store, record, deadline);
-      log::info("lease {}: its owner has died; cleaned up", record.id);
+      log::info("lease {}: its owner died; its leftovers are removed", record.id);
     } catch (const std::exception& error) {
       log::warn("{}", error.what());
     }

@@ -1,5 +1,5 @@
-// What the rest of the library asks of a path, whichever it is. Each path has a folder here and one row of
-// the table in paths.cpp; nothing else names them all.
+// The interface of a path to the rest of the library. Each path has a folder here and one row in the table in
+// paths.cpp; nothing else names all paths.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -19,58 +19,59 @@
 
 namespace hostnet::exposer {
 
-/// What a path would do for a request.
+/// A path's plan for a request.
 struct DryRun {
-  std::vector<std::string> lines;  ///< For a person; a line may hold a listing of several lines.
-  json::Value object;              ///< The same for a program.
+  std::vector<std::string> lines;  ///< For display; a line may hold a listing of several lines.
+  json::Value object;              ///< The same as JSON.
 };
 
-/// What a path alone knows of one of its leases with a record. What all records hold is shown without asking.
+/// A path's own facts about one of its recorded leases. The facts in every record are shown without this
+/// call.
 struct RecordView {
-  std::string kind;   ///< Of what the lease stands on, for messages: "sidecar".
-  std::string id;     ///< Which one.
-  std::string way;    ///< What the bytes go through: "tunnel".
-  std::string state;  ///< How that is now, one line.
-  std::vector<std::pair<std::string, json::Value>> members;  ///< Of its JSON, beside those of every lease.
+  std::string kind;   ///< What serves the lease, for messages: "sidecar".
+  std::string id;     ///< Its id.
+  std::string way;    ///< What carries the bytes: "tunnel".
+  std::string state;  ///< The state of that, one line.
+  std::vector<std::pair<std::string, json::Value>> members;  ///< Further JSON members.
 };
 
 /// One path. Plain data and functions without state: thread-safe.
 struct PathDriver {
-  /// Its value in the public interface. `automatic`: it has none, and is wanted by its name alone.
+  /// Its value in the public interface; `automatic`: none, the path is selected only by name.
   Path path;
-  const char* name;  ///< As in --via, labels, records and messages. Unique.
-  /// Takes bridges and network namespaces; otherwise only what an engine knows: containers and networks.
+  const char* name;  ///< For --via, labels, records and messages. Unique.
+  /// Accepts bridges and network namespaces as targets; false: only an engine's containers and networks.
   bool serves_bridges;
-  /// A sidecar container on the target's network has the ports; otherwise the gateway of its bridge has them.
+  /// A sidecar container on the target's network has the ports; false: the gateway of the bridge has them.
   bool by_sidecar;
-  /// Its probe asks another process: it is skipped where a path before it is usable, and the path not asked
-  /// for.
+  /// The probe asks another process; skipped if an earlier path is usable and this one is not requested.
   bool probed_late;
-  Errc unusable;     ///< The error of a program that insists on it where it is not usable,
-  const char* hint;  ///< and what to do then.
+  Errc unusable;     ///< The error if the path is requested but not usable,
+  const char* hint;  ///< and its hint.
 
-  /// Whether it can work here. `engine` as in ExposerOptions. Changes nothing.
+  /// Whether it works here. `engine` as in ExposerOptions. Changes nothing.
   Probe (*probe)(const std::string& engine);
   /// @throws Error.
   std::unique_ptr<Exposer> (*make)(const ExposerOptions& options);
-  /// A lease for a container that does not run yet. @throws Error as Exposer::expose_all(); no_path where
-  /// another path may do.
+  /// A lease for a container before its start. @throws Error as Exposer::expose_all(); no_path if another
+  /// path may work.
   std::unique_ptr<AheadLease> (*ahead)(const ExposerOptions& options, const AheadRequest& request,
                                        Deadline deadline);
-  /// After such an error the next path may be tried.
+  /// Whether the next path may be tried after this error.
   bool (*leaves_to_another)(Errc error);
-  /// Why no port of a container with this number can lead to the host; empty where it can.
+  /// Why a container port with this number cannot reach the host; empty if it can.
   std::string_view (*port_fault)(std::uint16_t container_port);
 
-  /// The path whose rules this one has another process make, and whose `dry_run` shows them; nullptr: its own.
+  /// The path whose rules another process makes for this one; its `dry_run` shows them. nullptr: its own
+  /// rules.
   const char* rules_of;
-  /// What it would do; changes nothing. nullptr where `rules_of` names a path.
-  /// @throws Error as expose_all() would before its first change.
+  /// Its plan; changes nothing. nullptr if `rules_of` names a path.
+  /// @throws Error as expose_all() before its first change.
   DryRun (*dry_run)(const ExposeRequest& request, const ExposerOptions& options);
-  /// Removes what stands of a lease by its record, and then the record. nullptr: its leases have no record.
-  /// @throws Error naming every step that failed; the record stays then.
+  /// Removes a recorded lease, then the record. nullptr: its leases have no record.
+  /// @throws Error naming every failed step; the record then stays.
   void (*clear_away)(const state::TunnelStore& store, const state::TunnelRecord& record, Deadline deadline);
-  /// A lease, from its record. nullptr: its leases are shown from elsewhere.
+  /// Describes a lease from its record. nullptr: its leases are listed from another source.
   RecordView (*describe)(const state::TunnelRecord& record);
 };
 

@@ -1,4 +1,4 @@
-// The only file that knows every path. A new one is a folder and a row here.
+// The only file that names every path. A new path is a folder and a row here.
 #include "path/paths.hpp"
 
 #include "lease/path_name.hpp"

@@ -7,16 +7,16 @@
 
 namespace hostnet::exposer {
 
-/// All of them, in order of preference.
+/// All paths, in order of preference.
 PathTable paths() noexcept;
 
-/// The row with that name; nullptr when there is none.
+/// The path with that name, or nullptr.
 const PathDriver* find_path(PathTable table, std::string_view name) noexcept;
 
-/// The row of one of paths() by its public value; nullptr for Path::automatic, which is none.
+/// The path with that public value; nullptr for Path::automatic.
 const PathDriver* driver_of(Path path) noexcept;
 
-/// Whether it could serve such a target at all.
+/// Whether the path can serve such a target at all.
 bool may_serve(const PathDriver& driver, const Target& target) noexcept;
 
 }  // namespace hostnet::exposer

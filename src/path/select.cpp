@@ -1,4 +1,4 @@
-// Choosing a path, and making its exposer.
+// Chooses a path and makes its exposer.
 #include "path/select.hpp"
 
 #include "core/log.hpp"
@@ -18,8 +18,8 @@ namespace hostnet {
 namespace exposer {
 namespace {
 
-// The paths that are usable here, in order. Where one turns out not to work for the target or not to be
-// allowed, the next that may serve it is tried.
+// The usable paths, in order. If one does not work for the target or is not authorised, the next one is
+// tried.
 class Automatic : public Exposer {
  public:
   struct Way {
@@ -27,7 +27,7 @@ class Automatic : public Exposer {
     std::unique_ptr<Exposer> exposer;
   };
 
-  /// `ways` is not empty. `why_not` is what speaks against the paths before the first of them.
+  /// `ways` is not empty. `why_not` holds the reasons against the paths before the first of them.
   Automatic(std::vector<Way> ways, std::string why_not)
       : ways_(std::move(ways)), why_not_(std::move(why_not)) {}
 
@@ -43,7 +43,7 @@ class Automatic : public Exposer {
             fmt::format("no usable path: {}; {}: it serves containers and networks of an engine, not {}", why,
                         way->driver->name, refused->target.to_string()),
             "run it as root: sudo tc-hostnet …");
-      // That it goes by a sidecar is worth telling also where nothing was tried before: it is slower.
+      // A sidecar is slower, so warn of it even if no other path was tried.
       if ((way != ways_.begin() || way->driver->by_sidecar) && !why.empty() && !warned_.exchange(true))
         log::warn("{}; going by {} instead", why, way->driver->name);
       const auto next = std::next(way);
@@ -127,7 +127,7 @@ std::unique_ptr<Exposer> make_exposer_by(PathTable table, const PathDriver* want
   }
   if (usable.size() == 1 && (against.empty() || !usable.front()->by_sidecar))
     return usable.front()->make(options);
-  // One call at a time, whichever of them a lease goes by.
+  // One callback at a time, for the leases of all paths together.
   if (options.on_state) {
     options.on_state = [notifier = std::make_shared<Notifier>(options.on_state)](
                            const std::string& lease, ExposureState state, const std::string& reason) {

@@ -1,5 +1,5 @@
-// Which path serves: a pure function of what was found out of each. All functions take the table that they
-// choose from; the library's is paths().
+// Chooses the path, as a pure function of the probes. Every function takes a table of paths; the library's is
+// paths().
 #pragma once
 
 #include "hostnet/exposer.hpp"
@@ -11,44 +11,41 @@
 
 namespace hostnet::exposer {
 
-/// What was found out about one path.
+/// One path and its probe.
 struct Candidate {
   const PathDriver* driver;
   Probe probe;
 };
 
 struct Choice {
-  const PathDriver* driver = nullptr;  ///< nullptr when none is usable.
-  std::vector<std::string>
-      reasons;  ///< For each path passed over, and for the one taken: "native: it needs …".
+  const PathDriver* driver = nullptr;  ///< nullptr if no path is usable.
+  std::vector<std::string> reasons;  ///< For each rejected path and for the chosen one: "native: it needs …".
 };
 
-/// The first usable candidate, in the order given, or the wanted one and no other. `wanted` is nullptr for
-/// automatic, here and below. Pure.
+/// The first usable candidate in order, or only the wanted one. `wanted` is nullptr for automatic, here and
+/// below. Pure.
 Choice choose(const PathDriver* wanted, const std::vector<Candidate>& candidates);
 
-/// Probes this machine, in the order of the table; what is probed late only where it is `wanted` or none
-/// before it is usable. `engine` as in ExposerOptions. Changes nothing.
+/// Probes this machine, in the order of the table. Probes a `probed_late` path only if it is `wanted` or no
+/// path before it is usable. `engine` as in ExposerOptions. Changes nothing.
 std::vector<Candidate> probe_paths(PathTable table, const std::string& engine,
                                    const PathDriver* wanted = nullptr);
 
-/// As hostnet::make_exposer(), by a path of this table; `options.path` does not count.
-/// @throws Error: where none is usable, the wanted path's `unusable`, else no_path.
+/// As hostnet::make_exposer(), with a path of this table; ignores `options.path`.
+/// @throws Error if no path is usable: the wanted path's `unusable`, else no_path.
 std::unique_ptr<Exposer> make_exposer_by(PathTable table, const PathDriver* wanted, ExposerOptions options);
 
-/// The paths that are allowed and usable here, the best first; never empty. @throws Error as
-/// make_exposer_by().
+/// The allowed and usable paths, best first; never empty. @throws Error as make_exposer_by().
 std::vector<const PathDriver*> paths_to_try(PathTable table, const PathDriver* wanted,
                                             const ExposerOptions& options);
 
-/// Makes what can be made now.
-/// @throws Error as Exposer::expose_all(); no_path where another path may do.
+/// Prepares a lease for a container before its start.
+/// @throws Error as Exposer::expose_all(); no_path if another path may work.
 std::unique_ptr<AheadLease> lease_ahead(const PathDriver& driver, const ExposerOptions& options,
                                         const AheadRequest& request, Deadline deadline);
 
-/// What the path would do that would serve the request. Where none is usable, that is the first that could
-/// serve such a target: to be looked at, rules need no privilege. @throws Error as expose_all() would before
-/// its first change.
+/// The plan of the path that would serve the request. If none is usable, the first path that can serve such a
+/// target: showing rules needs no privilege. @throws Error as expose_all() before its first change.
 DryRun dry_run(PathTable table, const PathDriver* wanted, const ExposeRequest& request,
                const ExposerOptions& options);
 

@@ -1,4 +1,4 @@
-// Numbers of network namespaces, control groups, and an engine's containers one by one.
+// Compares network namespace numbers and control groups, one container at a time.
 #include "target/attached.hpp"
 
 #include "core/file.hpp"
@@ -12,12 +12,12 @@
 namespace hostnet::exposer {
 namespace {
 
-// Containers of a network to look at: where the first few are elsewhere the others are, too.
+// Containers to check per network: if the first few are elsewhere, the others are too.
 constexpr int kMostLooks = 4;
 
 bool is_hex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
 
-// As far as the kernel tells them to us; none without CAP_NET_ADMIN.
+// Empty if the kernel does not tell, as without CAP_NET_ADMIN.
 std::vector<netlink::Address> addresses_at(netlink::Rtnl& rtnl, int netns, int ifindex) {
   try {
     return rtnl.addresses_elsewhere(netns, ifindex);
@@ -54,7 +54,7 @@ Attached attached(netlink::Rtnl& rtnl, const engine::Container& container, int b
   const auto netns = rtnl.netns_of_process(container.pid);
   const auto cgroups = try_read_file(fmt::format("/proc/{}/cgroup", container.pid)).value_or("");
   const auto own_cgroups = try_read_file("/proc/self/cgroup").value_or("");
-  // The same process all the while; where /proc does not show it, the kernel knows whether it is there.
+  // The process must not change during the checks; if /proc hides it, the kernel knows whether it exists.
   if (!netns.is_there || start != process_start_time(container.pid)) return Attached::unseen;
   if (!netns.number) return Attached::elsewhere;
   if (names_another_container(cgroups, container.id, own_cgroups)) return Attached::elsewhere;
@@ -78,7 +78,7 @@ std::optional<std::string> why_not_its_bridge(engine::Client& client, netlink::R
       if (attached(rtnl, container, bridge.ifindex, *endpoint->address) == Attached::here)
         return std::nullopt;
     } catch (const Error& error) {
-      // It may have stopped since the network was listed.
+      // The container may have stopped since the network was listed.
       if (error.code() != Errc::not_found && error.code() != Errc::conflict) throw;
       continue;
     }
@@ -89,12 +89,12 @@ std::optional<std::string> why_not_its_bridge(engine::Client& client, netlink::R
   if (elsewhere > 0)
     return fmt::format(
         "the containers of network {} are not on bridge {} of this network namespace: the engine at {} has "
-        "another one of that name",
+        "another bridge of that name",
         network.name, bridge.name, socket);
   return fmt::format(
-      "bridge {} is not shown to be that of network {}: nothing runs on the network, and what answers at {} "
-      "is "
-      "not seen to be an engine of this network namespace",
+      "bridge {} is not confirmed to be that of network {}: no container runs on the network, and the "
+      "process "
+      "at {} is not confirmed to be an engine of this network namespace",
       bridge.name, network.name, socket);
 }
 

@@ -1,4 +1,4 @@
-// A bridge of this network namespace: named by the caller, or by an engine as that of a network.
+// A bridge of this network namespace, named by the caller or by an engine as a network's bridge.
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
 #include "target/interface_name.hpp"
@@ -19,7 +19,7 @@ bool stays_on_host(const netlink::Link& port) {
 
 }  // namespace
 
-// What hangs on a bridge with a physical port is the local network, not a set of containers.
+// A bridge with a physical port serves the local network, not only containers.
 void Resolver::check_ports_of(const netlink::Link& bridge, bool force) {
   if (force) return;
   for (const auto& port : rtnl_.links())
@@ -29,7 +29,7 @@ void Resolver::check_ports_of(const netlink::Link& bridge, bool force) {
           fmt::format("bridge {} leads out of this machine by its port {}: other machines would reach the "
                       "exposed ports",
                       bridge.name, port.name),
-          "if that is meant, add --force");
+          "if you want that, add --force");
 }
 
 Resolved Resolver::bridge(const std::string& name, bool force) {

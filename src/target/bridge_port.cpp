@@ -1,4 +1,4 @@
-// The other ends of the bridge's veth pairs, as the kernel tells of them.
+// Finds a container's bridge port by the other ends of the bridge's veth pairs.
 #include "target/bridge_port.hpp"
 
 #include "hostnet/error.hpp"
@@ -14,12 +14,12 @@
 namespace hostnet::exposer {
 namespace {
 
-// The kernel allows names that a rule, and a reader, would take for something else.
+// The kernel allows names that a rule, or a reader, would misread.
 std::string name_of(const netlink::Link& port) {
   return interface_name_fault(port.name) ? fmt::format("number {}", port.ifindex) : port.name;
 }
 
-// What is behind one port of a bridge; nullopt where the kernel does not tell.
+// The addresses behind one bridge port; nullopt if the kernel does not tell.
 std::optional<std::vector<netlink::Address>> addresses_behind(netlink::Rtnl& rtnl,
                                                               const netlink::Link& port) {
   if (port.kind != "veth") return std::nullopt;
@@ -33,7 +33,7 @@ std::optional<std::vector<netlink::Address>> addresses_behind(netlink::Rtnl& rtn
 PortFound bindable(const netlink::Link& port) {
   if (interface_name_fault(port.name))
     return {.fault =
-                fmt::format("its port of the bridge, {}, has a name that no rule can have", name_of(port))};
+                fmt::format("its bridge port, {}, has a name that cannot be used in a rule", name_of(port))};
   return {.name = port.name};
 }
 
@@ -48,7 +48,7 @@ PortFound bridge_port_of(netlink::Rtnl& rtnl, pid_t pid, int bridge, Ipv4 addres
   return {.fault = fmt::format("{} is not at the end of a veth pair whose other end is a port of the bridge",
                                address.to_string())};
 } catch (const Error& error) {
-  return {.fault = fmt::format("what is behind the ports of the bridge cannot be seen: {}", error.what())};
+  return {.fault = fmt::format("cannot see what is behind the ports of the bridge: {}", error.what())};
 }
 
 PortFound bridge_port_holding(netlink::Rtnl& rtnl, int bridge, const std::vector<Ipv4>& addresses) try {
@@ -60,15 +60,15 @@ PortFound bridge_port_holding(netlink::Rtnl& rtnl, int bridge, const std::vector
     if (port.master != bridge) continue;
     const auto there = addresses_behind(rtnl, port);
     if (!there) {
-      unseen.fault = fmt::format("what is behind port {} of the bridge cannot be seen", name_of(port));
+      unseen.fault = fmt::format("cannot see what is behind port {} of the bridge", name_of(port));
       continue;
     }
     for (const auto address : addresses) {
       if (std::ranges::find(*there, address, &netlink::Address::address) == there->end()) continue;
       const auto [holder, fresh] = holders.emplace(address, port);
       if (!fresh && holder->second.ifindex != port.ifindex)
-        return {.fault = fmt::format("{} is behind port {} of the bridge as well as behind {}",
-                                     address.to_string(), name_of(holder->second), name_of(port)),
+        return {.fault = fmt::format("{} is behind two ports of the bridge, {} and {}", address.to_string(),
+                                     name_of(holder->second), name_of(port)),
                 .contested = true};
       ports.insert(port.ifindex);
     }
@@ -80,7 +80,7 @@ PortFound bridge_port_holding(netlink::Rtnl& rtnl, int bridge, const std::vector
   if (!unseen.fault.empty()) return unseen;
   return bindable(holders.begin()->second);
 } catch (const Error& error) {
-  return {.fault = fmt::format("behind which port of the bridge {} is cannot be seen: {}",
+  return {.fault = fmt::format("cannot see which port of the bridge {} is behind: {}",
                                addresses.front().to_string(), error.what())};
 }
 

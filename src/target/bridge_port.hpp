@@ -1,4 +1,4 @@
-// By which port of a bridge a container sends, for a rule that binds its address to that port.
+// The bridge port of a container, for its anti-spoofing binding.
 #pragma once
 
 #include "core/ipv4.hpp"
@@ -11,24 +11,24 @@
 
 namespace hostnet::exposer {
 
-/// The port of a bridge that a container is on, or why it is not known.
+/// A container's bridge port, or why it is unknown.
 struct PortFound {
-  std::string name;        ///< Empty: not known.
-  std::string fault;       ///< Then: why, one line.
-  bool contested = false;  ///< Another port has one of the container's addresses as well.
+  std::string name;        ///< Empty: unknown.
+  std::string fault;       ///< The reason if unknown, one line.
+  bool contested = false;  ///< Another port also has one of the addresses.
 };
 
-/// The port by its name; a fault for a name that no rule can have, since such a port is as good as unknown.
+/// The port by name, or a fault if the name cannot be used in a rule.
 PortFound bindable(const netlink::Link& port);
 
-/// The bridge's port behind which a process has that address, as the kernel tells: its network namespace is
-/// not entered. Not found where that cannot be seen (CAP_NET_ADMIN), or the name is none for a rule.
+/// The bridge port of the process's interface with that address. Reads the kernel's data; does not enter the
+/// process's network namespace. A fault if that is not visible (CAP_NET_ADMIN), or if the name cannot be used
+/// in a rule.
 PortFound bridge_port_of(netlink::Rtnl& rtnl, pid_t pid, int bridge, Ipv4 address);
 
-/// The bridge's port behind which all of these addresses are, as the kernel tells of the other ends of veths;
-/// nobody's namespace is entered. Not found where there is none or it cannot be seen, and where any of them
-/// is behind another port: who names addresses that are not one container's must not have them pinned.
-/// Without addresses, neither a port nor a fault.
+/// The bridge port behind which all of these addresses are, from the other ends of veth pairs; enters no
+/// namespace. A fault if there is none, if it is not visible, or if an address is behind another port: a
+/// caller must not bind addresses that do not belong to one container. No addresses: neither port nor fault.
 PortFound bridge_port_holding(netlink::Rtnl& rtnl, int bridge, const std::vector<Ipv4>& addresses);
 
 }  // namespace hostnet::exposer

@@ -1,4 +1,4 @@
-// By what the engine says of the network, and what interfaces there are.
+// Compares the engine's network with the interfaces here.
 #include "target/bridge_to_come.hpp"
 
 #include "netlink/link.hpp"
@@ -7,7 +7,7 @@
 namespace hostnet::exposer {
 
 bool bridge_will_come(engine::Client& client, const engine::Network& network, Deadline deadline) {
-  // It is not known whose bridges such a one names.
+  // A remote engine's bridge name may mean another machine's bridge.
   if (client.why_remote(deadline)) return false;
   if (network.driver != "bridge" || network.bridge.empty() || interface_name_fault(network.bridge))
     return false;

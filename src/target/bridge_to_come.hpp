@@ -1,4 +1,4 @@
-// Podman makes the bridge of a network with its first container only.
+// Podman creates the bridge of a network only with its first container.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -6,8 +6,8 @@
 
 namespace hostnet::exposer {
 
-/// Whether it is a network of Podman's here of which there is no bridge yet, but will be with its first
-/// container. @throws Error.
+/// Whether this is a local Podman network without a bridge so far; its first container creates it. @throws
+/// Error.
 bool bridge_will_come(engine::Client& client, const engine::Network& network, Deadline deadline);
 
 }  // namespace hostnet::exposer

@@ -1,4 +1,4 @@
-// One running container: its address, its process, and the port of the bridge that it is on.
+// One running container: its address, its process and its bridge port.
 #include "core/file.hpp"
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
@@ -20,7 +20,8 @@ Error not_running(const engine::Container& container) {
           fmt::format("start it: docker start {}", shell_word(container.name))};
 }
 
-// Of one whose process is not there: its end is the kernel's first, and its engine's a moment later.
+// For a container without a process: the kernel sees its end first, the engine a moment later. Waits 500 ms
+// at most.
 bool container_has_ended(engine::Client& client, const engine::Container& container, Deadline deadline) {
   constexpr std::chrono::milliseconds pause{50};
   for (int left = 10; left > 0; --left) {
@@ -47,20 +48,20 @@ Resolved Resolver::container(const std::string& name, bool with_alias, bool forc
       throw not_running(container);
     throw Error(
         Errc::no_path,
-        fmt::format("container {} is not seen on bridge {} of this network namespace: {}", container.name,
-                    out.bridge.name,
-                    where == Attached::unseen ? fmt::format("there is no process {} here", container.pid)
-                                              : fmt::format("the engine at {} has another one of that name",
-                                                            client().address().socket)),
+        fmt::format(
+            "container {} is not on bridge {} of this network namespace: {}", container.name, out.bridge.name,
+            where == Attached::unseen
+                ? fmt::format("there is no process {} here", container.pid)
+                : fmt::format("the engine at {} has another bridge of that name", client().address().socket)),
         "run tc-hostnet where the engine's bridges and processes are, or take the ssh path: --via ssh");
   }
   out.sources = {*endpoint.address};
   if (with_alias) out.aliases = {engine::alias_record(container)};
-  // Its bridge is here, so its processes are this machine's, unless pids are hidden from us.
+  // The bridge is on this machine, so its processes are too, unless the pid is hidden from this process.
   if (const auto start = process_start_time(container.pid))
     out.served = state::ProcessId{.pid = container.pid, .start = *start};
   else
-    out.port.fault = fmt::format("its process {} cannot be seen from here", container.pid);
+    out.port.fault = fmt::format("its process {} is not visible from here", container.pid);
   if (out.served) out.port = bridge_port_of(rtnl_, container.pid, out.bridge.ifindex, *endpoint.address);
   return std::move(out);
 }

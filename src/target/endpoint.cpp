@@ -1,4 +1,4 @@
-// By the default route of the container's process.
+// Finds the endpoint by the default route of the container's process.
 #include "target/endpoint.hpp"
 
 #include "core/file.hpp"

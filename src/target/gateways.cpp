@@ -1,4 +1,4 @@
-// The addresses of the host by which containers on a network may dial it.
+// The host addresses that containers on a network may dial.
 #include "hostnet/error.hpp"
 #include "target/resolve.hpp"
 
@@ -8,8 +8,7 @@
 
 namespace hostnet::exposer {
 
-// The network's own gateway first, then the address to which the engine resolves `host-gateway`, whatever
-// network the container is on.
+// First the network's own gateway, then the address of the engine's `host-gateway`, for every network.
 std::vector<Ipv4> Resolver::gateways_of(const netlink::Link& bridge, std::optional<Ipv4> configured,
                                         const std::string& whose, Deadline deadline) {
   const auto own = rtnl_.addresses(bridge.ifindex);

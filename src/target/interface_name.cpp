@@ -1,4 +1,4 @@
-// The alphabet of interface names.
+// The permitted characters of interface names.
 #include "target/interface_name.hpp"
 
 #include "core/strings.hpp"

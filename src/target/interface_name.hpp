@@ -1,4 +1,4 @@
-// Which names of interfaces are taken.
+// Validates interface names.
 #pragma once
 
 #include <optional>
@@ -7,8 +7,8 @@
 
 namespace hostnet::exposer {
 
-/// Why an interface name cannot be one, or nullopt. Stricter than the kernel, which allows all but '/' and
-/// blanks: a name also stands in rules that people copy into a shell.
+/// Why this is not a valid interface name, or nullopt. Stricter than the kernel, which forbids only '/' and
+/// blanks: names also appear in rules that people copy into a shell.
 std::optional<std::string> interface_name_fault(std::string_view name);
 
 }  // namespace hostnet::exposer

@@ -1,4 +1,4 @@
-// The owner of a network namespace, by the file of that.
+// A network namespace, given by its file.
 #include "core/fd.hpp"
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
@@ -18,7 +18,7 @@ Resolved Resolver::netns(const std::string& path, bool force) {
     const int cause = errno;
     if (cause == ENOENT)
       throw Error(Errc::not_found, fmt::format("there is no network namespace {}", quote(path)),
-                  "see them: ip netns list", cause);
+                  "list them: ip netns list", cause);
     throw Error::from_errno(fmt::format("open {}", quote(path)), cause);
   }
   const auto attachment = find_attachment(rtnl_, fd.get());
@@ -31,8 +31,9 @@ Resolved Resolver::netns(const std::string& path, bool force) {
   }
   throw Error(
       Errc::not_found,
-      fmt::format("netns {} does not hang on a bridge of this namespace by a veth pair with an IPv4 address",
-                  quote(path)),
+      fmt::format(
+          "netns {} is not attached to a bridge of this namespace by a veth pair with an IPv4 address",
+          quote(path)),
       "name its bridge instead: --bridge IF");
 }
 

@@ -1,4 +1,4 @@
-// A network of an engine, and the containers that run on it.
+// An engine's network and the containers that run on it.
 #include "core/log.hpp"
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
@@ -13,10 +13,10 @@
 
 namespace hostnet::exposer {
 
-// An engine on the network names bridges of its own machine. Here the same names and gateways (docker0 with
-// 172.17.0.1, say) may be those of another engine, whose containers would then be let in. Nor is one at a
-// loopback address known to be here: a tunnel may begin there. And one at a socket that another user can put
-// in its place would choose, by the processes and paths that it names, what root does.
+// A remote engine names the bridges of its own machine. Here the same name and gateway (docker0 with
+// 172.17.0.1) may belong to another engine, whose containers would get access. A loopback address does not
+// prove a local engine: it may be the start of a tunnel. Through a socket that another user can replace, that
+// user would choose, by pids and paths, what root does.
 void Resolver::refuse_remote(const std::string& whose, Deadline deadline) {
   const auto& address = client().address();
   if (!address.tcp && runs_rootless(client(), deadline))
@@ -60,7 +60,7 @@ Resolved Resolver::network(const std::string& name, bool with_alias, bool force,
     try {
       out.aliases.push_back(engine::alias_record(client().container(id, deadline)));
     } catch (const Error& error) {
-      // It may have stopped since the network was listed.
+      // The container may have stopped since the network was listed.
       if (error.code() == Errc::timed_out)
         log::warn("{} is not written into container {}: {}", kAlias, id.substr(0, 12), error.what());
       else if (error.code() != Errc::not_found && error.code() != Errc::conflict)

@@ -1,4 +1,4 @@
-// Each mode with what to do instead.
+// Rejects each mode with a hint.
 #include "target/network_mode.hpp"
 
 #include "core/strings.hpp"
@@ -11,14 +11,14 @@
 namespace hostnet::exposer {
 
 bool runs_rootless(engine::Client& client, Deadline deadline) {
-  // Only one that somebody else than root started can be rootless, which spares the others the question.
+  // Only an engine that root did not start can be rootless; the check saves a question to the others.
   return !client.is_roots(deadline) && client.is_rootless(deadline);
 }
 
 void check_network_mode(engine::Client& client, const engine::Container& container, Deadline deadline) {
   const auto elsewhere = [&] {
     if (client.address().tcp) return true;
-    // Podman's is the machine's also where it runs rootless; Docker's is RootlessKit's.
+    // Rootless Podman's host network is this machine's; rootless Docker's is RootlessKit's.
     if (runs_rootless(client, deadline)) return !client.is_podman(deadline);
     return client.why_remote(deadline).has_value();
   };
@@ -43,11 +43,10 @@ void check_network_mode(const engine::Container& container, bool own_loopback) {
            "expose to that container instead");
   for (const std::string_view user_mode : {"slirp4netns", "pasta"})
     if (container.network_mode.starts_with(user_mode))
-      refuse(
-          fmt::format("is on {}, as rootless containers are by default: there is no bridge, and nobody else "
-                      "can be on that network",
-                      user_mode),
-          "start it on a bridge network: podman network create web && podman run --network web …");
+      refuse(fmt::format("is on {}, the default of rootless containers: it has no bridge, and no other "
+                         "container can join it",
+                         user_mode),
+             "start it on a bridge network: podman network create web && podman run --network web …");
 }
 
 }  // namespace hostnet::exposer

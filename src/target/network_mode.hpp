@@ -1,4 +1,4 @@
-// Containers that no bridge of this host serves: by their network mode, or because their engine is rootless.
+// Containers without a bridge on this host, because of their network mode or a rootless engine.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -6,17 +6,16 @@
 
 namespace hostnet::exposer {
 
-/// Whether the engine has its bridges in a network namespace of its own, under names and addresses that may
-/// be taken here by another engine's. @throws What Client::is_rootless() throws.
+/// Whether the engine's bridges are in its own network namespace; another engine may use the same names and
+/// addresses here. @throws What Client::is_rootless() throws.
 bool runs_rootless(engine::Client& client, Deadline deadline);
 
-/// Refuses the network modes in which a container has no bridge of its own to reach the host by.
-/// `own_loopback`: what the engine calls the host's network is, or may be, another one than ours, as under
-/// RootlessKit or on another machine.
+/// Rejects network modes without a bridge to the host. `own_loopback`: the engine's host network is, or may
+/// be, not ours, as under RootlessKit or on another machine.
 /// @throws Error{invalid_argument}
 void check_network_mode(const engine::Container& container, bool own_loopback = false);
 
-/// check_network_mode(), asking the container's engine what its host is where that matters.
+/// As above; asks the container's engine about its host if that matters.
 /// @throws Error: that, and what the client throws.
 void check_network_mode(engine::Client& client, const engine::Container& container, Deadline deadline);
 

@@ -1,4 +1,4 @@
-// One function a kind of target, each in the file of its name.
+// One function per kind of target, each in its own file.
 #include "target/resolve.hpp"
 
 #include "hostnet/error.hpp"

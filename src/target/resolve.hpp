@@ -1,4 +1,4 @@
-// From a target's name to what the firewall needs to know of it: bridge, gateways, sources.
+// Resolves a target's name into the facts for the firewall: bridge, gateways, sources.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -16,30 +16,29 @@
 
 namespace hostnet::exposer {
 
-/// A target on this host, as it is at this moment.
+/// A target on this host at this moment.
 struct Resolved {
   netlink::Link bridge;
-  std::vector<Ipv4> gateways;  ///< By which the target may dial the host; the first is the alias's.
-  std::vector<Ipv4> sources;   ///< The target's own addresses; empty when everybody on the bridge is meant.
-  std::vector<engine::AliasRecord> aliases;  ///< The running containers that shall get the alias.
-  std::optional<state::ProcessId> served;    ///< The first process of the container, where one is meant.
-  PortFound port;  ///< The bridge's port that the target is on, by which alone it sends.
+  std::vector<Ipv4> gateways;  ///< Host addresses that the target may dial; the first is the alias's.
+  std::vector<Ipv4> sources;   ///< The target's own addresses; empty: the whole bridge.
+  std::vector<engine::AliasRecord> aliases;  ///< The running containers that get the alias.
+  std::optional<state::ProcessId> served;    ///< First process, if the target is a container.
+  PortFound port;                            ///< The target's only bridge port.
 };
 
-/// Looks targets up, asking the engine only where a container or a network is named. Not thread-safe.
+/// Resolves targets; asks the engine only for containers and networks. Not thread-safe.
 class Resolver {
  public:
   /// `engine` as in ExposerOptions.
   Resolver(netlink::Rtnl& rtnl, std::string engine) : rtnl_(rtnl), engine_(std::move(engine)) {}
 
   /// @throws Error: invalid_argument (malformed name, not a bridge, network mode without a bridge), not_found
-  /// (no such
-  ///         thing, no gateway address), no_path (the bridge is not in this network namespace), conflict (the
-  ///         user has defined the alias), and all that the engine's client throws.
+  /// (missing target, no gateway address), no_path (the bridge is not in this network namespace), conflict
+  /// (the user has defined the alias), and what the engine's client throws.
   Resolved resolve(const Target& target, bool with_alias, bool force, Deadline deadline);
 
  private:
-  // What is on a network's bridge, which was found here but not yet shown to be that network's.
+  // A network and its local bridge, not yet proved to be that network's.
   struct OnBridge {
     engine::Network network;
     Resolved resolved;

@@ -156,7 +156,7 @@ class Leases(Helped):
         # The address is ambiguous: a lease for one of the two would also admit the other.
         for user in ("alice", "root"):
             said = self.refused(ERROR + "NetworkInvalid", self.caller(user).expose, self.bridge, 8088, sources=["198.18.0.9"])
-            self.assertIn("198.18.0.9 is behind port ", said)
+            self.assertIn("198.18.0.9 is behind two ports of the bridge", said)
             self.assertIn("v-twin", said)
             self.assertIn("v-neighbour", said)
 
@@ -165,7 +165,7 @@ class Leases(Helped):
         mac = json.loads(run("ip", "-n", "container", "-j", "link", "show", "eth0").stdout)[0]["address"]
         for sources, why in ((["198.18.0.99"], "198.18.0.99 is behind no port of the bridge"),
                              ([CONTAINER, "198.18.0.3"], "its addresses are behind several ports of the bridge"),
-                             ([mac], "an Ethernet address alone tells its container from others"),
+                             ([mac], "only its Ethernet address identifies its container"),
                              ([], ""), ([CONTAINER], "")):
             path = alice.expose(self.bridge, 8088, **({"sources": sources} if sources else {}))
             self.assertEqual(alice.get(path=path, name="Unpinned"), why)

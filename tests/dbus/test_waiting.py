@@ -79,7 +79,7 @@ class Waiting(Helped):
         with lock_held():
             self.alice.kill()
             self.assertTrue(eventually(lambda: "held /run/xtables.lock for too long" in self.said(), 40))
-            self.assertTrue(eventually(lambda: "its bridge is closed and it is tried again" in self.said(), 40), self.said())
+            self.assertTrue(eventually(lambda: "its bridge is closed, and the release is retried" in self.said(), 40), self.said())
             self.assertIsNone(fetch(8088, seconds=0.5))
             # Long enough for two more checks, which fail too.
             time.sleep(8)

@@ -280,7 +280,7 @@ class RealEngine(ErrorCase):
         self.reaches("app", HELLO, port=8099)
         code, _, err = lease.end()
         self.assertEqual(code, 0)
-        self.assertIn("nobody listens on 127.0.0.1:8099", err)
+        self.assertIn("nothing listens on 127.0.0.1:8099", err)
 
 
 class Privilege(ErrorCase):

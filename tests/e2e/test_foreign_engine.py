@@ -164,7 +164,7 @@ class AnotherUsersEngine(HostCase):
         engine = self.engine_of(0)
         done = self.tc_hostnet("expose", "8088", "--container", "victim", "--via", "native", "--engine", engine, check=False)
         self.assertEqual(done.returncode, 3, done.stderr)
-        self.assertIn("is not seen on bridge br0", done.stderr)
+        self.assertIn("is not on bridge br0", done.stderr)
 
 
 class Tunnel:

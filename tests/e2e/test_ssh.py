@@ -127,7 +127,7 @@ class DockerRefuses(SshCase):
         self.refused(2, "SSH port is reserved", "8088:22", *app)
         self.refused(2, "carries TCP only", "5353/udp", *app)
         self.refused(2, "greater than zero", "0", *app)
-        self.refused(7, "nobody listens", free_port(), "--require-listener", *app)
+        self.refused(7, "nothing listens", free_port(), "--require-listener", *app)
 
     def test_targets(self):
         self.refused(3, "the ssh path serves containers and networks", self.port, "--via", "ssh", "--bridge", "docker0")

@@ -1,5 +1,5 @@
-// A program written in the style that docs/linking.md promises to keep compiling: it names the members that it
-// sets. The test compiles it against the installed headers, and against headers whose structs have a member more.
+// A program in the style that docs/linking.md promises to keep compiling: it names the members that it sets.
+// The test compiles it against the installed headers, and against headers whose structs have one more member.
 #include <hostnet/hostnet.hpp>
 
 #include <string>

@@ -21,7 +21,7 @@ class Tree:
         (self.library,) = self.prefix.rglob("libhostnet.so.?")
         self.env = os.environ | {"PKG_CONFIG_PATH": str(self.library.parent / "pkgconfig"),
                                  "CMAKE_PREFIX_PATH": str(self.prefix)}
-        # Meson would take flags of the build that runs this for the consumers' own.
+        # Meson would apply the flags of the outer build to the consumers.
         for name in ("CFLAGS", "CXXFLAGS", "LDFLAGS", "DESTDIR"):
             self.env.pop(name, None)
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What is installed, looked at without building upon it: the headers, the ABI, the versions, and the API reference."""
+"""The installed files, without a build against them: headers, ABI, versions, and the API reference."""
 import ctypes
 import difflib
 import os
@@ -13,7 +13,7 @@ import layout
 from installed import BUILD, ROOT, Tree
 from harness import main, output, run
 
-# Packages that README.md does not name: they come with another one, or make the build faster only.
+# Packages that README.md does not name: another package brings them, or they only make the build faster.
 UNNAMED = {"g++", "ninja-build", "ccache"}
 SYMBOLS = ROOT / "tests" / "install" / "symbols.txt"
 LAYOUT = SYMBOLS.with_name("layout.txt")

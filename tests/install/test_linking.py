@@ -154,17 +154,17 @@ class Subproject(Consumer):
 
     def test_shared_and_then_static(self):
         env = {name: value for name, value in self.tree.env.items() if name != "PKG_CONFIG_PATH"}
-        # Another compiler than the other tests', and a faster one.
+        # A faster compiler than that of the other tests.
         env["CXX"] = "clang++"
         (self.project / "subprojects").mkdir()
         (self.project / "subprojects" / "hostnet").symlink_to(ROOT)
         script = self.doc["Meson subproject"]["sh"]
-        # Not optimised, which is most of the time.
+        # Not optimised: optimisation takes most of the time.
         program = self.build(script.replace("meson setup", "meson setup --buildtype=plain"), "build/expose", env,
                              meson=self.doc["Meson"]["meson"])
         self.assertIn(self.tree.library.name, self.needs(program))
         self.works(program)
-        # The same objects are linked anew.
+        # Links the same objects again.
         program = self.build("meson configure build -Dhostnet:default_library=static && ninja -C build expose", "build/expose", env)
         self.assertNotIn(self.tree.library.name, self.needs(program))
         self.works(program)

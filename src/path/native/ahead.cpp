@@ -1,4 +1,4 @@
-// By the container's Ethernet address, or between Podman's two steps.
+// Two ways: by the container's Ethernet address, or between Podman's init and start.
 #include "path/native/ahead.hpp"
 
 #include "core/file.hpp"
@@ -27,7 +27,7 @@ namespace {
 
 constexpr std::chrono::seconds kRestrictDeadline{10};
 
-// One for all the containers of a process: a thread, an owner and a look at the tables are enough for them.
+// One holder for all containers of a process, so that they share a thread, an owner and the table checks.
 std::shared_ptr<Holder> shared_holder(const ExposerOptions& options) {
   static std::mutex mutex;
   static std::map<std::string, std::weak_ptr<Holder>> holders;
@@ -39,7 +39,7 @@ std::shared_ptr<Holder> shared_holder(const ExposerOptions& options) {
     settings.on_end = by_notifier(options.on_state);
     return std::make_shared<Holder>(std::move(settings));
   }
-  // A holder belongs to a network namespace, and to the process that has its thread.
+  // A holder belongs to one network namespace and to the process that runs its thread.
   const auto key = fmt::format("{} {} {}", fork_generation(), to_string(options.firewall),
                                state::namespace_dir(folder).string());
   const std::scoped_lock lock(mutex);
@@ -56,20 +56,20 @@ Holder::Served served_by(const engine::Container& container) {
   Holder::Served served{.target = Target::container(container.name).to_string(),
                         .source = endpoint.address.value(),
                         .process = std::nullopt};
-  // Its bridge is here, so its processes are this machine's, unless pids are hidden from us.
+  // The bridge is on this machine, so its processes are too, unless the pid is hidden from this process.
   if (const auto start = process_start_time(container.pid))
     served.process = state::ProcessId{.pid = container.pid, .start = *start};
   return served;
 }
 
-// Where it cannot be seen, the address alone decides.
+// Without a visible process there is no binding: the address alone decides.
 PortFound port_of(const std::string& interface, const Holder::Served& served) {
-  if (!served.process) return {.fault = "its process cannot be seen from here"};
+  if (!served.process) return {.fault = "its process is not visible from here"};
   try {
     netlink::Rtnl rtnl;
     const auto bridge = rtnl.link(interface);
     if (bridge) return bridge_port_of(rtnl, served.process->pid, bridge->ifindex, served.source);
-    return {.fault = fmt::format("there is no bridge {} any more", interface)};
+    return {.fault = fmt::format("bridge {} is gone", interface)};
   } catch (const Error& error) {
     return {.fault = error.what()};
   }
@@ -84,8 +84,8 @@ void restrict_or_close(Holder& holder, const std::string& lease, const std::stri
     holder.restrict_to(lease, served, Deadline::after(kRestrictDeadline));
     warn_if_unpinned(lease, holder.unpinned(lease));
   } catch (const Error& error) {
-    if (error.code() == Errc::not_found) return;  // it has ended meanwhile
-    log::error("lease {} could not be narrowed to {}, and is closed: {}", lease, served.target, error.what());
+    if (error.code() == Errc::not_found) return;  // the lease has already ended
+    log::error("lease {} cannot be narrowed to {} and is closed: {}", lease, served.target, error.what());
     try {
       holder.release(lease);
     } catch (const std::exception& failure) {
@@ -106,11 +106,12 @@ class NativeAhead : public AheadLease {
   void started(const engine::Container& container, Deadline deadline) override {
     const auto served = served_by(container);
     check_mac(container);
-    // Podman takes a bridge away with its last container and makes another for the next: ours.
+    // Podman removes a bridge with its last container and makes a new one for the next container, which is
+    // this one.
     if (exposure.state() != ExposureState::active) hold(served.target, {served.source}, deadline);
     check_attached(container, served);
-    // The ports are reachable by now. To narrow the forward takes a walk through all of conntrack, some 25
-    // ms, for which nobody needs to wait.
+    // The ports are already reachable. Narrowing the forward walks all of conntrack, about 25 ms, so a thread
+    // does it.
     restricting_ =
         start_thread("tchn-restrict", [holder = holder_, id = exposure.id(), on = exposure.interface(),
                                        served] { restrict_or_close(*holder, id, on, served); });
@@ -132,7 +133,8 @@ class NativeAhead : public AheadLease {
   ExposeRequest wanted_;
 
  private:
-  // The forward is for the address next, which on a bridge that is not the container's is another's.
+  // The forward will be for the address. On another bridge than the container's, that address belongs to
+  // another container.
   void check_attached(const engine::Container& container, const Holder::Served& served) const {
     netlink::Rtnl rtnl;
     const auto bridge = rtnl.link(exposure.interface());
@@ -144,7 +146,7 @@ class NativeAhead : public AheadLease {
   std::jthread restricting_;
 };
 
-// The forward stands before the container is created.
+// Sets the forward up before the engine creates the container.
 class ByMac : public NativeAhead {
  public:
   ByMac(const ExposerOptions& options, const AheadRequest& request, Deadline deadline)
@@ -154,7 +156,8 @@ class ByMac : public NativeAhead {
   }
 };
 
-// There is no bridge yet; the forward is made when it and the container's address are there.
+// There is no bridge yet; initialised() sets the forward up when the bridge and the container's address
+// exist.
 class BetweenInitAndStart : public NativeAhead {
  public:
   BetweenInitAndStart(const ExposerOptions& options, const AheadRequest& request, Ipv4 network_gateway)
@@ -173,11 +176,11 @@ class BetweenInitAndStart : public NativeAhead {
       hold(Target::container(container.name).to_string(), {*endpoint.address}, deadline);
       if (gateway != promised)
         throw Error(Errc::failure,
-                    fmt::format("the gateway {} of the network has become {}", promised, gateway));
+                    fmt::format("the network's gateway changed from {} to {}", promised, gateway));
       return;
     }
     throw Error(Errc::engine_error,
-                fmt::format("container {} has no address though it is initialised", container.name));
+                fmt::format("container {} is initialised but has no address", container.name));
   }
 };
 

@@ -1,4 +1,4 @@
-// Leases ahead on the native path; path/ahead.hpp tells how.
+// Leases ahead on the native path; path/ahead.hpp explains them.
 #pragma once
 
 #include "path/ahead.hpp"

@@ -20,8 +20,8 @@ namespace {
 
 constexpr std::chrono::seconds kDryRunSpan{30};
 
-// The firewall that the rules would go into. A caller who may not read the leases gets the choice for an
-// empty lease store.
+// The firewall that would hold the rules. A caller that may not read the leases gets the choice for an empty
+// lease store.
 firewall::FirewallChoice firewall_for(const ExposerOptions& options) {
   LeaseStore store(state::runtime_dir(options.runtime_dir), options.firewall);
   state::Snapshot held;
@@ -43,7 +43,7 @@ json::Value texts_of(const std::vector<Ipv4>& addresses) {
   return out;
 }
 
-// The steps that change something.
+// Only the steps that change something.
 std::vector<Step> steps_to(const state::Snapshot& wanted) {
   auto steps = transition({}, wanted);
   std::erase_if(steps, [](const Step& step) {

@@ -1,4 +1,4 @@
-// What the native path would do for a request, without doing it; and for a command in a namespace of its own.
+// Dry runs of the native path, for a request and for a command in its own namespace (`run`).
 #pragma once
 
 #include "hostnet/exposer.hpp"
@@ -12,21 +12,22 @@ namespace hostnet::exposer {
 /// As PathDriver::dry_run.
 DryRun native_dry_run(const ExposeRequest& request, const ExposerOptions& options);
 
-/// What is done beside the steps of a lease; empty for nothing.
+/// Steps before and after those of the lease; empty for none.
 struct Around {
   std::string first;
   std::string last;
 };
 
-/// The steps and rules by which the first lease of `wanted`, made anew, comes into effect. Of the options,
-/// `runtime_dir` and `firewall` count. @throws Error.
+/// The steps and rules that put the first lease of `wanted` into effect from nothing. Uses `runtime_dir` and
+/// `firewall` of the options. @throws Error.
 DryRun dry_run_of(state::Snapshot wanted, const ExposerOptions& options, const Around& around = {});
 
-/// The lease as an object: id, target, via, interface, gateway, gateways, sources, ports, label, created,
-/// expires, owner; unpinned, why its sources are not pinned, or null. Times are seconds since the epoch.
+/// The lease as a JSON object: id, target, via, label, interface, ifindex, gateway, gateways, sources,
+/// unpinned (why the sources have no binding, or null), mac, ports, alias_in, created, expires, owner. Times
+/// are seconds since the epoch.
 json::Value lease_to_json(const state::Lease& lease, const state::Snapshot& snapshot);
 
-/// The name of its bridge, "?" where that is not known.
+/// The name of the lease's bridge, "?" if unknown.
 std::string interface_of(const state::Lease& lease, const state::Snapshot& snapshot);
 
 }  // namespace hostnet::exposer

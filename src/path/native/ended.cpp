@@ -1,4 +1,4 @@
-// Reasons for which a lease is over.
+// Finds the leases that ended, with their causes.
 #include "path/native/ended.hpp"
 
 #include "core/file.hpp"
@@ -46,7 +46,7 @@ std::vector<Ended> without_port(const Snapshot& held, netlink::Rtnl& rtnl) {
 std::vector<Ended> without_owner(const Snapshot& held, const std::filesystem::path& folder,
                                  const std::set<std::string>& watched) {
   std::vector<Ended> ended;
-  std::map<std::string, bool> alive;  // many leases share one owner
+  std::map<std::string, bool> alive;  // leases share owners
   const auto time =
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
           .count();

@@ -1,4 +1,4 @@
-// Running the steps.
+// Runs the steps.
 #include "path/native/executor.hpp"
 
 #include "core/log.hpp"
@@ -16,7 +16,7 @@
 namespace hostnet::exposer {
 namespace {
 
-constexpr std::chrono::milliseconds kUnderWay{2};  // for a packet from PREROUTING to INPUT, amply
+constexpr std::chrono::milliseconds kUnderWay{2};  // ample for a packet to get from PREROUTING to INPUT
 constexpr int kLooks = 3;
 
 }  // namespace
@@ -46,7 +46,7 @@ std::optional<bool> Executor::lead_shortly(const state::Snapshot& before, const 
     standing_ = after;
     return changed;
   } catch (const Error& error) {
-    log::debug("{}; looking at all that is held", error.what());
+    log::debug("{}; running the full transition", error.what());
     return std::nullopt;
   }
 }
@@ -79,8 +79,7 @@ Failures Executor::run_all(const std::vector<Step>& steps, Deadline deadline) {
       run({step}, deadline);
     } catch (const std::exception& error) {
       failures.add(error.what());
-      // With route_localnet still on, the guard is all that stands between the containers and every local
-      // service.
+      // While route_localnet is on, only the guard protects the local services from the containers.
       if (setting != nullptr) keep_guard = true;
       if (of_guard) guarded = false;
     }
@@ -104,15 +103,16 @@ bool Executor::apply(const ChangeForwards& step, Deadline) {
 }
 
 bool Executor::apply(const CutFlows& step, Deadline deadline) {
-  // A packet that passed the nat table just before its forward was closed gets its conntrack entry confirmed
-  // only after INPUT. Hence the pause, which is shorter than another walk of the whole table would take.
+  // A packet that passed the nat table just before its forward closed gets a confirmed conntrack entry only
+  // after INPUT. The pause is shorter than another walk of the table.
   bool changed = false;
   for (int look = 0; look < kLooks && !deadline.expired(); ++look) {
     std::this_thread::sleep_for(kUnderWay);
     const auto flows = flows_to_cut(netlink::conntrack_flows(), step);
     if (flows.empty()) break;
     for (const auto& flow : flows) {
-      // The socket first: its RST must still be translated back to the gateway's address on its way out.
+      // Destroy the socket first: its RST needs the conntrack entry to be translated to the gateway's
+      // address.
       if (flow.protocol == Protocol::tcp) netlink::destroy_tcp(flow.reply_source, flow.source);
       netlink::delete_flow(flow);
       changed = true;
@@ -128,8 +128,7 @@ bool Executor::apply(const SetRouteLocalnet& step, Deadline) {
       if (!link) throw Error(Errc::not_found, fmt::format("bridge {} is gone", step.bridge));
       if (link->route_localnet) return false;
     }
-    // It may go at any moment, and then its setting has gone with it. So there is no look before switching
-    // off.
+    // The bridge can vanish at any moment, together with its setting, so switching off needs no check first.
     rtnl_.set_route_localnet(step.ifindex, step.on);
   } catch (const Error& error) {
     if (step.held && error.code() == Errc::not_found) return false;

@@ -1,15 +1,17 @@
-// Holding leases for this process.
+// Holds leases for this process.
 //
-//   a lease here is   begins with                      ends with
-//   active            hold(), adopt()                  release(); the monitor's thread (monitor.cpp)
-//   being given back  release(), in `leaving_`         released; active again where the tear-down fails
-//   released, failed  the end of its rules             forget(), when its handle goes
+//   state here        begins with               ends with
+//   active            hold(), adopt()           release(); the monitor (monitor.cpp)
+//   leaving           release(), `leaving_`     released; active again if the tear-down fails
+//   released, failed  the end of its rules      forget(), from its handle's destructor
 //
-//   call              locks, in this order             bounded by
-//   hold()            work_, mutex_, the journal;      the caller's deadline; with its way back, 10 s more
-//                     names with none                  kAliasBudget
-//   release()         as hold()                        release_deadline; a second caller waits for the first
-//   ~Holder()         the thread's                     what the thread waits for, kAliasBudget
+//   call              locks, in order                 bounded by
+//   hold()            work_, the journal's, mutex_;   the caller's deadline; 10 s more to go back (kWayBack);
+//                     none while it edits names       kAliasBudget more to remove names
+//   release()         as hold()                       release_deadline (30 s), then kAliasBudget; a second
+//                                                     caller waits for the first
+//   adopt()           as hold()                       the caller's deadline
+//   ~Holder()         as its threads                  the threads' current work, then kAliasBudget
 #include "path/native/holder.hpp"
 
 #include "core/log.hpp"
@@ -28,7 +30,7 @@
 namespace hostnet::exposer {
 namespace {
 
-// The handle's view of one lease.
+// The implementation of a handle: one lease of the holder.
 class HeldExposure : public Exposure::Impl {
  public:
   explicit HeldExposure(std::shared_ptr<Holder> holder) : holder_(std::move(holder)) {
@@ -67,7 +69,7 @@ std::vector<Exposure> Holder::hold(std::vector<state::Lease> leases,
     finish_new_names();
     throw;
   }
-  // From here on the leases are held like any others. Their names are written with no lock held.
+  // The leases are held now. Their names are written without a lock.
   const auto budget = name_budget(deadline);
   try {
     write_names(leases, budget);
@@ -77,23 +79,23 @@ std::vector<Exposure> Holder::hold(std::vector<state::Lease> leases,
       for (const auto& lease : leases) ids.insert(lease.id);
       give_back(std::move(ids));
     } catch (const std::exception& error) {
-      log::error("taking back what was set up: {}", error.what());
+      log::error("undoing the set-up: {}", error.what());
     }
     throw;
   }
-  // With time of its own: what was written before may have used up the other.
+  // Uses a separate budget: write_names() may have used up the other.
   take_out(names_of_released(leases), Deadline::after(engine::kAliasBudget));
   finish_new_names();
   return exposures;
 }
 
-// All or none, without their names.
+// Sets up all leases or none, without their names.
 std::vector<Exposure> Holder::put_into_effect(std::vector<state::Lease>& leases,
                                               const std::vector<state::Bridge>& bridges, Deadline deadline) {
-  std::vector<Exposure> out;  // where not all can be had, those that can are released after the locks
+  std::vector<Exposure> out;  // declared before the locks: on failure the handles end after them
   const std::scoped_lock work(work_);
   auto transaction = store_.begin(deadline);
-  // Of the leases that we hold ourselves, we hear by the descriptor when they end.
+  // Closed descriptors end our own leases through KeepaliveWatch, so reap() skips their owners.
   for (auto& ended : transaction.reap([this] { return active(); })) end(std::move(ended));
   try {
     for (auto& lease : leases) {
@@ -104,7 +106,7 @@ std::vector<Exposure> Holder::put_into_effect(std::vector<state::Lease>& leases,
       }
       lease.created = std::time(nullptr);
     }
-    // Before there is anything to watch: what somebody flushes amid the set-up is to be noticed, too.
+    // Subscribe before the set-up, so that a flush during the set-up is noticed.
     if (!monitors_) subscribe();
     transaction.add(leases, bridges);
     want_check();
@@ -121,8 +123,7 @@ std::vector<Exposure> Holder::put_into_effect(std::vector<state::Lease>& leases,
   return out;
 }
 
-// Names that have just been written for leases that another process has released meanwhile:
-// path/native/names.hpp.
+// Names just written for leases that another process has released meanwhile: path/native/names.hpp.
 std::vector<state::NameLeft> Holder::names_of_released(const std::vector<state::Lease>& leases) {
   std::vector<state::NameLeft> names;
   if (std::ranges::all_of(leases, [](const auto& lease) { return lease.aliases.empty(); })) return names;
@@ -137,7 +138,7 @@ std::vector<state::NameLeft> Holder::names_of_released(const std::vector<state::
 }
 
 Holder::Adopted Holder::adopt(Deadline deadline) {
-  Adopted adopted;  // before the locks: what is in it when not all can be had is released after them
+  Adopted adopted;  // declared before the locks: on failure the handles end after them
   const std::scoped_lock work(work_);
   auto transaction = store_.begin(deadline);
   transaction.reap();
@@ -148,7 +149,7 @@ Holder::Adopted Holder::adopt(Deadline deadline) {
   };
   if (std::ranges::any_of(held.leases, outlives_us)) {
     start_watching();
-    want_check();  // nobody has looked after them for a while
+    want_check();  // no process has monitored them for a while
   }
   for (const auto& lease : held.leases)
     if (outlives_us(lease)) adopted.emplace_back(lease, handle_of(lease, held.bridge(lease.ifindex)->name));
@@ -156,7 +157,7 @@ Holder::Adopted Holder::adopt(Deadline deadline) {
   return adopted;
 }
 
-// What every held lease has: the handle, a place in held_, and an eye on its descriptor.
+// Gives a held lease its handle, its entry in held_ and a watch on its descriptor.
 Exposure Holder::handle_of(const state::Lease& lease, const std::string& bridge) {
   auto impl = std::make_shared<HeldExposure>(shared_from_this());
   impl->id = lease.id;
@@ -177,7 +178,7 @@ void Holder::restrict_to(const std::string& lease, const Served& served, Deadlin
   const std::scoped_lock work(work_);
   auto transaction = store_.begin(deadline);
   const auto* const present = transaction.held().lease(lease);
-  if (present == nullptr) throw Error(Errc::not_found, fmt::format("lease {} is held no more", lease));
+  if (present == nullptr) throw Error(Errc::not_found, fmt::format("lease {} is no longer held", lease));
   auto restricted = *present;
   restricted.target = served.target;
   restricted.sources = {served.source};
@@ -192,7 +193,7 @@ void Holder::restrict_to(const std::string& lease, const Served& served, Deadlin
 
 void Holder::release(const std::string& lease) { give_back({lease}); }
 
-// Who comes second returns when the first is done, or tries anew what the first could not do.
+// A second caller waits for the first; then it returns, or retries what the first could not remove.
 void Holder::give_back(std::set<std::string> leases) {
   {
     std::unique_lock lock(mutex_);
@@ -222,7 +223,7 @@ void Holder::take_away(std::set<std::string> leases) {
     std::erase_if(leases, [this](const auto& lease) { return state(lease) != ExposureState::active; });
     return !leases.empty();
   };
-  if (!only_active()) return;  // for good, so there is nothing to wait for
+  if (!only_active()) return;  // an ended lease never becomes active again
   bool has_names = false;
   {
     const std::scoped_lock work(work_);
@@ -235,12 +236,12 @@ void Holder::take_away(std::set<std::string> leases) {
       held_[lease] = {.state = ExposureState::released, .reason = "released", .expires = {}};
     }
     drop_owner_if_idle(transaction);
-    has_names = store_.has_new_names();  // at once, lest the thread take it on: they are out when we return
+    has_names = store_.has_new_names();  // now, so that the monitor does not take the names first
   }
   if (has_names) finish_names(store_, Deadline::after(engine::kAliasBudget), &work_);
 }
 
-// With no lock held: the containers may keep it waiting.
+// Holds no lock, because a container can delay the edit.
 void Holder::finish_new_names() noexcept {
   {
     const std::scoped_lock work(work_);

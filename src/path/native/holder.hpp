@@ -1,16 +1,26 @@
-// What this process holds, and the thread that looks after it.
+// Leases held by this process. One monitor thread repairs them when links, nftables, the journal or sysctls
+// change, and ends a lease that it cannot repair. Lock order: work_, the journal's lock, mutex_.
 //
-// A lease must not outlive what it stands on, nor stand unguarded because somebody flushed the firewall.
-// While the process holds leases, a thread listens for interfaces that go or change their name
-// (RTNLGRP_LINK), for changes to nf_tables, for changes of the journal (somebody released a lease of ours),
-// and for descriptors that a lease is bound to, and four times a second compares the size of the legacy
-// tables and looks at the sysctl, the kernel having no notification for those. Whatever is amiss is put back;
-// if that fails, the lease is closed: the sysctl goes off, and the owner is told.
+//   state    handle's state()    the lease's rules                       names in hosts files
+//   active   active              stand; the monitor repairs them         written
+//   leaving  active              are being removed by release()          written
+//   over     released, failed    gone, or removed by a later check       being removed, kNameTries attempts
 //
-// Nothing here edits a container's hosts file under a lock, nor in that thread (path/native/names.hpp): a
-// container can keep whoever opens its file waiting, and a flushed guard must be back meanwhile. hold() and
-// release() do it in the caller's thread at their end; for leases that end by themselves a thread of its own
-// does it.
+//   event                                            then
+//   release(), or its handle is destroyed            released
+//   its timeout passes, its owner ends, its          released; on_end
+//   container stops, another process releases it
+//   its bridge is gone                               failed; on_end
+//   repair fails                                     route_localnet off, failed; on_end
+//
+// A lease must not outlive its bridge, nor stand without its guard after a flush of the firewall. The kernel
+// reports link changes (RTNLGRP_LINK), nf_tables changes, journal writes (a foreign release) and closed
+// descriptors. It does not report changes of legacy tables and sysctls, so the monitor compares those every
+// 250 ms. monitor.cpp has the table of events, upkeep.cpp that of repairs and their deadlines.
+//
+// No function edits a hosts file under a lock or in the monitor thread (path/native/names.hpp): a container
+// can block an open() of its file, while a flushed guard must be repaired. hold() and release() edit at their
+// end in the caller's thread; for leases that end by themselves, a separate thread does.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -40,13 +50,14 @@
 
 namespace hostnet::exposer {
 
-/// Thread-safe. In the network namespace of the thread that made it, to which every caller must belong.
+/// Thread-safe. Works in the network namespace of the thread that made it; every caller must be in that
+/// namespace.
 class Holder : public std::enable_shared_from_this<Holder> {
  public:
   struct Settings {
     std::filesystem::path runtime_dir;
     std::chrono::milliseconds release_deadline{30'000};
-    /// Called from a thread of the holder, with no lock held; must not throw.
+    /// Called from the monitor thread without a lock; must not throw.
     std::function<void(const Ended&)> on_end = {};
     Firewall firewall = Firewall::automatic;  ///< As in ExposerOptions.
   };
@@ -54,30 +65,30 @@ class Holder : public std::enable_shared_from_this<Holder> {
   explicit Holder(Settings settings);
   Holder(const Holder&) = delete;
   Holder& operator=(const Holder&) = delete;
-  /// Stops the thread. All leases have been released by then: each handle keeps the holder alive.
+  /// Stops the threads. All leases are released by then: each handle keeps the holder alive.
   ~Holder();
 
-  /// Puts leases into effect, all or none, and holds them; their ids are filled in here, and this process as
-  /// the owner of those that have none. Their names are written as write_names() does it.
+  /// Puts all leases into effect or none, and holds them. Sets their ids, and this process as owner where
+  /// there is none. Writes their names as write_names() does.
   /// @throws Error as Transaction::add() and write_names().
   std::vector<Exposure> hold(std::vector<state::Lease> leases, const std::vector<state::Bridge>& bridges,
                              Deadline deadline);
 
-  /// Leases that outlived the process that looked after them, each with its handle.
+  /// Leases that outlived their process, each with its handle.
   using Adopted = std::vector<std::pair<state::Lease, Exposure>>;
-  /// Looks after the leases whose life is bound to a descriptor or to nothing, from now on. For the one
-  /// process of this namespace that makes such leases. @throws Error.
+  /// Takes over the leases with lifetime descriptor or persistent. For the one process of this namespace that
+  /// makes such leases. @throws Error.
   Adopted adopt(Deadline deadline);
 
-  /// For whom alone a lease is from now on.
+  /// The one container that a lease is restricted to.
   struct Served {
-    std::string target;  ///< As Lease::target has it.
+    std::string target;  ///< As Lease::target.
     Ipv4 source;
     std::optional<state::ProcessId> process;  ///< The lease ends with it.
-    std::string port = {};                    ///< As Lease::port has it.
-    std::string unpinned = {};                ///< As Lease::unpinned has it.
+    std::string port = {};                    ///< As Lease::port.
+    std::string unpinned = {};                ///< As Lease::unpinned.
   };
-  /// Narrows a lease of this process down to one container, whose address was not known before.
+  /// Restricts a lease of this process to one container whose address was unknown before.
   /// @throws Error as Transaction::amend().
   void restrict_to(const std::string& lease, const Served& served, Deadline deadline);
 
@@ -87,9 +98,9 @@ class Holder : public std::enable_shared_from_this<Holder> {
   [[nodiscard]] std::string reason(const std::string& lease) const;
   /// As Exposure::unpinned().
   [[nodiscard]] std::string unpinned(const std::string& lease) const;
-  /// Leaves a lease in place without looking after it any more, for another process to adopt.
+  /// Stops monitoring a lease but leaves it in place, for another process to adopt.
   void let_go(const std::string& lease);
-  /// The handle is gone: nobody asks about this lease any more.
+  /// Drops the entry of a lease whose handle is gone.
   void forget(const std::string& lease);
 
   LeaseStore& store() noexcept { return store_; }
@@ -113,7 +124,7 @@ class Holder : public std::enable_shared_from_this<Holder> {
   void take_away(std::set<std::string> leases);
   void finish_new_names() noexcept;
   void finish_new_names_soon();
-  void end(Ended ended);  // with work_ taken
+  void end(Ended ended);  // requires work_
   Exposure handle_of(const state::Lease& lease, const std::string& bridge);
   void drop_owner_if_idle(const Transaction& transaction);
   void start_watching();
@@ -137,25 +148,25 @@ class Holder : public std::enable_shared_from_this<Holder> {
   void deliver_notices();
 
   Settings settings_;
-  mutable std::mutex mutex_;  // guards what follows; the store's own work happens under work_
+  mutable std::mutex mutex_;  // guards the members up to work_; the store needs work_
   std::map<std::string, Held> held_;
-  std::set<std::string> leaving_;  // what a caller of release() is taking away
+  std::set<std::string> leaving_;  // leases that a caller of release() is tearing down
   std::condition_variable left_;
-  std::vector<Ended> notices_;  // for settings_.on_end, which is called with no lock held
+  std::vector<Ended> notices_;                             // for settings_.on_end, called without a lock
   std::vector<std::pair<LogLevel, std::string>> sayings_;  // for the log, likewise
 
-  std::mutex work_;  // one change of the kernel at a time from this process; taken before mutex_
+  std::mutex work_;  // one kernel change at a time from this process; taken before mutex_
   LeaseStore store_;
   std::optional<state::Owner> owner_;
-  std::optional<KeepaliveWatch> keepalives_;  // made when the first lease needs it; guarded by work_
-  bool look_is_due_ = false;                  // likewise
-  std::atomic<bool> unfinished_ = false;      // leases are over whose rules still stand; written likewise
+  std::optional<KeepaliveWatch> keepalives_;  // made for the first lease; guarded by work_
+  bool look_is_due_ = false;                  // guarded by work_
+  std::atomic<bool> unfinished_ = false;      // ended leases still have rules; written under work_
   std::optional<std::chrono::steady_clock::time_point> unfinished_since_;  // guarded by work_
 
   EventLoop loop_;
   std::shared_ptr<Monitors> monitors_;
   std::jthread thread_;
-  std::jthread tidier_;  // the thread's: edits hosts files, which the thread must not wait for
+  std::jthread tidier_;  // edits hosts files; started by the monitor thread
   std::atomic<bool> is_tidying_ = false;
 };
 

@@ -1,4 +1,4 @@
-// inotify on the folder of the locks.
+// Watches the folder of the locks with inotify.
 #include "path/native/keepalive_watch.hpp"
 
 #include "hostnet/error.hpp"
@@ -20,7 +20,7 @@ namespace {
 
 constexpr int kKeepaliveLooks = 3;
 
-// The file's last link is gone when somebody tidied it away; then nobody had the lock.
+// Another process removes a file only if its lock is free; then the test below succeeds too.
 bool is_held(const Fd& file) { return ::flock(file.get(), LOCK_SH | LOCK_NB) != 0; }
 
 }  // namespace

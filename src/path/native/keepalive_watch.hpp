@@ -1,9 +1,8 @@
-// Notices at once when the last duplicate of a descriptor that a lease is bound to has been closed.
+// Detects at once that the last duplicate of a lease's descriptor was closed.
 //
-// Such a descriptor is an open file with a lock on it (state::Keepalive). The kernel tells of the end of an
-// open file, not of each descriptor's, by inotify; whether the lock went with it is then asked by a
-// descriptor of our own, opened beforehand: opening the file anew, and closing it, would be one more event to
-// look into.
+// Such a descriptor is an open file with a lock (state::Keepalive). inotify reports the end of an open file,
+// not of each descriptor. The watch then tests the lock on its own descriptor, opened earlier: opening and
+// closing the file again would cause another event.
 #pragma once
 
 #include "core/fd.hpp"
@@ -21,23 +20,22 @@ class KeepaliveWatch {
   /// @throws Error.
   KeepaliveWatch();
 
-  /// Readable when one may have been closed.
+  /// Readable when a descriptor may have been closed.
   [[nodiscard]] int fd() const noexcept { return inotify_.get(); }
-  /// Watches the keepalives in this folder (state::make_keepalive()) from now on, as well as those before.
+  /// Watches the keepalives in this folder (state::make_keepalive()), in addition to earlier folders.
   /// @throws Error.
   void watch(const std::filesystem::path& folder);
-  /// A lease, and the token of its keepalive, whose file must be in the folder that is watched. @throws
-  /// Error.
+  /// Adds a lease and the token of its keepalive, whose file must be in the watched folder. @throws Error.
   void add(const std::string& lease, const std::string& token);
-  /// Nothing when it is not watched.
+  /// Does nothing if the lease is not watched.
   void remove(const std::string& lease);
-  /// Reads which may have been closed, and judges none of them yet: the kernel tells of the end of an open
-  /// file a moment before it lets go of its lock, of the end of others' looks at the lock as well, and a
-  /// process that ends closes many. Returns whether to look() in a moment.
+  /// Reads the events and tests no lock yet: the kernel reports the end of an open file just before it
+  /// releases the lock, others' tests of the lock cause events too, and an exiting process closes many files.
+  /// Returns whether to call look() shortly.
   bool read();
   /// The leases whose lock is gone, once each.
   std::set<std::string> look();
-  /// Whether to look() again in a moment.
+  /// Whether to call look() again shortly.
   [[nodiscard]] bool has_suspects() const noexcept { return !suspects_.empty(); }
 
  private:
@@ -49,7 +47,7 @@ class KeepaliveWatch {
   Fd inotify_;
   std::filesystem::path folder_;
   std::map<std::string, Watched> by_token_;
-  std::map<std::string, int> suspects_;  // tokens, and how often they are still to be looked at
+  std::map<std::string, int> suspects_;  // tokens, and the number of tests left
 };
 
 }  // namespace hostnet::exposer

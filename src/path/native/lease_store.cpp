@@ -1,4 +1,4 @@
-// What is held, for those who look; and what does not depend on it.
+// Read access to the leases, and the operations that need no lock.
 #include "path/native/lease_store.hpp"
 
 #include "hostnet/error.hpp"
@@ -26,7 +26,7 @@ bool LeaseStore::has_news() {
 Snapshot LeaseStore::look() {
   auto snapshot = file_.read();
   if (!snapshot.leases.empty()) executor_.use(snapshot.firewall);
-  // Rules match by name, leases hold on to the interface: the names follow it.
+  // Rules match by name and leases by ifindex, so update the names.
   for (auto& bridge : snapshot.bridges)
     if (const auto link = executor_.rtnl().link(bridge.ifindex)) bridge.name = link->name;
   return snapshot;
@@ -37,17 +37,17 @@ firewall::FirewallChoice LeaseStore::firewall_for(const Snapshot& held) const {
   if (held.leases.empty()) return firewall::choose(wish);
   if (wish != Firewall::automatic && wish != held.firewall)
     throw Error(Errc::conflict,
-                fmt::format("leases are held whose rules stand in {}, and all must stand in one firewall",
+                fmt::format("leases are held whose rules stand in {}; all leases must use the same firewall",
                             to_string(held.firewall)),
                 fmt::format("leave out --firewall {}, or first: tc-hostnet release --all", to_string(wish)));
   return firewall_of_leases(held.firewall);
 }
 
 firewall::FirewallChoice firewall_of_leases(Firewall kind) {
-  return {kind, "the rules of the leases that are held stand there"};
+  return {kind, "the rules of the current leases are there"};
 }
 
-// Where no bindings can stand, the lease says so.
+// Records in the lease why the firewall cannot hold bindings.
 void LeaseStore::settle_binding(state::Lease& lease) {
   if (!lease.sources.empty() && !lease.port.empty() && lease.unpinned.empty())
     lease.unpinned = executor_.backend().binding_fault();
@@ -70,7 +70,7 @@ std::vector<std::string> LeaseStore::rescue(Deadline deadline) {
     const auto link = executor_.rtnl().link(name);
     if (!link) continue;
     found.bridges.push_back({.ifindex = link->ifindex, .name = name, .prior_route_localnet = false});
-    // A lease on it makes transition() see the guard that stands; it has no forwards to speak of.
+    // A lease on the bridge makes transition() include the existing guard; it has no forwards.
     found.leases.push_back({.id = "0", .ifindex = link->ifindex});
   }
   take_away(found, deadline);

@@ -1,17 +1,18 @@
-// The thread of Holder: what it hears of, and when it looks. What it then does is in upkeep.cpp.
+// The monitor thread of Holder: its events and when it checks. upkeep.cpp has the repairs.
 //
-//   event                                        from                     then                       after
-//   an interface goes or changes its name        RTNLGRP_LINK             check_or_fail_closed()     0
-//   nf_tables has changed                        NFNLGRP_NFTABLES         check_or_fail_closed()     50 ms
-//   a legacy table has another size              a look every 250 ms      check_or_fail_closed()     50 ms
-//   route_localnet is off                        the same look            check_or_fail_closed()     50 ms
-//   something else may have changed              a clock                  check_or_fail_closed()     5 s
-//   another process has written the journal      inotify                  notice_foreign_release()   0
-//   a descriptor may have been closed            KeepaliveWatch           release_closed()           5 ms
-//   a lease's time is up                         the look every 250 ms    release_expired()          0
-//   leases have ended by themselves              any of these             deliver_notices()          0
+//   event                                source                     action                     delay
+//   an interface goes or is renamed      RTNLGRP_LINK               check_or_fail_closed()     none
+//   nf_tables changed                    NFNLGRP_NFTABLES           check_or_fail_closed()     50 ms, kSettle
+//   a legacy table's size changed        poll, 250 ms, kLookPeriod  check_or_fail_closed()     50 ms, kSettle
+//   route_localnet is off                the same poll              check_or_fail_closed()     50 ms, kSettle
+//   a change without an event            timer, 5 s, kCheckPeriod   check_or_fail_closed()     none
+//   another process wrote the journal    inotify                    notice_foreign_release()   none
+//   a descriptor may have been closed    KeepaliveWatch             release_closed()           5 ms, kMoment
+//   a lease's timeout has passed         the poll                   release_expired()          none
+//   leases ended by themselves           any of these               deliver_notices()          none
 //
-// The loop ends with the Holder. What an event throws is logged, and the loop goes on after 250 ms.
+// The Holder's destructor ends the loop. An exception from a handler is logged; the loop continues after 250
+// ms.
 #include "core/file.hpp"
 #include "core/log.hpp"
 #include "core/thread.hpp"
@@ -35,8 +36,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kLookPeriod = 250ms;  // the cheap comparison of the legacy tables' sizes, and the sysctl
-constexpr auto kCheckPeriod = 5s;    // the full one, for changes that leave the sizes as they were
+constexpr auto kLookPeriod = 250ms;  // cheap comparison of the legacy tables' sizes and the sysctl
+constexpr auto kCheckPeriod = 5s;    // full check, for changes that keep the sizes
 constexpr auto kSettle = 50ms;       // others' changes come in bursts
 
 void drain(int fd) {
@@ -53,7 +54,7 @@ struct Holder::Monitors {
     try {
       nft.emplace();
     } catch (const Error& error) {
-      log::debug("nf_tables is not watched: {}", error.what());
+      log::debug("not watching nf_tables: {}", error.what());
     }
   }
 
@@ -64,11 +65,10 @@ struct Holder::Monitors {
   Fd journal;
   std::uint64_t last_look = 0;
   bool check_is_due = false;
-  std::atomic<bool> check_is_wanted = false;  // by another thread
+  std::atomic<bool> check_is_wanted = false;  // set by another thread
 };
 
-// Everything is subscribed to in the caller's thread, before hold() returns: nothing that happens after is
-// missed.
+// Subscribes in the caller's thread, before hold() returns, so that no later event is missed.
 void Holder::start_watching() {
   if (!monitors_) subscribe();
   if (!keepalives_) {
@@ -79,7 +79,7 @@ void Holder::start_watching() {
     });
   }
   keepalives_->watch(store_.folder());
-  // Each time, for the folder is another one after all had been released and it was tidied away.
+  // Watch it each time: after the last release the folder is tidied away, and a new one takes its place.
   const auto folder = state::PrivateFolder::make(store_.folder());
   if (::inotify_add_watch(monitors_->journal.get(), folder.by_descriptor().c_str(),
                           IN_MOVED_TO | IN_MODIFY | IN_DELETE) < 0)
@@ -103,7 +103,7 @@ void Holder::subscribe() {
     });
   };
   loop_.add(monitors.links.fd(), EPOLLIN, [this, &monitors](std::uint32_t) {
-    // A bridge that came back under another name is unguarded until its rules have followed: no pause here.
+    // A renamed bridge has no guard until its rules follow, so check at once.
     if (!monitors.links.read().empty()) check_or_fail_closed();
   });
   if (monitors.nft)
@@ -125,8 +125,8 @@ void Holder::subscribe() {
   loop_.every(kCheckPeriod, [this] { check_or_fail_closed(); });
 }
 
-// What has just been set up is not in the last look at the legacy tables: whoever takes it away before the
-// next one leaves them as large as they were then.
+// The last poll of the legacy tables does not include the new rules. If another program removes them before
+// the next poll, the sizes match again.
 void Holder::want_check() {
   if (monitors_) monitors_->check_is_wanted = true;
 }
@@ -137,15 +137,15 @@ void Holder::watch() {
       loop_.run();
       return;
     } catch (const std::exception& error) {
-      log::error("looking after the leases: {}", error.what());
+      log::error("monitoring the leases: {}", error.what());
       std::this_thread::sleep_for(kLookPeriod);
     }
   }
 }
 
-// The kernel tells nobody when a sysctl is written.
+// The kernel sends no event for a sysctl write.
 bool Holder::a_setting_is_lost(netlink::Rtnl& rtnl) const {
-  if (unfinished_) return false;  // it may be off because of that, and the next full look is soon
+  if (unfinished_) return false;  // may be the cause; the next full check is soon
   std::set<int> bridges;
   {
     const std::scoped_lock lock(mutex_);
@@ -158,7 +158,7 @@ bool Holder::a_setting_is_lost(netlink::Rtnl& rtnl) const {
   });
 }
 
-// In this thread, with no lock held. What is not begun now is at the next look.
+// Runs in the monitor thread without a lock. Names that it does not start on now wait for the next call.
 void Holder::finish_new_names_soon() {
   if (is_tidying_) return;
   if (tidier_.joinable()) tidier_.join();
@@ -178,8 +178,7 @@ void Holder::finish_new_names_soon() {
   }
 }
 
-// The program's log sink may wait, for a terminal that is stopped say: nothing that others need is held
-// meanwhile.
+// Queues the line: the program's log sink may block (a stopped terminal), so no lock may be held around it.
 void Holder::say(LogLevel level, std::string line) {
   const std::scoped_lock lock(mutex_);
   sayings_.emplace_back(level, std::move(line));
@@ -197,7 +196,7 @@ void Holder::deliver_notices() {
   for (const auto& [level, line] : sayings) log::write(level, line);
   for (const auto& notice : notices) {
     const auto text = fmt::format("lease {} {}: {}", notice.lease, to_string(notice.state()), notice.reason);
-    // A container that stops is how things end as a rule; the other causes somebody may want to know of.
+    // A stopped container is the usual end of a lease; the other causes deserve a warning.
     if (notice.cause == Cause::container_stopped)
       log::info("{}", text);
     else

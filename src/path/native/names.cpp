@@ -1,4 +1,4 @@
-// Writing, and taking out.
+// Writes and removes aliases.
 #include "path/native/names.hpp"
 
 #include "core/log.hpp"
@@ -12,7 +12,7 @@
 namespace hostnet::exposer {
 namespace {
 
-constexpr std::chrono::seconds kLock{10};  // for the journal's, to strike a name off
+constexpr std::chrono::seconds kLock{10};  // wait for the journal's lock, to strike a name off
 
 std::string short_id(const engine::AliasRecord& record) { return record.container.substr(0, 12); }
 
@@ -20,7 +20,7 @@ void warn_of(const NameTried& tried) {
   if (!tried.failure) return;
   if (tried.failure->code() == Errc::timed_out && tried.name.tries + 1 < kNameTries)
     log::warn(
-        "{} stays in the hosts file of container {} for now, leading nowhere: {}; the next command tries "
+        "{} stays in the hosts file of container {} for now and leads nowhere: {}; the next command tries "
         "again",
         kAlias, short_id(tried.name.record), tried.failure->what());
   else
@@ -53,8 +53,7 @@ void write_names(std::span<const state::Lease> leases, Deadline budget) {
     const auto& error = *outcomes[i];
     const auto what = fmt::format("{} is not written into container {}: {}", kAlias,
                                   short_id(edits[i].record), error.what());
-    // A lease for one container promises the alias there; for a network it is a service to those that take
-    // it.
+    // A lease for one container must have the alias; a network's containers get it on a best-effort basis.
     if (whose[i]->sources.empty())
       log::warn("{}", what);
     else if (error.code() == Errc::timed_out)

@@ -1,15 +1,15 @@
-// The alias in the hosts files of containers that leases are for, written and taken out.
+// The alias in the containers' hosts files: writing and removing it.
 //
-// A hosts file is within the container's reach, so nothing here is done under a lock: what holds up the edit
-// of one file must not hold up another command, nor the repair of a flushed guard. Hence the order. Set-up:
-// the journal has the lease with the files to be edited, its rules stand, the locks are given back, then the
-// files are edited. Tear-down: the lease's rules go, the journal has its names as `names` (state::NameLeft)
-// in its place, the locks are given back, the files are edited, and the names that are out are struck off.
-// What was not to be had within the budget stays on the list for the next command, kNameTries times in all.
+// A container controls its hosts file, so nothing here runs under a lock: a blocked edit must not delay
+// another command or the repair of a flushed guard. Hence the order. Set-up: write the lease and its files to
+// the journal, set up the rules, release the locks, edit the files. Tear-down: remove the rules, replace the
+// lease in the journal by its `names` (state::NameLeft), release the locks, edit the files, strike off the
+// removed names. Names not removed within the budget stay in the journal for the next command, kNameTries
+// attempts in all.
 //
-// A lease may be released by another process between its set-up and the writing of its name, which then would
-// stay. So after writing one looks whether the lease is still held: who releases marks it before taking the
-// name out, who writes looks after writing, and one of the two sees the other.
+// Another process may release a lease between its set-up and the writing of its name, and the name would
+// stay. So the writer checks after writing that the lease is still held. The releaser marks the lease before
+// it removes the name, so one of the two sees the other.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -25,35 +25,36 @@
 
 namespace hostnet::exposer {
 
-/// After so many commands have met a file that was not to be had, its name is left where it is: it leads to
-/// closed forwards, and the container keeps it there.
+/// After this many failed attempts, the name stays: it leads to closed forwards, and only the container keeps
+/// it.
 constexpr int kNameTries = 5;
 
-/// For an operation that has this much time left: kAliasBudget at most.
+/// The name budget of an operation: kAliasBudget, or less if the deadline is sooner.
 Deadline name_budget(Deadline deadline);
 
-/// Writes the alias for leases that have just been added. With no lock held. What fails for a network is a
-/// warning, for the alias is a service there. @throws Error when it fails for the one container of a lease.
+/// Writes the alias for new leases. Call without a lock. A failure is a warning for a network lease, where
+/// the alias is best-effort. @throws Error if it fails for the one container of a lease.
 void write_names(std::span<const state::Lease> leases, Deadline budget);
 
-/// The names that a lease has, or may have, written.
+/// The names that a lease has written or may have written.
 std::vector<state::NameLeft> names_of(const state::Lease& lease);
 
-/// What came of a try to take a name out.
+/// The result of an attempt to remove a name.
 struct NameTried {
   state::NameLeft name;
   std::optional<Error> failure;
 };
 
-/// Takes names out, those that have been tried least first. With no lock held. Those of containers that this
-/// process may not look into are left for another, and are not among the answers. Failures are warnings, too.
+/// Removes names, those with the fewest attempts first. Call without a lock. Skips containers that this
+/// process may not inspect and returns no result for them. Also logs failures as warnings.
 std::vector<NameTried> take_out(std::vector<state::NameLeft> names, Deadline budget);
 
-/// Strikes off what is out, what cannot be taken out, and what has been tried often enough. Pure.
+/// Returns the names without the removed ones, those that cannot be removed, and those with no attempts left.
+/// Pure.
 std::vector<state::NameLeft> still_left(std::vector<state::NameLeft> names, std::span<const NameTried> tried);
 
-/// Takes out all the names that are on the journal's list, and brings it up to date. With no lock held;
-/// `guard` is locked while the store is used. Failures are warnings.
+/// Removes all names in the journal and updates it. Call without a lock; locks `guard` while it uses the
+/// store. Failures are warnings.
 void finish_names(LeaseStore& store, Deadline budget, std::mutex* guard = nullptr) noexcept;
 
 }  // namespace hostnet::exposer

@@ -1,4 +1,4 @@
-// The native path: from requests to leases, with the checks that come before anything is changed.
+// The native path: turns requests into leases, after all checks.
 #include "path/native/native.hpp"
 
 #include "core/forked.hpp"
@@ -41,8 +41,7 @@ bool is_bound_to(const Listener& listener, Ipv4 address) {
   return std::ranges::any_of(std::span(listener.address).first(4), [](auto byte) { return byte != 0; });
 }
 
-// The service on the gateway's own address and port would become unreachable for the containers behind our
-// back.
+// The forward would hide a service on the gateway's own address and port from the containers.
 void check_gateway_port(const HostPort& port, Ipv4 gateway, Listeners& listeners) {
   for (const auto& listener : listeners.on(port.protocol, port.container)) {
     if (!listener.serves(gateway)) continue;

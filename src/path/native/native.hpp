@@ -17,46 +17,46 @@
 
 namespace hostnet::exposer {
 
-/// Requests that passed every check and are looked up, as leases without an id and an owner yet.
+/// Checked and resolved requests, as leases that still lack an id and an owner.
 struct Prepared {
   std::vector<state::Lease> leases;
   std::vector<state::Bridge> bridges;
 };
 
-/// Everything of expose_all() that comes before the first change. Changes nothing itself.
+/// All of expose_all() before its first change. Changes nothing.
 /// @throws Error as Exposer::expose_all().
 Prepared prepare(std::span<const ExposeRequest> requests, const std::string& engine, Deadline deadline);
 
-/// Looks for what would keep a lease from working or make it take traffic from another service: a chain of
-/// the host's firewall that drops, somebody who listens on gateway:port, nobody who listens on the loopback.
-/// Changes nothing.
-/// @throws Error: firewall_blocked, conflict, not_listening when a listener is `required`.
+/// Checks for what would block a lease or divert another service's traffic: a dropping chain of the host's
+/// firewall, a listener on gateway:port, no listener on the loopback. Changes nothing.
+/// @throws Error: firewall_blocked, conflict, not_listening if a listener is required.
 void check_way(const state::Lease& lease, const std::string& bridge, bool require_listener);
 
-/// How many packets and bytes each port of a lease has let in, in the order of its ports; forwards that it
-/// shares with other leases are counted whole. @throws Error.
+/// Packets and bytes that one port of a lease has let in. A forward shared with other leases counts in full
+/// for each.
 struct PortTraffic {
   std::uint64_t packets = 0;
   std::uint64_t bytes = 0;
 };
-/// Of what firewall::read_traffic() has given, or gives now.
+/// The traffic of each port, in the order of the lease's ports; from the given counters, or from
+/// firewall::read_traffic(). @throws Error.
 std::vector<PortTraffic> traffic_of(const state::Lease& lease, const std::string& bridge,
                                     std::span<const firewall::ForwardTraffic> forwards);
 std::vector<PortTraffic> traffic_of(const state::Lease& lease, const std::string& bridge);
 
-/// As Holder::Settings::on_end: has a program's callback called by a Notifier. Empty for an empty one.
-/// @throws Error{failure} when the system gives no thread.
+/// A Holder::Settings::on_end that calls a program's callback through a Notifier. Empty for an empty
+/// callback.
+/// @throws Error{failure} if the system gives no thread.
 std::function<void(const Ended&)> by_notifier(const StateCallback& callback);
 
-/// Makes the native exposer, for the network namespace of the calling thread. @throws nothing that probe()
-/// would say.
+/// Makes the native exposer, for the calling thread's network namespace. Does not throw the reasons that
+/// probe() reports.
 std::unique_ptr<Exposer> make_native(const ExposerOptions& options);
 
 /// Whether the native path can work here: privilege and kernel. Changes nothing, loads nothing.
 Probe probe_native();
 
-/// By which path a lease in the journal was made: only those that the helper made live by something else than
-/// a process.
+/// The path that made a lease in the journal: any lifetime other than process means the helper.
 Path path_of(const state::Lease& lease) noexcept;
 
 extern const PathDriver kNativePath;

@@ -1,4 +1,4 @@
-// Building the sandbox, from both sides of the fork.
+// Builds the sandbox, on both sides of the fork.
 #include "path/native/sandbox.hpp"
 
 #include "core/file.hpp"
@@ -28,19 +28,19 @@ namespace hostnet::exposer {
 namespace {
 
 constexpr const char* kHosts = "/etc/hosts";
-constexpr char kReady = '\0';  // what the child says first; anything else is the reason why it is not
+constexpr char kReady = '\0';  // the child's first byte if it is ready; any other text is the reason why not
 
 [[noreturn]] void give_up(const Error& error, int exit_code) {
   std::fprintf(stderr, "tc-hostnet: %s\n", error.what());
   ::_exit(exit_code);
 }
 
-// A copy of the host's file with the alias, mounted over it where only the child and its children see that.
-// The copy is in a file system that no other mount namespace has: however this ends, it goes with the child.
+// Mounts a copy of the host's file with the alias over it, visible only to the child and its children. The
+// copy is in a file system of no other mount namespace, so it ends with the child in every case.
 void mount_hosts_file(Ipv4 gateway) {
   const auto text =
       engine::with_alias(try_read_file(kHosts).value_or("127.0.0.1\tlocalhost\n"), kAlias, gateway, "run");
-  constexpr const char* folder = "/proc";  // is there on every system, and covered for these few lines alone
+  constexpr const char* folder = "/proc";  // exists on every system; covered only for these few lines
   constexpr const char* path = "/proc/hosts";
   const auto check = [](bool done) {
     if (!done) throw Error::from_errno(fmt::format("mount a hosts file over {}", kHosts), errno);
@@ -53,11 +53,11 @@ void mount_hosts_file(Ipv4 gateway) {
     check(::fchmod(fd.get(), 0644) == 0);
   }
   check(::mount(path, kHosts, nullptr, MS_BIND, nullptr) == 0);
-  check(::umount2(folder, MNT_DETACH) == 0);  // the mount on the hosts file keeps what it needs of it
+  check(::umount2(folder, MNT_DETACH) == 0);  // the mount on the hosts file keeps what it needs
 }
 
 std::vector<std::string> read_command(int channel) {
-  // Words ended by NUL; the first is the gateway.
+  // Words, each with a final NUL; the first is the gateway.
   const auto text = read_all(channel, 64U << 20);
   std::vector<std::string> words;
   for (std::size_t at = 0; at < text.size();) {
@@ -71,7 +71,7 @@ std::vector<std::string> read_command(int channel) {
   bool ready = false;
   try {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (::getppid() != parent) ::_exit(125);  // it died before the line above
+    if (::getppid() != parent) ::_exit(125);  // the parent died before prctl()
     if (::unshare(CLONE_NEWNET | CLONE_NEWNS) != 0)
       throw Error::from_errno("make a network namespace", errno);
     if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
@@ -81,7 +81,7 @@ std::vector<std::string> read_command(int channel) {
     write_all(channel.get(), {&kReady, 1});
     ready = true;
     const auto words = read_command(channel.get());
-    if (words.size() < 2) ::_exit(125);  // the parent gave up and has said why
+    if (words.size() < 2) ::_exit(125);  // the parent gave up and has reported why
     mount_hosts_file(Ipv4::parse(words.front()).value());
 
     std::vector<char*> arguments;
@@ -95,7 +95,7 @@ std::vector<std::string> read_command(int channel) {
     give_up(Error::from_errno(fmt::format("run {}", words[1]), errno), errno == ENOENT ? 127 : 126);
   } catch (const Error& error) {
     if (ready) give_up(error, 125);
-    // The parent still waits, and says it.
+    // The parent still waits and reports the reason.
     const std::string_view why = error.what();
     [[maybe_unused]] const auto told = ::write(channel.get(), why.data(), why.size());
     ::_exit(125);
@@ -149,13 +149,13 @@ Sandbox::Sandbox() {
   if (said.front() != '?') said += read_all(channel_.get(), 4096);
   ::waitpid(pid_, nullptr, 0);
   pid_ = -1;
-  throw Error(Errc::no_path, fmt::format("the command's own network namespace could not be made: {}", said),
+  throw Error(Errc::no_path, fmt::format("cannot make the command's network namespace: {}", said),
               "run it as root");
 }
 
 Sandbox::~Sandbox() {
   if (command_sent_ || pid_ < 0) return;
-  channel_.reset();  // the child reads its end and exits
+  channel_.reset();  // end of file for the child, which exits
   ::waitpid(pid_, nullptr, 0);
 }
 
@@ -165,14 +165,15 @@ netlink::Link Sandbox::connect(LeaseStore& store, Deadline deadline) {
   if (!netns_) throw Error::from_errno(fmt::format("open {}", netns_path), errno);
   netlink::Rtnl host;
   auto inside = netlink::Rtnl::in_namespace(netns_.get());
-  const auto transaction = store.begin(deadline);  // its lock: two sandboxes must not take one network
+  const auto transaction =
+      store.begin(deadline);  // its lock keeps two sandboxes from choosing the same network
 
   net_ = next_net(host);
   const auto name = "tchn-" + random_hex(8);
   host.add_veth(name, "eth0", netns_.get());
   auto outer = host.link(name);
   const auto inner = inside.link("eth0");
-  if (!outer || !inner) throw Error(Errc::failure, fmt::format("the veth pair {} vanished", name));
+  if (!outer || !inner) throw Error(Errc::failure, fmt::format("the veth pair {} is gone", name));
   host.add_address(outer->ifindex, net_.gateway, SandboxNet::prefix);
   host.set_up(outer->ifindex);
   inside.add_address(inner->ifindex, net_.address, SandboxNet::prefix);

@@ -1,4 +1,4 @@
-// Changing the journal and the kernel together.
+// Changes the journal and the kernel together.
 #include "path/native/transaction.hpp"
 
 #include "core/log.hpp"
@@ -21,7 +21,7 @@ namespace {
 using state::Lease;
 using state::Snapshot;
 
-constexpr std::chrono::milliseconds kAtOnce{1000};  // that a bridge may stand open without its guard
+constexpr std::chrono::milliseconds kAtOnce{1000};  // longest time that a bridge stays open without its guard
 constexpr std::chrono::seconds kWayBack{10};
 
 std::set<std::string> ids_of(const std::vector<Ended>& ended) {
@@ -30,7 +30,7 @@ std::set<std::string> ids_of(const std::vector<Ended>& ended) {
   return ids;
 }
 
-// What the journal says on the way from `wanted` back to `before`.
+// The journal's content on the way from `wanted` back to `before`.
 Snapshot marked_on_the_way_back(const Snapshot& before, const Snapshot& wanted) {
   Snapshot marked = before;
   marked.bridges = wanted.bridges;
@@ -85,10 +85,10 @@ std::vector<Ended> Transaction::reap(const std::function<std::set<std::string>()
     store_.all_watched_ = news;
   for (auto&& more : {without_port(held_, rtnl), without_owner(held_, store_.folder(), ours)})
     ended.insert(ended.end(), more.begin(), more.end());
-  std::set<std::string> known;  // the first reason counts
+  std::set<std::string> known;  // keep the first reason
   std::erase_if(ended, [&](const Ended& one) { return !known.insert(one.lease).second; });
   if (ended.empty()) return ended;
-  // What is tried again and again is said once.
+  // Log a repeated attempt only once.
   for (const auto& one : ended)
     if (!store_.tried_.contains(one.lease)) log::info("lease {} ends: {}", one.lease, one.reason);
   store_.tried_ = ids_of(ended);
@@ -105,8 +105,8 @@ void Transaction::add(std::vector<Lease> leases, std::span<const state::Bridge> 
   for (const auto& bridge : bridges) {
     if (wanted.bridge(bridge.ifindex) != nullptr) continue;
     wanted.bridges.push_back(bridge);
-    // The caller looked before it had the lock: what was on then may have been on for a lease that has ended
-    // since.
+    // The caller read the setting before it had the lock; a lease that has ended since may have switched it
+    // on.
     if (const auto link = executor.rtnl().link(bridge.ifindex))
       wanted.bridges.back().prior_route_localnet = link->route_localnet;
   }
@@ -132,7 +132,7 @@ void Transaction::add(std::vector<Lease> leases, std::span<const state::Bridge> 
 void Transaction::amend(const Lease& lease) {
   const auto* const present = held_.lease(lease.id);
   if (present == nullptr || present->releasing)
-    throw Error(Errc::not_found, fmt::format("lease {} is held no more", lease.id));
+    throw Error(Errc::not_found, fmt::format("lease {} is no longer held", lease.id));
   Snapshot wanted = held_;
   auto settled = lease;
   store_.settle_binding(settled);
@@ -160,9 +160,9 @@ void Transaction::go_back() noexcept {
     auto marked = marked_on_the_way_back(before, held_);
     take_down(std::move(marked), std::move(before), Deadline::after(kWayBack));
   } catch (const std::exception& error) {
-    log::error("taking back what was set up: {}", error.what());
+    log::error("undoing the set-up: {}", error.what());
   } catch (...) {
-    log::error("taking back what was set up failed");
+    log::error("undoing the set-up failed");
   }
 }
 
@@ -182,15 +182,16 @@ void Transaction::remove(const std::set<std::string>& leases) {
   if (leaves_names) store_.new_names_ = true;
 }
 
-// Every step is tried. What fails leaves the journal at `marked`.
+// Runs every step. A failure leaves the journal at `marked`.
 void Transaction::take_down(Snapshot marked, Snapshot wanted, Deadline deadline) {
-  const auto watched = std::exchange(store_.all_watched_, std::nullopt);  // until none is left half released
+  const auto watched =
+      std::exchange(store_.all_watched_, std::nullopt);  // restored if no lease stays half released
   const auto standing = held_;
   save(marked);
   store_.executor_.lead_all(standing, wanted, deadline)
-      .raise("release", "mend the cause, then: tc-hostnet release --all");
+      .raise("release", "fix the cause, then: tc-hostnet release --all");
   save(std::move(wanted));
-  // Whoever has the descriptor may keep it for long; the file is not to stay for that.
+  // A process may keep its descriptor for long, so remove the file now.
   for (const auto& lease : marked.leases)
     if (lease.releasing && lease.owner.lifetime != state::Lifetime::process)
       state::remove_owner_file(store_.folder(), lease.owner.token);
@@ -209,7 +210,7 @@ bool Transaction::repair() {
   try {
     return executor.lead(held_, held_, Deadline::after(std::min(kAtOnce, deadline_.remaining())));
   } catch (const std::exception& error) {
-    log::warn("{}; route_localnet is off until all is put back", error.what());
+    log::warn("{}; route_localnet is off until the rules are restored", error.what());
   }
   store_.close(held_);
   executor.lead(held_, held_, deadline_);

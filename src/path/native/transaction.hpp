@@ -1,24 +1,25 @@
-// A change of what is held: the journal's lock, what is held under it, the time for it, and the way back.
+// A change of the leases: the journal's lock, the snapshot under it, the deadline, and the way back.
 //
-// The journal announces each change before the kernel is changed, and held() is what the journal says. So
-// whoever is killed in the middle leaves a lease without a living owner, or one marked `releasing`, and the
-// next transaction of any process leads the kernel on from there.
+// The journal announces each change before the kernel changes, and held() is the journal's content. A process
+// killed in between leaves a lease without a living owner or one marked `releasing`; the next transaction of
+// any process continues from there.
 //
-//   a lease is   the journal has    the kernel has        begins with                  next
-//   wanted       the lease          part of its rules     add(), amend()               held; or back
-//   held         the lease          its rules             the last step                amend(), remove()
-//   releasing    it, `releasing`    part of its rules     remove(), the way back       gone; or reap() again
-//   gone         its names          nothing               the last step of remove()    finish_names()
+//   a lease is   in the journal      in the kernel        begins with                 next state
+//   wanted       the lease           part of its rules    add(), amend()              held, or back
+//   held         the lease           all its rules        the last step               amend(), remove()
+//   releasing    it, `releasing`     part of its rules    remove(), the way back      gone, or reap() again
+//   gone         its names           nothing              the last step of remove()   finish_names()
 //
-//   event                               then                                                        time
-//   add() or amend() meets an exception the kernel and the journal go back to what was              10 s
-//   a step of the way back fails        an added lease stays `releasing`, for reap(); an amended    –
-//                                       one is in the journal as it was, for repair()
-//   a step of remove() fails            the other steps are done; the leases stay `releasing`       –
-//   repair() takes more than 1 s        the bridges are closed, and opened when all is put back     deadline
+//   event                          then                                                     time limit
+//   begin()                        waits for the lock                                       the deadline
+//   add() or amend() throws        journal and kernel go back to the state before           10 s (kWayBack)
+//   a step of the way back fails   an added lease stays `releasing`, for reap(); an         none
+//                                  amended one is restored in the journal, for repair()
+//   a step of remove() fails       the other steps run; the leases stay `releasing`         the deadline
+//   repair() exceeds 1 s           the bridges close until the rules are restored           kAtOnce, then
+//                                                                                           the deadline
 //
-// It touches no file of a container: names are written and taken out without the lock
-// (path/native/names.hpp).
+// A transaction edits no hosts file: names are written and removed without the lock (path/native/names.hpp).
 #pragma once
 
 #include "core/deadline.hpp"
@@ -39,58 +40,56 @@ namespace hostnet::exposer {
 
 class LeaseStore;
 
-/// LeaseStore::begin() makes one. Not thread-safe; the store must outlive it.
+/// Made by LeaseStore::begin(). Not thread-safe; the store must outlive it.
 class Transaction {
  public:
-  /// Waits for the lock and reads what is held. All that follows has to be done by the deadline.
+  /// Waits for the lock and reads the leases. The deadline applies to all later calls.
   /// @throws Error: as state::Journal; state_corrupt, see LeaseStore::rescue().
   Transaction(LeaseStore& store, Deadline deadline);
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;
   ~Transaction() = default;
 
-  /// What is held now, with the names that the bridges had at the beginning.
+  /// The current snapshot, with the bridge names read at the beginning.
   [[nodiscard]] const state::Snapshot& held() const noexcept { return held_; }
-  /// Leaves no more than this of the time.
+  /// Shortens the deadline to at most `span` from now.
   void limit(std::chrono::milliseconds span);
 
-  /// Finishes the leases that nobody holds any more, and returns them. `watched` gives the leases whose
-  /// owners' end the caller hears of by itself: nobody looks for those owners, nor through all the leases as
-  /// long as there are no others.
-  /// @throws Error{failure} with all that went wrong; those leases stay, to be tried again.
+  /// Removes the leases that have ended and returns them. `watched` gives the leases whose owners the caller
+  /// watches itself: reap() skips their owners, and skips all leases while there are no others.
+  /// @throws Error{failure} with all failures; those leases stay for another attempt.
   std::vector<Ended> reap(const std::function<std::set<std::string>()>& watched = {});
 
-  /// Adds leases whose bridges are `bridges` (prior settings included; those held already keep their record)
-  /// and puts them into effect; write_names() is the caller's, without the lock.
-  /// @throws Error: conflict when a port leads elsewhere already; whatever failed. Nothing of them is left
-  /// then.
+  /// Adds leases on `bridges` (with their prior settings; known bridges keep their record) and puts them into
+  /// effect. The caller calls write_names() without the lock.
+  /// @throws Error: conflict if a port already leads elsewhere; the error of a failed step. Nothing of the
+  /// leases remains then.
   void add(std::vector<state::Lease> leases, std::span<const state::Bridge> bridges);
 
-  /// Puts a lease into the place of the one with its id; connections that it does not let in any more are
-  /// cut. @throws Error: not_found when that one is held no more; whatever failed. It is as it was then.
+  /// Replaces the lease with the same id and cuts connections that it no longer permits. @throws Error:
+  /// not_found if that lease is no longer held; the error of a failed step. The lease is then unchanged.
   void amend(const state::Lease& lease);
 
-  /// Takes back what the last add() or amend() has done, for a caller that cannot go on. Within a time of its
-  /// own, for the deadline may be what failed. What cannot be taken back is logged.
+  /// Undoes the last add() or amend(), for a caller that cannot continue. Has its own time limit, because the
+  /// deadline may be the cause. Logs what it cannot undo.
   void go_back() noexcept;
 
-  /// Takes leases away; the names that they have written become `held().names`, for finish_names() without
-  /// the lock. Unknown ids are ignored. @throws Error naming every step that failed; those leases stay in the
-  /// journal as `releasing`.
+  /// Removes leases. Their names move to `held().names`, for finish_names() without the lock. Ignores unknown
+  /// ids. @throws Error naming every failed step; those leases stay in the journal as `releasing`.
   void remove(const std::set<std::string>& leases);
 
-  /// Makes these the names that are left. @throws Error.
+  /// Replaces the list of names still to remove. @throws Error.
   void settle(std::vector<state::NameLeft> left);
 
-  /// Puts back whatever others have undone. What cannot be put back at once is waited for with
-  /// route_localnet off. Returns whether anything was amiss. @throws Error.
+  /// Restores what others have changed. If that does not succeed at once, route_localnet stays off until it
+  /// does. Returns whether anything differed. @throws Error.
   bool repair();
 
-  /// For when nothing is held: takes away what still stands of ours. A guard whose bridge has route_localnet
-  /// on is not taken away, and nothing else is then: those bridges are returned. @throws Error.
+  /// Without leases: removes our leftovers. Returns the bridges that have a guard and route_localnet on; if
+  /// there are any, it removes nothing. @throws Error.
   std::vector<std::string> sweep();
 
-  /// As state::Journal::tidy(): the last call when nothing is held.
+  /// As state::Journal::tidy(); the last call if there are no leases.
   void tidy() const noexcept { journal_.tidy(held_); }
 
  private:
@@ -102,18 +101,17 @@ class Transaction {
   Deadline deadline_;
   state::Journal journal_;
   state::Snapshot held_;
-  std::optional<state::Snapshot> before_;  // the last add() or amend(), which can be taken back
+  std::optional<state::Snapshot> before_;  // before the last add() or amend(), for go_back()
 };
 
-/// A container port of one lease that leads to another host port by an older lease.
+/// A container port of a new lease that an older lease sends to another host port.
 struct Clash {
   std::string older;
   firewall::Forward forward;  ///< The new one.
-  std::uint16_t older_host;   ///< Where the older one leads.
+  std::uint16_t older_host;   ///< The older lease's host port.
 };
 
-/// The first clash between forwards that stand and forwards to add; equal forwards are shared, not clashing.
-/// Pure.
+/// The first clash between existing forwards and new ones. Equal forwards are shared and do not clash. Pure.
 std::optional<Clash> find_clash(const std::vector<firewall::Forward>& standing,
                                 const std::vector<firewall::Forward>& added);
 

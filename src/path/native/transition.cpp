@@ -1,4 +1,4 @@
-// The order of things.
+// The order of the steps.
 #include "path/native/transition.hpp"
 
 #include <fmt/format.h>
@@ -26,10 +26,10 @@ bool has_same_forwards(const state::Lease& a, const state::Lease& b) {
          a.port == b.port && a.unpinned == b.unpinned && a.ports == b.ports;
 }
 
-// What one has and the other has not, or with other forwards; a lease too many in both is no harm.
+// The leases that differ. A lease in both lists does no harm.
 struct Difference {
-  Snapshot gone;  // with the bridges of before
-  Snapshot come;  // with those of after
+  Snapshot gone;  // with the bridges before
+  Snapshot come;  // with the bridges after
 };
 
 Difference difference(const Snapshot& before, const Snapshot& after) {
@@ -62,7 +62,7 @@ std::vector<Forward> closed_forwards(const std::vector<Forward>& candidates,
   return closed;
 }
 
-// A union per bridge, so that no gateway's INPUT accept is missing while either set of forwards stands.
+// The union per bridge, so that each gateway has its INPUT accept while either set of forwards stands.
 std::vector<Guard> both(const std::vector<Guard>& a, const std::vector<Guard>& b) {
   std::map<std::string, std::set<Ipv4>> merged;
   for (const auto& list : {a, b})
@@ -80,7 +80,7 @@ bool lets_in(const Forward& forward, const netlink::Flow& flow) {
          (!forward.source || *forward.source == flow.source.address);
 }
 
-// Those of the lease's ports of which `wanted` is true.
+// Adds the forwards of the lease's ports for which `wanted` is true.
 template <class Wanted>
 void add_forwards(const Snapshot& snapshot, const state::Lease& lease, Wanted wanted,
                   std::vector<Forward>& forwards) {
@@ -98,7 +98,7 @@ void add_forwards(const Snapshot& snapshot, const state::Lease& lease, Wanted wa
   }
 }
 
-// Whether another lease needs all of the guard that this one does.
+// Whether another lease needs every part of this lease's guard.
 bool is_guarded_anyway(const state::Lease& lease, const Snapshot& others) {
   return std::ranges::any_of(others.leases, [&](const state::Lease& other) {
     return other.ifindex == lease.ifindex && std::ranges::all_of(lease.gateways, [&](Ipv4 gateway) {
@@ -113,8 +113,8 @@ struct Describe {
                        to_string(step.plan.table));
   }
   std::string operator()(const ApplyBindings& step) const {
-    if (step.plan.empty()) return "leave no address pinned";
-    return fmt::format("pin {} addresses to their ports of the bridge", step.plan.bindings.size());
+    if (step.plan.empty()) return "remove all bindings";
+    return fmt::format("bind {} addresses to their bridge ports", step.plan.bindings.size());
   }
   std::string operator()(const ChangeForwards& step) const {
     return fmt::format("change {} of the rules in table nat",
@@ -197,7 +197,7 @@ std::vector<Step> transition(const Snapshot& before, const Snapshot& after) {
   bindings_during.merge(bindings_after);
 
   std::vector<Step> steps;
-  // A pure tear-down finds its union standing already; anything else puts it up first.
+  // For a pure tear-down the union already stands; every other change sets it up first.
   const bool shrinks = during.of(Table::filter) != last.of(Table::filter);
   const bool grows = during.of(Table::filter) != firewall::plan(guards_before, {}).of(Table::filter);
   if (grows || !shrinks)
@@ -219,7 +219,7 @@ std::vector<Step> transition(const Snapshot& before, const Snapshot& after) {
     if (after.bridge(bridge.ifindex) == nullptr && !bridge.prior_route_localnet)
       steps.push_back(SetRouteLocalnet{bridge.ifindex, bridge.name, false, true});
 
-  // Also what is left of somebody's who did not know of them.
+  // Also removes leftover bindings of a version that did not know them.
   if (unpins || bindings_after.empty()) steps.push_back(ApplyBindings{bindings_after});
   if (shrinks)
     for (const auto table : {Table::filter, Table::mangle, Table::raw})

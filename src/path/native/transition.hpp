@@ -1,9 +1,9 @@
-// From what was held to what shall be held: the steps, in the only safe order, as data.
+// The steps from one snapshot to another, in the only safe order, as data.
 //
-// The invariant at every point between two steps: a bridge with route_localnet=1 that we set has its guard in
-// place. So a set-up goes guard → DNAT → sysctl, and a tear-down DNAT → live flows → sysctl → guard, and a
-// change that is both goes through the union of the guards. Whoever is killed between two steps leaves a
-// state from which the same function leads on, because every step is idempotent.
+// The invariant between any two steps: a bridge on which we set route_localnet=1 has its guard. So a set-up
+// goes guard → DNAT → sysctl, a tear-down DNAT → live flows → sysctl → guard, and a change that is both uses
+// the union of the guards. A process killed between two steps leaves a state from which the same function
+// continues, because every step is idempotent.
 #pragma once
 
 #include "firewall/bindings.hpp"
@@ -21,24 +21,24 @@
 
 namespace hostnet::exposer {
 
-/// Make one table of the firewall as planned.
+/// Makes one table of the firewall match the plan.
 struct ApplyTable {
   firewall::TablePlan plan;
 };
 
-/// Make some of the forwards into others, and leave the rest of the table nat alone.
+/// Replaces some forwards and leaves the rest of table nat alone.
 struct ChangeForwards {
   firewall::TablePlan from;
   firewall::TablePlan to;
 };
 
-/// Reset the connections that came in by forwards which are closed now, and forget them in conntrack.
+/// Resets the connections through closed forwards and deletes their conntrack entries.
 struct CutFlows {
   std::vector<firewall::Forward> closed;
-  std::vector<firewall::Forward> open;  ///< Still there: flows that one of these lets in go on.
+  std::vector<firewall::Forward> open;  ///< Open forwards: flows that one of these permits continue.
 };
 
-/// Make the bindings of containers to their ports of the bridge as planned.
+/// Makes the bindings of containers to their bridge ports match the plan.
 struct ApplyBindings {
   firewall::BindingPlan plan;
 };
@@ -47,8 +47,8 @@ struct SetRouteLocalnet {
   int ifindex = 0;
   std::string bridge;
   bool on = false;
-  /// It was held before. Bridges go at any moment: this one's leases then end at the next look, and nobody
-  /// else's set-up or tear-down fails for it.
+  /// The bridge was already held. A bridge can vanish at any time: the next check ends its leases, and no
+  /// other lease's set-up or tear-down fails because of it.
   bool held = false;
 };
 
@@ -60,22 +60,22 @@ std::string describe(const Step& step);
 std::vector<firewall::Guard> guards_of(const state::Snapshot& snapshot);
 firewall::BindingPlan bindings_of(const state::Snapshot& snapshot);
 std::vector<firewall::Forward> forwards_of(const state::Snapshot& snapshot);
-/// Only the forwards on these ports of the gateways, at the cost of these.
+/// Only the forwards on these gateway ports; the cost depends on these ports.
 using Ports = std::set<std::pair<std::uint16_t, Protocol>>;
 std::vector<firewall::Forward> forwards_of(const state::Snapshot& snapshot, const Ports& ports);
-/// All four tables for what is held.
+/// All four tables for a snapshot.
 firewall::Ruleset ruleset_of(const state::Snapshot& snapshot);
 
-/// The steps from `before` to `after`. Equal arguments give the steps that put right whatever others have
-/// undone.
+/// The steps from `before` to `after`. Equal arguments give the steps that repair what others have changed.
 std::vector<Step> transition(const state::Snapshot& before, const state::Snapshot& after);
 
-/// The same for two that differ in forwards alone, at the cost of the difference: for when all stands as
-/// `before` says. nullopt when they differ in more, or in nothing, or have no forward in common.
+/// The steps between snapshots that differ only in forwards, at the cost of the difference; requires that the
+/// kernel is as `before`. nullopt if the snapshots differ in more, or do not differ, or a changed lease has
+/// no other lease that needs its guard.
 std::optional<std::vector<Step>> small_transition(const state::Snapshot& before,
                                                   const state::Snapshot& after);
 
-/// Which of the flows came in by a closed forward and by no open one.
+/// The flows that came through a closed forward and that no open one permits.
 std::vector<netlink::Flow> flows_to_cut(const std::vector<netlink::Flow>& flows, const CutFlows& cut);
 
 }  // namespace hostnet::exposer

@@ -1,18 +1,19 @@
-// What the thread of Holder does: puts right what others have undone, and ends what is over.
+// The monitor thread's work: it repairs what others have changed and ends leases that are over.
 //
-//   check() meets                            then                                             bound
-//   nothing                                  all stands as it should                          5 s
-//   another process with the journal's lock  nothing is known to be amiss; the next look      5 s
-//   rules or a setting that are changed      they are put back; the bridges are closed        5 s
-//                                            meanwhile where that takes more than 1 s
-//   a lease that cannot be taken away        its bridge is closed, unfinished_; each look     1 s a look,
-//                                            tries again, and the other leases stay           60 s in all
-//   any other error                          fail_closed(): the setting is off, the           5 s for the lock,
-//                                            leases end as `failed`, their rules go           1 s for the rules
-//   the lock is busy there, too              the leases stay active; the next look            5 s
+//   check() meets                      then                                             bound
+//   no change                          nothing                                          5 s, kRepairDeadline
+//   a busy journal lock                no known fault: the next check tries again       5 s
+//   changed rules or settings          restored; if that takes more than 1 s, the       5 s
+//                                      bridges are closed meanwhile
+//   a lease that it cannot remove      its bridge closes, unfinished_; each check       1 s (kCloseDeadline)
+//                                      retries; the other leases stay                   a check, 60 s
+//                                                                                       (kPatience) in all
+//   any other error                    fail_closed(): route_localnet off, the leases    5 s for the lock,
+//                                      end as `failed`, their rules go                  1 s for the rules
+//   a busy lock in fail_closed()       the leases stay active; the next check retries   5 s
 //
-// Every function here takes work_ or has it, then mutex_ for moments, then the journal's lock. What is to be
-// told is queued, for deliver_notices().
+// Every function here takes work_ or requires it, then the journal's lock, then mutex_ for moments. Messages
+// are queued for deliver_notices().
 #include "core/log.hpp"
 #include "hostnet/error.hpp"
 #include "path/native/holder.hpp"
@@ -27,21 +28,22 @@ namespace hostnet::exposer {
 namespace {
 
 constexpr std::chrono::seconds kRepairDeadline{5};
-constexpr std::chrono::seconds kCloseDeadline{1};  // what cannot be taken away then is taken away later
-constexpr std::chrono::seconds kPatience{60};  // with what cannot be taken away, before all leases end of it
-constexpr std::chrono::milliseconds kMoment{5};  // for descriptors that may be closed, see KeepaliveWatch
+constexpr std::chrono::seconds kCloseDeadline{1};  // what it cannot remove, a later check removes
+constexpr std::chrono::seconds kPatience{60};      // for leases that it cannot remove; then all leases end
+constexpr std::chrono::milliseconds kMoment{
+    5};  // before the lock of a closed descriptor is tested, see KeepaliveWatch
 
 }  // namespace
 
-// What could not be taken away may be so for long: whoever wants to work meanwhile should not wait for it.
+// An unfinished removal can last long, so other callers must not wait for it: 1 s at most.
 std::optional<Transaction> Holder::begin_check() {
   try {
     return std::optional<Transaction>(std::in_place, store_,
                                       Deadline::after(unfinished_ ? kCloseDeadline : kRepairDeadline));
   } catch (const Error& error) {
     if (error.code() != Errc::timed_out) throw;
-    // Closing takes the lock, too, and nothing is known to be amiss.
-    say(LogLevel::warning, fmt::format("{}; the leases are looked at again", error.what()));
+    // fail_closed() needs the lock too, and there is no known fault.
+    say(LogLevel::warning, fmt::format("{}; the leases are checked again", error.what()));
     want_check();
     return std::nullopt;
   }
@@ -58,7 +60,7 @@ void Holder::check() {
   unfinished_ = false;
   unfinished_since_.reset();
   if (transaction->repair())
-    say(LogLevel::warning, "the rules or settings of a lease had been changed; they are put back");
+    say(LogLevel::warning, "the rules or settings of a lease were changed; they are restored");
   drop_owner_if_idle(*transaction);
 }
 
@@ -71,18 +73,18 @@ void Holder::end_what_is_over(Transaction& transaction) {
   for (const auto& lease : stopped) end({lease, Cause::container_stopped, "its container has stopped"});
 }
 
-// That a lease cannot be taken away now, since somebody holds the xtables lock say, is no fault of the
-// others. Its bridge is closed until it can; theirs comes back then. @throws the error where that does not
-// help.
+// One lease that cannot be removed now (a busy xtables lock, for example) does not end the others. Its bridge
+// closes until the removal succeeds; other leases on that bridge work again after that. @throws the error if
+// that does not help.
 void Holder::postpone(const state::Snapshot& held, const Error& error) {
   auto over = held;
   over.leases.erase_if([](const state::Lease& lease) { return !lease.releasing; });
   over.drop_idle_bridges();
-  if (over.leases.empty()) throw error;  // it was something else
+  if (over.leases.empty()) throw error;  // another cause
   const auto now = std::chrono::steady_clock::now();
   if (!unfinished_since_) {
     unfinished_since_ = now;
-    say(LogLevel::error, fmt::format("{}; its bridge is closed and it is tried again", error.what()));
+    say(LogLevel::error, fmt::format("{}; its bridge is closed, and the release is retried", error.what()));
   }
   if (now - *unfinished_since_ > kPatience) throw error;
   unfinished_ = true;
@@ -95,36 +97,36 @@ void Holder::check_or_fail_closed() {
   try {
     check();
   } catch (const Error& amiss) {
-    fail_closed(fmt::format("could not be kept up: {}", amiss.what()));
+    fail_closed(fmt::format("cannot be repaired: {}", amiss.what()));
   }
   work.unlock();
   deliver_notices();
 }
 
-// With the setting off, a lease is over, whether or not its rules can be taken away as well.
+// With route_localnet off, a lease is over even if its rules remain.
 void Holder::fail_closed(const std::string& reason) {
-  if (!has_active()) return say(LogLevel::debug, fmt::format("{}; tried again later", reason));
+  if (!has_active()) return say(LogLevel::debug, fmt::format("{}; retrying later", reason));
   say(LogLevel::error, fmt::format("{}; closing", reason));
   try {
     auto transaction = store_.begin(Deadline::after(kRepairDeadline));
-    const auto left = end_revoked(transaction.held());  // the lock may have been busy with their release
+    const auto left = end_revoked(transaction.held());  // their release may have held the lock
     store_.close(transaction.held());
     transaction.limit(kCloseDeadline);
     try {
       transaction.remove(left);
     } catch (const Error& error) {
-      unfinished_ = true;  // the journal says that they are being released, so each look tries to finish it
+      unfinished_ = true;  // the journal has them as `releasing`, so each check retries
       say(LogLevel::error, fmt::format("closing: {}", error.what()));
     }
     for (const auto& lease : left) end({lease, Cause::not_kept, reason});
     drop_owner_if_idle(transaction);
   } catch (const Error& error) {
-    // They stay active here, so that the next look tries again.
+    // The leases stay active, so the next check retries.
     say(LogLevel::error, fmt::format("closing: {}", error.what()));
   }
 }
 
-// Ends those of ours that are held no more; returns the others.
+// Ends our leases that the journal no longer has; returns the others.
 std::set<std::string> Holder::end_revoked(const state::Snapshot& held) {
   std::set<std::string> there;
   for (const auto& lease : held.leases) there.insert(lease.id);
@@ -139,7 +141,7 @@ std::set<std::string> Holder::end_revoked(const state::Snapshot& held) {
 
 void Holder::notice_foreign_release() {
   const std::scoped_lock work(work_);
-  if (!store_.has_news()) return;  // what we have written ourselves
+  if (!store_.has_news()) return;  // our own write
   if (!has_active()) return;
   end_revoked(store_.peek());
   if (has_active()) return;

@@ -402,7 +402,7 @@ TEST_CASE("request: only faults that no other check reports") {
   CHECK_FALSE(judged(Errc::firewall_blocked, "the firewall"));
   CHECK_FALSE(
       judged(Errc::not_found, "no bridge", {{"bridge", Status::fail, "network web: no bridge", "x"}}));
-  CHECK(judged(Errc::not_listening, "nobody listens")->status == Status::ok);
+  CHECK(judged(Errc::not_listening, "nothing listens")->status == Status::ok);
 }
 
 TEST_CASE("/proc/locks: the holder of the lock, not its waiters or holders of others") {

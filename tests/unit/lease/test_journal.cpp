@@ -117,7 +117,7 @@ TEST_CASE("a lease without a reason for its missing binding is read, and the rea
   old.port.clear();
   CHECK(why_unpinned(old) == "its container's port of the bridge is not known");
   old.sources.clear();
-  CHECK(why_unpinned(old) == "an Ethernet address alone tells its container from others");
+  CHECK(why_unpinned(old) == "only its Ethernet address identifies its container");
   old.mac.reset();
   CHECK(why_unpinned(old).empty());  // a lease for all containers needs no binding
   CHECK(why_unpinned(lease("0a")) == "10.0.0.2 is behind no port of the bridge");

@@ -144,7 +144,8 @@ TEST_CASE("another user's folder is refused; for root's the error names root and
   as_another_user([&] {
     const auto error = test::error_of([&] { PrivateFolder::find(theirs); });
     CHECK(error.code() == Errc::not_authorised);
-    CHECK(error.what() == theirs.string() + " belongs to root, who alone sees and changes the leases in it");
+    CHECK(error.what() ==
+          theirs.string() + " belongs to root, so only root can read and change the leases in it");
     CHECK(error.hint().find("remove") == std::string::npos);
     return 0;
   });

@@ -1,4 +1,4 @@
-// What a control group tells of whose process it is.
+// Which container a control group belongs to.
 #include "target/attached.hpp"
 
 #include <doctest/doctest.h>
@@ -19,7 +19,7 @@ TEST_CASE("a control group that names other containers is not of this one") {
   CHECK(names_another_container("0::/docker/" + other + "\n", own, ""));
   CHECK(names_another_container("12:pids:/libpod_parent/libpod-" + other + "/ctr\n", own, ""));
   CHECK(names_another_container("0::/docker/" + other + "\n", "", ""));
-  // All of this is inside of that one.
+  // All of this runs in that container.
   CHECK_FALSE(
       names_another_container("0::/docker/" + other + "/app\n", own, "0::/docker/" + other + "/us\n"));
 }

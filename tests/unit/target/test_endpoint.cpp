@@ -1,4 +1,4 @@
-// By which endpoint a container reaches its host, from texts and descriptions.
+// The endpoint through which a container reaches its host, from texts and descriptions.
 #include "target/endpoint.hpp"
 
 #include <doctest/doctest.h>

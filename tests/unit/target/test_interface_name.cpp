@@ -1,4 +1,4 @@
-// Names of interfaces that are taken, and those that are not.
+// Valid and invalid interface names.
 #include "target/interface_name.hpp"
 
 #include <doctest/doctest.h>

@@ -1,4 +1,4 @@
-// Which network modes are refused, and what is said then.
+// Rejected network modes and their messages.
 #include "hostnet/error.hpp"
 #include "target/network_mode.hpp"
 

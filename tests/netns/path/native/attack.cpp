@@ -15,7 +15,7 @@ using hostnet::Endpoint;
 using hostnet::Ipv4;
 using hostnet::Protocol;
 
-// Long for a packet on a veth; each attack that fails costs this.
+// Ample for a packet on a veth; each failed attack costs this time.
 constexpr auto kPatience = 150ms;
 
 bool answered(const Wire& wire, std::chrono::milliseconds window) {

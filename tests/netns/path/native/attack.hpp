@@ -1,6 +1,5 @@
-// The attacks: ways for somebody off the host to reach a service that trusts 127.0.0.1. Each says whether it
-// got anything, so that it can be tried against a lease, where it must not, and against the recipe, where it
-// must.
+// Attacks: ways to reach a service on 127.0.0.1 from off the host. Each returns whether it succeeded: against
+// a lease it must fail, against the recipe (blog_recipe.hpp) it must succeed.
 #pragma once
 
 #include "support/service.hpp"
@@ -12,8 +11,8 @@
 
 namespace test {
 
-/// The services that nobody meant to expose: TCP and UDP on 127.0.0.1, and one that listens everywhere but
-/// trusts callers from 127/8. The exposed one is on port 8088.
+/// Services that must stay private: TCP and UDP on 127.0.0.1, and one that listens on all addresses but
+/// trusts callers from 127/8. The exposed service is on port 8088.
 struct Secrets {
   static constexpr std::uint16_t port = 9999;
   static constexpr std::uint16_t exposed = 8088;
@@ -26,23 +25,22 @@ struct Secrets {
 
 using Attack = std::function<bool()>;
 
-/// Sends frames of this source to this address on `bridge` of the host, TCP and UDP; true when an answer
-/// comes from 127/8, or when the secret UDP service has heard one.
+/// Sends TCP and UDP frames from this source to this address on `bridge` of the host; true if an answer comes
+/// from 127/8, or if the secret UDP service received one.
 bool frames_reach(const Secrets& secrets, const NetNs& from, const std::string& bridge, hostnet::Ipv4 source,
                   hostnet::Ipv4 destination, std::uint16_t port = Secrets::port);
 
-/// The same, by a raw IP socket on eth0 instead of frames.
+/// As above, with a raw IP socket on eth0 instead of frames.
 bool raw_packets_reach(const Secrets& secrets, const NetNs& from, hostnet::Ipv4 source);
 
-/// Gives a container with CAP_NET_ADMIN a route for 127/8 out of its eth0, for as long as the container
-/// lives.
+/// Gives a container with CAP_NET_ADMIN a route for 127/8 through its eth0, for the container's life.
 void route_loopback_out(const NetNs& netns, hostnet::Ipv4 gateway);
 
-/// Sends UDP to 127.0.0.1 as uid 65534 without a capability, by SO_BINDTODEVICE; true when the service heard
-/// it.
+/// Sends UDP to 127.0.0.1 as uid 65534 without a capability, with SO_BINDTODEVICE; true if the service
+/// received it.
 bool nobody_reaches(const Secrets& secrets, const NetNs& from);
 
-/// Sends UDP to a service that anybody may talk to, with a source in 127/8; true when it heard it.
+/// Sends UDP to a service open to all, with a source in 127/8; true if the service received it.
 bool forged_caller_is_heard(const Secrets& secrets, const NetNs& from, const std::string& bridge,
                             hostnet::Ipv4 source, hostnet::Ipv4 destination);
 

@@ -1,5 +1,5 @@
-// What people do by hand without tc-hostnet: the sysctl and a DNAT, no guard. Each attack is tried against it
-// as well, and must work there: only then has its failure against us a meaning.
+// The usual recipe without tc-hostnet: the sysctl and a DNAT, no guard. Each attack must succeed against it;
+// only then does its failure against a lease mean anything.
 #pragma once
 
 #include "support/netns.hpp"
@@ -10,10 +10,10 @@
 
 namespace test {
 
-/// In effect as long as the object, in the calling thread's namespace.
+/// In effect while the object lives, in the calling thread's namespace.
 class BlogRecipe {
  public:
-  /// For what comes by one interface, or by any ("all").
+  /// For traffic from one interface, or from any ("all").
   explicit BlogRecipe(const std::string& interface = "br0", unsigned port = 8088)
       : rule_(fmt::format("PREROUTING {} -p tcp --dport {} -j DNAT --to-destination 127.0.0.1:{}",
                           interface == "all" ? "" : "-i " + interface, port, port)),

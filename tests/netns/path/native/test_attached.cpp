@@ -1,5 +1,5 @@
-// Whether a container is on a bridge of this namespace, told by its process and not by names and numbers,
-// which another engine's bridge may share.
+// Whether a container is on a bridge of this namespace, by its process: another engine's bridge may have the
+// same name and numbers.
 #include "support/netns.hpp"
 #include "target/attached.hpp"
 #include "target/attachment.hpp"
@@ -20,7 +20,7 @@ namespace {
 const Ipv4 kGateway = Ipv4::parse("198.18.5.1").value();
 const Ipv4 kAddress = Ipv4::parse("198.18.5.2").value();
 
-// A namespace with a bridge, and another one on it by a veth pair, in which a process sleeps.
+// A namespace with a bridge, and a second one attached to it by a veth pair, with a sleeping process.
 struct World {
   NetNs host;
   NetNs inside;
@@ -83,7 +83,7 @@ TEST_CASE("a container on the bridge is here, and at its own address alone") {
 TEST_CASE("a container of a namesake with the same address and interface numbers is elsewhere") {
   World here;
   const World there;
-  // All that names and numbers can tell is the same.
+  // Names and numbers are the same.
   const auto eth0 = netlink::Rtnl::in_namespace(here.inside.fd()).link("eth0");
   const auto namesake = netlink::Rtnl::in_namespace(there.inside.fd()).link("eth0");
   REQUIRE(eth0);

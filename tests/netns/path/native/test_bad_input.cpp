@@ -1,4 +1,4 @@
-// Requests that cannot be served: the right reason, and nothing touched.
+// Requests that fail: the right reason, and no change.
 #include "support/expect_error.hpp"
 #include "support/testbed.hpp"
 
@@ -45,8 +45,8 @@ TEST_CASE("what cannot be served is refused with its reason, and nothing is left
        "leads out of this machine by its port phys0"},
       {Target::netns("/nowhere"), good, Errc::not_found, "there is no network namespace '/nowhere'"},
       {Target::netns("/dev/null"), good, Errc::failure, ""},
-      {Target::netns(lonely.path()), good, Errc::not_found, "does not hang on a bridge"},
-      {Target::netns(bed.uplink.path()), good, Errc::not_found, "does not hang on a bridge"},
+      {Target::netns(lonely.path()), good, Errc::not_found, "is not attached to a bridge"},
+      {Target::netns(bed.uplink.path()), good, Errc::not_found, "is not attached to a bridge"},
       {Target::bridge("br0"), {}, Errc::invalid_argument, "no port"},
       {Target::bridge("br0"), {{0, 80}}, Errc::invalid_argument, "greater than zero"},
       {Target::bridge("br0"), {{80, 0}}, Errc::invalid_argument, "greater than zero"},
@@ -59,7 +59,7 @@ TEST_CASE("what cannot be served is refused with its reason, and nothing is left
     CAPTURE(error.what());
     CHECK(std::string(error.what()).find(wrong.words) != std::string::npos);
     CHECK(std::string(error.what()).find('\n') == std::string::npos);
-    // All or none: a good request beside a bad one is not served.
+    // All or none: a bad request also stops a good one.
     const std::vector<ExposeRequest> requests{Testbed::on_br0({HostPort::same(7000)}),
                                               {.target = wrong.target, .ports = wrong.ports}};
     CHECK(error_of([&] { exposer->expose_all(requests); }).code() == wrong.code);

@@ -1,4 +1,4 @@
-// Who takes a container's address over, on the same bridge: the port of the bridge gives it away.
+// A neighbour on the same bridge that takes a container's address: the bridge port identifies it.
 #include "attack.hpp"
 #include "support/log_count.hpp"
 #include "target/bridge_port.hpp"
@@ -22,7 +22,7 @@ namespace {
 
 constexpr const char* kList = "nft list table bridge tc_hostnet";
 
-// A lease for the container's address alone, as the helper makes them for those who know no more.
+// A lease for the container's address only, as the helper makes it without further facts.
 class ByAddress {
  public:
   explicit ByAddress(const Testbed& bed, std::vector<HostPort> ports)
@@ -54,14 +54,14 @@ std::vector<HostPort> both_protocols() {
 
 using Tags = std::vector<Wire::Tag>;
 
-// "8100:0 88a8:10", the outermost first.
+// "8100:0 88a8:10", outermost tag first.
 std::string text_of(const Tags& tags) {
   std::string out;
   for (const auto& tag : tags) out += fmt::format("{}{:x}:{}", out.empty() ? "" : " ", tag.type, tag.vlan);
   return out;
 }
 
-// All ways to put so many tags, of three types and two VLANs, one into another.
+// All nestings of that many tags, of three types and two VLANs.
 std::vector<Tags> all_tags(std::size_t depth) {
   std::vector<Tags> out{{}};
   for (std::size_t level = 0; level < depth; ++level) {
@@ -77,12 +77,13 @@ std::vector<Tags> all_tags(std::size_t depth) {
   return out;
 }
 
-// What the host's IP gets, as the head of firewall/bindings.cpp has it, by a bridge without vlan_filtering.
+// What the host's IP layer receives through a bridge without vlan_filtering, as the head of
+// firewall/bindings.cpp states.
 bool passes_for_untagged(const Tags& tags) {
   return std::ranges::all_of(tags, [](const Wire::Tag& tag) { return tag.type != 0x9100 && tag.vlan == 0; });
 }
 
-// All frames that an interface gets, however they are tagged.
+// All frames that an interface receives, with any tags.
 class Frames {
  public:
   explicit Frames(const NetNs& netns)
@@ -96,7 +97,7 @@ class Frames {
           return socket;
         })) {}
 
-  // Whether one with this in it comes within the time.
+  // Whether a frame with this content arrives in time.
   bool hear(const std::string& bytes, std::chrono::milliseconds patience) const {
     return eventually(
         [&] {
@@ -132,7 +133,7 @@ bool datagram_is_dropped(const Secrets& secrets, const NetNs& from, Ipv4 source,
   return !eventually([&] { return secrets.udp.visits() > before; }, std::chrono::milliseconds{200});
 }
 
-// All that tells the container from its neighbour on the wire.
+// Everything that distinguishes the container from its neighbour on the wire.
 void take_over(const NetNs& thief, const NetNs& container) {
   const auto mac = container.run([] { return mac_of("eth0"); });
   thief.exec(
@@ -158,8 +159,8 @@ TEST_CASE("a neighbour in the container's name gets nothing, and the container i
 
     take_over(bed.hostile, bed.container);
     CHECK(dial(bed.hostile, {bed.gateway, Secrets::exposed}) != "web");
-    // Where answers go is for the bridge to learn, which hears the one Ethernet address by two ports. It is
-    // for the thief to take service away from its neighbour; not to be served.
+    // The bridge decides where answers go; it learns the one Ethernet address on two ports. The thief may
+    // take service from its neighbour but must not get any.
     CHECK(eventually(
         [&] {
           return dial(bed.container, {bed.gateway, Secrets::exposed}) == "web";
@@ -191,7 +192,7 @@ TEST_CASE("frames in tags, of every type and depth: those that reach the host ar
     return secrets.udp.visits() - before;
   };
   {
-    // What there is to be kept from: an address and nothing else tells the container from others.
+    // The threat: only an address distinguishes the container from others.
     const ByAddress lease(bed, both_protocols());
     for (const auto& tags : reaching) {
       CAPTURE(text_of(tags));
@@ -204,11 +205,11 @@ TEST_CASE("frames in tags, of every type and depth: those that reach the host ar
   CHECK(heard(others) == 0);
 }
 
-// A bridge with vlan_filtering takes the outer tag off after this, and then the inner one is all there is.
+// A bridge with vlan_filtering removes the outer tag later; then only the inner one remains.
 TEST_CASE(
     "of tags in tags the inner one of VLAN 0 is dropped whatever the outer one is, and no other frame") {
   const Testbed bed;
-  // To a group, so that the bridge passes it to all of its ports.
+  // To a multicast address, so that the bridge sends it to all of its ports.
   const auto passes = [&](const Tags& tags) {
     const Frames frames(bed.neighbour);
     const Wire wire(bed.hostile);
@@ -226,7 +227,7 @@ TEST_CASE(
   dropped.push_back({{0x8100, 10}, {0x8100, 0}, {0x8100, 0}, {0x8100, 0}});
   for (const auto& tags : dropped) {
     CAPTURE(text_of(tags));
-    CHECK(passes(tags));  // so the bridge would take it in
+    CHECK(passes(tags));  // so the bridge would accept it
   }
   const auto exposure = bed.exposer()->expose(bed.for_container({HostPort::same(Secrets::exposed)}));
   for (const auto& tags : dropped) {
@@ -237,7 +238,7 @@ TEST_CASE(
     CAPTURE(text_of(tags));
     CHECK(passes(tags));
   }
-  // In one tag, it is what is inside that counts: whether it is for the gateway, in the container's name.
+  // With one tag the content counts: whether it is for the gateway, with the container's address.
   CHECK_FALSE(passes({{0x8100, 10}}));
 }
 
@@ -246,7 +247,7 @@ TEST_CASE("by ARP, a neighbour cannot have the host send it the container's answ
   const Secrets secrets;
   const auto own = bed.hostile.run([] { return mac_of("eth0"); });
   const auto is_believed = [&](std::uint16_t hardware) {
-    // An entry that the kernel has just made is not overwritten for a second.
+    // The kernel does not overwrite a new entry for a second.
     exec("ip neighbour replace 198.18.0.2 dev br0 lladdr 02:00:00:00:00:02 nud stale");
     std::this_thread::sleep_for(std::chrono::milliseconds{1200});
     Wire(bed.hostile).claim(ip("198.18.0.2"), own, hardware);
@@ -267,7 +268,7 @@ TEST_CASE("by ARP, a neighbour cannot have the host send it the container's answ
     CHECK_FALSE(is_believed(hardware));
   exec("ip neighbour del 198.18.0.2 dev br0");
   CHECK(dial(bed.container, {bed.gateway, Secrets::exposed}) == "web");
-  // Others hear it: an address may move to another container on purpose.
+  // Other hosts receive it: an address may move to another container on purpose.
   const Frames frames(bed.neighbour);
   Wire(bed.hostile).claim(ip("198.18.0.2"), own);
   CHECK(frames.hear(std::string(own.begin(), own.end()) + std::string("\xc6\x12\0\2", 4),
@@ -279,7 +280,7 @@ TEST_CASE("with an address alone, the neighbour who takes it over is served: tha
   const Secrets secrets;
   const ByAddress lease(bed, {HostPort::same(Secrets::exposed)});
   take_over(bed.hostile, bed.container);
-  // Once the bridge has heard the one Ethernet address by this port last.
+  // After the bridge has last learned the one Ethernet address on this port.
   CHECK(eventually(
       [&] {
         return dial(bed.hostile, {bed.gateway, Secrets::exposed}) == "web";
@@ -316,7 +317,7 @@ TEST_CASE("who has an address is seen from outside, unless two have it; and if n
   };
   bed.container.exec("ip address add 198.18.0.20/24 dev eth0");
   CHECK(found({ip("198.18.0.2"), ip("198.18.0.20")}) == "port2");
-  // Whose address is free, or another's, is not pinned to where only one of them is.
+  // A free or foreign address is not bound to the port of one of its neighbours.
   CHECK(found({ip("198.18.0.2"), ip("198.18.0.99")}) == "198.18.0.99 is behind no port of the bridge");
   CHECK(found({ip("198.18.0.2"), ip("198.18.0.3")}) ==
         "its addresses are behind several ports of the bridge");
@@ -329,15 +330,16 @@ TEST_CASE("who has an address is seen from outside, unless two have it; and if n
        {std::vector{ip("198.18.0.2")}, std::vector{ip("198.18.0.99"), ip("198.18.0.2")}}) {
     const auto said = found(addresses);
     CAPTURE(said);
-    CHECK(said.starts_with("198.18.0.2 is behind port "));
+    CHECK(said.starts_with("198.18.0.2 is behind two ports of the bridge"));
     CHECK(said.find("port2") != std::string::npos);
     CHECK(said.find("port4") != std::string::npos);
     CHECK(said.ends_with("!"));
   }
   CHECK(found({ip("198.18.0.20")}) == "port2");
-  // A port whose other end the kernel tells nothing of may be anybody's.
+  // The kernel tells nothing about this port's other end, so it may have any address.
   exec("ip tuntap add dev tap7 mode tap && ip link set tap7 master br0 up");
-  CHECK(found({ip("198.18.0.20")}).find("tap7 of the bridge cannot be seen") != std::string::npos);
+  CHECK(found({ip("198.18.0.20")}).find("cannot see what is behind port tap7 of the bridge") !=
+        std::string::npos);
 }
 
 TEST_CASE("a lease for one container says whether it is pinned, and if not, why, and so does the log") {
@@ -345,18 +347,18 @@ TEST_CASE("a lease for one container says whether it is pinned, and if not, why,
   const LogCount warnings("is unpinned");
   const auto exposer = bed.exposer();
   CHECK(exposer->expose(Testbed::on_br0({HostPort::same(8088)})).unpinned().empty());
-  // That a neighbour has the address as well is no matter where the container's own namespace is looked into.
+  // A neighbour's copy of the address does not matter when the test enters the container's own namespace.
   bed.hostile.exec("ip address add 198.18.0.2/24 dev eth0");
   CHECK(exposer->expose(bed.for_container({HostPort::same(8088)})).unpinned().empty());
   CHECK(warnings.times() == 0);
   exec("ip link set port2 down && ip link set port2 name 'odd\"port' && ip link set 'odd\"port' up");
   const auto exposure = exposer->expose(bed.for_container({HostPort::same(8088)}));
-  CHECK(exposure.unpinned().find("has a name that no rule can have") != std::string::npos);
+  CHECK(exposure.unpinned().find("has a name that cannot be used in a rule") != std::string::npos);
   CHECK(warnings.times() == 1);
   CHECK(try_exec(kList).status != 0);
 }
 
-TEST_CASE("pins that somebody takes away or alters come back within a second") {
+TEST_CASE("bindings that another program removes or alters come back within a second") {
   const Testbed bed;
   const auto exposer = bed.exposer();
   const auto exposure = exposer->expose(bed.for_container({HostPort::same(8088)}));
@@ -374,7 +376,8 @@ TEST_CASE("pins that somebody takes away or alters come back within a second") {
   }
 }
 
-TEST_CASE("pins that nobody holds any more go with the next command, and with the port while nobody looks") {
+TEST_CASE(
+    "bindings without a lease go with the next command, and with the port if no process monitors them") {
   const Testbed bed;
   {
     const UnwatchedLeases lease(bed.runtime_dir(), bed.for_container({HostPort::same(8088)}));

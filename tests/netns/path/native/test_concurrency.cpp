@@ -1,5 +1,5 @@
-// Many processes at once, each exposing and releasing as it likes, some of them killed: no bridge is open
-// without its guard at any moment, nobody's work is lost, and in the end nothing is left.
+// Many processes at once, each exposing and releasing, some of them killed: no bridge is ever open without
+// its guard, no process loses its leases, and nothing remains at the end.
 #include "core/random.hpp"
 #include "firewall/backend.hpp"
 #include "firewall/xtables_lock.hpp"
@@ -26,7 +26,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A few leases on either bridge, for some milliseconds each. Few ports, so that they are often shared.
+// A few leases on either bridge for some milliseconds each. Few ports, so that leases often share them.
 void expose_and_release(const Testbed& bed, unsigned seed) {
   std::mt19937 random(seed);
   const auto exposer = bed.exposer();
@@ -37,7 +37,7 @@ void expose_and_release(const Testbed& bed, unsigned seed) {
       requests.push_back(
           {.target = Target::bridge(random() % 2 == 0 ? "br0" : "br1"), .ports = {HostPort::same(port)}});
     }
-    // Idle for a while, so that a bridge now and then loses its last lease.
+    // Idle for a while, so that a bridge sometimes loses its last lease.
     std::this_thread::sleep_for(std::chrono::milliseconds(random() % 100));
     auto exposures = exposer->expose_all(requests);
     std::this_thread::sleep_for(std::chrono::milliseconds(random() % 20));
@@ -45,7 +45,7 @@ void expose_and_release(const Testbed& bed, unsigned seed) {
   }
 }
 
-// Has one child at a time do that, and kills some.
+// Runs one child at a time with that, and kills some.
 void supervise(const Testbed& bed, unsigned seed, Clock::time_point until) {
   std::mt19937 random(seed);
   while (Clock::now() < until) {
@@ -63,8 +63,8 @@ void supervise(const Testbed& bed, unsigned seed, Clock::time_point until) {
 
 struct Watched {
   int looks = 0;
-  int open = 0;       // looks at which a bridge was open
-  int unguarded = 0;  // and had no guard
+  int open = 0;       // checks that found a bridge open
+  int unguarded = 0;  // checks that also found no guard
 };
 
 Watched look(netlink::Rtnl& rtnl) {
@@ -79,7 +79,7 @@ Watched look(netlink::Rtnl& rtnl) {
 }
 
 // With the xtables lock held, or in one generation of nf_tables, no guard comes or goes, so a bridge without
-// one must be closed all that while.
+// one must stay closed.
 Watched watch(const std::atomic<bool>& done) {
   Watched watched;
   netlink::Rtnl rtnl;
@@ -121,7 +121,7 @@ TEST_CASE("eight processes on two bridges, some killed: always guarded, and noth
 
   CHECK(statuses == std::vector<int>(8, 0));
   CHECK(watched.unguarded == 0);
-  CHECK(watched.open > 20);  // else it has seen nothing
+  CHECK(watched.open > 20);  // else the check proves nothing
   MESSAGE(fmt::format("looked {} times, a bridge was open at {}", watched.looks, watched.open));
   CHECK(bed.unguarded() == "");
   {

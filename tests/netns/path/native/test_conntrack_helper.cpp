@@ -1,5 +1,5 @@
-// Connections that a conntrack helper foretells: it reads them out of what is said on an exposed port, where
-// an attacker says what it likes, and has them DNATed to whatever port of 127.0.0.1 was named.
+// Connections expected by a conntrack helper: it reads them from the data on an exposed port, which an
+// attacker controls, and has them DNATed to any port of 127.0.0.1.
 #include "attack.hpp"
 #include "blog_recipe.hpp"
 #include "unwatched_lease.hpp"
@@ -17,7 +17,7 @@ namespace {
 constexpr std::uint16_t kFtp = 21;
 constexpr std::uint16_t kAmanda = 10080;
 
-// Gives connections to the port their helper, by either firewall's means, as long as the object lives.
+// Assigns the helper to connections of the port, by either firewall, while the object lives.
 class Helper {
  public:
   enum class By { nft, iptables };
@@ -54,17 +54,18 @@ std::string say(const Fd& connection, const std::string& words) {
   return {buffer.data(), static_cast<std::size_t>(got)};
 }
 
-// Has an echoing service announce a data connection to the secret one (9999 is 39 * 256 + 15), and makes it.
+// Lets an echo service announce a data connection to the secret service (9999 is 39 * 256 + 15), and opens
+// it.
 std::string passive_ftp(const NetNs& from, Ipv4 gateway) {
   const auto control = join(from, {gateway, kFtp});
   say(control, "220 hi\r\n");
-  // That the answer names the gateway shows that the helper has foretold a connection.
+  // The gateway's address in the answer shows that the helper expects a connection.
   REQUIRE(say(control, "227 Entering Passive Mode (127,0,0,1,39,15)\r\n") ==
           "227 Entering Passive Mode (198,18,0,1,39,15)\r\n");
   return dial(from, {gateway, Secrets::port});
 }
 
-// The same by a service that speaks UDP.
+// The same with a UDP service.
 std::string amanda_data(const NetNs& from, Ipv4 gateway) {
   const auto server = loopback(kAmanda, SOCK_DGRAM);
   const auto client = from.run([&] { return connect_to({gateway, kAmanda}, SOCK_DGRAM); });
@@ -156,7 +157,7 @@ TEST_CASE("an error that ICMP reports about a connection through the forward sti
   const int on = 1;
   check_call(::setsockopt(server.get(), IPPROTO_IP, IP_RECVERR, &on, sizeof on), "IP_RECVERR");
   const auto exposure = bed.exposer()->expose(Testbed::on_br0({HostPort{7000, 7000, Protocol::udp}}));
-  // From no socket there: its kernel says of the answer that the port is unreachable.
+  // No socket there: its kernel answers that the port is unreachable.
   Wire(bed.container).send({{ip("198.18.0.2"), 40'001}, {bed.gateway, 7000}, Protocol::udp}, mac_of("br0"));
   std::array<char, 64> buffer;
   sockaddr_in peer{};

@@ -1,4 +1,4 @@
-// Containers with CAP_NET_RAW, with CAP_NET_ADMIN, and with nothing, against a bridge with a lease on it.
+// Containers with CAP_NET_RAW, with CAP_NET_ADMIN and without either, against a bridge with a lease.
 #include "attack.hpp"
 #include "blog_recipe.hpp"
 #include "unwatched_lease.hpp"
@@ -10,10 +10,10 @@ using namespace test;
 
 namespace {
 
-// Against a lease it gets nothing and the exposed port works on; against the recipe the very same attack
+// Against a lease the attack fails and the exposed port keeps working; against the recipe the same attack
 // succeeds.
 void check_repelled(const Testbed& bed, const Attack& attack) {
-  // The host must know the attacker's hardware address, or it could not answer even if it wanted to.
+  // The host must know the attacker's hardware address; otherwise it could not answer at all.
   dial(bed.hostile, {bed.gateway, 1});
   {
     const auto exposure = bed.exposer()->expose(Testbed::on_br0({HostPort::same(Secrets::exposed)}));
@@ -100,7 +100,7 @@ TEST_CASE("a caller in 127/8 forged from outside, to a service that listens ever
 TEST_CASE("a caller in 127/8 forged from outside, to the exposed port itself") {
   const Testbed bed;
   const Secrets secrets;
-  // UDP by a forward of its own: one datagram is enough to do harm, no answer is needed.
+  // UDP through its own forward: one datagram does harm without an answer.
   const auto attack = [&] {
     const int before = secrets.udp.visits();
     const Wire wire(bed.hostile);
@@ -110,7 +110,7 @@ TEST_CASE("a caller in 127/8 forged from outside, to the exposed port itself") {
   const UnwatchedLeases lease(bed.runtime_dir(), Testbed::on_br0({{Secrets::port, 53, Protocol::udp}}));
   CHECK(dial(bed.hostile, {bed.gateway, 53}, SOCK_DGRAM) == "secret");
   CHECK_FALSE(attack());
-  // Only the second drop before routing stands between: without it the datagram gets in.
+  // Only the second drop before routing prevents it: without that drop the datagram gets in.
   Testbed::take_out(Testbed::GuardPart::raw_source);
   CHECK(attack());
 }

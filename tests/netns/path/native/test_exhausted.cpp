@@ -1,5 +1,4 @@
-// A process that runs out of file descriptors half-way, wherever that is: an error, no hang, and nothing left
-// behind.
+// A process that runs out of file descriptors at any point: an error, no hang, no leftovers.
 #include "hostnet/error.hpp"
 #include "support/forked.hpp"
 #include "support/testbed.hpp"
@@ -16,7 +15,7 @@ using namespace test;
 
 namespace {
 
-// Leaves the process so many descriptors, and gives the rest back when it goes.
+// Limits the process to that many descriptors; the destructor lifts the limit.
 class Scarcity {
  public:
   explicit Scarcity(std::size_t left) {
@@ -43,7 +42,7 @@ TEST_CASE("with too few descriptors left, expose fails cleanly or works") {
   int worked = 0;
   for (std::size_t left = 1; left <= 24; ++left) {
     CAPTURE(left);
-    // In a child, for one that hangs can be killed.
+    // In a child, because a hanging child can be killed.
     const auto child = start_child([&] {
       ::alarm(10);
       const auto exposer = bed.exposer();
@@ -55,10 +54,10 @@ TEST_CASE("with too few descriptors left, expose fails cleanly or works") {
       exposure.release();
     });
     const int status = await_child(child);
-    CHECK((status == 0 || status == 1));  // 1: an exception came out
+    CHECK((status == 0 || status == 1));  // 1: it threw
     ++(status == 0 ? worked : failed);
     CHECK(bed.unguarded() == "");
-    // What it could not take back for want of descriptors is what anybody else's next look takes back.
+    // The next process's check removes what this one could not undo without descriptors.
     exposer::LeaseStore store(bed.runtime_dir());
     auto transaction = store.begin(soon());
     transaction.reap();

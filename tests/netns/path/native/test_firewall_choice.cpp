@@ -1,4 +1,4 @@
-// Which of the kernel's firewalls is taken, that all leases stand in one, and that nothing of either is left.
+// The choice of the firewall: all leases use one, and neither keeps leftovers.
 #include "core/file.hpp"
 #include "firewall/backend.hpp"
 #include "support/expect_error.hpp"
@@ -21,7 +21,7 @@ namespace {
 Firewall tested() { return on_nftables() ? Firewall::nftables : Firewall::iptables; }
 Firewall untested() { return on_nftables() ? Firewall::iptables : Firewall::nftables; }
 
-// As long as it lives, nothing but the machine decides.
+// While it lives, only the machine decides.
 class NoWish {
  public:
   NoWish() : before_(std::getenv(kName)) { ::unsetenv(kName); }
@@ -97,7 +97,7 @@ TEST_CASE("all leases of a namespace stand in one firewall, and another wish is 
   CHECK(refused.status == 8);
   CHECK(difference(held, bed.snapshot()) == "");
 
-  // Who has no wish goes along, whatever the machine would suggest.
+  // A caller without a preference uses the leases' firewall, whatever the machine suggests.
   {
     const auto mine = tested();
     const NoWish no_wish;
@@ -107,18 +107,18 @@ TEST_CASE("all leases of a namespace stand in one firewall, and another wish is 
     CHECK(is_in(mine));
   }
   exposure.release();
-  // The background process has yet to see that it holds nothing any more.
+  // The background process has not yet noticed that it has no leases.
   CHECK(eventually([&] { return bed.changes().empty(); }, std::chrono::seconds{10}));
   CHECK(bed.changes() == "");
 
-  // With the last lease the choice is free again.
+  // After the last lease the choice is free again.
   auto again = exposer_in(bed, untested())->expose(Target::bridge("br0"), {HostPort::same(8088)});
   CHECK(is_in(untested()));
   again.release();
   CHECK(bed.changes() == "");
 }
 
-TEST_CASE("leases in one firewall are looked after by commands that were told the other") {
+TEST_CASE("commands that select the other firewall also maintain leases in the first") {
   Testbed bed;
   const Service web(loopback(8088), "web");
   auto exposure = exposer_in(bed, untested())->expose(Target::bridge("br0"), {HostPort::same(8088)});

@@ -1,4 +1,4 @@
-// For whom a forward is: the finer kinds of leases, and what is counted at each.
+// The sources that a forward permits: the narrower kinds of leases, and their counters.
 #include "path/native/holder.hpp"
 #include "path/native/native.hpp"
 #include "support/service.hpp"
@@ -48,7 +48,7 @@ TEST_CASE("a lease by Ethernet address is for its bearer, before and after it is
                           shortly());
       CHECK(reaches(bed.container));
       CHECK_FALSE(reaches(bed.neighbour));
-      // The address without the Ethernet address is not enough, nor the other way round.
+      // Neither the address nor the Ethernet address alone is enough.
       holder->restrict_to(exposures.front().id(), {.target = "container", .source = ip("198.18.0.3")},
                           shortly());
       CHECK_FALSE(reaches(bed.container));
@@ -100,7 +100,7 @@ TEST_CASE("connections are counted at the forward by which they came") {
   auto exposures = holder->hold(prepared.leases, prepared.bridges, shortly());
   for (int i = 0; i < 3; ++i) CHECK(dial(bed.container, {bed.gateway, 8088}) == "web");
   CHECK(dial(bed.neighbour, {bed.gateway, 90}) == "other");
-  // Another lease that comes and goes takes nothing from the counters.
+  // Another lease that comes and goes does not change the counters.
   bed.exposer()->expose(Target::bridge("br0"), {HostPort::same(7000)}).release();
   const auto traffic = exposer::traffic_of(lease, "br0");
   REQUIRE(traffic.size() == 2);

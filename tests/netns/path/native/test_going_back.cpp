@@ -1,5 +1,4 @@
-// A change that fails leaves what was before it, whatever is thrown on the way: an error of ours, the end of
-// memory, or what nobody has heard of.
+// A failed change restores the state before it, whatever was thrown: an Error, bad_alloc or an unknown type.
 #include "hostnet/error.hpp"
 #include "path/native/transition.hpp"
 #include "support/testbed.hpp"

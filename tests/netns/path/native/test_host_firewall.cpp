@@ -1,4 +1,4 @@
-// Hosts whose own firewall drops what it does not know.
+// Hosts whose firewall drops unknown traffic.
 #include "support/expect_error.hpp"
 #include "support/service.hpp"
 #include "support/testbed.hpp"
@@ -11,7 +11,7 @@ using namespace test;
 
 namespace {
 
-// Everything that the host's firewall forbids and we must not open by the way.
+// Everything that the host's firewall forbids and that a lease must not open.
 void check_the_rest_stays_shut(const Testbed& bed) {
   CHECK(dial(bed.container, {bed.gateway, 7000}) == "(silence)");
   CHECK(dial(bed.other, {bed.br1_gateway, 8088}) == "(silence)");
@@ -38,7 +38,7 @@ TEST_CASE("INPUT drops by policy, in either iptables: it works, and nothing else
   }
 }
 
-TEST_CASE("rules that somebody adds to INPUT while a lease stands are there after it") {
+TEST_CASE("rules that another program adds to INPUT during a lease remain after it") {
   for (const char* const iptables : {"iptables-legacy", "iptables-nft"}) {
     CAPTURE(iptables);
     Testbed bed;

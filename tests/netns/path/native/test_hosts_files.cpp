@@ -1,5 +1,5 @@
-// Containers that keep those waiting who want to open their hosts files: neither other containers nor the
-// guard pay for it, and what was not to be had is done later.
+// Containers that block an open() of their hosts files: other containers and the guard are not delayed, and
+// the edits happen later.
 #include "path/native/holder.hpp"
 #include "path/native/names.hpp"
 #include "support/fake_container.hpp"
@@ -59,7 +59,7 @@ class Containers {
   FakeContainer* lease_ = nullptr;
 };
 
-// A lease for everybody on br0, ready to be held, with these hosts files.
+// A lease for all of br0 with these hosts files, ready for hold().
 exposer::Prepared lease_with(std::vector<engine::AliasRecord> aliases, std::uint16_t port) {
   const auto request = Testbed::on_br0({HostPort::same(port)});
   auto prepared = exposer::prepare(std::span(&request, 1), {}, soon());
@@ -73,9 +73,9 @@ std::shared_ptr<exposer::Holder> holder_in(const Testbed& bed) {
   return std::make_shared<exposer::Holder>(std::move(settings));
 }
 
-// Takes the first layer of the guard away, and waits for it.
+// Removes the first layer of the guard and waits for its return.
 std::chrono::milliseconds time_to_repair(const Testbed& bed) {
-  // It may be back before it is looked for.
+  // It may be back before the first check.
   auto start = Deadline::Clock::now();
   bool seen = false;
   for (int attempt = 0; attempt < 20 && !seen; ++attempt) {
@@ -83,8 +83,7 @@ std::chrono::milliseconds time_to_repair(const Testbed& bed) {
     Testbed::take_out(Testbed::GuardPart::raw);
     seen = !bed.unguarded().empty();
   }
-  // nf_tables tells the monitor at once, which is as a rule faster than a look (test_mending.cpp shows the
-  // gap).
+  // nf_tables notifies the monitor at once, usually before a check here (test_mending.cpp shows the gap).
   if (!on_nftables()) REQUIRE(seen);
   CHECK(eventually([&] { return bed.unguarded().empty(); }, 10s));
   return std::chrono::duration_cast<std::chrono::milliseconds>(Deadline::Clock::now() - start);
@@ -97,7 +96,7 @@ std::chrono::milliseconds time_of(Work work) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(Deadline::Clock::now() - start);
 }
 
-// Five times what an operation may take, for a machine under load.
+// Five times an operation's limit, for a machine under load.
 constexpr auto kSlow = 5 * engine::kAliasBudget;
 
 }  // namespace
@@ -111,8 +110,8 @@ TEST_CASE("files that are held up cost an operation its budget, and a flushed gu
   auto stands = std::move(watching->hold(std::move(other.leases), other.bridges, soon()).front());
   const auto quiet = time_to_repair(bed);
 
-  // Whether a guard was back before the files were given up: what waited for them never is, and what did not
-  // may have waited for a processor.
+  // Whether the guard was back before the edits were abandoned. A guard that waits for the edits never is;
+  // one that does not may still wait for a processor.
   bool in_set_up = false;
   bool in_release = false;
   for (int attempt = 1; attempt <= 4 && !(in_set_up && in_release); ++attempt) {
@@ -147,7 +146,7 @@ TEST_CASE("files that are held up cost an operation its budget, and a flushed gu
   CHECK(in_set_up);
   CHECK(in_release);
 
-  // The two that may go better another time are on the list; once they do, nothing is left.
+  // The two that may succeed later are in the journal; once they do, nothing remains.
   stands.release();
   exposer::LeaseStore store(bed.runtime_dir());
   CHECK(store.peek().leases.empty());
@@ -233,7 +232,7 @@ TEST_CASE("a lease that is released while its name is being written leaves no na
   exposer::LeaseStore store(bed.runtime_dir());
   REQUIRE(eventually([&] { return store.peek().leases.size() == 1 && containers.has_name(); }, 10s));
   {
-    // As by `tc-hostnet release`, which has been killed before it came to the names.
+    // As `tc-hostnet release`, killed before it removed the names.
     auto transaction = store.begin(soon());
     transaction.remove({transaction.held().leases.front().id});
     transaction.settle({});

@@ -1,5 +1,5 @@
-// The real command, killed before every system call by which it changes something: no bridge is ever open
-// without its guard, and one `tc-hostnet list` puts everything back.
+// The real command, killed before every system call that changes something: no bridge is ever open without
+// its guard, and one `tc-hostnet list` restores everything.
 #include "support/forked.hpp"
 #include "support/testbed.hpp"
 #include "support/tracer.hpp"
@@ -43,14 +43,14 @@ pid_t owner_of_the_lease(const Command& tc_hostnet) {
       std::stol(exec("sed 's/.*\"owner\":{[^}]*\"pid\":\\([0-9]*\\).*/\\1/'", tc_hostnet("list --json"))));
 }
 
-// How many times it was killed, by call, for a person to see that it was at work.
+// The number of kills per call, to show that the test did its work.
 std::string summary(const std::map<std::string, int>& calls) {
   std::string out;
   for (const auto& [call, count] : calls) out += fmt::format(" {} {}", count, call);
   return out;
 }
 
-// Four parts, each by two setsockopt(2) to ip_tables or one transaction of nf_tables.
+// Four parts, each with two setsockopt(2) to ip_tables or one nf_tables transaction.
 void check_was_at_work(std::map<std::string, int>& calls) {
   if (on_nftables())
     CHECK(calls["sendmsg"] >= 4);
@@ -58,7 +58,7 @@ void check_was_at_work(std::map<std::string, int>& calls) {
     CHECK(calls["setsockopt"] > 8);
 }
 
-// Of every tc-hostnet on this machine.
+// For every tc-hostnet on this machine.
 std::string our_temporary_files() { return exec("ls -d /tmp/*tc-hostnet* 2>/dev/null || true"); }
 
 void check_killed_set_up(const Testbed& bed, const std::vector<std::string>& argv,
@@ -99,7 +99,7 @@ TEST_CASE("run killed before any change") {
     CAPTURE(end.call);
     REQUIRE((end.killed || end.status == 0));
     tc_hostnet("list");
-    // The kernel takes its time with a namespace that has ended, and so with the host's end of its pair.
+    // The kernel removes an ended namespace late, and with it the host's end of the pair.
     CHECK(eventually([] { return exec("ip -o link").find("tchn-") == std::string::npos; },
                      std::chrono::seconds{20}));
     CHECK(bed.changes() == "");
@@ -124,9 +124,9 @@ TEST_CASE("release killed before any change") {
     CAPTURE(end.call);
     REQUIRE((end.killed || end.status == 0));
     CHECK(bed.unguarded() == "");
-    // Either the release had begun, and whoever looks finishes it, or the lease is what it was.
+    // Either the release had begun and the next process finishes it, or the lease is unchanged.
     if (!tc_hostnet("list --json").empty()) tc_hostnet("release --all");
-    // The background process has yet to see that it holds nothing any more.
+    // The background process has not yet noticed that it has no leases.
     CHECK(eventually([&] { return bed.changes().empty(); }, std::chrono::seconds{2}));
     CHECK(bed.changes() == "");
     if (!end.killed) break;

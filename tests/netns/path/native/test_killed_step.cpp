@@ -1,5 +1,5 @@
 // A process killed before any step of a set-up or a tear-down: no bridge is ever open without its guard, and
-// one look by somebody else puts everything back.
+// one check by another process restores everything.
 #include "hostnet/error.hpp"
 #include "support/forked.hpp"
 #include "support/testbed.hpp"
@@ -30,10 +30,10 @@ void expose_and_exit(const Testbed& bed, std::span<const ExposeRequest> requests
   transaction.reap();
   const auto ready = make_ready(store, requests);
   transaction.add(ready.prepared.leases, ready.prepared.bridges);
-  ::_exit(0);  // without giving anything back
+  ::_exit(0);  // without a release
 }
 
-// What any later command does first.
+// The first action of any later command.
 void reap(const Testbed& bed, int die_at = -1) {
   exposer::LeaseStore store(bed.runtime_dir());
   if (die_at >= 0) store.executor().set_hook(die_before(die_at));

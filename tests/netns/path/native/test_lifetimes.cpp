@@ -20,7 +20,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// What a program keeps: its exposures by lease, and what it was told.
+// A program's state: its exposures by lease, and its notices.
 struct Program {
   std::mutex mutex;
   std::map<std::string, Exposure> held;
@@ -37,7 +37,7 @@ struct Program {
   }
 };
 
-// All that is held ends by another's doing.
+// Ends all leases through another process.
 void take_bridge_away() { exec("ip link del br0"); }
 
 }  // namespace
@@ -175,7 +175,7 @@ TEST_CASE("who releases second returns when the first is done") {
   CHECK(bed.changes() == "");
 }
 
-TEST_CASE("a forked child gives nothing back, and its parent's leases are looked after as before") {
+TEST_CASE("a forked child releases nothing, and the monitoring of its parent's leases continues") {
   Testbed bed(Testbed::OwnRules::none);
   const Service web(loopback(8088), "web");
   std::optional<std::unique_ptr<Exposer>> exposer(bed.exposer([](const auto&, auto, const auto&) {}));

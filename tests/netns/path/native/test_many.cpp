@@ -1,4 +1,4 @@
-// Thousands of leases in one call: each works, each table is written once, and all go.
+// Thousands of leases in one call: each works, each table is written once, and all end.
 #include "core/sanitized.hpp"
 #include "support/service.hpp"
 #include "support/testbed.hpp"
@@ -35,7 +35,7 @@ void check_some(const Testbed& bed, unsigned count, const std::string& expected)
     CHECK(dial(bed.container, {bed.gateway, static_cast<std::uint16_t>(20'000 + i)}) == expected);
 }
 
-// As `tc-hostnet release` does it for many.
+// As `tc-hostnet release` does for many.
 std::size_t release_at_once(const Testbed& bed, const std::vector<Exposure>& exposures) {
   exposer::LeaseStore store(bed.runtime_dir());
   auto transaction = store.begin(soon());
@@ -45,7 +45,7 @@ std::size_t release_at_once(const Testbed& bed, const std::vector<Exposure>& exp
   return transaction.held().leases.size();
 }
 
-// Their owner has seen that they are over, and has tidied up.
+// Waits until their owner has noticed their end and tidied up.
 void check_all_over(const Testbed& bed, const std::vector<Exposure>& exposures) {
   CHECK(eventually([&] { return exposures.back().state() == ExposureState::released; },
                    std::chrono::seconds{30}));
@@ -68,7 +68,7 @@ TEST_CASE("1,000 leases go in one call and one change of each table") {
                                  [&](const auto& step) { steps.push_back(exposer::describe(step)); });
     CHECK(steps == std::vector<std::string>{"apply 3 rules in table raw", "apply 3 rules in table mangle",
                                             "apply 5 rules in table filter", "apply 1001 rules in table nat",
-                                            "set route_localnet=1 on br0", "leave no address pinned"});
+                                            "set route_localnet=1 on br0", "remove all bindings"});
     check_some(bed, count, "here");
   }
   CHECK(bed.changes() == "");
@@ -94,7 +94,7 @@ TEST_CASE("1,000 leases go in one call and one change of each table") {
 
 TEST_CASE("10,000 leases go in one call, and all at once") {
   Testbed bed;
-  // A sanitizer slows a release of 10,000 beyond the deadlines of those who wait for it.
+  // Under a sanitizer, a release of 10,000 exceeds the deadlines of its waiters.
   const unsigned count = kSanitized ? 2'000 : 10'000;
   const Service first(loopback(20'000), "here");
   const Service middle(loopback(static_cast<std::uint16_t>(20'000 + count / 3)), "here");

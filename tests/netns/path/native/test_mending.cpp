@@ -1,4 +1,4 @@
-// What others do to a lease that stands: flushed rules come back, a bridge that goes takes its lease with it.
+// Changes by others to a lease: flushed rules return; a removed bridge ends its lease.
 #include "firewall/xtables_lock.hpp"
 #include "support/log_count.hpp"
 #include "support/service.hpp"
@@ -20,7 +20,7 @@ using namespace test;
 
 namespace {
 
-// What the state callback was told last.
+// The last notice of the state callback.
 class Told {
  public:
   StateCallback callback() {
@@ -39,7 +39,7 @@ class Told {
   std::string last_;
 };
 
-// Takes the guard out, and lets nobody put it back or take anything else away as long as it lives.
+// Removes the guard and blocks every repair and every other removal while it lives.
 class Siege {
  public:
   explicit Siege(const Testbed& bed) {
@@ -59,8 +59,8 @@ class Siege {
   std::optional<firewall::XtablesLock> lock_;
 };
 
-// What people and programs do to rules that are not theirs. They wait for the xtables lock, which a look at
-// the rules holds from time to time.
+// Changes that people and programs make to foreign rules. They wait for the xtables lock, which a check of
+// the rules holds at times.
 std::vector<std::string> mischiefs() {
   if (on_nftables())
     return {
@@ -91,7 +91,7 @@ std::vector<std::string> mischiefs() {
       "iptables-legacy -w -t raw -F",
       "iptables-legacy -w -t mangle -F",
       "iptables-legacy -w -t filter -F",
-      // What is put back between the two keeps its chains.
+      // A repair between the two keeps its chains.
       "for t in nat filter mangle raw; do iptables-legacy -w -t $t -F; iptables-legacy -w -t $t -X || true; "
       "done",
       "iptables-legacy -w -t raw -F TCHN-RAW",
@@ -106,14 +106,14 @@ std::vector<std::string> mischiefs() {
 
 }  // namespace
 
-TEST_CASE("rules and settings that somebody takes away come back within a second") {
+TEST_CASE("rules and settings that another program removes come back within a second") {
   for (const auto& mischief : mischiefs()) {
     CAPTURE(mischief);
     Testbed bed(Testbed::OwnRules::none);
     const Service web(loopback(8088), "web");
     auto exposure = bed.exposer()->expose(Target::bridge("br0"), {HostPort::same(8088)});
     const auto whole = bed.snapshot();
-    const LogCount mendings("are put back");
+    const LogCount mendings("are restored");
     CHECK(try_exec(mischief).status == 0);
     CHECK(eventually([&] { return mendings.times() > 0; }, 1s));
     CHECK(eventually([&] { return bed.snapshot() == whole; }, 1s));
@@ -131,7 +131,7 @@ TEST_CASE("what is taken away right after a set-up comes back within a second, t
   const auto saved = bed.runtime_dir() + ".saved";
   exec("iptables-legacy-save >" + saved);
   auto exposure = bed.exposer()->expose(Target::bridge("br0"), {HostPort::same(8088)});
-  // The legacy tables are as large then as they were when the thread began to look.
+  // The legacy tables then have the same size as at the monitor's start.
   exec(on_nftables() ? "nft delete table ip tc_hostnet"
                      : fmt::format("iptables-legacy-restore -w <{0}; rm {0}", saved));
   CHECK(eventually([&] { return dial(bed.container, {bed.gateway, 8088}) == "web"; }, 1s));
@@ -140,11 +140,11 @@ TEST_CASE("what is taken away right after a set-up comes back within a second, t
   CHECK(bed.changes() == "");
 }
 
-TEST_CASE("route_localnet that somebody switches off comes back within a second") {
+TEST_CASE("route_localnet that another program switches off comes back within a second") {
   Testbed bed;
   const Service web(loopback(8088), "web");
   auto exposure = bed.exposer()->expose(Target::bridge("br0"), {HostPort::same(8088)});
-  // What the kernel still tells of the interfaces' coming up must not be what makes the thread look.
+  // Late link events of the interfaces must not trigger the check.
   std::this_thread::sleep_for(1500ms);
   exec("sysctl -qw net.ipv4.conf.br0.route_localnet=0");
   CHECK(eventually([] { return route_localnet("br0"); }, 1s));
@@ -176,7 +176,7 @@ TEST_CASE("a guard that cannot be put back closes the bridge, and its lease ends
   auto exposure = bed.exposer(told.callback())->expose(Target::bridge("br0"), {HostPort::same(8088)});
   CHECK(dial(bed.container, {bed.gateway, 8088}) == "web");
   std::optional<Siege> siege(std::in_place, bed);
-  // Long before it is given up that the guard comes back.
+  // Long before the monitor gives up on the guard.
   CHECK(eventually([] { return !route_localnet("br0"); }, 4s));
   bool opened = false;
   CHECK(eventually(
@@ -185,13 +185,13 @@ TEST_CASE("a guard that cannot be put back closes the bridge, and its lease ends
         return exposure.state() == ExposureState::failed;
       },
       30s));
-  CHECK(exposure.reason().starts_with("could not be kept up: "));
+  CHECK(exposure.reason().starts_with("cannot be repaired: "));
   CHECK(eventually([&] { return told.last() == "failed: " + exposure.reason(); }, 5s));
   CHECK_FALSE(eventually([] { return route_localnet("br0"); }, 2s));
   CHECK_FALSE(opened);
   exposure.release();
   siege.reset();
-  // By the thread, at one of its next looks.
+  // By the monitor, at one of its next checks.
   CHECK(eventually([&] { return bed.changes().empty(); }, 30s));
   CHECK(bed.changes() == "");
 }
@@ -257,7 +257,7 @@ TEST_CASE("a bridge that is renamed under a lease stays guarded and the lease go
   CHECK(bed.changes() == "");
 }
 
-TEST_CASE("a renamed bridge is cleaned up by the name it has, also when nobody watched") {
+TEST_CASE("a renamed bridge is cleaned up under its new name, even without a monitor") {
   Testbed bed;
   const Service web(loopback(8088), "web");
   {
@@ -271,7 +271,7 @@ TEST_CASE("a renamed bridge is cleaned up by the name it has, also when nobody w
   CHECK(bed.changes() == "");
 }
 
-TEST_CASE("a bridge that goes amid a change takes its own leases along, and fails nobody else's") {
+TEST_CASE("a bridge that vanishes during a change ends only its own leases") {
   Testbed bed;
   const std::vector<ExposeRequest> theirs{{.target = Target::bridge("br1"), .ports = {HostPort::same(5432)}}};
   const std::vector<ExposeRequest> ours{Testbed::on_br0({HostPort::same(8088)})};
@@ -317,7 +317,7 @@ TEST_CASE("rules that are flushed while they are set up come back within a secon
     CAPTURE(turn);
     std::optional<Exposure> exposure;
     {
-      // Its program is loaded, and waits for its input to end: so it strikes at once.
+      // Its program is loaded and waits for the end of its input, so it acts at once.
       std::unique_ptr<FILE, int (*)(FILE*)> input(
           ::popen(on_nftables() ? "nft -f -" : "iptables-legacy-restore -w", "w"), ::pclose);
       std::fputs(on_nftables() ? "flush ruleset\n" : "*raw\nCOMMIT\n", input.get());

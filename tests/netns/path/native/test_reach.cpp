@@ -1,5 +1,5 @@
-// What the native path is for: a service on the host's 127.0.0.1, reached from a container, and nothing else
-// changed.
+// The purpose of the native path: a container reaches a service on the host's 127.0.0.1, and nothing else
+// changes.
 #include "blog_recipe.hpp"
 #include "path/native/holder.hpp"
 #include "path/native/native.hpp"
@@ -79,7 +79,7 @@ TEST_CASE("the default bridge's gateway, which host-gateway resolves to, leads t
         holder->hold(prepared.leases, prepared.bridges, Deadline::after(std::chrono::seconds{5}));
     CHECK(dial(bed.container, {bed.host_gateway, 8088}) == "web");
     CHECK(dial(bed.container, {bed.gateway, 8088}) == "web");
-    // Who is not on the lease's bridge gains nothing by that address.
+    // A container on another bridge gains nothing from that address.
     CHECK(dial(bed.other, {bed.host_gateway, 8088}) == "(refused)");
   }
   CHECK(dial(bed.container, {bed.host_gateway, 8088}) == "(refused)");
@@ -106,7 +106,7 @@ TEST_CASE("what containers say to other addresses on the exposed port goes where
       CHECK(dial(bed.container, {bed.uplink_address, 8088}) == "the host's own");
     }
     CHECK(bed.changes() == "");
-    // The recipe without an address does hijack, all of it where bridged frames pass the tables.
+    // The recipe without an address hijacks the traffic, all of it if bridged frames pass the tables.
     const BlogRecipe recipe;
     CHECK(dial(bed.container, {ip("198.18.9.2"), 8088}) == "web");
     CHECK(dial(bed.container, {bed.uplink_address, 8088}) == "web");
@@ -120,7 +120,7 @@ TEST_CASE("route_localnet that is on for another lease is not what was before") 
   const auto request = Testbed::on_br0({HostPort::same(8088)});
   const auto prepared =
       exposer::prepare(std::span(&request, 1), {}, Deadline::after(std::chrono::seconds{5}));
-  // It ends after the look and before the change.
+  // It ends after the check and before the change.
   other.release();
   {
     const auto holder =

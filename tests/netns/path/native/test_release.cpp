@@ -1,4 +1,4 @@
-// Letting go: live connections end at once and cleanly, those of other leases go on.
+// Release: live connections end at once and cleanly; those of other leases continue.
 #include "blog_recipe.hpp"
 #include "netlink/conntrack.hpp"
 #include "support/service.hpp"
@@ -18,7 +18,7 @@ using namespace test;
 
 namespace {
 
-// Frames that nobody off the host may ever see.
+// Frames that must never leave the host.
 std::ptrdiff_t loopback_frames(const Wire& wire, std::chrono::milliseconds window) {
   const auto packets = wire.heard(window);
   return std::ranges::count_if(packets,
@@ -32,13 +32,13 @@ std::size_t flows_to(std::uint16_t port) {
   }));
 }
 
-// Datagrams by one socket, so that all are of one flow.
+// Datagrams from one socket, so that all belong to one flow.
 class Talker {
  public:
   Talker(const NetNs& from, Endpoint to) : socket_(from.run([&] { return connect_to(to, SOCK_DGRAM); })) {}
 
   void say(int times) const {
-    for (int i = 0; i < times; ++i)  // an answer of "nobody here" to one makes the next one fail
+    for (int i = 0; i < times; ++i)  // an ICMP "port unreachable" for one makes the next one fail
       [[maybe_unused]] const auto sent = ::send(socket_.get(), "?", 1, 0);
   }
 
@@ -95,7 +95,7 @@ TEST_CASE(
     CHECK(flows_to(5353) == 0);
     CHECK(route_localnet("br0"));
   }
-  // What had come before the end may still wait for the service to read it.
+  // The service may not have read earlier data yet.
   for (int seen = -1; seen != names.visits();) {
     seen = names.visits();
     std::this_thread::sleep_for(100ms);
@@ -139,7 +139,7 @@ TEST_CASE("no frame with a loopback source reaches the bridge, also not from con
   CHECK(loopback_frames(neighbour_wire, 0ms) == 0);
   CHECK(bed.changes() == "");
 
-  // By hand, where the connection is merely forgotten, they do come.
+  // By hand, with the conntrack entry deleted but the connection open, such frames do appear.
   {
     const BlogRecipe recipe;
     const auto connection = join(bed.container, {bed.gateway, 8088});
@@ -158,7 +158,7 @@ TEST_CASE("the guard alone keeps frames with a loopback source off the bridge") 
   const Service database(loopback(5432), "database");
   const auto wire = Wire(bed.container);
   const UnwatchedLeases standing(bed.runtime_dir(), Testbed::on_br0({HostPort::same(5432)}));
-  // Somebody else's DNAT: its flows are not ours to cut, and forgotten ones must leak nothing either.
+  // A foreign DNAT: a release does not cut its flows, and deleted ones must leak nothing.
   const std::string rule =
       "PREROUTING -d 198.18.0.1 -p tcp --dport 8088 -j DNAT --to-destination 127.0.0.1:8088";
   exec(

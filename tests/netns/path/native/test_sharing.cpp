@@ -1,4 +1,4 @@
-// More than one lease: the same port, the same port for somebody else, and ports that are taken.
+// More than one lease: the same port, the same port on another target, and occupied ports.
 #include "support/expect_error.hpp"
 #include "support/service.hpp"
 #include "support/testbed.hpp"
@@ -35,13 +35,14 @@ TEST_CASE("the same port exposed twice in one process is one forward, closed wit
   CHECK(bed.changes() == "");
 }
 
-TEST_CASE("the same port exposed by this process and by the command is one forward, whoever goes first") {
+TEST_CASE(
+    "the same port exposed by this process and by the command is one forward, in either order of release") {
   for (const bool command_first : {true, false}) {
     CAPTURE(command_first);
     Testbed bed;
     const Service web(loopback(8088), "web");
     auto mine = bed.exposer()->expose(Target::bridge("br0"), {HostPort::same(8088)});
-    // All that it prints but the id goes to stderr.
+    // Only the id goes to stdout.
     const auto id = exec(command(bed) + "expose 8088 --bridge br0 --detach 2>/dev/null");
     CHECK(exec(command(bed) + "list --json | wc -l") == "2\n");
     if (command_first) {
@@ -56,7 +57,7 @@ TEST_CASE("the same port exposed by this process and by the command is one forwa
       exec(command(bed) + "release " + id);
     }
     CHECK(dial(bed.container, {bed.gateway, 8088}) == "(refused)");
-    // The background process goes when it has seen that its lease is over.
+    // The background process ends after it notices the end of its lease.
     CHECK(eventually([&] { return bed.changes().empty(); }, 2s));
     CHECK(bed.changes() == "");
   }
@@ -74,7 +75,7 @@ TEST_CASE("a lease that the command releases ends for its owner, who is told") {
   CHECK(exposure.reason() == "released by another process");
   CHECK(eventually([&] { return bed.changes().empty(); }, 1s));
   CHECK(bed.changes() == "");
-  // And the same exposer serves again.
+  // The same exposer works again.
   auto again = exposer->expose(Target::bridge("br0"), {HostPort::same(8088)});
   CHECK(dial(bed.container, {bed.gateway, 8088}) == "web");
   again.release();
@@ -92,7 +93,7 @@ TEST_CASE("one container port cannot lead to two host ports") {
   CHECK(std::string(error.what()).find("leads to host port 8088 already, by lease " + exposure.id()) !=
         std::string::npos);
   CHECK(error.hint().find("tc-hostnet release " + exposure.id()) != std::string::npos);
-  // All or none, also within one call.
+  // All or none, within one call too.
   const std::vector<ExposeRequest> requests{Testbed::on_br0({HostPort::same(7000)}),
                                             Testbed::on_br0({{8090, 80}})};
   CHECK(error_of([&] { exposer->expose_all(requests); }).code() == Errc::conflict);
@@ -160,7 +161,7 @@ TEST_CASE("require_listener wants one on 127.0.0.1; without it the service may c
   request.require_listener = true;
   const auto error = error_of([&] { exposer->expose(request); });
   CHECK(error.code() == Errc::not_listening);
-  CHECK(std::string(error.what()).find("nobody listens on 127.0.0.1:8088") != std::string::npos);
+  CHECK(std::string(error.what()).find("nothing listens on 127.0.0.1:8088") != std::string::npos);
   {
     const auto elsewhere = listen_on({bed.uplink_address, 8088});
     CHECK(std::string(error_of([&] { exposer->expose(request); }).what()).find("only on 198.18.9.1:8088") !=

@@ -1,5 +1,5 @@
-// One lease more or less where others stand: what is changed is little, and what stands then is all of it,
-// whatever others have done in between.
+// One lease added or removed beside others: a small change, after which the complete state stands, whatever
+// others have changed in between.
 #include "firewall/backend.hpp"
 #include "netlink/link.hpp"
 #include "path/native/transition.hpp"
@@ -19,7 +19,7 @@ using namespace test;
 
 namespace {
 
-// A process that holds leases, as far as the store goes.
+// A process that holds leases, reduced to its store.
 class Process {
  public:
   explicit Process(const Testbed& bed) : store_(bed.runtime_dir()), owner_(std::in_place, store_.folder()) {
@@ -59,7 +59,7 @@ class Process {
   [[nodiscard]] bool was_small() const { return !steps_.empty() && steps_.front().starts_with("change "); }
 
  private:
-  // By eyes that remember nothing.
+  // Checked by a store without history.
   static void check_all_stands(const state::Snapshot& held) {
     const auto backend = firewall::make_backend(held.firewall);
     for (const auto& plan : exposer::ruleset_of(held).tables) {
@@ -86,14 +86,14 @@ TEST_CASE("leases come and go one by one, and on nftables only their own forward
       process.add(fmt::format("a{}", i), "br0", static_cast<std::uint16_t>(8000 + i / 2));
       CHECK(process.was_small() == (on_nftables() && i > 0));
     }
-    process.add("b0", "br1", 8000);  // a bridge that has to be guarded first
+    process.add("b0", "br1", 8000);  // this bridge needs a guard first
     CHECK_FALSE(process.was_small());
     process.add("b1", "br1", 8001);
     CHECK(process.was_small() == on_nftables());
     for (int i = 0; i < 10; ++i) {
       CAPTURE(i);
       process.remove(fmt::format("a{}", i));
-      // The second of two on one port takes over the rule; the last one takes the guard along.
+      // The second of two leases on a port takes over the rule; the last one removes the guard.
 
       CHECK(process.was_small() == (on_nftables() && i < 9));
     }
@@ -125,7 +125,7 @@ TEST_CASE("what others have changed in between is noticed and put right with the
     process.add("a4", "br0", 8004);
     CHECK(process.was_small() == on_nftables());
 
-    // Another process, between two changes of this one.
+    // Another process acts between two changes of this one.
     Process other(bed);
     other.add("b0", "br0", 9000);
     process.add("a5", "br0", 8005);

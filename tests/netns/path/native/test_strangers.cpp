@@ -1,5 +1,5 @@
-// Whom a lease is not for: a neighbour of the container, containers on another bridge, whoever is on the
-// uplink.
+// Sources that a lease must not serve: a neighbour of the container, containers on another bridge, hosts on
+// the uplink.
 #include "attack.hpp"
 #include "blog_recipe.hpp"
 
@@ -19,14 +19,14 @@ TEST_CASE("a lease for one container gives its neighbours nothing") {
     CHECK_FALSE(frames_reach(secrets, bed.neighbour, "br0", ip("198.18.0.3"), ip("127.0.0.1")));
     CHECK_FALSE(
         frames_reach(secrets, bed.neighbour, "br0", ip("198.18.0.3"), ip("127.0.0.1"), Secrets::exposed));
-    // With the container's address it gets no answer: that goes to the container.
+    // With the container's address it gets no answer, because the answer goes to the container.
     const Wire wire(bed.hostile);
     wire.send({{ip("198.18.0.2"), 40'000}, {bed.gateway, Secrets::exposed}}, mac_of("br0"));
     CHECK(wire.heard(std::chrono::milliseconds{150}).empty());
     CHECK(dial(bed.container, {bed.gateway, Secrets::exposed}) == "web");
   }
   CHECK(bed.changes() == "");
-  // A lease for all of the bridge is one for the neighbour.
+  // A lease for the whole bridge includes the neighbour.
   const auto exposure = bed.exposer()->expose(Testbed::on_br0({HostPort::same(Secrets::exposed)}));
   CHECK(dial(bed.neighbour, {bed.gateway, Secrets::exposed}) == "web");
 }
@@ -64,8 +64,7 @@ TEST_CASE("another bridge and the uplink get nothing, by any address of the host
     CHECK(dial(bed.container, {bed.gateway, Secrets::exposed}) == "web");
   }
   CHECK(bed.changes() == "");
-  // By the recipe for "all", which is often given where the bridge's name is not known, every one of these
-  // gets in.
+  // With the recipe for "all", common when the bridge's name is unknown, each of these gets in.
   const BlogRecipe recipe("all");
   for (const auto& stranger : strangers) {
     CAPTURE(stranger.interface);

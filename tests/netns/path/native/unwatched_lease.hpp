@@ -1,5 +1,5 @@
-// A lease put into effect by a store alone, without the thread that mends what others undo: for tests that
-// undo something by hand to see what then, and for those that count or interrupt the steps.
+// A lease set up by a store alone, without the monitor thread: for tests that change something by hand and
+// check the result, and for tests that count or interrupt the steps.
 #pragma once
 
 #include "lease/owner.hpp"
@@ -16,7 +16,7 @@ namespace test {
 
 inline hostnet::Deadline soon() { return hostnet::Deadline::after(std::chrono::seconds{20}); }
 
-/// The leases that requests ask for, ready to be added, with ids and an owner.
+/// The leases of these requests, ready for add(), with ids and an owner.
 struct Ready {
   hostnet::exposer::Prepared prepared;
   hostnet::state::Owner owner;
@@ -33,7 +33,7 @@ inline Ready make_ready(const hostnet::exposer::LeaseStore& store,
   return ready;
 }
 
-/// Holds its leases until it goes; then takes them away.
+/// Holds its leases while the object lives; its destructor removes them.
 class UnwatchedLeases {
  public:
   UnwatchedLeases(const std::string& runtime_dir, std::span<const hostnet::ExposeRequest> requests,

@@ -1,4 +1,4 @@
-// A lease here is a number; its life is that of every lease.
+// A lease is a number here, with the life of every lease.
 #include "unit/path/dummy/dummy.hpp"
 
 #include "lease/exposure_impl.hpp"

@@ -1,4 +1,4 @@
-// What one row gives a path: choice, failing over, errors, leases ahead, dry run, records.
+// What one row gives a path: selection, fallback, errors, leases ahead, dry run, records.
 #include "hostnet/error.hpp"
 #include "lease/exposure_impl.hpp"
 #include "path/clear_away.hpp"
@@ -94,7 +94,7 @@ TEST_CASE("automatic falls over from it and to it, and names both") {
   CHECK(make_exposer_by(tables.dummy_first, nullptr, {})->expose(kDummyRequest).state() ==
         ExposureState::active);
   CHECK(warnings.times() == 1);
-  // Any other error is the answer.
+  // Any other error is final.
   dummy_world().refusal = Error(Errc::conflict, "it is taken");
   CHECK(test::error_of([&] {
           make_exposer_by(tables.dummy_first, nullptr, {})->expose(kDummyRequest);
@@ -111,7 +111,7 @@ TEST_CASE("automatic falls over from it and to it, and names both") {
   CHECK(make_exposer_by(to_dummy, nullptr, {})->expose(kDummyRequest).gateway() == "192.0.2.7");
 }
 
-TEST_CASE("who insists on it in vain gets its error and its hint") {
+TEST_CASE("a request for an unusable path gets the path's error and hint") {
   const Tables tables;
   dummy_world().unusable = "there is no hatch";
   for (const auto& error : {test::error_of([&] { make_exposer_by(tables.dummy_first, &kDummyPath, {}); }),
@@ -150,15 +150,15 @@ TEST_CASE("a dry run is shown by the path that would serve, and by no other") {
         std::vector<std::string>{"# open a hatch for network web"});
   CHECK(dry_run(tables.dummy_last, &kDummyPath, kDummyRequest, {}).lines.front() ==
         "# open a hatch for network web");
-  // What it does not serve, the next one shows.
+  // The next path shows what the dummy does not serve.
   const ExposeRequest bridge{.target = Target::bridge("br0"), .ports = kDummyRequest.ports};
   CHECK(dry_run(tables.dummy_first, nullptr, bridge, {}).lines.front() == "# rules");
-  // Without any that is usable, the first that could serve.
+  // If no path is usable, the first that could serve.
   dummy_world().unusable = "there is no hatch";
   const std::array<const PathDriver*, 1> alone{&kDummyPath};
   CHECK(dry_run(alone, nullptr, kDummyRequest, {}).lines.front() == "# open a hatch for network web");
   CHECK(test::error_of([&] { dry_run(alone, nullptr, bridge, {}); }).code() == Errc::no_path);
-  // One that has another process make another path's rules shows that path's.
+  // A path with `rules_of` shows the rules of the named path.
   auto agent = tables.other;
   agent.name = "agent";
   agent.rules_of = "dummy";
@@ -181,7 +181,7 @@ TEST_CASE("a dead owner's record goes to the path that made it") {
   CHECK(listed.front().record.id == "0a");
   clear_dead_leases(alone, store, Deadline::after(10s));
   CHECK(dummy_world().cleared == std::vector<std::string>{"0a"});
-  // No path of this table made the other one: it stays.
+  // No path of this table made the other record, so it stays.
   REQUIRE(store.load().size() == 1);
   CHECK(store.load().front().via == "other");
 }

@@ -1,4 +1,4 @@
-// Hearing that the last duplicate of a descriptor has been closed: soon, always, and for nothing else.
+// Detects that the last duplicate of a descriptor was closed: soon, always, and only then.
 #include "lease/owner.hpp"
 #include "path/native/keepalive_watch.hpp"
 #include "support/temp_dir.hpp"
@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// As the monitor does: reads when there is something to read, and again soon while it is not sure.
+// As the monitor does: reads when the descriptor is readable, and again soon while there are suspects.
 std::set<std::string> closed_within(exposer::KeepaliveWatch& watch, std::chrono::milliseconds patience) {
   const auto end = std::chrono::steady_clock::now() + patience;
   while (std::chrono::steady_clock::now() < end) {
@@ -31,7 +31,7 @@ std::set<std::string> closed_within(exposer::KeepaliveWatch& watch, std::chrono:
 
 }  // namespace
 
-TEST_CASE("no closing is missed, however soon it is looked at") {
+TEST_CASE("no close is missed, however soon look() runs") {
   const test::TempDir dir;
   exposer::KeepaliveWatch watch;
   watch.watch(dir.path());

@@ -1,4 +1,4 @@
-// Clashes between leases, as far as they are a matter of data.
+// Clashes between leases, as pure data.
 #include "path/native/transaction.hpp"
 
 #include <doctest/doctest.h>

@@ -1,4 +1,4 @@
-// The order of steps, which is what safety rests on.
+// The order of the steps, on which safety depends.
 #include "path/native/transition.hpp"
 
 #include <doctest/doctest.h>
@@ -29,7 +29,7 @@ Bridge bridge(int ifindex, bool prior = false) {
   return {.ifindex = ifindex, .name = "br" + std::to_string(ifindex), .prior_route_localnet = prior};
 }
 
-// What the kernel would be like, as far as the safety property goes.
+// A model of the kernel, for the safety property.
 struct Kernel {
   std::set<std::string> raw, mangle, filter, localnet, forwards;
 
@@ -88,14 +88,14 @@ TEST_CASE("set-up: guard, DNAT, sysctl") {
   CHECK(words(transition({}, after)) ==
         std::vector<std::string>{"apply 3 rules in table raw", "apply 3 rules in table mangle",
                                  "apply 5 rules in table filter", "apply 2 rules in table nat",
-                                 "set route_localnet=1 on br5", "leave no address pinned"});
+                                 "set route_localnet=1 on br5", "remove all bindings"});
 }
 
 TEST_CASE("tear-down: DNAT, flows, sysctl, guard") {
   const Snapshot before{{bridge(5)}, {lease("0a", 5, 80)}};
   CHECK(words(transition(before, {})) ==
         std::vector<std::string>{"apply 0 rules in table nat", "cut the connections through 1 closed ports",
-                                 "set route_localnet=0 on br5", "leave no address pinned",
+                                 "set route_localnet=0 on br5", "remove all bindings",
                                  "apply 0 rules in table filter", "apply 0 rules in table mangle",
                                  "apply 0 rules in table raw"});
 }
@@ -112,7 +112,7 @@ TEST_CASE("a pin comes before the forward that it is for and goes after it") {
   const Snapshot other{{bridge(5)}, {moved}};
   const Snapshot plain{{bridge(5)}, {lease("0b", 5, 81)}};
 
-  // What is pinned at each step, and whether a forward of the lease is open then without it.
+  // The bindings at each step, and whether a forward of the lease is open without one.
   const auto check = [](const Snapshot& from, const Snapshot& to, const std::vector<Step>& steps) {
     auto bindings = bindings_of(from);
     auto forwards = forwards_of(from);
@@ -214,8 +214,8 @@ TEST_CASE("between any two steps of any change, no bridge is open without its gu
   }
 }
 
-TEST_CASE("where only forwards differ, changing those comes to the same as making all of them anew") {
-  // Two guards, and leases that share forwards, ports and nothing, some with several ports and sources.
+TEST_CASE("if only forwards differ, changing them gives the same result as a full transition") {
+  // Two guards, and leases that share forwards, ports or nothing, some with several ports and sources.
   auto two = lease("0e", 5, 80);
   two.ports.push_back(HostPort::same(82));
   auto elsewhere = lease("0f", 5, 82);
@@ -303,10 +303,10 @@ TEST_CASE("flows through a closed forward are cut, others are not") {
   };
   const CutFlows cut{{closed}, {open}};
   const std::vector<netlink::Flow> flows{
-      flow(Ipv4{8}, 80, 8080),                // by the closed forward
-      flow(Ipv4{9}, 80, 8080),                // the open one lets it in as well
+      flow(Ipv4{8}, 80, 8080),                // through the closed forward
+      flow(Ipv4{9}, 80, 8080),                // the open forward permits it too
       flow(Ipv4{8}, 81, 8080),                // another port
-      flow(Ipv4{8}, 80, 8081),                // somebody else's DNAT
+      flow(Ipv4{8}, 80, 8081),                // a foreign DNAT
       flow(Ipv4{8}, 80, 8080, Protocol::udp)  // another protocol
   };
   CHECK(flows_to_cut(flows, cut) == std::vector{flows[0]});
