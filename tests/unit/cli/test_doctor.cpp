@@ -372,7 +372,7 @@ TEST_CASE("alias: the source of the entry") {
                    .gateways = {ip("198.19.0.1"), ip("198.18.0.1")},
                    .leases = {"cafe0001"}};
   CHECK(judge_alias(facts).status == Status::ok);
-  CHECK(says(judge_alias(facts), "not there"));
+  CHECK(says(judge_alias(facts), "not defined"));
   facts.promised = "cafe0001";
   CHECK(judge_alias(facts).status == Status::warn);
   check_form(judge_alias(facts));

@@ -109,7 +109,7 @@ TEST_CASE("other requests that cannot be sent") {
   CHECK(says(refusal(image().with_cmd({"\xff"})), "not UTF-8"));
   CHECK(says(refusal(image().with_wait_for(WaitFor::message_on_stdout(""))), "empty"));
   CHECK(says(refusal(image().with_wait_for(WaitFor::listening(udp(53)))), "only for a TCP port"));
-  CHECK(says(refusal(image().with_wait_for(WaitFor::http("no slash", tcp(80)))), "no path"));
+  CHECK(says(refusal(image().with_wait_for(WaitFor::http("no slash", tcp(80)))), "not a URL path"));
   CHECK(refusal(image().with_wait_for(WaitFor::http("/", tcp(80)))).code() == Errc::port_not_exposed);
   CHECK_NOTHROW(check(image().with_exposed_port(tcp(80)).with_wait_for(WaitFor::http("/", tcp(80))).request(),
                       nullptr));

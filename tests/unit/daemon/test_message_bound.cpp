@@ -80,7 +80,7 @@ TEST_CASE("too many, too long, too deep, too short, too much") {
         "a string without a terminating NUL");
   CHECK(walk("i", Body().u32(1).u32(2).bytes(), false, {}) == "more bytes than arguments");
   CHECK(walk("i", Body().u16(1).bytes(), false, {}) == "fewer bytes than arguments");
-  CHECK(walk("s", expose(200).bytes(), false, {.bytes = 1000}).value_or("").find("at most 1000") !=
+  CHECK(walk("s", expose(200).bytes(), false, {.bytes = 1000}).value_or("").find("the limit of 1000") !=
         std::string::npos);
   const std::string many(17, 'y');
   Body bytes;
