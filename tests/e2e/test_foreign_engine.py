@@ -293,7 +293,7 @@ class TunnelToAnEngine(HostCase):
         self.network("empty")
         done = self.tc_hostnet("expose", "8088", "--network", "empty", "--via", "native", "--engine", tunnel, check=False)
         self.assertEqual(done.returncode, 3, done.stderr)
-        self.assertIn("nothing runs on the network", done.stderr)
+        self.assertIn("no container runs on the network", done.stderr)
 
 
 if __name__ == "__main__":
