@@ -52,7 +52,8 @@ json::Value with_traffic(json::Value lease, const std::vector<exposer::PortTraff
 }
 
 void print_text(const state::Lease& lease, const state::Snapshot& held,
-                const std::vector<exposer::PortTraffic>& traffic, const std::vector<std::string>& amiss) {
+                const std::vector<exposer::PortTraffic>& traffic,
+                const std::vector<std::string>& differences) {
   std::string sources;
   for (const auto source : lease.sources) sources += (sources.empty() ? "" : ", ") + source.to_string();
   if (lease.mac) sources += (sources.empty() ? "" : ", ") + lease.mac->to_string();
@@ -71,8 +72,8 @@ void print_text(const state::Lease& lease, const state::Snapshot& held,
       {"alias in", fmt::format("{} containers", lease.aliases.size())},
       {"owner", fmt::format("{} (pid {}, uid {})", lease.owner.command, lease.owner.pid, lease.owner.uid)},
       {"label", lease.label},
-      {"intact", amiss.empty() ? paint(Tone::good, "yes")
-                               : paint(Tone::bad, fmt::format("{}", fmt::join(amiss, "; ")))}};
+      {"intact", differences.empty() ? paint(Tone::good, "yes")
+                                     : paint(Tone::bad, fmt::format("{}", fmt::join(differences, "; ")))}};
   print(table(rows));
   for (const auto& rule : rules_of(lease, held)) print("  " + paint(Tone::faint, rule));
 }
@@ -103,18 +104,18 @@ Action define_inspect(Arguments& arguments) {
     auto store = open_store(globals);
     const auto held = look(store, globals);
     const auto& lease = find_lease(held, *id);
-    const auto amiss = deviations(held);
+    const auto differences = deviations(held);
     const auto* const bridge = held.bridge(lease.ifindex);
     const auto traffic = exposer::traffic_of(lease, bridge == nullptr ? "" : bridge->name);
     if (globals.json) {
       auto object = with_traffic(exposer::lease_to_json(lease, held), traffic);
       object["firewall"] = to_string(held.firewall);
-      object["intact"] = amiss.empty();
-      object["amiss"] = amiss;
+      object["intact"] = differences.empty();
+      object["amiss"] = differences;
       object["rules"] = rules_of(lease, held);
       print_json(std::move(object));
     } else {
-      print_text(lease, held, traffic, amiss);
+      print_text(lease, held, traffic, differences);
     }
     return 0;
   };

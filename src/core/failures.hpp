@@ -15,10 +15,10 @@ namespace hostnet {
 class Failures {
  public:
   /// Runs a step and adds the text of its exception, after "WHAT: " unless `what` is empty.
-  template <class Step>
-  void run(Step step, std::string_view what = {}) noexcept {
+  template <class Work>
+  void run(Work work, std::string_view what = {}) noexcept {
     try {
-      step();
+      work();
     } catch (const std::exception& error) {
       add(what.empty() ? std::string(error.what()) : std::string(what) + ": " + error.what());
     } catch (...) {

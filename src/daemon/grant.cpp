@@ -66,7 +66,7 @@ state::Lease lease_for(const Grant& grant, const Network& network) {
   return lease;
 }
 
-[[noreturn]] void nobody_waits() { throw Error(Errc::failure, "the caller has left the bus"); }
+[[noreturn]] void throw_caller_left() { throw Error(Errc::failure, "the caller has left the bus"); }
 
 }  // namespace
 
@@ -85,7 +85,7 @@ std::shared_ptr<Exposure> keep(Exposure exposure, std::shared_ptr<Worker> change
 
 Held hold(const Grant& grant, exposer::Holder& holder, const std::vector<std::string>& allowed,
           const std::shared_ptr<Worker>& changes) {
-  if (*grant.left) nobody_waits();
+  if (*grant.left) throw_caller_left();
   auto sight = look_again(grant, allowed);
   const auto& network = sight.network;
   auto lease = lease_for(grant, network);
@@ -99,7 +99,7 @@ Held hold(const Grant& grant, exposer::Holder& holder, const std::vector<std::st
   bridge.prior_route_localnet = network.route_localnet;
   auto exposures = holder.hold({lease}, {bridge}, Deadline::after(kHoldDeadline));
   if (!lease.sources.empty()) exposer::warn_if_unpinned(exposures.front().id(), exposures.front().unpinned());
-  if (*grant.left) nobody_waits();  // the exposure's destructor releases it, in this thread
+  if (*grant.left) throw_caller_left();  // the exposure's destructor releases it, in this thread
 
   lease.id = exposures.front().id();
   lease.created = std::time(nullptr);

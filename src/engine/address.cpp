@@ -70,15 +70,15 @@ std::optional<std::string> decoded(std::string_view text) {
 // Parses what text() writes after the question mark. False for anything else.
 bool read_query(std::string_view query, std::optional<Tls>& tls) {
   tls.reset();
-  bool told = false;
+  bool has_tls = false;
   for (const auto part : split(query, '&')) {
     const auto equals = part.find('=');
     if (equals == std::string_view::npos) return false;
     const auto key = part.substr(0, equals);
     const auto value = decoded(part.substr(equals + 1));
     if (!value) return false;
-    if (key == "tls" && !told) {
-      told = true;
+    if (key == "tls" && !has_tls) {
+      has_tls = true;
       if (*value != "none") tls.emplace().verify = *value != "unverified";
       if (tls && tls->verify && *value != "verified") return false;
     } else if (!tls || !value->starts_with('/')) {
@@ -89,7 +89,7 @@ bool read_query(std::string_view query, std::optional<Tls>& tls) {
       return false;
     }
   }
-  return told && (!tls || tls->cert.empty() == tls->key.empty());
+  return has_tls && (!tls || tls->cert.empty() == tls->key.empty());
 }
 
 bool may_be_in_host(char c) {

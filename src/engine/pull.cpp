@@ -84,11 +84,11 @@ void PullReader::take_line() {
     throw Error(Errc::engine_error,
                 fmt::format("{} cannot be pulled: {}", quote(reference_), one_line(words, kLongestShown)));
   const auto id = object.string_or_empty("id");
-  auto told = object.string_or_empty("status");
+  auto status = object.string_or_empty("status");
   const auto how_much = amounts(object);
-  if (told.empty() || !progress_) return;
-  if (!id.empty()) told = fmt::format("{}: {}", id, told);
-  progress_(one_line(told + how_much, kLongestShown));
+  if (status.empty() || !progress_) return;
+  if (!id.empty()) status = fmt::format("{}: {}", id, status);
+  progress_(one_line(status + how_much, kLongestShown));
 }
 
 }  // namespace hostnet::engine

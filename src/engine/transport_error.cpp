@@ -57,9 +57,9 @@ Errc code_of(const Response& answer) {
       {"that name is already in use", Errc::conflict},
       {"no such process", Errc::conflict},  // the container ends during an inspection
   }};
-  const auto told = parse_error_cause(answer.body);
+  const auto given = parse_error_cause(answer.body);
   for (const auto& [cause, code] : causes)
-    if (cause == told) return code;
+    if (cause == given) return code;
   // Docker reports its own failure (500) if a container ends between the creation of an exec and its start.
   const auto message = parse_error_message(answer.body);
   if (message.starts_with("Container ") && message.find(" is not running") != std::string::npos)

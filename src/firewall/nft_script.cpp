@@ -171,13 +171,13 @@ void put_in_chain(Script& script, const PartShape& shape, const PartState& part)
 PartState put_in(Script& script, const PartShape& shape, const PartState& part,
                  std::vector<Elements> wanted) {
   // A set of the wrong type cannot be changed, nor deleted while the chain's rules refer to it.
-  const bool anew =
+  const bool rebuild =
       std::ranges::any_of(part.sets, [](const SetState& set) { return set.there && !set.right; });
-  if (anew) take_out(script, shape, part);
+  if (rebuild) take_out(script, shape, part);
   PartState after;
   for (std::size_t i = 0; i < part.sets.size(); ++i) {
     static const Elements none;
-    const bool keep = part.sets[i].there && !anew;
+    const bool keep = part.sets[i].there && !rebuild;
     if (!keep) script.add_set(shape.sets[i]);
     const auto [surplus, lacking] = difference(keep ? part.sets[i].elements : none, wanted[i]);
     script.delete_elements(shape.sets[i].name, surplus);
@@ -185,7 +185,7 @@ PartState put_in(Script& script, const PartShape& shape, const PartState& part,
     after.sets.push_back(
         {.there = true, .is_map = shape.sets[i].is_map(), .right = true, .elements = std::move(wanted[i])});
   }
-  put_in_chain(script, shape, anew ? PartState() : part);
+  put_in_chain(script, shape, rebuild ? PartState() : part);
   after.chain_there = after.chain_hooked = after.chain_right = true;
   return after;
 }

@@ -38,11 +38,12 @@ std::optional<fs::path> home_in_database() {
 
 // $HOME survives a change of user (su, setpriv) and then names a folder that this user may not write.
 fs::path home() {
-  const auto told = absolute_path_in("HOME");
+  const auto home_folder = absolute_path_in("HOME");
   struct stat status {};
-  if (told && ::stat(told->c_str(), &status) == 0 && status.st_uid == ::geteuid()) return *told;
+  if (home_folder && ::stat(home_folder->c_str(), &status) == 0 && status.st_uid == ::geteuid())
+    return *home_folder;
   if (auto known = home_in_database()) return *std::move(known);
-  if (told) return *told;
+  if (home_folder) return *home_folder;
   throw Error(Errc::failure, fmt::format("uid {} has no home folder to keep leases in", ::geteuid()),
               fmt::format("set {} to a folder of your own", kVariable));
 }

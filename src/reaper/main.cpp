@@ -106,9 +106,9 @@ int main(int argc, char** argv) {
   std::string runtime_dir = argv[5];
   if (test_run.empty() || !pid || !start) return 2;
   // Make the path absolute before chdir("/"): relative paths start in the owner's folder.
-  if (const char* const told = std::getenv("TC_HOSTNET_RUNTIME_DIR");
-      runtime_dir.empty() && told != nullptr && *told != '\0')
-    runtime_dir = told;
+  if (const char* const from_environment = std::getenv("TC_HOSTNET_RUNTIME_DIR");
+      runtime_dir.empty() && from_environment != nullptr && *from_environment != '\0')
+    runtime_dir = from_environment;
   if (!runtime_dir.empty()) runtime_dir = std::filesystem::absolute(runtime_dir);
   ::closefrom(STDERR_FILENO + 1);
   const pid_t child = ::fork();

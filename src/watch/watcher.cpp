@@ -93,11 +93,11 @@ Watcher::Watcher(EventLoop& loop, Settings settings)
       ended_(std::make_shared<Mailbox<EndedLease>>()),
       applier_(
           [this] {
-            auto told = settings_;
-            told.on_event = [this](const WatchEvent& event) {
+            auto job_settings = settings_;
+            job_settings.on_event = [this](const WatchEvent& event) {
               workers_.tell([this, event] { settings_.on_event(event); });
             };
-            return told;
+            return job_settings;
           }(),
           address_, [ended = ended_](EndedLease lease) { ended->put(std::move(lease)); }),
       workers_(loop, kWorkers) {

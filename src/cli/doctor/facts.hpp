@@ -105,8 +105,8 @@ struct ListenerFacts {
 struct StateFacts {
   std::string folder;
   Seen<state::Snapshot> held;
-  std::vector<std::string> dead;         ///< Ids of leases that have ended but are not released yet.
-  Seen<std::vector<std::string>> amiss;  ///< Rules and settings of the leases that the kernel lacks.
+  std::vector<std::string> dead;              ///< Ids of leases that have ended but are not released yet.
+  Seen<std::vector<std::string>> deviations;  ///< Rules and settings of the leases that the kernel lacks.
 };
 
 struct RouteLocalnetFacts {

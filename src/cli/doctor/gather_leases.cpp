@@ -53,7 +53,7 @@ StateFacts gather_state(const std::string& runtime_dir) {
     return held;
   });
   if (!facts.held) return facts;
-  facts.amiss = see([&] { return deviations(*facts.held); });
+  facts.deviations = see([&] { return deviations(*facts.held); });
   return facts;
 }
 

@@ -168,7 +168,7 @@ WalkFacts gather_walk(const std::string& container, const HostPort& port, const 
     add_native(facts.openings, state);
   else
     facts.unseen_openings = state.held.error;
-  if (state.amiss) facts.amiss = *state.amiss;
+  if (state.deviations) facts.deviations = *state.deviations;
   add_helpers(facts.openings);
   try {
     add_recorded(facts.openings, globals.runtime_dir);

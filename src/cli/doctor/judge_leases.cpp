@@ -38,11 +38,11 @@ Check judge_state(const StateFacts& facts) {
     check.status = Status::warn;
     check.finding = fmt::format("{}; ended but not released yet: {}", held, list_of(facts.dead));
     check.mend = "tc-hostnet list, which releases them";
-  } else if (!facts.amiss) {
-    return unseen("state", held + ", whose rules are not readable", *facts.amiss.error);
-  } else if (!facts.amiss->empty()) {
+  } else if (!facts.deviations) {
+    return unseen("state", held + ", whose rules are not readable", *facts.deviations.error);
+  } else if (!facts.deviations->empty()) {
     check.status = Status::fail;
-    check.finding = fmt::format("{}, but {}", held, list_of(*facts.amiss));
+    check.finding = fmt::format("{}, but {}", held, list_of(*facts.deviations));
     check.mend = "tc-hostnet release --all, and expose again";
   } else {
     check.finding = held + ", with every rule in place";
@@ -136,10 +136,10 @@ std::optional<Check> judge_request(const RequestFacts& facts, const std::vector<
   // The input and listener checks report these.
   if (refusal.code() == Errc::firewall_blocked) return std::nullopt;
   if (refusal.code() == Errc::not_listening) return Check{.name = name, .finding = "expose would accept it"};
-  const auto told = std::ranges::any_of(others, [&](const Check& other) {
+  const auto reported = std::ranges::any_of(others, [&](const Check& other) {
     return other.status == Status::fail && other.finding.find(refusal.what()) != std::string::npos;
   });
-  if (told) return std::nullopt;
+  if (reported) return std::nullopt;
   return Check{name, Status::fail, fmt::format("expose would refuse: {}", refusal.what()),
                refusal.hint().empty() ? "fix that, and run again: tc-hostnet doctor" : refusal.hint()};
 }

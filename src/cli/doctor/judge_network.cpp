@@ -69,12 +69,12 @@ Check judge_managed_input(const InputFacts& facts, const netlink::NftChain& inpu
 }  // namespace
 
 Check judge_engine(const EngineFacts& facts) {
-  const auto amiss = [&](const Error& error) {
+  const auto failed = [&](const Error& error) {
     return Check{"engine", facts.needed ? Status::fail : Status::warn, error.what(),
                  error.hint().empty() ? "start the engine, or give its socket with --engine" : error.hint()};
   };
-  if (!facts.address) return amiss(*facts.address.error);
-  if (!facts.answers) return amiss(*facts.answers.error);
+  if (!facts.address) return failed(*facts.address.error);
+  if (!facts.answers) return failed(*facts.answers.error);
   if (!facts.version)
     return {"engine", Status::warn, fmt::format("it answers, but {}", facts.version.error->what()),
             "check whether it is overloaded: docker version"};

@@ -160,8 +160,8 @@ Check judge_forward(const WalkFacts& facts, const Opening* opening) {
   if (opening->dead)
     return {name, Status::fail, leads + ", but it has ended",
             "tc-hostnet list, which releases it; then " + expose_command(facts)};
-  if (opening->in_journal && !facts.amiss.empty())
-    return {name, Status::fail, fmt::format("{}, but {}", leads, list_of(facts.amiss)),
+  if (opening->in_journal && !facts.deviations.empty())
+    return {name, Status::fail, fmt::format("{}, but {}", leads, list_of(facts.deviations)),
             fmt::format("tc-hostnet release {}, and expose again", opening->lease)};
   return {.name = name, .finding = leads};
 }

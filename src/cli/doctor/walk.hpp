@@ -7,7 +7,7 @@
 //   alias      the container has no name for the host                        alias, openings
 //   gateway    the name is not this host's address or a sidecar's;           bridge, inside
 //              bridge is down; no route inside
-//   forward    no lease for container and port; ended lease; rules missing   openings, amiss
+//   forward    no lease for container and port; ended lease; rules missing   openings, deviations
 //   firewall   a chain drops the bridge's traffic; n/a with a sidecar        input
 //   listener   nothing listens on the host port; n/a for a Unix socket       listener
 //   connect    a real TCP connection from inside fails (root only, 2.5 s)    inside
@@ -60,7 +60,7 @@ struct WalkFacts {
   AliasFacts alias;
   std::vector<Opening> openings;
   std::optional<Error> unseen_openings;  ///< Why there may be more openings.
-  std::vector<std::string> amiss;        ///< Rules and settings of native leases that the kernel lacks.
+  std::vector<std::string> deviations;   ///< Rules and settings of native leases that the kernel lacks.
   InputFacts input;
   ListenerFacts listener;
   std::string address;  ///< The address of the name, or the one it would get; empty without one.

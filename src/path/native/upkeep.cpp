@@ -96,8 +96,8 @@ void Holder::check_or_fail_closed() {
   if (!has_active() && !unfinished_) return;
   try {
     check();
-  } catch (const Error& amiss) {
-    fail_closed(fmt::format("cannot be repaired: {}", amiss.what()));
+  } catch (const Error& error) {
+    fail_closed(fmt::format("cannot be repaired: {}", error.what()));
   }
   work.unlock();
   deliver_notices();

@@ -73,7 +73,9 @@ StateFacts holding(std::vector<std::string> ids) {
   state::Snapshot held;
   if (!ids.empty()) held.bridges.push_back({.ifindex = 7, .name = "br0"});
   for (const auto& id : ids) held.leases.push_back({.id = id, .ifindex = 7});
-  return {.folder = "/run/tc-hostnet/netns-1", .held = seen(held), .amiss = seen(std::vector<std::string>{})};
+  return {.folder = "/run/tc-hostnet/netns-1",
+          .held = seen(held),
+          .deviations = seen(std::vector<std::string>{})};
 }
 
 // A healthy machine.
@@ -341,7 +343,7 @@ TEST_CASE("state") {
   CHECK(judge_state(facts).status == Status::warn);
   CHECK(says(judge_state(facts), "2 leases on 1 bridge; ended but not released yet: bb"));
   facts = holding({"aa"});
-  facts.amiss = seen(std::vector<std::string>{"table raw lacks rules of it"});
+  facts.deviations = seen(std::vector<std::string>{"table raw lacks rules of it"});
   CHECK(judge_state(facts).status == Status::fail);
   check_form(judge_state(facts));
   facts.held = {std::nullopt, Error(Errc::state_corrupt, "not a journal of leases: no object")};

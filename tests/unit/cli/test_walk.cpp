@@ -219,7 +219,7 @@ TEST_CASE("forwards: owner, place, and the nearest ones instead") {
     CHECK(find_opening(facts)->lease == "5e6f7a8b");
   }
   SUBCASE("missing rules") {
-    facts.amiss = {"table nat lacks rules of it"};
+    facts.deviations = {"table nat lacks rules of it"};
     stops(facts, "forward", "but table nat lacks rules of it");
   }
 }
