@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 
 extern char** environ;
@@ -91,6 +92,8 @@ pid_t fork_quietly() {
   return ::fork();
 }
 
+constexpr std::chrono::seconds kKillLimit{2};  // for the end of a killed program
+
 // nullopt at end of file, on an error and at the deadline.
 template <class Word>
 std::optional<Word> read_word(int fd, Deadline deadline) {
@@ -162,14 +165,16 @@ Child::Child(const std::string& path, const std::vector<std::string>& argv, Stre
 
 Child::~Child() { end(); }
 
-// Kills the program's process group; the intermediate child then ends. Without a program the intermediate
-// child itself hangs: kills that. The wait has no deadline.
+// Kills the program's process group, upon which the intermediate child reports and ends. A program in an
+// uninterruptible sleep stays until that ends: after kKillLimit it is left to init, as the intermediate child,
+// which only waits, can always be killed.
 void Child::end() noexcept {
   if (between_ < 0) return;
-  if (program_ > 0)
+  if (program_ > 0) {
     ::kill(-program_, SIGKILL);
-  else
-    ::kill(between_, SIGKILL);
+    read_word<int>(news_.get(), Deadline::after(kKillLimit));
+  }
+  ::kill(between_, SIGKILL);
   while (::waitpid(between_, nullptr, 0) < 0 && errno == EINTR) {
   }
   between_ = -1;

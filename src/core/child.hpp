@@ -15,7 +15,8 @@
 //   running    deadline of wait(), or pipe closes    running; wait() returns nullopt
 //   running    ~Child()                              ended: SIGKILL to the program's process group
 //
-// The caller's deadlines are the only timeouts.
+// The caller's deadlines are the only timeouts, except 2 s (kKillLimit) for the end of a killed program: one in an
+// uninterruptible sleep is then left to init.
 #pragma once
 
 #include "core/deadline.hpp"

@@ -25,6 +25,7 @@
 #include "engine/events.hpp"
 
 #include "core/strings.hpp"
+#include "engine/cutoff.hpp"
 #include "engine/json_reader.hpp"
 #include "engine/parse.hpp"
 #include "engine/transport_error.hpp"
@@ -59,7 +60,7 @@ void send_all(Wire& wire, std::string_view text, const std::string& call, Deadli
     if (errno != EAGAIN && errno != EINTR)
       throw Error(Errc::engine_error, fmt::format("{}: {}", call, std::strerror(errno)));
     pollfd poll{wire.fd(), POLLOUT, 0};
-    if (::poll(&poll, 1, deadline.poll_timeout()) == 0)
+    if (::poll(&poll, 1, before_cutoff(deadline).poll_timeout()) == 0)
       throw Error(Errc::timed_out, fmt::format("{}: the engine did not accept the request in time", call));
   }
 }

@@ -3,6 +3,7 @@
 
 #include "core/file.hpp"
 #include "core/strings.hpp"
+#include "engine/cutoff.hpp"
 #include "engine/raw_http.hpp"
 #include "hostnet/error.hpp"
 #include "netlink/sock_diag.hpp"
@@ -33,7 +34,7 @@ bool ping(Wire& wire, Deadline deadline) {
   if (wire.send(kPing) != static_cast<ssize_t>(kPing.size())) return false;
   for (;;) {
     pollfd poll{wire.fd(), POLLIN, 0};
-    if (::poll(&poll, 1, deadline.poll_timeout()) == 0) return false;
+    if (::poll(&poll, 1, before_cutoff(deadline).poll_timeout()) == 0) return false;
     std::array<char, 256> buffer;
     const auto got = wire.receive(buffer.data(), buffer.size());
     if (got >= 0) return got > 0;

@@ -220,15 +220,9 @@ TunnelState Tunnel::state() const {
 }
 
 TunnelState Tunnel::worst_state() const {
-  // From best to worst: up, reconnecting, failed. `connecting` occurs only during the setup.
-  auto worst = TunnelState::up;
-  for (const auto& lane : lanes_) {
-    if (lane->state == TunnelState::connecting) worst = TunnelState::connecting;
-    if (lane->state == TunnelState::reconnecting && worst != TunnelState::failed)
-      worst = TunnelState::reconnecting;
-    if (lane->state == TunnelState::failed) worst = TunnelState::failed;
-  }
-  return worst;
+  for (const auto state : {TunnelState::failed, TunnelState::reconnecting, TunnelState::connecting})
+    if (std::ranges::any_of(lanes_, [&](const auto& lane) { return lane->state == state; })) return state;
+  return TunnelState::up;
 }
 
 state::TunnelStats Tunnel::stats() const {
