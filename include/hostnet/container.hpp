@@ -49,7 +49,7 @@ using LogConsumer = std::function<bool(OutputStream, std::string_view)>;
 /// Owns a running container; move-only. Thread-safe, except for moving and destroying the object itself. A
 /// moved-from object may only be assigned to or destroyed.
 ///
-/// At its end the container stops, its exposures end, the engine removes it, and a network that start()
+/// At its end the container stops, the engine removes it, its exposures end, and a network that start()
 /// created goes with its last container. In a forked child the container stays with the parent: the
 /// destructor does nothing, and the child must call nothing else.
 ///
@@ -99,8 +99,8 @@ class HOSTNET_EXPORT Container {
   /// Sends SIGTERM, and SIGKILL after `grace`. The exposures end afterwards; logs() still works. Does nothing
   /// when the container has ended.
   void stop(std::chrono::seconds grace = std::chrono::seconds{10});
-  /// Calls stop(), then removes the container and its anonymous volumes. Runs every step, even after one
-  /// fails. Does nothing when the container is removed.
+  /// Stops and removes the container with its anonymous volumes, then ends its exposures. Runs every step, even
+  /// after one fails. Does nothing when the container is removed.
   /// @throws Error that lists every failed step.
   void remove(std::chrono::seconds grace = std::chrono::seconds{10});
 

@@ -47,8 +47,8 @@ using StateCallback = std::function<void(const std::string& lease, ExposureState
 /// Makes leases by one path. Thread-safe. An Exposure may outlive its Exposer. Not a base of user classes.
 ///
 /// The first lease, or a StateCallback, starts threads. They end with the last of the Exposer and its
-/// Exposures. In a forked child each call throws Error{failure} and the destructor does nothing; the child
-/// can make its own Exposer.
+/// Exposures. In a forked child expose() and expose_all() throw Error{failure}, and the destructor does nothing;
+/// the child can make its own Exposer.
 class HOSTNET_EXPORT Exposer {
  public:
   virtual ~Exposer() = default;

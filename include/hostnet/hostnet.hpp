@@ -41,7 +41,7 @@
 /// socket writes raise no SIGPIPE.
 ///
 /// **fork(2).** A child owns nothing that its parent made. In the child, destructors of the parent's objects
-/// do nothing, and calls of Exposer and Exposure::release() throw Error{failure}. The child may make
+/// do nothing, and Exposer::expose(), expose_all() and Exposure::release() throw Error{failure}. The child may make
 /// exposers. It may start containers only when its parent started none, because the containers of a process
 /// end with it.
 ///

@@ -170,7 +170,8 @@ class HOSTNET_EXPORT GenericImage {
 
   /// Creates and starts a container, and returns when it meets every condition. After a failure nothing
   /// remains. Checks the whole request first. Thread-safe, on one object too. Blocks until the startup
-  /// timeout at most, and then for the clean-up. See the namespace's comment for threads.
+  /// timeout at most, then for the clean-up; the first start on an engine may take 15 s more, for leftovers of
+  /// dead processes and the start of the reaper. See the namespace's comment for threads.
   /// @throws Error: invalid_argument; conflict (the name or a port is taken, or the user defines the alias);
   /// not_found (the engine cannot pull the image); timed_out and failure (with the stage, and the container's
   /// last output); no_path, not_authorised, engine_unavailable, engine_error.

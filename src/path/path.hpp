@@ -21,7 +21,7 @@ namespace hostnet::exposer {
 
 /// A path's plan for a request.
 struct DryRun {
-  std::vector<std::string> lines;  ///< For display; a line may hold a listing of several lines.
+  std::vector<std::string> lines;  ///< For display, one printed line each.
   json::Value object;              ///< The same as JSON.
 };
 

@@ -162,7 +162,12 @@ DryRun dry_run(PathTable table, const PathDriver* wanted, const ExposeRequest& r
     driver = first_for(table, request.target);
   if (driver == nullptr)
     throw Error(Errc::no_path, fmt::format("no path serves {}", request.target.to_string()));
-  if (driver->rules_of != nullptr) driver = find_path(table, driver->rules_of);
+  if (driver->rules_of != nullptr) {
+    const auto* const maker = find_path(table, driver->rules_of);
+    if (maker == nullptr)
+      throw Error(Errc::no_path, fmt::format("{}: path {} is not here", driver->name, driver->rules_of));
+    driver = maker;
+  }
   return driver->dry_run(request, options);
 }
 

@@ -42,8 +42,8 @@ std::optional<std::string> why_not_its_bridge(engine::Client& client, netlink::R
                                               const engine::Network& network, const netlink::Link& bridge,
                                               Deadline deadline);
 
-/// Whether the text of /proc/PID/cgroup names containers other than this one. Ids in `own`, this process's
-/// text, do not count: everything may run in one container. Pure.
+/// Whether the text of /proc/PID/cgroup names containers, and this one is not among them. Ids in `own`, this
+/// process's text, do not count: everything may run in one container. Pure.
 bool names_another_container(std::string_view cgroups, std::string_view id, std::string_view own);
 
 }  // namespace hostnet::exposer
