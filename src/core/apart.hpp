@@ -16,8 +16,8 @@
 //   killed   hangs in the kernel                    abandoned; a later run_apart() reaps it
 //
 // The child closes the parent's descriptors, whose locks (the journal's, an owner's) and pipes it would keep
-// alive. Its working directory is "/". It blocks all signals except those of its own faults, so that no
-// handler of the program runs in it.
+// alive. Its working directory is "/". It blocks all signals except those of its own faults: no
+// other handler of the program runs in it.
 #pragma once
 
 #include "core/deadline.hpp"

@@ -158,23 +158,24 @@ Child::Child(const std::string& path, const std::vector<std::string>& argv, Stre
     program_ = start->pid;
     return;
   }
-  end();
+  end(start.has_value());
   if (start) throw Error::from_errno(fmt::format("run {}", path), start->failed);
   throw Error(deadline.expired() ? Errc::timed_out : Errc::failure, fmt::format("{} did not start", path));
 }
 
-Child::~Child() { end(); }
+Child::~Child() { end(false); }
 
 // Kills the program's process group, upon which the intermediate child reports and ends. A program in an
 // uninterruptible sleep stays until that ends: after kKillLimit it is left to init, as the intermediate child,
 // which only waits, can always be killed.
-void Child::end() noexcept {
+// One that has reported may already be reaped by the program that links this library, and is not killed.
+void Child::end(bool has_reported) noexcept {
   if (between_ < 0) return;
   if (program_ > 0) {
     ::kill(-program_, SIGKILL);
-    read_word<int>(news_.get(), Deadline::after(kKillLimit));
+    has_reported = read_word<int>(news_.get(), Deadline::after(kKillLimit)).has_value();
   }
-  ::kill(between_, SIGKILL);
+  if (!has_reported) ::kill(between_, SIGKILL);
   while (::waitpid(between_, nullptr, 0) < 0 && errno == EINTR) {
   }
   between_ = -1;
@@ -184,7 +185,7 @@ std::optional<int> Child::wait(Deadline deadline) {
   const auto code = read_word<int>(news_.get(), deadline);
   if (!code) return std::nullopt;
   program_ = -1;
-  end();
+  end(true);
   return code;
 }
 

@@ -56,7 +56,7 @@ class Child {
   std::optional<int> wait(Deadline deadline);
 
  private:
-  void end() noexcept;
+  void end(bool has_reported) noexcept;
 
   pid_t between_ = -1;
   // Leads its own process group. The pid cannot be reused before the intermediate child has reaped it.

@@ -22,7 +22,7 @@ class Failures {
     } catch (const std::exception& error) {
       add(what.empty() ? std::string(error.what()) : std::string(what) + ": " + error.what());
     } catch (...) {
-      add(std::string(what) + ": an exception of unknown type");
+      add((what.empty() ? std::string() : std::string(what) + ": ") + "an exception of unknown type");
     }
   }
   void add(std::string failure) { texts_.push_back(std::move(failure)); }

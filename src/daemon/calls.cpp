@@ -80,10 +80,10 @@ void Calls::close(Call& call) {
 
 void check_not_denied(const Ruling& decision) {
   if (decision.verdict != Ruling::Verdict::deny) return;
-  throw Error(Errc::not_authorised, decision.action
-                                        ? fmt::format("another user now listens on a port: this requires {}",
-                                                      id_of(*decision.action))
-                                        : "this call is never allowed");
+  throw Error(Errc::not_authorised,
+              decision.action ? fmt::format("the listeners of a port have changed: this now requires {}",
+                                            id_of(*decision.action))
+                              : "this call is never allowed");
 }
 
 void Calls::authorise(const std::shared_ptr<Call>& call, const Facts& facts, const Details& details,

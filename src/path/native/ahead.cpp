@@ -83,16 +83,15 @@ void restrict_or_close(Holder& holder, const std::string& lease, const std::stri
     served.unpinned = std::move(port.fault);
     holder.restrict_to(lease, served, Deadline::after(kRestrictDeadline));
     warn_if_unpinned(lease, holder.unpinned(lease));
-  } catch (const Error& error) {
-    if (error.code() == Errc::not_found) return;  // the lease has already ended
+  } catch (const std::exception& error) {
+    const auto* const known = dynamic_cast<const Error*>(&error);
+    if (known != nullptr && known->code() == Errc::not_found) return;  // the lease has already ended
     log::error("lease {} cannot be narrowed to {} and is closed: {}", lease, served.target, error.what());
     try {
       holder.release(lease);
     } catch (const std::exception& failure) {
       log::error("lease {}: {}", lease, failure.what());
     }
-  } catch (const std::exception& error) {
-    log::error("lease {}: {}", lease, error.what());
   }
 }
 

@@ -7,7 +7,8 @@
 //
 //   call              locks, in order                 bounded by
 //   hold()            work_, the journal's, mutex_;   the caller's deadline; 10 s more to go back (kWayBack);
-//                     none while it edits names       kAliasBudget more to remove names
+//                     none while it edits names       release_deadline more if names cannot be written;
+//                                                     kAliasBudget and 10 s (the journal) to remove names
 //   release()         as hold()                       release_deadline (30 s), then kAliasBudget; a second
 //                                                     caller waits for the first
 //   adopt()           as hold()                       the caller's deadline

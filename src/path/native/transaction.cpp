@@ -65,9 +65,7 @@ std::optional<Clash> find_clash(const std::vector<firewall::Forward>& standing,
 Transaction::Transaction(LeaseStore& store, Deadline deadline)
     : store_(store), deadline_(deadline), journal_(store.file_, deadline), held_(store.look()) {}
 
-void Transaction::limit(std::chrono::milliseconds span) {
-  deadline_ = Deadline::after(std::min(span, deadline_.remaining()));
-}
+void Transaction::set_limit(std::chrono::milliseconds span) { deadline_ = Deadline::after(span); }
 
 void Transaction::save(Snapshot snapshot) {
   journal_.save(snapshot);

@@ -52,8 +52,8 @@ class Transaction {
 
   /// The current snapshot, with the bridge names read at the beginning.
   [[nodiscard]] const state::Snapshot& held() const noexcept { return held_; }
-  /// Shortens the deadline to at most `span` from now.
-  void limit(std::chrono::milliseconds span);
+  /// Replaces the deadline: what follows has this long.
+  void set_limit(std::chrono::milliseconds span);
 
   /// Removes the leases that have ended and returns them. `watched` gives the leases whose owners the caller
   /// watches itself: reap() skips their owners, and skips all leases while there are no others.

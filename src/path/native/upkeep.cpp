@@ -111,7 +111,7 @@ void Holder::fail_closed(const std::string& reason) {
     auto transaction = store_.begin(Deadline::after(kRepairDeadline));
     const auto left = end_revoked(transaction.held());  // their release may have held the lock
     store_.close(transaction.held());
-    transaction.limit(kCloseDeadline);
+    transaction.set_limit(kCloseDeadline);
     try {
       transaction.remove(left);
     } catch (const Error& error) {

@@ -105,6 +105,7 @@ TEST_CASE("a lease that cannot be added leaves nothing, whatever is thrown") {
 }
 
 TEST_CASE("a lease that cannot be amended is as it was, whatever is thrown") {
+  check_amend(Error(Errc::failure, "this step"));
   check_amend(std::bad_alloc());
   check_amend(0);
 }
