@@ -114,7 +114,7 @@ class Prompt(Helped):
             caller.begin_expose(self.bridge, 8089, interactive=True)
             action, message = agent.prompted()
             self.assertEqual(action, "expose-foreign")
-            self.assertIn("another user", message)
+            self.assertIn("not served by you alone", message)
             agent.answer("dismiss")
             self.refused(ACCESS_DENIED, caller.result)
         self.nothing_was_made()
