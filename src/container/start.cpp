@@ -182,7 +182,7 @@ class Start {
       if (path != nullptr)
         stage(fmt::format("host ports by {}", path->name), [&] {
           made->path = path;
-          made->lease = exposer::lease_ahead(*path, made->exposer, {network, request_.host_ports}, deadline_);
+          made->lease = path->ahead(made->exposer, {network, request_.host_ports}, deadline_);
         });
       create(*made, network);
       launch(*made);

@@ -20,9 +20,9 @@ class Failures {
     try {
       work();
     } catch (const std::exception& error) {
-      add(what.empty() ? std::string(error.what()) : std::string(what) + ": " + error.what());
+      add(prefix(what) + error.what());
     } catch (...) {
-      add((what.empty() ? std::string() : std::string(what) + ": ") + "an exception of unknown type");
+      add(prefix(what) + "an exception of unknown type");
     }
   }
   void add(std::string failure) { texts_.push_back(std::move(failure)); }
@@ -47,6 +47,8 @@ class Failures {
   [[nodiscard]] auto end() const noexcept { return texts_.end(); }
 
  private:
+  static std::string prefix(std::string_view what) { return what.empty() ? "" : std::string(what) + ": "; }
+
   std::vector<std::string> texts_;
 };
 

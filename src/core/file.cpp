@@ -111,6 +111,9 @@ std::string command_of(pid_t pid) {
   return trim(try_read_file(fmt::format("/proc/{}/comm", pid)).value_or(""));
 }
 
-std::string boot_id() { return trim(read_file("/proc/sys/kernel/random/boot_id")); }
+std::optional<std::string> boot_id() {
+  const auto text = try_read_file("/proc/sys/kernel/random/boot_id");
+  return text ? std::optional<std::string>(trim(*text)) : std::nullopt;
+}
 
 }  // namespace hostnet

@@ -53,7 +53,7 @@ std::optional<std::uint64_t> process_start_time(pid_t pid);
 /// when there is no such process.
 std::string command_of(pid_t pid);
 
-/// The kernel's random id of this boot. @throws Error.
-std::string boot_id();
+/// The kernel's random id of this boot; nullopt when it gives none, as in some sandboxes.
+std::optional<std::string> boot_id();
 
 }  // namespace hostnet

@@ -6,25 +6,28 @@
 #include <fmt/format.h>
 
 #include <new>
+#include <utility>
 
 namespace hostnet::engine {
 
+Curl Curl::load(std::vector<const char*> sonames) {
+  const Library library({.sonames = std::move(sonames),
+                         .name = "libcurl",
+                         .purpose = ", which speaks to the container engine,",
+                         .code = Errc::engine_unavailable,
+                         .hint = "install libcurl: on Debian and Ubuntu, apt-get install libcurl4"});
+  Curl functions{};
+  HOSTNET_CURL_FUNCTIONS(HOSTNET_LIBRARY_FIND)
+  if (const CURLcode code = functions.curl_global_init(CURL_GLOBAL_DEFAULT); code != CURLE_OK)
+    throw Error(Errc::engine_unavailable,
+                fmt::format("libcurl does not start: {}", functions.curl_easy_strerror(code)));
+  return functions;
+}
+
 const Curl& Curl::get() {
-  static const Curl table = [] {
-    // The second is Debian's build with GnuTLS, which git and others bring along. What differs is the wording
-    // of TLS errors (transport_error.cpp).
-    const Library library({.sonames = {"libcurl.so.4", "libcurl-gnutls.so.4"},
-                           .name = "libcurl",
-                           .purpose = ", which speaks to the container engine,",
-                           .code = Errc::engine_unavailable,
-                           .hint = "install libcurl: on Debian and Ubuntu, apt-get install libcurl4"});
-    Curl functions{};
-    HOSTNET_CURL_FUNCTIONS(HOSTNET_LIBRARY_FIND)
-    if (const CURLcode code = functions.curl_global_init(CURL_GLOBAL_DEFAULT); code != CURLE_OK)
-      throw Error(Errc::engine_unavailable,
-                  fmt::format("libcurl does not start: {}", functions.curl_easy_strerror(code)));
-    return functions;
-  }();
+  // The second is Debian's build with GnuTLS, which git and others bring along. What differs is the wording
+  // of TLS errors (transport_error.cpp).
+  static const Curl table = load({"libcurl.so.4", "libcurl-gnutls.so.4"});
   return table;
 }
 

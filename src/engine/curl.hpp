@@ -9,6 +9,7 @@
 
 #include <initializer_list>
 #include <memory>
+#include <vector>
 
 namespace hostnet::engine {
 
@@ -35,6 +36,9 @@ struct Curl {
   /// again.
   /// @throws Error{engine_unavailable} naming the package to install.
   static const Curl& get();
+
+  /// A table from the first of these shared objects that opens. @throws as get().
+  static Curl load(std::vector<const char*> sonames);
 };
 
 struct EasyCleanup {

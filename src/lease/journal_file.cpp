@@ -33,12 +33,18 @@ std::optional<std::size_t> size_if_same(const Fd& seen, const PrivateFolder& fol
   return static_cast<std::size_t>(now.st_size);
 }
 
+// Without one, the journal of an earlier boot would count as this one's.
+std::string this_boot() {
+  if (auto id = boot_id()) return *std::move(id);
+  throw Error::from_errno("open /proc/sys/kernel/random/boot_id", ENOENT);
+}
+
 std::size_t size_of_whole_lines(std::string_view text) { return text.rfind('\n') + 1; }
 
 }  // namespace
 
 JournalFile::JournalFile(std::filesystem::path folder)
-    : folder_(std::move(folder)), path_(folder_ / kFile), boot_id_(boot_id()) {}
+    : folder_(std::move(folder)), path_(folder_ / kFile), boot_id_(this_boot()) {}
 
 void JournalFile::forget() {
   seen_.reset();

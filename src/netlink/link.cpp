@@ -13,6 +13,8 @@
 #include <linux/net_namespace.h>
 #include <linux/rtnetlink.h>
 
+#include <algorithm>
+
 namespace hostnet::netlink {
 namespace {
 
@@ -194,6 +196,17 @@ std::vector<Route> Rtnl::routes() {
     throw Error::from_errno("list routes", error);
   }
   return routes;
+}
+
+bool has_address(const std::vector<Address>& addresses, Ipv4 address) {
+  return std::ranges::find(addresses, address, &Address::address) != addresses.end();
+}
+
+std::vector<Ipv4> distinct(const std::vector<Address>& addresses) {
+  std::vector<Ipv4> out;
+  for (const auto& one : addresses)
+    if (std::ranges::find(out, one.address) == out.end()) out.push_back(one.address);
+  return out;
 }
 
 }  // namespace hostnet::netlink

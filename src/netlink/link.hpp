@@ -33,6 +33,11 @@ struct Address {
   unsigned prefix = 32;  ///< Prefix length, 0–32.
 };
 
+/// Whether one of them is this one.
+bool has_address(const std::vector<Address>& addresses, Ipv4 address);
+/// Each of them once, in their order: an interface may have one address under several prefixes.
+std::vector<Ipv4> distinct(const std::vector<Address>& addresses);
+
 /// A process's netns, as far as RTM_GETNSID tells.
 struct ProcessNetns {
   bool is_there = false;      ///< False: no such process, or it is exiting and has left its netns.

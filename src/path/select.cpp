@@ -149,17 +149,13 @@ std::vector<const PathDriver*> paths_to_try(PathTable table, const PathDriver* w
   return usable;
 }
 
-std::unique_ptr<AheadLease> lease_ahead(const PathDriver& driver, const ExposerOptions& options,
-                                        const AheadRequest& request, Deadline deadline) {
-  return driver.ahead(options, request, deadline);
-}
-
 DryRun dry_run(PathTable table, const PathDriver* wanted, const ExposeRequest& request,
                const ExposerOptions& options) {
   const auto* driver = wanted;
-  if (driver == nullptr) driver = choose(nullptr, probe_paths(table, options.engine)).driver;
-  if (wanted == nullptr && (driver == nullptr || !may_serve(*driver, request.target)))
-    driver = first_for(table, request.target);
+  if (driver == nullptr) {
+    driver = choose(nullptr, probe_paths(table, options.engine)).driver;
+    if (driver == nullptr || !may_serve(*driver, request.target)) driver = first_for(table, request.target);
+  }
   if (driver == nullptr)
     throw Error(Errc::no_path, fmt::format("no path serves {}", request.target.to_string()));
   if (driver->rules_of != nullptr) {

@@ -39,11 +39,6 @@ std::unique_ptr<Exposer> make_exposer_by(PathTable table, const PathDriver* want
 std::vector<const PathDriver*> paths_to_try(PathTable table, const PathDriver* wanted,
                                             const ExposerOptions& options);
 
-/// Prepares a lease for a container before its start.
-/// @throws Error as Exposer::expose_all(); no_path if another path may work.
-std::unique_ptr<AheadLease> lease_ahead(const PathDriver& driver, const ExposerOptions& options,
-                                        const AheadRequest& request, Deadline deadline);
-
 /// The plan of the path that would serve the request. If none is usable, the first path that can serve such a
 /// target: showing rules needs no privilege. @throws Error as expose_all() before its first change.
 DryRun dry_run(PathTable table, const PathDriver* wanted, const ExposeRequest& request,

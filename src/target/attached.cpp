@@ -61,7 +61,7 @@ Attached attached(netlink::Rtnl& rtnl, const engine::Container& container, int b
   const bool here = std::ranges::any_of(links, [&](const netlink::Link& port) {
     if (port.master != bridge || port.kind != "veth" || port.peer_netns != netns.number) return false;
     const auto there = addresses_at(rtnl, *netns.number, port.peer);
-    return there.empty() || std::ranges::find(there, address, &netlink::Address::address) != there.end();
+    return there.empty() || netlink::has_address(there, address);
   });
   return here ? Attached::here : Attached::elsewhere;
 }

@@ -19,10 +19,7 @@ std::optional<Attachment> find_attachment(netlink::Rtnl& rtnl, int netns_fd, std
     if (!port || port->kind != "veth" || port->peer != link.ifindex || port->peer_netns != number ||
         port->master == 0)
       continue;
-    Attachment out{.port = std::move(*port), .addresses = {}};
-    for (const auto& one : inside.addresses(link.ifindex))
-      if (std::ranges::find(out.addresses, one.address) == out.addresses.end())
-        out.addresses.push_back(one.address);
+    Attachment out{.port = std::move(*port), .addresses = netlink::distinct(inside.addresses(link.ifindex))};
     const bool wanted = !address || std::ranges::find(out.addresses, *address) != out.addresses.end();
     if (!out.addresses.empty() && wanted) return out;
   }

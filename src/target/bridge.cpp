@@ -6,7 +6,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <utility>
 
 namespace hostnet::exposer {
@@ -48,9 +47,7 @@ Resolved Resolver::bridge(const std::string& name, bool force) {
         "see the bridges: ip link show type bridge");
   check_ports_of(*link, force);
   Resolved out{.bridge = std::move(*link)};
-  for (const auto& one : rtnl_.addresses(out.bridge.ifindex))
-    if (std::ranges::find(out.gateways, one.address) == out.gateways.end())
-      out.gateways.push_back(one.address);
+  out.gateways = netlink::distinct(rtnl_.addresses(out.bridge.ifindex));
   if (out.gateways.empty())
     throw Error(Errc::not_found,
                 fmt::format("bridge {} has no IPv4 address: its containers have no gateway to dial", name),

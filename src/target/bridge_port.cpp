@@ -6,7 +6,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
@@ -43,7 +42,7 @@ PortFound bridge_port_of(netlink::Rtnl& rtnl, pid_t pid, int bridge, Ipv4 addres
   for (const auto& port : links) {
     if (!netns || port.master != bridge || port.kind != "veth" || port.peer_netns != netns) continue;
     const auto there = rtnl.addresses_elsewhere(*netns, port.peer);
-    if (std::ranges::find(there, address, &netlink::Address::address) != there.end()) return bindable(port);
+    if (netlink::has_address(there, address)) return bindable(port);
   }
   return {.fault = fmt::format("{} is not at the end of a veth pair whose other end is a port of the bridge",
                                address.to_string())};
@@ -64,7 +63,7 @@ PortFound bridge_port_holding(netlink::Rtnl& rtnl, int bridge, const std::vector
       continue;
     }
     for (const auto address : addresses) {
-      if (std::ranges::find(*there, address, &netlink::Address::address) == there->end()) continue;
+      if (!netlink::has_address(*there, address)) continue;
       const auto [holder, fresh] = holders.emplace(address, port);
       if (!fresh && holder->second.ifindex != port.ifindex)
         return {.fault = fmt::format("{} is behind two ports of the bridge, {} and {}", address.to_string(),

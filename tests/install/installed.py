@@ -18,7 +18,7 @@ class Tree:
         subprocess.run(["/usr/bin/meson", "install", "-C", BUILD, "--no-rebuild", "--quiet", "--destdir", self.folder],
                        check=True, timeout=60, stdout=subprocess.DEVNULL)
         (self.prefix,) = (path.parent for path in self.folder.rglob("include") if (path / "hostnet").is_dir())
-        (self.library,) = self.prefix.rglob("libhostnet.so.?")
+        (self.library,) = (path for path in self.prefix.rglob("libhostnet.so.*") if path.name.count(".") == 2)  # by its soname
         self.env = os.environ | {"PKG_CONFIG_PATH": str(self.library.parent / "pkgconfig"),
                                  "CMAKE_PREFIX_PATH": str(self.prefix)}
         # Meson would apply the flags of the outer build to the consumers.

@@ -6,13 +6,21 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
+#include <ctime>
 #include <map>
 #include <utility>
 
 namespace hostnet::exposer {
 
 using state::Snapshot;
+
+namespace {
+
+bool has_stopped(const state::Lease& lease) {
+  return lease.served && process_start_time(lease.served->pid) != lease.served->start;
+}
+
+}  // namespace
 
 std::vector<Ended> without_bridge(const Snapshot& held, netlink::Rtnl& rtnl) {
   std::vector<Ended> ended;
@@ -36,9 +44,8 @@ std::vector<Ended> without_port(const Snapshot& held, netlink::Rtnl& rtnl) {
       found->second = port && port->master == lease.ifindex;
     }
     if (found->second) continue;
-    const bool stopped = lease.served && process_start_time(lease.served->pid) != lease.served->start;
     ended.push_back({lease.id, Cause::container_stopped,
-                     stopped ? "its container has stopped" : "its container has left the bridge"});
+                     has_stopped(lease) ? "its container has stopped" : "its container has left the bridge"});
   }
   return ended;
 }
@@ -47,9 +54,7 @@ std::vector<Ended> without_owner(const Snapshot& held, const std::filesystem::pa
                                  const std::set<std::string>& watched) {
   std::vector<Ended> ended;
   std::map<std::string, bool> alive;  // leases share owners
-  const auto time =
-      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
-          .count();
+  const auto time = std::time(nullptr);
   for (const auto& lease : held.leases) {
     const auto [entry, fresh] = alive.try_emplace(lease.owner.token, true);
     if (fresh && !watched.contains(lease.id)) entry->second = state::is_alive(folder, lease.owner);
@@ -67,8 +72,7 @@ std::vector<Ended> without_owner(const Snapshot& held, const std::filesystem::pa
 std::set<std::string> of_stopped_containers(const Snapshot& held, const std::set<std::string>& ours) {
   std::set<std::string> stopped;
   for (const auto& lease : held.leases) {
-    if (!ours.contains(lease.id) || !lease.served) continue;
-    if (process_start_time(lease.served->pid) != lease.served->start) stopped.insert(lease.id);
+    if (ours.contains(lease.id) && has_stopped(lease)) stopped.insert(lease.id);
   }
   return stopped;
 }

@@ -186,7 +186,7 @@ void Holder::restrict_to(const std::string& lease, const Served& served, Deadlin
   restricted.served = served.process;
   restricted.port = served.port;
   restricted.unpinned = served.unpinned;
-  transaction.amend(restricted);
+  transaction.amend(std::move(restricted));
   const std::scoped_lock lock(mutex_);
   if (const auto found = held_.find(lease); found != held_.end())
     found->second.unpinned = why_unpinned(*transaction.held().lease(lease));

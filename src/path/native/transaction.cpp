@@ -127,14 +127,13 @@ void Transaction::add(std::vector<Lease> leases, std::span<const state::Bridge> 
   lead_to(std::move(wanted));
 }
 
-void Transaction::amend(const Lease& lease) {
+void Transaction::amend(Lease lease) {
   const auto* const present = held_.lease(lease.id);
   if (present == nullptr || present->releasing)
     throw Error(Errc::not_found, fmt::format("lease {} is no longer held", lease.id));
   Snapshot wanted = held_;
-  auto settled = lease;
-  store_.settle_binding(settled);
-  wanted.leases.replace(settled);
+  store_.settle_binding(lease);
+  wanted.leases.replace(std::move(lease));
   lead_to(std::move(wanted));
 }
 

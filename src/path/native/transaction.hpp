@@ -68,7 +68,7 @@ class Transaction {
 
   /// Replaces the lease with the same id and cuts connections that it no longer permits. @throws Error:
   /// not_found if that lease is no longer held; the error of a failed step. The lease is then unchanged.
-  void amend(const state::Lease& lease);
+  void amend(state::Lease lease);
 
   /// Undoes the last add() or amend(), for a caller that cannot continue. Has its own time limit, because the
   /// deadline may be the cause. Logs what it cannot undo.

@@ -41,12 +41,13 @@ Labels test_run_labels() {
 
 std::string owner_label() {
   const auto pid = ::getpid();
-  return fmt::format("{}/{}/{}/{}", boot_id(), pid_namespace(), pid, process_start_time(pid).value_or(0));
+  return fmt::format("{}/{}/{}/{}", boot_id().value_or(""), pid_namespace(), pid,
+                     process_start_time(pid).value_or(0));
 }
 
 bool owner_has_ended(std::string_view label) {
   const auto parts = split(label, '/');
-  if (parts.size() != 4 || parts[0] != boot_id() || parts[1] != pid_namespace()) return false;
+  if (parts.size() != 4 || parts[0] != boot_id().value_or("") || parts[1] != pid_namespace()) return false;
   const auto pid = parse_number(parts[2], 1U << 22);
   const auto start = parse_number(parts[3], UINT64_MAX);
   if (!pid || !start) return false;

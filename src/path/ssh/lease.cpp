@@ -134,7 +134,7 @@ void SshLease::set_up(const SshTarget& target, Deadline deadline) {
                               .network_id = target.network.id,
                               .alias_by_dns = target.alias_by_dns,
                               .publish_on = publish_on(target, settings_.engine),
-                              .test_run_id = settings_.test_run_id,
+                              .test_run_id = test_run_id(),
                               .owner = owner_label()};
   sidecar_ = std::make_unique<Sidecar>(settings_.engine, sidecar_spec(wanted, setup), deadline);
   const auto place = sidecar_->place();

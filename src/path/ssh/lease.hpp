@@ -51,8 +51,7 @@ struct SshSettings {
   engine::Address engine;
   std::shared_ptr<state::TunnelStore> store;
   std::shared_ptr<state::Owner> owner;
-  std::string image;        ///< Of the sidecars.
-  std::string test_run_id;  ///< Of this process, in the sidecars' labels.
+  std::string image;  ///< Of the sidecars.
   std::chrono::milliseconds release_deadline{30'000};
   std::shared_ptr<Notifier> notifier;
 };

@@ -32,8 +32,7 @@ class SshExposer : public Exposer {
         deadline_(options.deadline),
         notifier_(std::make_shared<Notifier>(options.on_state)),
         store_(std::make_shared<state::TunnelStore>(options.runtime_dir)),
-        image_(sidecar_image()),
-        session_id_(exposer::test_run_id()) {}
+        image_(sidecar_image()) {}
 
   [[nodiscard]] Path path() const noexcept override { return Path::ssh; }
   [[nodiscard]] Probe probe() override { return probe_ssh(engine_.text()); }
@@ -104,7 +103,6 @@ class SshExposer : public Exposer {
             .store = store_,
             .owner = std::move(owner),
             .image = image_,
-            .test_run_id = session_id_,
             .release_deadline = deadline_,
             .notifier = notifier_.shared()};
   }
@@ -114,7 +112,6 @@ class SshExposer : public Exposer {
   OfThisProcess<Notifier> notifier_;
   std::shared_ptr<state::TunnelStore> store_;
   std::string image_;
-  std::string session_id_;
   std::mutex mutex_;
   std::weak_ptr<state::Owner> owner_;  // lives while a lease does
 };

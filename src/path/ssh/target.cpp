@@ -13,8 +13,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 namespace hostnet::exposer {
 namespace {
 
@@ -30,9 +28,8 @@ std::optional<std::string> why_not_direct(engine::Client& client, const engine::
   const auto link = rtnl.link(network.bridge);
   if (!link || link->kind != "bridge") return not_here;
   const auto addresses = rtnl.addresses(link->ifindex);
-  const bool has_gateway = network.gateway ? std::ranges::find(addresses, *network.gateway,
-                                                               &netlink::Address::address) != addresses.end()
-                                           : !addresses.empty();
+  const bool has_gateway =
+      network.gateway ? netlink::has_address(addresses, *network.gateway) : !addresses.empty();
   if (!has_gateway || runs_rootless(client, deadline)) return not_here;
   return why_not_its_bridge(client, rtnl, network, *link, deadline);
 }

@@ -63,7 +63,7 @@ TEST_CASE("a process has a display name until it is gone; a boot has one id") {
   REQUIRE(::prctl(PR_GET_NAME, name) == 0);
   CHECK(command_of(::getpid()) == name);
   CHECK(command_of(0x3ffffff).empty());
-  CHECK(boot_id().size() == 36);
+  CHECK(boot_id().value().size() == 36);
   CHECK(boot_id() == boot_id());
 }
 

@@ -437,6 +437,18 @@ TEST_CASE("an odd name arrives at the engine as one segment") {
   CHECK(lines[4] == "GET /networks/x%3Fy%23z HTTP/1.1");
 }
 
+TEST_CASE("without libcurl the error names the package to install") {
+  try {
+    engine::Curl::load({"libhostnet-no-such-thing.so.1", "libhostnet-nor-this.so"});
+    FAIL("loaded");
+  } catch (const Error& error) {
+    CHECK(error.code() == Errc::engine_unavailable);
+    CHECK(contains(error.hint(), "libcurl4"));
+    CHECK(contains(error.what(), "libhostnet-no-such-thing.so.1"));
+  }
+  CHECK_THROWS_AS(engine::Curl::load({"libdl.so.2"}), Error);
+}
+
 TEST_CASE("threads may load libcurl concurrently, and share one table") {
   std::vector<std::jthread> threads;
   std::array<const engine::Curl*, 8> tables{};

@@ -137,7 +137,7 @@ TEST_CASE("a lease for a container that has not started goes by it") {
   const auto ways = paths_to_try(tables.dummy_first, nullptr, {});
   REQUIRE(ways == std::vector<const PathDriver*>{&kDummyPath, &tables.other});
   {
-    const auto lease = lease_ahead(*ways.front(), {}, {"web", {HostPort::same(8080)}}, Deadline::after(1s));
+    const auto lease = ways.front()->ahead({}, {"web", {HostPort::same(8080)}}, Deadline::after(1s));
     CHECK(lease->gateway == "192.0.2.7");
     CHECK(lease->exposure.state() == ExposureState::active);
   }
