@@ -159,16 +159,12 @@ void Containers::follow_output(std::string_view id, const OutputSink& sink, Dead
     transport().get(
         logs + "&follow=1", deadline, [&](std::string_view piece) { stream.feed(piece); }, still_wanted);
   };
-  if (!client_.is_podman(deadline)) {
-    Demultiplexer stream(sink);
-    follow(stream, {});
-    stream.finish();
-    return;
-  }
+  // Podman may also miss the end altogether.
+  const bool is_podman = client_.is_podman(deadline);
   Followed followed(sink);
   Demultiplexer stream([&](Stream which, std::string_view piece) { followed.take(which, piece); });
   MoreToCome more(client_.address(), id, followed, deadline);
-  follow(stream, std::ref(more));
+  follow(stream, is_podman ? std::ref(more) : StillWanted());
   if (!more.ended()) stream.finish();
   bool taken = true;
   Demultiplexer again([&](Stream which, std::string_view piece) {

@@ -1,5 +1,5 @@
 // A container's followed output, completed at its end. Podman 4 sometimes drops the last lines of a short
-// run, and may miss the end altogether.
+// run, and so does Docker on a busy machine.
 #pragma once
 
 #include "engine/stream.hpp"

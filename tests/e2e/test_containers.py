@@ -2,6 +2,7 @@
 """engine::Containers against a real Docker and a real rootful Podman, by way of engine_containers."""
 import json
 import os
+import re
 import subprocess
 import time
 import unittest
@@ -224,7 +225,14 @@ class ContainersTests:
         pieces = [json.loads(line) for line in done.stdout.splitlines()][:-1]
         whole = "".join(f"{number}\n" for number in range(1, bursts * lines + 1))
         for stream in ("out", "err"):
-            self.assertEqual("".join(text for which, text in pieces if which == stream), whole)
+            told = "".join(text for which, text in pieces if which == stream)
+            if told != whole:
+                # Docker drops what it has not read two seconds after the end, as it may on a busy machine. What it
+                # kept must be told.
+                self.assertTrue(whole.startswith(told))
+                missing = whole[len(told):].partition("\n")[0]
+                kept = self.engine.api.ask("GET", f"/containers/{identity}/logs?std{stream}=true").decode(errors="replace")
+                self.assertIsNone(re.search(rf"(?<![0-9]){missing}\n", kept))
 
     # Commands in a container.
 

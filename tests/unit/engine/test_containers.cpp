@@ -148,7 +148,7 @@ TEST_CASE("wait returns the exit code, and its error names the call") {
 
 TEST_CASE("output: the last lines, or all of it as it arrives") {
   const auto stream = frame(1, "one\n") + frame(2, "two\n");
-  World world({http(200, stream), http(200, stream), http(200, "plain"),
+  World world({http(200, stream), http(200, stream), http(200, stream), http(200, "plain"),
                http(200, frame(1, "x").substr(0, 5)), http(200, frame(1, "x").substr(0, 5))});
   CHECK(world.containers.last_output("c", 20, soon()) == "one\ntwo\n");
   std::string followed;
@@ -167,15 +167,17 @@ TEST_CASE("output: the last lines, or all of it as it arrives") {
         }) == Errc::engine_error);
   CHECK(world.asked()[0] == "GET /v1.41/containers/c/logs?stdout=1&stderr=1&tail=20");
   CHECK(world.asked()[1] == "GET /v1.41/containers/c/logs?stdout=1&stderr=1&follow=1");
+  CHECK(world.asked()[2] == "GET /v1.41/containers/c/logs?stdout=1&stderr=1");
 }
 
-TEST_CASE("output that Podman keeps following after the container's end, or truncates at it") {
+TEST_CASE("output that an engine truncates at the container's end, or Podman follows beyond it") {
   std::string state = "running";
   bool open = true;
-  const FakeEngine podman([&](const std::string& line, int connection) {
+  std::string version = "Api-Version: 1.41\r\nLibpod-Api-Version: 4.3.1\r\n";
+  const FakeEngine engine([&](const std::string& line, int connection) {
     const auto whole = frame(1, "one\n") + frame(2, "two\n");
     if (line.find("/_ping") != std::string::npos) {
-      send_bytes(connection, http(200, "OK", "Api-Version: 1.41\r\nLibpod-Api-Version: 4.3.1\r\n"));
+      send_bytes(connection, http(200, "OK", version));
     } else if (line.find("follow=1") != std::string::npos) {
       send_bytes(connection, "HTTP/1.1 200 OK\r\n\r\n" + frame(1, "one\n"));
       return open;
@@ -190,9 +192,13 @@ TEST_CASE("output that Podman keeps following after the container's end, or trun
     }
     return true;
   });
-  SUBCASE("overlooked") {}
-  SUBCASE("left out") { open = false; }
-  Client client({podman.socket(), "--engine"});
+  SUBCASE("followed on") {}
+  SUBCASE("truncated by Podman") { open = false; }
+  SUBCASE("truncated by Docker") {
+    open = false;
+    version = "Api-Version: 1.41\r\n";
+  }
+  Client client({engine.socket(), "--engine"});
   std::string followed;
   Containers(client).follow_output(
       "c",
