@@ -45,8 +45,8 @@ STAGES = (*OF_RELEASE, "demo", "format", "asan", "tsan", "fuzz")
 def arguments():
     parser = argparse.ArgumentParser(prog="tools/test", description="Installs missing packages, builds, and runs the tests.")
     parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"only these, of {', '.join(STAGES)}; default all")
-    parser.add_argument("--jobs", type=int, default=1 + (os.cpu_count() or 1), metavar="N",
-                        help="programs at a time; default one more than there are processors, since most also wait")
+    parser.add_argument("--jobs", type=int, default=1 + 2 * (os.cpu_count() or 1), metavar="N",
+                        help="programs at a time; default two for each processor and one more, since most of them wait")
     parser.add_argument("--fail-fast", action="store_true", help="stop at the first program that fails")
     parser.add_argument("--changed", nargs="?", const="HEAD", metavar="COMMIT",
                         help="only what the changes since COMMIT can affect; default the last commit")
