@@ -11,7 +11,7 @@ namespace hostnet::cli {
 struct Globals {
   bool json = false;
   bool quiet = false;
-  int verbose = 0;
+  bool verbose = false;
   bool dry_run = false;
   bool explain = false;
   bool no_ask_password = false;
@@ -22,7 +22,8 @@ struct Globals {
 
 enum class Need { optional, required };
 
-/// Declares the options of one subcommand. Each `into` must outlive the run of the Action.
+/// Declares options. Each `into` must outlive the run of the Action. A name is "--network NAME" or
+/// "-p,--port PORT": the words of the option, and what --help calls its value; "LEASE" is an argument by its place.
 class Arguments {
  public:
   Arguments(const Arguments&) = delete;
@@ -35,11 +36,17 @@ class Arguments {
   /// The same, optional. Without the option, reads the word from the environment variable if that is set.
   virtual void values(const char* name, std::vector<std::string>& into, const char* environment,
                       const char* help) = 0;
+  /// One value, which the environment variable can also set.
+  virtual void value_or(const char* name, std::string& into, const char* environment, const char* help) = 0;
+  /// All words from the first argument on, options too: a command with its own options.
+  virtual void rest(const char* name, std::vector<std::string>& into, const char* help) = 0;
   /// One of `allowed`; the environment variable can also set it.
   virtual void choice(const char* name, std::string& into, const std::vector<std::string>& allowed,
                       const char* environment, const char* help) = 0;
-  /// Text below the subcommand's --help.
+  /// Text below the options in the subcommand's --help: paragraphs, which are filled to the width.
   virtual void footer(const char* text) = 0;
+  /// A command line that shows the subcommand in use.
+  virtual void example(const char* line) = 0;
 
  protected:
   Arguments() = default;
@@ -51,6 +58,7 @@ using Action = std::function<int(const Globals&)>;
 
 struct Command {
   const char* name;
+  const char* form;  ///< What follows the name in the usage line.
   const char* summary;
   /// Declares the subcommand's own options. Returns the work to do.
   Action (*define)(Arguments& arguments);
@@ -64,5 +72,7 @@ Action define_inspect(Arguments& arguments);
 Action define_status(Arguments& arguments);
 Action define_doctor(Arguments& arguments);
 Action define_watch(Arguments& arguments);
+Action define_help(Arguments& arguments);
+Action define_version(Arguments& arguments);
 
 }  // namespace hostnet::cli

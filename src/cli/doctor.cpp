@@ -112,18 +112,17 @@ int examine(const DoctorOptions& options, const Globals& globals) {
 Action define_doctor(Arguments& arguments) {
   const auto options = std::make_shared<DoctorOptions>();
   arguments.values("PORT", options->ports, "also check what listens on these host ports");
-  arguments.value("--network", options->network, "check only this network of the engine");
-  arguments.value("--container", options->container, "check this container's network and hosts file");
-  arguments.value("--port", options->port,
+  arguments.value("--network NAME", options->network, "check only this network of the engine");
+  arguments.value("--container NAME", options->container, "check this container's network and hosts file");
+  arguments.value("--port PORT", options->port,
                   "follow a packet from inside --container to this port, and report where it stops");
-  arguments.value("--bridge", options->bridge, "check this bridge interface; needs no engine");
+  arguments.value("--bridge INTERFACE", options->bridge, "check this bridge interface; needs no engine");
   arguments.footer(
       R"(Changes nothing. Without privilege, it skips what it may not read and reports that. Exit code 0: no check failed;
-1: a check failed. A warning (!) is not a failure.
-
-  sudo tc-hostnet doctor
-  sudo tc-hostnet doctor 8088 --network web
-  sudo tc-hostnet doctor --container api --port 8088)");
+1: a check failed. A warning (!) is not a failure.)");
+  arguments.example("sudo tc-hostnet doctor");
+  arguments.example("sudo tc-hostnet doctor 8088 --network web");
+  arguments.example("sudo tc-hostnet doctor --container api --port 8088");
   return [options](const Globals& globals) { return examine(*options, globals); };
 }
 

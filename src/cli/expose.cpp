@@ -132,6 +132,11 @@ int detach(const ExposeRequest& request, const RequestOptions& words, const Glob
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
   }
   read_end.reset();
+  // A descriptor from the caller may be a lock, or a pipe whose reader waits for its end (make's jobserver):
+  // the lease must not hold it.
+  const auto kept = static_cast<unsigned>(write_end.get());
+  if (kept > STDERR_FILENO + 1) close_descriptors(STDERR_FILENO + 1, kept - 1);
+  close_descriptors(kept + 1, ~0U);
   ::setsid();
   return hold(request, words, globals, [&write_end] {
     const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -163,10 +168,9 @@ Action define_expose(Arguments& arguments) {
                  "return when ready; the lease lasts until `tc-hostnet release`");
   arguments.footer(
       R"(Prints the lease's id when the ports are reachable. Holds them until Ctrl-C or SIGTERM, or, with --detach,
-in the background until `tc-hostnet release`.
-
-  sudo tc-hostnet expose 8088 --network web
-  sudo tc-hostnet expose 5432:15432 --container api --detach)");
+in the background until `tc-hostnet release`.)");
+  arguments.example("sudo tc-hostnet expose 8088 --network web");
+  arguments.example("sudo tc-hostnet expose 5432:15432 --container api --detach");
   return [options](const Globals& globals) { return expose(*options, globals); };
 }
 

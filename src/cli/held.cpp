@@ -1,10 +1,11 @@
 // Reads the leases of this host and compares them with the kernel.
 #include "cli/held.hpp"
 
-#include "core/log.hpp"
+#include "cli/output.hpp"
 #include "core/strings.hpp"
 #include "firewall/backend.hpp"
 #include "hostnet/error.hpp"
+#include "lease/private_folder.hpp"
 #include "netlink/link.hpp"
 #include "path/native/names.hpp"
 #include "path/native/transition.hpp"
@@ -33,14 +34,22 @@ state::Snapshot look(exposer::LeaseStore& store, const Globals& globals) {
   return held;
 }
 
-state::Snapshot look_beside(exposer::LeaseStore& store, const Globals& globals, bool has_other) {
+std::optional<state::Snapshot> look_if_readable(exposer::LeaseStore& store, const Globals& globals) {
   try {
     return look(store, globals);
   } catch (const Error& error) {
-    if (error.code() != Errc::not_authorised || !has_other) throw;
-    log::warn("leases on the native path are not shown: {}", error.what());
-    return {};
+    if (!only_hides_roots(error, store.folder())) throw;
+    return std::nullopt;
   }
+}
+
+bool only_hides_roots(const Error& error, const std::filesystem::path& folder) {
+  return error.code() == Errc::not_authorised && state::is_roots(folder);
+}
+
+void say_hidden(const char* command) {
+  say(fmt::format("root's leases are not among these, as only root can read them; sudo tc-hostnet {}",
+                  command));
 }
 
 std::vector<std::string> deviations(const state::Snapshot& held) {
@@ -65,6 +74,12 @@ std::vector<std::string> deviations(const state::Snapshot& held) {
   if (!backend->is_pinned(exposer::bindings_of(now)))
     out.emplace_back("the anti-spoofing bindings differ from the expected ones");
   return out;
+}
+
+void throw_not_ours(const std::string& id, const char* command) {
+  throw Error(Errc::not_authorised,
+              fmt::format("there is no lease {} of yours, and only root can read root's", quote(id)),
+              fmt::format("sudo tc-hostnet {} {}", command, shell_word(id)));
 }
 
 void throw_ambiguous(const std::string& id) {

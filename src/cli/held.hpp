@@ -2,8 +2,11 @@
 #pragma once
 
 #include "cli/command.hpp"
+#include "hostnet/error.hpp"
 #include "path/native/lease_store.hpp"
 
+#include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,13 +23,21 @@ exposer::LeaseStore open_store(const Globals& globals);
 /// @throws Error: not_authorised when there are leases and the caller may not read them.
 state::Snapshot look(exposer::LeaseStore& store, const Globals& globals);
 
-/// look(). If the caller has other leases to show (`has_other`), not_authorised becomes a warning and an
-/// empty result.
-state::Snapshot look_beside(exposer::LeaseStore& store, const Globals& globals, bool has_other);
+/// For `list` and `status`: look(), but root's leases, which this user may not read, are nullopt.
+std::optional<state::Snapshot> look_if_readable(exposer::LeaseStore& store, const Globals& globals);
+
+/// Whether the error says no more than that `folder` holds root's leases, and this user is not root.
+bool only_hides_roots(const Error& error, const std::filesystem::path& folder);
+
+/// Says which leases this user does not see, and the command that shows or ends them: "list", "release --all".
+void say_hidden(const char* command);
 
 /// Each difference between the leases and the kernel, one line each; empty when all is intact. Takes no lock
 /// and changes nothing. @throws Error{not_authorised} when the caller may not read the rules.
 std::vector<std::string> deviations(const state::Snapshot& held);
+
+/// For an id that is none of this user's, where root's cannot be read. @throws Error{not_authorised}
+[[noreturn]] void throw_not_ours(const std::string& id, const char* command);
 
 [[noreturn]] void throw_ambiguous(const std::string& id);
 

@@ -2,6 +2,7 @@
 #include "cli/command.hpp"
 #include "cli/held.hpp"
 #include "cli/helper_view.hpp"
+#include "cli/layout.hpp"
 #include "cli/lease_view.hpp"
 #include "cli/output.hpp"
 #include "cli/record_view.hpp"
@@ -83,6 +84,7 @@ void print_text(const state::Lease& lease, const state::Snapshot& held,
 Action define_inspect(Arguments& arguments) {
   const auto id = std::make_shared<std::string>();
   arguments.value("LEASE", *id, "the lease's id, or a unique prefix of it", Need::required);
+  arguments.example("sudo tc-hostnet inspect 1a2b3c4d");
   return [id](const Globals& globals) {
     const state::TunnelStore record_store(globals.runtime_dir);
     const auto recorded = look_at_records(record_store, globals);
@@ -102,7 +104,9 @@ Action define_inspect(Arguments& arguments) {
       return 0;
     }
     auto store = open_store(globals);
-    const auto held = look(store, globals);
+    const auto readable = look_if_readable(store, globals);
+    if (!readable) throw_not_ours(*id, "inspect");
+    const auto& held = *readable;
     const auto& lease = find_lease(held, *id);
     const auto differences = deviations(held);
     const auto* const bridge = held.bridge(lease.ifindex);

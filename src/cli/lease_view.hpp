@@ -1,6 +1,7 @@
 // Leases as text.
 #pragma once
 
+#include "cli/layout.hpp"
 #include "cli/output.hpp"
 #include "lease/snapshot.hpp"
 

@@ -2,6 +2,7 @@
 #include "cli/command.hpp"
 #include "cli/held.hpp"
 #include "cli/helper_view.hpp"
+#include "cli/layout.hpp"
 #include "cli/lease_view.hpp"
 #include "cli/output.hpp"
 #include "cli/record_view.hpp"
@@ -12,12 +13,14 @@ namespace hostnet::cli {
 Action define_list(Arguments& arguments) {
   arguments.footer(
       "Releases the leases of dead owners first. With --json, prints one object per lease and line.");
+  arguments.example("sudo tc-hostnet list");
   return [](const Globals& globals) {
     auto store = open_store(globals);
     const state::TunnelStore record_store(globals.runtime_dir);
     const auto recorded = look_at_records(record_store, globals);
     const auto helped = look_at_helper();
-    const auto held = look_beside(store, globals, !recorded.empty() || !helped.empty());
+    const auto readable = look_if_readable(store, globals);
+    const auto held = readable.value_or(state::Snapshot{});
     if (globals.json) {
       for (const auto& lease : held.leases) print_json(exposer::lease_to_json(lease, held));
       for (const auto& lease : helped) print_json(to_json(lease));
@@ -28,6 +31,7 @@ Action define_list(Arguments& arguments) {
       for (const auto& lease : recorded) rows.push_back(row_of(lease));
       print(table(rows));
     }
+    if (!readable) say_hidden("list");
     return 0;
   };
 }

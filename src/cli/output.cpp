@@ -62,9 +62,7 @@ void set_up_output(const Globals& globals) {
   state = {.quiet = globals.quiet,
            .colour_out = shows_colour(STDOUT_FILENO, globals.color),
            .colour_err = shows_colour(STDERR_FILENO, globals.color)};
-  const auto least = globals.quiet         ? LogLevel::error
-                     : globals.verbose > 0 ? LogLevel::debug
-                                           : LogLevel::warning;
+  const auto least = globals.quiet ? LogLevel::error : globals.verbose ? LogLevel::debug : LogLevel::warning;
   set_log_sink([least](LogLevel level, std::string_view line) {
     const bool demoted = level == LogLevel::warning && state.is_detail != nullptr && state.is_detail(line);
     if ((demoted ? LogLevel::debug : level) < least) return;
@@ -92,23 +90,6 @@ void print(const Text& line) { write_line(stdout, line.str()); }
 void print_json(json::Value object) {
   object["schema"] = 1;
   write_line(stdout, printable_json(object.dump()));
-}
-
-Text table(const std::vector<Row>& rows) {
-  std::vector<std::size_t> widths;
-  for (const auto& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].width());
-  }
-  Text out;
-  for (const auto& row : rows) {
-    if (!out.text_.empty()) out.text_ += '\n';
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      out += row[i];
-      if (i + 1 < row.size()) out += std::string(widths[i] - row[i].width() + 2, ' ');
-    }
-  }
-  return out;
 }
 
 Text paint(Tone tone, const Text& text, bool to_stderr) {

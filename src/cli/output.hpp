@@ -19,7 +19,7 @@ namespace hostnet::cli {
 enum class Tone { good, bad, doubtful, strong, faint };
 
 /// Text that is safe on a terminal. The constructors turn any plain text into one printable line; only
-/// paint() adds control sequences, and only table() adds line ends. fmt does not accept a Text, and a Text
+/// paint() adds control sequences, and only the functions of layout.hpp add line ends. fmt does not accept a Text, and a Text
 /// does not convert back to a string: so painted text is never escaped twice and plain text never bypasses
 /// the escape. Join pieces with +.
 class Text {
@@ -39,13 +39,11 @@ class Text {
 
  private:
   friend Text paint(Tone tone, const Text& text, bool to_stderr);
-  friend Text table(const std::vector<std::vector<Text>>& rows);
+  friend class Layout;  // layout.cpp
 
   std::string text_;
   std::size_t width_ = 0;
 };
-
-using Row = std::vector<Text>;
 
 /// Sets verbosity and colour, and connects the library's log sink to standard error.
 void set_up_output(const Globals& globals);
@@ -66,9 +64,6 @@ void print(const Text& line);
 
 /// One JSON object, with "schema": 1 added, as a line of data. @throws as print().
 void print_json(json::Value object);
-
-/// Pads each column to its widest cell.
-Text table(const std::vector<Row>& rows);
 
 /// The text in colour, if standard output (with `to_stderr`: standard error) shows colours; else unchanged.
 Text paint(Tone tone, const Text& text, bool to_stderr = false);

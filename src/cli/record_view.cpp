@@ -14,8 +14,14 @@
 namespace hostnet::cli {
 
 RecordedLeases look_at_records(const state::TunnelStore& store, const Globals& globals) {
-  if (!globals.dry_run) exposer::clear_dead_leases(store, command_deadline());
-  return exposer::recorded_leases(exposer::paths(), store);
+  try {
+    if (!globals.dry_run) exposer::clear_dead_leases(store, command_deadline());
+    return exposer::recorded_leases(exposer::paths(), store);
+  } catch (const Error& error) {
+    // The user has named root's folder, where no user can have records.
+    if (!only_hides_roots(error, store.folder())) throw;
+    return {};
+  }
 }
 
 json::Value to_json(const exposer::RecordedLease& lease) {

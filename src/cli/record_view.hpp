@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cli/command.hpp"
+#include "cli/layout.hpp"
 #include "cli/output.hpp"
 #include "core/json.hpp"
 #include "lease/tunnel_record.hpp"

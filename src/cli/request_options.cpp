@@ -18,13 +18,14 @@ void RequestOptions::define(Arguments& arguments) {
   arguments.values("PORT", ports,
                    "PORT or PORT:CPORT (host port, container port), 1 to 65535, with /udp for UDP",
                    Need::required);
-  arguments.value("--network", network, "for every container on this network of the engine");
-  arguments.value("--container", container, "for this running container alone");
-  arguments.value("--bridge", bridge, "for every address behind this bridge interface; needs no engine");
-  arguments.value("--netns", netns, "for the owner of this network namespace alone, by path");
+  arguments.value("--network NAME", network, "for every container on this network of the engine");
+  arguments.value("--container NAME", container, "for this running container alone");
+  arguments.value("--bridge INTERFACE", bridge,
+                  "for every address behind this bridge interface; needs no engine");
+  arguments.value("--netns PATH", netns, "for the owner of this network namespace alone, by path");
   define_way(arguments);
-  arguments.value("--timeout", timeout, "release automatically after this time: 90, 90s, 15m, 2h");
-  arguments.value("--label", label, "a note for `tc-hostnet list`");
+  arguments.value("--timeout DURATION", timeout, "release automatically after this time: 90, 90s, 15m, 2h");
+  arguments.value("--label TEXT", label, "a note for `tc-hostnet list`");
   arguments.flag("--no-alias", no_alias, "leave the hosts files of running containers alone");
   arguments.flag("--require-listener", require_listener,
                  "fail (exit code 7) when nothing listens on the host port");
@@ -35,7 +36,7 @@ void RequestOptions::define(Arguments& arguments) {
 void RequestOptions::define_way(Arguments& arguments) {
   std::vector<std::string> names{"auto"};
   for (const auto* const path : exposer::paths()) names.emplace_back(path->name);
-  arguments.choice("--via", via, names, "TC_HOSTNET_VIA", "the path: auto, native, helper or ssh");
+  arguments.choice("--via PATH", via, names, "TC_HOSTNET_VIA", "the path: auto, native, helper or ssh");
   define_firewall(arguments, firewall);
 }
 
@@ -105,7 +106,7 @@ ExposerOptions exposer_options(const Globals& globals) {
 }
 
 void define_firewall(Arguments& arguments, std::string& into) {
-  arguments.choice("--firewall", into, {"auto", "nftables", "iptables"}, "TC_HOSTNET_FIREWALL",
+  arguments.choice("--firewall WHERE", into, {"auto", "nftables", "iptables"}, "TC_HOSTNET_FIREWALL",
                    "where the native path puts its rules: auto, nftables or iptables");
 }
 

@@ -125,7 +125,7 @@ int run(const RunOptions& options, const Globals& globals) {
   auto exposures = holder->hold(
       {lease_for(sandbox.net(), link.ifindex, options, std::move(ports))},
       {{.ifindex = link.ifindex, .name = link.name, .prior_route_localnet = link.route_localnet}}, deadline);
-  if (globals.verbose > 0)
+  if (globals.verbose)
     say(fmt::format("{} ({}) in a namespace of its own, lease {}", kAlias, sandbox.net().gateway.to_string(),
                     exposures.front().id()));
   sandbox.run(options.command);
@@ -142,13 +142,14 @@ int run(const RunOptions& options, const Globals& globals) {
 
 Action define_run(Arguments& arguments) {
   const auto options = std::make_shared<RunOptions>();
-  arguments.values("-p,--port", options->ports,
+  arguments.values("-p,--port PORT", options->ports,
                    "PORT or PORT:CPORT of 127.0.0.1 that the command may reach; repeatable", Need::required);
-  arguments.values("COMMAND", options->command, "the command and its arguments, after --");
-  arguments.value("--image", options->image, "run it in a new container of this image, on the ssh path");
-  arguments.value("--network", options->network,
+  arguments.rest("COMMAND", options->command, "the command, and behind it the words that are its own");
+  arguments.value("--image IMAGE", options->image,
+                  "run it in a new container of this image, on the ssh path");
+  arguments.value("--network NAME", options->network,
                   "the network of that container (default: the engine's default network)");
-  arguments.choice("--via", options->via, {"auto", "native", "ssh"}, "TC_HOSTNET_VIA",
+  arguments.choice("--via PATH", options->via, {"auto", "native", "ssh"}, "TC_HOSTNET_VIA",
                    "the path: native without --image, ssh with it");
   define_firewall(arguments, options->firewall);
   arguments.footer(
@@ -157,10 +158,10 @@ host.testcontainers.internal, and nothing else. The lease ends with the command.
 125: tc-hostnet failed; 126: the command cannot be run; 127: the command does not exist.
 
 With --image, the command (or the image's own) runs in a new container, which is removed afterwards. This needs no
-privilege except access to the engine's socket.
-
-  sudo tc-hostnet run -p 8088 -- curl -s http://host.testcontainers.internal:8088/
-  tc-hostnet run -p 8088 --image alpine:3.19 -- wget -qO- http://host.testcontainers.internal:8088/)");
+privilege except access to the engine's socket.)");
+  arguments.example("sudo tc-hostnet run -p 8088 -- curl -s http://host.testcontainers.internal:8088/");
+  arguments.example(
+      "tc-hostnet run -p 8088 --image alpine:3.19 -- wget -qO- http://host.testcontainers.internal:8088/");
   return [options](const Globals& globals) {
     try {
       check(*options);

@@ -2,6 +2,7 @@
 #include "cli/command.hpp"
 #include "cli/held.hpp"
 #include "cli/helper_view.hpp"
+#include "cli/layout.hpp"
 #include "cli/output.hpp"
 #include "cli/record_view.hpp"
 #include "engine/address.hpp"
@@ -82,13 +83,15 @@ json::Value engine_to_json(const EngineInUse& engine) {
 
 Action define_status(Arguments& arguments) {
   arguments.footer("Exits with code 0 even when there is no lease.");
+  arguments.example("sudo tc-hostnet status");
   return [](const Globals& globals) {
     auto store = open_store(globals);
     const auto choice = exposer::choose(nullptr, exposer::probe_paths(exposer::paths(), globals.engine));
     const state::TunnelStore record_store(globals.runtime_dir);
     const auto recorded = look_at_records(record_store, globals);
     const auto helped = look_at_helper();
-    const auto held = look_beside(store, globals, !recorded.empty() || !helped.empty());
+    const auto readable = look_if_readable(store, globals);
+    const auto held = readable.value_or(state::Snapshot{});
     const auto leases = held.leases.size() + helped.size() + recorded.size();
     const auto bridges = bridges_of(store, held);
     // Shows the firewall of the leases that exist, even if the caller prefers another one.
@@ -119,6 +122,7 @@ Action define_status(Arguments& arguments) {
                   {"firewall", to_string(firewall.kind)},
                   {"state", store.folder().string()},
                   {"leases", leases},
+                  {"hides_roots_leases", !readable},
                   {"bridges", std::move(list)},
                   {"unpinned", std::move(unpinned)},
                   {"helper", std::move(helper_list)},
@@ -142,6 +146,7 @@ Action define_status(Arguments& arguments) {
       print(fmt::format("  {} on {}: {}, by the helper", lease.id, lease.interface, lease.state));
     for (const auto& lease : recorded)
       print(fmt::format("  {} on {}: {}", lease.record.id, lease.record.network, state_of(lease)));
+    if (!readable) say_hidden("status");
     return 0;
   };
 }

@@ -174,9 +174,9 @@ Action define_watch(Arguments& arguments) {
   options->request.define_way(arguments);
   arguments.flag("--trust-images", options->trust_images,
                  "also follow labels that a container has from its image");
-  arguments.values("--allow", options->allow, "TC_HOSTNET_WATCH_ALLOW",
+  arguments.values("--allow PORTS", options->allow, "TC_HOSTNET_WATCH_ALLOW",
                    "host ports that labels may ask for, as 3000-3999,5432/tcp; default 1024-65535");
-  arguments.values("--allow-socket", options->allow_socket, "TC_HOSTNET_WATCH_ALLOW_SOCKET",
+  arguments.values("--allow-socket PATH", options->allow_socket, "TC_HOSTNET_WATCH_ALLOW_SOCKET",
                    "path of a Unix socket that labels may ask for; default none");
   arguments.footer(
       R"(Containers with the label io.github.tchostnet.ports=8080,5432:15432 (ports as for `expose`) reach these ports while
@@ -184,10 +184,9 @@ they run, including containers that already run. The label io.github.tchostnet.v
 container. Prints one line per event, with --json one object: watching, exposed, released, failed, engine-lost,
 engine-back. Refuses a label that asks for more than --allow and --allow-socket permit: prints one line on standard
 error, and with --json also an event. Both options can be repeated and accept commas. Ctrl-C or SIGTERM releases
-everything and ends it.
-
-  sudo tc-hostnet watch
-  docker run -d --label io.github.tchostnet.ports=8080 IMAGE)");
+everything and ends it.)");
+  arguments.example("sudo tc-hostnet watch");
+  arguments.example("docker run -d --label io.github.tchostnet.ports=8080 IMAGE");
   return [options](const Globals& globals) { return watch(*options, globals); };
 }
 

@@ -58,12 +58,22 @@ constexpr const char* kElsewhere = "set TC_HOSTNET_RUNTIME_DIR to a folder of yo
       fmt::format("run this as root, or {}", kElsewhere));
 }
 
+// What to do about a folder or file that is refused. What another user owns may be in use: it is never to be
+// removed for ours.
+std::string remedy(const struct stat& status, const fs::path& path, bool folder) {
+  if (status.st_uid != ::geteuid()) return kElsewhere;
+  const bool open_to_others =
+      (folder ? S_ISDIR(status.st_mode) : S_ISREG(status.st_mode)) && (folder || status.st_nlink < 2);
+  return fmt::format("{}, or {}", open_to_others ? "chmod go-w " + shell_word(path.string()) : "remove it",
+                     kElsewhere);
+}
+
 [[noreturn]] void refuse_folder(const fs::path& path, const struct stat& status, const std::string& fault) {
   if (status.st_uid == 0 && ::geteuid() != 0 && S_ISDIR(status.st_mode)) refuse_root(path);
   throw Error(Errc::not_authorised,
               fmt::format("{} {}: leases are kept only in a folder that {} owns and no other user can write",
                           path.string(), fault, user_name(::geteuid())),
-              fmt::format("remove it, or {}", kElsewhere));
+              remedy(status, path, true));
 }
 
 [[noreturn]] void refuse_way(const fs::path& path, const std::string& fault) {
@@ -185,6 +195,15 @@ struct CloseFolder {
 
 }  // namespace
 
+bool is_roots(const fs::path& path) {
+  if (::geteuid() == 0) return false;
+  for (auto at = fs::absolute(path); at.has_relative_path(); at = at.parent_path()) {
+    struct stat status {};
+    if (::lstat(at.c_str(), &status) == 0) return status.st_uid == 0 && S_ISDIR(status.st_mode);
+  }
+  return false;
+}
+
 std::optional<PrivateFolder> PrivateFolder::find(const fs::path& path) { return reach(path, false); }
 
 PrivateFolder PrivateFolder::make(const fs::path& path) {
@@ -280,14 +299,15 @@ bool PrivateFolder::has(const std::string& name) const noexcept {
 // Returns no descriptor and errno ENOENT also for a file removed during the call.
 Fd PrivateFolder::open_file(const std::string& name, int flags) const {
   const auto path = path_ / name;
+  struct stat status {};
   const auto refuse = [&](const std::string& fault) {
     throw Error(Errc::not_authorised,
                 fmt::format("{} {}: it is not a file of tc-hostnet", path.string(), fault),
-                fmt::format("remove it, or {}", kElsewhere));
+                remedy(status, path, false));
   };
-  if (!is_name(name)) refuse("is not a file name");
+  if (!is_name(name))
+    throw Error(Errc::not_authorised, fmt::format("{} is not a file name", path.string()), kElsewhere);
   Fd fd(::openat(fd_.get(), name.c_str(), flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600));
-  struct stat status {};
   if (!fd) {
     const int cause = errno;
     if (cause == ENOENT) return {};

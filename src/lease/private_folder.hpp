@@ -37,6 +37,10 @@
 
 namespace hostnet::state {
 
+/// Whether the folder, or the nearest one above it that this user can see, is root's and this user is not root:
+/// the leases there are root's, and no fault. For messages only; access is judged by PrivateFolder.
+bool is_roots(const std::filesystem::path& path);
+
 /// An open folder of this user. Thread-safe, except while it is moved. Names are single components; any other
 /// name fails the rules.
 class PrivateFolder {

@@ -192,7 +192,7 @@ class WatchUnits(unittest.TestCase):
         for unit, manager in zip(self.units(), ("--system", "--user")):
             with self.subTest(unit=unit.name), tempfile.TemporaryDirectory() as folder:
                 runnable = Path(folder, "tc-hostnet-watch.service")
-                runnable.write_text(unit.read_text().replace("/usr/sbin/tc-hostnet", os.environ["TC_HOSTNET"]))
+                runnable.write_text(unit.read_text().replace("/usr/bin/tc-hostnet", os.environ["TC_HOSTNET"]))
                 done = run("systemd-analyze", manager, "verify", "--man=no", runnable,
                            env=os.environ | {"XDG_RUNTIME_DIR": folder})
                 self.assertEqual(done.stderr, "")
@@ -200,8 +200,8 @@ class WatchUnits(unittest.TestCase):
     def test_they_start_what_is_installed(self):
         for unit in self.units():
             service = settings_of(unit)["Service"]
-            self.assertRegex(service["ExecStart"][0], r"\A/usr/sbin/tc-hostnet (--no-ask-password )?watch\Z")
-            self.assertEqual(service["ExecStopPost"], ["-/usr/sbin/tc-hostnet --json list"])
+            self.assertRegex(service["ExecStart"][0], r"\A/usr/bin/tc-hostnet (--no-ask-password )?watch\Z")
+            self.assertEqual(service["ExecStopPost"], ["-/usr/bin/tc-hostnet --json list"])
 
     def test_what_the_systems_leaves_exposed(self):
         unit = build / "src/cli/tc-hostnet-watch.service"

@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 """Each failure gives one line and its exit code, and changes nothing."""
+import fcntl
 import json
 import os
 import shutil
 import socket
+import subprocess
 import tempfile
 import threading
 import time
@@ -15,6 +17,7 @@ from harness import FIREWALL, HostCase, main, route_localnet, run
 
 HELLO = "hello from 127.0.0.1\n"
 HARD_NAME = "$(touch /tmp/pwned); `id` | 'web\" \\ & <x>"
+NOBODY = "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all"
 DEADLINE = 30  # seconds that the command gives an engine
 
 
@@ -60,8 +63,8 @@ class Usage(ErrorCase):
     def test_options(self):
         self.refused(2, "expose", "8088", "--bridge", "br0", "--unheard-of")
         self.refused(2, "expose", "8088", "--bridge", "br0", "--via", "magic", says="via")
-        self.refused(2, "frobnicate")
-        self.refused(2)
+        self.refused(2, "frobnicate", says="the commands are")
+        self.refused(2, says="no command is given")
         for span in ("0", "-1", "1d", "forever", "99999999h", ""):
             with self.subTest(span=span):
                 self.refused(2, "expose", "8088", "--bridge", "br0", f"--timeout={span}")
@@ -76,16 +79,85 @@ class Usage(ErrorCase):
         self.refused(2, "release", says="--all")
         self.refused(2, "release", "abc", "--all")
 
+    def test_mistyped_words(self):
+        for arguments, meant in ((("exposes", "8088"), "'expose'"), (("expose", "1", "--netwrok", "web"), "'--network'"),
+                                 (("expose", "1", "--via", "natvie"), "'native'"), (("help", "lst"), "'list'"),
+                                 (("doctor", "--prot", "1"), "'--port'"), (("--jsno", "list"), "'--json'")):
+            with self.subTest(arguments=arguments):
+                self.refused(2, *arguments, says=f"did you mean {meant}")
+        self.refused(2, "list", "--network", "web", says="it belongs to expose")
+        self.refused(2, "expose", "1", "--detach=yes", says="takes no value")
+        self.refused(2, "expose", "1", "--network", says="needs a NAME")
+
+    def test_run_gives_125_for_whatever_is_wrong_with_it(self):
+        for arguments in ((), ("true",), ("-p", "8088"), ("-p", "0", "true"), ("--imgae", "x", "true"), ("-p",),
+                          ("-p", "8088", "--via", "magic", "true"), ("-p", "8088", "--network", "web", "true"),
+                          ("-p", "8088", "--image", "x", "--engine", "unix:///no/such.sock")):
+            with self.subTest(arguments=arguments):
+                self.refused(125, "run", *arguments)
+        self.refused(125, "--bogus", "run", "-p", "8088", "true")
+        self.refused(125, "run", "-p", "8088", "true", env=self.env | {"TC_HOSTNET_VIA": "magic"})
+        self.refused(125, "run", "-p", "8088", "--", "true", prefix=NOBODY)
+
     def test_help_and_version_are_no_errors(self):
-        for arguments in (("--help",), ("expose", "--help"), ("run", "--help"), ("--version",)):
-            done = run(self.program, *arguments)
-            self.assertTrue(done.stdout)
-            self.assertEqual(done.stderr, "")
+        for arguments in (("--help",), ("help",), ("expose", "--help"), ("help", "expose"), ("run", "--help"),
+                          ("--version",), ("version",)):
+            for columns in ("40", "80"):
+                done = run(self.program, *arguments, env=self.env | {"COLUMNS": columns})
+                self.assertTrue(done.stdout)
+                self.assertEqual(done.stderr, "")
+                self.assertNotRegex(done.stdout, r"\bTEXT\b \.\.\.|UINT|\x1b")
+                for line in done.stdout.splitlines():
+                    self.assertTrue(len(line) <= int(columns) or "http" in line, line)
+        self.assertEqual(run(self.program, "help", "expose").stdout, run(self.program, "expose", "--help").stdout)
 
     def test_nothing_held_is_no_error(self):
         self.assertEqual(self.leases(), [])
         self.assertEqual(self.tc_hostnet("release", "--all").stderr, "")
         self.assertEqual(json.loads(self.tc_hostnet("status", "--json").stdout)["leases"], 0)
+
+
+class AfterRoot(ErrorCase):
+    """What root has done is no fault to a user, and --detach keeps nothing of its caller."""
+
+    def setUp(self):
+        super().setUp()
+        for words in ("link add br0 type bridge", "address add 198.18.0.1/24 dev br0", "link set br0 up"):
+            run("ip", *words.split())
+        self.addCleanup(run, "ip", "link", "del", "br0")
+        self.addCleanup(self.tc_hostnet, "release", "--all")
+
+    def test_a_user_is_told_what_only_root_sees(self):
+        lease = self.detach(8088, "--bridge", "br0")
+        home = tempfile.mkdtemp(prefix="hostnet-e2e-")
+        self.addCleanup(shutil.rmtree, home)
+        os.chown(home, 65534, 65534)
+        for env in (self.env, self.env | {"HOME": home}):
+            for arguments in (("list",), ("list", "--json"), ("status",), ("release", "--all")):
+                with self.subTest(arguments=arguments):
+                    done = run(*NOBODY, self.program, *arguments, env=env)
+                    self.assertRegex(done.stderr, rf"\A[^\n]*only root[^\n]*sudo tc-hostnet {arguments[0]}[^\n]*\n\Z")
+                    self.assertNotIn("remove", done.stderr)
+            for verb in ("inspect", "release"):
+                line = self.refused(4, verb, lease, prefix=NOBODY, env=env, says=f"sudo tc-hostnet {verb} {lease}")
+                self.assertNotIn("remove", line)
+        self.assertTrue(json.loads(run(*NOBODY, self.program, "status", "--json").stdout)["hides_roots_leases"])
+        self.assertEqual([one["id"] for one in self.leases()], [lease])
+
+    def test_detach_closes_what_it_inherits(self):
+        ours, theirs = os.pipe()
+        with tempfile.TemporaryFile() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            done = subprocess.run([self.program, "expose", "8088", "--bridge", "br0", "--detach"], env=self.env,
+                                  pass_fds=(theirs, lock.fileno()), capture_output=True, timeout=30, check=True)
+            os.close(theirs)
+            owner = self.leases()[0]["owner"]["pid"]
+            self.assertEqual(os.read(ours, 1), b"")  # the end: no process has the other end
+            inode = os.fstat(lock.fileno()).st_ino
+        os.close(ours)
+        self.assertEqual([one for one in Path(f"/proc/{owner}/fd").iterdir() if one.stat().st_ino == inode], [])
+        self.assertEqual([os.readlink(f"/proc/{owner}/fd/{fd}") for fd in range(3)], ["/dev/null"] * 3)
+        self.tc_hostnet("release", done.stdout.decode().strip())
 
 
 class FakeEngine:

@@ -88,7 +88,7 @@ class Run(HostCase):
             self.assertRegex(done.stderr, r"\Atc-hostnet: [^\n]+\n\Z")
 
     def test_usage(self):
-        for code, arguments in ((2, ()), (125, ("-p", "8088")), (2, ("--", "true"))):
+        for code, arguments in ((125, ()), (125, ("-p", "8088")), (125, ("--", "true"))):
             self.assertEqual(self.tc_hostnet("run", *arguments, check=False).returncode, code)
 
     def test_passes_words_on_as_they_are(self):

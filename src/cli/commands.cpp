@@ -1,0 +1,111 @@
+// The table of subcommands, the options of all of them, and the two subcommands that only describe the command.
+#include "cli/commands.hpp"
+
+#include "cli/help.hpp"
+#include "cli/layout.hpp"
+#include "cli/output.hpp"
+#include "cli/usage.hpp"
+#include "hostnet/version.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <memory>
+#include <string>
+
+namespace hostnet::cli {
+namespace {
+
+constexpr std::array kCommands{
+    Command{"expose", "PORT... {--network | --container | --bridge | --netns} NAME [OPTION]...",
+            "make ports of 127.0.0.1 reachable from containers", define_expose},
+    Command{"run", "-p PORT [OPTION]... [--] COMMAND [WORD]...",
+            "run a command in a network namespace of its own that reaches the ports", define_run},
+    Command{"watch", "[OPTION]...", "expose to containers what their labels ask for, while they run",
+            define_watch},
+    Command{"list", "[OPTION]...", "show the leases", define_list},
+    Command{"inspect", "LEASE [OPTION]...", "show one lease in full, and whether the kernel has its rules",
+            define_inspect},
+    Command{"release", "{LEASE... | --all} [OPTION]...",
+            "release leases and remove everything that belongs to them", define_release},
+    Command{"status", "[OPTION]...", "show what is in effect on this host", define_status},
+    Command{"doctor", "[PORT...] [--network | --container | --bridge NAME] [OPTION]...",
+            "find out why something does not work, and how to fix it", define_doctor},
+    Command{"help", "[COMMAND]", "show how a command is used", define_help},
+    Command{"version", "", "show the version", define_version},
+};
+
+constexpr const char* kSummary =
+    "Makes services on this host's 127.0.0.1 reachable from containers, as host.testcontainers.internal.";
+int help(const std::string& name) {
+  const auto grammar = make_grammar();
+  const auto* const command = grammar.command(name);
+  if (command == nullptr && !name.empty()) throw unknown_command(name, grammar);
+  print(help_text(grammar, command, output_width()));
+  return 0;
+}
+
+}  // namespace
+
+std::span<const Command> commands() { return kCommands; }
+
+void add_globals(Arguments& arguments, Globals& globals) {
+  arguments.flag("--json", globals.json, "print data as JSON, \"schema\": 1, one object per line");
+  arguments.flag("-q,--quiet", globals.quiet, "print only errors to standard error");
+  arguments.flag("-v,--verbose", globals.verbose, "report each step");
+  arguments.flag("--dry-run", globals.dry_run, "print the plan and change nothing");
+  arguments.flag("--explain", globals.explain, "report which path is used, and why the others are not");
+  arguments.flag("--no-ask-password", globals.no_ask_password, "do not let the helper ask for a password");
+  arguments.choice("--color WHEN", globals.color, {"auto", "always", "never"}, "TC_HOSTNET_COLOR",
+                   "colour the output: auto, always or never");
+  arguments.value_or("--engine ADDRESS", globals.engine, "TC_HOSTNET_ENGINE",
+                     "the container engine, unix:///run/docker.sock or tcp://HOST:PORT");
+  arguments.value_or("--runtime-dir DIR", globals.runtime_dir, "TC_HOSTNET_RUNTIME_DIR",
+                     "the state folder of the leases (default /run/tc-hostnet)");
+}
+
+Grammar make_grammar() {
+  Grammar grammar{.summary = kSummary, .globals = {}, .commands = {}};
+  Globals unused;
+  Recorder globals(grammar.globals, nullptr);
+  add_globals(globals, unused);
+  grammar.globals.push_back(form_of("-V,--version"));
+  grammar.globals.back().help = "print the version";
+  grammar.globals.push_back(form_of("-h,--help"));
+  grammar.globals.back().help = "print this help";
+  for (auto& form : grammar.globals)
+    if (form.metavar.empty()) form.repeatable = true;
+  for (const auto& command : kCommands) {
+    grammar.commands.push_back({.name = command.name,
+                                .form = command.form,
+                                .summary = command.summary,
+                                .options = {},
+                                .footer = {},
+                                .examples = {}});
+    auto& form = grammar.commands.back();
+    Recorder recorder(form.options, &form);
+    [[maybe_unused]] const auto work = command.define(recorder);
+  }
+  return grammar;
+}
+
+Action define_help(Arguments& arguments) {
+  // All words, so that the parser does not take the name for the command to run.
+  const auto names = std::make_shared<std::vector<std::string>>();
+  arguments.rest("COMMAND", *names, "the command to explain; without it, all of them in short");
+  arguments.example("tc-hostnet help expose");
+  return [names](const Globals&) { return help(names->empty() ? "" : names->front()); };
+}
+
+Action define_version(Arguments& arguments) {
+  arguments.example("tc-hostnet version");
+  return [](const Globals& globals) {
+    if (globals.json)
+      print_json({{"version", version()}});
+    else
+      print(fmt::format("tc-hostnet {}", version()));
+    return 0;
+  };
+}
+
+}  // namespace hostnet::cli
