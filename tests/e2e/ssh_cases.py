@@ -249,6 +249,40 @@ class WhateverTheNetworks:
         self.service(late, "late\n")
         self.reaches("app", "late\n", port=late)
 
+    def test_a_second_lease_takes_nothing_from_the_first(self):
+        """A container resolves the name to one address. The line that the refusal shows exposes both ports."""
+        other = free_port()
+        self.service(other, "other\n")
+        network, container = ("--network", "web"), ("--container", "app")
+        for first, via, second, then in ((network, "ssh", container, "ssh"), (container, "ssh", network, "ssh"),
+                                         (container, "ssh", container, "native"), (network, "ssh", container, "native"),
+                                         (network, "ssh", network, "native"), (container, "native", network, "ssh"),
+                                         (network, "native", network, "ssh"), (network, "native", container, "ssh")):
+            with self.subTest(first=(via, first), second=(then, second)):
+                lease = self.expose("--via", via, self.port, *first)
+                done = self.tc_hostnet("expose", "--via", then, other, *second, check=False)
+                self.assertEqual(done.returncode, 8, done.stderr)
+                self.assertIn("already defined", done.stderr)
+                self.assertIn(lease.id, done.stderr)
+                if via == "ssh":
+                    both = f"expose {min(self.port, other)} {max(self.port, other)} "
+                    self.assertIn(both + " ".join(network if network in (first, second) else container), done.stderr)
+                self.assertEqual(len(self.sidecars()), 1 if via == "ssh" else 0)
+                self.reaches("app", HELLO, port=self.port)
+                self.assertEqual(lease.end()[0], 0)
+                self.nothing_is_left()
+
+    def test_an_entry_made_with_the_container_is_told(self):
+        """The entry hides the network's DNS from that container; the others are served."""
+        self.container("own", network="web", hosts=[f"{ALIAS}:host-gateway"])
+        lease = self.expose_by_ssh(self.port, "--network", "web")
+        self.reaches("app", HELLO, port=self.port)
+        code, _, err = lease.end()
+        self.assertEqual(code, 0)
+        self.assertEqual([line for line in err.splitlines() if "container own does not reach these ports" in line],
+                         err.splitlines())
+        self.assertNotEqual(err, "")
+
     def test_a_dry_run_of_a_new_container_makes_none(self):
         before = self.engine.api.containers(), self.engine.api.images()
         run_it = ("--dry-run", "run", "-p", f"{self.port}:80", "--network", "web", "--image", IMAGE, "--", "echo", "ran")

@@ -10,6 +10,7 @@
 #include "path/clear_away.hpp"
 #include "path/helper/lease.hpp"
 #include "path/sidecar/clear_away.hpp"
+#include "target/alias_holders.hpp"
 #include "target/resolve.hpp"
 
 #include <fmt/format.h>
@@ -59,6 +60,7 @@ class HelperExposer : public Exposer {
     netlink::Rtnl rtnl;
     Resolver resolver(rtnl, options_.engine);
     const auto resolved = resolver.resolve(request.target, false, false, deadline);
+    check_alias_is_unheld(options_.engine, request, deadline);
     call.ifindex = resolved.bridge.ifindex;
     call.ifname = resolved.bridge.name;
     call.gateway = resolved.gateways.front().to_string();

@@ -12,6 +12,7 @@
 #include "path/native/ahead.hpp"
 #include "path/native/dry_run.hpp"
 #include "path/native/holder.hpp"
+#include "target/alias_holders.hpp"
 #include "target/resolve.hpp"
 
 #include <fmt/format.h>
@@ -118,6 +119,7 @@ Prepared prepare(std::span<const ExposeRequest> requests, const std::string& eng
         throw Error(Errc::no_path, fmt::format("{}: the native path leads to ports only", port.to_string()),
                     "a Unix socket takes the ssh path: --via ssh");
     const auto resolved = resolver.resolve(request.target, request.write_alias, request.force, deadline);
+    check_alias_is_unheld(engine, request, deadline);
     if (!request.force && !bridges.contains(resolved.bridge.ifindex)) check_firewall(resolved.bridge.name);
     for (const auto& port : ports) {
       if (!request.force)

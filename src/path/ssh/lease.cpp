@@ -11,6 +11,7 @@
 #include "path/ssh/extension.hpp"
 #include "path/ssh/key.hpp"
 #include "path/ssh/ssh.hpp"
+#include "target/alias_holders.hpp"
 
 #include <fmt/format.h>
 
@@ -30,18 +31,14 @@ constexpr seconds kLook{2};
 // Limit of undoing a failed setup. The caller's deadline may be what failed, and must not cut this short.
 constexpr seconds kUndo{30};
 
-void check_alias_of_network(engine::Containers& containers, const SshTarget& target, Deadline deadline) {
-  if (!target.alias_by_dns) return;
-  const auto label = fmt::format("{}={}", kAliasLabel, target.network.id);
-  for (const auto& other : containers.list({label}, deadline)) {
-    const auto lease = other.labels.find(kLeaseLabel);
-    if (other.state != "running" || lease == other.labels.end()) continue;  // no sidecar of ours
-    throw Error(Errc::conflict,
-                fmt::format("host port exposure {} already defined on network {} by lease {}", kAlias,
-                            target.network.name, lease->second),
-                "release that lease first, or expose all the ports in one request: see tc-hostnet list");
-  }
+// As kLeasePortsLabel carries them.
+std::string port_list(const std::vector<HostPort>& ports) {
+  std::string out;
+  for (const auto& port : ports) out += (out.empty() ? "" : ",") + port.to_string();
+  return out;
 }
+
+NameBy name_by(const SshTarget& target) { return target.alias_by_dns ? NameBy::dns : NameBy::hosts_files; }
 
 }  // namespace
 
@@ -72,7 +69,7 @@ SshLease::SshLease(SshSettings settings, const ExposeRequest& request, std::vect
   if (request.timeout) record_.expires = state::expiry_after(*request.timeout);
   try {
     settings_.store->save(record_, deadline);
-    set_up(target, deadline);
+    set_up(request, target, deadline);
     keeper_ = start_thread("tchn-keeper", [this] { keep(); });
   } catch (const Error& error) {
     const auto words = sidecar_ ? sidecar_->last_words() : std::string();
@@ -110,7 +107,7 @@ void SshLease::stop_keeper() {
   if (keeper_.joinable()) keeper_.join();
 }
 
-void SshLease::set_up(const SshTarget& target, Deadline deadline) {
+void SshLease::set_up(const ExposeRequest& request, const SshTarget& target, Deadline deadline) {
   auto client_key = ssh::Key::generate();
   const auto host_key = ssh::Key::generate();
   host_key_ = host_key.public_line();
@@ -125,18 +122,25 @@ void SshLease::set_up(const SshTarget& target, Deadline deadline) {
   }
   {
     engine::Client client(settings_.engine);
-    engine::Containers containers(client);
     remove_orphans(client, deadline);
-    check_alias_of_network(containers, target, deadline);
+    check_alias_is_unheld(client, request, name_by(target), deadline);
   }
-  const SidecarRequest wanted{.lease = id,
-                              .image = settings_.image,
-                              .network_id = target.network.id,
-                              .alias_by_dns = target.alias_by_dns,
-                              .publish_on = publish_on(target, settings_.engine),
-                              .test_run_id = test_run_id(),
-                              .owner = owner_label()};
+  const SidecarRequest wanted{
+      .lease = id,
+      .image = settings_.image,
+      .network_id = target.network.id,
+      .alias_by_dns = target.alias_by_dns,
+      .alias_container = target.container && !target.alias_in.empty() ? target.container->id : std::string(),
+      .publish_on = publish_on(target, settings_.engine),
+      .test_run_id = test_run_id(),
+      .owner = owner_label(),
+      .ports = port_list(ports)};
   sidecar_ = std::make_unique<Sidecar>(settings_.engine, sidecar_spec(wanted, setup), deadline);
+  // Two leases that are made at once do not see each other's sidecar before; now at least one of them does.
+  if (request.write_alias) {
+    engine::Client client(settings_.engine);
+    check_alias_is_unheld(client, request, name_by(target), deadline, id);
+  }
   const auto place = sidecar_->place();
   gateway = place.address.to_string();
   record_.sidecar = sidecar_->id();

@@ -77,7 +77,7 @@ class SshLease : public Exposure::Impl, public std::enable_shared_from_this<SshL
   void nudge() noexcept;
 
  private:
-  void set_up(const SshTarget& target, Deadline deadline);
+  void set_up(const ExposeRequest& request, const SshTarget& target, Deadline deadline);
   void undo() noexcept;
   void write_aliases(Ipv4 address, bool is_for_one, Deadline deadline);
   Failures take_down(Deadline deadline) noexcept;
