@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import threading
+import time
 
 from engine_api import attempt
 from harness import ALIAS, IMAGE, HostCase, Service, eventually, run
@@ -185,16 +186,17 @@ class Reach:
         self.assertEqual(self.engine.api.containers(), [self.engine.api.inspect("app")["Id"]])
 
     def brief_lease(self):
-        """A lease for a separate container, which the test may remove."""
+        """A lease for this run of a separate container, which the test may remove."""
         self.container("brief", network="web")
-        lease = self.expose_by_ssh(self.port, "--container", "brief")
+        lease = self.expose_by_ssh(self.port, "--container", "brief", "--once")
         self.reaches("brief", HELLO, port=self.port)
         return lease
 
     def ended(self, lease, reason):
         event = lease.read_event()
         self.assertEqual((event["event"], event["state"], event["reason"]), ("ended", "released", reason))
-        self.assertEqual(lease.end(None)[0], 0)
+        code, _, err = lease.end(None)
+        self.assertEqual((code, err), (1, f"tc-hostnet: lease {lease.id} ended: {reason}\n"))
         self.nothing_is_left()
 
     def test_its_container_stops(self):
@@ -271,6 +273,41 @@ class WhateverTheNetworks:
                 self.reaches("app", HELLO, port=self.port)
                 self.assertEqual(lease.end()[0], 0)
                 self.nothing_is_left()
+
+    def test_it_follows_its_container(self):
+        """Restarted, made anew by the same name, and away: then it is listed, and can be released."""
+        self.container("brief", network="web")
+        lease = self.expose_by_ssh(self.port, "--container", "brief")
+        self.engine.api.restart("brief")
+        lease.follows(self, time.monotonic(), within=5)  # a new sidecar
+        self.reaches("brief", HELLO, port=self.port)
+        for _ in range(2):
+            self.engine.api.remove("brief")
+            self.assertEqual(lease.read_event()["event"], "waiting")
+            self.assertEqual(self.sidecars(), [])
+            (listed,) = self.leases()
+            self.assertEqual((listed["id"], listed["via"], listed["state"]), (lease.id, "ssh", "waiting"))
+            if _ == 0:
+                self.engine.api.run("brief", IMAGE, ("sleep", "600"), network="web")
+                lease.follows(self, time.monotonic(), within=5)  # a new sidecar
+                self.reaches("brief", HELLO, port=self.port)
+        self.tc_hostnet("release", lease.id)
+        self.assertEqual(lease.read_event()["reason"], "released by another process")
+        self.assertEqual(lease.end(None)[0], 0)
+        self.nothing_is_left()
+
+    def test_it_follows_the_containers_of_a_network(self):
+        """On the default bridge, whose containers have the name in their hosts files."""
+        self.container("plain")
+        lease = self.expose_by_ssh(self.port, "--network", self.engine.default_network)
+        self.engine.api.restart("plain")
+        self.container("later")
+        for name in ("plain", "later"):
+            self.assertTrue(eventually(lambda name=name: self.has_alias(name), timeout=2))
+            self.reaches(name, HELLO, port=self.port)
+        self.assertEqual(lease.end()[0], 0)
+        for name in ("plain", "later"):
+            self.assertFalse(self.has_alias(name))
 
     def test_an_entry_made_with_the_container_is_told(self):
         """The entry hides the network's DNS from that container; the others are served."""

@@ -12,6 +12,7 @@
 #include "path/native/ahead.hpp"
 #include "path/native/dry_run.hpp"
 #include "path/native/holder.hpp"
+#include "path/sidecar/clear_away.hpp"
 #include "target/alias_holders.hpp"
 #include "target/resolve.hpp"
 
@@ -212,7 +213,8 @@ const PathDriver kNativePath{
     .port_fault = [](std::uint16_t) { return std::string_view{}; },
     .rules_of = nullptr,
     .dry_run = native_dry_run,
-    .clear_away = nullptr,
+    .clear_away =
+        clear_away_sidecar,  // its leases have none: only one that waits for its target has a record
     .describe = nullptr,
 };
 

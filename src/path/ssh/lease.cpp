@@ -2,11 +2,11 @@
 #include "path/ssh/lease.hpp"
 
 #include "core/log.hpp"
-#include "core/random.hpp"
 #include "core/thread.hpp"
 #include "hostnet/error.hpp"
 #include "lease/checks.hpp"
 #include "lease/container_alias.hpp"
+#include "lease/lease_id.hpp"
 #include "path/sidecar/plan.hpp"
 #include "path/ssh/extension.hpp"
 #include "path/ssh/key.hpp"
@@ -45,7 +45,7 @@ NameBy name_by(const SshTarget& target) { return target.alias_by_dns ? NameBy::d
 SshLease::SshLease(SshSettings settings, const ExposeRequest& request, std::vector<HostPort> wanted,
                    const SshTarget& target, Deadline deadline)
     : settings_(std::move(settings)) {
-  id = random_hex(8);
+  id = new_lease_id();
   via = kSshPath.name;
   ports = std::move(wanted);
   interface = target.network.name;
@@ -113,6 +113,7 @@ void SshLease::set_up(const ExposeRequest& request, const SshTarget& target, Dea
   host_key_ = host_key.public_line();
   sources_ = target.sources;
   container_ = target.container;
+  by_hosts_files_ = request.write_alias && !target.container && !target.alias_by_dns;
   ssh::SshdSetup setup{.host_private_key = host_key.private_text(),
                        .client_public_key = client_key.public_line()};
   std::map<std::uint16_t, ssh::Service> services;
@@ -193,6 +194,37 @@ void SshLease::serve(const engine::Container& container) {
     container_ = one;
   }
   tunnel_->set_sources(sources);
+}
+
+void SshLease::take_in(const engine::Container& container, Deadline) {
+  if (!by_hosts_files_) return;
+  {
+    const std::lock_guard lock(mutex_);
+    joined_.push_back(container.id);
+  }
+  nudge();
+}
+
+// The record has the container before its file has the name, so that a later process removes it.
+void SshLease::name_joined(engine::Client& client) {
+  std::vector<std::string> joined;
+  {
+    const std::lock_guard lock(mutex_);
+    joined.swap(joined_);
+  }
+  const auto address = sidecar_->place().address;
+  for (const auto& container : joined) {
+    if (std::ranges::find(record_.alias_in, container) == record_.alias_in.end()) {
+      record_.alias_in.push_back(container);
+      settings_.store->save(record_);
+    }
+    try {
+      write_container_alias(client, container, address, id,
+                            alias_deadline(Deadline::after(settings_.release_deadline)));
+    } catch (const Error& error) {
+      log::warn("{} is not written into container {}: {}", kAlias, container.substr(0, 12), error.what());
+    }
+  }
 }
 
 void SshLease::nudge() noexcept {
@@ -348,6 +380,7 @@ void SshLease::look_after(engine::Client& client) {
     return end(ExposureState::released, "its time is up");
   if (const auto reason = end_of_container(client)) return end(ExposureState::released, *reason);
   follow_sidecar(client);
+  name_joined(client);
   publish_stats();
 }
 
