@@ -9,21 +9,18 @@
 #include "lease/exposure_impl.hpp"
 #include "lease/port_json.hpp"
 #include "path/select.hpp"
+#include "watch/follower.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <memory>
-#include <optional>
 
 namespace hostnet::cli {
 namespace {
@@ -31,6 +28,7 @@ namespace {
 struct ExposeOptions {
   RequestOptions request;
   bool detach = false;
+  bool once = false;
 };
 
 void announce(const Exposure& exposure, const ExposeRequest& request, const Globals& globals) {
@@ -53,66 +51,64 @@ void announce(const Exposure& exposure, const ExposeRequest& request, const Glob
   if (ports.size() > 10) say(fmt::format("… and {} more ports", ports.size() - 10));
 }
 
-// Turns stop signals and the end of the lease into two descriptors to poll.
-class Waiter {
- public:
-  Waiter() : ended_(std::make_shared<Fd>(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))) {
-    // Blocked before any thread starts: every thread inherits the mask, so only the descriptor gets the
-    // signals.
-    sigset_t stop;
-    ::sigemptyset(&stop);
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&stop, signal);
-    ::sigprocmask(SIG_BLOCK, &stop, nullptr);
-    signals_.reset(::signalfd(-1, &stop, SFD_CLOEXEC));
-    if (!*ended_ || !signals_) throw Error::from_errno("prepare to wait", errno);
-  }
+// Blocks the stop signals before any thread starts: every thread inherits the mask, so only the descriptor gets
+// them.
+Fd stop_signals() {
+  sigset_t stop;
+  ::sigemptyset(&stop);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&stop, signal);
+  ::sigprocmask(SIG_BLOCK, &stop, nullptr);
+  Fd signals(::signalfd(-1, &stop, SFD_CLOEXEC));
+  if (!signals) throw Error::from_errno("prepare to wait", errno);
+  return signals;
+}
 
-  StateCallback on_state() {
-    return [ended = ended_](const std::string&, ExposureState, const std::string&) {
-      const std::uint64_t one = 1;
-      [[maybe_unused]] const auto written = ::write(ended->get(), &one, sizeof one);
-    };
-  }
+void tell_away(const std::string& lease, const std::string& reason, const ExposeRequest& request,
+               const Globals& globals) {
+  if (globals.json) return print_json({{"event", "waiting"}, {"lease", lease}, {"reason", reason}});
+  say(fmt::format("lease {} waits for {}: {}", lease, request.target.to_string(), reason));
+}
 
-  /// Returns on a stop signal or when the lease has ended without one. No time limit.
-  void wait() const {
-    std::array<pollfd, 2> fds{{{signals_.get(), POLLIN, 0}, {ended_->get(), POLLIN, 0}}};
-    while (::poll(fds.data(), fds.size(), -1) < 0 && errno == EINTR) {
-    }
-  }
+void tell_back(const Exposure& exposure, const ExposeRequest& request, const Globals& globals) {
+  if (globals.json)
+    return print_json({{"event", "followed"},
+                       {"lease", exposure.id()},
+                       {"gateway", exposure.gateway()},
+                       {"interface", exposure.interface()}});
+  say(fmt::format("lease {} serves {} again", exposure.id(), request.target.to_string()));
+}
 
- private:
-  std::shared_ptr<Fd> ended_;  // shared with the callback, which may still run after the Waiter is gone
-  Fd signals_;
-};
-
-int hold(const ExposeRequest& request, const RequestOptions& words, const Globals& globals,
+int hold(const ExposeRequest& request, const ExposeOptions& words, const Globals& globals,
          const std::function<void()>& when_ready) {
   allow_many_descriptors();
-  Waiter waiter;
-  auto options = exposer_options(globals);
-  options.firewall = words.wanted_firewall();
-  options.on_state = waiter.on_state();
-  const auto exposer = exposer::make_exposer_by(exposer::paths(), words.path(), std::move(options));
-  auto exposure = exposer->expose(request);
-  announce(exposure, request, globals);
+  const auto signals = stop_signals();
+  exposer::Follower::Settings settings{
+      .exposer = exposer_options(globals),
+      .path = words.request.path(),
+      .request = request,
+      .once = words.once,
+      .on_away = [&](const std::string& lease,
+                     const std::string& reason) { tell_away(lease, reason, request, globals); },
+      .on_back = [&](const Exposure& exposure) { tell_back(exposure, request, globals); },
+  };
+  settings.exposer.firewall = words.request.wanted_firewall();
+  exposer::Follower follower(std::move(settings));
+  announce(follower.exposure(), request, globals);
   when_ready();
-  waiter.wait();
-  if (exposure.state() == ExposureState::active) exposure.release();
-  const bool failed = exposure.state() == ExposureState::failed;
+  const auto end = follower.run(signals.get());
   if (globals.json)
-    print_json({{"event", "ended"},
-                {"lease", exposure.id()},
-                {"state", to_string(exposure.state())},
-                {"reason", exposure.reason()}});
-  if (failed) throw Error(Errc::failure, fmt::format("lease {} ended: {}", exposure.id(), exposure.reason()));
+    print_json(
+        {{"event", "ended"}, {"lease", end.lease}, {"state", to_string(end.state)}, {"reason", end.reason}});
+  const auto line = fmt::format("lease {} ended: {}", end.lease, end.reason);
+  if (!end.asked_for) throw Error(Errc::failure, line);
+  if (!globals.json && end.reason != "released") say(line);
   return 0;
 }
 
 // The child holds the lease in a session of its own, without the terminal. The parent returns 0 once the
 // ports are ready, else the child's exit code. This fork starts no program: this one goes on in the
 // background. No thread has started yet.
-int detach(const ExposeRequest& request, const RequestOptions& words, const Globals& globals) {
+int detach(const ExposeRequest& request, const ExposeOptions& words, const Globals& globals) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) throw Error::from_errno("pipe2", errno);
   Fd read_end(ends[0]);
@@ -156,7 +152,7 @@ int expose(const ExposeOptions& options, const Globals& globals) {
     settings.firewall = words.wanted_firewall();
     return dry_run(request, words.path(), settings, globals);
   }
-  return options.detach ? detach(request, words, globals) : hold(request, words, globals, [] {});
+  return options.detach ? detach(request, options, globals) : hold(request, options, globals, [] {});
 }
 
 }  // namespace
@@ -166,9 +162,12 @@ Action define_expose(Arguments& arguments) {
   options->request.define(arguments);
   arguments.flag("-d,--detach", options->detach,
                  "return when ready; the lease lasts until `tc-hostnet release`");
+  arguments.flag("--once", options->once,
+                 "end with this run of the container or network: do not follow a restart");
   arguments.footer(
       R"(Prints the lease's id when the ports are reachable. Holds them until Ctrl-C or SIGTERM, or, with --detach,
-in the background until `tc-hostnet release`.)");
+in the background until `tc-hostnet release`. A lease for a container or network follows it through restarts and
+re-creation under the same name; an end that nobody asked for gives exit code 1.)");
   arguments.example("sudo tc-hostnet expose 8088 --network web");
   arguments.example("sudo tc-hostnet expose 5432:15432 --container api --detach");
   return [options](const Globals& globals) { return expose(*options, globals); };

@@ -40,7 +40,7 @@ json::Value to_json(const exposer::RecordedLease& lease) {
       {"created", record.created},
       {"expires", record.expires},
       {"owner", {{"pid", record.owner.pid}, {"uid", record.owner.uid}, {"command", record.owner.command}}}};
-  for (auto& [name, value] : lease.driver->describe(record).members) out[name] = std::move(value);
+  for (auto& [name, value] : exposer::describe(lease).members) out[name] = std::move(value);
   return out;
 }
 
@@ -59,7 +59,7 @@ Row row_of(const exposer::RecordedLease& lease) {
 
 std::vector<Row> rows_of(const exposer::RecordedLease& lease) {
   const auto& record = lease.record;
-  const auto view = lease.driver->describe(record);
+  const auto view = exposer::describe(lease);
   std::string sources;
   for (const auto& source : record.sources) sources += (sources.empty() ? "" : ", ") + source;
   return {
@@ -68,7 +68,7 @@ std::vector<Row> rows_of(const exposer::RecordedLease& lease) {
       {"via", lease.driver->name},
       {"ports", ports_text(record.ports)},
       {"network", record.network},
-      {view.kind, fmt::format("{} ({})", view.id, record.address)},
+      {view.kind, record.address.empty() ? view.id : fmt::format("{} ({})", view.id, record.address)},
       {"sources", sources.empty() ? "every container on the network" : sources},
       {"alias in", fmt::format("{} containers", record.alias_in.size())},
       {"owner", fmt::format("{} (pid {}, uid {})", record.owner.command, record.owner.pid, record.owner.uid)},
@@ -76,8 +76,6 @@ std::vector<Row> rows_of(const exposer::RecordedLease& lease) {
       {view.way, view.state}};
 }
 
-std::string state_of(const exposer::RecordedLease& lease) {
-  return lease.driver->describe(lease.record).state;
-}
+std::string state_of(const exposer::RecordedLease& lease) { return exposer::describe(lease).state; }
 
 }  // namespace hostnet::cli

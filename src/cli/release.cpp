@@ -63,7 +63,7 @@ void release_recorded(ReleaseOptions& options, const Globals& globals) {
   for (const auto& [driver, record] : leases) {
     if (!ids.contains(record.id)) continue;
     if (globals.dry_run) {
-      const auto view = driver->describe(record);
+      const auto view = exposer::describe({driver, record});
       print(fmt::format("remove {} {} of lease {}", view.kind, view.id, record.id));
       continue;
     }

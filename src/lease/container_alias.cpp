@@ -64,6 +64,14 @@ void write_container_alias(engine::Client& client, const std::string& container,
   engine::write_alias_inside(containers, container, kAlias, address, lease, within(deadline, kOne));
 }
 
+std::string read_container_hosts(engine::Client& client, const engine::Container& container,
+                                 Deadline deadline) {
+  if (const auto record = from_outside(client, container, deadline))
+    return engine::read_hosts_outside(*record);
+  engine::Containers containers(client);
+  return engine::read_hosts_inside(containers, container.id, within(deadline, kOne));
+}
+
 void remove_container_alias(engine::Client& client, const std::string& container, const std::string& lease,
                             Deadline deadline) {
   try {

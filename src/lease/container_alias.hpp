@@ -22,6 +22,10 @@ Deadline alias_deadline(Deadline deadline);
 void write_container_alias(engine::Client& client, const std::string& container, Ipv4 address,
                            const std::string& lease, Deadline deadline);
 
+/// The text of the container's hosts file, read from outside or by a command in it. @throws Error.
+std::string read_container_hosts(engine::Client& client, const engine::Container& container,
+                                 Deadline deadline);
+
 /// Removes the alias. Does nothing if the container is gone. @throws Error.
 void remove_container_alias(engine::Client& client, const std::string& container, const std::string& lease,
                             Deadline deadline);

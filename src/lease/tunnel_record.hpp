@@ -21,9 +21,12 @@
 
 namespace hostnet::state {
 
+/// The state of a lease whose target is away (watch/follower.hpp). A path without records has only such ones.
+inline constexpr const char* kWaiting = "waiting";
+
 /// A tunnel's state, as its owner last wrote it.
 struct TunnelStats {
-  std::string state;   ///< "connecting", "up", "reconnecting" or "failed".
+  std::string state;   ///< "connecting", "up", "reconnecting", "failed" or kWaiting.
   std::string reason;  ///< Why it is not up; empty if it is up.
   std::string cipher;
   unsigned sessions = 0;

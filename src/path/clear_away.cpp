@@ -41,9 +41,20 @@ std::vector<RecordedLease> recorded_leases(PathTable table, const state::TunnelS
   std::vector<RecordedLease> out;
   for (auto& record : store.load()) {
     const auto* const driver = find_path(table, record.via);
-    if (driver != nullptr && driver->describe != nullptr) out.push_back({driver, std::move(record)});
+    if (driver != nullptr && (driver->describe != nullptr || record.stats.state == state::kWaiting))
+      out.push_back({driver, std::move(record)});
   }
   return out;
+}
+
+RecordView describe(const RecordedLease& lease) {
+  const auto& stats = lease.record.stats;
+  if (stats.state != state::kWaiting) return lease.driver->describe(lease.record);
+  return {.kind = "record",
+          .id = lease.record.id,
+          .way = "state",
+          .state = fmt::format("{} for {}: {}", stats.state, lease.record.target, stats.reason),
+          .members = {{"state", json::Item(stats.state)}, {"reason", json::Item(stats.reason)}}};
 }
 
 }  // namespace hostnet::exposer

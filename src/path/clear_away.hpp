@@ -24,6 +24,9 @@ struct RecordedLease {
   state::TunnelRecord record;
 };
 
+/// Its path's facts about it, or why it waits for its target.
+RecordView describe(const RecordedLease& lease);
+
 /// The leases known only from their records, oldest first.
 std::vector<RecordedLease> recorded_leases(PathTable table, const state::TunnelStore& store);
 

@@ -256,6 +256,13 @@ class Lease:
     def id(self):
         return self.ready["lease"]
 
+    def follows(self, case, since, within=2):
+        """Reads up to the event `followed`; it comes within that many seconds of `since` (time.monotonic())."""
+        while (event := self.read_event())["event"] == "waiting":
+            pass
+        case.assertEqual((event["event"], event["lease"]), ("followed", self.id))
+        case.assertLess(time.monotonic() - since, within)
+
     def end(self, number=signal.SIGTERM, timeout=60):
         """Sends the signal; returns (exit status, stdout, stderr) since `ready`."""
         if number is not None:

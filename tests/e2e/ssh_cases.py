@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import threading
+import time
 
 from engine_api import attempt
 from harness import ALIAS, IMAGE, HostCase, Service, eventually, run
@@ -185,16 +186,17 @@ class Reach:
         self.assertEqual(self.engine.api.containers(), [self.engine.api.inspect("app")["Id"]])
 
     def brief_lease(self):
-        """A lease for a separate container, which the test may remove."""
+        """A lease for this run of a separate container, which the test may remove."""
         self.container("brief", network="web")
-        lease = self.expose_by_ssh(self.port, "--container", "brief")
+        lease = self.expose_by_ssh(self.port, "--container", "brief", "--once")
         self.reaches("brief", HELLO, port=self.port)
         return lease
 
     def ended(self, lease, reason):
         event = lease.read_event()
         self.assertEqual((event["event"], event["state"], event["reason"]), ("ended", "released", reason))
-        self.assertEqual(lease.end(None)[0], 0)
+        code, _, err = lease.end(None)
+        self.assertEqual((code, err), (1, f"tc-hostnet: lease {lease.id} ended: {reason}\n"))
         self.nothing_is_left()
 
     def test_its_container_stops(self):
@@ -248,6 +250,75 @@ class WhateverTheNetworks:
         self.reaches("app", HELLO, port=self.port)
         self.service(late, "late\n")
         self.reaches("app", "late\n", port=late)
+
+    def test_a_second_lease_takes_nothing_from_the_first(self):
+        """A container resolves the name to one address. The line that the refusal shows exposes both ports."""
+        other = free_port()
+        self.service(other, "other\n")
+        network, container = ("--network", "web"), ("--container", "app")
+        for first, via, second, then in ((network, "ssh", container, "ssh"), (container, "ssh", network, "ssh"),
+                                         (container, "ssh", container, "native"), (network, "ssh", container, "native"),
+                                         (network, "ssh", network, "native"), (container, "native", network, "ssh"),
+                                         (network, "native", network, "ssh"), (network, "native", container, "ssh")):
+            with self.subTest(first=(via, first), second=(then, second)):
+                lease = self.expose("--via", via, self.port, *first)
+                done = self.tc_hostnet("expose", "--via", then, other, *second, check=False)
+                self.assertEqual(done.returncode, 8, done.stderr)
+                self.assertIn("already defined", done.stderr)
+                self.assertIn(lease.id, done.stderr)
+                if via == "ssh":
+                    both = f"expose {min(self.port, other)} {max(self.port, other)} "
+                    self.assertIn(both + " ".join(network if network in (first, second) else container), done.stderr)
+                self.assertEqual(len(self.sidecars()), 1 if via == "ssh" else 0)
+                self.reaches("app", HELLO, port=self.port)
+                self.assertEqual(lease.end()[0], 0)
+                self.nothing_is_left()
+
+    def test_it_follows_its_container(self):
+        """Restarted, made anew by the same name, and away: then it is listed, and can be released."""
+        self.container("brief", network="web")
+        lease = self.expose_by_ssh(self.port, "--container", "brief")
+        self.engine.api.restart("brief")
+        lease.follows(self, time.monotonic(), within=5)  # a new sidecar
+        self.reaches("brief", HELLO, port=self.port)
+        for _ in range(2):
+            self.engine.api.remove("brief")
+            self.assertEqual(lease.read_event()["event"], "waiting")
+            self.assertEqual(self.sidecars(), [])
+            (listed,) = self.leases()
+            self.assertEqual((listed["id"], listed["via"], listed["state"]), (lease.id, "ssh", "waiting"))
+            if _ == 0:
+                self.engine.api.run("brief", IMAGE, ("sleep", "600"), network="web")
+                lease.follows(self, time.monotonic(), within=5)  # a new sidecar
+                self.reaches("brief", HELLO, port=self.port)
+        self.tc_hostnet("release", lease.id)
+        self.assertEqual(lease.read_event()["reason"], "released by another process")
+        self.assertEqual(lease.end(None)[0], 0)
+        self.nothing_is_left()
+
+    def test_it_follows_the_containers_of_a_network(self):
+        """On the default bridge, whose containers have the name in their hosts files."""
+        self.container("plain")
+        lease = self.expose_by_ssh(self.port, "--network", self.engine.default_network)
+        self.engine.api.restart("plain")
+        self.container("later")
+        for name in ("plain", "later"):
+            self.assertTrue(eventually(lambda name=name: self.has_alias(name), timeout=2))
+            self.reaches(name, HELLO, port=self.port)
+        self.assertEqual(lease.end()[0], 0)
+        for name in ("plain", "later"):
+            self.assertFalse(self.has_alias(name))
+
+    def test_an_entry_made_with_the_container_is_told(self):
+        """The entry hides the network's DNS from that container; the others are served."""
+        self.container("own", network="web", hosts=[f"{ALIAS}:host-gateway"])
+        lease = self.expose_by_ssh(self.port, "--network", "web")
+        self.reaches("app", HELLO, port=self.port)
+        code, _, err = lease.end()
+        self.assertEqual(code, 0)
+        self.assertEqual([line for line in err.splitlines() if "container own does not reach these ports" in line],
+                         err.splitlines())
+        self.assertNotEqual(err, "")
 
     def test_a_dry_run_of_a_new_container_makes_none(self):
         before = self.engine.api.containers(), self.engine.api.images()

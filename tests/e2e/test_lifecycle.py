@@ -256,15 +256,15 @@ class Engine(LifecycleCase):
         """Waits until the lease ends by itself; returns the reason."""
         event = lease.read_event()
         self.assertEqual(event["event"], "ended")
-        lease.end(None)
+        self.assertEqual(lease.end(None)[0], 1)
         return event["reason"]
 
     def test_the_container_stops(self):
-        """The lease ends: its address may pass to another container, which the lease does not cover."""
+        """The rules go: its address may pass to another container, which the lease does not cover."""
         for options in ((), ("--no-alias",)):
             with self.subTest(options=options):
                 self.container("brief", network="web")
-                lease = self.expose(8088, "--container", "brief", *options)
+                lease = self.expose(8088, "--container", "brief", "--once", *options)
                 self.engine.api.kill("brief")
                 self.assertEqual(self.ended(lease), "its container has stopped")
                 self.nothing_is_left()
@@ -272,23 +272,50 @@ class Engine(LifecycleCase):
 
     def test_the_container_is_removed(self):
         self.container("brief", network="web")
-        self.detach(8088, "--container", "brief")
+        self.detach(8088, "--container", "brief", "--once")
         self.engine.api.remove("brief")
         self.assertTrue(eventually(lambda: not self.leases()), "the lease did not end")
         self.nothing_is_left()
 
+    def test_a_removed_container_is_awaited(self):
+        """Without rules; in the list, from where it can be released."""
+        self.container("brief", network="web")
+        lease = self.detach(8088, "--container", "brief", "--label", "mine")
+        self.engine.api.remove("brief")
+        self.assertTrue(eventually(lambda: [one.get("state") for one in self.leases()] == ["waiting"], timeout=2))
+        self.assertEqual(self.traces(), self.quiet)
+        self.assertIn("brief", self.tc_hostnet("inspect", lease, check=False).stdout)
+        self.engine.api.run("brief", "alpine:3.19", ("sleep", "600"), network="web")
+        self.assertTrue(eventually(lambda: self.has_alias("brief"), timeout=2))
+        self.reaches("brief", HELLO)
+        (listed,) = self.leases()
+        self.assertEqual((listed["id"], listed["label"], listed["via"]), (lease, "mine", "native"))
+        self.engine.api.remove("brief")
+        self.assertTrue(eventually(lambda: [one.get("state") for one in self.leases()] == ["waiting"], timeout=2))
+        self.tc_hostnet("release", lease)
+        self.assertTrue(eventually(lambda: not state_folder()))
+        self.nothing_is_left()
+
     def test_the_container_is_restarted(self):
-        """A lease for the container ends, because the container may return with another address; a lease for its network
-        continues."""
+        """A lease for the container follows it, also to another address; a lease for its network stands, and gives it the
+        alias again, as to a container that starts later."""
         self.container("brief", network="web")
         mine = self.expose(8088, "--container", "brief")
         self.engine.api.restart("brief")
-        self.assertEqual(self.ended(mine), "its container has stopped")
-        self.expose(8088, "--network", "web")
+        mine.follows(self, time.monotonic())
+        self.reaches("brief", HELLO)
+        self.assertEqual(mine.end()[0], 0)
+        lease = self.expose(8088, "--network", "web")
         self.reaches("brief", HELLO)
         self.engine.api.restart("brief")
-        self.reaches("brief", HELLO, name=self.gateway("web"))
+        self.container("later", network="web")
+        for name in ("brief", "later"):
+            self.assertTrue(eventually(lambda name=name: self.has_alias(name), timeout=2))
+            self.reaches(name, HELLO)
         self.assertEqual(len(self.leases()), 1)
+        self.assertEqual(lease.end()[0], 0)
+        for name in ("brief", "later"):
+            self.assertFalse(self.has_alias(name))
 
     def test_the_container_stopped_while_nobody_looked(self):
         self.container("brief", network="web")
@@ -306,9 +333,23 @@ class Engine(LifecycleCase):
         self.reaches("app", HELLO)
         self.assertEqual(len(self.leases()), 1)
 
-    def test_the_network_is_removed(self):
+    def test_the_network_is_made_anew(self):
+        """As by `compose down` and `compose up`."""
         self.network("brief")
         lease = self.expose(8088, "--network", "brief")
+        self.engine.api.remove_network("brief")
+        self.assertEqual(lease.read_event()["event"], "waiting")
+        self.engine.api.make_network("brief")
+        lease.follows(self, time.monotonic())
+        self.container("late", network="brief")
+        self.assertTrue(eventually(lambda: self.has_alias("late"), timeout=2))
+        self.reaches("late", HELLO)
+        self.assertEqual(lease.end()[0], 0)
+        self.engine.api.remove("late")
+
+    def test_the_network_is_removed(self):
+        self.network("brief")
+        lease = self.expose(8088, "--network", "brief", "--once")
         self.engine.api.remove_network("brief")
         event = lease.read_event()
         self.assertEqual((event["event"], event["state"]), ("ended", "failed"))
@@ -322,8 +363,8 @@ class Engine(LifecycleCase):
         self.engine.stop()
         self.engine.start()
         self.engine.api.start("app")
-        # The restarted container has no alias; the gateway keeps its address.
-        self.reaches("app", HELLO, name=self.gateway("web"))
+        self.assertTrue(eventually(lambda: self.has_alias("app"), timeout=5))
+        self.reaches("app", HELLO)
         self.assertEqual(lease.end()[0], 0)
         self.nothing_is_left()
 

@@ -67,7 +67,7 @@ class PodmanCniCase(test_podman.PodmanCase):
     def test_the_network_is_removed_with_its_containers(self):
         self.network("web")
         self.container("app", network="web")
-        lease = self.expose(8088, "--network", "web")
+        lease = self.expose(8088, "--network", "web", "--once")
         self.reaches("app", HELLO)
         self.engine("network", "rm", "-f", "web")
         self.ends_as_gone(lease)
@@ -77,7 +77,7 @@ class PodmanCniCase(test_podman.PodmanCase):
         self.network("web")
         self.container("app", network="web")
         self.engine.api.remove("app")
-        lease = self.expose(8088, "--network", "web")
+        lease = self.expose(8088, "--network", "web", "--once")
         self.engine.api.remove_network("web")
         self.ends_as_gone(lease)
 

@@ -230,7 +230,7 @@ class Docker(Losses, SshCase):
     def lease_without_engine(self):
         """A lease whose engine and sidecar have ended."""
         # For the network: a lease for the container might see the container stop first, and end without a failure.
-        lease = self.expose_by_ssh(self.port, "--network", "web")
+        lease = self.expose_by_ssh(self.port, "--network", "web", "--once")
         self.engine.api.kill("app")  # it ignores SIGTERM, and the engine would wait for it
         self.end_engine()
         self.assertTrue(eventually(lambda: self.status_of(lease)["tunnel"]["state"] == "reconnecting"))

@@ -10,6 +10,7 @@
 #include "path/clear_away.hpp"
 #include "path/helper/lease.hpp"
 #include "path/sidecar/clear_away.hpp"
+#include "target/alias_holders.hpp"
 #include "target/resolve.hpp"
 
 #include <fmt/format.h>
@@ -59,6 +60,7 @@ class HelperExposer : public Exposer {
     netlink::Rtnl rtnl;
     Resolver resolver(rtnl, options_.engine);
     const auto resolved = resolver.resolve(request.target, false, false, deadline);
+    check_alias_is_unheld(options_.engine, request, deadline);
     call.ifindex = resolved.bridge.ifindex;
     call.ifname = resolved.bridge.name;
     call.gateway = resolved.gateways.front().to_string();
@@ -79,7 +81,10 @@ class HelperExposer : public Exposer {
     settings.store = store_;
     settings.release_deadline = options_.deadline;
     settings.notifier = notifier_.shared();
-    if (!aliased.empty()) {
+    // A network without containers may get some.
+    const bool has_names =
+        !aliased.empty() || (request.write_alias && request.target.kind() == Target::Kind::network);
+    if (has_names) {
       settings.owner = owner(deadline);
       settings.engine = engine::Address::find(options_.engine).text();
     }
@@ -91,7 +96,7 @@ class HelperExposer : public Exposer {
     watch_->add(lease->path(), lease);
     Exposure exposure(lease);  // releases the lease when a later step fails
     if (!resolved.sources.empty()) lease->ask_unpinned(deadline);
-    if (!aliased.empty())
+    if (has_names)
       lease->write_alias(aliased, request.target.kind() == Target::Kind::container,
                          record_of(request, *lease, settings), Deadline::after(options_.deadline));
     return exposure;

@@ -241,6 +241,15 @@ void HelperLease::write_alias(const std::vector<std::string>& containers, bool r
   throw Error(Errc::failure, fmt::format("lease {} ended during its setup: {}", id, reason()));
 }
 
+void HelperLease::take_in(const engine::Container& container, Deadline deadline) {
+  if (!record_ || !life_.is_active()) return;
+  auto record = *record_;
+  if (std::ranges::find(record.alias_in, container.id) == record.alias_in.end())
+    record.alias_in.push_back(container.id);
+  const auto containers = record.alias_in;
+  write_alias(containers, false, std::move(record), deadline);
+}
+
 void HelperLease::put_alias(Ipv4 address, bool required, Deadline deadline) {
   settings_.store->save(*record_, deadline);
   engine::Client client(engine::Address::recorded(settings_.engine, "the lease"));

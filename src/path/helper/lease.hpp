@@ -20,6 +20,7 @@
 #include "dbus/client.hpp"
 #include "hostnet/exposer.hpp"
 #include "lease/exposure_impl.hpp"
+#include "lease/joined_names.hpp"
 #include "lease/lease_life.hpp"
 #include "lease/notifier.hpp"
 #include "lease/owner.hpp"
@@ -59,7 +60,9 @@ class HelperWatch {
 };
 
 /// One lease. The helper ends it when the keepalive descriptor in here closes.
-class HelperLease : public Exposure::Impl, public std::enable_shared_from_this<HelperLease> {
+class HelperLease : public Exposure::Impl,
+                    public JoinedNames,
+                    public std::enable_shared_from_this<HelperLease> {
  public:
   struct Settings {
     std::shared_ptr<HelperWatch> watch;
@@ -86,6 +89,8 @@ class HelperLease : public Exposure::Impl, public std::enable_shared_from_this<H
   /// meanwhile: the alias is then removed.
   void write_alias(const std::vector<std::string>& containers, bool required, state::TunnelRecord record,
                    Deadline deadline);
+  /// Does nothing for a lease without an alias. @throws Error as write_alias().
+  void take_in(const engine::Container& container, Deadline deadline) override;
   /// Ends the lease as the helper reports.
   void end(ExposureState state, const std::string& reason);
 

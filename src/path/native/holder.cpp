@@ -16,9 +16,10 @@
 #include "path/native/holder.hpp"
 
 #include "core/log.hpp"
-#include "core/random.hpp"
 #include "hostnet/error.hpp"
 #include "lease/exposure_impl.hpp"
+#include "lease/joined_names.hpp"
+#include "lease/lease_id.hpp"
 #include "path/native/names.hpp"
 #include "path/native/native.hpp"
 
@@ -32,7 +33,7 @@ namespace hostnet::exposer {
 namespace {
 
 // The implementation of a handle: one lease of the holder.
-class HeldExposure : public Exposure::Impl {
+class HeldExposure : public Exposure::Impl, public JoinedNames {
  public:
   explicit HeldExposure(std::shared_ptr<Holder> holder) : holder_(std::move(holder)) {
     via = kNativePath.name;
@@ -42,6 +43,9 @@ class HeldExposure : public Exposure::Impl {
   [[nodiscard]] ExposureState state() const override { return holder_->state(id); }
   [[nodiscard]] std::string reason() const override { return holder_->reason(id); }
   [[nodiscard]] std::string unpinned() const override { return holder_->unpinned(id); }
+  void take_in(const engine::Container& container, Deadline deadline) override {
+    holder_->take_in(id, engine::alias_record(container), deadline);
+  }
 
  private:
   std::shared_ptr<Holder> holder_;
@@ -100,7 +104,7 @@ std::vector<Exposure> Holder::put_into_effect(std::vector<state::Lease>& leases,
   for (auto& ended : transaction.reap([this] { return active(); })) end(std::move(ended));
   try {
     for (auto& lease : leases) {
-      lease.id = random_hex(8);
+      lease.id = new_lease_id();
       if (lease.owner.token.empty()) {
         if (!owner_) owner_.emplace(store_.folder());
         lease.owner = owner_->id();
@@ -190,6 +194,25 @@ void Holder::restrict_to(const std::string& lease, const Served& served, Deadlin
   const std::scoped_lock lock(mutex_);
   if (const auto found = held_.find(lease); found != held_.end())
     found->second.unpinned = why_unpinned(*transaction.held().lease(lease));
+}
+
+// As hold(): the journal has the name before it is written.
+void Holder::take_in(const std::string& lease, const engine::AliasRecord& record, Deadline deadline) {
+  state::Lease one;
+  {
+    const std::scoped_lock work(work_);
+    auto transaction = store_.begin(deadline);
+    const auto* const present = transaction.held().lease(lease);
+    if (present == nullptr || present->releasing) return;
+    one = *present;
+    // An earlier run of the same container has another process, and a file that the engine has written anew.
+    std::erase_if(one.aliases, [&](const auto& known) { return known.container == record.container; });
+    one.aliases.push_back(record);
+    transaction.amend(one);
+  }
+  one.aliases = {record};
+  write_names(std::span(&one, 1), name_budget(deadline));
+  take_out(names_of_released({one}), Deadline::after(engine::kAliasBudget));
 }
 
 void Holder::release(const std::string& lease) { give_back({lease}); }

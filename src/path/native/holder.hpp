@@ -92,6 +92,10 @@ class Holder : public std::enable_shared_from_this<Holder> {
   /// @throws Error as Transaction::amend().
   void restrict_to(const std::string& lease, const Served& served, Deadline deadline);
 
+  /// Writes the alias into one more container of a lease, or again. Does nothing for a lease that has ended. A
+  /// failure to write is a warning for a network's lease. @throws Error as Transaction::amend().
+  void take_in(const std::string& lease, const engine::AliasRecord& record, Deadline deadline);
+
   /// As Exposure::release().
   void release(const std::string& lease);
   [[nodiscard]] ExposureState state(const std::string& lease) const;

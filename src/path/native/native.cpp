@@ -12,6 +12,8 @@
 #include "path/native/ahead.hpp"
 #include "path/native/dry_run.hpp"
 #include "path/native/holder.hpp"
+#include "path/sidecar/clear_away.hpp"
+#include "target/alias_holders.hpp"
 #include "target/resolve.hpp"
 
 #include <fmt/format.h>
@@ -118,6 +120,7 @@ Prepared prepare(std::span<const ExposeRequest> requests, const std::string& eng
         throw Error(Errc::no_path, fmt::format("{}: the native path leads to ports only", port.to_string()),
                     "a Unix socket takes the ssh path: --via ssh");
     const auto resolved = resolver.resolve(request.target, request.write_alias, request.force, deadline);
+    check_alias_is_unheld(engine, request, deadline);
     if (!request.force && !bridges.contains(resolved.bridge.ifindex)) check_firewall(resolved.bridge.name);
     for (const auto& port : ports) {
       if (!request.force)
@@ -210,7 +213,8 @@ const PathDriver kNativePath{
     .port_fault = [](std::uint16_t) { return std::string_view{}; },
     .rules_of = nullptr,
     .dry_run = native_dry_run,
-    .clear_away = nullptr,
+    .clear_away =
+        clear_away_sidecar,  // its leases have none: only one that waits for its target has a record
     .describe = nullptr,
 };
 

@@ -1,6 +1,9 @@
 // The labels on the containers and networks that this library makes, named once for the code that writes them
-// and the code that searches by them. (The labels that ask `watch` for ports are in watch/plan.hpp.)
+// and the code that searches by them. (Those of sidecars and owners are in target/alias_holders.hpp, the labels that
+// ask `watch` for ports in watch/plan.hpp.)
 #pragma once
+
+#include "target/alias_holders.hpp"
 
 #include <map>
 #include <string>
@@ -19,12 +22,6 @@ inline constexpr const char* kTestRunLabel = "org.testcontainers.sessionId";
 /// On each reused container: carries the hash of its description.
 inline constexpr const char* kHashLabel = "org.testcontainers.hash";
 
-/// Carries the lease's id; every sidecar of ours has it.
-inline constexpr const char* kLeaseLabel = "io.github.tchostnet.lease";
-/// Carries the owner, as owner_label() writes it.
-inline constexpr const char* kOwnerLabel = "io.github.tchostnet.owner";
-/// Carries the id of the network on which the sidecar answers to the alias by DNS.
-inline constexpr const char* kAliasLabel = "io.github.tchostnet.alias-network";
 /// On every container of ours, with a unique value, which no image can have.
 inline constexpr const char* kCreationLabel = "io.github.tchostnet.creation";
 /// On every network that this library makes, in any process: carries the network's name.

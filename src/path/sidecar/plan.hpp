@@ -39,11 +39,13 @@ struct SidecarRequest {
   std::string image;
   std::string network_id;     ///< The network that it is created on.
   bool alias_by_dns = false;  ///< It answers to kAlias there; user-defined networks only.
+  std::string alias_container = {};  ///< Id of the one container whose hosts file gets its address.
   /// The address of the engine's host on which its port 22 is published, when its own address cannot be
   /// dialled; empty: none.
   std::string publish_on;
   std::string test_run_id;  ///< test_run_id().
   std::string owner;        ///< owner_label().
+  std::string ports = {};   ///< The lease's, as kLeasePortsLabel has them.
 };
 
 /// The container. Pure.

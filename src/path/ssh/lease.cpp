@@ -2,15 +2,16 @@
 #include "path/ssh/lease.hpp"
 
 #include "core/log.hpp"
-#include "core/random.hpp"
 #include "core/thread.hpp"
 #include "hostnet/error.hpp"
 #include "lease/checks.hpp"
 #include "lease/container_alias.hpp"
+#include "lease/lease_id.hpp"
 #include "path/sidecar/plan.hpp"
 #include "path/ssh/extension.hpp"
 #include "path/ssh/key.hpp"
 #include "path/ssh/ssh.hpp"
+#include "target/alias_holders.hpp"
 
 #include <fmt/format.h>
 
@@ -30,25 +31,21 @@ constexpr seconds kLook{2};
 // Limit of undoing a failed setup. The caller's deadline may be what failed, and must not cut this short.
 constexpr seconds kUndo{30};
 
-void check_alias_of_network(engine::Containers& containers, const SshTarget& target, Deadline deadline) {
-  if (!target.alias_by_dns) return;
-  const auto label = fmt::format("{}={}", kAliasLabel, target.network.id);
-  for (const auto& other : containers.list({label}, deadline)) {
-    const auto lease = other.labels.find(kLeaseLabel);
-    if (other.state != "running" || lease == other.labels.end()) continue;  // no sidecar of ours
-    throw Error(Errc::conflict,
-                fmt::format("host port exposure {} already defined on network {} by lease {}", kAlias,
-                            target.network.name, lease->second),
-                "release that lease first, or expose all the ports in one request: see tc-hostnet list");
-  }
+// As kLeasePortsLabel carries them.
+std::string port_list(const std::vector<HostPort>& ports) {
+  std::string out;
+  for (const auto& port : ports) out += (out.empty() ? "" : ",") + port.to_string();
+  return out;
 }
+
+NameBy name_by(const SshTarget& target) { return target.alias_by_dns ? NameBy::dns : NameBy::hosts_files; }
 
 }  // namespace
 
 SshLease::SshLease(SshSettings settings, const ExposeRequest& request, std::vector<HostPort> wanted,
                    const SshTarget& target, Deadline deadline)
     : settings_(std::move(settings)) {
-  id = random_hex(8);
+  id = new_lease_id();
   via = kSshPath.name;
   ports = std::move(wanted);
   interface = target.network.name;
@@ -72,7 +69,7 @@ SshLease::SshLease(SshSettings settings, const ExposeRequest& request, std::vect
   if (request.timeout) record_.expires = state::expiry_after(*request.timeout);
   try {
     settings_.store->save(record_, deadline);
-    set_up(target, deadline);
+    set_up(request, target, deadline);
     keeper_ = start_thread("tchn-keeper", [this] { keep(); });
   } catch (const Error& error) {
     const auto words = sidecar_ ? sidecar_->last_words() : std::string();
@@ -110,12 +107,13 @@ void SshLease::stop_keeper() {
   if (keeper_.joinable()) keeper_.join();
 }
 
-void SshLease::set_up(const SshTarget& target, Deadline deadline) {
+void SshLease::set_up(const ExposeRequest& request, const SshTarget& target, Deadline deadline) {
   auto client_key = ssh::Key::generate();
   const auto host_key = ssh::Key::generate();
   host_key_ = host_key.public_line();
   sources_ = target.sources;
   container_ = target.container;
+  by_hosts_files_ = request.write_alias && !target.container && !target.alias_by_dns;
   ssh::SshdSetup setup{.host_private_key = host_key.private_text(),
                        .client_public_key = client_key.public_line()};
   std::map<std::uint16_t, ssh::Service> services;
@@ -125,18 +123,25 @@ void SshLease::set_up(const SshTarget& target, Deadline deadline) {
   }
   {
     engine::Client client(settings_.engine);
-    engine::Containers containers(client);
     remove_orphans(client, deadline);
-    check_alias_of_network(containers, target, deadline);
+    check_alias_is_unheld(client, request, name_by(target), deadline);
   }
-  const SidecarRequest wanted{.lease = id,
-                              .image = settings_.image,
-                              .network_id = target.network.id,
-                              .alias_by_dns = target.alias_by_dns,
-                              .publish_on = publish_on(target, settings_.engine),
-                              .test_run_id = test_run_id(),
-                              .owner = owner_label()};
+  const SidecarRequest wanted{
+      .lease = id,
+      .image = settings_.image,
+      .network_id = target.network.id,
+      .alias_by_dns = target.alias_by_dns,
+      .alias_container = target.container && !target.alias_in.empty() ? target.container->id : std::string(),
+      .publish_on = publish_on(target, settings_.engine),
+      .test_run_id = test_run_id(),
+      .owner = owner_label(),
+      .ports = port_list(ports)};
   sidecar_ = std::make_unique<Sidecar>(settings_.engine, sidecar_spec(wanted, setup), deadline);
+  // Two leases that are made at once do not see each other's sidecar before; now at least one of them does.
+  if (request.write_alias) {
+    engine::Client client(settings_.engine);
+    check_alias_is_unheld(client, request, name_by(target), deadline, id);
+  }
   const auto place = sidecar_->place();
   gateway = place.address.to_string();
   record_.sidecar = sidecar_->id();
@@ -189,6 +194,37 @@ void SshLease::serve(const engine::Container& container) {
     container_ = one;
   }
   tunnel_->set_sources(sources);
+}
+
+void SshLease::take_in(const engine::Container& container, Deadline) {
+  if (!by_hosts_files_) return;
+  {
+    const std::lock_guard lock(mutex_);
+    joined_.push_back(container.id);
+  }
+  nudge();
+}
+
+// The record has the container before its file has the name, so that a later process removes it.
+void SshLease::name_joined(engine::Client& client) {
+  std::vector<std::string> joined;
+  {
+    const std::lock_guard lock(mutex_);
+    joined.swap(joined_);
+  }
+  const auto address = sidecar_->place().address;
+  for (const auto& container : joined) {
+    if (std::ranges::find(record_.alias_in, container) == record_.alias_in.end()) {
+      record_.alias_in.push_back(container);
+      settings_.store->save(record_);
+    }
+    try {
+      write_container_alias(client, container, address, id,
+                            alias_deadline(Deadline::after(settings_.release_deadline)));
+    } catch (const Error& error) {
+      log::warn("{} is not written into container {}: {}", kAlias, container.substr(0, 12), error.what());
+    }
+  }
 }
 
 void SshLease::nudge() noexcept {
@@ -344,6 +380,7 @@ void SshLease::look_after(engine::Client& client) {
     return end(ExposureState::released, "its time is up");
   if (const auto reason = end_of_container(client)) return end(ExposureState::released, *reason);
   follow_sidecar(client);
+  name_joined(client);
   publish_stats();
 }
 

@@ -26,6 +26,7 @@
 #include "engine/client.hpp"
 #include "hostnet/exposer.hpp"
 #include "lease/exposure_impl.hpp"
+#include "lease/joined_names.hpp"
 #include "lease/lease_life.hpp"
 #include "lease/notifier.hpp"
 #include "lease/owner.hpp"
@@ -59,7 +60,7 @@ struct SshSettings {
 class SshExtension;
 
 /// Create it with std::make_shared.
-class SshLease : public Exposure::Impl, public std::enable_shared_from_this<SshLease> {
+class SshLease : public Exposure::Impl, public JoinedNames, public std::enable_shared_from_this<SshLease> {
  public:
   /// Sets everything up and returns when the ports are reachable. A failed setup leaves nothing behind.
   /// @throws Error that names the stage and the sidecar's last output.
@@ -73,11 +74,13 @@ class SshLease : public Exposure::Impl, public std::enable_shared_from_this<SshL
   std::shared_ptr<Exposure::Impl> extend(const HostPort& port) override;
   /// Sets the served container of a lease whose target had an empty list of sources.
   void serve(const engine::Container& container);
+  /// The keeper writes the alias, unless the engine's DNS gives it.
+  void take_in(const engine::Container& container, Deadline deadline) override;
   /// Makes the keeper check at once. Thread-safe.
   void nudge() noexcept;
 
  private:
-  void set_up(const SshTarget& target, Deadline deadline);
+  void set_up(const ExposeRequest& request, const SshTarget& target, Deadline deadline);
   void undo() noexcept;
   void write_aliases(Ipv4 address, bool is_for_one, Deadline deadline);
   Failures take_down(Deadline deadline) noexcept;
@@ -88,11 +91,13 @@ class SshLease : public Exposure::Impl, public std::enable_shared_from_this<SshL
   void look_after(engine::Client& client);
   std::optional<std::string> end_of_container(engine::Client& client) const;
   void publish_stats();
+  void name_joined(engine::Client& client);
   void follow_sidecar(engine::Client& client);
 
   SshSettings settings_;
-  state::TunnelRecord record_;  // the keeper's while it runs
-  std::string host_key_;        // the sidecar's
+  state::TunnelRecord record_;   // the keeper's while it runs
+  std::string host_key_;         // the sidecar's
+  bool by_hosts_files_ = false;  // its network's containers get the alias in their hosts files
   std::unique_ptr<Sidecar> sidecar_;
   std::unique_ptr<ssh::Tunnel> tunnel_;
 
@@ -101,6 +106,7 @@ class SshLease : public Exposure::Impl, public std::enable_shared_from_this<SshL
   std::condition_variable wake_;
   bool stopping_ = false;
   bool nudged_ = false;
+  std::vector<std::string> joined_;           // ids of containers that take_in() has left for the keeper
   std::optional<std::vector<Ipv4>> sources_;  // as the tunnel has them
   std::optional<ServedContainer> container_;
   std::vector<std::weak_ptr<SshExtension>> extensions_;

@@ -139,8 +139,10 @@ TEST_CASE("the folder below the home is checked in the same way") {
 TEST_CASE("a user is not told to remove root's journal") {
   const Users users;
   const auto store = users.at("root");
-  exec("mkdir -m 755 " + store);
   const auto variables = "TC_HOSTNET_RUNTIME_DIR=" + store;
+  exec("mkdir -m 755 " + store);
+  CHECK(users.list(variables).output.find("remove") == std::string::npos);
+  exec("chmod 700 " + store);
   const auto done = users.list(variables);
   CAPTURE(done.output);
   CHECK(done.status == 0);

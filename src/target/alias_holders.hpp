@@ -1,0 +1,70 @@
+// Who already answers to the alias where a new lease needs it.
+//
+// A container resolves the alias to one address. A lease on the ssh path gives it a sidecar's address: by the
+// engine's DNS for a network, by the hosts file, which DNS comes after, for one container. Leases on the other
+// paths give it the gateway's, in the hosts file. So a second lease can take the name, and with it all ports
+// of the first, from a container. These checks refuse the second lease before it changes anything:
+//
+//   a new lease                   conflicts with
+//   for a container, any path     a sidecar with the name on one of the container's networks;
+//                                 a sidecar for the same container
+//   for a network, any path       a sidecar with the name on that network, or on another network of one of
+//                                 its containers
+//   for a network, by DNS         a lease's line in the hosts file of one of its containers, and a sidecar for
+//                                 one of them; an entry of the user (--add-host) gets a warning
+//
+// Two leases that both lead to the gateway share the name. The engine's labels tell of leases of every user.
+#pragma once
+
+#include "core/deadline.hpp"
+#include "engine/client.hpp"
+#include "hostnet/exposer.hpp"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace hostnet::exposer {
+
+/// Carries the lease's id; every sidecar of ours has it.
+inline constexpr const char* kLeaseLabel = "io.github.tchostnet.lease";
+/// Carries the id of the network on which the sidecar answers to the alias by DNS.
+inline constexpr const char* kAliasLabel = "io.github.tchostnet.alias-network";
+/// Carries the id of the one container whose hosts file gives the alias the sidecar's address.
+inline constexpr const char* kAliasContainerLabel = "io.github.tchostnet.alias-container";
+/// Carries the lease's ports, separated by commas.
+inline constexpr const char* kLeasePortsLabel = "io.github.tchostnet.lease-ports";
+/// On every container that ends with a process: carries that process (path/sidecar/labels.hpp).
+inline constexpr const char* kOwnerLabel = "io.github.tchostnet.owner";
+
+/// A lease whose sidecar has the alias.
+struct AliasHolder {
+  std::string lease;
+  std::string network;    ///< Id; empty unless by DNS.
+  std::string container;  ///< Id; empty unless for one container.
+  std::vector<HostPort> ports = {};
+};
+
+/// The holder that the labels of a running container describe; its lease is empty if it is none. Ignores ports
+/// that make no sense. Pure.
+AliasHolder alias_holder(const std::map<std::string, std::string>& labels);
+
+/// The command line that exposes the ports of both in one lease: "tc-hostnet expose 8088 9090 --network web".
+/// Pure.
+std::string one_line_for(const std::vector<HostPort>& first, const std::vector<HostPort>& second,
+                         const Target& target);
+
+/// How a lease for a network gives its containers the alias.
+enum class NameBy { dns, hosts_files };
+
+/// Checks a request that writes the alias. `ignored` is a lease whose sidecar does not count.
+/// @throws Error: conflict, with the line that exposes the ports of both leases; not_found, and what the
+/// client throws.
+void check_alias_is_unheld(engine::Client& client, const ExposeRequest& request, NameBy by, Deadline deadline,
+                           const std::string& ignored = {});
+
+/// The same for a path whose leases lead to the gateway; `engine` as in ExposerOptions. Asks no engine for other
+/// targets than containers and networks.
+void check_alias_is_unheld(const std::string& engine, const ExposeRequest& request, Deadline deadline);
+
+}  // namespace hostnet::exposer
