@@ -79,7 +79,7 @@ class SshLease : public Exposure::Impl, public std::enable_shared_from_this<SshL
  private:
   void set_up(const SshTarget& target, Deadline deadline);
   void undo() noexcept;
-  void write_aliases(Ipv4 address, bool is_for_one, Deadline deadline);
+  void write_aliases(const std::vector<Ip>& addresses, bool is_for_one, Deadline deadline);
   Failures take_down(Deadline deadline) noexcept;
   void for_each_extension(const std::function<void(SshExtension&)>& work) const;
   void end(ExposureState state, const std::string& reason);
@@ -94,6 +94,7 @@ class SshLease : public Exposure::Impl, public std::enable_shared_from_this<SshL
   state::TunnelRecord record_;  // the keeper's while it runs
   std::string host_key_;        // the sidecar's
   std::unique_ptr<Sidecar> sidecar_;
+  std::vector<Ip> addresses_;  // that the alias leads to; the keeper's while it runs
   std::unique_ptr<ssh::Tunnel> tunnel_;
 
   LeaseLife life_;
@@ -101,7 +102,7 @@ class SshLease : public Exposure::Impl, public std::enable_shared_from_this<SshL
   std::condition_variable wake_;
   bool stopping_ = false;
   bool nudged_ = false;
-  std::optional<std::vector<Ipv4>> sources_;  // as the tunnel has them
+  std::optional<std::vector<Ip>> sources_;  // as the tunnel has them
   std::optional<ServedContainer> container_;
   std::vector<std::weak_ptr<SshExtension>> extensions_;
   std::jthread keeper_;  // joined by release(), else by the destructor
