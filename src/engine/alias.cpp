@@ -96,8 +96,8 @@ Error already_defined(std::string_view alias, std::string_view container, const 
           "release that lease first, or request all the ports in one lease"};
 }
 
-AliasResult write_alias(const AliasRecord& record, std::string_view alias, Ipv4 address,
-                        std::string_view lease, std::span<const Ipv4> as_good, Deadline deadline) {
+AliasResult write_alias(const AliasRecord& record, std::string_view alias, Ip address, std::string_view lease,
+                        std::span<const Ipv4> as_good, Deadline deadline) {
   const auto file = hold_hosts(record, Walk::any);
   if (!file)
     throw Error(Errc::not_found,
@@ -108,8 +108,9 @@ AliasResult write_alias(const AliasRecord& record, std::string_view alias, Ipv4 
   const Fd fd = open_locked(*file, on_host, O_RDWR | O_APPEND, deadline);
   const auto before = read_all(fd.get(), kLargestHostsFile);
   if (const auto others = definition_by_others(before, alias, lease)) {
-    const auto given = Ipv4::parse(others->address);
-    const bool good = given && (*given == address || std::ranges::find(as_good, *given) != as_good.end());
+    const auto given = Ip::parse(others->address);
+    const bool good =
+        given && (*given == address || std::ranges::find(as_good, given->ipv4()) != as_good.end());
     if (!good) throw already_defined(alias, record.container, *others);
     if (others->lease.empty()) return AliasResult::already_there;
   }

@@ -60,7 +60,7 @@
 #pragma once
 
 #include "core/deadline.hpp"
-#include "core/ipv4.hpp"
+#include "core/ip.hpp"
 #include "engine/client.hpp"
 #include "engine/hosts_file.hpp"
 #include "hostnet/error.hpp"
@@ -123,8 +123,8 @@ enum class AliasResult {
 /// address, or when the user mounted the container's hosts file; not_found when the container is gone;
 /// not_authorised (needs CAP_SYS_PTRACE and write access); timed_out when another process holds a lock or a
 /// lease on the file until the deadline; failure.
-AliasResult write_alias(const AliasRecord& record, std::string_view alias, Ipv4 address,
-                        std::string_view lease, std::span<const Ipv4> as_good = {},
+AliasResult write_alias(const AliasRecord& record, std::string_view alias, Ip address, std::string_view lease,
+                        std::span<const Ipv4> as_good = {},
                         Deadline deadline = Deadline::after(kAliasBudget));
 
 /// The error of write_alias() and write_alias_inside() when the user or another lease gave the alias another
@@ -144,7 +144,7 @@ bool may_remove_alias(const AliasRecord& record);
 struct AliasEdit {
   AliasRecord record;
   std::string lease;
-  std::optional<Ipv4> address;  ///< The address to write; nullopt removes our line.
+  std::optional<Ip> address;  ///< The address to write; nullopt removes our line.
   std::vector<Ipv4> as_good = {};
 };
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "core/deadline.hpp"
-#include "core/ipv4.hpp"
+#include "core/ip.hpp"
 #include "engine/address.hpp"
 
 #include <sys/types.h>
@@ -35,8 +35,11 @@ struct Network {
   std::string name;
   std::string driver;  ///< "bridge", "host", "overlay", …
   bool internal = false;
-  bool dns = false;    ///< Its containers resolve each other's names.
-  std::string bridge;  ///< Interface name on the engine's host; empty for any driver but bridge.
+  bool ingress = false;    ///< Swarm's own routing mesh: no container can join it.
+  bool attachable = true;  ///< Containers can join it; false for a swarm's network without --attachable.
+  bool ipv4 = true;        ///< false if all its subnets are IPv6.
+  bool dns = false;        ///< Its containers resolve each other's names.
+  std::string bridge;      ///< Interface name on the engine's host; empty for any driver but bridge.
   /// First configured IPv4 gateway. nullopt for a network without IPv4, and where Docker chose the gateway of
   /// a subnet that the user gave (`--subnet` without `--gateway`): the bridge then has an address that Docker
   /// does not report here. Take it from a container's Endpoint or from the interface.
@@ -51,7 +54,12 @@ struct Endpoint {
   std::string network_id;  ///< Podman before 5 repeats the name.
   std::optional<Ipv4> address;  ///< None unless the container runs.
   std::optional<Ipv4> gateway;
-  std::string mac;  ///< "02:42:c6:12:00:02"; empty unless the container runs.
+  std::string mac;             ///< "02:42:c6:12:00:02"; empty unless the container runs.
+  std::optional<Ip> address6;  ///< Its global IPv6 address; nullopt on a network without IPv6.
+  std::int64_t priority = 0;   ///< Docker's GwPriority (28 and later): the highest has the default route.
+
+  /// Its IPv4 and IPv6 addresses, as far as it has them.
+  [[nodiscard]] std::vector<Ip> addresses() const;
 };
 
 /// A container port published on the engine's host.

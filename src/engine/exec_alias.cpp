@@ -32,10 +32,10 @@ std::string read_hosts_inside(Containers& containers, std::string_view id, Deadl
 }
 
 AliasResult write_alias_inside(Containers& containers, std::string_view id, std::string_view alias,
-                               Ipv4 address, std::string_view lease, Deadline deadline) {
+                               Ip address, std::string_view lease, Deadline deadline) {
   const auto hosts = read_hosts_inside(containers, id, deadline);
   if (const auto others = definition_by_others(hosts, alias, lease)) {
-    if (Ipv4::parse(others->address) != address) throw already_defined(alias, id, *others);
+    if (Ip::parse(others->address) != address) throw already_defined(alias, id, *others);
     if (others->lease.empty()) return AliasResult::already_there;
   }
   const auto wanted = with_alias(hosts, alias, address, lease);

@@ -18,7 +18,7 @@ std::string read_hosts_inside(Containers& containers, std::string_view id, Deadl
 /// As write_alias(). @throws Error: conflict ("host port exposure … already defined") when the file, or
 /// another lease, gives the alias another address; failure when the file cannot be written.
 AliasResult write_alias_inside(Containers& containers, std::string_view id, std::string_view alias,
-                               Ipv4 address, std::string_view lease, Deadline deadline);
+                               Ip address, std::string_view lease, Deadline deadline);
 
 /// As remove_alias(). Does nothing when the container is gone or not running.
 void remove_alias_inside(Containers& containers, std::string_view id, std::string_view lease,

@@ -69,7 +69,7 @@ void check_word(std::string_view what, std::string_view word) {
 
 }  // namespace
 
-std::string alias_line(std::string_view alias, Ipv4 address, std::string_view lease) {
+std::string alias_line(std::string_view alias, Ip address, std::string_view lease) {
   check_word("alias", alias);
   check_word("lease", lease);
   return fmt::format("{}\t{} # {}{}\n", address.to_string(), alias, kMarker, lease);
@@ -97,7 +97,7 @@ bool defines(std::string_view hosts, std::string_view alias) {
   return false;
 }
 
-std::string with_alias(std::string_view hosts, std::string_view alias, Ipv4 address, std::string_view lease) {
+std::string with_alias(std::string_view hosts, std::string_view alias, Ip address, std::string_view lease) {
   const auto ours = alias_line(alias, address, lease);
   for (auto rest = hosts; !rest.empty();)
     if (take_line(rest).text == ours) return std::string(hosts);

@@ -4,7 +4,7 @@
 // is exactly "tc-hostnet <lease>"; a user who edits that comment takes the line over.
 #pragma once
 
-#include "core/ipv4.hpp"
+#include "core/ip.hpp"
 
 #include <optional>
 #include <string>
@@ -15,7 +15,7 @@ namespace hostnet::engine {
 /// The line that gives `alias` the address, marked as ours for `lease`; ends in a newline.
 /// @throws Error{invalid_argument} when alias or lease is empty or has blanks, control characters or '#': the
 /// other functions would not recognise the line.
-std::string alias_line(std::string_view alias, Ipv4 address, std::string_view lease);
+std::string alias_line(std::string_view alias, Ip address, std::string_view lease);
 
 /// The address text of the first line that defines `alias` and is not ours; nullopt without such a line.
 std::optional<std::string> foreign_definition(std::string_view hosts, std::string_view alias);
@@ -35,7 +35,7 @@ bool defines(std::string_view hosts, std::string_view alias);
 
 /// `hosts` with our line for the lease appended, after a newline if the last line lacks one; unchanged if it
 /// has exactly that line already. @throws as alias_line().
-std::string with_alias(std::string_view hosts, std::string_view alias, Ipv4 address, std::string_view lease);
+std::string with_alias(std::string_view hosts, std::string_view alias, Ip address, std::string_view lease);
 
 /// `hosts` without our lines for this lease. Keeps every other byte, and a missing last newline missing.
 std::string without_alias(std::string_view hosts, std::string_view lease);

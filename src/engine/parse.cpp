@@ -30,6 +30,24 @@ std::optional<Ipv4> ipv4_or_none(const JsonReader& object, std::string_view key)
   return address;
 }
 
+std::optional<Ip> ipv6_or_none(const JsonReader& object, std::string_view key) {
+  const auto member = object.maybe(key);
+  if (!member) return std::nullopt;
+  const auto text = member->string();
+  if (text.empty()) return std::nullopt;
+  const auto address = Ip::parse(std::string_view(text).substr(0, text.find('/')));
+  if (!address) member->reject(quote(text), "an IP address");
+  return address;
+}
+
+// A swarm's networks tell whether containers may join them; all others, which may leave it false, can be
+// joined.
+bool is_attachable(const JsonReader& network) {
+  if (network.string_or_empty("Scope") != "swarm") return true;
+  const auto member = network.maybe("Attachable");
+  return member && member->boolean();
+}
+
 std::optional<Ipv4> configured_gateway(const JsonReader& network) {
   const auto ipam = network.maybe("IPAM");
   const auto config = ipam ? ipam->maybe("Config") : std::nullopt;
@@ -40,6 +58,19 @@ std::optional<Ipv4> configured_gateway(const JsonReader& network) {
       if (!gateway) gateway = here;
     });
   return gateway;
+}
+
+bool has_ipv4(const JsonReader& network) {
+  const auto ipam = network.maybe("IPAM");
+  const auto config = ipam ? ipam->maybe("Config") : std::nullopt;
+  bool ipv4 = false;
+  bool ipv6 = false;
+  if (config)
+    config->each_element([&](const JsonReader& pool) {
+      const auto subnet = pool.string_or_empty("Subnet");
+      (subnet.find(':') == std::string::npos ? ipv4 : ipv6) = true;
+    });
+  return ipv4 || !ipv6;
 }
 
 std::string docker_bridge(const JsonReader& network, const std::string& name, const std::string& id) {
@@ -56,14 +87,27 @@ bool attached(const JsonReader& container) {
          !container.string_or_empty("MacAddress").empty();
 }
 
+// Swarm gives its networks ids of 25 digits to base 36; all others have 64 hexadecimal ones.
+std::string network_id_of(const JsonReader& network) {
+  constexpr std::size_t length = 25;
+  const auto member = network.at("Id");
+  auto id = member.string();
+  const bool is_swarms = network.string_or_empty("Scope") == "swarm" && id.size() == length &&
+                         id.find_first_not_of("0123456789abcdefghijklmnopqrstuvwxyz") == std::string::npos;
+  return is_swarms ? id : id_of(member);
+}
+
 Network read_network(const JsonReader& json) {
   Network network;
-  network.id = id_of(json.at("Id"));
+  network.id = network_id_of(json);
   network.name = json.at("Name").string();
   network.driver = json.at("Driver").string();
   if (const auto internal = json.maybe("Internal")) network.internal = internal->boolean();
+  if (const auto ingress = json.maybe("Ingress")) network.ingress = ingress->boolean();
+  network.attachable = is_attachable(json);
   if (network.driver == "bridge") network.bridge = docker_bridge(json, network.name, network.id);
   network.dns = network.name != "bridge";  // only Docker's default network has none
+  network.ipv4 = has_ipv4(json);
   network.gateway = configured_gateway(json);
   if (const auto containers = json.maybe("Containers"))
     containers->each_member([&](const std::string& id, const JsonReader& container) {
@@ -102,6 +146,13 @@ std::vector<PublishedPort> published_ports(const JsonReader& network_settings) {
 }
 
 }  // namespace
+
+std::vector<Ip> Endpoint::addresses() const {
+  std::vector<Ip> out;
+  if (address) out.emplace_back(*address);
+  if (address6) out.push_back(*address6);
+  return out;
+}
 
 bool Version::is_podman() const { return product == "Podman Engine"; }
 
@@ -210,9 +261,11 @@ Container parse_container(std::string_view text, Deadline deadline) {
   container.ports = published_ports(network_settings);
   if (const auto networks = network_settings.maybe("Networks"))
     networks->each_member([&](const std::string& name, const JsonReader& endpoint) {
-      container.endpoints.push_back({name, endpoint.string_or_empty("NetworkID"),
-                                     ipv4_or_none(endpoint, "IPAddress"), ipv4_or_none(endpoint, "Gateway"),
-                                     endpoint.string_or_empty("MacAddress")});
+      container.endpoints.push_back(
+          {name, endpoint.string_or_empty("NetworkID"), ipv4_or_none(endpoint, "IPAddress"),
+           ipv4_or_none(endpoint, "Gateway"), endpoint.string_or_empty("MacAddress"),
+           ipv6_or_none(endpoint, "GlobalIPv6Address"),
+           endpoint.maybe("GwPriority") ? endpoint.at("GwPriority").number<std::int64_t>() : 0});
     });
   return container;
 }

@@ -54,6 +54,12 @@ void check_host_port(const HostPort& port, bool required, Listeners& listeners, 
         return listener.serves(firewall::kLoopback) || (either && listener.serves_ipv6_loopback());
       }))
     return;
+  const auto six = std::ranges::find_if(found, &netlink::Listener::serves_ipv6_loopback);
+  if (loopback == Loopback::ipv4_or_next && port.protocol == Protocol::tcp && six != found.end())
+    throw Error(Errc::no_path,
+                fmt::format("nothing listens on 127.0.0.1:{}, only on {}, which this path does not reach",
+                            port.host, six->to_string()),
+                "take the ssh path: --via ssh; or let the service listen on 127.0.0.1, too");
   std::string why = fmt::format("nothing listens on 127.0.0.1:{}{}", port.host,
                                 either ? fmt::format(" or [::1]:{}", port.host) : "");
   if (!found.empty()) why += fmt::format(", only on {}", found.front().to_string());

@@ -42,8 +42,8 @@ Deadline within(Deadline deadline, std::chrono::milliseconds span) {
   return Deadline::after(std::min(span, deadline.remaining()));
 }
 
-void edit_from_outside(const engine::AliasRecord& record, const std::string& lease,
-                       std::optional<Ipv4> address, Deadline deadline) {
+void edit_from_outside(const engine::AliasRecord& record, const std::string& lease, std::optional<Ip> address,
+                       Deadline deadline) {
   const engine::AliasEdit edit{record, lease, address};
   const auto outcomes =
       engine::edit_aliases(std::span(&edit, 1), kAlias, within(deadline, engine::kAliasBudget));
@@ -54,7 +54,7 @@ void edit_from_outside(const engine::AliasRecord& record, const std::string& lea
 
 Deadline alias_deadline(Deadline deadline) { return within(deadline, kAll); }
 
-void write_container_alias(engine::Client& client, const std::string& container, Ipv4 address,
+void write_container_alias(engine::Client& client, const std::string& container, Ip address,
                            const std::string& lease, Deadline deadline) {
   if (const auto record = from_outside(client, client.container(container, deadline), deadline)) {
     edit_from_outside(*record, lease, address, deadline);

@@ -3,7 +3,7 @@
 
 #include "core/deadline.hpp"
 #include "core/failures.hpp"
-#include "core/ipv4.hpp"
+#include "core/ip.hpp"
 #include "engine/client.hpp"
 
 #include <string>
@@ -19,7 +19,7 @@ Deadline alias_deadline(Deadline deadline);
 /// Writes the alias: from outside if this process may inspect the container's processes, else by commands in
 /// it.
 /// @throws Error as engine::write_alias() and engine::write_alias_inside().
-void write_container_alias(engine::Client& client, const std::string& container, Ipv4 address,
+void write_container_alias(engine::Client& client, const std::string& container, Ip address,
                            const std::string& lease, Deadline deadline);
 
 /// The text of the container's hosts file, read from outside or by a command in it. @throws Error.

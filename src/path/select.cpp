@@ -149,15 +149,10 @@ std::vector<const PathDriver*> paths_to_try(PathTable table, const PathDriver* w
   return usable;
 }
 
-DryRun dry_run(PathTable table, const PathDriver* wanted, const ExposeRequest& request,
-               const ExposerOptions& options) {
-  const auto* driver = wanted;
-  if (driver == nullptr) {
-    driver = choose(nullptr, probe_paths(table, options.engine)).driver;
-    if (driver == nullptr || !may_serve(*driver, request.target)) driver = first_for(table, request.target);
-  }
-  if (driver == nullptr)
-    throw Error(Errc::no_path, fmt::format("no path serves {}", request.target.to_string()));
+namespace {
+
+DryRun dry_run_by(PathTable table, const PathDriver* driver, const ExposeRequest& request,
+                  const ExposerOptions& options) {
   if (driver->rules_of != nullptr) {
     const auto* const maker = find_path(table, driver->rules_of);
     if (maker == nullptr)
@@ -165,6 +160,31 @@ DryRun dry_run(PathTable table, const PathDriver* wanted, const ExposeRequest& r
     driver = maker;
   }
   return driver->dry_run(request, options);
+}
+
+}  // namespace
+
+DryRun dry_run(PathTable table, const PathDriver* wanted, const ExposeRequest& request,
+               const ExposerOptions& options) {
+  std::vector<const PathDriver*> drivers;
+  if (wanted != nullptr) {
+    drivers.push_back(wanted);
+  } else {
+    for (const auto& [driver, probe] : probe_paths(table, options.engine))
+      if (probe.usable && may_serve(*driver, request.target)) drivers.push_back(driver);
+    if (drivers.empty())
+      if (const auto* const first = first_for(table, request.target)) drivers.push_back(first);
+  }
+  if (drivers.empty())
+    throw Error(Errc::no_path, fmt::format("no path serves {}", request.target.to_string()));
+  for (auto driver = drivers.begin();; ++driver) {
+    try {
+      return dry_run_by(table, *driver, request, options);
+    } catch (const Error& error) {
+      if (std::next(driver) == drivers.end() || !(*driver)->leaves_to_another(error.code())) throw;
+      log::warn("{}: {}; going by {} instead", (*driver)->name, error.what(), (*std::next(driver))->name);
+    }
+  }
 }
 
 }  // namespace exposer

@@ -39,7 +39,7 @@ std::unique_ptr<Exposer> make_exposer_by(PathTable table, const PathDriver* want
 std::vector<const PathDriver*> paths_to_try(PathTable table, const PathDriver* wanted,
                                             const ExposerOptions& options);
 
-/// The plan of the path that would serve the request. If none is usable, the first path that can serve such a
+/// The plan of the path that would serve the request: one that leaves it to another is passed over. If none is usable, the first path that can serve such a
 /// target: showing rules needs no privilege. @throws Error as expose_all() before its first change.
 DryRun dry_run(PathTable table, const PathDriver* wanted, const ExposeRequest& request,
                const ExposerOptions& options);

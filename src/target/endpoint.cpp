@@ -1,4 +1,4 @@
-// Finds the endpoint by the default route of the container's process.
+// Orders the endpoints by the default route of the container's process.
 #include "target/endpoint.hpp"
 
 #include "core/file.hpp"
@@ -7,20 +7,31 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
+#include <iterator>
+#include <tuple>
 
 namespace hostnet::exposer {
+namespace {
 
-const engine::Endpoint* primary_endpoint(const engine::Container& container,
+std::string connect_hint(const engine::Container& container) {
+  return "connect it to a bridge network: docker network connect NETWORK " + shell_word(container.name);
+}
 
-                                         std::optional<Ipv4> default_gateway) {
-  const engine::Endpoint* first = nullptr;
-  for (const auto& endpoint : container.endpoints) {
-    if (!endpoint.address) continue;
-    if (default_gateway && endpoint.gateway == default_gateway) return &endpoint;
-    if (first == nullptr) first = &endpoint;
-  }
-  return first;
+}  // namespace
+
+std::vector<engine::Endpoint> in_order(const engine::Container& container,
+                                       std::optional<Ipv4> default_gateway) {
+  std::vector<engine::Endpoint> out;
+  std::ranges::copy_if(container.endpoints, std::back_inserter(out),
+                       [](const engine::Endpoint& one) { return !one.addresses().empty(); });
+  const auto rank = [&](const engine::Endpoint& one) {
+    const bool is_default = default_gateway && one.gateway == default_gateway;
+    return std::tuple(!is_default, -one.priority, std::string_view(one.network));
+  };
+  std::ranges::stable_sort(out, {}, rank);
+  return out;
 }
 
 std::optional<Ipv4> default_gateway(std::string_view proc_net_route) {
@@ -36,15 +47,31 @@ std::optional<Ipv4> default_gateway(std::string_view proc_net_route) {
   return std::nullopt;
 }
 
-const engine::Endpoint& endpoint_of(const engine::Container& container, bool local) {
+std::vector<engine::Endpoint> endpoints_of(const engine::Container& container, bool local) {
   const auto route =
       local ? try_read_file(fmt::format("/proc/{}/net/route", container.pid)).value_or("") : std::string();
-  const auto* const endpoint = primary_endpoint(container, default_gateway(route));
-  if (endpoint == nullptr)
-    throw Error(
-        Errc::not_found, fmt::format("container {} has no IPv4 address on any network", container.name),
-        "connect it to a bridge network: docker network connect NETWORK " + shell_word(container.name));
-  return *endpoint;
+  auto out = in_order(container, default_gateway(route));
+  if (out.empty())
+    throw Error(Errc::not_found, fmt::format("container {} has no address on any network", container.name),
+                connect_hint(container));
+  return out;
+}
+
+engine::Endpoint endpoint_of(const engine::Container& container, bool local) {
+  for (auto& endpoint : endpoints_of(container, local))
+    if (endpoint.address) return std::move(endpoint);
+  throw Error(Errc::not_found, fmt::format("container {} has no IPv4 address on any network", container.name),
+              connect_hint(container));
+}
+
+std::string reasons_against(const engine::Container& container, std::span<const Against> reasons) {
+  auto out = fmt::format("container {}", container.name);
+  const char* separator = ": ";
+  for (const auto& [network, why] : reasons) {
+    out += fmt::format("{}network {}: {}", separator, network, why);
+    separator = "; ";
+  }
+  return out;
 }
 
 }  // namespace hostnet::exposer

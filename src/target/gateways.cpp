@@ -13,9 +13,9 @@ std::vector<Ipv4> Resolver::gateways_of(const netlink::Link& bridge, std::option
   if (!configured && !own.empty()) configured = own.front().address;
   if (!configured)
     throw Error(
-        Errc::not_found,
+        Errc::no_path,
         fmt::format("{} has no IPv4 gateway: its containers have no address of the host to dial", whose),
-        "use a network with a gateway");
+        "use a network with a gateway, or take the ssh path: --via ssh");
   if (!netlink::has_address(own, *configured))
     throw Error(
         Errc::no_path,

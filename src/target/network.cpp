@@ -40,9 +40,9 @@ Resolver::OnBridge Resolver::on_bridge(const std::string& name, bool force, Dead
   auto network = client().network(name, deadline);
   const auto whose = fmt::format("network {}", network.name);
   if (network.driver != "bridge")
-    throw Error(Errc::invalid_argument,
+    throw Error(Errc::no_path,
                 fmt::format("{} is of driver {}, not a bridge network", whose, quote(network.driver)),
-                "use a bridge network: docker network create NAME");
+                "take the ssh path: --via ssh; or use a bridge network: docker network create NAME");
   refuse_remote(whose, deadline);
   Resolved out{.bridge = local_bridge(network.bridge, whose, deadline)};
   check_ports_of(out.bridge, force);

@@ -33,7 +33,8 @@ class Resolver {
   Resolver(netlink::Rtnl& rtnl, std::string engine) : rtnl_(rtnl), engine_(std::move(engine)) {}
 
   /// @throws Error: invalid_argument (malformed name, not a bridge, network mode without a bridge), not_found
-  /// (missing target, no gateway address), no_path (the bridge is not in this network namespace), conflict
+  /// (missing target), no_path (the network is no bridge, not in this network namespace, or without an IPv4
+  /// gateway; for a container, each of its networks with the reason against it), conflict
   /// (the user has defined the alias), and what the engine's client throws.
   Resolved resolve(const Target& target, bool with_alias, bool force, Deadline deadline);
 
@@ -46,6 +47,9 @@ class Resolver {
   Resolved bridge(const std::string& name, bool force);
   Resolved network(const std::string& name, bool with_alias, bool force, Deadline deadline);
   Resolved container(const std::string& name, bool with_alias, bool force, Deadline deadline);
+  Resolved on_network_of(const engine::Container& container, const engine::Endpoint& endpoint, bool force,
+                         Deadline deadline);
+  Resolved on_any_network_of(const engine::Container& container, bool force, Deadline deadline);
   Resolved netns(const std::string& path, bool force);
 
   engine::Client& client();

@@ -98,8 +98,8 @@ class Podman(Engine):
 
     def __init__(self):
         super().__init__("own-podman")
-        # netavark makes its chains for the first container with a published port, and leaves them.
-        self.api.make_network("first")
+        # netavark makes its chains of either family for the first container with a published port, and leaves them.
+        self.api.make_network("first", ipv6_enabled=True)
         self.run_once(network="first", ports={80: ("", 18080)})
         self.api.remove_network("first")
 

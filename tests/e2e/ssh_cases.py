@@ -146,6 +146,34 @@ class Reach:
         self.assertEqual(lease.end()[0], 0)
         self.nothing_is_left()
 
+    def addresses(self, container, network):
+        """Its IPv4 and IPv6 address on the network."""
+        endpoint = self.engine.api.inspect(container)["NetworkSettings"]["Networks"][network]
+        return endpoint["IPAddress"], endpoint["GlobalIPv6Address"]
+
+    def reaches_in_both_families(self, container, network):
+        """By the name, and at each of the sidecar's addresses."""
+        ipv4, ipv6 = self.addresses(self.sidecar(), network)
+        for name in (ALIAS, ipv4, f"[{ipv6}]"):
+            with self.subTest(name=name):
+                self.reaches(container, HELLO, port=self.port, name=name)
+        return ipv4, ipv6
+
+    def test_a_network_with_ipv6(self):
+        self.network("six", "--ipv6", "--subnet", "fd00:77::/64", "--subnet", "10.77.0.0/24")
+        self.container("dual", network="six")
+        self.container("beside", network="six")
+        lease = self.expose_by_ssh(self.port, "--network", "six")
+        self.reaches_in_both_families("dual", "six")
+        self.assertEqual(lease.end()[0], 0)
+        lease = self.expose_by_ssh(self.port, "--container", "dual")
+        ipv4, ipv6 = self.reaches_in_both_families("dual", "six")
+        self.assertEqual([line.split()[0] for line in self.engine.hosts("dual") if ALIAS in line], [ipv4, ipv6])
+        for address in (ipv4, f"[{ipv6}]"):  # the lease is for one container in both families
+            self.reaches_nothing("beside", port=self.port, name=address)
+        self.assertEqual(lease.end()[0], 0)
+        self.assertFalse(self.has_alias("dual"))
+
     def test_a_neighbour_gains_nothing_by_the_sidecars_address(self):
         self.container("neighbour", network="web")
         lease = self.expose_by_ssh(self.port, "--container", "app")
@@ -358,6 +386,14 @@ class WhateverTheNetworks:
         self.reaches("app", HELLO, port=service.port)
         code, _, err = lease.end()
         self.assertEqual((code, err), (0, ""))
+        # Native reaches 127.0.0.1 alone, and leaves such a service to ssh.
+        for target in (("--container", "app"), ("--network", "web")):
+            lease = self.expose(service.port, *target)
+            self.reaches("app", HELLO, port=service.port)
+            self.assertIn(f"only on [::1]:{service.port}, which this path does not reach; going by ssh instead", lease.end()[2])
+        plan = json.loads(self.tc_hostnet("--json", "expose", service.port, "--container", "app", "--dry-run").stdout)
+        self.assertEqual(plan["via"], "ssh")
+        self.refused(3, f"only on [::1]:{service.port}", service.port, "--via", "native", "--container", "app")
 
     def test_a_label_that_names_no_lease_serves_no_network(self):
         """A user's container with one of a sidecar's two labels."""

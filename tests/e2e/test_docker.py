@@ -109,6 +109,18 @@ class Networks(DockerCase):
         self.expose(8088, "--container", "app")
         self.reaches("app", HELLO)
 
+    def test_a_network_with_ipv6(self):
+        """The hosts file has an IPv4 line alone, and no resolver asks the DNS for the other family then."""
+        self.network("six", "--ipv6", "--subnet", "fd00:77::/64", "--subnet", "10.77.0.0/24")
+        self.container("dual", network="six")
+        for target in (("--network", "six"), ("--container", "dual")):
+            with self.subTest(target=target):
+                lease = self.expose(8088, *target)
+                self.reaches("dual", HELLO)
+                self.assertEqual([line.split()[0] for line in self.engine.hosts("dual") if ALIAS in line],
+                                 ["10.77.0.1"])
+                lease.end()
+
     def test_by_dockers_own_name_for_the_host(self):
         self.network("web")
         self.container("app", network="web", hosts=["host.docker.internal:host-gateway"])

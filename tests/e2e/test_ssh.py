@@ -5,7 +5,7 @@ import subprocess
 
 from engine_api import attempt
 from engines import DockerWithSshd
-from harness import ALIAS, eventually, main, run
+from harness import ALIAS, IMAGE, eventually, main, run
 from ssh_cases import HELLO, Reach, SshCase, UnixService, WhateverTheNetworks, free_port
 
 
@@ -54,6 +54,28 @@ class DockerReach(Reach, WhateverTheNetworks, SshCase):
         self.addCleanup(attempt, self.engine.api.remove, "app")  # before the network goes
         self.expose_by_ssh(self.port, "--container", "app")
         self.reaches("app", HELLO, port=self.port)
+
+    def test_a_container_whose_first_network_does_not_serve(self):
+        """A macvlan network, which holds the default route: its containers and the host do not reach each other."""
+        run("ip", "link", "add", "parent0", "type", "veth", "peer", "name", "parent1")
+        self.addCleanup(run, "ip", "link", "delete", "parent0")
+        self.network("apart", "--driver", "macvlan", "--subnet", "10.99.0.0/24", "--opt", "parent=parent0")
+        self.container("mixed", network="apart")
+        for path in ("native", "ssh"):
+            self.refused(3, "driver 'macvlan'", self.port, "--via", path, "--container", "mixed")
+        self.refused(3, "driver 'macvlan'", self.port, "--network", "apart")
+        self.engine.api.connect("web", "mixed")
+        for path in ("native", "ssh", "auto"):
+            with self.subTest(path=path):
+                lease = self.expose(self.port, "--via", path, "--container", "mixed")
+                self.reaches("mixed", HELLO, port=self.port)
+                self.assertEqual(lease.end()[0], 0)
+        self.engine.api.disconnect("web", "mixed")
+        self.network("shut", "--driver", "macvlan", "--subnet", "10.98.0.0/24", "--opt", "parent=parent1")
+        self.addCleanup(attempt, self.engine.api.remove, "mixed")  # before the network goes
+        self.engine.api.connect("shut", "mixed")
+        err = self.refused(3, "network apart: ", self.port, "--container", "mixed")
+        self.assertIn("network shut: ", err)
 
     def test_its_container_leaves_the_network(self):
         super().test_its_container_leaves_the_network()
@@ -116,6 +138,66 @@ class DockerReach(Reach, WhateverTheNetworks, SshCase):
         self.assertIn("testcontainers/sshd:1.3.0", said)
         self.assertIn(f"127.0.0.1:{self.port}", said)
         self.assertEqual(self.sidecars(), [])
+
+
+class Swarm(SshCase):
+    """Networks of a swarm, whose containers root and users both reach by ssh."""
+
+    engine_type = DockerWithSshd
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.engine("swarm", "init", "--advertise-addr", "127.0.0.1")
+        cls.addClassCleanup(cls.leave)
+        # Docker makes the bridge and the rules of its routing mesh with the first task, and keeps them.
+        cls.end_task(*cls.start_task())
+
+    @classmethod
+    def leave(cls):
+        cls.engine("swarm", "leave", "--force")
+        attempt(cls.engine.api.remove_network, "docker_gwbridge")
+
+    @classmethod
+    def start_task(cls, *networks):
+        """A service with a published port, which puts it on `ingress`, too; and its only container."""
+        options = [word for network in networks for word in ("--network", network)]
+        service = cls.engine("service", "create", "--detach", "--no-resolve-image", "--publish", "8099:80",
+                             *options, IMAGE, "sleep", "600").strip()
+        found = ("ps", "-q", "--no-trunc", "--filter", f"label=com.docker.swarm.service.id={service}")
+        if not eventually(lambda: cls.engine(*found)):
+            raise AssertionError("the service has no task")
+        return service, cls.engine(*found).strip()
+
+    @classmethod
+    def end_task(cls, service, container):
+        cls.engine("service", "rm", service)
+        attempt(cls.engine.api.remove, container)  # at once; Docker itself waits ten seconds for `sleep`
+
+    def task(self, *networks):
+        service, container = self.start_task(*networks)
+        self.addCleanup(self.end_task, service, container)
+        return container
+
+    def test_a_task_on_ingress_and_an_attachable_network(self):
+        self.network("open", "--driver", "overlay", "--attachable")
+        task = self.task("open")
+        lease = self.expose(self.port, "--container", task)  # as root
+        self.reaches(task, HELLO, port=self.port)
+        code, _, err = lease.end()
+        self.assertEqual(code, 0)
+        self.assertIn("going by ssh instead", err)
+        lease = self.expose(self.port, "--network", "open")
+        self.reaches(task, HELLO, port=self.port)
+        self.assertEqual(lease.end()[0], 0)
+
+    def test_what_no_sidecar_can_join_is_said_before_one_is_made(self):
+        self.network("closed", "--driver", "overlay")
+        self.refused(3, "network closed is a swarm's and not attachable", self.port, "--network", "closed")
+        self.refused(3, "the swarm's own routing mesh", self.port, "--network", "ingress")
+        task = self.task("closed")
+        err = self.refused(3, "network closed: ", self.port, "--container", task)
+        self.assertIn("network ingress: ", err)
 
 
 class DockerRefuses(SshCase):

@@ -72,7 +72,8 @@ class HelperExposer : public Exposer {
     call.require_listener = request.require_listener;
     call.interactive = options_.interactive;
     Listeners listeners;
-    for (const auto& port : call.ports) check_host_port(port, request.require_listener, listeners);
+    for (const auto& port : call.ports)
+      check_host_port(port, request.require_listener, listeners, ipv4_loopback(request));
 
     const auto aliased = request.write_alias ? containers_of(request.target, options_.engine, deadline)
                                              : std::vector<std::string>();

@@ -161,9 +161,13 @@ class BetweenInitAndStart : public NativeAhead {
  public:
   BetweenInitAndStart(const ExposerOptions& options, const AheadRequest& request, Ipv4 network_gateway)
       : NativeAhead(options, request) {
-    for (const auto& port : checked_ports(wanted_))
+    // initialised() is too late for another path.
+    Listeners listeners;
+    for (const auto& port : checked_ports(wanted_)) {
       if (!port.socket.empty())
         throw Error(Errc::no_path, fmt::format("{}: the native path leads to ports only", port.to_string()));
+      check_host_port(port, wanted_.require_listener, listeners, ipv4_loopback(wanted_));
+    }
     gateway = network_gateway.to_string();
     wants_init = true;
   }

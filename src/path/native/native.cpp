@@ -125,7 +125,7 @@ Prepared prepare(std::span<const ExposeRequest> requests, const std::string& eng
     for (const auto& port : ports) {
       if (!request.force)
         for (const auto gateway : resolved.gateways) check_gateway_port(port, gateway, listeners);
-      check_host_port(port, request.require_listener, listeners);
+      check_host_port(port, request.require_listener, listeners, ipv4_loopback(request));
     }
     bridges.emplace(resolved.bridge.ifindex,
                     state::Bridge{.ifindex = resolved.bridge.ifindex,

@@ -39,16 +39,28 @@ bool wait_for(int fd, short events, Deadline deadline, const std::function<void(
   }
 }
 
+int connect_to(int fd, const IpEndpoint& endpoint) {
+  if (const auto ipv4 = endpoint.address.ipv4()) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(endpoint.port);
+    address.sin_addr.s_addr = ipv4->network();
+    return ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  }
+  sockaddr_in6 address{};
+  address.sin6_family = AF_INET6;
+  address.sin6_port = htons(endpoint.port);
+  std::memcpy(&address.sin6_addr, endpoint.address.bytes.data(), sizeof address.sin6_addr);
+  return ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+}
+
 // A connection with a banner waiting on it, or none, and then the reason.
-Fd dial_once(Endpoint endpoint, Deadline deadline, const std::function<void()>& still_there,
+Fd dial_once(const IpEndpoint& endpoint, Deadline deadline, const std::function<void()>& still_there,
              std::string& reason) {
-  Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  const int family = endpoint.address.ipv4() ? AF_INET : AF_INET6;
+  Fd socket(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket) throw Error::from_errno("socket", errno);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(endpoint.port);
-  address.sin_addr.s_addr = endpoint.address.network();
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+  if (connect_to(socket.get(), endpoint) != 0) {
     int error = errno;
     if (error == EINPROGRESS) {
       if (!wait_for(socket.get(), POLLOUT, deadline, still_there)) return {};
@@ -78,7 +90,7 @@ Fd dial_once(Endpoint endpoint, Deadline deadline, const std::function<void()>& 
 
 }  // namespace
 
-Fd dial_sshd(Endpoint endpoint, Deadline deadline, const std::function<void()>& still_there) {
+Fd dial_sshd(IpEndpoint endpoint, Deadline deadline, const std::function<void()>& still_there) {
   std::string reason = "it does not answer";
   // Ignores a check that the deadline cut off: sshd was late, not the engine.
   const auto look = [&] {

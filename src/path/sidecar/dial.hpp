@@ -3,7 +3,7 @@
 
 #include "core/deadline.hpp"
 #include "core/fd.hpp"
-#include "core/ipv4.hpp"
+#include "core/ip.hpp"
 
 #include <functional>
 
@@ -13,6 +13,6 @@ namespace hostnet::ssh {
 /// later penalise connections that are closed without a login (PerSourcePenalties). Calls `still_there` some
 /// four times a second; it throws when further attempts are useless.
 /// @throws Error: timed_out, and what `still_there` throws.
-Fd dial_sshd(Endpoint endpoint, Deadline deadline, const std::function<void()>& still_there);
+Fd dial_sshd(IpEndpoint endpoint, Deadline deadline, const std::function<void()>& still_there);
 
 }  // namespace hostnet::ssh

@@ -72,18 +72,17 @@ SidecarPlace Sidecar::look(Deadline deadline) const {
   if (!container.running) throw Error(Errc::failure, "sidecar start: the sidecar ended at once");
   SidecarPlace place;
   // It is on one network, whose name here differs between engines.
-  const auto endpoint =
-      std::ranges::find_if(container.endpoints, [](const auto& e) { return e.address.has_value(); });
-  if (endpoint != container.endpoints.end()) place.address = *endpoint->address;
-  place.sshd = {place.address, ssh::kPort};
+  for (const auto& endpoint : container.endpoints)
+    if (place.addresses.empty()) place.addresses = endpoint.addresses();
+  if (place.addresses.empty())
+    throw Error(Errc::engine_error, "sidecar start: the engine gave it no address");
+  place.sshd = {place.address(), ssh::kPort};
   if (published_) {
     const auto port = std::ranges::find(container.ports, ssh::kPort, &engine::PublishedPort::container);
     if (port == container.ports.end() || port->host == 0)
       throw Error(Errc::engine_error, "sidecar start: the engine did not publish its port");
     place.sshd = {published_at(client), port->host};
   }
-  if (place.address.is_any())
-    throw Error(Errc::engine_error, "sidecar start: the engine gave it no IPv4 address");
   return place;
 }
 
@@ -116,7 +115,7 @@ SidecarPlace Sidecar::place() const {
 }
 
 Fd Sidecar::dial(Deadline deadline) {
-  Endpoint sshd;
+  IpEndpoint sshd;
   {
     const std::lock_guard lock(mutex_);
     sshd = place_.sshd;

@@ -17,9 +17,12 @@ namespace hostnet::exposer {
 
 /// Where a sidecar is reached.
 struct SidecarPlace {
-  Ipv4 address;  ///< On its network: what the alias resolves to.
-  /// Dialled by us: that address, or the published port on 127.0.0.1 or on the engine's machine.
-  Endpoint sshd;
+  /// On its network, IPv4 before IPv6: what the alias resolves to. Not empty.
+  std::vector<Ip> addresses;
+  /// Dialled by us: the first address, or the published port on 127.0.0.1 or on the engine's machine.
+  IpEndpoint sshd;
+
+  [[nodiscard]] Ip address() const { return addresses.front(); }
 };
 
 /// The time since `start`, for measurements.

@@ -11,7 +11,7 @@ std::string sshd_config() {
   // can bind them again.
   return fmt::format(
       "Port {}\n"
-      "AddressFamily inet\n"
+      "AddressFamily any\n"
       "HostKey /run/tc-hostnet/host_key\n"
       "AuthorizedKeysFile /run/tc-hostnet/authorized_keys\n"
       "StrictModes no\n"

@@ -14,8 +14,10 @@
 
 namespace hostnet::ssh {
 
-/// The address that forwards are bound to in the sidecar: every one of its networks.
-inline constexpr const char* kListenAddress = "0.0.0.0";
+/// The address that forwards are bound to in the sidecar: all of its addresses of both families, since the
+/// engine's DNS may answer with either (RFC 4254 section 7.1: the empty string; OpenSSH takes "*" for the same
+/// in a request and in permitlisten).
+inline constexpr const char* kListenAddress = "*";
 /// The only user that can log in.
 inline constexpr const char* kUser = "root";
 /// sshd's own port in the sidecar, which therefore cannot be exposed.

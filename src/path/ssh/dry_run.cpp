@@ -29,7 +29,7 @@ TunnelPlan plan_tunnel(engine::Client& client, const ExposeRequest& request, Dea
   for (const auto& port : ports) check_port_for_ssh(port);
   auto target = resolve_for_ssh(client, request.target, request.write_alias, deadline);
   std::string sources;
-  for (const auto source : target.sources.value_or(std::vector<Ipv4>{}))
+  for (const auto source : target.sources.value_or(std::vector<Ip>{}))
     sources += (sources.empty() ? "" : ", ") + source.to_string();
   return {std::move(ports), std::move(target), sidecar_image(), std::move(sources)};
 }

@@ -143,14 +143,15 @@ void SshLease::set_up(const ExposeRequest& request, const SshTarget& target, Dea
     check_alias_is_unheld(client, request, name_by(target), deadline, id);
   }
   const auto place = sidecar_->place();
-  gateway = place.address.to_string();
+  addresses_ = place.addresses;
+  gateway = place.address().to_string();
   record_.sidecar = sidecar_->id();
   record_.address = gateway;
   settings_.store->save(record_, deadline);
 
   const auto start = Deadline::Clock::now();
   std::packaged_task<void()> writing(
-      [&] { write_aliases(place.address, target.container.has_value(), deadline); });
+      [&] { write_aliases(place.addresses, target.container.has_value(), deadline); });
   auto aliases = writing.get_future();
   const auto writer = start_thread("tchn-alias", [&writing] { writing(); });
   ssh::TunnelSettings tunnel{
@@ -187,7 +188,7 @@ void SshLease::set_up(const ExposeRequest& request, const SshTarget& target, Dea
 
 void SshLease::serve(const engine::Container& container) {
   const auto one = served(container, false);  // on one network: `local` does not matter
-  const std::vector<Ipv4> sources{one.address};
+  const auto& sources = one.addresses;
   {
     const std::lock_guard lock(mutex_);
     sources_ = sources;
@@ -212,15 +213,14 @@ void SshLease::name_joined(engine::Client& client) {
     const std::lock_guard lock(mutex_);
     joined.swap(joined_);
   }
-  const auto address = sidecar_->place().address;
   for (const auto& container : joined) {
     if (std::ranges::find(record_.alias_in, container) == record_.alias_in.end()) {
       record_.alias_in.push_back(container);
       settings_.store->save(record_);
     }
     try {
-      write_container_alias(client, container, address, id,
-                            alias_deadline(Deadline::after(settings_.release_deadline)));
+      const auto limit = alias_deadline(Deadline::after(settings_.release_deadline));
+      for (const auto& address : addresses_) write_container_alias(client, container, address, id, limit);
     } catch (const Error& error) {
       log::warn("{} is not written into container {}: {}", kAlias, container.substr(0, 12), error.what());
     }
@@ -292,14 +292,14 @@ void SshLease::for_each_extension(const std::function<void(SshExtension&)>& work
   }
 }
 
-void SshLease::write_aliases(Ipv4 address, bool is_for_one, Deadline deadline) {
+void SshLease::write_aliases(const std::vector<Ip>& addresses, bool is_for_one, Deadline deadline) {
   if (record_.alias_in.empty()) return;
   engine::Client client(settings_.engine);
   const auto limit = alias_deadline(deadline);
   for (std::size_t i = 0; i < record_.alias_in.size(); ++i) {
     const auto& container = record_.alias_in[i];
     try {
-      write_container_alias(client, container, address, id, limit);
+      for (const auto& address : addresses) write_container_alias(client, container, address, id, limit);
     } catch (const Error& error) {
       const auto what = fmt::format("{} is not written into container {}: {}", kAlias,
                                     container.substr(0, 12), error.what());
@@ -308,8 +308,9 @@ void SshLease::write_aliases(Ipv4 address, bool is_for_one, Deadline deadline) {
         log::warn("{}", what);
         continue;
       }
-      // A command that timed out may still write; after any other error nothing is written there.
-      if (error.code() != Errc::timed_out) record_.alias_in.resize(i);
+      // A command that timed out may still write, and so may the first of two addresses have been written;
+      // after any other error nothing is written there.
+      if (error.code() != Errc::timed_out && addresses.size() == 1) record_.alias_in.resize(i);
       if (error.code() == Errc::timed_out) throw Error(error.code(), what, error.hint());
       throw;
     }
@@ -395,9 +396,10 @@ std::optional<std::string> SshLease::end_of_container(engine::Client& client) co
   try {
     const auto now = client.container(container->id, Deadline::after(kLook));
     if (!now.running || now.pid != container->pid) return "its container has stopped";
-    if (std::ranges::find(now.endpoints, container->address, &engine::Endpoint::address) ==
-        now.endpoints.end())
-      return fmt::format("its container has left network {}", interface);
+    const bool is_there = std::ranges::any_of(now.endpoints, [&](const engine::Endpoint& endpoint) {
+      return endpoint.addresses() == container->addresses;
+    });
+    if (!is_there) return fmt::format("its container has left network {}", interface);
   } catch (const Error& error) {
     if (error.code() == Errc::not_found) return "its container has stopped";
     log::debug("lease {}: cannot inspect its container: {}", id, error.what());
@@ -407,20 +409,22 @@ std::optional<std::string> SshLease::end_of_container(engine::Client& client) co
 
 // A restarted sidecar may have another address: the alias follows it.
 void SshLease::follow_sidecar(engine::Client& client) {
-  const auto address = sidecar_->place().address;
-  if (address.to_string() == record_.address) return;
-  log::info("lease {}: the sidecar has moved to {}", id, address.to_string());
+  const auto addresses = sidecar_->place().addresses;
+  if (addresses == addresses_) return;
+  const auto first = addresses.front().to_string();
+  log::info("lease {}: the sidecar has moved to {}", id, first);
   const auto deadline = alias_deadline(Deadline::after(settings_.release_deadline));
   for (const auto& container : record_.alias_in) {
     try {
       remove_container_alias(client, container, id, deadline);
-      write_container_alias(client, container, address, id, deadline);
+      for (const auto& address : addresses) write_container_alias(client, container, address, id, deadline);
     } catch (const Error& error) {  // go on with the others
       log::warn("lease {}: {} still leads to {} in container {}: {}", id, kAlias, record_.address,
                 container.substr(0, 12), error.what());
     }
   }
-  record_.address = address.to_string();
+  addresses_ = addresses;
+  record_.address = first;
 }
 
 void SshLease::publish_stats() {

@@ -82,7 +82,7 @@ class SshLease : public Exposure::Impl, public JoinedNames, public std::enable_s
  private:
   void set_up(const ExposeRequest& request, const SshTarget& target, Deadline deadline);
   void undo() noexcept;
-  void write_aliases(Ipv4 address, bool is_for_one, Deadline deadline);
+  void write_aliases(const std::vector<Ip>& addresses, bool is_for_one, Deadline deadline);
   Failures take_down(Deadline deadline) noexcept;
   void for_each_extension(const std::function<void(SshExtension&)>& work) const;
   void end(ExposureState state, const std::string& reason);
@@ -99,6 +99,7 @@ class SshLease : public Exposure::Impl, public JoinedNames, public std::enable_s
   std::string host_key_;         // the sidecar's
   bool by_hosts_files_ = false;  // its network's containers get the alias in their hosts files
   std::unique_ptr<Sidecar> sidecar_;
+  std::vector<Ip> addresses_;  // that the alias leads to; the keeper's while it runs
   std::unique_ptr<ssh::Tunnel> tunnel_;
 
   LeaseLife life_;
@@ -106,8 +107,8 @@ class SshLease : public Exposure::Impl, public JoinedNames, public std::enable_s
   std::condition_variable wake_;
   bool stopping_ = false;
   bool nudged_ = false;
-  std::vector<std::string> joined_;           // ids of containers that take_in() has left for the keeper
-  std::optional<std::vector<Ipv4>> sources_;  // as the tunnel has them
+  std::vector<std::string> joined_;         // ids of containers that take_in() has left for the keeper
+  std::optional<std::vector<Ip>> sources_;  // as the tunnel has them
   std::optional<ServedContainer> container_;
   std::vector<std::weak_ptr<SshExtension>> extensions_;
   std::jthread keeper_;  // joined by release(), else by the destructor

@@ -51,10 +51,10 @@ Fd make_epoll() {
 
 }  // namespace
 
-Policy::Policy(std::map<std::uint16_t, Service> services, std::optional<std::vector<Ipv4>> sources)
+Policy::Policy(std::map<std::uint16_t, Service> services, std::optional<std::vector<Ip>> sources)
     : services_(std::move(services)), sources_(std::move(sources)) {}
 
-void Policy::set_sources(std::optional<std::vector<Ipv4>> sources) {
+void Policy::set_sources(std::optional<std::vector<Ip>> sources) {
   {
     const std::lock_guard lock(mutex_);
     sources_ = std::move(sources);
@@ -68,7 +68,7 @@ const Service* Policy::admit(std::uint16_t port, std::string_view originator) co
   std::unique_lock lock(mutex_);
   known_.wait_for(lock, kPatience, [&] { return !sources_ || !sources_->empty(); });
   if (sources_) {
-    const auto address = Ipv4::parse(originator);
+    const auto address = Ip::parse(originator);
     if (!address || std::ranges::find(*sources_, *address) == sources_->end()) return nullptr;
   }
   return &found->second;

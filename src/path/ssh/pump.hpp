@@ -45,7 +45,7 @@
 #pragma once
 
 #include "core/fd.hpp"
-#include "core/ipv4.hpp"
+#include "core/ip.hpp"
 #include "path/ssh/service.hpp"
 #include "path/ssh/session.hpp"
 
@@ -70,10 +70,10 @@ class Policy {
  public:
   /// `services` by the port that the container dials. nullopt for `sources` admits every address on the
   /// sidecar's networks; an empty list means that the source is not known yet, and admit() waits for it.
-  Policy(std::map<std::uint16_t, Service> services, std::optional<std::vector<Ipv4>> sources);
+  Policy(std::map<std::uint16_t, Service> services, std::optional<std::vector<Ip>> sources);
 
   /// Replaces the sources. Open connections stay.
-  void set_sources(std::optional<std::vector<Ipv4>> sources);
+  void set_sources(std::optional<std::vector<Ip>> sources);
   /// The service for a connection, or null to refuse it. Blocks for at most kPatience while the sources are
   /// not known: until then only the container that will become the source can connect.
   [[nodiscard]] const Service* admit(std::uint16_t port, std::string_view originator) const;
@@ -85,7 +85,7 @@ class Policy {
   const std::map<std::uint16_t, Service> services_;
   mutable std::mutex mutex_;
   mutable std::condition_variable known_;
-  std::optional<std::vector<Ipv4>> sources_;
+  std::optional<std::vector<Ip>> sources_;
 };
 
 /// What a pump has done. Other threads read it while the pump runs.

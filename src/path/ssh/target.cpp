@@ -29,27 +29,73 @@ std::optional<std::string> why_not_direct(engine::Client& client, const engine::
   if (!link || link->kind != "bridge") return not_here;
   const auto addresses = rtnl.addresses(link->ifindex);
   const bool has_gateway =
-      network.gateway ? netlink::has_address(addresses, *network.gateway) : !addresses.empty();
+      !network.ipv4 ||
+      (network.gateway ? netlink::has_address(addresses, *network.gateway) : !addresses.empty());
   if (!has_gateway || runs_rootless(client, deadline)) return not_here;
   return why_not_its_bridge(client, rtnl, network, *link, deadline);
 }
 
+// Why the engine would not let a sidecar join, known before one is created.
+void check_joinable(const engine::Network& network) {
+  if (network.driver == "host" || network.driver == "null" || network.name == "none")
+    throw Error(Errc::invalid_argument,
+                fmt::format("network {} has driver {}: a sidecar there cannot be reached", network.name,
+                            quote(network.driver)),
+                "use a bridge network: docker network create NAME");
+  if (network.ingress)
+    throw Error(
+        Errc::no_path,
+        fmt::format("network {} is the swarm's own routing mesh, which no container can join", network.name),
+        "name the network that the service's tasks share");
+  if (!network.attachable)
+    throw Error(
+        Errc::no_path,
+        fmt::format("network {} is a swarm's and not attachable: a sidecar cannot join it", network.name),
+        "make it anew with --attachable: docker network create -d overlay --attachable NAME");
+}
+
 SshTarget on_network(engine::Client& client, const std::string& name, Deadline deadline) {
   SshTarget out{.network = client.network(name, deadline)};
-  const auto& driver = out.network.driver;
-  if (driver == "host" || driver == "null" || out.network.name == "none")
-    throw Error(Errc::invalid_argument,
-                fmt::format("network {} has driver {}: a sidecar there cannot be reached", out.network.name,
-                            quote(driver)),
-                "use a bridge network: docker network create NAME");
+  check_joinable(out.network);
   const auto why = why_not_direct(client, out.network, deadline);
   out.direct = !why;
-  if (why && out.network.internal)
+  if (!why) return out;
+  if (out.network.internal)
     throw Error(Errc::no_path,
                 fmt::format("network {} is internal, and a sidecar on it cannot be reached: {}",
                             out.network.name, *why),
                 "use a network that is not internal");
+  // Their containers share a device of the host, which neither reaches them nor publishes their ports.
+  if (out.network.driver == "macvlan" || out.network.driver == "ipvlan")
+    throw Error(Errc::no_path,
+                fmt::format("network {} has driver {}: this host cannot reach a sidecar on it, and the "
+                            "engine publishes no port of one",
+                            out.network.name, quote(out.network.driver)),
+                "connect the container to a bridge network, too: docker network connect NETWORK CONTAINER");
   return out;
+}
+
+// The first of the container's networks that serves, with what the lease needs to know of the container. The
+// error names each network with the reason against it; if there is only one, it is that network's.
+SshTarget on_any_network_of(engine::Client& client, const engine::Container& container, bool local,
+                            Deadline deadline) {
+  const auto endpoints = endpoints_of(container, local);
+  std::vector<Against> reasons;
+  for (const auto& endpoint : endpoints) {
+    try {
+      auto out =
+          on_network(client, endpoint.network_id.empty() ? endpoint.network : endpoint.network_id, deadline);
+      out.container = ServedContainer{container.id, container.pid, endpoint.addresses()};
+      out.sources = out.container->addresses;
+      return out;
+    } catch (const Error& error) {
+      const bool is_of_network = error.code() == Errc::no_path || error.code() == Errc::invalid_argument;
+      if (!is_of_network || endpoints.size() == 1) throw;
+      reasons.push_back({endpoint.network, error.what()});
+    }
+  }
+  throw Error(Errc::no_path, reasons_against(container, reasons),
+              "connect it to a bridge network: docker network connect NETWORK " + shell_word(container.name));
 }
 
 void check_alias_is_free(const engine::Container& container) {
@@ -69,13 +115,8 @@ SshTarget for_container(engine::Client& client, const std::string& name, bool wi
     throw Error(Errc::not_found, fmt::format("container {} is not running", container.name),
                 fmt::format("start it: docker start {}", shell_word(container.name)));
   if (with_alias) check_alias_is_free(container);
-  // With an engine on another machine the pid is another process's here: use the first network.
-  const bool local = !client.why_remote(deadline);
-  const auto& endpoint = endpoint_of(container, local);
-  auto out =
-      on_network(client, endpoint.network_id.empty() ? endpoint.network : endpoint.network_id, deadline);
-  out.container = served(container, local);
-  out.sources = {out.container->address};
+  // With an engine on another machine the pid is another process's here, so its routes tell nothing.
+  auto out = on_any_network_of(client, container, !client.why_remote(deadline), deadline);
   if (with_alias) out.alias_in = {container.id};
   return out;
 }
@@ -83,7 +124,7 @@ SshTarget for_container(engine::Client& client, const std::string& name, bool wi
 }  // namespace
 
 ServedContainer served(const engine::Container& container, bool local) {
-  return {container.id, container.pid, endpoint_of(container, local).address.value()};
+  return {container.id, container.pid, endpoints_of(container, local).front().addresses()};
 }
 
 void check_port_for_ssh(const HostPort& port) {

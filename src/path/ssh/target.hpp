@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/deadline.hpp"
-#include "core/ipv4.hpp"
+#include "core/ip.hpp"
 #include "engine/client.hpp"
 #include "hostnet/port.hpp"
 #include "hostnet/target.hpp"
@@ -17,16 +17,17 @@ namespace hostnet::exposer {
 /// The one container that a lease serves, as it was when resolved.
 struct ServedContainer {
   std::string id;
-  pid_t pid = 0;  ///< On the engine's host; another pid means another run.
-  Ipv4 address;   ///< Where its connections come from.
+  pid_t pid = 0;              ///< On the engine's host; another pid means another run.
+  std::vector<Ip> addresses;  ///< Where its connections come from: its own on the sidecar's network.
 };
 
-/// `local` as in endpoint_of(). @throws Error{not_found} for one without an IPv4 address.
+/// On the first of its networks. `local` as in endpoints_of(). @throws Error{not_found} for one without an
+/// address.
 ServedContainer served(const engine::Container& container, bool local);
 
 struct SshTarget {
   engine::Network network;                   ///< The sidecar's network.
-  std::optional<std::vector<Ipv4>> sources;  ///< Allowed sources; nullopt: all on the network.
+  std::optional<std::vector<Ip>> sources;    ///< Allowed sources; nullopt: all on the network.
   std::optional<ServedContainer> container;  ///< The lease ends with it; none for a whole network.
   std::vector<std::string> alias_in;  ///< Ids of the running containers whose hosts file gets the alias.
   bool alias_by_dns = false;          ///< The engine's DNS resolves the alias to the sidecar.
@@ -43,8 +44,9 @@ void check_port_for_ssh(const HostPort& port);
 /// machine, because only that machine's routes tell which of its addresses leads here.
 std::string publish_on(const SshTarget& target, const engine::Address& engine);
 
-/// @throws Error: no_path for a target that is neither a container nor a network of an engine,
-/// invalid_argument (a network mode or driver without addresses of its own), not_found, conflict (the user
+/// @throws Error: no_path for a target that is neither a container nor a network of an engine, and for
+/// networks that a sidecar cannot join or where it cannot be reached (of a container: each of its networks
+/// with the reason against it), invalid_argument (a network mode or driver without addresses), not_found, conflict (the user
 /// has defined the alias), and what the engine's client throws.
 SshTarget resolve_for_ssh(engine::Client& client, const Target& target, bool with_alias, Deadline deadline);
 

@@ -57,7 +57,7 @@ struct TunnelSettings {
   Key client;                                 ///< Logs in.
   std::string host_key;                       ///< The sidecar's, as Key::public_line().
   std::map<std::uint16_t, Service> services;  ///< By the port that the container dials; not empty.
-  std::optional<std::vector<Ipv4>> sources;   ///< As in Policy.
+  std::optional<std::vector<Ip>> sources;     ///< As in Policy.
   unsigned most_lanes = 2;
   std::chrono::milliseconds give_up{30'000};  ///< Time to restore a lost session.
   std::chrono::milliseconds drain{500};       ///< Time for open connections to end, on close().
@@ -88,7 +88,7 @@ class Tunnel {
   [[nodiscard]] TunnelState state() const;
   [[nodiscard]] state::TunnelStats stats() const;
   /// Sets the allowed sources of new connections.
-  void set_sources(std::optional<std::vector<Ipv4>> sources) { policy_.set_sources(std::move(sources)); }
+  void set_sources(std::optional<std::vector<Ip>> sources) { policy_.set_sources(std::move(sources)); }
   /// For each stage, the longest time of any lane at its first connection.
   [[nodiscard]] TunnelTimes times() const;
 

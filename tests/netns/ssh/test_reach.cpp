@@ -166,7 +166,7 @@ TEST_CASE("a foreign connection is refused before the service sees it") {
   Sidecar sidecar(ports({{7001, 7001}}));
   const Service service(loopback(7001), "hello");
   auto settings = sidecar.settings();
-  settings.sources = std::vector{sidecar.container_address};
+  settings.sources = std::vector<Ip>{sidecar.container_address};
   ssh::Tunnel tunnel(std::move(settings), soon());
   CHECK(dial(sidecar.neighbour, sidecar.at(7001)) == "(closed)");
   CHECK(dial(sidecar.netns, sidecar.at(7001)) == "(closed)");
@@ -175,7 +175,7 @@ TEST_CASE("a foreign connection is refused before the service sees it") {
   CHECK(dial(sidecar.container, sidecar.at(7001)) == "hello");
   CHECK(service.visits() == 1);
 
-  tunnel.set_sources(std::vector{ip("198.18.50.4")});
+  tunnel.set_sources(std::vector<Ip>{ip("198.18.50.4")});
   CHECK(dial(sidecar.container, sidecar.at(7001)) == "(closed)");
   CHECK(dial(sidecar.neighbour, sidecar.at(7001)) == "hello");
 }

@@ -174,6 +174,36 @@ TEST_CASE("a list of networks") {
   CHECK(parse_networks("[]").empty());
 }
 
+TEST_CASE("a swarm's networks: their ids, and who may join") {
+  const auto of = [](std::string_view id, std::string_view rest) {
+    return fmt::format(R"({{"Id":"{}","Name":"n","Driver":"overlay","Scope":"swarm"{}}})", id, rest);
+  };
+  constexpr std::string_view id = "2upnfhqcjs8fbp5ilnnmeb1rg";
+  const auto closed = parse_network(of(id, R"(,"Attachable":false,"Ingress":false)"));
+  CHECK(closed.id == id);
+  CHECK_FALSE(closed.attachable);
+  CHECK_FALSE(closed.ingress);
+  CHECK(parse_network(of(id, R"(,"Attachable":true)")).attachable);
+  CHECK(parse_network(of(id, R"(,"Ingress":true)")).ingress);
+  for (const auto* bad :
+       {"2upnfhqcjs8fbp5ilnnmeb1r", "2upnfhqcjs8fbp5ilnnmeb1r/", "2UPNFHQCJS8FBP5ILNNMEB1RG", ""})
+    CHECK_THROWS_AS(parse_network(of(bad, "")), Error);
+  const auto local = std::string(64, 'a');
+  CHECK(parse_network(fmt::format(R"({{"Id":"{}","Name":"n","Driver":"bridge","Attachable":false}})", local))
+            .attachable);
+  CHECK_THROWS_AS(parse_network(fmt::format(R"({{"Id":"{}","Name":"n","Driver":"bridge"}})", id)), Error);
+}
+
+TEST_CASE("the families of a network and of a container's endpoint") {
+  const auto network = [](std::string_view subnets) {
+    return parse_network(fmt::format(R"({{"Id":"{}","Name":"n","Driver":"bridge","IPAM":{{"Config":[{}]}}}})",
+                                     std::string(64, 'a'), subnets));
+  };
+  CHECK(network(R"({"Subnet":"10.0.0.0/24"},{"Subnet":"fd00::/64"})").ipv4);
+  CHECK(network("").ipv4);
+  CHECK_FALSE(network(R"({"Subnet":"fd00::/64"})").ipv4);
+}
+
 TEST_CASE("the first IPv4 gateway counts, IPv6 ones do not, invalid ones are refused") {
   const auto with = [](const std::string& config) {
     return R"({"Id":"dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd","Name":"n","Driver":"bridge","IPAM":{"Config":)" +

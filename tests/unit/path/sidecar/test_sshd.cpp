@@ -42,7 +42,7 @@ TEST_CASE("sshd notices a client that is gone") {
 TEST_CASE("a key may forward its ports and run the one command that marks its session") {
   const auto line = authorized_key("ssh-ed25519 AAAA", {80, 5432});
   CHECK(
-      line.starts_with("restrict,port-forwarding,permitlisten=\"0.0.0.0:80\",permitlisten=\"0.0.0.0:5432\","
+      line.starts_with("restrict,port-forwarding,permitlisten=\"*:80\",permitlisten=\"*:5432\","
                        "command=\""));
   CHECK(line.ends_with("\" ssh-ed25519 AAAA"));
   CHECK(line.find('\n') == std::string::npos);

@@ -8,8 +8,8 @@ using namespace hostnet::ssh;
 
 namespace {
 
-std::optional<std::vector<Ipv4>> only(std::string_view address) {
-  return std::vector{Ipv4::parse(address).value()};
+std::optional<std::vector<Ip>> only(std::string_view address) {
+  return std::vector{Ip::parse(address).value()};
 }
 
 }  // namespace
@@ -32,10 +32,16 @@ TEST_CASE("with sources only these may") {
     CHECK_MESSAGE(policy.admit(80, stranger) == nullptr, stranger);
   CHECK(policy.admit(81, "10.0.0.1") == nullptr);
 
+  policy.set_sources(std::vector{Ip::parse("10.0.0.1").value(), Ip::parse("fd00::1").value()});
+  CHECK(policy.admit(80, "10.0.0.1") != nullptr);
+  CHECK(policy.admit(80, "fd00:0::1") != nullptr);
+  for (const auto* stranger : {"fd00::2", "fe80::1", "fe80::1%eth0"})
+    CHECK_MESSAGE(policy.admit(80, stranger) == nullptr, stranger);
+
   policy.set_sources(only("10.0.0.2"));
   CHECK(policy.admit(80, "10.0.0.1") == nullptr);
   CHECK(policy.admit(80, "10.0.0.2") != nullptr);
-  policy.set_sources(std::vector<Ipv4>{});
+  policy.set_sources(std::vector<Ip>{});
   CHECK(policy.admit(80, "10.0.0.2") == nullptr);
   policy.set_sources(std::nullopt);
   CHECK(policy.admit(80, "10.0.0.1") != nullptr);
