@@ -84,8 +84,7 @@ engine::ContainerSpec sidecar_spec(const SidecarRequest& request, const ssh::Ssh
     spec.network_aliases = {kAlias};
     spec.labels.emplace(kAliasLabel, request.network_id);
   }
-  if (!request.alias_container.empty())
-    spec.labels.emplace(kAliasContainerLabel, request.alias_container);
+  if (!request.alias_container.empty()) spec.labels.emplace(kAliasContainerLabel, request.alias_container);
   if (!request.ports.empty()) spec.labels.emplace(kLeasePortsLabel, request.ports);
   if (!request.publish_on.empty())
     spec.ports = {{.container = ssh::kPort, .host_ip = request.publish_on, .host = 0}};

@@ -37,8 +37,8 @@ std::string testcontainers_properties(const Environment& environment);
 struct SidecarRequest {
   std::string lease;
   std::string image;
-  std::string network_id;     ///< The network that it is created on.
-  bool alias_by_dns = false;  ///< It answers to kAlias there; user-defined networks only.
+  std::string network_id;            ///< The network that it is created on.
+  bool alias_by_dns = false;         ///< It answers to kAlias there; user-defined networks only.
   std::string alias_container = {};  ///< Id of the one container whose hosts file gets its address.
   /// The address of the engine's host on which its port 22 is published, when its own address cannot be
   /// dialled; empty: none.
