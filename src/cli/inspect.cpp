@@ -75,8 +75,9 @@ void print_text(const state::Lease& lease, const state::Snapshot& held,
       {"label", lease.label},
       {"intact", differences.empty() ? paint(Tone::good, "yes")
                                      : paint(Tone::bad, fmt::format("{}", fmt::join(differences, "; ")))}};
-  print(table(rows));
-  for (const auto& rule : rules_of(lease, held)) print("  " + paint(Tone::faint, rule));
+  const auto width = output_width();
+  print(pairs(rows, width));
+  for (const auto& rule : rules_of(lease, held)) print(hang("  ", paint(Tone::faint, rule), 4, width));
 }
 
 }  // namespace
@@ -92,7 +93,7 @@ Action define_inspect(Arguments& arguments) {
       if (globals.json)
         print_json(to_json(*lease));
       else
-        print(table(rows_of(*lease)));
+        print(pairs(rows_of(*lease), output_width()));
       return 0;
     }
     const auto helped = look_at_helper();
@@ -100,7 +101,7 @@ Action define_inspect(Arguments& arguments) {
       if (globals.json)
         print_json(to_json(*lease));
       else
-        print(table(rows_of(*lease)));
+        print(pairs(rows_of(*lease), output_width()));
       return 0;
     }
     auto store = open_store(globals);

@@ -6,9 +6,36 @@
 #include "cli/lease_view.hpp"
 #include "cli/output.hpp"
 #include "cli/record_view.hpp"
+#include "core/strings.hpp"
 #include "path/native/dry_run.hpp"
 
+#include <fmt/format.h>
+
 namespace hostnet::cli {
+namespace {
+
+// As list_rows() heads them. What the label and the gateway say, `inspect` says too.
+const std::vector<Column>& columns() {
+  using Kind = Column::Kind;
+  static const std::vector<Column> all{
+      {Kind::whole},           {Kind::cut, 10},        {Kind::optional, 0, 6},
+      {Kind::optional, 8, 7},  {Kind::optional, 0, 2}, {Kind::optional, 0, 1},
+      {Kind::optional, 10, 4}, {Kind::optional, 0, 5}, {Kind::optional, 6, 3},
+  };
+  return all;
+}
+
+void print_list(const std::vector<Row>& rows) {
+  const auto width = output_width();
+  const auto fitted = fit(rows, columns(), width);
+  print(fitted.text);
+  if (!fitted.left_out.empty())
+    say(hang("",
+             fmt::format("too narrow for {}: tc-hostnet inspect LEASE shows all", list_of(fitted.left_out)),
+             0, width));
+}
+
+}  // namespace
 
 Action define_list(Arguments& arguments) {
   arguments.footer(
@@ -29,7 +56,7 @@ Action define_list(Arguments& arguments) {
       auto rows = list_rows(held);
       for (const auto& lease : helped) rows.push_back(row_of(lease));
       for (const auto& lease : recorded) rows.push_back(row_of(lease));
-      print(table(rows));
+      print_list(rows);
     }
     if (!readable) say_hidden("list");
     return 0;

@@ -129,23 +129,26 @@ Action define_status(Arguments& arguments) {
                   {"tunnels", std::move(record_list)}});
       return 0;
     }
-    print(table({{"version", version()},
+    const auto width = output_width();
+    print(pairs({{"version", version()},
                  {"path", fmt::format("{} ({})", path, fmt::join(choice.reasons, "; "))},
                  {"engine", engine.text},
                  {"firewall", fmt::format("{} ({})", to_string(firewall.kind), firewall.reason)},
                  {"state", store.folder().string()},
-                 {"leases", fmt::format("{}", leases)}}));
+                 {"leases", fmt::format("{}", leases)}},
+                width));
+    const auto detail = [&](const Text& line) { print(hang("  ", line, 4, width)); };
     for (const auto& bridge : bridges)
-      print(fmt::format("  {}: {} leases, route_localnet {} (was {}), guard ", bridge.name, bridge.leases,
-                        bridge.route_localnet ? 1 : 0, bridge.prior ? 1 : 0) +
-            (bridge.guarded ? paint(Tone::good, "in place") : paint(Tone::bad, "missing")) +
-            fmt::format(", {} connections so far", bridge.connections));
+      detail(fmt::format("{}: {} leases, route_localnet {} (was {}), guard ", bridge.name, bridge.leases,
+                         bridge.route_localnet ? 1 : 0, bridge.prior ? 1 : 0) +
+             (bridge.guarded ? paint(Tone::good, "in place") : paint(Tone::bad, "missing")) +
+             fmt::format(", {} connections so far", bridge.connections));
     for (const auto& [lease, why] : unpinned_of(held, helped))
-      print(fmt::format("  {}: ", lease) + paint(Tone::doubtful, "unpinned") + fmt::format(": {}", why));
+      detail(fmt::format("{}: ", lease) + paint(Tone::doubtful, "unpinned") + fmt::format(": {}", why));
     for (const auto& lease : helped)
-      print(fmt::format("  {} on {}: {}, by the helper", lease.id, lease.interface, lease.state));
+      detail(fmt::format("{} on {}: {}, by the helper", lease.id, lease.interface, lease.state));
     for (const auto& lease : recorded)
-      print(fmt::format("  {} on {}: {}", lease.record.id, lease.record.network, state_of(lease)));
+      detail(fmt::format("{} on {}: {}", lease.record.id, lease.record.network, state_of(lease)));
     if (!readable) say_hidden("status");
     return 0;
   };

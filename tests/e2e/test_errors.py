@@ -144,6 +144,18 @@ class AfterRoot(ErrorCase):
         self.assertTrue(json.loads(run(*NOBODY, self.program, "status", "--json").stdout)["hides_roots_leases"])
         self.assertEqual([one["id"] for one in self.leases()], [lease])
 
+    def test_tables_fit_the_terminal(self):
+        lease = self.detach("8088", "9090", "--bridge", "br0", "--label", "a label of several words")
+        for columns in (40, 60, 80):
+            for arguments in (("list",), ("status",), ("inspect", lease)):
+                with self.subTest(columns=columns, arguments=arguments):
+                    done = run(self.program, *arguments, env=self.env | {"COLUMNS": str(columns)})
+                    self.assertIn(lease if arguments[0] != "status" else "br0", done.stdout)
+                    for line in (done.stdout + done.stderr).splitlines():
+                        self.assertTrue(len(line) <= columns or "/" in line, line)  # a path stays whole
+        self.assertIn("too narrow for", run(self.program, "list", env=self.env | {"COLUMNS": "40"}).stderr)
+        self.assertIn("a label of several words", self.tc_hostnet("list").stdout)  # no terminal: whole
+
     def test_detach_closes_what_it_inherits(self):
         ours, theirs = os.pipe()
         with tempfile.TemporaryFile() as lock:
