@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 
+import engines
 from engine_api import attempt
 from harness import ALIAS, IMAGE, HostCase, Service, eventually, run
 
