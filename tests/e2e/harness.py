@@ -336,6 +336,9 @@ class HostCase(unittest.TestCase):
         return os.environ | ({"DOCKER_HOST": f"unix://{self.engine.socket}"} if self.engine else {})
 
     def tc_hostnet(self, *arguments, check=True, **options):
+        if "--detach" in arguments:
+            # Before its target goes, else the lease waits for that to come back.
+            self.addCleanup(self.tc_hostnet, "release", "--all", check=False, env=options.get("env", self.env))
         return run(self.program, *arguments, env=options.pop("env", self.env), check=check, **options)
 
     def expose(self, *arguments):
