@@ -5,6 +5,7 @@
 #include "core/strings.hpp"
 #include "hostnet/log.hpp"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -109,6 +110,36 @@ Text table(const std::vector<Row>& rows) {
     }
   }
   return out;
+}
+
+std::size_t output_width() {
+  winsize size{};
+  if (::isatty(STDOUT_FILENO) != 0 && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+    return size.ws_col;
+  const char* const columns = std::getenv("COLUMNS");
+  return columns == nullptr ? 0 : parse_number(columns, 10'000).value_or(0);
+}
+
+std::vector<std::string> wrap(std::string_view text, std::size_t width) {
+  std::vector<std::string> lines;
+  std::string line;
+  std::size_t used = 0;
+  for (const auto word : split(text, ' ')) {
+    const auto columns = Text(word).width();
+    if (!line.empty() && width != 0 && used + 1 + columns > width) {
+      lines.push_back(std::move(line));
+      line.clear();
+      used = 0;
+    }
+    if (!line.empty()) {
+      line += ' ';
+      ++used;
+    }
+    used += columns;
+    line += word;
+  }
+  lines.push_back(std::move(line));
+  return lines;
 }
 
 Text paint(Tone tone, const Text& text, bool to_stderr) {

@@ -70,6 +70,13 @@ void print_json(json::Value object);
 /// Pads each column to its widest cell.
 Text table(const std::vector<Row>& rows);
 
+/// Columns of the terminal on standard output; elsewhere $COLUMNS, if it is set. 0: no limit.
+std::size_t output_width();
+
+/// Breaks a text at blanks into lines of at most `width` columns (0: one line). A longer word gets a line of
+/// its own.
+std::vector<std::string> wrap(std::string_view text, std::size_t width);
+
 /// The text in colour, if standard output (with `to_stderr`: standard error) shows colours; else unchanged.
 Text paint(Tone tone, const Text& text, bool to_stderr = false);
 
