@@ -3,6 +3,7 @@
 #include "cli/doctor/gather.hpp"
 #include "cli/doctor/judge.hpp"
 #include "cli/doctor/walk.hpp"
+#include "cli/layout.hpp"
 #include "cli/output.hpp"
 #include "cli/request_options.hpp"
 #include "core/strings.hpp"
@@ -10,6 +11,7 @@
 #include "target/interface_name.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <memory>
@@ -43,14 +45,29 @@ std::optional<Target> target_of(const DoctorOptions& options) {
   return targets.empty() ? std::nullopt : std::optional(targets.front());
 }
 
+// A list item: its sign, then the text, with the following lines indented below it.
+void print_item(const Text& sign, std::string_view text, std::size_t indent, std::size_t width,
+                bool strong = false) {
+  const auto blanks = std::string(indent, ' ');
+  bool first = true;
+  for (const auto& line : wrap(text, width > indent + 10 ? width - indent : 0)) {
+    print((first ? sign : Text(blanks)) + (strong ? paint(Tone::strong, line) : Text(line)));
+    first = false;
+  }
+}
+
 void print_text(const std::vector<Check>& checks) {
+  const auto width = output_width();
   for (const auto& check : checks) {
-    print(mark(check.status) + fmt::format(" {}: {}", check.name, check.finding));
-    if (!check.mend.empty()) print("    → " + paint(Tone::strong, check.mend));
+    print_item(mark(check.status) + " ", fmt::format("{}: {}", check.name, check.finding), 2, width);
+    if (!check.mend.empty()) print_item("    → ", check.mend, 6, width, true);
   }
   const auto count = [&](Status status) { return std::ranges::count(checks, status, &Check::status); };
-  say(fmt::format("{} ok, {} warnings, {} failures", count(Status::ok), count(Status::warn),
-                  count(Status::fail)));
+  auto line = fmt::format("{} ok, {} warnings, {} failures", count(Status::ok), count(Status::warn),
+                          count(Status::fail));
+  if (const auto unseen = count(Status::unseen); unseen > 0)
+    line += fmt::format(", {} that cannot be seen{}", unseen, ::geteuid() == 0 ? "" : " as this user");
+  say(line);
 }
 
 std::optional<std::string> or_null(const std::string& text) {
@@ -81,24 +98,29 @@ int walk(const DoctorOptions& options, const Globals& globals) {
   const auto facts = doctor::gather_walk(options.container, dialled_port(options), globals);
   const auto steps = doctor::judge_walk(facts);
   const auto stop = doctor::stops_at(steps);
+  const auto unseen = doctor::unseen_steps(facts, steps);
+  const bool ok = stop.empty() && unseen.empty();
   if (globals.json) {
     print_json({{"container", options.container},
                 {"port", facts.port.container},
                 {"protocol", to_string(facts.port.protocol)},
                 {"steps", checks_to_json(steps)},
                 {"stops_at", or_null(stop)},
-                {"ok", stop.empty()}});
+                {"unseen", unseen},
+                {"ok", ok}});
   } else {
-    for (const auto& line : doctor::draw_walk(facts, steps)) print(line);
+    for (const auto& line : doctor::draw_walk(facts, steps, output_width())) print(line);
   }
-  return stop.empty() ? 0 : 1;
+  return ok ? 0 : 1;
 }
 
 int examine(const DoctorOptions& options, const Globals& globals) {
   if (!options.port.empty()) return walk(options, globals);
   const auto target = target_of(options);
   const auto checks = doctor::judge(doctor::gather(target, normalise(parse_ports(options.ports)), globals));
-  const bool ok = std::ranges::find(checks, Status::fail, &Check::status) == checks.end();
+  const bool ok = std::ranges::none_of(checks, [](const Check& check) {
+    return check.status == Status::fail || check.status == Status::unseen;
+  });
   if (globals.json) {
     print_json({{"checks", checks_to_json(checks)}, {"ok", ok}});
   } else {
@@ -118,8 +140,8 @@ Action define_doctor(Arguments& arguments) {
                   "follow a packet from inside --container to this port, and report where it stops");
   arguments.value("--bridge INTERFACE", options->bridge, "check this bridge interface; needs no engine");
   arguments.footer(
-      R"(Changes nothing. Without privilege, it skips what it may not read and reports that. Exit code 0: no check failed;
-1: a check failed. A warning (!) is not a failure.)");
+      R"(Changes nothing. Exit code 0: everything could be seen and nothing failed; 1: a check failed (✗), or something
+could not be seen (?), as without privilege. A warning (!) is not a failure.)");
   arguments.example("sudo tc-hostnet doctor");
   arguments.example("sudo tc-hostnet doctor 8088 --network web");
   arguments.example("sudo tc-hostnet doctor --container api --port 8088");

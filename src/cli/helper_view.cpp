@@ -7,6 +7,7 @@
 #include "core/log.hpp"
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
+#include "lease/port_json.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>

@@ -122,6 +122,28 @@ void erase_at(Sequence& sequence, std::size_t place) {
 
 }  // namespace
 
+std::vector<std::string> wrap(std::string_view text, std::size_t width) {
+  std::vector<std::string> lines;
+  std::string line;
+  std::size_t used = 0;
+  for (const auto word : split(text, ' ')) {
+    const auto columns = Text(word).width();
+    if (!line.empty() && width != 0 && used + 1 + columns > width) {
+      lines.push_back(std::move(line));
+      line.clear();
+      used = 0;
+    }
+    if (!line.empty()) {
+      line += ' ';
+      ++used;
+    }
+    used += columns;
+    line += word;
+  }
+  lines.push_back(std::move(line));
+  return lines;
+}
+
 std::size_t output_width() {
   constexpr std::size_t widest = 10'000;
   if (const char* const columns = std::getenv("COLUMNS"); columns != nullptr)

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace hostnet::cli {
@@ -44,6 +45,9 @@ Text pairs(const std::vector<Row>& rows, std::size_t width);
 /// The text in lines of at most `width`, broken at blanks; the first line begins with `first`, all others with
 /// `indent` blanks. A longer word has a line of its own.
 Text hang(const Text& first, const Text& text, std::size_t indent, std::size_t width);
+
+/// Breaks plain text at blanks into lines of at most `width` columns. A longer word has a line of its own.
+std::vector<std::string> wrap(std::string_view text, std::size_t width);
 
 /// One text of several lines.
 Text join_lines(const std::vector<Text>& lines);

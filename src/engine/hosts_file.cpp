@@ -91,6 +91,13 @@ std::optional<Definition> definition_by_others(std::string_view hosts, std::stri
   return std::nullopt;
 }
 
+std::optional<Definition> first_definition(std::string_view hosts, std::string_view alias) {
+  while (!hosts.empty())
+    if (const auto line = take_line(hosts); gives(line, alias) && Ipv4::parse(line.address))
+      return Definition{std::string(line.address), std::string(line.lease)};
+  return std::nullopt;
+}
+
 bool defines(std::string_view hosts, std::string_view alias) {
   while (!hosts.empty())
     if (gives(take_line(hosts), alias)) return true;

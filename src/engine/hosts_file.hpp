@@ -30,6 +30,10 @@ struct Definition {
 std::optional<Definition> definition_by_others(std::string_view hosts, std::string_view alias,
                                                std::string_view lease);
 
+/// The first line, anyone's, that gives `alias` an IPv4 address: what a resolver tries first; nullopt without
+/// one.
+std::optional<Definition> first_definition(std::string_view hosts, std::string_view alias);
+
 /// Whether any line, ours or not, gives `alias`.
 bool defines(std::string_view hosts, std::string_view alias);
 

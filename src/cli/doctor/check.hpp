@@ -7,22 +7,25 @@
 
 namespace hostnet::cli::doctor {
 
-enum class Status { ok, warn, fail };
+/// `unseen`: the fact could not be read, by this user or at all. It is neither ok nor a failure.
+enum class Status { ok, warn, unseen, fail };
 
-/// The sign at the start of a line: "✓", "!" or "✗", in colour if the output shows colours.
+/// The sign at the start of a line: "✓", "!", "?" or "✗", in colour if the output shows colours.
 inline Text mark(Status status) {
   switch (status) {
     case Status::ok:
       return paint(Tone::good, "✓");
     case Status::warn:
       return paint(Tone::doubtful, "!");
+    case Status::unseen:
+      return paint(Tone::doubtful, "?");
     case Status::fail:
       return paint(Tone::bad, "✗");
   }
   return {};
 }
 
-/// "ok", "warn" or "fail", as in --json.
+/// "ok", "warn", "unseen" or "fail", as in --json.
 const char* to_string(Status status) noexcept;
 
 /// A finding in one line and, unless ok, the command or step that fixes it.

@@ -4,6 +4,7 @@
 
 #include "engine/client.hpp"
 #include "firewall/backend.hpp"
+#include "firewall/drops.hpp"
 #include "firewall/input_check.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/port.hpp"
@@ -77,6 +78,8 @@ struct EngineFacts {
   Seen<bool> answers;             ///< Result of a ping; needs an address.
   Seen<engine::Version> version;  ///< Needs an engine that answers. Podman can take seconds.
   bool rootless = false;          ///< As the engine reports it.
+  std::string rootless_unknown;   ///< Why it does not report that; empty if it does.
+  bool podman = false;            ///< By the headers of its answers.
   std::string remote;             ///< Client::why_remote(); empty for a local engine.
 };
 
@@ -92,14 +95,26 @@ struct BridgeFacts {
 struct InputFacts {
   Seen<std::vector<netlink::NftChain>> chains;
   std::vector<std::pair<std::string, firewall::Blocker>> blocked;  ///< Bridge, and what drops its traffic.
+  std::vector<std::pair<std::string, firewall::Drop>> drops;  ///< Bridge, and what drops its connections.
+  std::string unread;               ///< Why a part of the rules was not readable; empty if it was.
   std::string unreadable;           ///< Why the rules of a chain were not readable; empty if they were.
   std::optional<bool> legacy_drop;  ///< Legacy INPUT has policy DROP; nullopt: no table, or unreadable.
   bool nft_programs = false;        ///< iptables-nft-save and iptables-nft-restore are installed.
 };
 
+/// A listener in another network namespace of this machine.
+struct Elsewhere {
+  std::string address;    ///< "127.0.0.1:8088"
+  std::string command;    ///< The process's name; empty if unknown.
+  pid_t pid = 0;          ///< 0 if unknown.
+  std::string container;  ///< Its name, or its id if the engine does not know it; empty: no container's.
+  std::string netns;      ///< The name in /run/netns; empty without one.
+};
+
 struct ListenerFacts {
   HostPort port;
   Seen<std::vector<netlink::Listener>> listeners;
+  std::vector<Elsewhere> elsewhere = {};  ///< Read only if nothing here serves 127.0.0.1.
 };
 
 struct StateFacts {
@@ -107,6 +122,7 @@ struct StateFacts {
   Seen<state::Snapshot> held;
   std::vector<std::string> dead;              ///< Ids of leases that have ended but are not released yet.
   Seen<std::vector<std::string>> deviations;  ///< Rules and settings of the leases that the kernel lacks.
+  std::vector<std::string> others;  ///< Leases beside the journal: "1a2b3c4d by ssh for container api".
 };
 
 struct RouteLocalnetFacts {
@@ -122,6 +138,7 @@ struct AliasFacts {
   std::vector<Ipv4> gateways;           ///< Addresses that the alias should have; empty if unknown.
   std::vector<std::string> leases;      ///< Ids of all leases: any may have lines in the hosts file.
   std::optional<std::string> promised;  ///< The lease that wrote the alias into this container.
+  bool podman = false;                  ///< The engine is Podman.
 };
 
 /// What `expose` would answer for the given target and ports.

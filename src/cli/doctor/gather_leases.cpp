@@ -2,15 +2,18 @@
 // facts.
 #include "cli/doctor/gather.hpp"
 #include "cli/held.hpp"
+#include "cli/helper_view.hpp"
 #include "core/file.hpp"
 #include "core/strings.hpp"
 #include "firewall/backend.hpp"
 #include "lease/journal.hpp"
 #include "lease/owner.hpp"
 #include "netlink/link.hpp"
+#include "path/clear_away.hpp"
 #include "path/native/lease_store.hpp"
 #include "path/native/native.hpp"
 #include "path/native/transition.hpp"
+#include "path/paths.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -57,6 +60,18 @@ StateFacts gather_state(const std::string& runtime_dir) {
   return facts;
 }
 
+std::vector<std::string> gather_other_leases(const std::string& runtime_dir) {
+  std::vector<std::string> out;
+  for (const auto& lease : look_at_helper())
+    out.push_back(fmt::format("{} by helper for {}", lease.id,
+                              lease.label.empty() ? "bridge " + lease.interface : lease.label));
+  if (const auto recorded =
+          see([&] { return exposer::recorded_leases(exposer::paths(), state::TunnelStore(runtime_dir)); }))
+    for (const auto& [driver, record] : *recorded)
+      out.push_back(fmt::format("{} by {} for {}", record.id, driver->name, record.target));
+  return out;
+}
+
 RouteLocalnetFacts gather_route_localnet() {
   RouteLocalnetFacts facts;
   facts.open = see([] {
@@ -77,6 +92,7 @@ RouteLocalnetFacts gather_route_localnet() {
 AliasFacts gather_alias(const Target& container, const EngineFacts& engine, const StateFacts& state,
                         const std::vector<BridgeFacts>& bridges) {
   AliasFacts facts{.container = container.name()};
+  facts.podman = engine.podman;
   for (const auto& bridge : bridges)
     if (bridge.resolved) facts.gateways = bridge.resolved->gateways;
   const auto found = see([&] {
@@ -113,10 +129,10 @@ Facts gather(const std::optional<Target>& target, const std::vector<HostPort>& p
   facts.lock = gather_lock();
   facts.engine = gather_engine(target, globals.engine);
   facts.bridges = gather_bridges(target, facts.engine, globals.engine);
-  facts.input = gather_input(facts.bridges);
-  for (const auto& port : ports)
-    facts.listeners.push_back({port, see([&] { return netlink::listeners(port.host, port.protocol); })});
+  facts.input = gather_input(facts.bridges, ports);
+  for (const auto& port : ports) facts.listeners.push_back(gather_listener(port, facts.engine));
   facts.state = gather_state(globals.runtime_dir);
+  facts.state.others = gather_other_leases(globals.runtime_dir);
   if (facts.state.held && !facts.state.held->leases.empty())
     facts.backend.choice = {exposer::firewall_of_leases(facts.state.held->firewall), std::nullopt};
   facts.route_localnet = gather_route_localnet();

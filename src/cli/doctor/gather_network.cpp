@@ -1,5 +1,6 @@
 // Reads the engine, the bridges of its networks, and the firewalls on INPUT.
 #include "cli/doctor/gather.hpp"
+#include "cli/doctor/later.hpp"
 #include "core/fd.hpp"
 #include "firewall/iptables.hpp"
 #include "netlink/link.hpp"
@@ -17,6 +18,22 @@ namespace {
 
 // Not 2 s: a rootless Podman runs dpkg to find the packages of its programs before it reports its version.
 Deadline engine_deadline() { return Deadline::after(std::chrono::seconds{5}); }
+
+// Docker gathers the answer to GET /info from its storage and plugins, which may take seconds.
+constexpr std::chrono::milliseconds kInfoSpan{1200};
+
+constexpr std::chrono::milliseconds kRulesSpan{1500};
+
+// Those who may dial through a bridge: one container, or all on the subnet of its first gateway.
+firewall::Prefix sources_of(const exposer::Resolved& resolved) {
+  if (resolved.sources.size() == 1) return {resolved.sources.front(), 32};
+  const auto addresses = see([&] { return netlink::Rtnl().addresses(resolved.bridge.ifindex); });
+  if (addresses)
+    for (const auto& address : *addresses)
+      if (!resolved.gateways.empty() && address.address == resolved.gateways.front())
+        return {address.address, address.prefix};
+  return {{}, 0};
+}
 
 // Every bridge network. Stops at the first timeout, because the next call would time out, too.
 std::vector<BridgeFacts> bridges_of_engine(const engine::Address& address, exposer::Resolver& resolver,
@@ -59,26 +76,66 @@ std::optional<bool> legacy_input_drops() {
   return std::strcmp(policy, "DROP") == 0;
 }
 
+// The rules that drop connections by a bridge, if its chains' policies let them in. Without a port, only what
+// drops any.
+void add_drops(InputFacts& facts, const std::vector<BridgeFacts>& bridges,
+               const std::vector<HostPort>& ports) {
+  const auto rules = see([] { return firewall::read_rules(Deadline::after(kRulesSpan)); });
+  facts.unread = rules ? rules->unseen : rules.error->what();
+  if (!rules) return;
+  for (const auto& bridge : bridges) {
+    if (!bridge.resolved || bridge.resolved->gateways.empty()) continue;
+    const auto& name = bridge.resolved->bridge.name;
+    if (std::ranges::any_of(facts.blocked, [&](const auto& blocked) { return blocked.first == name; }))
+      continue;
+    firewall::Passage passage{.bridge = name,
+                              .port = bridge.resolved->port.name,
+                              .source = sources_of(*bridge.resolved),
+                              .dialled = bridge.resolved->gateways.front(),
+                              .bridge_calls_iptables = firewall::bridge_calls_iptables()};
+    const auto look = [&](bool any_port) {
+      const auto drop = see([&] { return firewall::find_drop(*rules, passage); });
+      if (!drop) facts.unread = drop.error->what();
+      if (!drop || !drop.value->has_value()) return;
+      const auto& found = **drop.value;
+      if (!found.before_ours && (found.certain || !any_port)) facts.drops.emplace_back(name, found);
+    };
+    if (ports.empty()) look(true);
+    for (const auto& port : ports) {
+      passage.dialled_port = port.container;
+      passage.host_port = port.host;
+      passage.protocol = port.protocol;
+      look(false);
+    }
+  }
+}
+
 }  // namespace
 
-EngineFacts gather_engine(const std::optional<Target>& target, const std::string& engine) {
+EngineFacts gather_engine(const std::optional<Target>& target, const std::string& engine, bool with_version) {
   EngineFacts facts;
   facts.needed =
       target && (target->kind() == Target::Kind::container || target->kind() == Target::Kind::network);
   facts.address = see([&] { return engine::Address::find(engine); });
   if (!facts.address) return facts;
   facts.answers = see([&] {
-    engine::Client(*facts.address).ping(engine_deadline());
+    engine::Client client(*facts.address);
+    client.ping(engine_deadline());
+    facts.podman = client.is_podman(engine_deadline());
+    facts.remote = see([&] {
+                     return client.why_remote(engine_deadline()).value_or("");
+                   }).value.value_or("whose user is unknown");
     return true;
   });
   if (!facts.answers) return facts;
-  facts.version = see([&] { return engine::Client(*facts.address).version(engine_deadline()); });
-  facts.rootless = see([&] {
-                     return engine::Client(*facts.address).is_rootless(engine_deadline());
-                   }).value.value_or(false);
-  facts.remote = see([&] {
-                   return engine::Client(*facts.address).why_remote(engine_deadline()).value_or("");
-                 }).value.value_or("whose user is unknown");
+  const auto address = *facts.address;
+  Later rootless([address] {
+    return see([&] { return engine::Client(address).is_rootless(Deadline::after(kInfoSpan)); });
+  });
+  if (with_version) facts.version = see([&] { return engine::Client(address).version(engine_deadline()); });
+  const auto told = rootless.get();
+  facts.rootless = told.value.value_or(false);
+  if (!told) facts.rootless_unknown = told.error->what();
   return facts;
 }
 
@@ -98,7 +155,7 @@ std::vector<BridgeFacts> gather_bridges(const std::optional<Target>& target, con
   return {facts};
 }
 
-InputFacts gather_input(const std::vector<BridgeFacts>& bridges) {
+InputFacts gather_input(const std::vector<BridgeFacts>& bridges, const std::vector<HostPort>& ports) {
   InputFacts facts;
   facts.nft_programs =
       !find_program("iptables-nft-save").empty() && !find_program("iptables-nft-restore").empty();
@@ -120,6 +177,7 @@ InputFacts gather_input(const std::vector<BridgeFacts>& bridges) {
       facts.unreadable = error.what();
     }
   }
+  add_drops(facts, bridges, ports);
   return facts;
 }
 

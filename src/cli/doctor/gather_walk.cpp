@@ -1,17 +1,22 @@
 // Follows a container's packet: reads the engine and the leases and, as root, dials from inside the
 // container.
 #include "cli/doctor/gather.hpp"
+#include "cli/doctor/later.hpp"
 #include "cli/doctor/walk.hpp"
 #include "cli/helper_view.hpp"
 #include "cli/record_view.hpp"
 #include "core/fd.hpp"
+#include "core/file.hpp"
+#include "core/strings.hpp"
 #include "core/thread.hpp"
 #include "engine/containers.hpp"
 #include "engine/exec_alias.hpp"
 #include "netlink/link.hpp"
+#include "netlink/route.hpp"
 #include "path/helper/helper.hpp"
 #include "path/native/native.hpp"
 #include "path/paths.hpp"
+#include "path/sidecar/labels.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -29,8 +34,9 @@ namespace hostnet::cli::doctor {
 namespace {
 
 constexpr std::chrono::seconds kWalkEngineSpan{2};
-// The kernel resends a lost SYN after 1 s and after 3 s: this allows one resend.
-constexpr std::chrono::milliseconds kDialSpan{2500};
+// The kernel resends a lost SYN after 1 s: this allows one resend.
+constexpr std::chrono::milliseconds kDialSpan{1200};
+constexpr std::chrono::milliseconds kWalkRulesSpan{1500};
 
 std::vector<std::string> texts(const std::vector<Ipv4>& addresses) {
   std::vector<std::string> out;
@@ -78,11 +84,161 @@ void add_recorded(std::vector<Opening>& openings, const std::string& runtime_dir
     opening.target = record.target;
     opening.network = record.network;
     if (!record.address.empty()) opening.addresses = {record.address};
+    if (!record.sidecar.empty()) opening.sidecar = "tc-hostnet-" + record.id;
+    const auto& tunnel = record.stats.state;
+    if (!tunnel.empty() && tunnel != "up")
+      opening.tunnel = record.stats.reason.empty() ? tunnel : record.stats.reason;
     opening.sources = record.sources;
     opening.ports = record.ports;
     opening.dead = !store.is_alive(record);
     openings.push_back(std::move(opening));
   }
+}
+
+// What the engine says of the sidecars, and the sidecars of other users' leases on the container's networks.
+void look_at_sidecars(WalkFacts& facts) {
+  engine::Client client(*facts.engine.address);
+  engine::Containers containers(client);
+  const auto deadline = Deadline::after(kWalkEngineSpan);
+  const auto sidecars = see([&] { return containers.list({exposer::kLeaseLabel}, deadline); });
+  if (!sidecars) return;
+  for (auto& opening : facts.openings) {
+    if (opening.sidecar.empty()) continue;
+    const auto found = std::ranges::find(*sidecars, opening.sidecar, &engine::ContainerSummary::name);
+    opening.sidecar_state = found == sidecars->end() ? "gone" : found->state;
+  }
+  for (const auto& sidecar : *sidecars) {
+    const auto lease = sidecar.labels.at(exposer::kLeaseLabel);
+    if (std::ranges::find(facts.openings, lease, &Opening::lease) != facts.openings.end()) continue;
+    const auto found = see([&] { return client.container(sidecar.id, deadline); });
+    if (!found) continue;
+    for (const auto& endpoint : found->endpoints) {
+      const auto& own = facts.container->endpoints;
+      if (std::ranges::find(own, endpoint.network, &engine::Endpoint::network) == own.end()) continue;
+      Opening opening;
+      opening.lease = lease;
+      opening.via = "ssh";
+      opening.network = endpoint.network;
+      if (endpoint.address) opening.addresses = {endpoint.address->to_string()};
+      opening.sidecar = sidecar.name;
+      opening.sidecar_state = sidecar.state;
+      opening.foreign = true;
+      facts.openings.push_back(std::move(opening));
+    }
+  }
+}
+
+// A container on several networks: looks at the one whose bridge has the lease for the port.
+void choose_bridge(WalkFacts& facts, const std::string& engine) {
+  for (const auto& opening : facts.openings) {
+    if (opening.interface.empty() || opening.dead) continue;
+    if (facts.bridge.resolved && facts.bridge.resolved->bridge.name == opening.interface) continue;
+    const bool has_port = std::ranges::any_of(opening.ports, [&](const HostPort& port) {
+      return port.container == facts.port.container && port.protocol == facts.port.protocol;
+    });
+    const bool is_here =
+        std::ranges::any_of(facts.container->endpoints, [&](const engine::Endpoint& endpoint) {
+          const auto is_in = [](const std::vector<std::string>& list, const std::optional<Ipv4>& address) {
+            return address && std::ranges::find(list, address->to_string()) != list.end();
+          };
+          return is_in(opening.addresses, endpoint.gateway) &&
+                 (opening.sources.empty() || is_in(opening.sources, endpoint.address));
+        });
+    if (!has_port || !is_here) continue;
+    netlink::Rtnl rtnl;
+    exposer::Resolver resolver(rtnl, engine);
+    auto resolved = see([&] {
+      return resolver.resolve(Target::bridge(opening.interface), false, false,
+                              Deadline::after(kWalkEngineSpan));
+    });
+    if (resolved) facts.bridge.resolved = std::move(resolved);
+    return;
+  }
+}
+
+// The container's own address on the network of that bridge or sidecar.
+std::optional<Ipv4> own_address(const WalkFacts& facts, const Opening* opening) {
+  for (const auto& endpoint : facts.container->endpoints) {
+    if (!endpoint.address) continue;
+    if (opening != nullptr && !opening->network.empty()) {
+      if (endpoint.network == opening->network) return endpoint.address;
+    } else if (facts.bridge.resolved && endpoint.gateway &&
+               std::ranges::find(facts.bridge.resolved->gateways, *endpoint.gateway) !=
+                   facts.bridge.resolved->gateways.end()) {
+      return endpoint.address;
+    }
+  }
+  return std::nullopt;
+}
+
+// The connection as the host's hooks see it.
+firewall::Passage passage_of(const WalkFacts& facts, const Opening* opening, Ipv4 source) {
+  firewall::Passage passage{.source = {source, 32},
+                            .dialled_port = facts.port.container,
+                            .host_port = facts.listener.port.host,
+                            .protocol = facts.port.protocol,
+                            .bridge_calls_iptables = firewall::bridge_calls_iptables()};
+  if (facts.bridge.resolved) {
+    passage.bridge = facts.bridge.resolved->bridge.name;
+    passage.port = facts.bridge.resolved->port.name;
+    if (!facts.bridge.resolved->gateways.empty()) passage.dialled = facts.bridge.resolved->gateways.front();
+  }
+  if (const auto alias = Ipv4::parse(facts.address); alias && facts.bridge.resolved)
+    for (const auto gateway : facts.bridge.resolved->gateways)
+      if (gateway == *alias) passage.dialled = gateway;
+  if (opening == nullptr || opening->network.empty()) return passage;
+  passage.to_sidecar = true;
+  if (!opening->addresses.empty())
+    passage.dialled = Ipv4::parse(opening->addresses.front()).value_or(passage.dialled);
+  const auto network = see([&] {
+    return engine::Client(*facts.engine.address).network(opening->network, Deadline::after(kWalkEngineSpan));
+  });
+  passage.bridge = network ? network->bridge : "";
+  passage.port.clear();
+  netlink::Rtnl rtnl;
+  if (const auto link = rtnl.link(passage.bridge)) {
+    const auto port =
+        see([&] { return exposer::bridge_port_of(rtnl, facts.container->pid, link->ifindex, source); });
+    if (port) passage.port = port->name;
+  }
+  return passage;
+}
+
+// Why the host's answers do not go back by the bridge.
+ReturnFacts look_back(const exposer::Resolved& resolved, Ipv4 container) {
+  netlink::Rtnl rtnl;
+  ReturnFacts facts;
+  const auto gateway = resolved.gateways.empty() ? Ipv4{} : resolved.gateways.front();
+  for (const auto& address : rtnl.addresses(resolved.bridge.ifindex))
+    if (address.address == gateway) facts.subnet = {address.address, address.prefix};
+  const auto link = rtnl.link(resolved.bridge.ifindex);
+  const auto is_right = [&](const netlink::RouteAnswer& answer) {
+    return answer.error == 0 && answer.ifindex == resolved.bridge.ifindex;
+  };
+  auto answer = netlink::route_to(container);
+  // The service answers from 127.0.0.1, which the kernel routes only while route_localnet is on.
+  if (is_right(answer) && link && link->route_localnet)
+    answer = netlink::route_to(container, firewall::kLoopback);
+  facts.error = answer.error;
+  if (answer.error == 0)
+    if (const auto out = rtnl.link(answer.ifindex)) facts.interface = out->name;
+  if (is_right(answer)) return facts;
+  facts.rejecting = netlink::rejecting_route(container);
+  if (!facts.rejecting.empty()) return facts;
+  const auto routes = rtnl.routes();
+  const bool is_connected = std::ranges::any_of(routes, [&](const netlink::Route& route) {
+    return !route.local && route.ifindex == resolved.bridge.ifindex &&
+           contains(route.destination, route.prefix, container);
+  });
+  if (!is_connected) return facts;
+  for (const auto& rule : netlink::policy_rules()) {
+    const bool from = contains(rule.source, rule.source_length, gateway) ||
+                      contains(rule.source, rule.source_length, firewall::kLoopback);
+    if (!from || !contains(rule.destination, rule.destination_length, container)) continue;
+    facts.rule = rule.preference;
+    break;
+  }
+  return facts;
 }
 
 Dialled dial(Ipv4 address, std::uint16_t port) {
@@ -153,8 +309,10 @@ WalkFacts gather_walk(const std::string& container, const HostPort& port, const 
   const auto target = Target::container(container);
   WalkFacts facts;
   facts.port = port;
-  facts.engine = gather_engine(target, globals.engine);
+  Later rules([] { return see([] { return firewall::read_rules(Deadline::after(kWalkRulesSpan)); }); });
+  facts.engine.needed = true;
   facts.alias.container = container;
+  facts.engine = gather_engine(target, globals.engine, false);
   if (!facts.engine.answers) return facts;
   facts.container = see([&] {
     return engine::Client(*facts.engine.address).container(container, Deadline::after(kWalkEngineSpan));
@@ -175,35 +333,55 @@ WalkFacts gather_walk(const std::string& container, const HostPort& port, const 
   } catch (const Error& error) {
     facts.unseen_openings = error;
   }
+  look_at_sidecars(facts);
+  choose_bridge(facts, globals.engine);
   facts.alias = gather_alias(target, facts.engine, state, bridges);
   read_hosts_otherwise(facts.alias, facts);
-  facts.input = gather_input(bridges);
 
   auto service = port;
-  if (const auto* const opening = find_opening(facts)) {
-    const auto found = std::ranges::find_if(opening->ports, [&](const HostPort& open) {
+  const auto* const opening = find_opening(facts);
+  if (opening != nullptr && !opening->foreign)
+    service = *std::ranges::find_if(opening->ports, [&](const HostPort& open) {
       return open.container == port.container && open.protocol == port.protocol;
     });
-    service = *found;
-  }
-  facts.listener = {service, see([&] { return netlink::listeners(service.host, service.protocol); })};
 
   facts.address = alias_address(facts);
+  if (facts.address.empty() && opening != nullptr && !opening->network.empty() && !opening->addresses.empty())
+    facts.address = opening->addresses.front();
   if (facts.address.empty() && facts.bridge.resolved && !facts.bridge.resolved->gateways.empty())
     facts.address = facts.bridge.resolved->gateways.front().to_string();
   const auto address = Ipv4::parse(facts.address);
-  facts.inside = see([&] {
-    if (!address)
-      throw Error(Errc::not_found, "there is no address to dial", "expose the port, and run doctor again");
-    if (!facts.engine.remote.empty())
-      throw Error(Errc::no_path,
-                  fmt::format("the engine at {}, {}: doctor does not enter processes that it names",
-                              facts.engine.address->socket, facts.engine.remote),
-                  "run doctor on the engine's machine, with the socket of root's engine");
-    // A resolved bridge proves that the pid is the container's process, not another one with the same number.
-    if (!facts.bridge.resolved) throw *facts.bridge.resolved.error;
-    return look_inside(facts.container->pid, *address, port);
+  Later inside([&] {
+    return see([&] {
+      if (!address)
+        throw Error(Errc::not_found, "there is no address to dial", "expose the port, and run doctor again");
+      if (!facts.engine.remote.empty())
+        throw Error(Errc::no_path,
+                    fmt::format("the engine at {}, {}: doctor does not enter processes that it names",
+                                facts.engine.address->socket, facts.engine.remote),
+                    "run doctor on the engine's machine, with the socket of root's engine");
+      // A resolved bridge proves that the pid is the container's process, not another with the same number.
+      if (!facts.bridge.resolved) throw Error(*facts.bridge.resolved.error);
+      return look_inside(facts.container->pid, *address, port);
+    });
   });
+
+  facts.listener = gather_listener(service, facts.engine);
+  const auto source = own_address(facts, opening);
+  facts.back = see([&] {
+    if (!facts.bridge.resolved) throw Error(*facts.bridge.resolved.error);
+    if (!source) throw Error(Errc::not_found, "the container has no address on that bridge");
+    return look_back(*facts.bridge.resolved, *source);
+  });
+  const auto read = rules.get();
+  facts.drop = see([&]() -> std::optional<firewall::Drop> {
+    if (!read) throw Error(*read.error);
+    facts.unread = read->unseen;
+    if (!source) return std::nullopt;
+    const auto passage = passage_of(facts, opening, *source);
+    return passage.bridge.empty() ? std::nullopt : firewall::find_drop(*read, passage);
+  });
+  facts.inside = inside.get();
   return facts;
 }
 

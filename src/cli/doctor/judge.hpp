@@ -23,6 +23,8 @@ Check judge_engine(const EngineFacts& facts);
 std::vector<Check> judge_bridges(const std::vector<BridgeFacts>& facts, const EngineFacts& engine);
 std::vector<Check> judge_input(const InputFacts& facts);
 Check judge_listener(const ListenerFacts& facts);
+/// "docker" or "podman": the command of the engine that answered.
+const char* engine_command(bool podman) noexcept;
 // Leases:
 Check judge_state(const StateFacts& facts);
 std::vector<Check> judge_route_localnet(const RouteLocalnetFacts& facts);
@@ -30,7 +32,7 @@ Check judge_alias(const AliasFacts& facts);
 /// nullopt if another check already reports the refusal.
 std::optional<Check> judge_request(const RequestFacts& facts, const std::vector<Check>& others);
 
-/// A warning for a fact that was not readable, with the error's own hint or the advice to run doctor as root.
+/// An unseen fact, with the error's own hint or the advice to run doctor as root.
 Check unseen(std::string name, std::string_view what, const Error& error);
 
 }  // namespace hostnet::cli::doctor

@@ -28,8 +28,9 @@ Check judge_state(const StateFacts& facts) {
     return {"state", Status::fail, error.what(), "tc-hostnet release --all"};
   }
   const auto count = facts.held->leases.size();
+  const auto beside = facts.others.empty() ? std::string() : fmt::format("{}", list_of(facts.others));
   if (count == 0) {
-    check.finding = "no leases";
+    check.finding = beside.empty() ? "no leases" : beside;
     return check;
   }
   const auto held = fmt::format("{} lease{} on {} bridge{}", count, count == 1 ? "" : "s",
@@ -47,6 +48,7 @@ Check judge_state(const StateFacts& facts) {
   } else {
     check.finding = held + ", with every rule in place";
   }
+  if (!beside.empty()) check.finding += "; beside them " + beside;
   return check;
 }
 
@@ -115,8 +117,8 @@ Check judge_alias(const AliasFacts& facts) {
     }
     check.status = Status::warn;
     check.finding = fmt::format("{} is defined {}, left by a lease that is gone", kAlias, where);
-    check.mend = fmt::format("restart the container to recreate its hosts file: docker restart {}",
-                             shell_word(facts.container));
+    check.mend = fmt::format("restart the container to recreate its hosts file: {} restart {}",
+                             engine_command(facts.podman), shell_word(facts.container));
     return check;
   }
   if (facts.promised) {

@@ -11,7 +11,9 @@
 namespace hostnet::cli::doctor {
 namespace {
 
-bool is_podman(const EngineFacts& engine) { return engine.version && engine.version->is_podman(); }
+bool is_podman(const EngineFacts& engine) {
+  return engine.podman || (engine.version && engine.version->is_podman());
+}
 
 std::string gateways_text(const std::vector<Ipv4>& list) {
   std::vector<std::string> texts;
@@ -42,12 +44,13 @@ Check judge_bridge(const BridgeFacts& facts, const EngineFacts& engine) {
   }
   check.status = facts.asked ? Status::fail : Status::warn;
   const std::string what = error.what();
+  const char* const command = engine_command(is_podman(engine));
   check.finding =
       what.find(facts.whose) == std::string::npos ? fmt::format("{}: {}", facts.whose, what) : what;
   check.mend = !error.hint().empty()                   ? error.hint()
-               : facts.whose.starts_with("container ") ? "see the containers: docker ps"
-               : facts.whose.starts_with("network ")   ? "see the networks: docker network ls"
-                                                       : "see the bridges: ip link show type bridge";
+               : facts.whose.starts_with("container ") ? fmt::format("see the containers: {} ps", command)
+               : facts.whose.starts_with("network ") ? fmt::format("see the networks: {} network ls", command)
+                                                     : "see the bridges: ip link show type bridge";
   return check;
 }
 
@@ -66,7 +69,37 @@ Check judge_managed_input(const InputFacts& facts, const netlink::NftChain& inpu
           "apt-get install iptables"};
 }
 
+// The listeners in other network namespaces, and what to do about the first.
+struct ElsewhereText {
+  std::string finding;
+  std::string mend;
+};
+ElsewhereText elsewhere_text(const ListenerFacts& facts, const std::string& where) {
+  std::vector<std::string> texts;
+  for (const auto& one : facts.elsewhere) {
+    const auto process = one.pid == 0          ? std::string("a process")
+                         : one.command.empty() ? fmt::format("pid {}", one.pid)
+                                               : fmt::format("{} (pid {})", one.command, one.pid);
+    const auto owner = !one.container.empty() ? fmt::format(" of container {}", one.container)
+                       : !one.netns.empty()   ? fmt::format(" in network namespace {}", one.netns)
+                                              : std::string(" in another network namespace");
+    texts.push_back(fmt::format("{}{} listens on {}", process, owner, one.address));
+  }
+  const auto& first = facts.elsewhere.front();
+  ElsewhereText out{fmt::format("nothing listens on {}/{} of this host; {}", where,
+                                to_string(facts.port.protocol), list_of(texts)),
+                    {}};
+  if (!first.container.empty())
+    out.mend = fmt::format("publish its port on this host: start container {} with -p {}:{}", first.container,
+                           where, facts.port.host);
+  else
+    out.mend = fmt::format("start the service in this network namespace, bound to {}", where);
+  return out;
+}
+
 }  // namespace
+
+const char* engine_command(bool podman) noexcept { return podman ? "podman" : "docker"; }
 
 Check judge_engine(const EngineFacts& facts) {
   const auto failed = [&](const Error& error) {
@@ -77,7 +110,7 @@ Check judge_engine(const EngineFacts& facts) {
   if (!facts.answers) return failed(*facts.answers.error);
   if (!facts.version)
     return {"engine", Status::warn, fmt::format("it answers, but {}", facts.version.error->what()),
-            "check whether it is overloaded: docker version"};
+            fmt::format("check whether it is overloaded: {} version", engine_command(is_podman(facts)))};
   const auto what = fmt::format("{} {} at {} ({})", facts.version->product, facts.version->version,
                                 facts.address->socket, facts.address->from);
   if (facts.address->tcp)
@@ -86,6 +119,10 @@ Check judge_engine(const EngineFacts& facts) {
                 "{}, {}, is not known to be on this machine, so only the ssh path leads to its containers",
                 what, secured(*facts.address->tcp)),
             "for the native path, use an engine of this machine: --engine unix:///run/docker.sock"};
+  if (!facts.rootless_unknown.empty() && facts.remote.empty())
+    return {"engine", Status::unseen,
+            fmt::format("{}; whether it runs rootless is not known: {}", what, facts.rootless_unknown),
+            fmt::format("ask it: {} info", engine_command(is_podman(facts)))};
   if (!facts.rootless && facts.remote.empty()) return {.name = "engine", .finding = what};
   if (!facts.rootless)
     return {
@@ -105,8 +142,9 @@ std::vector<Check> judge_bridges(const std::vector<BridgeFacts>& facts, const En
   std::vector<Check> checks;
   for (const auto& bridge : facts) checks.push_back(judge_bridge(bridge, engine));
   if (checks.empty() && !(engine.needed && !engine.answers))
-    checks.push_back({"bridge", Status::warn, "no bridge here leads from containers to this host",
-                      "make a network: docker network create NAME"});
+    checks.push_back(
+        {"bridge", Status::warn, "no bridge here leads from containers to this host",
+         fmt::format("make a network: {} network create NAME", engine_command(is_podman(engine)))});
   return checks;
 }
 
@@ -138,10 +176,24 @@ std::vector<Check> judge_input(const InputFacts& facts) {
                      "rule of another table can overrule it",
                      chain, list_of(blocked.bridges)),
          fmt::format("{}", fmt::join(blocked.remedies, " && "))});
+  std::vector<std::string> named;
+  for (const auto& [bridge, drop] : facts.drops) {
+    if (std::ranges::find(named, drop.what) != named.end()) continue;
+    named.push_back(drop.what);
+    checks.push_back({"input", drop.certain ? Status::fail : Status::warn,
+                      fmt::format("{} {} connections from {}", drop.what,
+                                  drop.certain ? (drop.rejects ? "rejects" : "drops")
+                                               : (drop.rejects ? "may reject" : "may drop"),
+                                  bridge),
+                      drop.remedy});
+  }
+  if (!facts.unread.empty())
+    checks.push_back({"input", Status::unseen, "a part of the rules was not readable: " + facts.unread,
+                      "run it as root, where the programs are: sudo tc-hostnet doctor"});
   if (!facts.unreadable.empty())
     checks.push_back({"input", Status::warn, facts.unreadable, "run again: tc-hostnet doctor"});
   if (checks.empty())
-    checks.push_back({.name = "input", .finding = "no policy on INPUT drops traffic from a bridge"});
+    checks.push_back({.name = "input", .finding = "no policy or rule drops connections from a bridge"});
   return checks;
 }
 
@@ -161,6 +213,10 @@ Check judge_listener(const ListenerFacts& facts) {
             .finding = exactly ? listens : fmt::format("{}, which includes {}", listens, where)};
   }
   const auto look = fmt::format("ss -l{}np 'sport = :{}'", protocol[0], facts.port.host);
+  if (found.empty() && !facts.elsewhere.empty()) {
+    const auto text = elsewhere_text(facts, where);
+    return {"listener", Status::fail, text.finding, text.mend};
+  }
   if (found.empty())
     return {"listener", Status::fail,
             fmt::format("nothing listens on {}/{}: containers are refused", where, protocol),

@@ -30,6 +30,8 @@ const char* to_string(Status status) noexcept {
       return "ok";
     case Status::warn:
       return "warn";
+    case Status::unseen:
+      return "unseen";
     case Status::fail:
       return "fail";
   }
@@ -39,7 +41,9 @@ const char* to_string(Status status) noexcept {
 Check unseen(std::string name, std::string_view what, const Error& error) {
   const bool denied = error.code() == Errc::not_authorised;
   const auto mend = denied ? kAsRoot : error.hint().empty() ? "run again: tc-hostnet doctor" : error.hint();
-  return {std::move(name), Status::warn, fmt::format("{}: {}", what, error.what()), mend};
+  const auto finding = denied ? fmt::format("{}: cannot be seen as this user ({})", what, error.what())
+                              : fmt::format("{}: {}", what, error.what());
+  return {std::move(name), Status::unseen, finding, mend};
 }
 
 Check judge_kernel(const KernelFacts& facts) {

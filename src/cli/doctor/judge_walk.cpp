@@ -1,7 +1,6 @@
-// Judges where the packet stops and how to fix it, and draws the steps.
+// Judges where the packet stops and how to fix it.
 #include "cli/doctor/judge.hpp"
 #include "cli/doctor/walk.hpp"
-#include "cli/output.hpp"
 #include "core/strings.hpp"
 #include "engine/hosts_file.hpp"
 #include "hostnet/exposer.hpp"
@@ -9,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
 namespace hostnet::cli::doctor {
 namespace {
@@ -45,6 +45,7 @@ bool is_for(const Opening& opening, const WalkFacts& facts) {
 }
 
 bool has_port(const Opening& opening, const HostPort& port) {
+  if (opening.foreign) return true;  // unknown; the connection decides
   return std::ranges::any_of(opening.ports, [&](const HostPort& open) {
     return open.container == port.container && open.protocol == port.protocol;
   });
@@ -71,12 +72,17 @@ Check judge_container(const WalkFacts& facts) {
     check.status = Status::fail;
     return check;
   }
+  const char* const command = engine_command(facts.engine.podman);
   if (!facts.container)
-    return {name, Status::fail, facts.container.error->what(), "see the containers: docker ps"};
+    return {name, Status::fail, facts.container.error->what(),
+            fmt::format("see the containers: {} ps", command)};
   const auto& container = *facts.container;
   if (!container.running)
     return {name, Status::fail, fmt::format("{} does not run", container.name),
-            fmt::format("start it: docker start {}", shell_word(container.name))};
+            fmt::format("start it: {} start {}", command, shell_word(container.name))};
+  if (container.state == "paused")
+    return {name, Status::fail, fmt::format("{} is paused", container.name),
+            fmt::format("resume it: {} unpause {}", command, shell_word(container.name))};
   std::vector<std::string> places;
   for (const auto& endpoint : container.endpoints)
     if (endpoint.address)
@@ -85,24 +91,68 @@ Check judge_container(const WalkFacts& facts) {
     return {name, Status::fail,
             fmt::format("{} has no IPv4 address of its own (network mode {})", container.name,
                         container.network_mode),
-            "start it on a bridge network: docker run --network NAME"};
-  return {.name = name, .finding = fmt::format("{} runs, {}", container.name, list_of(places))};
+            fmt::format("start it on a bridge network: {} run --network NAME", command)};
+  const auto* const kind = facts.engine.rootless ? "; its engine runs rootless" : "";
+  return {.name = name, .finding = fmt::format("{} runs, {}{}", container.name, list_of(places), kind)};
 }
 
-Check judge_name(const WalkFacts& facts) {
+// The addresses that the name may have: the host's on the container's network, and sidecars'. With a lease for
+// the port only that lease's, since another one does not lead to the service.
+std::vector<std::string> right_addresses(const WalkFacts& facts, const Opening* opening) {
+  std::vector<std::string> out;
+  if (opening != nullptr && goes_by_sidecar(*opening)) {
+    if (!opening->addresses.empty()) out = opening->addresses;
+    for (const auto& other : facts.openings)
+      if (!goes_by_sidecar(other) && is_for(other, facts) && has_port(other, facts.port))
+        out.insert(out.end(), other.addresses.begin(), other.addresses.end());
+    return out;
+  }
+  if (facts.bridge.resolved)
+    for (const auto gateway : facts.bridge.resolved->gateways) out.push_back(gateway.to_string());
+  return out;
+}
+
+Check wrong_name(const WalkFacts& facts, const engine::Definition& first,
+                 const std::vector<std::string>& right) {
+  const char* const command = engine_command(facts.engine.podman);
+  const auto& container = facts.container->name;
+  const bool by_option = first.lease.empty() && facts.alias.by_extra_host;
+  const auto by = !first.lease.empty() ? fmt::format("the line of lease {}", first.lease)
+                  : by_option          ? std::string("--add-host")
+                                       : std::string("an entry of the container's own");
+  Check check{"alias",
+              Status::fail,
+              fmt::format("{} is {} in its hosts file, by {}, but it should be {}", kAlias, first.address, by,
+                          fmt::join(right, " or ")),
+              {}};
+  if (by_option)
+    check.mend = fmt::format("create container {} again without --add-host for {}: expose writes the name",
+                             container, kAlias);
+  else
+    check.mend = fmt::format(
+        "{} exec -u 0 {} sh -c 'sed \"/^{}[[:space:]].*{}/d\" /etc/hosts >/tmp/hosts && cat /tmp/hosts "
+        ">/etc/hosts'",
+        command, shell_word(container), first.address, kAlias);
+  return check;
+}
+
+Check judge_name(const WalkFacts& facts, const Opening* opening) {
   constexpr const char* name = "alias";
-  if (facts.alias.hosts && engine::defines(*facts.alias.hosts, kAlias)) {
-    const auto definition = engine::definition_by_others(*facts.alias.hosts, kAlias, "");
-    return {
-        .name = name,
-        .finding = fmt::format(
-            "{} is {} in its hosts file{}", kAlias, facts.address,
-            definition && !definition->lease.empty() ? fmt::format(", by lease {}", definition->lease) : "")};
+  const auto right = right_addresses(facts, opening);
+  const auto first = facts.alias.hosts ? engine::first_definition(*facts.alias.hosts, kAlias) : std::nullopt;
+  if (first) {
+    if (!right.empty() && !is_among(right, first->address)) return wrong_name(facts, *first, right);
+    return {.name = name,
+            .finding = fmt::format("{} is {} in its hosts file{}", kAlias, first->address,
+                                   first->lease.empty() ? "" : fmt::format(", by lease {}", first->lease))};
   }
   if (const auto address = alias_address(facts); !address.empty())
     return {.name = name, .finding = fmt::format("{} is {}, by the network's DNS", kAlias, address)};
   if (!facts.alias.hosts) return unseen(name, "its hosts file is not readable", *facts.alias.hosts.error);
-  return {name, Status::fail, fmt::format("{} is not in its hosts file", kAlias), expose_command(facts)};
+  const auto missing = fmt::format("{} is not in its hosts file", kAlias);
+  // Without a lease that is no fault: expose writes the name.
+  if (opening == nullptr || opening->dead) return {.name = name, .finding = missing + "; expose writes it"};
+  return {name, Status::fail, missing, expose_command(facts)};
 }
 
 Check judge_gateway(const WalkFacts& facts, const Opening* opening) {
@@ -113,9 +163,9 @@ Check judge_gateway(const WalkFacts& facts, const Opening* opening) {
     return {name, Status::fail, finding + ", but no route inside leads there",
             fmt::format("see its routes: nsenter -t {} -n ip route", facts.container->pid)};
   };
-  if (opening != nullptr && goes_by_sidecar(*opening) && is_among(opening->addresses, facts.address))
-    return routed(
-        fmt::format("{} is the sidecar of lease {} on {}", facts.address, opening->lease, opening->network));
+  if (opening != nullptr && goes_by_sidecar(*opening) && !opening->addresses.empty())
+    return routed(fmt::format("{} is the sidecar of lease {} on {}", opening->addresses.front(),
+                              opening->lease, opening->network));
   if (!facts.bridge.resolved) {
     const auto& error = *facts.bridge.resolved.error;
     return {name, Status::fail, error.what(),
@@ -123,18 +173,19 @@ Check judge_gateway(const WalkFacts& facts, const Opening* opening) {
   }
   const auto& bridge = facts.bridge.resolved->bridge;
   const auto& gateways = facts.bridge.resolved->gateways;
-  const bool ours =
-      std::ranges::any_of(gateways, [&](Ipv4 gateway) { return gateway.to_string() == facts.address; });
-  if (!ours)
-    return {name, Status::fail,
-            fmt::format("{} is not this host's address on its network; {} has {}", facts.address, bridge.name,
-                        gateways.empty() ? "no address" : gateways.front().to_string()),
-            fmt::format("create the container without its own entry for {}", kAlias)};
+  if (gateways.empty())
+    return {name, Status::fail, fmt::format("bridge {} has no IPv4 address", bridge.name),
+            "run the full check: tc-hostnet doctor"};
+  const auto address =
+      std::ranges::any_of(gateways, [&](Ipv4 one) { return one.to_string() == facts.address; })
+          ? facts.address
+          : gateways.front().to_string();
   if (!bridge.up)
     return {name, Status::fail,
-            fmt::format("{} is an address of bridge {}, which is down", facts.address, bridge.name),
+            fmt::format("{} is an address of bridge {}, which is down", address, bridge.name),
             fmt::format("ip link set {} up", bridge.name)};
-  return routed(fmt::format("{} is this host, on bridge {}", facts.address, bridge.name));
+  const auto finding = fmt::format("{} is this host, on bridge {}", address, bridge.name);
+  return address == facts.address ? routed(finding) : Check{.name = name, .finding = finding};
 }
 
 // Names a lease that is close to the missing one: same container, or same port.
@@ -155,29 +206,93 @@ Check judge_forward(const WalkFacts& facts, const Opening* opening) {
   if (opening == nullptr)
     return {name, Status::fail, fmt::format("no lease lets it in on {}{}", port_text(facts), others(facts)),
             expose_command(facts)};
+  const char* const command = engine_command(facts.engine.podman);
+  const auto again = fmt::format("tc-hostnet release {}, and expose again", opening->lease);
+  const auto down = [&](const std::string& leads) -> std::optional<Check> {
+    if (opening->sidecar_state == "paused")
+      return Check{name, Status::fail, leads + ", but its sidecar is paused",
+                   fmt::format("{} unpause {}", command, opening->sidecar)};
+    if (!opening->sidecar_state.empty() && opening->sidecar_state != "running")
+      return Check{name, Status::fail,
+                   fmt::format("{}, but its sidecar is {}", leads, opening->sidecar_state), again};
+    if (!opening->tunnel.empty())
+      return Check{name, Status::fail,
+                   fmt::format("{}, but its tunnel is not up: {}", leads, opening->tunnel), again};
+    return std::nullopt;
+  };
+  if (opening->foreign) {
+    const auto has = fmt::format("lease {} ({}) of another user has a sidecar on {}", opening->lease,
+                                 opening->via, opening->network);
+    if (auto fault = down(has)) return *fault;
+    return {name, Status::unseen, has + ", whose ports cannot be seen from here", "run doctor as that user"};
+  }
   const auto leads = fmt::format("lease {} ({}) leads {} to {}", opening->lease, opening->via,
                                  port_text(facts), port_of(*opening, facts.port).service());
   if (opening->dead)
     return {name, Status::fail, leads + ", but it has ended",
             "tc-hostnet list, which releases it; then " + expose_command(facts)};
   if (opening->in_journal && !facts.deviations.empty())
-    return {name, Status::fail, fmt::format("{}, but {}", leads, list_of(facts.deviations)),
-            fmt::format("tc-hostnet release {}, and expose again", opening->lease)};
+    return {name, Status::fail, fmt::format("{}, but {}", leads, list_of(facts.deviations)), again};
+  if (auto fault = down(leads)) return *fault;
   return {.name = name, .finding = leads};
+}
+
+bool has_connected(const WalkFacts& facts) {
+  return facts.inside && facts.inside->dialled &&
+         facts.inside->dialled->outcome == Dialled::Outcome::connected;
+}
+
+bool has_failed_to_connect(const WalkFacts& facts) {
+  return facts.inside && facts.inside->dialled && !has_connected(facts);
 }
 
 Check judge_firewall(const WalkFacts& facts, const Opening* opening) {
   constexpr const char* name = "firewall";
+  if (!facts.drop) return unseen(name, "the host's rules are not readable", *facts.drop.error);
+  const auto& drop = *facts.drop.value;
+  if (!drop || (drop->before_ours && opening == nullptr)) {
+    if (!facts.unread.empty())
+      return {name, Status::unseen, "a part of the host's rules is not readable: " + facts.unread,
+              "run it as root, where the programs are: sudo tc-hostnet doctor"};
+    return {.name = name, .finding = "no rule or policy of this host drops the connection"};
+  }
+  if (drop->certain)
+    return {name, Status::fail,
+            fmt::format("{} {} the connection", drop->what, drop->rejects ? "rejects" : "drops"),
+            drop->remedy};
+  const auto may = fmt::format("{} may {} the connection", drop->what, drop->rejects ? "reject" : "drop");
+  if (has_connected(facts)) return {.name = name, .finding = may + ", but this one passed"};
+  return {name, Status::warn, may, drop->remedy};
+}
+
+Check judge_return(const WalkFacts& facts, const Opening* opening) {
+  constexpr const char* name = "return";
   if (opening != nullptr && goes_by_sidecar(*opening))
-    return {.name = name, .finding = "not passed: the traffic uses the sidecar's tunnel"};
-  auto checks = judge_input(facts.input);
-  const auto worst = std::ranges::max_element(checks, {}, &Check::status);
-  worst->name = name;
-  return *worst;
+    return {.name = name, .finding = "not needed: the sidecar is on the container's network"};
+  if (!facts.back) return unseen(name, "the route of the answers is not known", *facts.back.error);
+  const auto& back = *facts.back;
+  const auto& bridge = facts.bridge.resolved->bridge.name;
+  if (back.error == 0 && back.interface == bridge)
+    return {.name = name, .finding = fmt::format("this host's answers go back by {}", bridge)};
+  const auto lost =
+      back.error != 0 ? fmt::format("this host's answers are lost: {}", std::strerror(back.error))
+                      : fmt::format("this host's answers leave by {} instead of {}", back.interface, bridge);
+  if (!back.rejecting.empty())
+    return {name, Status::fail, fmt::format("{} (route {})", lost, back.rejecting),
+            fmt::format("ip route del {}", back.rejecting)};
+  if (back.rule)
+    return {name, Status::fail, fmt::format("{} (rule {} of `ip rule`)", lost, *back.rule),
+            fmt::format("ip rule del pref {}", *back.rule)};
+  const auto net = Ipv4{back.subnet.address.host & netmask(back.subnet.length)};
+  return {
+      name, Status::fail,
+      fmt::format("{}: there is no route to {}/{} by {}", lost, net.to_string(), back.subnet.length, bridge),
+      fmt::format("ip route replace {}/{} dev {} src {}", net.to_string(), back.subnet.length, bridge,
+                  back.subnet.address.to_string())};
 }
 
 Check judge_service(const WalkFacts& facts, const Opening* opening) {
-  if (opening != nullptr)
+  if (opening != nullptr && !opening->foreign)
     if (const auto& port = port_of(*opening, facts.port); !port.socket.empty())
       return {.name = "listener", .finding = fmt::format("the service is the Unix socket {}", port.socket)};
   return judge_listener(facts.listener);
@@ -194,36 +309,56 @@ Check judge_connect(const WalkFacts& facts, const std::vector<Check>& before) {
                                    where)};
   const auto& [outcome, took, error] = *facts.inside->dialled;
   const bool explained = std::ranges::any_of(before, [](const Check& c) { return c.status == Status::fail; });
+  const auto next =
+      explained
+          ? std::string()
+          : fmt::format("watch where its packets end: tcpdump -ni {} host {}",
+                        facts.bridge.resolved ? facts.bridge.resolved->bridge.name : "any", facts.address);
   switch (outcome) {
     case Dialled::Outcome::connected:
       return {.name = name,
               .finding = fmt::format("connected from inside to {} in {:.1f} ms", where,
                                      static_cast<double>(took.count()) / 1000)};
     case Dialled::Outcome::refused:
-      return {name, Status::fail, fmt::format("{} refuses: no rule leads there, or nothing listens", where),
-              explained ? "fix the failures above" : "run the full check: tc-hostnet doctor"};
+      return {name, Status::fail, fmt::format("{} refuses", where), next};
     case Dialled::Outcome::timed_out:
-      return {name, Status::fail, fmt::format("{} does not answer: a firewall drops it", where),
-              explained ? "fix the failures above"
-                        : "see what drops it: nft list ruleset; iptables-legacy -nvL INPUT"};
+      return {name, Status::fail, fmt::format("{} does not answer", where), next};
     case Dialled::Outcome::failed:
       break;
   }
-  return {name, Status::fail, fmt::format("{}: {}", where, error),
-          explained ? "fix the failures above" : "run the full check: tc-hostnet doctor"};
+  return {name, Status::fail, fmt::format("{}: {}", where, error), next};
 }
 
-// Corrects steps that failed although the connection succeeded.
+// Corrects steps by the connection: those that failed although it succeeded, and a rule that may drop it if
+// nothing else explains that it failed.
 void correct(std::vector<Check>& steps, const WalkFacts& facts) {
+  const bool none_failed = std::ranges::none_of(
+      steps, [](const Check& step) { return step.status == Status::fail && step.name != "connect"; });
   for (auto& step : steps) {
-    if (step.status != Status::fail) continue;
-    if (step.name == "firewall") {
-      step.status = Status::warn;
-      step.finding += " (this connection passed)";
-    } else if (step.name == "forward") {
-      step.finding +=
-          fmt::format("; what answers on {}:{} is something else", facts.address, facts.port.container);
+    if (has_connected(facts) && step.status == Status::fail) {
+      if (step.name == "firewall") {
+        step.status = Status::warn;
+        step.finding += " (this connection passed)";
+      } else if (step.name == "forward") {
+        step.finding +=
+            fmt::format("; what answers on {}:{} is something else", facts.address, facts.port.container);
+      }
     }
+    if (none_failed && has_failed_to_connect(facts) && step.name == "firewall" && step.status == Status::warn)
+      step.status = Status::fail;
+  }
+}
+
+// Leaves one remedy for one fault: none for the failed connection if an earlier step explains it, and none
+// twice.
+void thin_out(std::vector<Check>& steps) {
+  std::vector<std::string> given;
+  bool failed = false;
+  for (auto& step : steps) {
+    if (is_among(given, step.mend) || (step.name == "connect" && step.status == Status::fail && failed))
+      step.mend.clear();
+    if (!step.mend.empty()) given.push_back(step.mend);
+    failed |= step.status == Status::fail;
   }
 }
 
@@ -231,7 +366,7 @@ void correct(std::vector<Check>& steps, const WalkFacts& facts) {
 
 std::string alias_address(const WalkFacts& facts) {
   if (facts.alias.hosts)
-    if (const auto definition = engine::definition_by_others(*facts.alias.hosts, kAlias, ""))
+    if (const auto definition = engine::first_definition(*facts.alias.hosts, kAlias))
       return definition->address;
   // The default networks (bridge, podman) have no DNS server.
   for (const auto& opening : facts.openings)
@@ -245,7 +380,8 @@ const Opening* find_opening(const WalkFacts& facts) {
   const Opening* found = nullptr;
   for (const auto& opening : facts.openings) {
     if (!is_for(opening, facts) || !has_port(opening, facts.port)) continue;
-    if (found == nullptr || (found->dead && !opening.dead)) found = &opening;
+    const auto rank = [](const Opening& one) { return one.dead ? 2 : one.foreign ? 1 : 0; };
+    if (found == nullptr || rank(opening) < rank(*found)) found = &opening;
   }
   return found;
 }
@@ -254,15 +390,15 @@ std::vector<Check> judge_walk(const WalkFacts& facts) {
   std::vector<Check> steps{judge_container(facts)};
   if (steps.front().status == Status::fail) return steps;
   const auto* const opening = find_opening(facts);
-  steps.push_back(judge_name(facts));
+  steps.push_back(judge_name(facts, opening));
   steps.push_back(judge_gateway(facts, opening));
   steps.push_back(judge_forward(facts, opening));
   steps.push_back(judge_firewall(facts, opening));
   steps.push_back(judge_service(facts, opening));
+  steps.push_back(judge_return(facts, opening));
   steps.push_back(judge_connect(facts, steps));
-  const bool connected =
-      facts.inside && facts.inside->dialled && facts.inside->dialled->outcome == Dialled::Outcome::connected;
-  if (connected) correct(steps, facts);
+  correct(steps, facts);
+  thin_out(steps);
   return steps;
 }
 
@@ -271,23 +407,12 @@ std::string stops_at(const std::vector<Check>& steps) {
   return stop == steps.end() ? std::string() : stop->name;
 }
 
-std::vector<Text> draw_walk(const WalkFacts& facts, const std::vector<Check>& steps) {
-  std::vector<Text> lines{
-      paint(Tone::strong, fmt::format("{} → {}:{}", facts.alias.container, kAlias, facts.port.container))};
-  bool stopped = false;
-  for (const auto& step : steps) {
-    const bool stop = !stopped && step.status == Status::fail;
-    const auto* const way = stop ? "╳" : stopped ? "┊" : "│";
-    stopped |= stop;
-    lines.push_back(fmt::format(" {} ", way) + mark(step.status) +
-                    fmt::format(" {:<10} {}", step.name, step.finding));
-    if (!step.mend.empty())
-      lines.push_back(fmt::format(" {}              → ", stopped ? "┊" : "│") +
-                      paint(Tone::strong, step.mend));
-  }
-  lines.push_back(stopped ? paint(Tone::bad, fmt::format(" ✗ it stops at: {}", stops_at(steps)))
-                          : paint(Tone::good, " ▼ the way is open, as far as doctor can see"));
-  return lines;
+std::vector<std::string> unseen_steps(const WalkFacts& facts, const std::vector<Check>& steps) {
+  std::vector<std::string> out;
+  if (has_connected(facts)) return out;
+  for (const auto& step : steps)
+    if (step.status == Status::unseen) out.push_back(step.name);
+  return out;
 }
 
 }  // namespace hostnet::cli::doctor

@@ -3,14 +3,22 @@
 //
 //   step       fails when                                                    judge_walk() reads
 //   container  engine does not answer; container is missing, stopped,        engine, container
-//              or without an IPv4 address (then no other step follows)
-//   alias      the container has no name for the host                        alias, openings
-//   gateway    the name is not this host's address or a sidecar's;           bridge, inside
-//              bridge is down; no route inside
-//   forward    no lease for container and port; ended lease; rules missing   openings, deviations
-//   firewall   a chain drops the bridge's traffic; n/a with a sidecar        input
+//              paused, or without an IPv4 address (then no other follows)
+//   alias      a lease is there, but the container has no name for it;       alias, openings, bridge
+//              the name's first address is neither this host's nor a
+//              sidecar's
+//   gateway    bridge is missing or down; no route inside                    bridge, inside
+//   forward    no lease for container and port; ended lease; rules missing;  openings, deviations
+//              its sidecar or tunnel is down
+//   firewall   a rule or policy surely drops the connection; or one may,     drop
+//              and the connection fails with every other step in place
 //   listener   nothing listens on the host port; n/a for a Unix socket       listener
-//   connect    a real TCP connection from inside fails (root only, 2.5 s)    inside
+//   return     the host's routes lead the answers elsewhere; n/a with a      back
+//              sidecar
+//   connect    a real TCP connection from inside fails (root only, 1.2 s)    inside
+//
+// A step that could not be read is `unseen`: then the way counts as open only if the connection succeeded.
+// Each fault has one remedy: a step that fails because an earlier one did shows none.
 #pragma once
 
 #include "cli/command.hpp"
@@ -36,6 +44,20 @@ struct Opening {
   std::vector<std::string> sources;    ///< Allowed sources; empty: all on the network.
   std::vector<HostPort> ports;
   bool dead = false;  ///< It has ended but is not released yet.
+  /// Another user's, of which only the sidecar is visible: its ports and sources are unknown.
+  bool foreign = false;
+  std::string sidecar;        ///< Its container's name; empty without one.
+  std::string sidecar_state;  ///< "running", "paused", …, "gone"; empty: unknown.
+  std::string tunnel;         ///< Why the tunnel is not up; empty if it is, or without one.
+};
+
+/// How the host's answers to the container would go.
+struct ReturnFacts {
+  int error = 0;                      ///< errno of the route lookup.
+  std::string interface;              ///< The outgoing one; empty if there is none.
+  std::string rejecting;              ///< The route that rejects them: "blackhole 198.18.0.2/32".
+  std::optional<std::uint32_t> rule;  ///< Preference of the policy rule that overrules the bridge's route.
+  firewall::Prefix subnet;            ///< Of the bridge.
 };
 
 /// Result of a connection from inside.
@@ -59,10 +81,12 @@ struct WalkFacts {
   BridgeFacts bridge;
   AliasFacts alias;
   std::vector<Opening> openings;
-  std::optional<Error> unseen_openings;  ///< Why there may be more openings.
-  std::vector<std::string> deviations;   ///< Rules and settings of native leases that the kernel lacks.
-  InputFacts input;
+  std::optional<Error> unseen_openings;      ///< Why there may be more openings.
+  std::vector<std::string> deviations;       ///< Rules and settings of native leases that the kernel lacks.
+  Seen<std::optional<firewall::Drop>> drop;  ///< What drops the connection.
+  std::string unread;                        ///< Why a part of the rules was not readable.
   ListenerFacts listener;
+  Seen<ReturnFacts> back;
   std::string address;  ///< The address of the name, or the one it would get; empty without one.
   Seen<Inside> inside;
 };
@@ -81,8 +105,11 @@ std::vector<Check> judge_walk(const WalkFacts& facts);
 
 /// The name of the first failed step; empty if none failed.
 std::string stops_at(const std::vector<Check>& steps);
+/// The names of the steps that could not be seen; none if the connection succeeded, which answers for them.
+std::vector<std::string> unseen_steps(const WalkFacts& facts, const std::vector<Check>& steps);
 
-/// The steps as a drawing, one line each, in colour if the output shows colours.
-std::vector<Text> draw_walk(const WalkFacts& facts, const std::vector<Check>& steps);
+/// The steps as a drawing, in colour if the output shows colours. Lines are at most `width` columns wide if
+/// their words allow it, and keep the gutter at the left; 0: any width.
+std::vector<Text> draw_walk(const WalkFacts& facts, const std::vector<Check>& steps, std::size_t width = 0);
 
 }  // namespace hostnet::cli::doctor

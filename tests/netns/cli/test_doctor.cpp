@@ -41,7 +41,7 @@ struct Diagnosis {
                          [&](json::View check) { return check.find("name").text() == name; });
     std::ranges::stable_sort(out, {}, [](json::View check) {
       const auto how = check.find("status").text();
-      return how == "fail" ? 0 : how == "warn" ? 1 : 2;
+      return how == "fail" ? 0 : how == "unseen" ? 1 : how == "warn" ? 2 : 3;
     });
     return out;
   }
@@ -136,6 +136,24 @@ TEST_CASE("a native nft chain with policy drop fails with the line that opens it
   CHECK(found.mend("input") == "nft insert rule inet fence input iifname \"br0\" ct status dnat accept");
   host.exec(found.mend("input"));
   CHECK(host.doctor("--bridge br0").status == 0);
+}
+
+TEST_CASE("a rule that drops is named with its handle, though the policy accepts, and its line mends it") {
+  const Host host;
+  for (const char* const chain : {"type filter hook prerouting priority -300; tcp dport 8088 drop;",
+                                  "type filter hook input priority 0; iifname br0 drop;",
+                                  "type filter hook output priority 0; drop;"}) {
+    CAPTURE(chain);
+    host.nft(fmt::format("table inet fence {{ chain c {{ {} }}; }}", chain));
+    const auto found = host.doctor("8088 --bridge br0");
+    CHECK(found.status_of("input") == "fail");
+    CHECK(found.finding("input").find("in chain inet fence c drops connections from br0") !=
+          std::string::npos);
+    host.exec(found.mend("input"));
+    CHECK(host.doctor("8088 --bridge br0").status_of("input") == "ok");
+    host.exec("nft delete table inet fence");
+  }
+  CHECK(host.exec("cat /proc/self/net/ip_tables_names").empty());
 }
 
 TEST_CASE("INPUT policies that tc-hostnet handles are not a fault") {
@@ -280,8 +298,8 @@ TEST_CASE("without privilege it reports what it cannot see, and fails for that r
   CHECK(found.status == 1);
   CHECK(found.status_of("capabilities") == "fail");
   CHECK(found.status_of("path") == "fail");
-  CHECK(found.status_of("input") == "warn");
-  CHECK(found.status_of("backend") == "warn");
+  CHECK(found.status_of("input") == "unseen");
+  CHECK(found.status_of("backend") == "unseen");
   CHECK(found.status_of("bridge") == "ok");
   CHECK(found.status_of("listener") == "ok");
   CHECK(found.of("request").empty());

@@ -132,7 +132,7 @@ TEST_CASE("without privilege every check gives a finding, and none crashes") {
   CHECK(status_of("path") == Status::fail);
   for (const char* name : {"backend", "input", "state", "route_localnet", "alias"}) {
     CAPTURE(name);
-    CHECK(status_of(name) == Status::warn);
+    CHECK(status_of(name) == Status::unseen);
   }
 }
 
@@ -186,7 +186,7 @@ TEST_CASE("backend") {
   CHECK(says(judge_backend({"/opt/my-iptables", tables, nft}), "iptables is /opt/my-iptables;"));
   CHECK(says(judge_backend({"", seen(std::vector<std::string>{}), nft}),
              "there is no iptables command; no legacy table is in use"));
-  CHECK(judge_backend({"", tables, denied<firewall::FirewallChoice>()}).status == Status::warn);
+  CHECK(judge_backend({"", tables, denied<firewall::FirewallChoice>()}).status == Status::unseen);
 }
 
 TEST_CASE("xtables lock") {
@@ -230,6 +230,33 @@ TEST_CASE("engine: present, rootless, absent; and absent though the target needs
   hung.answers = {std::nullopt, Error(Errc::timed_out, "GET /_ping: no answer in time")};
   CHECK(judge_engine(hung).status == Status::fail);
   check_form(judge_engine(hung));
+}
+
+TEST_CASE("an engine that does not say whether it is rootless is not called either") {
+  auto silent = docker();
+  silent.rootless_unknown = "GET /info: no answer in time";
+  const auto check = judge_engine(silent);
+  CHECK(check.status == Status::unseen);
+  CHECK(says(check, "whether it runs rootless is not known: GET /info: no answer in time"));
+  CHECK(check.mend == "ask it: docker info");
+}
+
+TEST_CASE("a listener elsewhere is named by its process and its container") {
+  ListenerFacts facts{HostPort::same(8088), seen(std::vector<netlink::Listener>{})};
+  facts.elsewhere = {{.address = "0.0.0.0:8088", .command = "nc", .pid = 4711, .container = "db"}};
+  CHECK(says(judge_listener(facts), "nc (pid 4711) of container db listens on 0.0.0.0:8088"));
+  CHECK(judge_listener(facts).mend.find("-p 127.0.0.1:8088:8088") != std::string::npos);
+  facts.elsewhere = {{.address = "127.0.0.1:8088", .netns = "far"}};
+  CHECK(says(judge_listener(facts), "a process in network namespace far listens on 127.0.0.1:8088"));
+}
+
+TEST_CASE("the container of a process, by its mounts") {
+  const std::string id(64, 'a');
+  CHECK(container_id_in("1 2 3:4 /var/lib/docker/containers/" + id + "/hosts /etc/hosts rw - ext4 x rw\n") ==
+        id);
+  CHECK(container_id_in("1 2 0:9 /containers/storage/overlay-containers/" + id +
+                        "/userdata/hosts /etc/hosts rw") == id);
+  CHECK(container_id_in("1 2 3:4 / / rw - ext4 x rw\n").empty());
 }
 
 TEST_CASE("bridges: a fault of the target's is a failure, of another only a warning") {

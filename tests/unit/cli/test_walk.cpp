@@ -5,6 +5,7 @@
 #include "support/addresses.hpp"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <string>
@@ -70,7 +71,8 @@ WalkFacts open_way() {
   facts.alias.hosts = seen(
       std::string("127.0.0.1 localhost\n198.19.0.1 host.testcontainers.internal # tc-hostnet 1a2b3c4d\n"));
   facts.openings = {native_lease()};
-  facts.input.chains = seen(std::vector<netlink::NftChain>{});
+  facts.drop = seen(std::optional<firewall::Drop>{});
+  facts.back = seen(ReturnFacts{.interface = "br-web"});
   facts.listener.port = facts.port;
   facts.listener.port.host = 5432;
   facts.listener.listeners = seen(std::vector{on_loopback(5432)});
@@ -85,11 +87,15 @@ Check step(const WalkFacts& facts, std::string_view name) {
     CAPTURE(check.name);
     CAPTURE(check.finding);
     CHECK_FALSE(check.finding.empty());
-    CHECK(check.mend.empty() == (check.status == Status::ok));
+    CHECK((check.mend.empty() || check.status != Status::ok));
   }
   const auto found = std::ranges::find(steps, name, &Check::name);
   REQUIRE(found != steps.end());
   return *found;
+}
+
+firewall::Drop drop(bool certain) {
+  return {.certain = certain, .what = "rule 1", .remedy = "nft insert rule …"};
 }
 
 // The step where the walk stops, with these words in its finding.
@@ -141,7 +147,24 @@ TEST_CASE("each step broken once") {
   SUBCASE("the alias leads elsewhere") {
     facts.alias.hosts = seen(std::string("192.0.2.1 host.testcontainers.internal\n"));
     facts.address = alias_address(facts);
-    stops(facts, "gateway", "192.0.2.1 is not this host's address on its network; br-web has 198.19.0.1");
+    stops(facts, "alias",
+          "is 192.0.2.1 in its hosts file, by an entry of the container's own, but it should be 198.19.0.1");
+    CHECK(step(facts, "alias").mend.starts_with("docker exec -u 0 app sh -c "));
+    facts.engine.podman = true;
+    CHECK(step(facts, "alias").mend.starts_with("podman exec"));
+    facts.alias.by_extra_host = true;
+    CHECK(step(facts, "alias").mend.find("without --add-host") != std::string::npos);
+  }
+  SUBCASE("a stale line before the lease's") {
+    facts.alias.hosts = seen("192.0.2.1 host.testcontainers.internal\n" + *facts.alias.hosts);
+    facts.address = alias_address(facts);
+    CHECK(facts.address == "192.0.2.1");
+    stops(facts, "alias", "is 192.0.2.1 in its hosts file");
+  }
+  SUBCASE("it is paused") {
+    facts.container.value->state = "paused";
+    stops(facts, "container", "is paused");
+    CHECK(step(facts, "container").mend == "resume it: docker unpause app");
   }
   SUBCASE("no bridge here") {
     facts.bridge.resolved = {std::nullopt, Error(Errc::no_path, "bridge br-web is not here", "use ssh")};
@@ -157,14 +180,48 @@ TEST_CASE("each step broken once") {
     CHECK(step(facts, "gateway").mend.find("nsenter -t 4711") != std::string::npos);
   }
   SUBCASE("a firewall that drops") {
-    facts.input.blocked = {{"br-web", {"inet fence input", "nft insert rule …"}}};
+    facts.drop = seen(std::optional(drop(true)));
     facts.inside = dialled(Dialled::Outcome::timed_out);
-    stops(facts, "firewall", "inet fence input");
-    CHECK(says(step(facts, "connect"), "a firewall drops it"));
-    CHECK(step(facts, "connect").mend == "fix the failures above");
+    stops(facts, "firewall", "rule 1 drops the connection");
+    CHECK(step(facts, "firewall").mend == "nft insert rule …");
+    CHECK(step(facts, "connect").mend.empty());  // one remedy for one fault
     facts.inside = dialled(Dialled::Outcome::connected);
     CHECK(stops_at(judge_walk(facts)).empty());
     CHECK(says(step(facts, "firewall"), "this connection passed"));
+  }
+  SUBCASE("a rule that may drop is the fault only if nothing else is, and the connection fails") {
+    facts.drop = seen(std::optional(drop(false)));
+    CHECK(stops_at(judge_walk(facts)).empty());
+    CHECK(step(facts, "firewall").status == Status::ok);
+    facts.inside = dialled(Dialled::Outcome::timed_out);
+    stops(facts, "firewall", "rule 1 may drop the connection");
+    facts.listener.listeners = seen(std::vector<netlink::Listener>{});
+    stops(facts, "listener", "nothing listens");
+    facts.inside = denied<Inside>();
+    facts.listener = open_way().listener;
+    CHECK(stops_at(judge_walk(facts)).empty());
+    CHECK(unseen_steps(facts, judge_walk(facts)) == std::vector<std::string>{"connect"});
+  }
+  SUBCASE("a drop in iptables' INPUT is none for a lease that is to come") {
+    auto before = drop(true);
+    before.before_ours = true;
+    facts.drop = seen(std::optional(before));
+    facts.openings.clear();
+    facts.inside = dialled(Dialled::Outcome::timed_out);
+    stops(facts, "forward", "no lease lets it in");
+    CHECK(step(facts, "firewall").status == Status::ok);
+  }
+  SUBCASE("answers that do not go back") {
+    facts.inside = dialled(Dialled::Outcome::timed_out);
+    facts.back = seen(ReturnFacts{.error = EINVAL, .rejecting = "blackhole 198.19.0.2/32"});
+    stops(facts, "return", "answers are lost: Invalid argument (route blackhole 198.19.0.2/32)");
+    CHECK(step(facts, "return").mend == "ip route del blackhole 198.19.0.2/32");
+    facts.back = seen(ReturnFacts{.interface = "eth0", .rule = 77});
+    stops(facts, "return", "leave by eth0 instead of br-web (rule 77 of `ip rule`)");
+    CHECK(step(facts, "return").mend == "ip rule del pref 77");
+    facts.back = seen(ReturnFacts{.interface = "eth0", .subnet = {ip("198.19.0.1"), 24}});
+    stops(facts, "return", "there is no route to 198.19.0.0/24 by br-web");
+    CHECK(step(facts, "return").mend == "ip route replace 198.19.0.0/24 dev br-web src 198.19.0.1");
   }
   SUBCASE("no listener") {
     facts.listener.listeners = seen(std::vector<netlink::Listener>{});
@@ -177,7 +234,7 @@ TEST_CASE("each step broken once") {
                                          {Dialled::Outcome::failed, "No route to host"}}) {
       facts.inside = dialled(outcome);
       stops(facts, "connect", words);
-      CHECK(step(facts, "connect").mend != "fix the failures above");
+      CHECK(step(facts, "connect").mend == "watch where its packets end: tcpdump -ni br-web host 198.19.0.1");
     }
   }
 }
@@ -224,17 +281,17 @@ TEST_CASE("forwards: owner, place, and the nearest ones instead") {
   }
 }
 
-TEST_CASE("with a tunnel the alias is the sidecar's, and no host firewall is in the path") {
+TEST_CASE("with a tunnel the alias is the sidecar's, and no answer of the host's is in the path") {
   auto facts = open_way();
   facts.openings = {tunnel()};
   facts.alias.hosts = seen(std::string("127.0.0.1 localhost\n"));
-  facts.input.blocked = {{"br-web", {"inet fence input", "nft insert rule …"}}};
+  facts.back = denied<ReturnFacts>();
   CHECK(alias_address(facts) == "198.19.0.9");
   facts.address = alias_address(facts);
   CHECK(stops_at(judge_walk(facts)).empty());
   CHECK(says(step(facts, "alias"), "198.19.0.9, by the network's DNS"));
   CHECK(says(step(facts, "gateway"), "is the sidecar of lease 1a2b3c4d on web"));
-  CHECK(says(step(facts, "firewall"), "not passed"));
+  CHECK(says(step(facts, "return"), "not needed"));
   // The default network has no DNS.
   facts.openings.front().network = "bridge";
   facts.container.value->endpoints.front().network = "bridge";
@@ -251,15 +308,23 @@ TEST_CASE("without root, a fact that cannot be seen is not a failure") {
   facts.alias.hosts = denied<std::string>();
   facts.openings.clear();
   facts.unseen_openings = Error::from_errno("look", EACCES);
-  facts.input.chains = denied<std::vector<netlink::NftChain>>();
+  facts.drop = denied<std::optional<firewall::Drop>>();
   facts.inside = denied<Inside>();
   CHECK(stops_at(judge_walk(facts)).empty());
   for (const char* name : {"alias", "forward", "firewall", "connect"}) {
     const auto check = step(facts, name);
-    CHECK(check.status == Status::warn);
-    CHECK(check.mend.find("sudo tc-hostnet doctor") != std::string::npos);
+    CHECK(check.status == Status::unseen);
+    CHECK(says(check, "cannot be seen as this user"));
   }
+  const auto steps = judge_walk(facts);
+  CHECK(std::ranges::count_if(steps, [](const Check& check) { return !check.mend.empty(); }) == 1);
+  CHECK(unseen_steps(facts, steps) == std::vector<std::string>{"alias", "forward", "firewall", "connect"});
+  CHECK(draw_walk(facts, steps).back().str() ==
+        " ? not known to be open: alias, forward, firewall and connect cannot be seen");
   CHECK(step(facts, "gateway").status == Status::ok);
+  // A connection that succeeds answers for what was not seen.
+  facts.inside = dialled(Dialled::Outcome::connected);
+  CHECK(unseen_steps(facts, judge_walk(facts)).empty());
 }
 
 TEST_CASE("the picture") {
@@ -273,4 +338,23 @@ TEST_CASE("the picture") {
   CHECK(lines.at(5).str() == " ┊              → tc-hostnet expose 15432 --container app");
   CHECK(lines.at(6).str().starts_with(" ┊ ✓ firewall"));
   CHECK(lines.back().str() == " ✗ it stops at: forward");
+}
+
+TEST_CASE("every line of the picture keeps its gutter and fits") {
+  auto facts = open_way();
+  facts.drop = seen(std::optional(drop(true)));
+  facts.drop.value->value().what = "the rule with handle 7 in chain inet a-long-name-of-a-table input";
+  facts.drop.value->value().remedy =
+      "nft insert rule inet fence input handle 7 iifname \"br-web\" ct status dnat accept";
+  facts.inside = dialled(Dialled::Outcome::timed_out);
+  for (const auto width : {40UL, 80UL, 120UL}) {
+    const auto lines = draw_walk(facts, judge_walk(facts), width);
+    for (std::size_t i = 0; i + 1 < lines.size(); ++i) {
+      CAPTURE(lines[i].str());
+      CHECK(lines[i].width() <= width);
+      if (i == 0 || lines[i].str().starts_with("  ")) continue;
+      const auto& text = lines[i].str();
+      CHECK((text.starts_with(" │ ") || text.starts_with(" ╳ ") || text.starts_with(" ┊ ")));
+    }
+  }
 }

@@ -1,0 +1,247 @@
+// Compares nft's rules with a packet, from libnftables' JSON (libnftables-json(5)).
+#include "core/json.hpp"
+#include "core/strings.hpp"
+#include "firewall/chain_walk.hpp"
+#include "firewall/drops.hpp"
+#include "firewall/nft_key.hpp"
+#include "firewall/nft_script.hpp"
+#include "hostnet/error.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <tuple>
+
+namespace hostnet::firewall {
+namespace {
+
+using json::View;
+
+struct ChainFacts {
+  std::string family;
+  std::string table;
+  std::string name;
+  View object;
+};
+
+class Listing {
+ public:
+  explicit Listing(View objects) {
+    for (const auto object : objects.elements()) {
+      if (const auto chain = object.find("chain"); chain.is_object())
+        chains_.push_back({text_at(chain, "family"), text_at(chain, "table"), text_at(chain, "name"), chain});
+      if (const auto rule = object.find("rule"); rule.is_object())
+        rules_[{text_at(rule, "family"), text_at(rule, "table"), text_at(rule, "chain")}].push_back(rule);
+      for (const char* kind : {"set", "map"})
+        if (const auto set = object.find(kind); set.is_object())
+          sets_[{text_at(set, "family"), text_at(set, "table"), text_at(set, "name")}] = set;
+    }
+  }
+  [[nodiscard]] const std::vector<ChainFacts>& chains() const { return chains_; }
+  [[nodiscard]] const std::vector<View>& rules(const ChainFacts& base, const std::string& chain) const {
+    static const std::vector<View> none;
+    const auto found = rules_.find({base.family, base.table, chain});
+    return found == rules_.end() ? none : found->second;
+  }
+  // The elements of "@name"; nothing if it has none or is unknown.
+  [[nodiscard]] View elements(const ChainFacts& base, std::string_view name) const {
+    const auto found = sets_.find({base.family, base.table, std::string(name)});
+    return found == sets_.end() ? View() : found->second.find("elem");
+  }
+  [[nodiscard]] bool has_set(const ChainFacts& base, std::string_view name) const {
+    return sets_.contains({base.family, base.table, std::string(name)});
+  }
+
+ private:
+  using Name = std::tuple<std::string, std::string, std::string>;
+  std::vector<ChainFacts> chains_;
+  std::map<Name, std::vector<View>> rules_;
+  std::map<Name, View> sets_;
+};
+
+// Compares the rules of one base chain and of those it jumps to.
+class RuleReader {
+ public:
+  RuleReader(const Listing& listing, const ChainFacts& base, const Packet& packet)
+      : listing_(listing), base_(base), packet_(packet) {}
+
+  std::vector<JudgedRule> operator()(const std::string& chain) const {
+    std::vector<JudgedRule> out;
+    for (const auto rule : listing_.rules(base_, chain)) judge(rule, out);
+    return out;
+  }
+
+ private:
+  void judge(View rule, std::vector<JudgedRule>& out) const {
+    const auto handle = static_cast<std::size_t>(rule.find("handle").natural().value_or(0));
+    Truth matches = Truth::yes;
+    for (const auto statement : rule.find("expr").elements()) {
+      const auto members = statement.members();
+      if (members.empty()) continue;
+      const auto& [name, value] = members.front();
+      if (name == "match") {
+        matches = both(matches, matched(value));
+        if (matches == Truth::no) return;
+      } else if (name == "vmap") {
+        map(value, matches, handle, out);
+      } else if (name == "limit" || name == "quota" || name == "ct count" || name == "connlimit" ||
+                 name == "queue") {
+        matches = both(matches, Truth::maybe);
+        if (name == "queue") out.push_back({matches, Act::drop, {}, handle});
+      } else if (name == "xt") {
+        // A compatible match or target of iptables-nft that nft does not show.
+        matches = both(matches, Truth::maybe);
+        if (text_at(value, "name") == "REJECT") out.push_back({matches, Act::reject, {}, handle});
+      } else {
+        verdict(name, value, matches, handle, out);
+      }
+    }
+  }
+
+  static void verdict(std::string_view name, View value, Truth matches, std::size_t handle,
+                      std::vector<JudgedRule>& out) {
+    const auto act = name == "accept"   ? Act::accept
+                     : name == "drop"   ? Act::drop
+                     : name == "reject" ? Act::reject
+                     : name == "jump"   ? Act::jump
+                     : name == "goto"   ? Act::go_to
+                     : name == "return" ? Act::leave
+                                        : Act::go_on;
+    if (act != Act::go_on) out.push_back({matches, act, text_at(value, "target"), handle});
+  }
+
+  void map(View vmap, Truth matches, std::size_t handle, std::vector<JudgedRule>& out) const {
+    const Key key(vmap.find("key"), packet_);
+    for (const auto element : elements_of(vmap.find("data"))) {
+      const auto truth = both(matches, key.is(element[0]));
+      const auto members = element[1].members();
+      if (truth != Truth::no && !members.empty())
+        verdict(members.front().first, members.front().second, truth, handle, out);
+    }
+  }
+
+  // Of {"set": […]}, ["a", "b"], "@name", and of one value.
+  [[nodiscard]] std::vector<View> elements_of(View right) const {
+    if (const auto text = right.text(); text && text->starts_with('@'))
+      return listing_.elements(base_, text->substr(1)).elements();
+    if (right.find("set").is_list()) return right.find("set").elements();
+    if (right.is_list()) return right.elements();
+    return {right};
+  }
+
+  [[nodiscard]] Truth matched(View match) const {
+    const Key key(match.find("left"), packet_);
+    const auto op = text_at(match, "op");
+    const auto right = match.find("right");
+    if (op != "==" && op != "!=" && op != "in" && op != "!") return compared(key, op, right);
+    const auto text = right.text();
+    if (text && text->starts_with('@') && !listing_.has_set(base_, text->substr(1))) return Truth::maybe;
+    // `& (syn | ack) == syn` compares all flags of the mask: only a single flag is understood.
+    if (match.find("left").find("&").is_list() && (!text || *text != "syn")) return Truth::maybe;
+    Truth any = Truth::no;
+    for (const auto element : elements_of(right)) any = either(any, key.is(element));
+    if (match.find("left").find("&").is_list() && packet_.answer) any = Truth::no;
+    return op == "!=" || op == "!" ? negation(any) : any;
+  }
+
+  static Truth compared(const Key& key, const std::string& op, View right) {
+    const auto number = right.natural();
+    if (!number) return Truth::maybe;
+    if (op == "<") return *number == 0 ? Truth::no : key.is_port_between(0, *number - 1);
+    if (op == "<=") return key.is_port_between(0, *number);
+    if (op == ">") return key.is_port_between(*number + 1, 0xffff);
+    if (op == ">=") return key.is_port_between(*number, 0xffff);
+    return Truth::maybe;
+  }
+
+  const Listing& listing_;
+  const ChainFacts& base_;
+  const Packet& packet_;
+};
+
+Layer layer_of(const ChainFacts& chain, Hook hook) {
+  if (hook == Hook::ingress) return Layer::device;
+  return chain.family == "bridge" ? Layer::bridge : Layer::ip;
+}
+
+std::string prefix_text(const Prefix& prefix) {
+  return prefix.length == 32 ? prefix.address.to_string()
+                             : fmt::format("{}/{}", prefix.address.to_string(), prefix.length);
+}
+
+// What the inserted rule matches: as little as lets the connection pass.
+std::string words_for(const Packet& packet, bool with_interface) {
+  std::string out;
+  const auto add = [&out](const std::string& more) { out += (out.empty() ? "" : " ") + more; };
+  if (with_interface && packet.has_in && !packet.in.empty()) add(fmt::format("iifname \"{}\"", packet.in));
+  if (with_interface && packet.has_out && !packet.out.empty()) add(fmt::format("oifname \"{}\"", packet.out));
+  if (packet.dnat) return out + " ct status dnat accept";
+  if (packet.source.length > 0) add("ip saddr " + prefix_text(packet.source));
+  if (packet.destination.length > 0) add("ip daddr " + prefix_text(packet.destination));
+  const char* const protocol = to_string(packet.protocol);
+  if (packet.source_port) add(fmt::format("{} sport {}", protocol, *packet.source_port));
+  if (packet.destination_port) add(fmt::format("{} dport {}", protocol, *packet.destination_port));
+  if (!packet.source_port && !packet.destination_port) add(fmt::format("ip protocol {}", protocol));
+  return out + " accept";
+}
+
+bool compares_ip(View rule) {
+  const auto text = rule.find("expr").dump();
+  return text.find("\"ip\"") != std::string::npos || text.find("\"tcp\"") != std::string::npos ||
+         text.find("\"udp\"") != std::string::npos || text.find("\"th\"") != std::string::npos;
+}
+
+}  // namespace
+
+std::vector<PlacedDrop> nft_drops(std::string_view listing, std::string_view others, const Passage& passage) {
+  json::Value parsed;
+  try {
+    parsed = json::parse(listing, {.values = std::numeric_limits<std::size_t>::max()});
+  } catch (const json::Unreadable& fault) {
+    throw Error(Errc::failure,
+                fmt::format("libnftables lists the rules in an unknown form: {}", fault.what()));
+  }
+  const Listing rules(parsed.view().find("nftables"));
+  const auto told = saved_tables(others);
+  std::vector<PlacedDrop> out;
+  for (const auto& chain : rules.chains()) {
+    const auto hook = parse_hook(text_at(chain.object, "hook"));
+    if (!hook || chain.family == "ip6" || chain.family == "arp") continue;
+    if (chain.family == "ip" && chain.table == nft::kTableName) continue;
+    if (chain.family == "ip" && std::ranges::find(told, chain.table) != told.end()) continue;
+    const auto priority = static_cast<int>(chain.object.find("prio").integer().value_or(0));
+    const auto layer = layer_of(chain, *hook);
+    auto packet = packet_at(passage, layer, *hook, priority);
+    if (!packet) continue;
+    if (layer == Layer::device) {
+      const auto device = text_at(chain.object, "dev");
+      if (!device.empty() && device != passage.bridge && device != passage.port) continue;
+      packet->in = device;
+    }
+    const RuleReader reader(rules, chain, *packet);
+    const auto hit = walk_chain(chain.name, text_at(chain.object, "policy") == "drop", reader);
+    if (!hit) continue;
+    const auto name = fmt::format("{} {} {}", chain.family, chain.table, hit->chain);
+    Drop drop{.certain = hit->certain, .rejects = hit->rejects};
+    const auto words = words_for(*packet, layer == Layer::ip);
+    if (hit->by_policy) {
+      drop.what = fmt::format("the policy of chain {}", name);
+      drop.remedy = fmt::format("nft insert rule {} {}", name, words);
+    } else {
+      drop.what = fmt::format("the rule with handle {} in chain {}", hit->index, name);
+      const auto& list = rules.rules(chain, hit->chain);
+      const auto rule = std::ranges::find_if(
+          list, [&](View one) { return one.find("handle").natural().value_or(0) == hit->index; });
+      // Below IP a rule that compares no address also drops ARP, which no accept for a port would let pass.
+      const bool all_frames = layer != Layer::ip && rule != list.end() && !compares_ip(*rule);
+      drop.remedy = all_frames ? fmt::format("nft delete rule {} handle {}", name, hit->index)
+                               : fmt::format("nft insert rule {} handle {} {}", name, hit->index, words);
+    }
+    out.push_back({place_of(layer, *hook), priority, std::move(drop)});
+  }
+  return out;
+}
+
+}  // namespace hostnet::firewall
