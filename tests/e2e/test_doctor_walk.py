@@ -1,9 +1,13 @@
 #!/usr/bin/python3
 """`tc-hostnet doctor --container C --port P`: each step of the path broken once, and the picture names it."""
+import contextlib
 import json
 import os
 import signal
+import socket
+import socketserver
 import subprocess
+import threading
 import time
 
 from engines import DockerWithSshd, PodmanWithSshd
@@ -156,6 +160,45 @@ class Steps(WalkCase):
             self.assertEqual((refused.returncode, refused.stdout, refused.stderr.count("\n")), (2, "", 1), words)
 
 
+class SlowInfo:
+    """A socket of the engine on which GET /info is answered after 3 s."""
+
+    def __init__(self, path, engine):
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self):
+                with socket.socket(socket.AF_UNIX) as there:
+                    there.connect(str(engine))
+                    back = threading.Thread(target=self.pump, args=(there, self.request), daemon=True)
+                    back.start()
+                    self.pump(self.request, there)
+                    back.join(5)
+
+            @staticmethod
+            def pump(source, target):
+                with contextlib.suppress(OSError):
+                    while data := source.recv(65536):
+                        if b"/info HTTP" in data.split(b"\r\n", 1)[0]:
+                            time.sleep(3)
+                        target.sendall(data)
+                    target.shutdown(socket.SHUT_WR)
+
+        class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+            daemon_threads = True
+            block_on_close = False
+
+        self.path = path
+        self.server = Server(str(path), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+        self.path.unlink()
+
+
 class Seeded(WalkCase):
     """One fault beside a lease that works: the step, the words, and one remedy, which mends it if it is a command."""
 
@@ -296,6 +339,34 @@ class Seeded(WalkCase):
         self.engine.api.kill("app")
         self.assertIn(f"{self.engine.product} start app", self.stops_at("container", "app does not run"))
 
+    def test_listeners_on_other_addresses(self):
+        self.expose(9099, "--container", "app")
+        other = "127.0.0.5"
+        elsewhere = self.service(9099, HELLO, other)
+        self.stops_at("listener", f"nothing listens on 127.0.0.1:9099/tcp, only on {other}:9099", port=9099)
+        elsewhere.close()
+        six = socket.create_server(("::1", 9099), family=socket.AF_INET6)
+        self.addCleanup(six.close)
+        self.stops_at("listener", r"only on \[::1\]:9099", port=9099)
+
+    def test_engines(self):
+        """One whose /info takes long, and one that is gone."""
+        slow = self.engine.dir / "slow.sock"
+        with SlowInfo(slow, self.engine.socket):
+            begun = time.monotonic()
+            done = self.tc_hostnet("doctor", "--container", "app", "--port", "8088",
+                                   env=self.env | {"DOCKER_HOST": f"unix://{slow}"}, check=False)
+            self.assertLess(time.monotonic() - begun, SPAN)
+            self.assertNotIn("rootless", done.stdout)
+            checks = json.loads(self.tc_hostnet("doctor", "--json", env=self.env | {"DOCKER_HOST": f"unix://{slow}"},
+                                                check=False).stdout)["checks"]
+            (engine,) = [check for check in checks if check["name"] == "engine"]
+            self.assertEqual(engine["status"], "unseen")
+            self.assertIn("whether it runs rootless is not known", engine["finding"])
+        gone = self.tc_hostnet("doctor", "--container", "app", "--port", "8088", check=False,
+                               env=self.env | {"DOCKER_HOST": f"unix://{slow}"})
+        self.assertEqual(gone.stdout.splitlines()[-1], " ✗ it stops at: container")
+
     def test_sidecars(self):
         self.lease.end()
         lease = self.expose(9099, "--container", "app", "--via", "ssh")
@@ -305,7 +376,12 @@ class Seeded(WalkCase):
         self.engine.api.pause(sidecar)
         self.mend(self.stops_at("forward", "but its sidecar is paused", port=9099))
         self.assertTrue(self.walk(9099)["ok"])
-        self.assertEqual(lease.end()[0], 0)
+        os.kill(lease.process.pid, signal.SIGSTOP)  # or it would make another
+        try:
+            self.engine.api.kill(sidecar)
+            self.assertIn("expose again", self.stops_at("forward", "but its sidecar is", port=9099))
+        finally:
+            os.kill(lease.process.pid, signal.SIGCONT)
 
 
 class SeededOnPodman(Seeded):
