@@ -39,6 +39,9 @@ void Resolver::refuse_remote(const std::string& whose, Deadline deadline) {
 Resolver::OnBridge Resolver::on_bridge(const std::string& name, bool force, Deadline deadline) {
   auto network = client().network(name, deadline);
   const auto whose = fmt::format("network {}", network.name);
+  if (network.driver == "host" || network.driver == "null")
+    throw Error(Errc::invalid_argument, fmt::format("{} has no containers of its own behind a bridge", whose),
+                "use a bridge network: docker network create NAME");
   if (network.driver != "bridge")
     throw Error(Errc::no_path,
                 fmt::format("{} is of driver {}, not a bridge network", whose, quote(network.driver)),

@@ -70,8 +70,15 @@ def helper_pid(bus):
 
 def leases(bus):
     """{object path: properties} of all leases."""
-    manager = dbus.Interface(bus.get_object(NAME, PATH, introspect=False), "org.freedesktop.DBus.ObjectManager")
-    return {str(path): interfaces[f"{NAME}.Lease"] for path, interfaces in manager.GetManagedObjects().items()}
+    for tries_left in range(4, -1, -1):
+        manager = dbus.Interface(bus.get_object(NAME, PATH, introspect=False), "org.freedesktop.DBus.ObjectManager")
+        try:
+            found = manager.GetManagedObjects()
+            return {str(path): interfaces[f"{NAME}.Lease"] for path, interfaces in found.items()}
+        except dbus.DBusException as error:
+            # An idle helper may end between the two steps. The next try starts another.
+            if not tries_left or error.get_dbus_name() != "org.freedesktop.DBus.Error.ServiceUnknown":
+                raise
 
 
 def kernel_state():

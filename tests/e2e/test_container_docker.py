@@ -22,8 +22,9 @@ class DockerWorkflows(Workflows, DockerContainerCase):
         for late in (second, third):
             self.driver("expose", of=name, port=str(late))
         (sidecar,) = self.engine.api.containers("io.github.tchostnet.lease")
-        listed = json.loads(self.tc_hostnet("list", "--json").stdout)
-        self.assertEqual(sorted(port["container"] for port in listed["ports"]), sorted([first, second, third]))
+        def listed():
+            return sorted(port["container"] for port in json.loads(self.tc_hostnet("list", "--json").stdout)["ports"])
+        self.assertTrue(eventually(lambda: listed() == sorted([first, second, third])), listed())
         words = {first: "first\n", second: "second\n", third: "third\n"}
         self.assertEqual({port: self.fetch(name, port) for port in words}, words)
         self.engine.api.restart(sidecar)

@@ -265,7 +265,7 @@ int descriptors() {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const Services services;
   static const auto client_key = ssh::Key::generate(), host_key = ssh::Key::generate();
-  static const ssh::Policy policy(services.by_port(), std::vector{Ipv4::parse("10.0.0.1").value()});
+  static const ssh::Policy policy(services.by_port(), std::vector<Ip>{Ipv4::parse("10.0.0.1").value()});
   auto [ours, theirs] = connected_pair();
   Input input(data, size);
   const bool stop_first = input.next() % 2 == 0;

@@ -21,7 +21,7 @@ ROWS = (
     (r"src/path/ssh/", ("unit: (path|cli)$", "netns: ssh$", r"e2e: test_(ssh|container|rootless|contexts|run|watch)", "fuzz: fuzz_ssh",
                         "demo: ")),
     (r"src/path/helper/", ("unit: path$", "dbus: ", "e2e: test_(helper|container)", "install: ")),
-    (r"src/watch/", ("unit: watch$", "e2e: test_watch", "fuzz: fuzz_request", "install: ")),
+    (r"src/watch/", ("unit: watch$", "e2e: test_(watch|lifecycle|ssh|helper)", "fuzz: fuzz_request", "install: ")),
     (r"src/(container|reaper)/", ("unit: container$", "e2e: test_container", "install: ")),
     (r"src/cli/", ("unit: cli$", "netns: (cli|recovery)", "e2e: test_(?!container)", "fuzz: fuzz_request", "demo: ", "soak: ")),
     (r"src/firewall/", ("unit: firewall$", "netns: (?!ssh|engine)", "hosts: ", "dbus: ", "soak: ", "demo: ",
@@ -29,6 +29,7 @@ ROWS = (
     (r"src/engine/", ("unit: (engine|target|path|watch|container)$", "netns: engine$", "e2e: ", "fuzz: fuzz_engine", "demo: ")),
     (r"tools/demo$", ("demo: ",)),
     (r"tools/(bench|soak)", ("unit: loadgen",)),
+    (r"tools/coverage$", ("format: ",)),
     (r"", ("",)),
 )
 

@@ -155,7 +155,8 @@ TEST_CASE("every command's help fits each width and shows what is common") {
               std::string::npos);
       }
     }
-    for (const auto line : split(std::string_view(help_text(grammar(), nullptr, width).str()), '\n'))
+    const auto overview = help_text(grammar(), nullptr, width);
+    for (const auto line : split(std::string_view(overview.str()), '\n'))
       CHECK(Text(line).width() <= std::min<std::size_t>(width, 100));
   }
 }
