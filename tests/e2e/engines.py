@@ -161,6 +161,11 @@ class PodmanWithCni(Podman):
         for network in ("first", "second"):
             self.api.remove_network(network)
 
+    def close(self):
+        super().close()
+        # The default bridge has the addresses of netavark's, which another engine here may make.
+        run("ip", "link", "delete", "cni-podman0", check=False)
+
 
 class PodmanWithSshd(Podman):
     images = ("alpine", "sshd")
