@@ -112,9 +112,7 @@ bool Follower::follows() const {
 
 Follower::End Follower::run(int stop_fd) {
   for (;;) {
-    if (!away_ && !settings_.once && settings_.request.target.kind() == Target::Kind::network &&
-        settings_.request.write_alias && !stream_ && steady_clock::now() >= next_connect_)
-      connect();
+    if (!away_ && wants_events() && !stream_ && steady_clock::now() >= next_connect_) connect();
     std::array<pollfd, 3> fds{
         {{stop_fd, POLLIN, 0}, {ended_->get(), POLLIN, 0}, {stream_ ? stream_->fd() : -1, POLLIN, 0}}};
     if (::poll(fds.data(), fds.size(), static_cast<int>(patience().count())) < 0 && errno != EINTR)
@@ -139,11 +137,15 @@ Follower::End Follower::run(int stop_fd) {
   }
 }
 
+// Containers that start on the network get the alias.
+bool Follower::wants_events() const {
+  return !settings_.once && settings_.request.write_alias &&
+         settings_.request.target.kind() == Target::Kind::network;
+}
+
 std::chrono::milliseconds Follower::patience() const {
   if (away_) return steady_clock::now() - away_since_ < kSoonFor ? kSoon : kLater;
-  const bool wants_events = !settings_.once && settings_.request.write_alias &&
-                            settings_.request.target.kind() == Target::Kind::network;
-  return wants_events && !stream_ ? kLater : std::chrono::milliseconds{60'000};
+  return wants_events() && !stream_ ? kLater : std::chrono::milliseconds{60'000};
 }
 
 std::optional<Follower::End> Follower::after_end() {

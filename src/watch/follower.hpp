@@ -83,6 +83,7 @@ class Follower {
   void connect();
   void read_events();
   void take_in(const std::string& container);
+  [[nodiscard]] bool wants_events() const;
   [[nodiscard]] std::chrono::milliseconds patience() const;
 
   Settings settings_;
