@@ -122,28 +122,6 @@ void erase_at(Sequence& sequence, std::size_t place) {
 
 }  // namespace
 
-std::vector<std::string> wrap(std::string_view text, std::size_t width) {
-  std::vector<std::string> lines;
-  std::string line;
-  std::size_t used = 0;
-  for (const auto word : split(text, ' ')) {
-    const auto columns = Text(word).width();
-    if (!line.empty() && width != 0 && used + 1 + columns > width) {
-      lines.push_back(std::move(line));
-      line.clear();
-      used = 0;
-    }
-    if (!line.empty()) {
-      line += ' ';
-      ++used;
-    }
-    used += columns;
-    line += word;
-  }
-  lines.push_back(std::move(line));
-  return lines;
-}
-
 std::size_t output_width() {
   constexpr std::size_t widest = 10'000;
   if (const char* const columns = std::getenv("COLUMNS"); columns != nullptr)
@@ -209,6 +187,13 @@ Text hang(const Text& first, const Text& text, std::size_t indent, std::size_t w
     column += word.width() + (begins ? 0 : 1);
     begins = false;
   }
+  return out;
+}
+
+std::vector<std::string> wrap(std::string_view text, std::size_t width) {
+  const auto lines = hang({}, Text(text), 0, width);
+  std::vector<std::string> out;
+  for (const auto line : split(std::string_view(lines.str()), '\n')) out.emplace_back(line);
   return out;
 }
 
