@@ -51,6 +51,7 @@ RulesText read_rules(Deadline deadline) {
     rules.iptables_nft = saved_by("iptables-nft-save", rules, deadline);
   try {
     rules.nft = NftContext().run("list ruleset");
+    rules.hooks = netlink::nft_hooks();
   } catch (const Error& error) {
     if (error.code() == Errc::not_authorised || error.code() == Errc::timed_out) throw;
     if (!chains.empty()) rules.unseen = error.what();  // without a chain there is nothing to read
@@ -68,7 +69,7 @@ std::optional<Drop> find_drop(const RulesText& rules, const Passage& passage) {
     drops.insert(drops.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
   };
   add(iptables_drops(rules.iptables_nft, "iptables-nft", passage));
-  if (!rules.nft.empty()) add(nft_drops(rules.nft, rules.iptables_nft, passage));
+  if (!rules.nft.empty()) add(nft_drops(rules.nft, rules.hooks, rules.iptables_nft, passage));
   std::ranges::stable_sort(drops, {},
                            [](const PlacedDrop& one) { return std::pair(one.place, one.priority); });
   const auto certain = std::ranges::find_if(drops, [](const PlacedDrop& one) { return one.drop.certain; });

@@ -8,6 +8,7 @@
 
 #include "core/deadline.hpp"
 #include "firewall/packet.hpp"
+#include "netlink/nft_hooks.hpp"
 
 #include <optional>
 #include <string>
@@ -28,10 +29,11 @@ struct Drop {
 
 /// The host's rules as its programs list them.
 struct RulesText {
-  std::string nft;              ///< `nft --json list ruleset`; empty without nf_tables.
-  std::string iptables_nft;     ///< iptables-nft-save; empty if no such table exists.
-  std::string iptables_legacy;  ///< iptables-legacy-save; empty if no legacy table exists.
-  std::string unseen;           ///< Why a part is missing although it exists; empty if none is.
+  std::string nft;                      ///< `nft --json list ruleset`; empty without nf_tables.
+  std::vector<netlink::NftHook> hooks;  ///< The base chains of `nft` that packets pass.
+  std::string iptables_nft;             ///< iptables-nft-save; empty if no such table exists.
+  std::string iptables_legacy;          ///< iptables-legacy-save; empty if no legacy table exists.
+  std::string unseen;                   ///< Why a part is missing although it exists; empty if none is.
 };
 
 /// A base chain's drop, with its place in the order of hooks.
@@ -44,9 +46,10 @@ struct PlacedDrop {
 /// The first certain drop in the packets' order, else the first possible one.
 std::optional<Drop> find_drop(const RulesText& rules, const Passage& passage);
 
-/// The drops in nft's listing, without the tables of iptables-nft that `others` has. @throws Error for a text
-/// that is no listing.
-std::vector<PlacedDrop> nft_drops(std::string_view listing, std::string_view others, const Passage& passage);
+/// The drops in nft's listing, by the base chains that packets pass, without the tables of iptables-nft that
+/// `others` has. @throws Error for a text that is no listing.
+std::vector<PlacedDrop> nft_drops(std::string_view listing, const std::vector<netlink::NftHook>& hooks,
+                                  std::string_view others, const Passage& passage);
 /// The drops in the output of iptables-save. `program`: "iptables-nft" or "iptables-legacy".
 std::vector<PlacedDrop> iptables_drops(std::string_view saved, std::string_view program,
                                        const Passage& passage);

@@ -162,8 +162,16 @@ class RuleReader {
 };
 
 Layer layer_of(const ChainFacts& chain, Hook hook) {
-  if (hook == Hook::ingress) return Layer::device;
+  if (hook == Hook::ingress || hook == Hook::egress) return Layer::device;
   return chain.family == "bridge" ? Layer::bridge : Layer::ip;
+}
+
+// The bridge or the container's port, whichever is among the devices; empty if none is.
+std::string device_among(const std::vector<std::string>& devices, const Passage& passage) {
+  for (const auto& one : {passage.port, passage.bridge})
+    for (const auto& device : devices)
+      if (!one.empty() && is_interface(true, one, device) == Truth::yes) return one;
+  return {};
 }
 
 std::string prefix_text(const Prefix& prefix) {
@@ -195,7 +203,8 @@ bool compares_ip(View rule) {
 
 }  // namespace
 
-std::vector<PlacedDrop> nft_drops(std::string_view listing, std::string_view others, const Passage& passage) {
+std::vector<PlacedDrop> nft_drops(std::string_view listing, const std::vector<netlink::NftHook>& hooks,
+                                  std::string_view others, const Passage& passage) {
   json::Value parsed;
   try {
     parsed = json::parse(listing, {.values = std::numeric_limits<std::size_t>::max()});
@@ -213,13 +222,14 @@ std::vector<PlacedDrop> nft_drops(std::string_view listing, std::string_view oth
     if (chain.family == "ip" && std::ranges::find(told, chain.table) != told.end()) continue;
     const auto priority = static_cast<int>(chain.object.find("prio").integer().value_or(0));
     const auto layer = layer_of(chain, *hook);
-    auto packet = packet_at(passage, layer, *hook, priority);
+    const auto place = std::ranges::find_if(hooks, [&](const netlink::NftHook& one) {
+      return one.family == chain.family && one.table == chain.table && one.chain == chain.name;
+    });
+    if (place == hooks.end()) continue;
+    const auto device = layer == Layer::device ? device_among(place->devices, passage) : std::string();
+    if (layer == Layer::device && device.empty()) continue;
+    const auto packet = packet_at(passage, layer, *hook, priority, device);
     if (!packet) continue;
-    if (layer == Layer::device) {
-      const auto device = text_at(chain.object, "dev");
-      if (!device.empty() && device != passage.bridge && device != passage.port) continue;
-      packet->in = device;
-    }
     const RuleReader reader(rules, chain, *packet);
     const auto hit = walk_chain(chain.name, text_at(chain.object, "policy") == "drop", reader);
     if (!hit) continue;

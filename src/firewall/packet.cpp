@@ -94,34 +94,49 @@ std::optional<Packet> at_ip(const Passage& passage, Hook hook, int priority) {
   return packet;
 }
 
+std::optional<Packet> at_device(const Passage& passage, Hook hook, const std::string& device) {
+  if (hook == Hook::ingress) {
+    Packet packet = request_of(passage);
+    packet.in = device;
+    packet.has_in = true;
+    return packet;
+  }
+  // A sidecar's answers stay below the bridge's own device.
+  if (hook != Hook::egress || (passage.to_sidecar && device == passage.bridge)) return std::nullopt;
+  Packet packet = answer_of(passage, passage.dialled, passage.dialled_port);
+  packet.out = device;
+  packet.has_out = true;
+  return packet;
+}
+
 }  // namespace
 
 std::optional<Hook> parse_hook(std::string_view name) {
-  constexpr std::array<std::pair<const char*, Hook>, 6> names{{{"ingress", Hook::ingress},
+  constexpr std::array<std::pair<const char*, Hook>, 7> names{{{"ingress", Hook::ingress},
                                                                {"prerouting", Hook::prerouting},
                                                                {"input", Hook::input},
                                                                {"forward", Hook::forward},
                                                                {"output", Hook::output},
-                                                               {"postrouting", Hook::postrouting}}};
+                                                               {"postrouting", Hook::postrouting},
+                                                               {"egress", Hook::egress}}};
   for (const auto& [text, hook] : names)
     if (name.size() == std::string_view(text).size() && ::strncasecmp(name.data(), text, name.size()) == 0)
       return hook;
   return std::nullopt;
 }
 
-std::optional<Packet> packet_at(const Passage& passage, Layer layer, Hook hook, int priority) {
-  if (layer == Layer::ip && hook != Hook::ingress) return at_ip(passage, hook, priority);
-  if (layer == Layer::bridge && hook != Hook::ingress) return at_bridge(passage, hook, priority);
-  if (hook != Hook::ingress) return std::nullopt;
-  Packet packet = request_of(passage);
-  packet.has_in = true;
-  return packet;  // `in` is the device of the chain
+std::optional<Packet> packet_at(const Passage& passage, Layer layer, Hook hook, int priority,
+                                const std::string& device) {
+  if (layer == Layer::ip) return at_ip(passage, hook, priority);
+  if (layer == Layer::bridge) return at_bridge(passage, hook, priority);
+  return at_device(passage, hook, device);
 }
 
 int place_of(Layer layer, Hook hook) {
   const bool outward = hook == Hook::output || hook == Hook::postrouting;
   const bool bridge = layer == Layer::bridge;
   if (hook == Hook::ingress) return 0;
+  if (hook == Hook::egress) return 30;
   if (outward) return bridge ? 20 + static_cast<int>(hook) : 10 + static_cast<int>(hook);
   if (hook == Hook::prerouting) return bridge ? 1 : 3;
   return bridge ? 2 : 4;

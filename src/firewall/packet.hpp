@@ -8,9 +8,12 @@
 //                 prerouting before DNAT (priority below -100)     container → gateway:dialled port
 //                 prerouting after DNAT, input                     container → 127.0.0.1:host port
 //                 output, postrouting: the answer                  127.0.0.1:host port → container
-//                 bridge output, postrouting: the answer           gateway:dialled port → container
+//                 bridge output, postrouting, netdev egress: the   gateway:dialled port → container
+//                 answer
 //   to a sidecar  netdev ingress; bridge prerouting, forward,      container → sidecar:dialled port
 //                 postrouting
+//                 netdev egress of the container's port: the       sidecar:dialled port → container
+//                 answer
 //                 prerouting, forward, postrouting: only with      the same; both interfaces are the bridge
 //                 net.bridge.bridge-nf-call-iptables
 #pragma once
@@ -40,7 +43,7 @@ struct Passage {
   bool bridge_calls_iptables = false;  ///< Bridged packets pass the hooks of family ip, too.
 };
 
-enum class Hook : std::uint8_t { ingress, prerouting, input, forward, output, postrouting };
+enum class Hook : std::uint8_t { ingress, prerouting, input, forward, output, postrouting, egress };
 
 /// By nft's or iptables' name in any case; nullopt for an unknown one.
 std::optional<Hook> parse_hook(std::string_view name);
@@ -67,8 +70,10 @@ struct Packet {
   [[nodiscard]] bool is_l2() const { return !bridge.empty(); }
 };
 
-/// The packet at that hook; nullopt if none of the connection's packets passes it. `priority` as nft counts.
-std::optional<Packet> packet_at(const Passage& passage, Layer layer, Hook hook, int priority);
+/// The packet at that hook; nullopt if none of the connection's packets passes it. `priority` as nft counts;
+/// `device`: of layer device, the bridge or the container's port.
+std::optional<Packet> packet_at(const Passage& passage, Layer layer, Hook hook, int priority,
+                                const std::string& device = {});
 
 /// The packet's place in the order of hooks, for sorting; smaller is earlier.
 int place_of(Layer layer, Hook hook);

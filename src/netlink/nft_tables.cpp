@@ -1,20 +1,16 @@
 // Lists nf_tables chains and rules.
 #include "netlink/nft_tables.hpp"
 
+#include "netlink/nft_dump.hpp"
 #include "netlink/nft_rule.hpp"
-#include "netlink/request.hpp"
 
 #include <fmt/format.h>
 #include <netinet/in.h>
 
-#include <linux/netfilter.h>
-#include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
+#include <algorithm>
 
 namespace hostnet::netlink {
 namespace {
-
-constexpr int nft_message_type(int nft_message) { return NFNL_SUBSYS_NFTABLES << 8 | nft_message; }
 
 Error no_nf_tables(int cause) {
   return {Errc::no_path, "this kernel has no nf_tables", "load it: modprobe nf_tables", cause};
@@ -22,10 +18,10 @@ Error no_nf_tables(int cause) {
 
 void parse_chain(const nlmsghdr& header, std::vector<NftChain>& chains) {
   const Attributes<NFTA_CHAIN_MAX> attributes(header, sizeof(nfgenmsg));
-  const auto family = payload<nfgenmsg>(header).nfgen_family;
-  if (family != NFPROTO_IPV4 && family != NFPROTO_INET) return;
+  const auto family = family_of(header);
+  if (family != "ip" && family != "inet") return;
   const Attributes<NFTA_HOOK_MAX> hook(attributes[NFTA_CHAIN_HOOK]);
-  chains.push_back({.family = family == NFPROTO_IPV4 ? "ip" : "inet",
+  chains.push_back({.family = family,
                     .table = std::string(get_text(attributes[NFTA_CHAIN_TABLE])),
                     .name = std::string(get_text(attributes[NFTA_CHAIN_NAME])),
                     .base = attributes[NFTA_CHAIN_HOOK] != nullptr,
@@ -76,20 +72,12 @@ std::optional<std::uint32_t> NftTables::flags(const std::string& table, std::uin
 }
 
 std::vector<NftChain> nft_chains() {
-  Socket socket;
-  try {
-    socket = open_socket(NETLINK_NETFILTER);
-  } catch (const Error& error) {
-    if (error.sys_errno() == EPROTONOSUPPORT) return {};
-    throw;
-  }
-  // NFPROTO_UNSPEC lists all families in one dump.
-  const auto request = make_message(nft_message_type(NFT_MSG_GETCHAIN), NLM_F_DUMP,
-                                    nfgenmsg{.nfgen_family = NFPROTO_UNSPEC, .version = NFNETLINK_V0});
-  std::vector<NftChain> chains;
-  const int error = dump(socket.get(), request.get(), chains, parse_chain);
-  if (error == EINVAL || error == EOPNOTSUPP) return {};  // the kernel has no nf_tables
-  if (error != 0) throw Error::from_errno("list nf_tables chains", error);
+  auto chains = dump_nft<NftChain>(NFT_MSG_GETCHAIN, "list nf_tables chains", parse_chain);
+  if (chains.empty()) return chains;
+  const auto dormant = dormant_tables();
+  std::erase_if(chains, [&](const NftChain& one) {
+    return std::ranges::find(dormant, TableName{one.family, one.table}) != dormant.end();
+  });
   return chains;
 }
 

@@ -57,7 +57,8 @@ class NftTables {
   Socket socket_;
 };
 
-/// All chains in families ip and inet. Empty when the kernel has no nf_tables. @throws Error (CAP_NET_ADMIN).
+/// All chains in families ip and inet, but those of dormant tables. Empty when the kernel has no nf_tables.
+/// @throws Error (CAP_NET_ADMIN).
 std::vector<NftChain> nft_chains();
 
 /// The rules of one chain, in order. @throws Error.

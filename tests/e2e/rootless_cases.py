@@ -61,6 +61,6 @@ class RootlessCase(Reach, SshCase):
             (engine,) = [check for check in checks if check["name"] == "engine"]
             return engine
         # The doctor does not wait long for a busy engine.
-        engine = eventually(lambda: one if "runs rootless" in (one := engine_check())["finding"] else None, timeout=60)
+        engine = eventually(lambda: one if "runs rootless" in (one := engine_check())["finding"] else None, timeout=180)
         self.assertIsNotNone(engine)
         self.assertEqual(engine["status"], "warn")

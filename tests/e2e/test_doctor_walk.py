@@ -250,6 +250,8 @@ class Seeded(WalkCase):
                    "chain zone { ct state established,related accept; ct state invalid drop; drop; };")
         self.fence("bridge", rule.format("bridge fence c"), "prerouting priority -300; ip daddr @gateway@ tcp dport 8088 drop;")
         self.fence("bridge", rule.format("bridge fence c"), 'prerouting priority -300; iifname "@port@" drop;')
+        self.fence("netdev", rule.format("netdev fence c"), 'ingress device "@port@" priority 0; tcp dport 8088 drop;')
+        self.fence("netdev", rule.format("netdev fence c"), 'egress device "@port@" priority 0; tcp sport 8088 drop;')
         self.fence("inet", rule.format("inet fence c"), 'output priority 0; oifname "@bridge@" tcp sport 8088 drop;')
         self.fence("inet", "the policy of chain inet fence c drops", "input priority 0; policy drop; iif lo accept;")
 

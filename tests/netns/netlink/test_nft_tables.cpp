@@ -1,4 +1,5 @@
 // Reading back what nft and iptables-nft made.
+#include "netlink/nft_hooks.hpp"
 #include "netlink/nft_tables.hpp"
 #include "support/expect_error.hpp"
 #include "support/netns.hpp"
@@ -52,6 +53,26 @@ TEST_CASE("an empty ruleset has no chains, and listing creates none") {
   const NetNs host;
   CHECK(host.run(nft_chains).empty());
   CHECK(host.exec("nft list ruleset").empty());
+}
+
+TEST_CASE("a dormant table has no hook and no chain, and a chain's devices are known") {
+  const NetNs host;
+  host.exec("ip link add br7 type bridge");
+  host.nft(
+      "table inet awake { chain c { type filter hook input priority 0; }; chain no_base { accept; }; }\n"
+      "table inet asleep { flags dormant; chain c { type filter hook input priority 0; drop; }; }\n"
+      "table netdev by_device { chain one { type filter hook ingress device lo priority 0; };"
+      " chain two { type filter hook ingress devices = { lo, br7 } priority 0; };"
+      " chain out { type filter hook egress device br7 priority 0; }; }\n");
+  auto hooks = host.run(nft_hooks);
+  for (auto& one : hooks) std::ranges::sort(one.devices);
+  CHECK(hooks == std::vector<NftHook>{{"inet", "awake", "c", {}},
+                                      {"netdev", "by_device", "one", {"lo"}},
+                                      {"netdev", "by_device", "two", {"br7", "lo"}},
+                                      {"netdev", "by_device", "out", {"br7"}}});
+  const auto chains = host.run(nft_chains);
+  CHECK(std::ranges::none_of(chains, [](const NftChain& one) { return one.table == "asleep"; }));
+  CHECK(std::ranges::count(chains, std::string("awake"), &NftChain::table) == 2);
 }
 
 TEST_CASE("each transaction increments the generation by one, and nothing else does") {

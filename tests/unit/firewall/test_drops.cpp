@@ -31,6 +31,11 @@ std::string base_chain_with(std::string_view expressions, std::string_view hook 
       family, hook, priority, expressions, more);
 }
 
+// The packets' way through that chain.
+std::vector<netlink::NftHook> hooks(std::string_view family = "inet", std::vector<std::string> devices = {}) {
+  return {{std::string(family), "t", "c", std::move(devices)}};
+}
+
 std::string comparing(std::string_view left, std::string_view right, std::string_view op = "==") {
   return fmt::format(R"({{"match": {{"op": "{}", "left": {}, "right": {}}}}})", op, left, right);
 }
@@ -44,8 +49,10 @@ constexpr const char* kIn = R"({"meta": {"key": "iifname"}})";
 std::string drops(const std::string& expressions, std::string_view hook = "input", int priority = 0,
                   std::string_view family = "inet", std::string_view more = "",
                   const Passage& of = passage()) {
-  const auto found = find_drop(
-      {.nft = base_chain_with(expressions + R"(, {"drop": null})", hook, priority, family, more)}, of);
+  const auto found =
+      find_drop({.nft = base_chain_with(expressions + R"(, {"drop": null})", hook, priority, family, more),
+                 .hooks = hooks(family)},
+                of);
   return !found ? "" : found->certain ? "yes" : "maybe";
 }
 
@@ -102,15 +109,36 @@ TEST_CASE("nft: what it does not know may drop, and never surely") {
   CHECK(drops(comparing(R"({"ct": {"key": "state"}})", R"("new")", "in")) == "yes");
 }
 
+TEST_CASE("nft: a chain counts only where the connection's packets pass it") {
+  const auto at = [](std::string_view hook, std::vector<netlink::NftHook> where) {
+    const auto drop = comparing(kDport, "8088") + R"(, {"drop": null})";
+    return find_drop({.nft = base_chain_with(drop, hook, 0, "netdev"), .hooks = std::move(where)}, passage())
+        .has_value();
+  };
+  CHECK(at("ingress", hooks("netdev", {"veth1"})));
+  CHECK(at("ingress", hooks("netdev", {"eth0", "br0"})));
+  CHECK(at("ingress", hooks("netdev", {"veth*"})));
+  CHECK_FALSE(at("ingress", hooks("netdev", {"eth0", "veth2"})));
+  CHECK_FALSE(at("ingress", hooks("netdev")));  // its device is gone
+  CHECK_FALSE(at("ingress", {}));               // its table is dormant
+  // The answer comes from that port.
+  const auto answer = R"({"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "sport"}},
+      "right": 8088}}, {"drop": null})";
+  CHECK(find_drop({.nft = base_chain_with(answer, "egress", 0, "netdev"), .hooks = hooks("netdev", {"br0"})},
+                  passage())
+            ->certain);
+}
+
 TEST_CASE("nft: the remedy lets in this connection alone, above the rule") {
   const auto reject = comparing(kDport, "80") + R"(, {"reject": null})";
-  const RulesText rules{.nft = base_chain_with(reject)};
+  const RulesText rules{.nft = base_chain_with(reject), .hooks = hooks()};
   const auto rule = find_drop(rules, passage());
   REQUIRE(rule);
   CHECK(rule->rejects);
   CHECK(rule->what == "the rule with handle 7 in chain inet t c");
   CHECK(rule->remedy == "nft insert rule inet t c handle 7 iifname \"br0\" ct status dnat accept");
-  const auto early = find_drop({.nft = base_chain_with(R"({"drop": null})", "prerouting", -300)}, passage());
+  const auto early = find_drop(
+      {.nft = base_chain_with(R"({"drop": null})", "prerouting", -300), .hooks = hooks()}, passage());
   REQUIRE(early);
   CHECK(early->remedy ==
         "nft insert rule inet t c handle 7 iifname \"br0\" ip saddr 198.18.0.5 ip daddr 198.18.0.1 tcp dport "
@@ -118,7 +146,8 @@ TEST_CASE("nft: the remedy lets in this connection alone, above the rule") {
         "accept");
   // A drop of every frame also drops ARP, which no accept of a port lets in.
   const auto frames =
-      find_drop({.nft = base_chain_with(R"({"drop": null})", "input", 0, "bridge")}, passage());
+      find_drop({.nft = base_chain_with(R"({"drop": null})", "input", 0, "bridge"), .hooks = hooks("bridge")},
+                passage());
   REQUIRE(frames);
   CHECK(frames->remedy == "nft delete rule bridge t c handle 7");
 }
@@ -156,6 +185,7 @@ TEST_CASE("iptables: negation, lists, chains of the user's own, unknown matches,
 
 TEST_CASE("the drop that comes first in the packet's order is the one that is named") {
   const RulesText rules{.nft = base_chain_with(R"({"drop": null})", "prerouting", -300),
+                        .hooks = hooks(),
                         .iptables_legacy = "*filter\n:INPUT DROP [0:0]\nCOMMIT\n"};
   CHECK(find_drop(rules, passage())->what == "the rule with handle 7 in chain inet t c");
   CHECK(find_drop({.iptables_legacy = rules.iptables_legacy}, passage())->what ==
