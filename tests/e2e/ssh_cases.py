@@ -174,6 +174,9 @@ class Reach:
             self.reaches_nothing("beside", port=self.port, name=address)
         self.assertEqual(lease.end()[0], 0)
         self.assertFalse(self.has_alias("dual"))
+        users = self.as_nobody("expose", str(self.port), "--container", "dual", "--detach").stdout.strip()
+        self.reaches_in_both_families("dual", "six")
+        self.as_nobody("release", users)
 
     def test_a_neighbour_gains_nothing_by_the_sidecars_address(self):
         self.container("neighbour", network="web")

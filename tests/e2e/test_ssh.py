@@ -5,7 +5,7 @@ import subprocess
 
 from engine_api import attempt
 from engines import DockerWithSshd
-from harness import ALIAS, IMAGE, eventually, main, run
+from harness import ALIAS, IMAGE, Lease, eventually, main, run
 from ssh_cases import HELLO, Reach, SshCase, UnixService, WhateverTheNetworks, free_port
 
 
@@ -132,6 +132,21 @@ class DockerReach(Reach, WhateverTheNetworks, SshCase):
         self.assertIn(lease.id, text)
         self.assertIn(tunnel["cipher"], text)
         self.assertIn("tunnel", self.tc_hostnet("inspect", lease.id).stdout)
+
+    def test_a_user_after_root(self):
+        """A user's commands while root holds a lease by ssh, in the folder that root has made."""
+        folder = self.engine.dir / "made-by-root"
+        env = self.env | {"TC_HOSTNET_RUNTIME_DIR": str(folder)}
+        lease = Lease([self.program, "--json", "expose", str(self.port), "--container", "app", "--via", "ssh"], env)
+        self.addCleanup(lease.close)
+        self.assertEqual(folder.stat().st_mode & 0o777, 0o700)
+        as_user = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", self.program)
+        for words in (("list",), ("status",), ("release", "--all")):
+            with self.subTest(words=words):
+                done = run(*as_user, *words, env=env)
+                self.assertRegex(done.stderr, rf"only root[^\n]*sudo tc-hostnet {words[0]}")
+        self.reaches("app", HELLO, port=self.port)
+        self.assertEqual(lease.end()[0], 0)
 
     def test_dry_run_makes_nothing(self):
         said = self.tc_hostnet("expose", "--via", "ssh", self.port, "--container", "app", "--dry-run").stdout
