@@ -58,7 +58,7 @@ class HOSTNET_EXPORT GenericImage {
   /// The container reaches the TCP service on the host's 127.0.0.1:`port` as
   /// host.testcontainers.internal:`port`, from its first instruction until it has stopped.
   GenericImage& with_exposed_host_port(std::uint16_t port) &;
-  /// The same with another port in the container, UDP, or a Unix socket of the host.
+  /// The same with another port in the container, another address of the loopback, UDP, or a Unix socket.
   GenericImage& with_exposed_host_port(HostPort port) &;
   /// with_exposed_host_port() for each: `{8080, 5432}`.
   GenericImage& with_exposed_host_ports(std::initializer_list<std::uint16_t> ports) &;

@@ -11,12 +11,14 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <iterator>
 
 namespace hostnet::cli {
 
 void RequestOptions::define(Arguments& arguments) {
   arguments.values("PORT", ports,
-                   "PORT or PORT:CPORT (host port, container port), 1 to 65535, with /udp for UDP",
+                   "[ADDR:]PORT[:CPORT]: address of the host's loopback (default 127.0.0.1), host port, "
+                   "container port; FROM-TO for a range; with /udp for UDP",
                    Need::required);
   arguments.value("--network NAME", network, "for every container on this network of the engine");
   arguments.value("--container NAME", container, "for this running container alone");
@@ -59,7 +61,10 @@ std::chrono::seconds parse_span(std::string_view text) {
 std::vector<HostPort> parse_ports(const std::vector<std::string>& words) {
   std::vector<HostPort> out;
   for (const auto& word : words)
-    for (const auto part : split(word, ',')) out.push_back(HostPort::parse(part));
+    for (const auto part : split(word, ',')) {
+      auto some = HostPort::parse_range(part);
+      std::ranges::move(some, std::back_inserter(out));
+    }
   return out;
 }
 

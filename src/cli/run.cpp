@@ -8,6 +8,7 @@
 #include "core/fd.hpp"
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
+#include "lease/checks.hpp"
 #include "path/native/dry_run.hpp"
 #include "path/native/holder.hpp"
 #include "path/native/native.hpp"
@@ -44,6 +45,13 @@ struct RunOptions {
   std::string firewall = "auto";
 };
 
+// The command's namespace is reached by forwards alone.
+std::vector<HostPort> forwarded_ports(const RunOptions& options) {
+  auto ports = normalise(parse_ports(options.ports));
+  for (const auto& port : ports) exposer::check_ipv4_service(port, "native path", "add --image IMAGE");
+  return ports;
+}
+
 state::Lease lease_for(const SandboxNet& net, int ifindex, const RunOptions& options,
                        std::vector<HostPort> ports) {
   return {.target = "command " + options.command.front(),
@@ -62,7 +70,7 @@ int dry_run(const RunOptions& options, const Globals& globals) {
   netlink::Rtnl host;
   const auto net = exposer::next_net(host);
   const state::Bridge link{.ifindex = 0, .name = "tchn-XXXXXXXX"};
-  auto lease = lease_for(net, link.ifindex, options, normalise(parse_ports(options.ports)));
+  auto lease = lease_for(net, link.ifindex, options, forwarded_ports(options));
   lease.id = "dry-run";
   auto settings = exposer_options(globals);
   settings.firewall = wanted_firewall(options);
@@ -106,7 +114,7 @@ void check(const RunOptions& options) {
 }
 
 int run(const RunOptions& options, const Globals& globals) {
-  auto ports = normalise(parse_ports(options.ports));
+  auto ports = forwarded_ports(options);
   sigset_t watched;
   ::sigemptyset(&watched);
   ::sigaddset(&watched, SIGCHLD);
@@ -143,7 +151,8 @@ int run(const RunOptions& options, const Globals& globals) {
 Action define_run(Arguments& arguments) {
   const auto options = std::make_shared<RunOptions>();
   arguments.values("-p,--port PORT", options->ports,
-                   "PORT or PORT:CPORT of 127.0.0.1 that the command may reach; repeatable", Need::required);
+                   "port that the command may reach, as for expose: [ADDR:]PORT[:CPORT]; repeatable",
+                   Need::required);
   arguments.rest("COMMAND", options->command, "the command, and behind it the words that are its own");
   arguments.value("--image IMAGE", options->image,
                   "run it in a new container of this image, on the ssh path");

@@ -174,8 +174,9 @@ Action define_watch(Arguments& arguments) {
   options->request.define_way(arguments);
   arguments.flag("--trust-images", options->trust_images,
                  "also follow labels that a container has from its image");
-  arguments.values("--allow PORTS", options->allow, "TC_HOSTNET_WATCH_ALLOW",
-                   "host ports that labels may ask for, as 3000-3999,5432/tcp; default 1024-65535");
+  arguments.values(
+      "--allow PORTS", options->allow, "TC_HOSTNET_WATCH_ALLOW",
+      "host ports that labels may ask for, as 3000-3999,5432/tcp,127.0.0.2:80; default 1024-65535");
   arguments.values("--allow-socket PATH", options->allow_socket, "TC_HOSTNET_WATCH_ALLOW_SOCKET",
                    "path of a Unix socket that labels may ask for; default none");
   arguments.footer(

@@ -2,11 +2,11 @@
 #include "daemon/bouncer.hpp"
 
 #include "core/log.hpp"
+#include "core/loopback.hpp"
 #include "core/printable.hpp"
 #include "core/strings.hpp"
 #include "daemon/guard.hpp"
 #include "dbus/names.hpp"
-#include "firewall/ruleset.hpp"
 
 #include <fmt/format.h>
 #include <sdbus-c++/sdbus-c++.h>
@@ -87,8 +87,9 @@ ListenerUids listeners_of(const std::vector<HostPort>& ports, exposer::Listeners
   ListenerUids uids;
   for (const auto& port : ports) {
     auto& here = uids.emplace_back();
+    const auto address = ipv4_of(port);
     for (const auto& listener : listeners.on(port.protocol, port.host))
-      if (listener.serves(firewall::kLoopback)) here.push_back(listener.uid);
+      if (address && listener.serves(*address)) here.push_back(listener.uid);
   }
   return uids;
 }

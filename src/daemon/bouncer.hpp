@@ -59,7 +59,7 @@ const char* id_of(Action action) noexcept;
 /// Whether the granted action also permits the needed one. Pure.
 bool covers(Action granted, Action needed) noexcept;
 
-/// For each requested port, the uids of all sockets that a connection to 127.0.0.1 may reach.
+/// For each requested port, the uids of all sockets that a connection to its address may reach.
 using ListenerUids = std::vector<std::vector<uid_t>>;
 ListenerUids listeners_of(const std::vector<HostPort>& ports, exposer::Listeners& listeners);
 ListenerUids listeners_of(const std::vector<HostPort>& ports);

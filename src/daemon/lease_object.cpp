@@ -59,6 +59,9 @@ std::string LeaseObject::Gateway() {
 PortList LeaseObject::Ports() {
   return property([&] { return to_ports(held_lease_.lease.ports); });
 }
+std::vector<std::string> LeaseObject::Addresses() {
+  return property([&] { return to_addresses(held_lease_.lease.ports); });
+}
 std::string LeaseObject::Unpinned() {
   return property([&] { return held_lease_.exposure->unpinned(); });
 }

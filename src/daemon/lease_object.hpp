@@ -75,6 +75,7 @@ class LeaseObject final
   std::string Interface() override;
   std::string Gateway() override;
   PortList Ports() override;
+  std::vector<std::string> Addresses() override;
   std::vector<std::string> Sources() override;
   std::string Unpinned() override;
   std::string Label() override;

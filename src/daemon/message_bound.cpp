@@ -20,7 +20,7 @@ constexpr std::array kBounds{
     MethodBound{dbus::kManagerInterface,
                 "Expose",
                 "ia(sqq)a{sv}",
-                {.bytes = 32UL << 10, .values = 8192, .elements = {1024, 32}, .inner_elements = 128}},
+                {.bytes = 48UL << 10, .values = 8192, .elements = {1024, 32}, .inner_elements = 1024}},
     MethodBound{dbus::kManagerInterface, "Probe", "i"},
     MethodBound{dbus::kLeaseInterface, "Release", ""},
     MethodBound{"org.freedesktop.DBus.Properties", "Get", "ss"},

@@ -1,6 +1,7 @@
 // Reads Expose()'s arguments. Rejects everything unknown, ignores nothing.
 #include "daemon/request.hpp"
 
+#include "core/loopback.hpp"
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
 #include "lease/checks.hpp"
@@ -110,6 +111,15 @@ constexpr std::array kOptions{
            [](Request& request, const std::string& key, const sdbus::Variant& value) {
              request.watch_listener = value_of<bool>(key, value, "b");
            }},
+    Option{"addresses",
+           [](Request& request, const std::string& key, const sdbus::Variant& value) {
+             request.addresses = value_of<std::vector<std::string>>(key, value, "as");
+             for (const auto& text : request.addresses)
+               if (const auto address = Ipv4::parse(text);
+                   !text.empty() && (!address || !address->is_loopback()))
+                 reject(
+                     fmt::format("option {}: {} is not an address of 127.0.0.0/8", quote(key), quote(text)));
+           }},
 };
 
 Protocol protocol_of(const std::string& text) {
@@ -140,11 +150,15 @@ Request read_request(std::int32_t ifindex, const PortList& ports, const Options&
   }
   ExposeRequest common{.target = Target::bridge(request.ifname)};
   common.label = request.label;
-  for (const auto& port : ports) {
+  const auto& addresses = request.addresses;
+  if (!addresses.empty() && addresses.size() != ports.size())
+    reject(fmt::format("option 'addresses' has {} addresses for {} ports", addresses.size(), ports.size()));
+  for (std::size_t i = 0; i < ports.size(); ++i) {
     HostPort one;
-    one.protocol = protocol_of(port.get<0>());
-    one.container = port.get<1>();
-    one.host = port.get<2>();
+    one.protocol = protocol_of(ports[i].get<0>());
+    one.container = ports[i].get<1>();
+    one.host = ports[i].get<2>();
+    if (!addresses.empty()) one.address = addresses[i];
     common.ports.push_back(std::move(one));
   }
   try {
@@ -159,6 +173,12 @@ Request read_request(std::int32_t ifindex, const PortList& ports, const Options&
 PortList to_ports(const std::vector<HostPort>& ports) {
   PortList out;
   for (const auto& port : ports) out.emplace_back(to_string(port.protocol), port.container, port.host);
+  return out;
+}
+
+std::vector<std::string> to_addresses(const std::vector<HostPort>& ports) {
+  std::vector<std::string> out;
+  for (const auto& port : ports) out.push_back(ipv4_of(port).value_or(kLoopback).to_string());
   return out;
 }
 

@@ -17,7 +17,7 @@
 
 namespace hostnet::daemon {
 
-/// As in the D-Bus interface: (protocol, port that the container dials, port on 127.0.0.1).
+/// As in the D-Bus interface: (protocol, port that the container dials, port of the service).
 using PortList = std::vector<sdbus::Struct<std::string, std::uint16_t, std::uint16_t>>;
 using Options = std::map<std::string, sdbus::Variant>;
 
@@ -35,6 +35,7 @@ struct Request {
   std::string label;
   bool require_listener = false;
   bool watch_listener = false;
+  std::vector<std::string> addresses;  ///< As given, one for each port as given; empty: all 127.0.0.1.
 };
 
 /// The option keys that read_request() knows.
@@ -45,5 +46,7 @@ Request read_request(std::int32_t ifindex, const PortList& ports, const Options&
 
 /// Converts back to the D-Bus interface's form.
 PortList to_ports(const std::vector<HostPort>& ports);
+/// The services' addresses, in the order of to_ports().
+std::vector<std::string> to_addresses(const std::vector<HostPort>& ports);
 
 }  // namespace hostnet::daemon

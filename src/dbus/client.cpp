@@ -1,6 +1,7 @@
 // The helper's methods as functions.
 #include "dbus/client.hpp"
 
+#include "core/loopback.hpp"
 #include "dbus/message.hpp"
 #include "dbus/names.hpp"
 #include "hostnet/error.hpp"
@@ -18,6 +19,7 @@ namespace hostnet::dbus {
 namespace {
 
 constexpr const char* kBus = "org.freedesktop.DBus";
+constexpr const char* kAddresses = "addresses";  // the option of Expose()
 constexpr const char* kBusPath = "/org/freedesktop/DBus";
 // Time to answer a prompt, in addition to the call's own deadline.
 constexpr std::chrono::minutes kPatience{10};
@@ -71,6 +73,8 @@ const std::map<std::string, std::pair<const char*, ReadProperty>>& properties() 
       {"Gateway", {"s", [](Reader& r, LeaseFacts& f) { f.gateway = r.text(); }}},
       {"Sources",
        {"as", [](Reader& r, LeaseFacts& f) { r.array("s", [&] { f.sources.push_back(r.text()); }); }}},
+      {"Addresses",
+       {"as", [](Reader& r, LeaseFacts& f) { r.array("s", [&] { f.addresses.push_back(r.text()); }); }}},
       {"Ports", {"a(sqq)", [](Reader& r, LeaseFacts& f) { f.ports = read_ports(r, "(sqq)"); }}},
       {"Counters",
        {"a(sqqtt)",
@@ -99,7 +103,11 @@ void read_properties(Reader& reader, LeaseFacts& facts) {
       reader.container('v', type, [&, inner = read] { inner(reader, facts); });
     });
   });
+  for (std::size_t i = 0; i < facts.ports.size() && i < facts.addresses.size(); ++i)
+    if (facts.addresses[i] != kLoopback.to_string()) facts.ports[i].address = facts.addresses[i];
 }
+
+bool has_address(const HostPort& port) { return !port.address.empty(); }
 
 int on_nothing(sd_bus_message*, void*, sd_bus_error*) { return 0; }
 
@@ -167,6 +175,10 @@ std::vector<std::string> Client::probe(int ifindex, Deadline deadline) {
 }
 
 Granted Client::expose(const ExposeCall& wanted, Deadline deadline) {
+  const bool addressed = std::ranges::any_of(wanted.ports, has_address);
+  if (addressed && !std::ranges::count(features(deadline), kAddresses))
+    throw Error(Errc::no_path, "the helper that runs is an older one, which serves 127.0.0.1 alone",
+                "install and restart tc-hostnetd, or run as root: sudo tc-hostnet …");
   auto request = method(bus_, kBusName, kManagerPath, kManagerInterface, "Expose");
   Writer writer(request.get());
   writer.int32(wanted.ifindex);
@@ -192,6 +204,12 @@ Granted Client::expose(const ExposeCall& wanted, Deadline deadline) {
           for (const auto& source : wanted.sources) writer.text(source);
         });
       });
+    if (addressed)
+      writer.entry(kAddresses, "as", [&] {
+        writer.container('a', "s", [&] {
+          for (const auto& port : wanted.ports) writer.text(port.address);
+        });
+      });
     if (wanted.timeout)
       writer.entry("timeout", "t",
                    [&] { writer.uint64(static_cast<std::uint64_t>(wanted.timeout->count())); });
@@ -208,16 +226,29 @@ Granted Client::expose(const ExposeCall& wanted, Deadline deadline) {
   return granted;
 }
 
-std::string Client::unpinned(const std::string& lease, Deadline deadline) {
-  auto request = method(bus_, kBusName, lease.c_str(), "org.freedesktop.DBus.Properties", "Get");
+MessageRef Client::property(const std::string& object, const char* interface, const char* name,
+                            Deadline deadline) {
+  auto request = method(bus_, kBusName, object.c_str(), "org.freedesktop.DBus.Properties", "Get");
   Writer writer(request.get());
-  writer.text(kLeaseInterface);
-  writer.text("Unpinned");
-  const auto reply = call(std::move(request), deadline);
+  writer.text(interface);
+  writer.text(name);
+  return call(std::move(request), deadline);
+}
+
+std::string Client::unpinned(const std::string& lease, Deadline deadline) {
+  const auto reply = property(lease, kLeaseInterface, "Unpinned", deadline);
   std::string why;
   Reader reader(reply.get());
   reader.container('v', "s", [&] { why = reader.text(); });
   return why;
+}
+
+std::vector<std::string> Client::features(Deadline deadline) {
+  const auto reply = property(kManagerPath, kManagerInterface, "Features", deadline);
+  std::vector<std::string> keys;
+  Reader reader(reply.get());
+  reader.container('v', "as", [&] { reader.array("s", [&] { keys.push_back(reader.text()); }); });
+  return keys;
 }
 
 void Client::release(const std::string& lease, bool interactive, Deadline deadline) {

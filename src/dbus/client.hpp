@@ -46,6 +46,8 @@ struct LeaseFacts {
   std::string gateway;
   std::vector<std::string> sources;
   std::vector<HostPort> ports;
+  std::vector<std::string>
+      addresses;  ///< Of the services, per port; read_properties() puts them into `ports`.
   std::vector<std::uint64_t> packets;  ///< Per port, in the order of `ports`.
   std::vector<std::uint64_t> bytes;
   std::string
@@ -81,6 +83,8 @@ class Client {
   Granted expose(const ExposeCall& call, Deadline deadline);
   /// Reads LeaseFacts::unpinned of one lease.
   std::string unpinned(const std::string& lease, Deadline deadline);
+  /// The options of expose() that the helper knows.
+  std::vector<std::string> features(Deadline deadline);
   void release(const std::string& lease, bool interactive, Deadline deadline);
   /// Does not start the helper: without it there are no leases.
   std::vector<LeaseFacts> leases(Deadline deadline);
@@ -102,6 +106,7 @@ class Client {
 
  private:
   MessageRef call(MessageRef request, Deadline deadline, bool interactive = false);
+  MessageRef property(const std::string& object, const char* interface, const char* name, Deadline deadline);
   [[nodiscard]] bool is_signal_of(sd_bus_message* message, const std::string& sender, const char* interface,
                                   const char* member) const;
 

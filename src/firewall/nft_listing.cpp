@@ -176,6 +176,7 @@ ForwardTraffic forward_of(const SetShape& shape, const Element& element) {
     else
       forward.gateway = address_in(value).value_or(Ipv4{});
   }
+  forward.service = address_in(element.leads_to[0]).value_or(Ipv4{});
   forward.host = port_in(element.leads_to[1]);
   traffic.packets = element.packets;
   traffic.bytes = element.bytes;

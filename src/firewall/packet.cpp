@@ -52,7 +52,7 @@ std::optional<Packet> at_bridge(const Passage& passage, Hook hook, int priority)
     // Called from the bridge's prerouting, family ip has done the DNAT already.
     if (!passage.to_sidecar && passage.bridge_calls_iptables &&
         (hook == Hook::input || priority > kBridgeCallsPriority)) {
-      packet.destination = {kLoopback, 32};
+      packet.destination = {passage.service, 32};
       packet.destination_port = passage.host_port;
     }
   }
@@ -74,7 +74,7 @@ std::optional<Packet> at_ip(const Passage& passage, Hook hook, int priority) {
   }
   if (hook == Hook::forward) return std::nullopt;
   if (hook == Hook::output || hook == Hook::postrouting) {
-    Packet packet = answer_of(passage, kLoopback, passage.host_port);
+    Packet packet = answer_of(passage, passage.service, passage.host_port);
     packet.out = passage.bridge;
     packet.has_out = true;
     packet.tracked = packet.dnat = hook == Hook::postrouting || priority > kConntrackPriority;
@@ -88,7 +88,7 @@ std::optional<Packet> at_ip(const Passage& passage, Hook hook, int priority) {
   packet.dnat = hook == Hook::input || priority >= kDnatPriority;
   if (packet.tracked) packet.original_destination = passage.dialled;
   if (packet.dnat) {
-    packet.destination = {kLoopback, 32};
+    packet.destination = {passage.service, 32};
     packet.destination_port = passage.host_port;
   }
   return packet;

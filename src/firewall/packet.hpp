@@ -3,11 +3,11 @@
 //
 //   path          hook, in the packet's order                      source → destination at that hook
 //   to the host   netdev ingress; bridge prerouting, input         container → gateway:dialled port
-//                 bridge input, with net.bridge.bridge-nf-call-    container → 127.0.0.1:host port
+//                 bridge input, with net.bridge.bridge-nf-call-    container → service:host port
 //                 iptables: family ip has done the DNAT already
 //                 prerouting before DNAT (priority below -100)     container → gateway:dialled port
-//                 prerouting after DNAT, input                     container → 127.0.0.1:host port
-//                 output, postrouting: the answer                  127.0.0.1:host port → container
+//                 prerouting after DNAT, input                     container → service:host port
+//                 output, postrouting: the answer                  service:host port → container
 //                 bridge output, postrouting, netdev egress: the   gateway:dialled port → container
 //                 answer
 //   to a sidecar  netdev ingress; bridge prerouting, forward,      container → sidecar:dialled port
@@ -41,6 +41,7 @@ struct Passage {
   Protocol protocol = Protocol::tcp;
   bool to_sidecar = false;
   bool bridge_calls_iptables = false;  ///< Bridged packets pass the hooks of family ip, too.
+  Ipv4 service = kLoopback;            ///< The address that the DNAT leads to.
 };
 
 enum class Hook : std::uint8_t { ingress, prerouting, input, forward, output, postrouting, egress };

@@ -100,7 +100,7 @@ TablePlan dnat_forwards(std::span<const Guard> guards, std::span<const Forward> 
          .protocol = forward.protocol,
          .destination_port = forward.listen,
          .comment = "tc-hostnet:" + forward.lease,
-         .verdict = {Verdict::Kind::dnat, {}, {kLoopback, forward.host}}});
+         .verdict = {Verdict::Kind::dnat, {}, {forward.service, forward.host}}});
   };
   for (const auto& [by_mac, by_source] :
        {std::pair(true, true), std::pair(false, true), std::pair(true, false), std::pair(false, false)})

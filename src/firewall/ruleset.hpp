@@ -9,7 +9,8 @@
 //                       replies to the host's own connections pass, such as those of ports that dockerd
 //                       publishes on 127.0.0.1 without a proxy
 //   guard      mangle   keeps frames with a loopback source off the bridge
-//   forwards   nat      DNAT of gateway:port to 127.0.0.1:port, for one source or for the whole bridge
+//   forwards   nat      DNAT of gateway:port to one port of one address of 127.0.0.0/8, for one source or for
+//                       the whole bridge
 //
 // The guard also drops connections that a conntrack helper expects (ftp, sip, amanda …): otherwise the data
 // on an exposed port could choose another port of the loopback. A packet passes the guard only through a
@@ -20,6 +21,7 @@
 #pragma once
 
 #include "core/ipv4.hpp"
+#include "core/loopback.hpp"
 #include "core/mac.hpp"
 #include "hostnet/port.hpp"
 
@@ -39,7 +41,7 @@ struct Guard {
   auto operator<=>(const Guard&) const = default;
 };
 
-/// A port forward: `gateway`:`listen` from `bridge` leads to 127.0.0.1:`host`.
+/// A port forward: `gateway`:`listen` from `bridge` leads to `service`:`host`.
 struct Forward {
   std::string bridge;
   Ipv4 gateway;
@@ -49,6 +51,7 @@ struct Forward {
   std::uint16_t host = 0;
   std::string lease;       ///< Appears in the rule's comment.
   std::optional<Mac> mac;  ///< Only from this Ethernet address.
+  Ipv4 service = kLoopback;
 };
 
 struct Prefix {
@@ -58,7 +61,6 @@ struct Prefix {
 };
 
 inline constexpr Prefix kLoopbackNet{{0x7f000000}, 8};
-inline constexpr Ipv4 kLoopback{0x7f000001};
 
 /// `-m conntrack [!] --ctstate DNAT [--ctorigdst A]`
 struct DnatState {

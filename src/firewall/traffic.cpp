@@ -43,6 +43,7 @@ ForwardTraffic read_forward(const ipt_entry& entry) {
   }
   nf_nat_range2 range;
   std::memcpy(&range, base + entry.target_offset + sizeof(xt_entry_target), sizeof range);
+  forward.service = Ipv4::from_network(range.min_addr.ip);
   forward.host = ntohs(range.min_proto.all);
   traffic.packets = entry.counters.pcnt;
   traffic.bytes = entry.counters.bcnt;

@@ -1,6 +1,7 @@
 // The journal's text. The reader is strict: a missing field, a wrong type or a value out of range means that
 // the file is not ours. Acting on such a file could set a sysctl or edit a file that no lease ever changed.
 #include "core/json_reader.hpp"
+#include "core/loopback.hpp"
 #include "core/strings.hpp"
 #include "firewall/backend.hpp"
 #include "hostnet/error.hpp"
@@ -143,8 +144,11 @@ Lease lease_from(const Reader& json) {
   if (json.contains("port")) lease.port = json.at("port").string();
   if (json.contains("unpinned")) lease.unpinned = json.at("unpinned").string();
   if (json.contains("expose_own")) lease.expose_own = json.at("expose_own").boolean();
-  json.at("ports").each_element(
-      [&](const Reader& port) { lease.ports.push_back(HostPort::parse(port.string())); });
+  json.at("ports").each_element([&](const Reader& port) {
+    lease.ports.push_back(HostPort::parse(port.string()));
+    if (!ipv4_of(lease.ports.back()) || !lease.ports.back().socket.empty())
+      corrupt("a port that leads to no IPv4 address");
+  });
   if (lease.gateways.empty() || lease.ports.empty()) corrupt("a lease without a gateway or a port");
   json.at("aliases").each_element([&](const Reader& alias) { lease.aliases.push_back(alias_from(alias)); });
   lease.created = json.at("created").number<std::int64_t>();

@@ -39,7 +39,8 @@ void parse_listener(const nlmsghdr& header, std::vector<Listener>& listeners) {
                     .port = ntohs(found.id.idiag_sport),
                     .v6only = get<std::uint8_t>(attributes[INET_DIAG_SKV6ONLY]) != 0,
                     .uid = found.idiag_uid,
-                    .inode = found.idiag_inode};
+                    .inode = found.idiag_inode,
+                    .device = found.id.idiag_if};
   std::memcpy(listener.address.data(), found.id.idiag_src, listener.ipv6 ? 16 : 4);
   listeners.push_back(listener);
 }
@@ -101,10 +102,25 @@ bool Listener::serves_ipv6_loopback() const {
          std::all_of(address.begin(), address.end() - 1, [](std::uint8_t byte) { return byte == 0; });
 }
 
+Ip Listener::ip() const {
+  if (!ipv6) {
+    std::uint32_t network = 0;
+    std::memcpy(&network, address.data(), sizeof network);
+    return Ipv4::from_network(network);
+  }
+  Ip out;
+  out.bytes = address;
+  return out;
+}
+
 std::string Listener::to_string() const {
   std::array<char, INET6_ADDRSTRLEN> text{};
   ::inet_ntop(ipv6 ? AF_INET6 : AF_INET, address.data(), text.data(), text.size());
-  return ipv6 ? fmt::format("[{}]:{}", text.data(), port) : fmt::format("{}:{}", text.data(), port);
+  const auto on = device == 0                 ? std::string()
+                  : device == kLoopbackDevice ? std::string("%lo")
+                                              : fmt::format("%{}", device);
+  return ipv6 ? fmt::format("[{}{}]:{}", text.data(), on, port)
+              : fmt::format("{}{}:{}", text.data(), on, port);
 }
 
 std::vector<Listener> listeners(std::uint16_t port, Protocol protocol) {

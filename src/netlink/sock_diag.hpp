@@ -1,7 +1,7 @@
 // Finds listeners and cuts live TCP connections, over NETLINK_SOCK_DIAG (sock_diag(7)).
 #pragma once
 
-#include "core/ipv4.hpp"
+#include "core/ip.hpp"
 #include "hostnet/port.hpp"
 
 #include <sys/types.h>
@@ -13,6 +13,9 @@
 
 namespace hostnet::netlink {
 
+/// Of interface lo, in every network namespace.
+inline constexpr std::uint32_t kLoopbackDevice = 1;
+
 /// A socket that accepts connections (TCP) or is bound and unconnected (UDP).
 struct Listener {
   bool ipv6 = false;
@@ -21,12 +24,16 @@ struct Listener {
   bool v6only = false;
   uid_t uid = 0;
   std::uint32_t inode = 0;
+  std::uint32_t device = 0;  ///< The interface that it is bound to (SO_BINDTODEVICE); 0: any.
 
   /// Whether packets to this IPv4 address reach it: bound to it, to 0.0.0.0, or to :: without IPV6_V6ONLY.
+  /// Ignores the device.
   [[nodiscard]] bool serves(Ipv4 address) const;
   /// Whether packets to ::1 reach it.
   [[nodiscard]] bool serves_ipv6_loopback() const;
-  /// "127.0.0.1:80", "[::1]:80".
+  /// The address that it is bound to.
+  [[nodiscard]] Ip ip() const;
+  /// "127.0.0.1:80", "[::1]:80", "127.0.0.53%lo:53".
   [[nodiscard]] std::string to_string() const;
 };
 

@@ -6,6 +6,7 @@
 #include "engine/containers.hpp"
 #include "engine/hosts_file.hpp"
 #include "hostnet/error.hpp"
+#include "lease/command_line.hpp"
 #include "lease/container_alias.hpp"
 #include "lease/lease.hpp"
 
@@ -38,12 +39,6 @@ Holders holders_at(engine::Client& client, const std::string& ignored, Deadline 
     log::debug("leases of other owners are not known: {}", error.what());
   }
   return out;
-}
-
-std::string word_of(const HostPort& port) {
-  auto text = port.to_string();
-  if (port.protocol == Protocol::tcp) text.resize(text.rfind('/'));
-  return shell_word(text);
 }
 
 // `both`: the target that covers both leases; nullptr: none does.
@@ -170,10 +165,7 @@ std::string one_line_for(const std::vector<HostPort>& first, const std::vector<H
                          const Target& target) {
   std::set<HostPort> all(first.begin(), first.end());
   all.insert(second.begin(), second.end());
-  std::string line = "tc-hostnet expose";
-  for (const auto& port : all) line += " " + word_of(port);
-  return fmt::format("{} {} {}", line, target.kind() == Target::Kind::network ? "--network" : "--container",
-                     shell_word(target.name()));
+  return expose_command({all.begin(), all.end()}, target);
 }
 
 void check_alias_is_unheld(engine::Client& client, const ExposeRequest& request, NameBy by, Deadline deadline,

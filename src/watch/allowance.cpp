@@ -1,6 +1,7 @@
 // Parses the allowance and checks ports against it.
 #include "watch/allowance.hpp"
 
+#include "core/loopback.hpp"
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
 
@@ -19,9 +20,10 @@ constexpr std::uint16_t kLastPort = 65535;
 std::uint16_t parse_port(std::string_view text, std::string_view whole) {
   const auto number = parse_number(text, kLastPort);
   if (!number || *number == 0)
-    throw Error(Errc::invalid_argument,
-                fmt::format("allowed ports {}: {} is not a port from 1 to 65535", quote(whole), quote(text)),
-                "give PORT or FROM-TO, with /tcp or /udp for one of the two: 3000-3999,5432/tcp");
+    throw Error(
+        Errc::invalid_argument,
+        fmt::format("allowed ports {}: {} is not a port from 1 to 65535", quote(whole), quote(text)),
+        "give [ADDR:]PORT or [ADDR:]FROM-TO, with /tcp or /udp for one of the two: 3000-3999,5432/tcp");
   return static_cast<std::uint16_t>(*number);
 }
 
@@ -39,7 +41,7 @@ std::string parse_socket(std::string_view text) {
 
 }  // namespace
 
-Allowance::Allowance() : ports_{{kFirstAllowed, kLastPort, std::nullopt}} {}
+Allowance::Allowance() : ports_{{kFirstAllowed, kLastPort, std::nullopt, {}}} {}
 
 Allowance::Range Allowance::parse_range(std::string_view text) {
   auto numbers = text;
@@ -51,6 +53,8 @@ Allowance::Range Allowance::parse_range(std::string_view text) {
     protocol = known;
     break;
   }
+  auto addressed = take_address(numbers, text);
+  numbers = addressed.rest;
   const auto dash = numbers.find('-');
   const auto first = parse_port(numbers.substr(0, dash), text);
   const auto last = dash == std::string_view::npos ? first : parse_port(numbers.substr(dash + 1), text);
@@ -58,7 +62,7 @@ Allowance::Range Allowance::parse_range(std::string_view text) {
     throw Error(Errc::invalid_argument,
                 fmt::format("allowed ports {}: the range ends before it begins", quote(text)),
                 "give the smaller port first: 3000-3999");
-  return {first, last, protocol};
+  return {first, last, protocol, std::move(addressed.address)};
 }
 
 Allowance Allowance::parse(const std::vector<std::string>& ports, const std::vector<std::string>& sockets) {
@@ -74,7 +78,7 @@ Allowance Allowance::parse(const std::vector<std::string>& ports, const std::vec
 bool Allowance::covers(const HostPort& port) const {
   if (!port.socket.empty()) return sockets_.contains(port.socket);
   return std::ranges::any_of(ports_, [&](const Range& range) {
-    return port.host >= range.first && port.host <= range.last &&
+    return port.address == range.address && port.host >= range.first && port.host <= range.last &&
            (!range.protocol || *range.protocol == port.protocol);
   });
 }

@@ -18,11 +18,12 @@ namespace hostnet::exposer {
 /// nothing that the host port does not.
 class Allowance {
  public:
-  /// Default: TCP and UDP ports 1024 to 65535, and no Unix socket.
+  /// Default: TCP and UDP ports 1024 to 65535 of 127.0.0.1, and no Unix socket.
   Allowance();
 
-  /// `ports`: words of PORT or FROM-TO, separated by commas, each with /tcp, /udp or, for both, no suffix.
-  /// `sockets`: words of paths, separated by commas. An empty list keeps the default. @throws
+  /// `ports`: words of [ADDR:]PORT or [ADDR:]FROM-TO, separated by commas, each with /tcp, /udp or, for both,
+  /// no suffix. Without an address, 127.0.0.1 alone: what listens on another one is often not meant for
+  /// containers. `sockets`: words of paths, separated by commas. An empty list keeps the default. @throws
   /// Error{invalid_argument}
   static Allowance parse(const std::vector<std::string>& ports, const std::vector<std::string>& sockets);
 
@@ -35,6 +36,7 @@ class Allowance {
     std::uint16_t first;
     std::uint16_t last;
     std::optional<Protocol> protocol;  // nullopt: both
+    std::string address;               // as in HostPort
   };
   static Range parse_range(std::string_view text);
 

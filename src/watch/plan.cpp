@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 namespace hostnet::exposer {
 namespace {
@@ -68,14 +69,20 @@ void refuse(Wanted& wanted, std::vector<HostPort> ports, const std::string& why,
 std::vector<HostPort> parse_ports_label(std::string_view value) {
   constexpr std::size_t longest = 4096;
   constexpr std::size_t most = 256;
+  const auto too_long = [&] {
+    throw Error(Errc::invalid_argument,
+                fmt::format("a label has at most {} bytes and {} ports", longest, most),
+                "ask for fewer ports");
+  };
   try {
     const auto parts = split(value.substr(0, longest), ',');
-    if (value.size() > longest || parts.size() > most)
-      throw Error(Errc::invalid_argument,
-                  fmt::format("a label has at most {} bytes and {} ports", longest, most),
-                  "ask for fewer ports");
+    if (value.size() > longest || parts.size() > most) too_long();
     std::vector<HostPort> ports;
-    for (const auto part : parts) ports.push_back(HostPort::parse(trim(part)));
+    for (const auto part : parts) {
+      auto some = HostPort::parse_range(trim(part));
+      std::ranges::move(some, std::back_inserter(ports));
+      if (ports.size() > most) too_long();
+    }
     return normalise(std::move(ports));
   } catch (const Error& error) {
     throw Error(error.code(), fmt::format("label {}={}: {}", kPortsLabel, quote(value), error.what()),

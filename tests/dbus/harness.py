@@ -141,13 +141,13 @@ def add_container(netns, bridge, address, gateway):
 
 
 class Service:
-    """Listens on 127.0.0.1:port and sends its user's name to each client."""
+    """Listens on the port of an address of the loopback and sends its user's name to each client."""
 
     PROGRAM = """
 import socket, sys
 server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
 server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-server.bind(("127.0.0.1", int(sys.argv[1])))
+server.bind((sys.argv[3], int(sys.argv[1])))
 server.listen(64)
 print("up", flush=True)
 while True:
@@ -156,10 +156,10 @@ while True:
     peer.close()
 """
 
-    def __init__(self, user, port):
+    def __init__(self, user, port, address="127.0.0.1"):
         low = ["--ambient-caps", "+net_bind_service", "--inh-caps", "+net_bind_service"] if port < 1024 else []
         command = as_user(user)
-        self.process = subprocess.Popen([*command, *low, PYTHON, "-c", self.PROGRAM, str(port), user],
+        self.process = subprocess.Popen([*command, *low, PYTHON, "-c", self.PROGRAM, str(port), user, address],
                                         stdout=subprocess.PIPE, text=True)
         assert self.process.stdout.readline() == "up\n"
 
@@ -239,8 +239,8 @@ class Helped(unittest.TestCase):
         self.addCleanup(lambda: caller.process.poll() is None and caller.kill())
         return caller
 
-    def service(self, user, port):
-        service = Service(user, port)
+    def service(self, user, port, **options):
+        service = Service(user, port, **options)
         self.addCleanup(lambda: service.process.poll() is None and service.stop())
         return service
 

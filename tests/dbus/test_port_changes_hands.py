@@ -1,10 +1,12 @@
 """A lease granted by expose-own ends when another user listens on its port; a lease granted by more than that stays."""
+import json
+import os
 import signal
 import subprocess
 import time
 import unittest
 
-from harness import GATEWAY, PYTHON, Helped, as_user, eventually, fetch, run
+from harness import ERROR, GATEWAY, PYTHON, Helped, as_user, eventually, fetch, run, user_environment
 
 LISTEN = """
 import socket, sys
@@ -117,6 +119,43 @@ class ChangesHands(Helped):
         time.sleep(1.2)
         self.assertEqual(self.reasons(), {})
         self.assertEqual(list(self.root.leases()), [path])
+
+    def test_at_another_address_of_the_loopback(self):
+        """Whose port it is, and who takes it over, is decided by the listeners at that very address."""
+        self.service("bob", 8088)
+        service = self.service("alice", 8088, address="127.0.0.2")
+        path = self.alice.expose(self.bridge, ("tcp", 9088, 8088), addresses=["127.0.0.2"])
+        self.assertEqual(fetch(9088), "alice")
+        self.assertEqual(self.root.get(path=path, name="Addresses"), ["127.0.0.2"])
+        self.assertEqual(self.root.get(path=path, name="Ports"), [["tcp", 9088, 8088]])
+        foreign = self.refused("org.freedesktop.DBus.Error.InteractiveAuthorizationRequired", self.alice.expose, self.bridge,
+                               ("tcp", 9089, 8088), ("tcp", 9090, 8088), addresses=["127.0.0.2", ""])
+        self.assertIn("expose-foreign", foreign)
+        self.refused(ERROR + "PortInUse", self.root.expose, self.bridge, ("tcp", 9088, 8088))
+        missing = self.refused(ERROR + "PortNotListening", self.root.expose, self.bridge, ("tcp", 9091, 8088),
+                               addresses=["127.0.0.3"], require_listener=True)
+        self.assertIn("nothing listens on 127.0.0.3:8088, only on 127.0.0.1:8088 and 127.0.0.2:8088", missing)
+        service.stop()
+        time.sleep(0.6)
+        self.assertEqual(self.reasons(), {}, "bob's service is at another address")
+        self.service("bob", 8088, address="127.0.0.2")
+        self.ends(path)
+        self.assertIsNone(fetch(9088, seconds=0.5))
+
+    def test_the_command_names_the_address(self):
+        self.service("bob", 8088)
+        self.service("alice", 8088, address="127.0.0.2")
+        process = subprocess.Popen([*as_user("alice"), os.environ["TC_HOSTNET"], "expose", "127.0.0.2:8088:9088", "--bridge",
+                                    "br-test", "--via", "helper"], env=user_environment(), stdout=subprocess.PIPE, text=True)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait, 10)
+        self.addCleanup(process.terminate)
+        lease = process.stdout.readline().strip()
+        self.assertEqual(fetch(9088), "alice")
+        listed = run(*as_user("alice"), os.environ["TC_HOSTNET"], "list", "--json", env=user_environment()).stdout
+        (port,) = json.loads(listed)["ports"]
+        self.assertEqual((json.loads(listed)["id"], port["address"], port["host"], port["container"]),
+                         (lease, "127.0.0.2", 8088, 9088))
 
     def test_beside_ones_own(self):
         """UDP sockets of two users may share one port: the kernel chooses which of them receives a packet."""

@@ -52,6 +52,19 @@ class Workflows:
                 self.assertEqual(sorted(self.driver("ports", of=name)), sorted([f"{first}:15432/tcp", f"{second}/tcp"]))
                 self.driver("drop", of=name)
 
+    def test_another_address_of_the_loopback(self):
+        port = self.hello("plain\n")
+        self.service(port, "named\n", address="127.0.0.2")
+        self.service(port, "six\n", address="::1")
+        for host_port, path, via, text in ((f"127.0.0.2:{port}:8080", "native", "native", "named\n"),
+                                           (f"127.0.0.2:{port}:8080", "ssh", "ssh", "named\n"),
+                                           (f"[::1]:{port}:8080", "auto", "ssh", "six\n")):
+            with self.subTest(host_port=host_port, path=path):
+                name = self.start(host_ports=[host_port, str(port)], path=path)
+                self.assertEqual(self.started["via"], via)
+                self.assertEqual((self.fetch(name, 8080), self.fetch(name, port)), (text, "plain\n"))
+                self.driver("drop", of=name)
+
     def test_an_unprivileged_program_goes_by_ssh(self):
         port = self.hello()
         for folder in (self.engine.dir, self.engine.socket):

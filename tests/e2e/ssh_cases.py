@@ -1,4 +1,5 @@
 """Shared by the tests of the ssh path on all engines."""
+import contextlib
 import json
 import os
 import socket
@@ -20,6 +21,20 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def free_ports(count):
+    """The first of so many ports in a row without a listener on 127.0.0.1 and 127.0.0.2."""
+    while True:
+        first = free_port()
+        with contextlib.ExitStack() as open_sockets:
+            try:
+                for port in range(first, first + count):
+                    for address in ("127.0.0.1", "127.0.0.2"):
+                        open_sockets.enter_context(socket.socket()).bind((address, port))
+                return first
+            except (OSError, OverflowError):
+                continue
 
 
 class UnixService:
@@ -405,6 +420,79 @@ class WhateverTheNetworks:
         plan = json.loads(self.tc_hostnet("--json", "expose", service.port, "--container", "app", "--dry-run").stdout)
         self.assertEqual(plan["via"], "ssh")
         self.refused(3, f"only on [::1]:{service.port}", service.port, "--via", "native", "--container", "app")
+
+    def test_another_address_of_the_loopback(self):
+        """The service on 127.0.0.2 is reached, and not the one with the same port on 127.0.0.1."""
+        port = free_ports(2)
+        self.service(port, "one\n")
+        self.service(port, "two\n", address="127.0.0.2")
+        self.service(port + 1, "three\n", address="127.0.0.2")
+        named = f"127.0.0.2:{port}:8080"
+        for via in ("native", "ssh"):
+            lease = self.expose(named, "--via", via, "--container", "app", "--require-listener")
+            self.reaches("app", "two\n", port=8080)
+            code, _, err = lease.end()
+            self.assertEqual((code, "nothing listens" in err), (0, False), err)
+        lease = self.as_nobody("expose", f"127.0.0.2:{port}-{port + 1}:8080-8081", "--container", "app", "--detach")
+        self.addCleanup(self.as_nobody, "release", "--all")
+        self.reaches("app", "two\n", port=8080)
+        self.reaches("app", "three\n", port=8081)
+        listed = json.loads(self.as_nobody("list", "--json").stdout)
+        self.assertEqual([(one["address"], one["host"]) for one in listed["ports"]],
+                         [("127.0.0.2", port), ("127.0.0.2", port + 1)])
+        self.as_nobody("release", lease.stdout.strip())
+        done = self.tc_hostnet("run", "-p", named, "--network", "web", "--image", IMAGE, "--", "wget", "-qO-",
+                               f"http://{ALIAS}:8080/")
+        self.assertEqual(done.stdout, "two\n")
+        self.nothing_is_left()
+
+    def test_what_listens_elsewhere_is_named_with_the_line_to_type(self):
+        port = free_ports(1)
+        self.service(port, HELLO, address="127.0.0.2")
+        for via in ("native", "ssh"):
+            told = self.refused(7, f"only on 127.0.0.2:{port}", port, "--via", via, "--container", "app", "--require-listener")
+            line = f"tc-hostnet expose 127.0.0.2:{port} --container app"
+            self.assertIn(f"to expose 127.0.0.2:{port}: {line}; or start the service", told)
+        doctor = self.tc_hostnet("doctor", port, "--container", "app", check=False).stdout
+        self.assertIn(line, doctor)
+        self.expose(*line.split()[2:])
+        self.reaches("app", HELLO, port=port)
+        walk = self.tc_hostnet("doctor", "--container", "app", "--port", port).stdout
+        self.assertIn(f"listens on 127.0.0.2:{port}", walk)
+
+    def test_the_ipv6_loopback_by_its_address(self):
+        """[::1] alone is dialled, also if there is a service on 127.0.0.1; native leaves it to ssh."""
+        service = Service(free_port(), HELLO, address="::1")
+        self.addCleanup(service.close)
+        self.service(service.port, "not this one\n")
+        lease = self.expose(f"[::1]:{service.port}", "--container", "app", "--require-listener")
+        self.reaches("app", HELLO, port=service.port)
+        self.assertIn("the native path leads to IPv4 only", lease.end()[2])
+
+    def test_a_socket_bound_to_device_lo(self):
+        """As systemd-resolved's on 127.0.0.53: a packet that comes in by a bridge does not reach it, a connection from
+        this host does."""
+        port = free_port()
+        service = self.service(port, HELLO, address="127.0.0.53")
+        service.server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+        lease = self.expose(f"127.0.0.53:{port}:5353", "--container", "app", "--require-listener")
+        self.reaches("app", HELLO, port=5353)
+        self.assertIn(f"only on 127.0.0.53%lo:{port}, which this path does not reach; going by ssh instead", lease.end()[2])
+        doctor = self.tc_hostnet("doctor", f"127.0.0.53:{port}", "--container", "app", check=False).stdout
+        self.assertIn(f"tc-hostnet expose 127.0.0.53:{port} --container app --via ssh", doctor)
+
+    def test_a_range_of_ports(self):
+        first = free_ports(40)
+        self.service(first, "first\n")
+        self.service(first + 39, "last\n")
+        for via in ("native", "ssh"):
+            lease = self.expose(f"{first}-{first + 39}:9000-9039", "--via", via, "--container", "app")
+            self.reaches("app", "first\n", port=9000)
+            self.reaches("app", "last\n", port=9039)
+            code, _, err = lease.end()
+            self.assertEqual(code, 0)
+            self.assertEqual(err.count("exposing the port anyway"), 4, err)
+            self.assertIn("nothing listens on 34 more of the 40 ports", err)
 
     def test_a_label_that_names_no_lease_serves_no_network(self):
         """A user's container with one of a sidecar's two labels."""

@@ -38,7 +38,8 @@ class Usage(ErrorCase):
 
     def test_ports(self):
         for port in ("0", "65536", "-1", "80:0", "80:65536", "80:80:80", "", ":", "80:", ":80", "abc", "0x50", "8 0",
-                     "80/sctp", "80/", "１", "99999999999999999999", "127.0.0.1:80", "80-90", HARD_NAME):
+                     "80/sctp", "80/", "１", "99999999999999999999", "10.0.0.1:80", "0.0.0.0:80", "localhost:80", "::1:80",
+                     "90-80", "80-90:80", HARD_NAME):
             with self.subTest(port=port):
                 self.refused(2, "expose", "--bridge", "br0", "--", port)
 

@@ -48,6 +48,17 @@ class Run(HostCase):
         done = self.run_in_it("curl", "-s", "-m", "10", f"http://{ALIAS}:80/", ports=["8088:80"])
         self.assertEqual(done.stdout, HELLO)
 
+    def test_reaches_another_address_of_the_loopback(self):
+        self.service(8088, "second\n", address="127.0.0.2")
+        done = self.run_in_it("curl", "-s", "-m", "10", URL, f"http://{ALIAS}:8089/", ports=["8088", "127.0.0.2:8088:8089"])
+        self.assertEqual(done.stdout, HELLO + "second\n")
+        for port, words in (("[::1]:8088", "leads to IPv4 only"), ("/run/db.sock:80", "leads to ports only"),
+                            ("0.0.0.0:8088", "leave out the address")):
+            refused = self.run_in_it("true", ports=[port], check=False)
+            self.assertEqual(refused.returncode, 125, refused.stderr)
+            self.assertIn(words, refused.stderr)
+            self.assertRegex(refused.stderr, r"\Atc-hostnet: [^\n]+\n\Z")
+
     def test_reaches_several_ports(self):
         self.service(8089, "second\n")
         done = self.run_in_it("curl", "-s", "-m", "10", URL, f"http://{ALIAS}:8089/", ports=["8088", "8089"])

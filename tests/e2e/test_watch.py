@@ -274,6 +274,16 @@ class Containers(WatchCase):
         self.assertEqual([line.split(": ")[1:3] for line in lines],
                          [["shell", "refused"], ["mixed", "refused"], ["shell", "refused"]], err)
 
+        self.service(8088, "another address\n", address="127.0.0.2")
+        self.labelled("named", "127.0.0.2:8088")
+        watch = self.watch("--allow", "127.0.0.2:8088")
+        events = {event["container"]: event for event in (watch.ready, *(watch.read_event() for _ in range(3)))}
+        self.assertEqual(events["named"]["event"], "exposed")
+        self.assertEqual({events[name]["event"] for name in ("shell", "mixed", "other")}, {"refused"})
+        self.reaches("named", "another address\n")
+        watch.end()
+        self.engine.api.remove("named")
+
         watch = self.watch("--allow", "80,8000-8999", "--allow", "22/udp")
         events = sorted([watch.ready, watch.read_event(), watch.read_event()], key=lambda event: event["container"])
         self.assertEqual([(event["event"], event["container"]) for event in events],

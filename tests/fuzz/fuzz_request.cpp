@@ -30,6 +30,13 @@ void port(std::string_view text) {
   } catch (const Error& error) {
     require(error.code() == Errc::invalid_argument);
   }
+  try {
+    const auto ports = HostPort::parse_range(text);
+    require(!ports.empty() && ports.size() <= HostPort::kMostInRange);
+    require(HostPort::parse(ports.back().to_string()) == ports.back());
+  } catch (const Error& error) {
+    require(error.code() == Errc::invalid_argument);
+  }
 }
 
 void hosts(std::string_view text) {

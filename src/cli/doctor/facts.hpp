@@ -8,6 +8,8 @@
 #include "firewall/input_check.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/port.hpp"
+#include "hostnet/target.hpp"
+#include "lease/listening.hpp"
 #include "lease/snapshot.hpp"
 #include "netlink/nft_tables.hpp"
 #include "netlink/sock_diag.hpp"
@@ -114,7 +116,10 @@ struct Elsewhere {
 struct ListenerFacts {
   HostPort port;
   Seen<std::vector<netlink::Listener>> listeners;
-  std::vector<Elsewhere> elsewhere = {};  ///< Read only if nothing here serves 127.0.0.1.
+  std::vector<Elsewhere> elsewhere = {};  ///< Read only if nothing here serves the port's address.
+  std::optional<Target> target = {};      ///< For whom the port is to be exposed.
+  /// Where connections come from, by the path that serves or would serve the port.
+  exposer::Origin origin = exposer::Origin::bridge;
 };
 
 struct StateFacts {

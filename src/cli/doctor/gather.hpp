@@ -30,8 +30,10 @@ EngineFacts gather_engine(const std::optional<Target>& target, const std::string
 std::vector<BridgeFacts> gather_bridges(const std::optional<Target>& target, const EngineFacts& engine,
                                         const std::string& explicit_engine);
 InputFacts gather_input(const std::vector<BridgeFacts>& bridges, const std::vector<HostPort>& ports);
-/// The listeners on that port, and, as root, those in other network namespaces if none serves 127.0.0.1.
-ListenerFacts gather_listener(const HostPort& port, const EngineFacts& engine);
+/// The listeners on that port, and, as root, those in other network namespaces if none here is reached.
+ListenerFacts gather_listener(const HostPort& port, const EngineFacts& engine,
+                              const std::optional<Target>& target,
+                              exposer::Origin origin = exposer::Origin::bridge);
 // Leases:
 StateFacts gather_state(const std::string& runtime_dir);
 /// Leases that the journal does not have: of paths with records, and the helper's if this is not root.

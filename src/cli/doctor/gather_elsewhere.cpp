@@ -5,7 +5,6 @@
 #include "core/file.hpp"
 #include "core/strings.hpp"
 #include "core/thread.hpp"
-#include "firewall/ruleset.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -134,10 +133,15 @@ std::string container_id_in(std::string_view mountinfo) {
   return {};
 }
 
-ListenerFacts gather_listener(const HostPort& port, const EngineFacts& engine) {
-  ListenerFacts facts{port, see([&] { return netlink::listeners(port.host, port.protocol); })};
-  const bool served = facts.listeners && std::ranges::any_of(*facts.listeners, [](const auto& listener) {
-                        return listener.serves(firewall::kLoopback);
+ListenerFacts gather_listener(const HostPort& port, const EngineFacts& engine,
+                              const std::optional<Target>& target, exposer::Origin origin) {
+  ListenerFacts facts{.port = port,
+                      .listeners = see([&] { return netlink::listeners(port.host, port.protocol); }),
+                      .target = target,
+                      .origin = origin};
+  if (!port.socket.empty()) return facts;
+  const bool served = facts.listeners && std::ranges::any_of(*facts.listeners, [&](const auto& listener) {
+                        return exposer::is_reached(port, listener, origin);
                       });
   if (!facts.listeners || served) return facts;
   if (const auto found = see([&] { return listeners_elsewhere(port, engine); })) facts.elsewhere = *found;

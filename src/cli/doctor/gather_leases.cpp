@@ -130,7 +130,7 @@ Facts gather(const std::optional<Target>& target, const std::vector<HostPort>& p
   facts.engine = gather_engine(target, globals.engine);
   facts.bridges = gather_bridges(target, facts.engine, globals.engine);
   facts.input = gather_input(facts.bridges, ports);
-  for (const auto& port : ports) facts.listeners.push_back(gather_listener(port, facts.engine));
+  for (const auto& port : ports) facts.listeners.push_back(gather_listener(port, facts.engine, target));
   facts.state = gather_state(globals.runtime_dir);
   facts.state.others = gather_other_leases(globals.runtime_dir);
   if (facts.state.held && !facts.state.held->leases.empty())

@@ -2,6 +2,7 @@
 #include "cli/doctor/gather.hpp"
 #include "cli/doctor/later.hpp"
 #include "core/fd.hpp"
+#include "core/loopback.hpp"
 #include "firewall/iptables.hpp"
 #include "netlink/link.hpp"
 
@@ -104,6 +105,7 @@ void add_drops(InputFacts& facts, const std::vector<BridgeFacts>& bridges,
     for (const auto& port : ports) {
       passage.dialled_port = port.container;
       passage.host_port = port.host;
+      passage.service = ipv4_of(port).value_or(kLoopback);
       passage.protocol = port.protocol;
       look(false);
     }

@@ -7,6 +7,7 @@
 #include "cli/record_view.hpp"
 #include "core/fd.hpp"
 #include "core/file.hpp"
+#include "core/loopback.hpp"
 #include "core/strings.hpp"
 #include "core/thread.hpp"
 #include "engine/containers.hpp"
@@ -171,13 +172,20 @@ std::optional<Ipv4> own_address(const WalkFacts& facts, const Opening* opening) 
   return std::nullopt;
 }
 
+// ssh dials the service from this host.
+bool goes_by_host(const Opening* opening) { return opening != nullptr && !opening->network.empty(); }
+
+// Where a forward leads to.
+Ipv4 service_address(const WalkFacts& facts) { return ipv4_of(facts.listener.port).value_or(kLoopback); }
+
 // The connection as the host's hooks see it.
 firewall::Passage passage_of(const WalkFacts& facts, const Opening* opening, Ipv4 source) {
   firewall::Passage passage{.source = {source, 32},
                             .dialled_port = facts.port.container,
                             .host_port = facts.listener.port.host,
                             .protocol = facts.port.protocol,
-                            .bridge_calls_iptables = firewall::bridge_calls_iptables()};
+                            .bridge_calls_iptables = firewall::bridge_calls_iptables(),
+                            .service = service_address(facts)};
   if (facts.bridge.resolved) {
     passage.bridge = facts.bridge.resolved->bridge.name;
     passage.port = facts.bridge.resolved->port.name;
@@ -205,7 +213,7 @@ firewall::Passage passage_of(const WalkFacts& facts, const Opening* opening, Ipv
 }
 
 // Why the host's answers do not go back by the bridge.
-ReturnFacts look_back(const exposer::Resolved& resolved, Ipv4 container) {
+ReturnFacts look_back(const exposer::Resolved& resolved, Ipv4 container, Ipv4 service) {
   netlink::Rtnl rtnl;
   ReturnFacts facts;
   const auto gateway = resolved.gateways.empty() ? Ipv4{} : resolved.gateways.front();
@@ -216,9 +224,9 @@ ReturnFacts look_back(const exposer::Resolved& resolved, Ipv4 container) {
     return answer.error == 0 && answer.ifindex == resolved.bridge.ifindex;
   };
   auto answer = netlink::route_to(container);
-  // The service answers from 127.0.0.1, which the kernel routes only while route_localnet is on.
-  if (is_right(answer) && link && link->route_localnet)
-    answer = netlink::route_to(container, firewall::kLoopback);
+  // The service answers from an address of the loopback, which the kernel routes only while route_localnet is
+  // on.
+  if (is_right(answer) && link && link->route_localnet) answer = netlink::route_to(container, service);
   facts.error = answer.error;
   if (answer.error == 0)
     if (const auto out = rtnl.link(answer.ifindex)) facts.interface = out->name;
@@ -233,7 +241,7 @@ ReturnFacts look_back(const exposer::Resolved& resolved, Ipv4 container) {
   if (!is_connected) return facts;
   for (const auto& rule : netlink::policy_rules()) {
     const bool from = contains(rule.source, rule.source_length, gateway) ||
-                      contains(rule.source, rule.source_length, firewall::kLoopback);
+                      contains(rule.source, rule.source_length, service);
     if (!from || !contains(rule.destination, rule.destination_length, container)) continue;
     facts.rule = rule.preference;
     break;
@@ -366,12 +374,13 @@ WalkFacts gather_walk(const std::string& container, const HostPort& port, const 
     });
   });
 
-  facts.listener = gather_listener(service, facts.engine);
+  facts.listener = gather_listener(service, facts.engine, target,
+                                   goes_by_host(opening) ? exposer::Origin::host : exposer::Origin::bridge);
   const auto source = own_address(facts, opening);
   facts.back = see([&] {
     if (!facts.bridge.resolved) throw Error(*facts.bridge.resolved.error);
     if (!source) throw Error(Errc::not_found, "the container has no address on that bridge");
-    return look_back(*facts.bridge.resolved, *source);
+    return look_back(*facts.bridge.resolved, *source, service_address(facts));
   });
   const auto read = rules.get();
   facts.drop = see([&]() -> std::optional<firewall::Drop> {

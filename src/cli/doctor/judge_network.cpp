@@ -1,7 +1,8 @@
 // Judges the engine, the bridges, INPUT and the listeners.
 #include "cli/doctor/judge.hpp"
 #include "core/strings.hpp"
-#include "firewall/ruleset.hpp"
+#include "lease/command_line.hpp"
+#include "lease/listening.hpp"
 
 #include <fmt/format.h>
 
@@ -95,6 +96,15 @@ ElsewhereText elsewhere_text(const ListenerFacts& facts, const std::string& wher
   else
     out.mend = fmt::format("start the service in this network namespace, bound to {}", where);
   return out;
+}
+
+bool has_ssh_path(const ListenerFacts& facts) {
+  return !facts.target || facts.target->kind() == Target::Kind::container ||
+         facts.target->kind() == Target::Kind::network;
+}
+
+std::string expose_line(const ListenerFacts& facts, const HostPort& port) {
+  return exposer::expose_command({port}, facts.target.value_or(Target::network("NAME")));
 }
 
 }  // namespace
@@ -198,17 +208,22 @@ std::vector<Check> judge_input(const InputFacts& facts) {
 }
 
 Check judge_listener(const ListenerFacts& facts) {
-  const auto where = fmt::format("{}:{}", firewall::kLoopback.to_string(), facts.port.host);
+  if (!facts.port.socket.empty())
+    return {.name = "listener",
+            .finding = fmt::format("the service is the Unix socket {}", facts.port.socket)};
+  const auto where = facts.port.service();
   const char* const protocol = to_string(facts.port.protocol);
   if (!facts.listeners)
     return unseen("listener", fmt::format("listeners on {}/{} are not readable", where, protocol),
                   *facts.listeners.error);
   const auto& found = *facts.listeners;
-  const auto serving =
-      std::ranges::find_if(found, [](const auto& l) { return l.serves(firewall::kLoopback); });
-  if (serving != found.end()) {
+  const auto reached = [&](exposer::Origin origin) {
+    return std::ranges::find_if(
+        found, [&](const auto& listener) { return exposer::is_reached(facts.port, listener, origin); });
+  };
+  if (const auto serving = reached(facts.origin); serving != found.end()) {
     const auto listens = fmt::format("uid {} listens on {}/{}", serving->uid, serving->to_string(), protocol);
-    const bool exactly = serving->to_string() == where;
+    const bool exactly = serving->to_string() == where || serving->serves_ipv6_loopback();
     return {.name = "listener",
             .finding = exactly ? listens : fmt::format("{}, which includes {}", listens, where)};
   }
@@ -224,10 +239,16 @@ Check judge_listener(const ListenerFacts& facts) {
   std::vector<std::string> others;
   for (const auto& listener : found)
     others.push_back(fmt::format("{} (uid {})", listener.to_string(), listener.uid));
-  return {"listener", Status::fail,
-          fmt::format("nothing listens on {}/{}, only on {}: containers are refused", where, protocol,
-                      list_of(others)),
-          fmt::format("also bind the service to {}; to check: {}", where, look)};
+  const auto only = fmt::format("nothing listens on {}/{}, only on {}", where, protocol, list_of(others));
+  const auto bind = fmt::format("also bind the service to {}; to check: {}", where, look);
+  if (reached(exposer::Origin::host) != found.end())
+    return {"listener", Status::fail, only + ", which only the ssh path reaches",
+            has_ssh_path(facts) ? expose_line(facts, facts.port) + " --via ssh" : bind};
+  const auto advice = exposer::advice(
+      *exposer::others_of(facts.port, found,
+                          has_ssh_path(facts) ? exposer::Origin::host : exposer::Origin::bridge),
+      [&](const HostPort& instead) { return expose_line(facts, instead); });
+  return {"listener", Status::fail, only + ": containers are refused", advice.empty() ? bind : advice};
 }
 
 }  // namespace hostnet::cli::doctor

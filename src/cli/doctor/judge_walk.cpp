@@ -4,6 +4,7 @@
 #include "core/strings.hpp"
 #include "engine/hosts_file.hpp"
 #include "hostnet/exposer.hpp"
+#include "lease/command_line.hpp"
 
 #include <fmt/format.h>
 
@@ -58,10 +59,7 @@ const HostPort& port_of(const Opening& opening, const HostPort& port) {
 }
 
 std::string expose_command(const WalkFacts& facts) {
-  HostPort port = facts.port;
-  auto text = port.to_string();
-  if (port.protocol == Protocol::tcp) text.resize(text.rfind('/'));
-  return fmt::format("tc-hostnet expose {} --container {}", text, shell_word(name_of(facts)));
+  return exposer::expose_command({facts.port}, Target::container(name_of(facts)));
 }
 
 Check judge_container(const WalkFacts& facts) {
@@ -295,7 +293,11 @@ Check judge_service(const WalkFacts& facts, const Opening* opening) {
   if (opening != nullptr && !opening->foreign)
     if (const auto& port = port_of(*opening, facts.port); !port.socket.empty())
       return {.name = "listener", .finding = fmt::format("the service is the Unix socket {}", port.socket)};
-  return judge_listener(facts.listener);
+  auto check = judge_listener(facts.listener);
+  const auto line = check.mend.find("tc-hostnet expose ");
+  if (opening != nullptr && line != std::string::npos)
+    check.mend.insert(line, fmt::format("tc-hostnet release {} && ", opening->lease));
+  return check;
 }
 
 Check judge_connect(const WalkFacts& facts, const std::vector<Check>& before) {

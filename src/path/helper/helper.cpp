@@ -50,10 +50,7 @@ class HelperExposer : public Exposer {
   Exposure expose_one(const ExposeRequest& request, std::optional<Mac> mac, Deadline deadline) {
     dbus::ExposeCall call;
     call.ports = checked_ports(request);
-    for (const auto& port : call.ports)
-      if (!port.socket.empty())
-        throw Error(Errc::no_path, fmt::format("{}: the helper path leads to ports only", port.to_string()),
-                    "a Unix socket takes the ssh path: --via ssh");
+    for (const auto& port : call.ports) check_ipv4_service(port, "helper path");
     if (request.force)
       throw Error(Errc::invalid_argument, "the helper does not support --force",
                   "leave out --force, or run as root: sudo tc-hostnet …");
@@ -72,8 +69,8 @@ class HelperExposer : public Exposer {
     call.require_listener = request.require_listener;
     call.interactive = options_.interactive;
     Listeners listeners;
-    for (const auto& port : call.ports)
-      check_host_port(port, request.require_listener, listeners, ipv4_loopback(request));
+    check_host_ports(request, call.ports, listeners, ipv4_loopback(request),
+                     mac ? Caller::program : Caller::command);
 
     const auto aliased = request.write_alias ? containers_of(request.target, options_.engine, deadline)
                                              : std::vector<std::string>();

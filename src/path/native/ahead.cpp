@@ -118,7 +118,7 @@ class NativeAhead : public AheadLease {
 
  protected:
   void hold(std::string target, std::vector<Ipv4> sources, Deadline deadline) {
-    auto prepared = prepare(std::span(&wanted_, 1), engine_, deadline);
+    auto prepared = prepare(std::span(&wanted_, 1), engine_, deadline, Caller::program);
     auto& lease = prepared.leases.front();
     lease.target = std::move(target);
     lease.sources = std::move(sources);
@@ -163,11 +163,9 @@ class BetweenInitAndStart : public NativeAhead {
       : NativeAhead(options, request) {
     // initialised() is too late for another path.
     Listeners listeners;
-    for (const auto& port : checked_ports(wanted_)) {
-      if (!port.socket.empty())
-        throw Error(Errc::no_path, fmt::format("{}: the native path leads to ports only", port.to_string()));
-      check_host_port(port, wanted_.require_listener, listeners, ipv4_loopback(wanted_));
-    }
+    const auto ports = checked_ports(wanted_);
+    for (const auto& port : ports) check_ipv4_service(port, "native path");
+    check_host_ports(wanted_, ports, listeners, ipv4_loopback(wanted_), Caller::program);
     gateway = network_gateway.to_string();
     wants_init = true;
   }

@@ -46,7 +46,7 @@ bool is_bound_to(const Listener& listener, Ipv4 address) {
 // The forward would hide a service on the gateway's own address and port from the containers.
 void check_gateway_port(const HostPort& port, Ipv4 gateway, Listeners& listeners) {
   for (const auto& listener : listeners.on(port.protocol, port.container)) {
-    if (!listener.serves(gateway)) continue;
+    if (!listener.serves(gateway) || listener.device == netlink::kLoopbackDevice) continue;
     const bool same_service_anyway = !is_bound_to(listener, gateway) && port.host == port.container;
     if (same_service_anyway) continue;
     throw Error(Errc::conflict,
@@ -107,7 +107,8 @@ std::function<void(const Ended&)> by_notifier(const StateCallback& callback) {
   };
 }
 
-Prepared prepare(std::span<const ExposeRequest> requests, const std::string& engine, Deadline deadline) {
+Prepared prepare(std::span<const ExposeRequest> requests, const std::string& engine, Deadline deadline,
+                 Caller caller) {
   netlink::Rtnl rtnl;
   Resolver resolver(rtnl, engine);
   Listeners listeners;
@@ -115,18 +116,14 @@ Prepared prepare(std::span<const ExposeRequest> requests, const std::string& eng
   std::map<int, state::Bridge> bridges;
   for (const auto& request : requests) {
     auto ports = checked_ports(request);
-    for (const auto& port : ports)
-      if (!port.socket.empty())
-        throw Error(Errc::no_path, fmt::format("{}: the native path leads to ports only", port.to_string()),
-                    "a Unix socket takes the ssh path: --via ssh");
+    for (const auto& port : ports) check_ipv4_service(port, "native path");
     const auto resolved = resolver.resolve(request.target, request.write_alias, request.force, deadline);
     check_alias_is_unheld(engine, request, deadline);
     if (!request.force && !bridges.contains(resolved.bridge.ifindex)) check_firewall(resolved.bridge.name);
-    for (const auto& port : ports) {
-      if (!request.force)
+    if (!request.force)
+      for (const auto& port : ports)
         for (const auto gateway : resolved.gateways) check_gateway_port(port, gateway, listeners);
-      check_host_port(port, request.require_listener, listeners, ipv4_loopback(request));
-    }
+    check_host_ports(request, ports, listeners, ipv4_loopback(request), caller);
     bridges.emplace(resolved.bridge.ifindex,
                     state::Bridge{.ifindex = resolved.bridge.ifindex,
                                   .name = resolved.bridge.name,
@@ -154,7 +151,8 @@ void check_way(const state::Lease& lease, const std::string& bridge, bool requir
   Listeners listeners;
   for (const auto& port : lease.ports) {
     for (const auto gateway : lease.gateways) check_gateway_port(port, gateway, listeners);
-    check_host_port(port, require_listener, listeners);
+    check_host_port(port, require_listener, listeners, Loopback::ipv4,
+                    [](const HostPort& instead) { return "ask for " + instead.to_string(); });
   }
 }
 
@@ -173,7 +171,8 @@ std::vector<PortTraffic> traffic_of(const state::Lease& lease, const std::string
     if (forward.source ? !is_among(lease.sources, *forward.source) : !lease.sources.empty()) continue;
     for (std::size_t i = 0; i < lease.ports.size(); ++i) {
       const auto& port = lease.ports[i];
-      if (port.protocol != forward.protocol || port.container != forward.listen || port.host != forward.host)
+      if (port.protocol != forward.protocol || port.container != forward.listen ||
+          port.host != forward.host || ipv4_of(port) != forward.service)
         continue;
       out[i].packets += packets;
       out[i].bytes += bytes;

@@ -4,6 +4,7 @@
 #include "core/deadline.hpp"
 #include "firewall/traffic.hpp"
 #include "hostnet/exposer.hpp"
+#include "lease/checks.hpp"
 #include "lease/snapshot.hpp"
 #include "path/native/lease_store.hpp"
 #include "path/path.hpp"
@@ -25,7 +26,8 @@ struct Prepared {
 
 /// All of expose_all() before its first change. Changes nothing.
 /// @throws Error as Exposer::expose_all().
-Prepared prepare(std::span<const ExposeRequest> requests, const std::string& engine, Deadline deadline);
+Prepared prepare(std::span<const ExposeRequest> requests, const std::string& engine, Deadline deadline,
+                 Caller caller = Caller::command);
 
 /// Checks for what would block a lease or divert another service's traffic: a dropping chain of the host's
 /// firewall, a listener on gateway:port, no listener on the loopback. Changes nothing.

@@ -56,10 +56,16 @@ std::optional<Clash> find_clash(const std::vector<firewall::Forward>& standing,
   for (const auto& forward : standing) by_key.emplace(key(forward), &forward);
   for (const auto& forward : added) {
     const auto [found, fresh] = by_key.emplace(key(forward), &forward);
-    if (!fresh && found->second->host != forward.host)
-      return Clash{found->second->lease, forward, found->second->host};
+    const auto& older = *found->second;
+    if (!fresh && (older.host != forward.host || older.service != forward.service))
+      return Clash{older.lease, forward, {older.service, older.host}};
   }
   return std::nullopt;
+}
+
+std::string Clash::older_text() const {
+  return older_service.address == kLoopback ? fmt::format("host port {}", older_service.port)
+                                            : older_service.to_string();
 }
 
 Transaction::Transaction(LeaseStore& store, Deadline deadline)
@@ -115,8 +121,8 @@ void Transaction::add(std::vector<Lease> leases, std::span<const state::Bridge> 
   const Snapshot added{wanted.bridges, leases};
   if (const auto clash = find_clash(forwards_of(held_, ports), forwards_of(added)))
     throw Error(Errc::conflict,
-                fmt::format("port {} of {} leads to host port {} already, by lease {}", clash->forward.listen,
-                            clash->forward.bridge, clash->older_host, clash->older),
+                fmt::format("port {} of {} leads to {} already, by lease {}", clash->forward.listen,
+                            clash->forward.bridge, clash->older_text(), clash->older),
                 fmt::format("choose another container port (HOST:CONTAINER), or: tc-hostnet release {}",
                             clash->older));
 

@@ -108,7 +108,9 @@ class Transaction {
 struct Clash {
   std::string older;
   firewall::Forward forward;  ///< The new one.
-  std::uint16_t older_host;   ///< The older lease's host port.
+  Endpoint older_service;     ///< Where the older lease leads to.
+  /// "host port 8088", or "127.0.0.2:8088".
+  [[nodiscard]] std::string older_text() const;
 };
 
 /// The first clash between existing forwards and new ones. Equal forwards are shared and do not clash. Pure.

@@ -18,7 +18,7 @@ using state::Snapshot;
 
 auto key_of(const Forward& forward) {
   return std::tuple(forward.bridge, forward.gateway, forward.source, forward.mac, forward.protocol,
-                    forward.listen, forward.host);
+                    forward.listen, forward.host, forward.service);
 }
 
 bool has_same_forwards(const state::Lease& a, const state::Lease& b) {
@@ -76,7 +76,7 @@ bool is_pinned(const state::Lease& lease) { return !lease.port.empty() && lease.
 
 bool lets_in(const Forward& forward, const netlink::Flow& flow) {
   return flow.protocol == forward.protocol && flow.destination == Endpoint{forward.gateway, forward.listen} &&
-         flow.reply_source == Endpoint{firewall::kLoopback, forward.host} &&
+         flow.reply_source == Endpoint{forward.service, forward.host} &&
          (!forward.source || *forward.source == flow.source.address);
 }
 
@@ -89,8 +89,8 @@ void add_forwards(const Snapshot& snapshot, const state::Lease& lease, Wanted wa
   const auto add = [&](Ipv4 gateway, std::optional<Ipv4> source) {
     for (const auto& port : lease.ports)
       if (wanted(port))
-        forwards.push_back(
-            {bridge->name, gateway, source, port.protocol, port.container, port.host, lease.id, lease.mac});
+        forwards.push_back({bridge->name, gateway, source, port.protocol, port.container, port.host, lease.id,
+                            lease.mac, ipv4_of(port).value()});
   };
   for (const auto gateway : lease.gateways) {
     if (lease.sources.empty()) add(gateway, std::nullopt);

@@ -38,6 +38,10 @@ std::string port_list(const std::vector<HostPort>& ports) {
   return out;
 }
 
+ssh::Service service_of(const HostPort& port) {
+  return {.port = port.host, .path = port.socket, .address = port.address};
+}
+
 NameBy name_by(const SshTarget& target) { return target.alias_by_dns ? NameBy::dns : NameBy::hosts_files; }
 
 }  // namespace
@@ -119,7 +123,7 @@ void SshLease::set_up(const ExposeRequest& request, const SshTarget& target, Dea
   std::map<std::uint16_t, ssh::Service> services;
   for (const auto& port : ports) {
     setup.listen_ports.push_back(port.container);
-    services.emplace(port.container, ssh::Service{.port = port.host, .path = port.socket});
+    services.emplace(port.container, service_of(port));
   }
   {
     engine::Client client(settings_.engine);
@@ -238,7 +242,8 @@ void SshLease::nudge() noexcept {
 std::shared_ptr<Exposure::Impl> SshLease::extend(const HostPort& port) {
   check_port_for_ssh(port);
   Listeners listeners;
-  check_host_port(port, false, listeners, Loopback::either);
+  check_host_port(port, false, listeners, Loopback::either,
+                  [](const HostPort& instead) { return "name it as " + instead.to_string(); });
   auto key = ssh::Key::generate();
   const auto line = ssh::authorized_key(key.public_line(), {port.container});
   ssh::TunnelSettings tunnel{
@@ -251,7 +256,7 @@ std::shared_ptr<Exposure::Impl> SshLease::extend(const HostPort& port) {
           },
       .client = std::move(key),
       .host_key = host_key_,
-      .services = {{port.container, ssh::Service{.port = port.host, .path = port.socket}}},
+      .services = {{port.container, service_of(port)}},
       .sources = {},
       .most_lanes = 1,
       .on_state = {},

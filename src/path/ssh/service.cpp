@@ -1,6 +1,7 @@
 // Connects to a service of this host.
 #include "path/ssh/service.hpp"
 
+#include "core/loopback.hpp"
 #include "hostnet/error.hpp"
 
 #include <netinet/in.h>
@@ -35,16 +36,23 @@ Dial connect_to(int family, const sockaddr* address, socklen_t length) {
   return {};
 }
 
-Dial dial_port(std::uint16_t port) {
+Dial dial_ipv4(Ipv4 address, std::uint16_t port) {
   sockaddr_in v4{};
   v4.sin_family = AF_INET;
   v4.sin_port = htons(port);
-  v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  auto dialled = connect_to(AF_INET, reinterpret_cast<const sockaddr*>(&v4), sizeof v4);
-  if (dialled.outcome != Dialled::refused) return dialled;
+  v4.sin_addr.s_addr = address.network();
+  return connect_to(AF_INET, reinterpret_cast<const sockaddr*>(&v4), sizeof v4);
+}
+
+Dial dial_port(const Service& service) {
+  const auto v4 = service.address.empty() ? kLoopback : Ipv4::parse(service.address);
+  if (v4) {
+    auto dialled = dial_ipv4(*v4, service.port);
+    if (dialled.outcome != Dialled::refused || !service.address.empty()) return dialled;
+  }
   sockaddr_in6 v6{};
   v6.sin6_family = AF_INET6;
-  v6.sin6_port = htons(port);
+  v6.sin6_port = htons(service.port);
   v6.sin6_addr = in6addr_loopback;
   return connect_to(AF_INET6, reinterpret_cast<const sockaddr*>(&v6), sizeof v6);
 }
@@ -52,7 +60,7 @@ Dial dial_port(std::uint16_t port) {
 }  // namespace
 
 Dial dial(const Service& service) {
-  if (service.port != 0) return dial_port(service.port);
+  if (service.port != 0) return dial_port(service);
   sockaddr_un local{};
   local.sun_family = AF_UNIX;
   if (service.path.size() >= sizeof local.sun_path) return {};

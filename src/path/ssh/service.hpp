@@ -10,8 +10,10 @@ namespace hostnet::ssh {
 
 /// A TCP port of this host's loopback, or a Unix socket.
 struct Service {
-  std::uint16_t port = 0;  ///< 127.0.0.1, else ::1 when nothing listens there. 0: use `path`.
+  std::uint16_t port = 0;  ///< 0: use `path`.
   std::string path;        ///< Of a stream socket; absolute.
+  /// As in HostPort. Empty: 127.0.0.1, else ::1 when nothing listens there.
+  std::string address = {};
 };
 
 enum class Dialled : std::uint8_t {

@@ -50,8 +50,7 @@ class SshExposer : public Exposer {
       auto ports = checked_ports(request);
       for (const auto& port : ports) check_port_for_ssh(port);
       auto target = resolve_for_ssh(client, request.target, request.write_alias, deadline);
-      for (const auto& port : ports)
-        check_host_port(port, request.require_listener, listeners, Loopback::either);
+      check_host_ports(request, ports, listeners, Loopback::either);
       prepared.push_back({std::move(ports), std::move(target)});
     }
     if (fetch_missing_image(client, deadline)) deadline = Deadline::after(deadline_);
@@ -73,7 +72,7 @@ class SshExposer : public Exposer {
     auto target = resolve_for_ssh(client, request.target, false, deadline);
     target.sources.emplace();  // not known yet
     Listeners listeners;
-    for (const auto& port : ports) check_host_port(port, false, listeners, Loopback::either);
+    check_host_ports(request, ports, listeners, Loopback::either, Caller::program);
     if (fetch_missing_image(client, deadline)) deadline = Deadline::after(deadline_);
     auto lease = std::make_shared<SshLease>(settings_for_leases(deadline), request, std::move(ports), target,
                                             deadline);

@@ -106,6 +106,22 @@ TEST_CASE("listeners on every kind of address") {
   });
 }
 
+TEST_CASE("the device that a listener is bound to") {
+  const NetNs host;
+  host.run([] {
+    const auto resolver = test::listen_on({ip("127.0.0.53"), 4001});
+    REQUIRE(::setsockopt(resolver.get(), SOL_SOCKET, SO_BINDTODEVICE, "lo", 2) == 0);
+    const auto names = test::listen_on({ip("127.0.0.53"), 4001}, SOCK_DGRAM);
+    for (const auto protocol : {Protocol::tcp, Protocol::udp}) {
+      const auto found = listeners(4001, protocol);
+      REQUIRE(found.size() == 1);
+      CHECK(found[0].device == (protocol == Protocol::tcp ? kLoopbackDevice : 0));
+      CHECK(found[0].serves(ip("127.0.0.53")));
+    }
+    CHECK(shown(4001) == std::vector<std::string>{"127.0.0.53%lo:4001"});
+  });
+}
+
 TEST_CASE("several listeners on one port are all listed, connections to it are not") {
   const NetNs host;
   host.run([] {

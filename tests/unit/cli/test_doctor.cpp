@@ -355,8 +355,20 @@ TEST_CASE("listener") {
   check_form(none);
   const auto six = judged({on_ipv6_loopback(8088)});
   CHECK(six.status == Status::fail);
-  CHECK(says(six, "only on [::1]:8088 (uid 1000)"));
+  CHECK(says(six, "only on [::1]:8088 (uid 1000), which only the ssh path reaches"));
+  CHECK(six.mend == "tc-hostnet expose 8088 --network NAME --via ssh");
   check_form(six);
+  ListenerFacts by_ssh{HostPort::same(8088), seen(std::vector{on_ipv6_loopback(8088)})};
+  by_ssh.origin = exposer::Origin::host;
+  CHECK(judge_listener(by_ssh).finding == "uid 1000 listens on [::1]:8088/tcp");
+  ListenerFacts named{HostPort::parse("8088:80"), seen(std::vector{on("127.0.0.2", 8088)})};
+  named.target = Target::container("api");
+  CHECK(judge_listener(named).mend ==
+        "to expose 127.0.0.2:8088: tc-hostnet expose 127.0.0.2:8088:80 --container api");
+  named.port = HostPort::parse("127.0.0.2:8088:80");
+  CHECK(judge_listener(named).finding == "uid 1000 listens on 127.0.0.2:8088/tcp");
+  CHECK(judged({on("198.18.0.1", 8088)}).mend ==
+        "containers dial 198.18.0.1:8088 themselves, without an exposure");
   CHECK(says(judged({on("198.18.0.1", 8088)}), "only on 198.18.0.1:8088"));
   const auto udp = judge_listener({{53, 53, Protocol::udp}, seen(std::vector<netlink::Listener>{})});
   CHECK(udp.mend.find("ss -lunp 'sport = :53'") != std::string::npos);

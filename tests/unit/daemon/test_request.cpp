@@ -34,6 +34,24 @@ TEST_CASE("without options") {
   CHECK(to_ports(request.ports) == ports({8080, 8081}));
 }
 
+TEST_CASE("addresses of the services") {
+  const auto with = [](std::vector<std::string> texts) {
+    return Options{{"addresses", sdbus::Variant(std::move(texts))}};
+  };
+  const auto request = read_request(7, ports({8080, 8081, 8082}), with({"127.0.0.2", "", "127.0.0.1"}));
+  CHECK(request.ports ==
+        std::vector{HostPort::parse("127.0.0.2:8080"), HostPort::same(8081), HostPort::same(8082)});
+  CHECK(to_addresses(request.ports) == std::vector<std::string>{"127.0.0.2", "127.0.0.1", "127.0.0.1"});
+  CHECK(refusal(7, ports({8080}), with({"127.0.0.2", ""})) ==
+        "option 'addresses' has 2 addresses for 1 ports");
+  for (const char* text : {"10.0.0.1", "::1", "0.0.0.0", "localhost", "127.0.0.2:80"})
+    CHECK(refusal(7, ports({8080}), with({text})) ==
+          "option 'addresses': '" + std::string(text) + "' is not an address of 127.0.0.0/8");
+  CHECK(refusal(7, ports({8080}), with({"127.255.255.255"})).find("broadcast") != std::string::npos);
+  CHECK(refusal(7, {{"tcp", 80, 8080}, {"tcp", 80, 8080}}, with({"127.0.0.2", "127.0.0.3"}))
+            .find("cannot lead to both 127.0.0.2:8080 and 127.0.0.3:8080") != std::string::npos);
+}
+
 TEST_CASE("every option") {
   const auto request = read_request(7, ports({8080}),
                                     {{"interactive", sdbus::Variant(true)},

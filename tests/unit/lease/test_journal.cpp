@@ -69,6 +69,18 @@ Errc code_of(const std::string& text) {
 
 TEST_CASE("every field survives") { CHECK(from_json(to_json(snapshot(), "boot"), "boot") == snapshot()); }
 
+TEST_CASE("a port's address survives; without one it is 127.0.0.1, and what no forward leads to is refused") {
+  auto one = lease("0a");
+  one.ports = {HostPort::same(80), HostPort::parse("127.0.0.2:81:82/udp")};
+  const auto text = to_json(with(one), "boot");
+  CHECK(text.find(R"("ports":["80/tcp","127.0.0.2:81:82/udp"])") != std::string::npos);
+  CHECK(from_json(text, "boot") == with(one));
+  for (const char* port : {"[::1]:80", "/run/a.sock:80"}) {
+    one.ports = {HostPort::parse(port)};
+    CHECK(code_of(to_json(with(one), "boot")) == Errc::state_corrupt);
+  }
+}
+
 TEST_CASE("a journal without expose-own marks is read, and its leases stay under any listener") {
   auto old = nlohmann::json::parse(to_json(snapshot(), "boot"));
   for (auto& one : old["leases"]) REQUIRE(one.erase("expose_own") == 1);

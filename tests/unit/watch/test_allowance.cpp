@@ -47,6 +47,20 @@ TEST_CASE("named ports replace the default") {
   CHECK(covers(all, "65535/udp"));
 }
 
+TEST_CASE("another address of the loopback is allowed only by name") {
+  const Allowance standard;
+  for (const char* port : {"127.0.0.2:8080", "[::1]:8080"}) CHECK_FALSE(covers(standard, port));
+  CHECK(covers(standard, "127.0.0.1:8080"));
+  const auto named = Allowance::parse({"127.0.0.53:53,127.0.0.2:8000-8010/tcp", "[::1]:5173"}, {});
+  for (const char* port : {"127.0.0.53:53", "127.0.0.53:53/udp", "127.0.0.2:8010", "[::1]:5173"})
+    CHECK(covers(named, port));
+  for (const char* port :
+       {"53", "127.0.0.54:53", "127.0.0.2:8000/udp", "127.0.0.2:8011", "5173", "127.0.0.2:53"})
+    CHECK_FALSE(covers(named, port));
+  CHECK(fault({"10.0.0.1:80"}).find("10.0.0.1 is not an address of this host's loopback") !=
+        std::string::npos);
+}
+
 TEST_CASE("refused ports are listed") {
   const Allowance allowance;
   const auto ports =

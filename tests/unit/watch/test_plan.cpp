@@ -64,6 +64,19 @@ TEST_CASE("labels use the port syntax of `expose`") {
   CHECK(wanted->via == nullptr);
 }
 
+TEST_CASE("ranges and addresses in a label") {
+  const auto wanted = wish({{kPortsLabel, "8080-8082, 127.0.0.1:9000"}});
+  REQUIRE(wanted);
+  CHECK(wanted->ports ==
+        std::vector{HostPort::same(8080), HostPort::same(8081), HostPort::same(8082), HostPort::same(9000)});
+  CHECK(says(fault_of(wish({{kPortsLabel, "127.0.0.2:8080"}})),
+             "asks for 127.0.0.2:8080/tcp, which watch does not allow"));
+  CHECK(wish_with(Allowance::parse({"127.0.0.2:8080"}, {}), "127.0.0.2:8080:80")->ports ==
+        std::vector{HostPort::parse("127.0.0.2:8080:80")});
+  CHECK(says(fault_of(wish({{kPortsLabel, "2000-2256"}})), "a label has at most 4096 bytes and 256 ports"));
+  CHECK(says(fault_of(wish({{kPortsLabel, "10.0.0.1:80"}})), "is not an address of this host's loopback"));
+}
+
 TEST_CASE("containers without a request, or not running") {
   CHECK_FALSE(wish({}));
   CHECK_FALSE(wish({{kViaLabel, "ssh"}}));

@@ -3,6 +3,7 @@
 #include "blog_recipe.hpp"
 #include "path/native/holder.hpp"
 #include "path/native/native.hpp"
+#include "support/expect_error.hpp"
 #include "support/service.hpp"
 #include "support/testbed.hpp"
 
@@ -64,6 +65,59 @@ TEST_CASE("a port can have another number in the container, and several go in on
     CHECK(dial(bed.container, {bed.gateway, 53}) == "(refused)");
   }
   CHECK(bed.changes() == "");
+}
+
+TEST_CASE("another address of the loopback: that address and port are reached, and no other") {
+  Testbed bed;
+  const Service plain(loopback(8088), "127.0.0.1");
+  const Service named(listen_on({ip("127.0.0.2"), 8088}), "127.0.0.2");
+  const Service beside(listen_on({ip("127.0.0.2"), 8089}), "127.0.0.2, another port");
+  const Service third(listen_on({ip("127.0.0.3"), 8088}), "127.0.0.3");
+  const Service names(listen_on({ip("127.0.0.53"), 53}, SOCK_DGRAM), "names");
+  const Service any(listen_on({ip("0.0.0.0"), 9000}), "any");
+  const auto exposer = bed.exposer();
+  auto exposure = exposer->expose(
+      Target::bridge("br0"), {HostPort::parse("127.0.0.2:8088"), HostPort::parse("127.0.0.53:53:5353/udp"),
+                              HostPort::parse("127.0.0.9:9000:9001")});
+  CHECK(dial(bed.container, {bed.gateway, 8088}) == "127.0.0.2");
+  CHECK(dial(bed.container, {bed.gateway, 5353}, SOCK_DGRAM) == "names");
+  CHECK(dial(bed.container, {bed.gateway, 9001}) == "any");
+  for (const auto other : {std::uint16_t{8089}, std::uint16_t{53}, std::uint16_t{5353}})
+    CHECK(dial(bed.container, {bed.gateway, other}) == "(refused)");
+  // The guard covers 127.0.0.0/8, so a packet to an address itself is dropped even with a route to it.
+  bed.container.exec("ip address flush dev lo && ip route add 127.0.0.0/8 via 198.18.0.1");
+  for (const char* address : {"127.0.0.2", "127.0.0.3"})
+    CHECK(dial(bed.container, {ip(address), 8088}) == "(silence)");
+
+  // Another address under the same container port is a conflict.
+  const auto error = error_of([&] { exposer->expose(Target::bridge("br0"), {HostPort::same(8088)}); });
+  CHECK(error.code() == Errc::conflict);
+  CHECK(std::string(error.what()).find("leads to 127.0.0.2:8088 already, by lease " + exposure.id()) !=
+        std::string::npos);
+  auto same = exposer->expose(Target::bridge("br0"), {HostPort::parse("127.0.0.2:8088")});
+  exposure.release();
+  CHECK(dial(bed.container, {bed.gateway, 8088}) == "127.0.0.2");
+  same.release();
+  CHECK(bed.changes() == "");
+}
+
+TEST_CASE("[::1] and a socket bound to device lo are not for the native path, and it says so") {
+  Testbed bed;
+  const auto six =
+      error_of([&] { bed.exposer()->expose(Target::bridge("br0"), {HostPort::parse("[::1]:80")}); });
+  CHECK(six.code() == Errc::no_path);
+  CHECK(std::string(six.what()) == "[::1]:80/tcp: the native path leads to IPv4 only");
+  // As systemd-resolved's: a packet that came in by a bridge does not reach it.
+  const auto socket = listen_on({ip("127.0.0.53"), 53});
+  REQUIRE(::setsockopt(socket.get(), SOL_SOCKET, SO_BINDTODEVICE, "lo", 2) == 0);
+  auto request = Testbed::on_br0({HostPort::parse("127.0.0.53:53")});
+  request.require_listener = true;
+  const auto bound = error_of([&] { bed.exposer()->expose(request); });
+  CHECK(bound.code() == Errc::not_listening);
+  CHECK(std::string(bound.what()) == "nothing listens on 127.0.0.53:53, only on 127.0.0.53%lo:53");
+  request.require_listener = false;
+  const auto exposure = bed.exposer()->expose(request);
+  CHECK(dial(bed.container, {bed.gateway, 53}) == "(refused)");
 }
 
 TEST_CASE("the default bridge's gateway, which host-gateway resolves to, leads there as well") {

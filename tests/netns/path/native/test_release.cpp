@@ -48,6 +48,26 @@ class Talker {
 
 }  // namespace
 
+TEST_CASE("release resets the connections to the lease's address and leaves those to another alone") {
+  Testbed bed;
+  const Service plain(loopback(8088), "plain");
+  const Service named(listen_on({ip("127.0.0.2"), 8088}), "named");
+  const auto exposer = bed.exposer();
+  auto first = exposer->expose(Target::bridge("br0"), {HostPort::parse("127.0.0.2:8088")});
+  const auto second = exposer->expose(Target::bridge("br0"), {HostPort::parse("8088:9088")});
+  const auto cut = join(bed.container, {bed.gateway, 8088});
+  const auto kept = join(bed.container, {bed.gateway, 9088});
+  REQUIRE(goes_on(cut));
+  REQUIRE(goes_on(kept));
+  first.release();
+  CHECK(end_of(cut, 300ms) == "(reset)");
+  CHECK(goes_on(kept));
+  const auto flows = netlink::conntrack_flows();
+  CHECK(std::ranges::none_of(flows, [](const auto& flow) {
+    return flow.reply_source == Endpoint{ip("127.0.0.2"), 8088};
+  }));
+}
+
 TEST_CASE("release resets the lease's connections and leaves those of another lease on the bridge alone") {
   Testbed bed;
   const Service web(loopback(8088), "web");

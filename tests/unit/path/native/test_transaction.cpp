@@ -22,8 +22,17 @@ TEST_CASE("the same port to the same service is shared, to another it clashes") 
   const auto clash = find_clash(standing, {forward("0b", 81, 1), forward("0b", 80, 9090)});
   REQUIRE(clash);
   CHECK(clash->older == "0a");
-  CHECK(clash->older_host == 8080);
+  CHECK(clash->older_text() == "host port 8080");
   CHECK(clash->forward.host == 9090);
+}
+
+TEST_CASE("the same port number of two addresses clashes") {
+  auto standing = forward("0a", 80, 8080);
+  CHECK_FALSE(find_clash({standing}, {forward("0b", 80, 8080)}));
+  standing.service = *Ipv4::parse("127.0.0.2");
+  const auto clash = find_clash({standing}, {forward("0b", 80, 8080)});
+  REQUIRE(clash);
+  CHECK(clash->older_text() == "127.0.0.2:8080");
 }
 
 TEST_CASE("two containers may use one port for two services") {

@@ -298,7 +298,7 @@ TEST_CASE("flows through a closed forward are cut, others are not") {
     return netlink::Flow{.protocol = protocol,
                          .source = {source, 40000},
                          .destination = {Ipv4{1}, dialled},
-                         .reply_source = {firewall::kLoopback, host},
+                         .reply_source = {kLoopback, host},
                          .reply_destination = {source, 40000}};
   };
   const CutFlows cut{{closed}, {open}};
@@ -310,6 +310,31 @@ TEST_CASE("flows through a closed forward are cut, others are not") {
       flow(Ipv4{8}, 80, 8080, Protocol::udp)  // another protocol
   };
   CHECK(flows_to_cut(flows, cut) == std::vector{flows[0]});
+}
+
+TEST_CASE("forwards lead to the port's address, and flows are cut by it") {
+  auto named = lease("a", 1, 8088);
+  named.ports = {HostPort::parse("127.0.0.2:8088")};
+  const Snapshot before{{bridge(1)}, {named}};
+  const auto forwards = forwards_of(before);
+  REQUIRE_FALSE(forwards.empty());
+  CHECK(forwards.front().service == Ipv4{0x7f000002});
+  const auto rules = ruleset_of(before);
+  CHECK(firewall::to_iptables(rules.of(Table::nat).rules.front())
+            .ends_with("-j DNAT --to-destination 127.0.0.2:8088"));
+  auto plain = named;
+  plain.ports = {HostPort::same(8088)};
+  const auto steps = transition(before, {{bridge(1)}, {plain}});
+  const auto cut =
+      std::ranges::find_if(steps, [](const Step& step) { return std::holds_alternative<CutFlows>(step); });
+  REQUIRE(cut != steps.end());
+  netlink::Flow flow{};
+  flow.source = {Ipv4{8}, 40000};
+  flow.destination = {named.gateways.front(), 8088};
+  flow.reply_source = {Ipv4{0x7f000002}, 8088};
+  auto other = flow;
+  other.reply_source.address = kLoopback;
+  CHECK(flows_to_cut({flow, other}, std::get<CutFlows>(*cut)) == std::vector{flow});
 }
 
 TEST_CASE("a lease that is narrowed keeps its connections and cuts those of others") {
@@ -328,7 +353,7 @@ TEST_CASE("a lease that is narrowed keeps its connections and cuts those of othe
     out.protocol = Protocol::tcp;
     out.source = {Ipv4{source}, 40000};
     out.destination = {wide.gateways.front(), 8088};
-    out.reply_source = {firewall::kLoopback, 8088};
+    out.reply_source = {kLoopback, 8088};
     return out;
   };
   const auto gone = flows_to_cut({flow(0x0a000105), flow(0x0a000106)}, std::get<CutFlows>(*cut));
