@@ -13,7 +13,7 @@ namespace hostnet {
 enum class Errc {
   failure,               ///< A system call or stage failed without a code of its own.
   invalid_argument,      ///< The request is wrong: port 0, a malformed name, contradicting options.
-  no_path,               ///< No path (native, helper, ssh) can serve the request on this machine.
+  no_path,               ///< No path (native, helper, ssh, relay) can serve the request on this machine.
   not_authorised,        ///< The caller lacks the privilege.
   interaction_required,  ///< Authorisation needs a prompt, and the caller allows none.
   not_found,             ///< The network, container, bridge or lease does not exist.

@@ -38,7 +38,8 @@ void RequestOptions::define(Arguments& arguments) {
 void RequestOptions::define_way(Arguments& arguments) {
   std::vector<std::string> names{"auto"};
   for (const auto* const path : exposer::paths()) names.emplace_back(path->name);
-  arguments.choice("--via PATH", via, names, "TC_HOSTNET_VIA", "the path: auto, native, helper or ssh");
+  arguments.choice("--via PATH", via, names, "TC_HOSTNET_VIA",
+                   "the path: auto, native, helper, ssh or relay");
   define_firewall(arguments, firewall);
 }
 

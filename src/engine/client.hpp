@@ -92,6 +92,8 @@ struct Container {
   std::vector<Endpoint> endpoints;       ///< Sorted by network name.
   /// One for each host address. Docker reports none until the container runs; Podman reports them before.
   std::vector<PublishedPort> ports;
+  std::vector<std::uint16_t> exposed_ports =
+      {};  ///< TCP ports of its image's EXPOSE, --expose and --publish.
   std::map<std::string, std::string> labels;
   std::string stop_signal;  ///< "SIGQUIT", "3"; empty: SIGTERM.
   std::string image_id;     ///< Of the image that it was made from; `image` may name another one by now.

@@ -241,6 +241,13 @@ Container parse_container(std::string_view text, Deadline deadline) {
     container.image = config->string_or_empty("Image");
     container.labels = config->strings_or_empty("Labels");
     container.stop_signal = config->string_or_empty("StopSignal");
+    if (const auto exposed = config->maybe("ExposedPorts"))
+      exposed->each_member([&](const std::string& name, const JsonReader&) {
+        const auto slash = name.find('/');
+        const auto port = parse_number(name.substr(0, slash), 65'535);
+        if (port && (slash == std::string::npos || name.substr(slash) == "/tcp"))
+          container.exposed_ports.push_back(static_cast<std::uint16_t>(*port));
+      });
   }
 
   const auto host_config = json.at("HostConfig");

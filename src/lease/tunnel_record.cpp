@@ -11,6 +11,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
 
 namespace hostnet::state {
 namespace {
@@ -24,9 +26,22 @@ constexpr const char* kRecordFolder = "ssh";
 constexpr std::string_view kSuffix = ".json";
 
 [[noreturn]] void corrupt_record(const std::string& what) { throw Error(Errc::state_corrupt, what); }
+std::string bytes_text(std::uint64_t bytes) {
+  constexpr std::array units{"B", "kB", "MB", "GB", "TB"};
+  auto amount = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  for (; amount >= 1000 && unit + 1 < units.size(); ++unit) amount /= 1000;
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", amount, units[unit]);
+}
+
 std::string file_of(const std::string& id) { return id + std::string(kSuffix); }
 
 }  // namespace
+
+std::string carried(const TunnelStats& stats) {
+  return fmt::format("{} connections open of {}, {} to the host, {} from it", stats.open, stats.accepted,
+                     bytes_text(stats.bytes_to_host), bytes_text(stats.bytes_from_host));
+}
 
 void TunnelStats::add(const TunnelStats& other) {
   sessions += other.sessions;
@@ -74,6 +89,7 @@ std::string tunnel_record_to_json(const TunnelRecord& record) {
              {"bytes_from_host", record.stats.bytes_from_host},
              {"open", record.stats.open}}}};
   if (record.expires) out["expires"] = *record.expires;
+  if (!record.container.empty()) out["container"] = record.container;
   // dump_in_lines() also takes bytes that are not UTF-8: a label or an engine's message may hold them.
   return out.dump_in_lines() + "\n";
 }
@@ -117,6 +133,7 @@ TunnelRecord tunnel_record_from_json(std::string_view text, PathTest is_known) {
     out.stats.open = stats.at("open").number<std::int64_t>();
     record.at("ports").each_element(
         [&](const json::Reader& port) { out.ports.push_back(HostPort::parse(port.string())); });
+    if (record.contains("container")) out.container = record.at("container").string();
     if (record.contains("expires")) out.expires = record.at("expires").number<std::int64_t>();
     if (!is_token(out.id) || !is_token(out.owner.token)) corrupt_record("an id is not hexadecimal");
     return out;

@@ -60,9 +60,13 @@ struct TunnelRecord {
   std::int64_t created = 0;           ///< Seconds since the epoch.
   std::optional<std::int64_t> expires;
   TunnelStats stats;
+  std::string container = {};  ///< Id of the one container that a relay lease serves; else empty.
 
   bool operator==(const TunnelRecord&) const = default;
 };
+
+/// "3 connections open of 120, 1.2 MB to the host, 3.0 kB from it".
+std::string carried(const TunnelStats& stats);
 
 /// As keeps_records().
 using PathTest = bool (*)(std::string_view path) noexcept;

@@ -42,6 +42,8 @@ struct PathDriver {
   const char* name;  ///< For --via, labels, records and messages. Unique.
   /// Accepts bridges and network namespaces as targets; false: only an engine's containers and networks.
   bool serves_bridges;
+  /// Accepts an engine's networks as targets; false: single containers only.
+  bool serves_networks;
   /// A sidecar container on the target's network has the ports; false: the gateway of the bridge has them.
   bool by_sidecar;
   /// The probe asks another process; skipped if an earlier path is usable and this one is not requested.

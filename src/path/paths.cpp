@@ -4,6 +4,7 @@
 #include "lease/path_name.hpp"
 #include "path/helper/helper.hpp"
 #include "path/native/native.hpp"
+#include "path/relay/relay_path.hpp"
 #include "path/ssh/ssh.hpp"
 
 #include <algorithm>
@@ -13,7 +14,7 @@ namespace hostnet {
 namespace exposer {
 namespace {
 
-constexpr std::array<const PathDriver*, 3> kPaths{&kNativePath, &kHelperPath, &kSshPath};
+constexpr std::array<const PathDriver*, 4> kPaths{&kNativePath, &kHelperPath, &kSshPath, &kRelayPath};
 constexpr const char* kAutomatic = "auto";
 
 }  // namespace
@@ -32,8 +33,16 @@ const PathDriver* driver_of(Path path) noexcept {
 }
 
 bool may_serve(const PathDriver& driver, const Target& target) noexcept {
-  return driver.serves_bridges ||
-         (target.kind() != Target::Kind::bridge && target.kind() != Target::Kind::netns);
+  switch (target.kind()) {
+    case Target::Kind::container:
+      return true;
+    case Target::Kind::network:
+      return driver.serves_networks;
+    case Target::Kind::bridge:
+    case Target::Kind::netns:
+      break;
+  }
+  return driver.serves_bridges;
 }
 
 }  // namespace exposer

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <atomic>
 #include <iterator>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 
@@ -36,24 +37,33 @@ class Automatic : public Exposer {
 
   std::vector<Exposure> expose_all(std::span<const ExposeRequest> requests) override {
     auto why = why_not_;
+    std::optional<Error> last;  // of the path before
     for (auto way = ways_.begin(); way != ways_.end();) {
       if (const auto* const refused = unserved(*way->driver, requests))
         throw Error(
             Errc::no_path,
-            fmt::format("no usable path: {}; {}: it serves containers and networks of an engine, not {}", why,
-                        way->driver->name, refused->target.to_string()),
+            fmt::format("no usable path: {}; {}: it serves {} of an engine, not {}", why, way->driver->name,
+                        way->driver->serves_networks ? "containers and networks" : "single containers",
+                        refused->target.to_string()),
             "run it as root: sudo tc-hostnet …");
       // A sidecar is slower, so warn of it even if no other path was tried.
-      if ((way != ways_.begin() || way->driver->by_sidecar) && !why.empty() && !warned_.exchange(true))
+      const auto bit = 1U << (way - ways_.begin());
+      if ((way != ways_.begin() || way->driver->by_sidecar) && !why.empty() &&
+          (warned_.fetch_or(bit) & bit) == 0)
         log::warn("{}; going by {} instead", why, way->driver->name);
       const auto next = std::next(way);
       try {
         return way->exposer->expose_all(requests);
       } catch (const Error& error) {
-        if (next == ways_.end() || !way->driver->leaves_to_another(error.code()) ||
-            unserved(*next->driver, requests) != nullptr)
-          throw;
+        if (!way->driver->leaves_to_another(error.code())) throw;
+        if (next == ways_.end() || unserved(*next->driver, requests) != nullptr) {
+          if (!last || way->driver->serves_networks) throw;
+          // A path for single containers is a last resort: why the one before does not serve is the better advice.
+          throw Error(last->code(), fmt::format("{}; {}: {}", last->what(), way->driver->name, error.what()),
+                      last->hint(), last->sys_errno());
+        }
         why = fmt::format("{}: {}", way->driver->name, error.what());
+        last = error;
       }
       way = next;
     }
@@ -69,7 +79,7 @@ class Automatic : public Exposer {
 
   std::vector<Way> ways_;
   std::string why_not_;
-  std::atomic<bool> warned_ = false;
+  std::atomic<unsigned> warned_ = 0;  // bits: the ways that a warning has named
 };
 
 void add_reasons(std::vector<std::string>& list, const PathDriver& driver, const Probe& probe) {

@@ -27,16 +27,16 @@ void check_network_mode(engine::Client& client, const engine::Container& contain
 }
 
 void check_network_mode(const engine::Container& container, bool own_loopback) {
-  const auto refuse = [&](std::string_view why, std::string_view hint) {
-    throw Error(Errc::invalid_argument, fmt::format("container {} {}", container.name, why),
-                std::string(hint));
+  const auto refuse = [&](std::string_view why, std::string_view hint, Errc code = Errc::invalid_argument) {
+    throw Error(code, fmt::format("container {} {}", container.name, why), std::string(hint));
   };
   if (container.network_mode == "host" && own_loopback)
     refuse("uses the network of its engine's host, whose 127.0.0.1 is not known to be this one",
            "start it on a bridge network: --network bridge");
   if (container.network_mode == "host")
     refuse("uses the host's network: it reaches 127.0.0.1 as it is", "dial 127.0.0.1 in the container");
-  if (container.network_mode == "none") refuse("has no network", "start it on a network: --network bridge");
+  if (container.network_mode == "none")
+    refuse("has no network", "start it on a network: --network bridge", Errc::no_path);
   if (container.network_mode.starts_with("container:"))
     refuse(fmt::format("shares the network of container {}",
                        quote(container.network_mode.substr(std::string_view("container:").size()))),
@@ -46,7 +46,8 @@ void check_network_mode(const engine::Container& container, bool own_loopback) {
       refuse(fmt::format("is on {}, the default of rootless containers: it has no bridge, and no other "
                          "container can join it",
                          user_mode),
-             "start it on a bridge network: podman network create web && podman run --network web …");
+             "start it on a bridge network: podman network create web && podman run --network web …",
+             Errc::no_path);
 }
 
 }  // namespace hostnet::exposer

@@ -12,7 +12,7 @@ bool runs_rootless(engine::Client& client, Deadline deadline);
 
 /// Rejects network modes without a bridge to the host. `own_loopback`: the engine's host network is, or may
 /// be, not ours, as under RootlessKit or on another machine.
-/// @throws Error{invalid_argument}
+/// @throws Error: invalid_argument, or no_path where a path that needs no bridge can serve.
 void check_network_mode(const engine::Container& container, bool own_loopback = false);
 
 /// As above; asks the container's engine about its host if that matters.

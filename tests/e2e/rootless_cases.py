@@ -15,6 +15,13 @@ class RootlessCase(Reach, SshCase):
         return run("setpriv", "--reuid", self.engine.user, "--regid", self.engine.user, "--clear-groups", self.program,
                    *arguments, env=environment, check=check)
 
+    def of_owner(self, *arguments):
+        """The engine's own user may enter its containers."""
+        environment = self.env | {"HOME": str(self.engine.dir / "home"), "XDG_RUNTIME_DIR": str(self.engine.dir / "run")}
+        environment.pop("TC_HOSTNET_RUNTIME_DIR")
+        return ["setpriv", "--reuid", self.engine.user, "--regid", self.engine.user, "--clear-groups", self.program,
+                *map(str, arguments)], environment
+
     def bridge(self, network):
         """The name of its bridge, in any namespace."""
         raise NotImplementedError

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from engines import Docker
 from harness import ALIAS, FIREWALL, HostCase, eventually, main, output, route_localnet, run, snapshot
+from relay_cases import ByRelay
 
 HELLO = "hello from 127.0.0.1\n"
 
@@ -254,6 +255,11 @@ class Firewall(DockerCase):
             self.assertEqual((during[other], during["iptables-nft"]), (before[other], before["iptables-nft"]))
             self.tc_hostnet("release", lease, env=environment)
             self.assertEqual(snapshot(), before)
+
+
+class Relay(ByRelay, HostCase):
+    engine_type = Docker
+    networks_by_relay = (*ByRelay.networks_by_relay, "macvlan")
 
 
 class Alias(DockerCase):

@@ -347,7 +347,8 @@ class RealEngine(ErrorCase):
         self.container("with-none", network="none")
         self.container("with-app", network="container:app")
         self.refused(2, "expose", "8088", "--container", "with-host", says="host's network")
-        self.refused(2, "expose", "8088", "--container", "with-none", says="no network")
+        self.refused(3, "expose", "8088", "--container", "with-none", "--via", "native", says="no network")
+        self.refused(3, "expose", "8088", "--container", "with-none", "--via", "ssh", says="no network")
         self.refused(2, "expose", "8088", "--container", "with-app", says="shares the network")
 
     def test_a_container_that_does_not_run(self):

@@ -2,12 +2,14 @@
 """The tests of test_docker.py for rootful Podman with netavark bridges, by its Docker API."""
 from engines import Podman
 from harness import ALIAS, HostCase, main
+from relay_cases import ByRelay
 
 HELLO = "hello from 127.0.0.1\n"
 
 
-class PodmanCase(HostCase):
+class PodmanCase(ByRelay, HostCase):
     engine_type = Podman
+    networks_by_relay = (*ByRelay.networks_by_relay, "macvlan")
 
     def setUp(self):
         super().setUp()

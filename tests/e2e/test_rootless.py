@@ -2,10 +2,11 @@
 """Rootless Podman: its bridges are in a separate namespace, so every request takes the ssh path, with the reason shown."""
 from engines import RootlessPodmanWithSshd
 from harness import main
+from relay_cases import ByRelay
 from rootless_cases import RootlessCase
 
 
-class RootlessReach(RootlessCase):
+class RootlessReach(RootlessCase, ByRelay):
     engine_type = RootlessPodmanWithSshd
 
     def bridge(self, network):
@@ -13,8 +14,11 @@ class RootlessReach(RootlessCase):
 
     def test_the_network_that_rootless_containers_have_by_default(self):
         self.container_by_command("alone")
-        said = self.refused(2, "slirp4netns", self.port, "--container", "alone")
+        said = self.refused(3, "slirp4netns", self.port, "--container", "alone")
         self.assertIn("--network web", said)
+
+
+    networks_by_relay = ("bridge", "internal", "none", "shared", "default")
 
 
 del RootlessCase  # the base class has no engine and must not run

@@ -6,11 +6,12 @@ import os
 from engine_api import attempt
 from engines import Docker, RootlessDockerWithSshd
 from harness import ALIAS, IMAGE, main, output, run
+from relay_cases import ByRelay
 from rootless_cases import RootlessCase
 from ssh_cases import HELLO
 
 
-class RootlessDockerReach(RootlessCase):
+class RootlessDockerReach(RootlessCase, ByRelay):
     engine_type = RootlessDockerWithSshd
 
     @classmethod

@@ -19,7 +19,7 @@ LIBRARY = {
 BELOW_PATHS = tuple(LIBRARY)
 # The files in src/path itself form two layers: the interface of every path, and the code that knows all paths.
 CONTRACT = ("path/path.hpp", "path/ahead.hpp", "path/ahead.cpp", "path/clear_away.hpp")
-PATHS = ("path/native", "path/helper", "path/ssh")
+PATHS = ("path/native", "path/helper", "path/ssh", "path/relay")
 LAYERS = LIBRARY | {
     "path contract": BELOW_PATHS,
     "path/sidecar": (*BELOW_PATHS, "path contract"),

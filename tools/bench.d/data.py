@@ -1,5 +1,5 @@
 """Traffic from a container to a host's service on each path, as ratios to a service bound on the gateway
-address."""
+address. The ssh path has a measurement of its own (ssh.py)."""
 import os
 import random
 import sys
@@ -8,6 +8,8 @@ import report
 from testbed import BRIDGE, GATEWAY, Bed, Failed, Server, background, run
 
 GOAL = 0.95  # of direct's throughput at least; at most its inverse of direct's latency
+INSIDE = "127.0.0.77"  # where the relay listens in the container
+RELAY = "relay (setns)"
 FIREWALLS = "nftables", "iptables"  # `auto` takes the first on a stock Debian 12
 
 # Metric of the load generator → its figures: heading, unit, whether less is better.
@@ -58,10 +60,10 @@ def beside(firewall):
 
 
 def set_up(tools):
-    """Firewall → bed, and variant → (bed, port) in the order of the table's rows."""
+    """Firewall → bed, and variant → (bed, port, address) in the order of the table's rows."""
     plain, blog = Bed("plain", tools), Bed("blog", tools)
     ours = {firewall: Bed(firewall, tools) for firewall in FIREWALLS}
-    Server(tools, {plain: [f"{GATEWAY}:7000", "127.0.0.1:7001", "127.0.0.1:7002"], blog: ["127.0.0.1:7003"]} |
+    Server(tools, {plain: [f"{GATEWAY}:7000", "127.0.0.1:7001", "127.0.0.1:7002", "127.0.0.1:7004"], blog: ["127.0.0.1:7003"]} |
            {bed: [f"{GATEWAY}:7000", "127.0.0.1:7003"] for bed in ours.values()})
     variants = {"direct": (plain, 7000)}
     for firewall, bed in ours.items():
@@ -77,8 +79,10 @@ def set_up(tools):
             variants[name] = (plain, proxies[name])
         else:
             print(f"{name} is not installed: no row for it", file=sys.stderr)
-    for name, (bed, port) in variants.items():
-        bed.wait_until_reached(port, name)
+    background(plain.on_host(tools.relay, f"/run/netns/{plain.namespaces[1]}", INSIDE, "7004=7004"))
+    variants = {name: (*place, GATEWAY) for name, place in variants.items()} | {RELAY: (plain, 7004, INSIDE)}
+    for name, (bed, port, address) in variants.items():
+        bed.wait_until_reached(port, name, address)
     return ours, variants
 
 
@@ -89,8 +93,8 @@ def measure(variants, rounds, seconds):
     for number in range(rounds):
         for metric, figures in METRICS.items():
             for name in random.sample(list(variants), len(variants)):
-                bed, port = variants[name]
-                result = bed.measure(metric, port, seconds)
+                bed, port, address = variants[name]
+                result = bed.measure(metric, port, seconds, address)
                 for figure in figures:
                     values[name][figure].append(result[figure])
         if sys.stderr.isatty():

@@ -22,6 +22,7 @@ class Tools:
     loadgen: Path
     command: Path  # tc-hostnet
     tunnel: Path
+    relay: Path
     startup: Path
     leases: Path
     reaper: Path  # tc-hostnet-reaper
@@ -67,21 +68,21 @@ class Bed:
     def in_container(self, *command):
         return ["ip", "netns", "exec", self.namespaces[1], *command]
 
-    def measure(self, metric, port, seconds):
-        """One run of the load generator in the container against the gateway."""
-        command = self.in_container(self.tools.loadgen, "client", metric, f"{GATEWAY}:{port}", seconds)
+    def measure(self, metric, port, seconds, address=GATEWAY):
+        """One run of the load generator in the container against that address."""
+        command = self.in_container(self.tools.loadgen, "client", metric, f"{address}:{port}", seconds)
         return json.loads(run(command)[1])
 
-    def reaches(self, port):
-        command = self.in_container(self.tools.loadgen, "client", "check", f"{GATEWAY}:{port}", 1)
+    def reaches(self, port, address=GATEWAY):
+        command = self.in_container(self.tools.loadgen, "client", "check", f"{address}:{port}", 1)
         return run(command, check=False)[0] == 0
 
-    def wait_until_reached(self, port, what):
+    def wait_until_reached(self, port, what, address=GATEWAY):
         for _ in range(100):
-            if self.reaches(port):
+            if self.reaches(port, address):
                 return
             time.sleep(0.05)
-        raise Failed(f"{what}: the container does not reach {GATEWAY}:{port}")
+        raise Failed(f"{what}: the container does not reach {address}:{port}")
 
     def time(self, *command):
         """Milliseconds of a command (or several, with "+" between) from spawn to exit, and its first line."""

@@ -9,6 +9,7 @@ from build import ROOT
 # the paths, public headers).
 ROWS = (
     (r"README|LICENSE|po/|examples/|docs/", ("install: ",)),
+    (r"tests/unit/path/relay/", ("unit: relay$",)),
     (r"tests/unit/(\w+)/", (r"unit: \1$",)),
     (r"tests/netns/path/native/", (r"(netns|hosts): (native|reach|sharing|attacks|recovery)",)),
     (r"tests/netns/(\w+)/", (r"netns: \1$",)),
@@ -20,6 +21,7 @@ ROWS = (
     (r"src/(daemon|dbus)/", (r"unit: (daemon|dbus)$", "dbus: ", "e2e: test_helper", "fuzz: fuzz_helper", "install: ")),
     (r"src/path/ssh/", ("unit: (path|cli)$", "netns: ssh$", r"e2e: test_(ssh|container|rootless|contexts|run|watch)", "fuzz: fuzz_ssh",
                         "demo: ")),
+    (r"src/path/relay/", ("unit: (path|relay|cli)$", r"e2e: test_(docker|podman|rootless)")),
     (r"src/path/helper/", ("unit: path$", "dbus: ", "e2e: test_(helper|container)", "install: ")),
     (r"src/watch/", ("unit: watch$", "e2e: test_(watch|lifecycle|ssh|helper)", "fuzz: fuzz_request", "install: ")),
     (r"src/(container|reaper)/", ("unit: container$", "e2e: test_container", "install: ")),

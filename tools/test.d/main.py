@@ -38,7 +38,7 @@ OF_ASAN = {"unit": (),
            "dbus": (*HELPER, "test_terminals.py"), "e2e": ("test_container_many.py", "test_ssh_faults.py")}
 # Only code with threads: the event loop, the exposer with its monitor and two processes at once, the tunnel's
 # lanes, the helper and its callers, and a program that starts containers from many threads, on both paths.
-OF_TSAN = {"unit": ("core",), "netns": ("native", "reach", "sharing", "ssh"), "dbus": HELPER, "e2e": ("test_container_many.py",)}
+OF_TSAN = {"unit": ("core", "relay"), "netns": ("native", "reach", "sharing", "ssh"), "dbus": HELPER, "e2e": ("test_container_many.py",)}
 STAGES = (*OF_RELEASE, "demo", "format", "asan", "tsan", "fuzz")
 
 

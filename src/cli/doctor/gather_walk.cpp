@@ -17,6 +17,7 @@
 #include "path/helper/helper.hpp"
 #include "path/native/native.hpp"
 #include "path/paths.hpp"
+#include "path/relay/relay_path.hpp"
 #include "path/sidecar/labels.hpp"
 
 #include <fcntl.h>
@@ -172,8 +173,10 @@ std::optional<Ipv4> own_address(const WalkFacts& facts, const Opening* opening) 
   return std::nullopt;
 }
 
-// ssh dials the service from this host.
-bool goes_by_host(const Opening* opening) { return opening != nullptr && !opening->network.empty(); }
+// ssh and relay dial the service from this host.
+bool goes_by_host(const Opening* opening) {
+  return opening != nullptr && (!opening->network.empty() || opening->via == exposer::kRelayPath.name);
+}
 
 // Where a forward leads to.
 Ipv4 service_address(const WalkFacts& facts) { return ipv4_of(facts.listener.port).value_or(kLoopback); }

@@ -5,6 +5,7 @@
 #include "engine/hosts_file.hpp"
 #include "hostnet/exposer.hpp"
 #include "lease/command_line.hpp"
+#include "path/relay/relay_path.hpp"
 
 #include <fmt/format.h>
 
@@ -36,6 +37,10 @@ bool has_address_of(const WalkFacts& facts, const std::vector<std::string>& sour
 }
 
 bool goes_by_sidecar(const Opening& opening) { return !opening.network.empty(); }
+
+bool listens_inside(const Opening& opening) {
+  return opening.via == exposer::kRelayPath.name && !opening.addresses.empty();
+}
 
 // Whether the opening serves this container, on any port.
 bool is_for(const Opening& opening, const WalkFacts& facts) {
@@ -161,6 +166,9 @@ Check judge_gateway(const WalkFacts& facts, const Opening* opening) {
     return {name, Status::fail, finding + ", but no route inside leads there",
             fmt::format("see its routes: nsenter -t {} -n ip route", facts.container->pid)};
   };
+  if (opening != nullptr && listens_inside(*opening))
+    return routed(fmt::format("{} is the container's own, where lease {} listens", opening->addresses.front(),
+                              opening->lease));
   if (opening != nullptr && goes_by_sidecar(*opening) && !opening->addresses.empty())
     return routed(fmt::format("{} is the sidecar of lease {} on {}", opening->addresses.front(),
                               opening->lease, opening->network));
@@ -265,6 +273,8 @@ Check judge_firewall(const WalkFacts& facts, const Opening* opening) {
 
 Check judge_return(const WalkFacts& facts, const Opening* opening) {
   constexpr const char* name = "return";
+  if (opening != nullptr && listens_inside(*opening))
+    return {.name = name, .finding = "not needed: the socket is in the container itself"};
   if (opening != nullptr && goes_by_sidecar(*opening))
     return {.name = name, .finding = "not needed: the sidecar is on the container's network"};
   if (!facts.back) return unseen(name, "the route of the answers is not known", *facts.back.error);

@@ -163,6 +163,7 @@ const PathDriver kHelperPath{
     .path = Path::helper,
     .name = "helper",
     .serves_bridges = true,
+    .serves_networks = true,
     .by_sidecar = false,
     .probed_late = true,
     .unusable = Errc::no_path,

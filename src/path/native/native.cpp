@@ -201,6 +201,7 @@ const PathDriver kNativePath{
     .path = Path::native,
     .name = "native",
     .serves_bridges = true,
+    .serves_networks = true,
     .by_sidecar = false,
     .probed_late = false,
     .unusable = Errc::not_authorised,

@@ -3,26 +3,14 @@
 
 #include <fmt/format.h>
 
-#include <array>
-#include <cstdint>
-
 namespace hostnet::exposer {
 namespace {
 
-std::string bytes_text(std::uint64_t bytes) {
-  constexpr std::array units{"B", "kB", "MB", "GB", "TB"};
-  auto amount = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  for (; amount >= 1000 && unit + 1 < units.size(); ++unit) amount /= 1000;
-  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", amount, units[unit]);
-}
-
 // "up, aes128-gcm@openssh.com on 2 sessions, 3 connections open of 120, 1.2 MB to the host, 3.0 kB from it"
 std::string tunnel_text(const state::TunnelStats& stats) {
-  return fmt::format("{}{}{}, {} on {} session{}, {} connections open of {}, {} to the host, {} from it",
-                     stats.state, stats.reason.empty() ? "" : ": ", stats.reason, stats.cipher,
-                     stats.sessions, stats.sessions == 1 ? "" : "s", stats.open, stats.accepted,
-                     bytes_text(stats.bytes_to_host), bytes_text(stats.bytes_from_host));
+  return fmt::format("{}{}{}, {} on {} session{}, {}", stats.state, stats.reason.empty() ? "" : ": ",
+                     stats.reason, stats.cipher, stats.sessions, stats.sessions == 1 ? "" : "s",
+                     state::carried(stats));
 }
 
 }  // namespace

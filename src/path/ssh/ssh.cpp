@@ -145,6 +145,7 @@ const PathDriver kSshPath{
     .path = Path::ssh,
     .name = "ssh",
     .serves_bridges = false,
+    .serves_networks = true,
     .by_sidecar = true,
     .probed_late = false,
     .unusable = Errc::no_path,

@@ -303,6 +303,21 @@ TEST_CASE("with a tunnel the alias is the sidecar's, and no answer of the host's
   CHECK(says(step(facts, "listener"), "the Unix socket /run/db.sock"));
 }
 
+TEST_CASE("a relay is in the container itself") {
+  auto facts = open_way();
+  facts.openings = {tunnel()};
+  auto& opening = facts.openings.front();
+  opening.via = "relay";
+  opening.addresses = {"127.0.0.77"};
+  facts.alias.hosts = seen(std::string("127.0.0.1 localhost\n127.0.0.77 host.testcontainers.internal\n"));
+  facts.back = denied<ReturnFacts>();
+  facts.address = alias_address(facts);
+  CHECK(facts.address == "127.0.0.77");
+  CHECK(stops_at(judge_walk(facts)).empty());
+  CHECK(says(step(facts, "gateway"), "127.0.0.77 is the container's own, where lease 1a2b3c4d listens"));
+  CHECK(says(step(facts, "return"), "in the container itself"));
+}
+
 TEST_CASE("without root, a fact that cannot be seen is not a failure") {
   auto facts = open_way();
   facts.alias.hosts = denied<std::string>();

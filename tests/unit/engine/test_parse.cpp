@@ -335,6 +335,14 @@ TEST_CASE("between two restarts a container does not run; the pid of a stopped c
   CHECK(parse_container(container.dump()).pid == 0);
 }
 
+TEST_CASE("the TCP ports that a container announces") {
+  auto container = Tree::parse(fixture("docker-container.json"));
+  for (const auto* const port : {"80/tcp", "53/udp", "8080", "0x1/tcp", "70000/tcp", ""})
+    container["Config"]["ExposedPorts"][port] = Tree::object();
+  CHECK(parse_container(container.dump()).exposed_ports == std::vector<std::uint16_t>{80, 8080});
+  container["Config"]["ExposedPorts"] = nullptr;
+  CHECK(parse_container(container.dump()).exposed_ports.empty());
+}
 TEST_CASE("a container that Podman is stopping or has paused still has a process") {
   auto container = Tree::parse(fixture("podman-container.json"));
   container["State"]["Running"] = false;

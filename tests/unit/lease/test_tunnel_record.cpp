@@ -55,6 +55,16 @@ TEST_CASE("every field survives") {
   auto forever = record();
   forever.expires.reset();
   CHECK(tunnel_record_from_json(tunnel_record_to_json(forever)) == forever);
+  auto for_one = record();
+  for_one.via = "relay";
+  for_one.container = "0123";
+  CHECK(tunnel_record_from_json(tunnel_record_to_json(for_one)) == for_one);
+}
+
+TEST_CASE("what a tunnel has carried, in words") {
+  CHECK(carried(record().stats) == "8 connections open of 3, 6 B to the host, 7 B from it");
+  CHECK(carried({.accepted = 1, .bytes_to_host = 1'250'000, .bytes_from_host = 2'000'000'000'000'000}) ==
+        "0 connections open of 1, 1.2 MB to the host, 2000.0 TB from it");
 }
 
 TEST_CASE("the numbers of several tunnels are added up; state, reason and cipher stay") {

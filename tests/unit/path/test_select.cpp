@@ -36,7 +36,7 @@ TEST_CASE("what is passed over is said with its reasons") {
 }
 
 TEST_CASE("public values and names of the library's paths lead to the same rows") {
-  REQUIRE(paths().size() == 3);
+  REQUIRE(paths().size() == 4);
   for (const auto* const driver : paths()) {
     CAPTURE(driver->name);
     CHECK(driver_of(driver->path) == driver);
@@ -56,7 +56,19 @@ TEST_CASE("public values and names of the library's paths lead to the same rows"
   CHECK(find_path(paths(), "") == nullptr);
 }
 
-TEST_CASE("records are kept of leases by helper and ssh") {
+TEST_CASE("each path serves its kinds of targets") {
+  const auto* const relay = driver_of(Path::relay);
+  CHECK(relay == paths().back());
+  CHECK(may_serve(*relay, Target::container("api")));
+  CHECK_FALSE(may_serve(*relay, Target::network("web")));
+  CHECK_FALSE(may_serve(*relay, Target::bridge("br0")));
+  CHECK(may_serve(*kSsh, Target::network("web")));
+  CHECK_FALSE(may_serve(*kSsh, Target::netns("/run/netns/blue")));
+  CHECK(may_serve(*kNative, Target::netns("/run/netns/blue")));
+}
+
+TEST_CASE("records are kept of leases by helper, ssh and relay") {
+  CHECK(keeps_records("relay"));
   CHECK(keeps_records("helper"));
   CHECK(keeps_records("ssh"));
   CHECK(keeps_records("native"));

@@ -136,6 +136,7 @@ const exposer::PathDriver kDummyPath{
     .path = Path::automatic,
     .name = "dummy",
     .serves_bridges = false,
+    .serves_networks = true,
     .by_sidecar = false,
     .probed_late = false,
     .unusable = Errc::failure,

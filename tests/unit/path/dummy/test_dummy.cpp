@@ -111,6 +111,37 @@ TEST_CASE("automatic falls over from it and to it, and names both") {
   CHECK(make_exposer_by(to_dummy, nullptr, {})->expose(kDummyRequest).gateway() == "192.0.2.7");
 }
 
+TEST_CASE("if the last path serves it not either, both reasons are told, with the hint of the one before") {
+  auto last = test::other_path("last");
+  last.serves_networks = false;
+  last.make = [](const ExposerOptions& options) {
+    class Unwilling : public Exposer {
+     public:
+      explicit Unwilling(std::unique_ptr<Exposer> dummy) : dummy_(std::move(dummy)) {}
+      [[nodiscard]] Path path() const noexcept override { return dummy_->path(); }
+      [[nodiscard]] Probe probe() override { return dummy_->probe(); }
+      std::vector<Exposure> expose_all(std::span<const ExposeRequest>) override {
+        throw Error(Errc::no_path, "there is no door", "make a door");
+      }
+
+     private:
+      std::unique_ptr<Exposer> dummy_;
+    };
+    return std::unique_ptr<Exposer>(std::make_unique<Unwilling>(kDummyPath.make(options)));
+  };
+  const Tables tables;
+  const std::array<const PathDriver*, 2> table{&kDummyPath, &last};
+  dummy_world().refusal = Error(Errc::no_path, "there is no way", "make a way");
+  auto request = kDummyRequest;
+  const auto of_network = test::error_of([&] { make_exposer_by(table, nullptr, {})->expose(request); });
+  CHECK(std::string_view(of_network.what()) == "there is no way");  // the last one is no path for it at all
+  request.target = Target::container("api");
+  const auto of_both = test::error_of([&] { make_exposer_by(table, nullptr, {})->expose(request); });
+  CHECK(std::string_view(of_both.what()) == "there is no way; last: there is no door");
+  CHECK(of_both.hint() == "make a way");
+  CHECK(of_both.code() == Errc::no_path);
+}
+
 TEST_CASE("a request for an unusable path gets the path's error and hint") {
   const Tables tables;
   dummy_world().unusable = "there is no hatch";

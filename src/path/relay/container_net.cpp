@@ -1,0 +1,297 @@
+// Opens the namespaces, and the child that enters them.
+#include "path/relay/container_net.hpp"
+
+#include "core/file.hpp"
+#include "core/signals.hpp"
+#include "core/strings.hpp"
+#include "engine/alias.hpp"
+#include "hostnet/error.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <linux/nsfs.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+namespace hostnet::relay {
+namespace {
+
+enum class Step : std::uint8_t { enter_user, enter_net, make, bind, listen };
+
+// The child's message for one port; without an error, the socket comes with it.
+struct Answer {
+  Step step = Step::make;
+  int error = 0;
+};
+
+union Control {
+  cmsghdr header;
+  char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+// --- In the child: system calls only. ---
+
+void answer(int channel, Answer answer, int socket) {
+  iovec part{&answer, sizeof answer};
+  Control control{};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (answer.error == 0) {
+    message.msg_control = control.bytes;
+    message.msg_controllen = sizeof control.bytes;
+    auto* const header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof socket);
+    std::memcpy(CMSG_DATA(header), &socket, sizeof socket);
+  }
+  [[maybe_unused]] const auto sent = ::sendmsg(channel, &message, MSG_NOSIGNAL);
+}
+
+Answer make_socket(sockaddr_in address, int& socket) {
+  socket = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (socket < 0) return {Step::make, errno};
+  const int on = 1;
+  const auto* const where = reinterpret_cast<const sockaddr*>(&address);
+  const bool alone = ::bind(socket, where, sizeof address) == 0;
+  if (!alone && errno != EADDRINUSE) return {Step::bind, errno};
+  ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (!alone && ::bind(socket, where, sizeof address) != 0) return {Step::bind, errno};
+  if (::listen(socket, 1) != 0) return {Step::listen, errno};
+  ::shutdown(socket, SHUT_RD);
+  return {};
+}
+
+[[noreturn]] void bind_in_child(int channel, int userns, int netns, pid_t parent, Ipv4 inside,
+                                const std::uint16_t* ports, std::size_t count) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  ::prctl(PR_SET_DUMPABLE, 0);
+  if (::getppid() != parent) ::_exit(1);
+  if (userns >= 0 && ::setns(userns, CLONE_NEWUSER) != 0) {
+    answer(channel, {Step::enter_user, errno}, -1);
+    ::_exit(1);
+  }
+  if (::setns(netns, CLONE_NEWNET) != 0) {
+    answer(channel, {Step::enter_net, errno}, -1);
+    ::_exit(1);
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(ports[i]);
+    address.sin_addr.s_addr = inside.network();
+    int socket = -1;
+    const auto result = make_socket(address, socket);
+    answer(channel, result, socket);
+    if (result.error != 0) ::_exit(1);
+    ::close(socket);
+  }
+  ::_exit(0);
+}
+
+// --- In the parent. ---
+
+class BindingChild {
+ public:
+  BindingChild(const ContainerNet& net, Ipv4 address, const std::vector<std::uint16_t>& ports) {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+      throw Error::from_errno("socketpair", errno);
+    channel_.reset(ends[0]);
+    const Fd theirs(ends[1]);
+    const auto parent = ::getpid();
+    int cause = 0;
+    {
+      const SignalsBlocked blocked;  // no handler of the program may run in the child
+      pid_ = ::fork();
+      cause = errno;
+      if (pid_ == 0)
+        bind_in_child(theirs.get(), net.userns.get(), net.netns.get(), parent, address, ports.data(),
+                      ports.size());
+    }
+    if (pid_ < 0) throw Error::from_errno("fork", cause);
+  }
+  BindingChild(const BindingChild&) = delete;
+  BindingChild& operator=(const BindingChild&) = delete;
+  ~BindingChild() {
+    ::kill(pid_, SIGKILL);
+    while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+    }
+  }
+
+  /// nullopt when the child has ended or the deadline has passed.
+  std::optional<std::pair<Answer, Fd>> next(Deadline deadline) const {
+    for (;;) {
+      pollfd poll{channel_.get(), POLLIN, 0};
+      const int ready = ::poll(&poll, 1, deadline.poll_timeout());
+      if (ready < 0 && errno == EINTR) continue;
+      if (ready <= 0) return std::nullopt;
+      break;
+    }
+    Answer got;
+    iovec part{&got, sizeof got};
+    Control control{};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.bytes;
+    message.msg_controllen = sizeof control.bytes;
+    if (::recvmsg(channel_.get(), &message, MSG_CMSG_CLOEXEC) != sizeof got) return std::nullopt;
+    Fd socket;
+    const auto* const header = CMSG_FIRSTHDR(&message);
+    if (header != nullptr && header->cmsg_type == SCM_RIGHTS) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
+      socket.reset(fd);
+    }
+    return std::pair(got, std::move(socket));
+  }
+
+ private:
+  pid_t pid_ = -1;
+  Fd channel_;
+};
+
+Error not_enterable(const std::string& container, int cause) {
+  return {Errc::no_path,
+          fmt::format("the network of container {} is not this user's: {}", container, std::strerror(cause)),
+          "run it as root, or as the user whose engine runs the container", cause};
+}
+
+Error gone(const std::string& container) {
+  return {Errc::not_found, fmt::format("container {} has stopped", container)};
+}
+
+Error error_of(const ContainerNet& net, Answer answer, Ipv4 address, std::uint16_t port) {
+  if (answer.step == Step::enter_user || answer.step == Step::enter_net)
+    return not_enterable(net.container, answer.error);
+  if (answer.error == EADDRINUSE)
+    return {Errc::conflict, fmt::format("port {} is in use in container {}", port, net.container),
+            "choose another container port (HOST:CONTAINER)", EADDRINUSE};
+  if (answer.error == EADDRNOTAVAIL)
+    return {Errc::failure, fmt::format("the loopback interface of container {} is down", net.container),
+            "set it up in the container: ip link set lo up", EADDRNOTAVAIL};
+  return {Errc::failure,
+          fmt::format("cannot listen at {}:{} in container {}: {}", address.to_string(), port, net.container,
+                      std::strerror(answer.error)),
+          {},
+          answer.error};
+}
+
+bool is_same_file(int one, int other) {
+  struct stat a {};
+  struct stat b {};
+  return ::fstat(one, &a) == 0 && ::fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+Fd open_own(const char* which) {
+  const auto path = fmt::format("/proc/self/ns/{}", which);
+  Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) throw Error::from_errno("open " + path, errno);
+  return fd;
+}
+
+// alias_record() looks for evidence in the hosts file; here the process matters, whoever mounted that.
+engine::AliasRecord evidence_of(engine::Container container) {
+  container.hosts_mounted = false;
+  try {
+    return engine::alias_record(container);
+  } catch (const Error& error) {
+    if (error.code() == Errc::not_authorised) throw not_enterable(container.name, EACCES);
+    if (error.code() == Errc::not_found) throw Error(Errc::no_path, error.what());
+    throw;
+  }
+}
+
+}  // namespace
+
+ContainerNet open_container_net(const engine::Container& container) {
+  const auto record = evidence_of(container);
+  ContainerNet net;
+  net.container = container.name;
+  net.pid = record.pid;
+  net.process.reset(static_cast<int>(::syscall(SYS_pidfd_open, record.pid, 0)));
+  if (!net.process) {
+    if (errno == ESRCH) throw gone(container.name);
+    throw Error::from_errno("pidfd_open", errno);
+  }
+  const auto path = fmt::format("/proc/{}/ns/net", record.pid);
+  net.netns.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const int cause = errno;
+  if (process_start_time(record.pid) != record.pid_start) throw gone(container.name);
+  if (!net.netns) throw not_enterable(container.name, cause);
+  if (is_same_file(net.netns.get(), open_own("net").get()))
+    throw Error(
+        Errc::no_path,
+        fmt::format("container {} uses this host's network: it reaches 127.0.0.1 as it is", container.name),
+        "dial 127.0.0.1 in the container");
+  net.userns.reset(::ioctl(net.netns.get(), NS_GET_USERNS));
+  if (!net.userns) throw not_enterable(container.name, errno);
+  ::fcntl(net.userns.get(), F_SETFD, FD_CLOEXEC);
+  if (is_same_file(net.userns.get(), open_own("user").get())) net.userns.reset();
+  return net;
+}
+
+std::vector<Fd> bind_inside(const ContainerNet& net, Ipv4 address, const std::vector<std::uint16_t>& ports,
+                            Deadline deadline) {
+  std::vector<Fd> out;
+  const BindingChild child(net, address, ports);
+  for (const auto port : ports) {
+    auto got = child.next(deadline);
+    if (!got)
+      throw Error(deadline.expired() ? Errc::timed_out : Errc::failure,
+                  fmt::format("no socket came from the network of container {}", net.container));
+    if (got->first.error != 0) throw error_of(net, got->first, address, port);
+    if (!got->second) throw Error(Errc::failure, "no descriptor is free for a socket", "see ulimit -n");
+    out.push_back(std::move(got->second));
+  }
+  return out;
+}
+
+std::vector<std::uint16_t> listening_ports(std::string_view proc_net_tcp) {
+  constexpr std::string_view listen = "0A";  // TCP_LISTEN
+  std::vector<std::uint16_t> out;
+  for (const auto line : split(proc_net_tcp, '\n')) {
+    // "   0: 0100007F:1F90 00000000:0000 0A …"
+    std::vector<std::string_view> fields;
+    for (const auto field : split(trim(line), ' '))
+      if (!field.empty()) fields.push_back(field);
+    if (fields.size() < 4 || fields[3] != listen) continue;
+    const auto hex = fields[1].substr(fields[1].rfind(':') + 1);
+    std::uint16_t port = 0;
+    const auto [end, error] = std::from_chars(hex.data(), hex.data() + hex.size(), port, 16);
+    if (error == std::errc{} && end == hex.data() + hex.size()) out.push_back(port);
+  }
+  return out;
+}
+
+std::vector<std::uint16_t> listening_ports(const ContainerNet& net) {
+  std::vector<std::uint16_t> out;
+  for (const auto* const file : {"tcp", "tcp6"}) {
+    const auto text = try_read_file(fmt::format("/proc/{}/net/{}", net.pid, file)).value_or("");
+    const auto found = listening_ports(text);
+    out.insert(out.end(), found.begin(), found.end());
+  }
+  std::ranges::sort(out);
+  return out;
+}
+
+}  // namespace hostnet::relay

@@ -1,0 +1,201 @@
+// Turns requests into leases on the relay path, and shows them.
+#include "path/relay/relay_path.hpp"
+
+#include "core/forked.hpp"
+#include "engine/client.hpp"
+#include "hostnet/error.hpp"
+#include "lease/checks.hpp"
+#include "path/clear_away.hpp"
+#include "path/relay/lease.hpp"
+#include "path/relay/target.hpp"
+#include "path/sidecar/clear_away.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+namespace hostnet::exposer {
+namespace {
+
+constexpr std::chrono::seconds kRelayDryRunSpan{30};
+
+Probe probe_relay(const std::string& engine) {
+  Probe probe;
+  try {
+    const auto address = engine::Address::find(engine);
+    if (address.tcp)
+      probe.reasons.push_back(
+          fmt::format("the engine at {} is not known to be on this machine", address.text()));
+    else if (::access(address.socket.c_str(), R_OK | W_OK) != 0)
+      probe.reasons.push_back(
+          fmt::format("the engine's socket {} cannot be opened: {}", address.socket, std::strerror(errno)));
+  } catch (const Error& error) {
+    probe.reasons.emplace_back(error.what());
+  }
+  probe.usable = probe.reasons.empty();
+  return probe;
+}
+
+class RelayExposer : public Exposer {
+ public:
+  explicit RelayExposer(const ExposerOptions& options)
+      : engine_(engine::Address::find(options.engine)),
+        deadline_(options.deadline),
+        notifier_(std::make_shared<Notifier>(options.on_state)),
+        store_(std::make_shared<state::TunnelStore>(options.runtime_dir)) {}
+
+  [[nodiscard]] Path path() const noexcept override { return Path::relay; }
+  [[nodiscard]] Probe probe() override { return probe_relay(engine_.text()); }
+
+  std::vector<Exposure> expose_all(std::span<const ExposeRequest> requests) override {
+    const auto deadline = Deadline::after(deadline_);
+    struct Prepared {
+      std::vector<HostPort> ports;
+      RelayTarget target;
+    };
+    std::vector<Prepared> prepared;
+    Listeners listeners;
+    engine::Client client(engine_);
+    for (const auto& request : requests) {
+      auto ports = checked_ports(request);
+      for (const auto& port : ports) check_port_for_relay(port);
+      auto target = resolve_for_relay(client, *store_, request, ports, deadline);
+      check_host_ports(request, ports, listeners, Loopback::either);
+      prepared.push_back({std::move(ports), std::move(target)});
+    }
+    const auto settings = settings_for_leases(deadline);
+    std::vector<Exposure> out;  // released when a later lease fails
+    for (std::size_t i = 0; i < requests.size(); ++i)
+      out.emplace_back(std::make_shared<RelayLease>(settings, requests[i], std::move(prepared[i].ports),
+                                                    std::move(prepared[i].target), deadline));
+    return out;
+  }
+
+ private:
+  RelaySettings settings_for_leases(Deadline deadline) {
+    const std::lock_guard lock(mutex_);
+    clear_dead_leases(*store_, deadline);
+    auto owner = owner_.lock();
+    if (!owner) {
+      const auto locked = store_->lock(deadline);
+      owner = std::make_shared<state::Owner>(store_->folder());
+    }
+    owner_ = owner;
+    return {.engine = engine_,
+            .store = store_,
+            .owner = std::move(owner),
+            .release_deadline = deadline_,
+            .notifier = notifier_.shared()};
+  }
+
+  engine::Address engine_;
+  std::chrono::milliseconds deadline_;
+  OfThisProcess<Notifier> notifier_;
+  std::shared_ptr<state::TunnelStore> store_;
+  std::mutex mutex_;
+  std::weak_ptr<state::Owner> owner_;  // lives while a lease does
+};
+
+std::unique_ptr<Exposer> make_relay(const ExposerOptions& options) {
+  return std::make_unique<RelayExposer>(options);
+}
+
+// A container has no network namespace before its start.
+class RelayAhead : public AheadLease {
+ public:
+  RelayAhead(ExposerOptions options, std::vector<HostPort> ports)
+      : options_(std::move(options)), ports_(std::move(ports)) {
+    for (const auto& port : ports_) check_port_for_relay(port);
+  }
+
+  void started(const engine::Container& container, Deadline deadline) override {
+    if (!deadline.is_never()) options_.deadline = deadline.remaining();
+    exposure = make_relay(options_)->expose(Target::container(container.id), ports_);
+  }
+
+ private:
+  ExposerOptions options_;
+  std::vector<HostPort> ports_;
+};
+
+std::unique_ptr<AheadLease> relay_ahead(const ExposerOptions& options, const AheadRequest& request,
+                                        Deadline) {
+  return std::make_unique<RelayAhead>(options, request.ports);
+}
+
+DryRun relay_dry_run(const ExposeRequest& request, const ExposerOptions& options) {
+  const auto deadline = Deadline::after(kRelayDryRunSpan);
+  auto ports = checked_ports(request);
+  for (const auto& port : ports) check_port_for_relay(port);
+  engine::Client client(engine::Address::find(options.engine));
+  const state::TunnelStore store(options.runtime_dir);
+  const auto target = resolve_for_relay(client, store, request, ports, deadline);
+  const auto address = relay::kInside.to_string();
+  DryRun out;
+  auto list = json::array();
+  for (const auto& port : ports) {
+    list.push_back(port.to_string());
+    out.lines.push_back(
+        fmt::format("# listen at {}:{} in the network of container {} (process {}), and join "
+                    "its connections with {}",
+                    address, port.container, target.container.name, target.net.pid, port.service()));
+  }
+  if (request.write_alias)
+    out.lines.push_back(fmt::format("# write {} and {} into the hosts file of container {}", address, kAlias,
+                                    target.container.id.substr(0, 12)));
+  out.object = json::Value{
+      {"via", kRelayPath.name},
+      {"container", target.container.id},
+      {"pid", target.net.pid},
+      {"network", target.network},
+      {"address", address},
+      {"ports", std::move(list)},
+      {"alias_in", request.write_alias ? std::vector{target.container.id} : std::vector<std::string>{}}};
+  return out;
+}
+
+RecordView describe_relay(const state::TunnelRecord& record) {
+  const auto& stats = record.stats;
+  return {.kind = "container",
+          .id = record.container.substr(0, 12),
+          .way = "relay",
+          .state = fmt::format("{}{}{}, {}", stats.state, stats.reason.empty() ? "" : ": ", stats.reason,
+                               state::carried(stats)),
+          .members = {{"container", json::Item(record.container)},
+                      {"relay", json::Value{{"state", stats.state},
+                                            {"reason", stats.reason},
+                                            {"connections_open", stats.open},
+                                            {"connections", stats.accepted},
+                                            {"refused_unserved", stats.unserved},
+                                            {"bytes_to_host", stats.bytes_to_host},
+                                            {"bytes_from_host", stats.bytes_from_host}}}}};
+}
+
+}  // namespace
+
+const PathDriver kRelayPath{
+    .path = Path::relay,
+    .name = "relay",
+    .serves_bridges = false,
+    .serves_networks = false,
+    .by_sidecar = false,
+    .probed_late = false,
+    .unusable = Errc::no_path,
+    .hint = "start a container engine on this machine, or name its socket with --engine",
+    .probe = probe_relay,
+    .make = make_relay,
+    .ahead = relay_ahead,
+    .leaves_to_another = [](Errc error) { return error == Errc::no_path; },
+    .port_fault = [](std::uint16_t) { return std::string_view{}; },
+    .rules_of = nullptr,
+    .dry_run = relay_dry_run,
+    .clear_away = clear_away_sidecar,  // its leases have none: what a dead owner leaves is the alias
+    .describe = describe_relay,
+};
+
+}  // namespace hostnet::exposer

@@ -1,0 +1,95 @@
+// Checks the container, then its ports.
+#include "path/relay/target.hpp"
+
+#include "core/strings.hpp"
+#include "hostnet/error.hpp"
+#include "target/alias_holders.hpp"
+#include "target/network_mode.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace hostnet::exposer {
+namespace {
+
+std::vector<std::string> own_addresses(const engine::Container& container) {
+  std::vector<std::string> out;
+  for (const auto& endpoint : container.endpoints)
+    for (const auto& address : endpoint.addresses()) out.push_back(address.to_string());
+  if (out.empty()) out.emplace_back("127.0.0.1");
+  return out;
+}
+
+}  // namespace
+
+void check_port_for_relay(const HostPort& port) {
+  if (port.protocol != Protocol::tcp)
+    throw Error(Errc::invalid_argument, fmt::format("{}: the relay path carries TCP only", port.to_string()),
+                "use the native path for UDP");
+}
+
+std::string port_clash(const engine::Container& container, const std::vector<std::uint16_t>& listening,
+                       std::uint16_t port, bool force) {
+  if (std::ranges::binary_search(listening, port))
+    return fmt::format("port {} is in use in container {}", port, container.name);
+  if (!force && std::ranges::find(container.exposed_ports, port) != container.exposed_ports.end())
+    return fmt::format("port {} is one that container {} announces for a service of its own (EXPOSE)", port,
+                       container.name);
+  return {};
+}
+
+void check_ports_are_unheld(const state::TunnelStore& store, const engine::Container& container,
+                            const std::string& engine, const std::vector<HostPort>& ports,
+                            const std::string& ignored) {
+  for (const auto& other : store.load()) {
+    if (other.container != container.id || other.engine != engine || other.id == ignored ||
+        !store.is_alive(other))
+      continue;
+    for (const auto& port : ports)
+      if (std::ranges::find(other.ports, port.container, &HostPort::container) != other.ports.end())
+        throw Error(
+            Errc::conflict,
+            fmt::format("port {} of container {} is lease {}'s", port.container, container.name, other.id),
+            fmt::format("release that lease first (tc-hostnet release {}), or choose another container "
+                        "port (HOST:CONTAINER)",
+                        other.id));
+  }
+}
+
+RelayTarget resolve_for_relay(engine::Client& client, const state::TunnelStore& store,
+                              const ExposeRequest& request, const std::vector<HostPort>& ports,
+                              Deadline deadline) {
+  if (request.target.kind() != Target::Kind::container)
+    throw Error(Errc::no_path,
+                fmt::format("the relay path serves single containers of an engine, not {}",
+                            request.target.to_string()),
+                "name a running container: --container NAME");
+  if (const auto why = client.why_remote(deadline))
+    throw Error(Errc::no_path,
+                fmt::format("the relay path serves engines of this machine, not the one at {}, {}",
+                            client.address().text(), *why),
+                "take the ssh path: --via ssh");
+  auto container = client.container(request.target.name(), deadline);
+  if (container.network_mode == "host") check_network_mode(client, container, deadline);
+  if (!container.running)
+    throw Error(Errc::not_found, fmt::format("container {} is not running", container.name),
+                fmt::format("start it: docker start {}", shell_word(container.name)));
+  check_ports_are_unheld(store, container, client.address().text(), ports);
+  auto net = relay::open_container_net(container);
+  const auto listening = relay::listening_ports(net);
+  for (const auto& port : ports)
+    if (const auto clash = port_clash(container, listening, port.container, request.force); !clash.empty())
+      throw Error(Errc::conflict, fmt::format("{}: {}", port.to_string(), clash),
+                  "choose another container port (HOST:CONTAINER)");
+  check_alias_is_unheld(client, request, NameBy::hosts_files, deadline);
+  RelayTarget out;
+  out.network = container.endpoints.empty() ? container.network_mode : container.endpoints.front().network;
+  out.sources = own_addresses(container);
+  out.net = std::move(net);
+  out.container = std::move(container);
+  return out;
+}
+
+}  // namespace hostnet::exposer

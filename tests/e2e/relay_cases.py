@@ -1,0 +1,191 @@
+"""Shared by the tests of the relay path on all engines: a socket in the container's own network namespace."""
+import json
+import signal
+import socket
+import time
+
+from harness import ALIAS, Lease, eventually, run
+from ssh_cases import HELLO, UnixService, free_port
+
+INSIDE = "127.0.0.77"
+
+
+class ByRelay:
+    """Mixed into a HostCase with an engine; the lease's owner is whoever may enter the engine's containers."""
+
+    def of_owner(self, *arguments):
+        """The command line, and its environment."""
+        return [self.program, *map(str, arguments)], self.env
+
+    def command_of_owner(self, *arguments, check=True):
+        argv, env = self.of_owner(*arguments)
+        return run(*argv, env=env, check=check)
+
+    def by_relay(self, *arguments):
+        argv, env = self.of_owner("--json", "expose", "--via", "relay", *arguments)
+        lease = Lease(argv, env)
+        self.addCleanup(lease.close)
+        self.assertEqual((lease.ready["event"], lease.ready["via"], lease.ready["gateway"]), ("ready", "relay", INSIDE))
+        return lease
+
+    def refused_by_relay(self, code, words, *arguments):
+        done = self.command_of_owner("expose", "--via", "relay", *arguments, check=False)
+        self.assertEqual((done.returncode, done.stdout), (code, ""), done.stderr)
+        self.assertIn(words, done.stderr)
+        return done.stderr
+
+    def serve_hello(self):
+        port = free_port()
+        return port, self.service(port, HELLO)
+
+    def reaches_inside(self, container, port, text=HELLO):
+        """By address: without any network but lo, some C libraries look no name up."""
+        self.assertEqual(self.engine.fetch(container, f"http://{INSIDE}:{port}/"), text)
+
+    def refuses_inside(self, container, port):
+        """Whether a connect is refused, not accepted and reset."""
+        done = self.engine.inside(container, "timeout", "5", "wget", "-qO-", f"http://{INSIDE}:{port}/")
+        return "Connection refused" in done.stderr
+
+    networks_by_relay = ("bridge", "internal", "none", "shared")
+
+    def container_on(self, kind):
+        """Returns its name."""
+        name = f"app-{kind}"
+        if kind == "bridge":
+            self.container(name, network=self.network("relayed"))
+        elif kind == "internal":
+            self.container(name, network=self.network("inner", "--internal"))
+        elif kind == "shared":
+            self.container(name, network=f"container:{self.container('sharing')}")
+        elif kind == "macvlan":
+            run("ip", "link", "add", "under0", "type", "veth", "peer", "name", "under1")
+            self.addCleanup(run, "ip", "link", "del", "under0")
+            run("ip", "link", "set", "under0", "up")
+            self.container(name, network=self.network("apart", "--driver", "macvlan", "--subnet", "10.97.0.0/24",
+                                                      "--opt", "parent=under0"))
+        elif kind == "default":
+            self.container_by_command(name)
+        else:
+            self.container(name, network=kind)
+        return name
+
+    def test_by_relay_containers_on_any_network_fetch_by_name_and_nothing_is_left(self):
+        port, _ = self.serve_hello()
+        for kind in self.networks_by_relay:
+            with self.subTest(kind=kind):
+                app = self.container_on(kind)
+                hosts, before = self.engine.hosts(app), self.engine.inventory()
+                lease = self.by_relay(port, "--container", app)
+                if kind == "none":
+                    self.reaches_inside(app, port)
+                else:
+                    self.reaches(app, HELLO, port=port)
+                self.assertEqual(self.engine.inventory(), before)  # no sidecar, no image
+                listed = [json.loads(line) for line in self.command_of_owner("list", "--json").stdout.splitlines()]
+                (one,) = [one for one in listed if one["id"] == lease.id]
+                self.assertEqual((one["via"], one["gateway"]), ("relay", INSIDE))
+                code, _, said = lease.end()
+                self.assertEqual((code, said), (0, ""))
+                self.assertEqual(self.engine.hosts(app), hosts)
+                self.assertTrue(self.refuses_inside(app, port))
+
+    def test_by_relay_what_no_other_path_serves_goes_unasked(self):
+        port, _ = self.serve_hello()
+        taker = self.container_on("none")
+        argv, env = self.of_owner("--json", "expose", port, "--container", taker)
+        lease = Lease(argv, env)
+        self.addCleanup(lease.close)
+        self.assertEqual(lease.ready["via"], "relay")
+        self.reaches_inside(taker, port)
+        code, _, said = lease.end()
+        self.assertEqual(code, 0)
+        self.assertIn("going by relay instead", said)
+
+    def test_by_relay_only_that_container_reaches_it(self):
+        port, _ = self.serve_hello()
+        self.network("relayed")
+        self.container("taker", network="relayed")
+        self.container("neighbour", network="relayed")
+        other = free_port()
+        self.by_relay(f"{port}:{other}", "--container", "taker")
+        self.reaches_inside("taker", other)
+        self.assertTrue(self.refuses_inside("neighbour", other))
+        self.reaches_nothing("neighbour", port=other, name=self.address_of("taker"))
+        with socket.socket() as host:  # the host's own 127.0.0.77 is another one
+            self.assertNotEqual(host.connect_ex((INSIDE, other)), 0)
+        self.reaches_nothing("taker", port=port, name=INSIDE)
+
+    def test_by_relay_a_port_refuses_while_its_service_does_not_listen(self):
+        port = free_port()
+        self.container("taker")
+        self.by_relay(port, "--container", "taker")
+        self.assertTrue(self.refuses_inside("taker", port))
+        service = self.service(port, HELLO)
+        self.assertTrue(eventually(lambda: self.engine.fetch("taker", f"http://{ALIAS}:{port}/") == HELLO))
+        service.close()
+        self.assertTrue(eventually(lambda: self.refuses_inside("taker", port)))
+        self.service(port, HELLO, address="::1")
+        self.assertTrue(eventually(lambda: self.engine.fetch("taker", f"http://{ALIAS}:{port}/") == HELLO))
+
+    def test_by_relay_a_unix_socket(self):
+        path = self.engine.dir / "relayed.sock"
+        service = UnixService(path, HELLO)
+        self.addCleanup(path.unlink)
+        self.addCleanup(service.close)
+        path.chmod(0o777)
+        self.container("taker")
+        self.by_relay(f"{path}:8100", "--container", "taker")
+        self.reaches("taker", HELLO, port=8100)
+
+    def test_by_relay_a_port_that_the_container_uses_itself_is_a_conflict(self):
+        port, _ = self.serve_hello()
+        self.container("taker", command=("httpd", "-f", "-p", "8200"), ports={8300: ("127.0.0.1", free_port())})
+        self.assertTrue(eventually(lambda: not self.refuses_inside("taker", 8200)))
+        said = self.refused_by_relay(8, "port 8200 is in use in container taker", f"{port}:8200", "--container", "taker")
+        self.assertIn("HOST:CONTAINER", said)
+        self.refused_by_relay(8, "port 8300 is one that container taker announces", f"{port}:8300", "--container", "taker")
+        lease = self.by_relay(f"{port}:8400", "--container", "taker")
+        self.refused_by_relay(8, f"lease {lease.id}", f"{port}:8400", "--container", "taker")
+        # Another port of the same container shares the name.
+        self.by_relay(f"{port}:8500", "--container", "taker")
+        self.reaches("taker", HELLO, port=8400)
+        self.reaches("taker", HELLO, port=8500)
+        self.assertEqual(lease.end()[0], 0)
+        self.reaches("taker", HELLO, port=8500)
+
+    def test_by_relay_a_killed_owner_leaves_nothing_behind(self):
+        port, _ = self.serve_hello()
+        self.container("taker")
+        hosts = self.engine.hosts("taker")
+        lease = self.by_relay(port, "--container", "taker")
+        self.reaches("taker", HELLO, port=port)
+        lease.end(signal.SIGKILL)
+        self.assertTrue(self.refuses_inside("taker", port))
+        self.assertEqual(self.command_of_owner("list", "--json").stdout, "")
+        self.assertEqual(self.engine.hosts("taker"), hosts)
+        # Its closed connections do not keep the port.
+        self.by_relay(port, "--container", "taker")
+        self.reaches("taker", HELLO, port=port)
+
+    def test_by_relay_a_lease_follows_its_container(self):
+        port, _ = self.serve_hello()
+        self.container("taker")
+        lease = self.by_relay(port, "--container", "taker")
+        since = time.monotonic()
+        self.engine.api.restart("taker")
+        lease.follows(self, since, within=30)
+        self.reaches("taker", HELLO, port=port)
+        other = self.command_of_owner("release", lease.id)
+        self.assertIn(lease.id, other.stdout)
+        lease.process.wait(20)
+        self.assertTrue(self.refuses_inside("taker", port))
+
+    def test_by_relay_a_dry_run_says_what_would_be_done_and_does_nothing(self):
+        self.container("taker")
+        hosts = self.engine.hosts("taker")
+        lines = self.command_of_owner("expose", "--via", "relay", "8088:9099", "--container", "taker", "--dry-run").stdout
+        self.assertIn(f"listen at {INSIDE}:9099 in the network of container taker", lines)
+        self.assertIn("127.0.0.1:8088", lines)
+        self.assertEqual(self.engine.hosts("taker"), hosts)
+        self.assertEqual(self.command_of_owner("list").stdout.count("relay"), 0)
