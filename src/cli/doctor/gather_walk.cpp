@@ -298,7 +298,7 @@ void read_hosts_otherwise(AliasFacts& alias, const WalkFacts& facts) {
   const auto inside = see([&] {
     engine::Client client(*facts.engine.address);
     engine::Containers containers(client);
-    return engine::read_hosts_inside(containers, facts.container->id, Deadline::after(kWalkEngineSpan));
+    return engine::read_hosts_inside(containers, *facts.container, Deadline::after(kWalkEngineSpan));
   });
   if (inside) alias.hosts = inside;
 }
