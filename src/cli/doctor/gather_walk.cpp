@@ -17,6 +17,7 @@
 #include "path/native/native.hpp"
 #include "path/paths.hpp"
 #include "path/sidecar/labels.hpp"
+#include "target/named.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -315,7 +316,8 @@ WalkFacts gather_walk(const std::string& container, const HostPort& port, const 
   facts.engine = gather_engine(target, globals.engine, false);
   if (!facts.engine.answers) return facts;
   facts.container = see([&] {
-    return engine::Client(*facts.engine.address).container(container, Deadline::after(kWalkEngineSpan));
+    engine::Client client(*facts.engine.address);
+    return exposer::container_named(client, container, Deadline::after(kWalkEngineSpan));
   });
   if (!facts.container || !facts.container->running) return facts;
 
