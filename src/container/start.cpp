@@ -3,6 +3,7 @@
 //   stage               act                                                    skipped if
 //   check               validates the request, chooses paths, packs files
 //   engine              finds the engine's address; Podman or Docker
+//   name                looks whether the name is free                         no name, or with_reuse()
 //   image               pulls by the pull policy                               image is here, not `always`
 //   reuse               finds a running container with the same hash; if       no with_reuse()
 //                       there is one, continues at "wait for"
@@ -78,6 +79,7 @@ class Start {
       client_.emplace(address_);
       containers_.emplace(*client_);
       is_podman_ = stage("engine", [&] { return client_->is_podman(deadline_); });
+      stage("name", [&] { check_name_is_free(); });
       stage("image", [&] { provide_image(); });
       if (request_.reuse)
         if (auto found = stage("reuse", [&] { return find_again(); })) return found;
@@ -88,7 +90,7 @@ class Start {
           return attempt(paths[i]);
         } catch (const Error& error) {
           if (!paths[i]->leaves_to_another(error.code())) throw;
-          log::warn("{}; going by {} instead", error.what(), paths[i + 1]->name);
+          exposer::tell_instead({error.what()}, true, *paths[i + 1]);
         }
       }
       return attempt(paths.back());
@@ -142,6 +144,20 @@ class Start {
       throw Error(Errc::not_found,
                   fmt::format("image {} cannot be pulled: {}", request_.image, error.what()));
     }
+  }
+
+  // The engine's own refusal would come after a pull, which takes minutes, and after a sidecar.
+  void check_name_is_free() {
+    if (request_.name.empty() || request_.reuse) return;
+    try {
+      static_cast<void>(client_->container(request_.name, deadline_));
+    } catch (const Error& error) {
+      if (error.code() == Errc::not_found) return;
+      throw;
+    }
+    throw Error(Errc::conflict, fmt::format("there is a container {} already", quote(request_.name)),
+                fmt::format("remove it (docker rm -f {}), or choose another name: with_container_name()",
+                            shell_word(request_.name)));
   }
 
   Surroundings reuse_surroundings(const std::string& network) const {

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
+#include <utility>
 
 namespace hostnet {
 namespace {
@@ -58,19 +60,26 @@ std::optional<std::string> nearest(std::string_view word, const std::vector<std:
 }
 
 std::string nearest_first(std::string_view word, const std::vector<std::string>& names, std::size_t shown) {
-  auto sorted = names;
-  std::ranges::sort(sorted);
-  sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
-  std::ranges::stable_sort(sorted, {}, [&](const auto& name) {
-    return name.starts_with(word) && !word.empty() ? 0 : edit_distance(word, name);
-  });
+  std::set<std::pair<std::size_t, std::string_view>> sorted;  // by distance, then by name
+  for (const std::string_view name : names)
+    sorted.emplace(name.starts_with(word) && !word.empty() ? 0 : edit_distance(word, name), name);
   std::vector<std::string> parts;
-  for (const auto& name : sorted) {
+  for (const auto& [distance, name] : sorted) {
     if (parts.size() == shown) break;
     parts.push_back(quote(name));
   }
   if (sorted.size() > shown) parts.push_back(fmt::format("{} more", sorted.size() - shown));
   return list_of(parts);
+}
+
+Error no_such(std::string_view kind, std::string_view name, const std::vector<std::string>& names,
+              std::string see) {
+  auto what = fmt::format("there is no {} {}", kind, quote(name));
+  if (names.empty()) return {Errc::not_found, fmt::format("{}, nor any other", what), std::move(see)};
+  what += fmt::format("; there {} {}", names.size() == 1 ? "is only" : "are",
+                      nearest_first(name, names, kNamesShown));
+  if (const auto meant = nearest(name, names)) see = fmt::format("did you mean {}?", quote(*meant));
+  return {Errc::not_found, what, std::move(see)};
 }
 
 }  // namespace hostnet

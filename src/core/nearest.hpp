@@ -1,6 +1,8 @@
 // Names close to a mistyped one, for messages that say what there is: options, commands, networks, leases.
 #pragma once
 
+#include "hostnet/error.hpp"
+
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -20,5 +22,13 @@ std::optional<std::string> nearest(std::string_view word, const std::vector<std:
 /// "'web', 'db' and 3 more": the nearest first, at most `shown`, each once; empty without names.
 std::string nearest_first(std::string_view word, const std::vector<std::string>& names,
                           std::size_t shown = 5);
+
+/// How many names a message about an unknown one lists.
+inline constexpr std::size_t kNamesShown = 10;
+
+/// Error{not_found}: "there is no lease 'ab'; there are '12ab' and 'cd34'", with the hint "did you mean …?" or
+/// `see`. `name` and `names` may be foreign text of any length.
+Error no_such(std::string_view kind, std::string_view name, const std::vector<std::string>& names,
+              std::string see);
 
 }  // namespace hostnet

@@ -36,7 +36,10 @@ Ruling by(std::optional<Action> needed) {
 
 Ruling about_expose(const Caller& caller, const Facts& facts) {
   if (facts.request == nullptr || facts.listeners == nullptr) return {};
-  return by(decide(caller, *facts.request, *facts.listeners));
+  auto ruling = by(decide(caller, *facts.request, *facts.listeners));
+  if (ruling.action == Action::expose_foreign)
+    ruling.why = why_foreign(caller, *facts.request, *facts.listeners);
+  return ruling;
 }
 
 Ruling about_release(const Caller& caller, const Facts& facts) {
@@ -127,6 +130,20 @@ std::optional<Action> decide(const Caller& caller, const Request& request, const
                         std::ranges::none_of(request.ports, is_privileged) &&
                         request.lifetime != state::Lifetime::persistent;
   return harmless ? Action::expose_own : Action::expose_foreign;
+}
+
+std::string why_foreign(const Caller& caller, const Request& request, const ListenerUids& listeners) {
+  for (std::size_t i = 0; i < request.ports.size(); ++i) {
+    const auto& port = request.ports[i];
+    if (is_privileged(port))
+      return fmt::format("{} has a port below {}", port.to_string(), kFirstUnprivilegedPort);
+    const auto where = port.service() + (port.protocol == Protocol::udp ? "/udp" : "");
+    if (i >= listeners.size() || listeners[i].empty()) return fmt::format("no process listens on {}", where);
+    const auto other = std::ranges::find_if(listeners[i], [&](uid_t uid) { return uid != caller.uid; });
+    if (other != listeners[i].end())
+      return fmt::format("uid {} listens on {}, and the caller is uid {}", *other, where, caller.uid);
+  }
+  return "the lease is to outlive its caller";
 }
 
 std::optional<Action> decide_release(const Caller& caller, uid_t owner) {

@@ -70,7 +70,9 @@ bool another_listens(const ListenerUids& now, uid_t owner);
 
 /// The action that polkit must grant; nullopt when the caller needs none. Pure.
 std::optional<Action> decide(const Caller& caller, const Request& request, const ListenerUids& listeners);
-/// The same for releasing a lease of `owner`.
+/// Why that is expose_foreign: the first port, or the lifetime, that the caller may not expose as his own. Pure.
+std::string why_foreign(const Caller& caller, const Request& request, const ListenerUids& listeners);
+/// The same as decide() for releasing a lease of `owner`.
 std::optional<Action> decide_release(const Caller& caller, uid_t owner);
 
 /// A method, as named in the message.
@@ -91,6 +93,8 @@ struct Ruling {
   Verdict verdict = Verdict::deny;
   /// The action that would permit the call; with deny, nullopt when no action would.
   std::optional<Action> action = {};
+  /// Why it takes this action and not a lesser one, for the refusal; empty if there is no lesser one.
+  std::string why = {};
 };
 
 /// Decides a call. `granted` is what polkit has granted for this call so far: if it does not cover the action

@@ -25,7 +25,8 @@ sdbus::Error bus_error(const std::exception_ptr& thrown) {
   }
 }
 
-sdbus::Error refusal(Answer answer, Action action) {
+sdbus::Error refusal(Answer answer, Action action, const std::string& why) {
+  const auto what = why.empty() ? std::string(id_of(action)) : fmt::format("{} ({})", id_of(action), why);
   switch (answer) {
     case Answer::must_ask:
       return {
@@ -33,7 +34,7 @@ sdbus::Error refusal(Answer answer, Action action) {
           fmt::format(
               "{} requires authentication, but no prompt can be shown; an administrator can allow it with "
               "a rule in /etc/polkit-1/rules.d",
-              id_of(action))};
+              what)};
     case Answer::unavailable:
       return sdbus::Error(dbus::kAccessDenied,
                           "polkit does not answer; without it the helper serves only root");
@@ -41,7 +42,7 @@ sdbus::Error refusal(Answer answer, Action action) {
       return {
           dbus::kAccessDenied,
           fmt::format("{} was refused; an administrator can allow it with a rule in /etc/polkit-1/rules.d",
-                      id_of(action))};
+                      what)};
   }
 }
 

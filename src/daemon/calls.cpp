@@ -81,8 +81,9 @@ void Calls::close(Call& call) {
 void check_not_denied(const Ruling& decision) {
   if (decision.verdict != Ruling::Verdict::deny) return;
   throw Error(Errc::not_authorised,
-              decision.action ? fmt::format("the listeners of a port have changed: this now requires {}",
-                                            id_of(*decision.action))
+              decision.action ? fmt::format("the listeners of a port have changed: this now requires {}{}",
+                                            id_of(*decision.action),
+                                            decision.why.empty() ? "" : " (" + decision.why + ")")
                               : "this call is never allowed");
 }
 
@@ -91,23 +92,25 @@ void Calls::authorise(const std::shared_ptr<Call>& call, const Facts& facts, con
   const auto decision = daemon::authorise(call->method, call->caller, facts, call->granted);
   check_not_denied(decision);
   if (decision.verdict == Ruling::Verdict::allow) return next();
-  ask(call, *decision.action, details, std::move(next));
+  ask(call, decision, details, std::move(next));
 }
 
-void Calls::ask(const std::shared_ptr<Call>& call, Action action, const Details& details,
+void Calls::ask(const std::shared_ptr<Call>& call, const Ruling& ruling, const Details& details,
                 Continuation granted) {
+  const auto action = *ruling.action;
   call->prompt = quota_.wait(call->caller.uid);
   call->asked = action;
-  call->question = bouncer_.ask(action, call->caller, details, call->may_ask,
-                                [this, call, action, granted = std::move(granted)](Answer answer) {
-                                  call->question = 0;
-                                  call->prompt = Quota::Share();
-                                  resume(call, [&] {
-                                    if (answer != Answer::yes) throw refusal(answer, action);
-                                    call->granted = action;
-                                    granted();
-                                  });
-                                });
+  call->question =
+      bouncer_.ask(action, call->caller, details, call->may_ask,
+                   [this, call, action, why = ruling.why, granted = std::move(granted)](Answer answer) {
+                     call->question = 0;
+                     call->prompt = Quota::Share();
+                     resume(call, [&] {
+                       if (answer != Answer::yes) throw refusal(answer, action, why);
+                       call->granted = action;
+                       granted();
+                     });
+                   });
 }
 
 void Calls::leave(const std::string& name) {

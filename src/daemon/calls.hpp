@@ -82,7 +82,8 @@ class Calls {
   [[nodiscard]] std::uint64_t count() const noexcept { return last_number_; }
 
  private:
-  void ask(const std::shared_ptr<Call>& call, Action action, const Details& details, Continuation granted);
+  void ask(const std::shared_ptr<Call>& call, const Ruling& ruling, const Details& details,
+           Continuation granted);
 
   Bouncer& bouncer_;
   Quota& quota_;

@@ -2,6 +2,7 @@
 #include "engine/alias.hpp"
 
 #include "core/file.hpp"
+#include "core/printable.hpp"
 #include "core/strings.hpp"
 #include "engine/alias_parts.hpp"
 #include "hostnet/error.hpp"
@@ -27,16 +28,16 @@ void check_is_the_engines(const HeldFile& file, const std::optional<HeldFile>& o
                           const AliasRecord& record) {
   const auto machine = hold_host_file("/etc/hosts", Walk::any);
   if ((on_host && !file.same_as(*on_host)) || (machine && file.same_as(*machine)))
-    throw mounted_by_user(record.container);
+    throw mounted_by_user(called(record));
   if (record.file.is_known() && file.id != record.file)
     throw Error(Errc::conflict, fmt::format("the hosts file of container {} is not the one that the lease "
                                             "recorded",
-                                            short_id(record.container)));
+                                            called(record)));
   if (file.links > 1)
     throw Error(Errc::conflict,
                 fmt::format("the hosts file of container {} has a second name (hard link), so it may "
                             "not be the container's alone",
-                            short_id(record.container)),
+                            called(record)),
                 std::string(kByHand));
 }
 
@@ -88,9 +89,13 @@ void remove_lines(const Fd& file, std::string_view lease) {
 
 }  // namespace
 
+std::string called(const AliasRecord& record) {
+  return record.name.empty() ? record.container.substr(0, 12) : printable(beginning(record.name, 80));
+}
+
 Error already_defined(std::string_view alias, std::string_view container, const Definition& by) {
   const auto what = fmt::format("host port exposure: {} is already defined in container {}, as {}", alias,
-                                container.substr(0, 12), quote(by.address));
+                                container, quote(by.address));
   if (by.lease.empty()) return {Errc::conflict, what, std::string(kByHand)};
   return {Errc::conflict, fmt::format("{} by lease {}", what, by.lease),
           "release that lease first, or request all the ports in one lease"};
@@ -101,7 +106,7 @@ AliasResult write_alias(const AliasRecord& record, std::string_view alias, Ip ad
   const auto file = hold_hosts(record, Walk::any);
   if (!file)
     throw Error(Errc::not_found,
-                fmt::format("container {} has stopped or has no hosts file", short_id(record.container)));
+                fmt::format("container {} has stopped or has no hosts file", called(record)));
   const auto on_host = hold_hosts_path(record, Walk::any);
   check_is_the_engines(*file, on_host, record);
 
@@ -111,7 +116,7 @@ AliasResult write_alias(const AliasRecord& record, std::string_view alias, Ip ad
     const auto given = Ip::parse(others->address);
     const bool good =
         given && (*given == address || std::ranges::find(as_good, given->ipv4()) != as_good.end());
-    if (!good) throw already_defined(alias, record.container, *others);
+    if (!good) throw already_defined(alias, called(record), *others);
     if (others->lease.empty()) return AliasResult::already_there;
   }
   const auto after = with_alias(before, alias, address, lease);

@@ -96,9 +96,13 @@ struct AliasRecord {
   std::uint64_t pid_start = 0;  ///< that process's start time, which detects a reused pid.
   std::string hosts_path;       ///< The file on the engine's host; may be empty.
   FileId file = {};             ///< The file as the engine made it; unknown in old records.
+  std::string name = {};        ///< The container's, for messages; empty in old records.
 
   bool operator==(const AliasRecord&) const = default;
 };
+
+/// The container as messages call it: by its name, else by the short id that `docker ps` shows.
+std::string called(const AliasRecord& record);
 
 /// The record that write_alias() needs. Waits for a file system for kAliasBudget at most. @throws Error:
 /// conflict unless the container runs with the hosts file that its engine made, not_found when its process is
@@ -128,7 +132,8 @@ AliasResult write_alias(const AliasRecord& record, std::string_view alias, Ip ad
                         Deadline deadline = Deadline::after(kAliasBudget));
 
 /// The error of write_alias() and write_alias_inside() when the user or another lease gave the alias another
-/// address: conflict, "host port exposure: … is already defined in container …".
+/// address: conflict, "host port exposure: … is already defined in container …". `container` is its name or
+/// a short id.
 Error already_defined(std::string_view alias, std::string_view container, const Definition& by);
 
 /// Removes the line that write_alias() added for this lease, with the same checks and the same delays. Does

@@ -117,9 +117,9 @@ std::optional<HeldFile> hold_hosts(const AliasRecord& record, Walk walk) {
   return hold_container_hosts(record.pid, record.pid_start, walk);
 }
 
-Error mounted_by_user(const std::string& id) {
+Error mounted_by_user(std::string_view container) {
   return {Errc::conflict,
-          fmt::format("the hosts file of container {} is a file that the user mounted", short_id(id)),
+          fmt::format("the hosts file of container {} is a file that the user mounted", container),
           std::string(kByHand)};
 }
 
@@ -127,8 +127,8 @@ AliasRecord alias_record(const Container& container) {
   if (!container.running)
     throw Error(Errc::conflict, fmt::format("container {} is not running", quote(container.name)),
                 "start it first");
-  if (container.hosts_mounted) throw mounted_by_user(container.id);
-  AliasRecord record{container.id, container.pid, 0, container.hosts_path, {}};
+  if (container.hosts_mounted) throw mounted_by_user(container.name);
+  AliasRecord record{container.id, container.pid, 0, container.hosts_path, {}, container.name};
   const auto elsewhere = [&](std::string_view why) {
     return Error(Errc::not_found,
                  fmt::format("container {} has no process on this machine: {}", quote(container.name), why),
@@ -163,7 +163,7 @@ std::string read_hosts_outside(const AliasRecord& record) {
     const auto file = hold_hosts(record, Walk::any);
     if (!file)
       throw Error(Errc::not_found,
-                  fmt::format("container {} has stopped or has no hosts file", short_id(record.container)));
+                  fmt::format("container {} has stopped or has no hosts file", called(record)));
     return read_all(open_held(*file, O_RDONLY).get(), kLargestHostsFile);
   });
 }

@@ -3,6 +3,7 @@
 
 #include "core/file.hpp"
 #include "core/log.hpp"
+#include "core/nearest.hpp"
 #include "core/strings.hpp"
 #include "engine/json_reader.hpp"
 #include "hostnet/error.hpp"
@@ -10,7 +11,9 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <string>
 #include <system_error>
+#include <vector>
 
 namespace hostnet::engine {
 namespace {
@@ -33,21 +36,23 @@ std::string named(const ContextChoice& choice) {
   return fmt::format("context {} ({})", quote(choice.name), choice.by);
 }
 
-// Finds the folder in contexts/meta whose meta.json has the name, and parses that file. Skips unreadable
-// files: they may belong to other contexts.
+// Finds the folder in contexts/meta whose meta.json has the name, and parses that file. Adds the names in the
+// files before it to `others`. Skips unreadable files: they may belong to other contexts.
 struct Found {
   fs::path digest;
   json::Document meta;
 };
-std::optional<Found> look_for(const fs::path& meta, const std::string& name) {
+std::optional<Found> look_for(const fs::path& meta, const std::string& name,
+                              std::vector<std::string>& others) {
   std::error_code error;
   for (fs::directory_iterator entry(meta, error), end; !error && entry != end; entry.increment(error)) {
     try {
       const auto text = try_read_file(entry->path() / "meta.json");
       if (!text) continue;
       auto tree = parse_json(*text);
-      if (JsonReader(tree).string_or_empty("Name") == name)
-        return Found{entry->path().filename(), std::move(tree)};
+      auto here = JsonReader(tree).string_or_empty("Name");
+      if (here == name) return Found{entry->path().filename(), std::move(tree)};
+      if (!here.empty()) others.push_back(std::move(here));
     } catch (const Error& unreadable) {
       log::debug("{}: {}", entry->path().string(), unreadable.what());
     }
@@ -104,12 +109,16 @@ std::optional<ContextChoice> chosen_context() {
 
 Context read_context(const ContextChoice& choice) {
   const auto contexts = docker_folder() / "contexts";
-  const auto found = look_for(contexts / "meta", choice.name);
-  if (!found)
+  std::vector<std::string> others;
+  const auto found = look_for(contexts / "meta", choice.name, others);
+  if (!found) {
+    const auto meant = nearest(choice.name, others);
     throw Error(Errc::not_found,
-                fmt::format("{} does not exist: no context in {} has that name", named(choice),
-                            (contexts / "meta").string()),
-                kSeeContexts);
+                fmt::format("{} does not exist: no context in {} has that name{}{}", named(choice),
+                            (contexts / "meta").string(), others.empty() ? "" : "; there are ",
+                            nearest_first(choice.name, others, kNamesShown)),
+                meant ? fmt::format("did you mean {}?", quote(*meant)) : kSeeContexts);
+  }
   Context context;
   bool skip_verify = false;
   try {

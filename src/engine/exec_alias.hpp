@@ -13,15 +13,15 @@ namespace hostnet::engine {
 
 /// The text of the container's hosts file. @throws Error: failure when the image has no `cat`; also what exec
 /// throws.
-std::string read_hosts_inside(Containers& containers, std::string_view id, Deadline deadline);
+std::string read_hosts_inside(Containers& containers, const Container& container, Deadline deadline);
 
 /// As write_alias(). @throws Error: conflict ("host port exposure … already defined") when the file, or
 /// another lease, gives the alias another address; failure when the file cannot be written.
-AliasResult write_alias_inside(Containers& containers, std::string_view id, std::string_view alias,
+AliasResult write_alias_inside(Containers& containers, const Container& container, std::string_view alias,
                                Ip address, std::string_view lease, Deadline deadline);
 
 /// As remove_alias(). Does nothing when the container is gone or not running.
-void remove_alias_inside(Containers& containers, std::string_view id, std::string_view lease,
+void remove_alias_inside(Containers& containers, const Container& container, std::string_view lease,
                          Deadline deadline);
 
 }  // namespace hostnet::engine

@@ -7,7 +7,7 @@ namespace hostnet::engine {
 namespace {
 
 [[noreturn]] void nonsense(const std::string& what) {
-  throw Error(Errc::engine_error, "the engine's answer makes no sense: " + what);
+  throw Error(Errc::engine_error, std::string(kNoSense) + what);
 }
 
 }  // namespace

@@ -7,6 +7,9 @@
 
 namespace hostnet::engine {
 
+/// How the errors of this parser begin.
+inline constexpr std::string_view kNoSense = "the engine's answer makes no sense: ";
+
 /// Throws Error{engine_error}: "the engine's answer makes no sense: a.b is missing".
 using JsonReader = json::Reader;
 

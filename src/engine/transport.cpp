@@ -18,11 +18,13 @@
 //   any         still_wanted() returns false             the Response as far as it came, status unchecked
 //   any         still_wanted() throws                    that exception
 //   any         deadline or cutoff                       timed_out
+//   any         a GET without a sink lasts for kSlow     the same; told once (engine/slow_engine.hpp)
 //
 // Timeouts:
 //
 //   deadline             the caller's      the whole request (CURLOPT_TIMEOUT_MS)
 //   end_requests_at()    the process's     start, and checked about once a second (on_progress())
+//   kSlow                3 s               a GET without a sink, until it is told that the engine is slow
 //   kConnectSeconds      10 s              over TCP: name lookup, connection and TLS (reach.cpp)
 //
 //   kLargestHeaders      256 KiB           all headers of an answer
@@ -32,10 +34,13 @@
 // a callback stores the exception, and send() throws it again.
 #include "engine/transport.hpp"
 
+#include "core/log.hpp"
 #include "core/strings.hpp"
 #include "engine/curl.hpp"
 #include "engine/cutoff.hpp"
+#include "engine/json_reader.hpp"
 #include "engine/reach.hpp"
+#include "engine/slow_engine.hpp"
 #include "engine/transport_error.hpp"
 #include "engine/unix_socket.hpp"
 #include "hostnet/error.hpp"
@@ -65,6 +70,9 @@ struct Exchange {
   CURL* handle;
   const BodySink& sink;
   const StillWanted& still_wanted;
+  const std::string& engine;  // As messages name it.
+  bool is_quick;              // A healthy engine answers it at once.
+  Deadline::Clock::time_point begin = Deadline::Clock::now();
   Response response;
   std::size_t header_bytes = 0;
   bool headers_ended = false;
@@ -129,6 +137,8 @@ int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) noex
   auto& exchange = *static_cast<Exchange*>(user);
   exchange.cut_off = before_cutoff(Deadline::never()).expired();
   if (exchange.cut_off) return 1;
+  if (exchange.is_quick && Deadline::Clock::now() - exchange.begin >= kSlow)
+    tell_slow_engine(exchange.engine, exchange.headers_ended, exchange.response.deadline);
   try {
     exchange.ended_here = exchange.still_wanted && !exchange.still_wanted();
     return exchange.ended_here ? 1 : 0;
@@ -147,6 +157,15 @@ Error timed_out(const Exchange& exchange) {
 }
 
 }  // namespace
+
+Error senseless(const Response& answer, const Error& parser) {
+  // Else the answer makes sense, and says what failed.
+  if (!std::string_view(parser.what()).starts_with(kNoSense)) return parser.in_context(answer.call);
+  log::debug("{}: {}", answer.call, parser.what());
+  return {parser.code(),
+          fmt::format("the answer to {} is not that of a container engine, or cut short", answer.call),
+          "see what listens there; -v shows what is wrong with the answer", parser.sys_errno()};
+}
 
 struct Transport::Request {
   std::string method;
@@ -307,7 +326,14 @@ Response Transport::send(const Request& request, Deadline deadline, const BodySi
   auto& curl = connection_->curl;
   auto& handle = connection_->handle;
   auto& detail = connection_->detail;
-  Exchange exchange{.curl = curl, .handle = handle.get(), .sink = sink, .still_wanted = still_wanted};
+  // A pull, an end or a stream that is followed takes its time.
+  const bool is_quick = request.method == "GET" && !sink && !still_wanted;
+  Exchange exchange{.curl = curl,
+                    .handle = handle.get(),
+                    .sink = sink,
+                    .still_wanted = still_wanted,
+                    .engine = address_.socket,
+                    .is_quick = is_quick};
   deadline = before_cutoff(deadline);
   exchange.response.deadline = deadline;
   // Leaves out the query, which is long and percent-encoded.

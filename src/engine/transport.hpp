@@ -23,7 +23,10 @@ struct Response {
   Deadline deadline = Deadline::never();  ///< The request's; it also bounds the parsing of the body.
 };
 
-/// Parses the body, by the request's deadline if `parse` takes one. Adds the call to an Error of the parser.
+/// The error in place of a parser's. Words about the text go to the log.
+Error senseless(const Response& answer, const Error& parser);
+
+/// Parses the body, by the request's deadline if `parse` takes one. @throws Error: senseless().
 template <class Parser>
 auto parsed(const Response& answer, Parser parse) {
   try {
@@ -32,7 +35,7 @@ auto parsed(const Response& answer, Parser parse) {
     else
       return parse(answer.body);
   } catch (const Error& error) {
-    throw error.in_context(answer.call);
+    throw senseless(answer, error);
   }
 }
 

@@ -1,6 +1,7 @@
 // Maps errno, libcurl's codes and HTTP status to errors.
 #include "engine/transport_error.hpp"
 
+#include "core/log.hpp"
 #include "core/strings.hpp"
 #include "engine/parse.hpp"
 #include "engine/url.hpp"
@@ -51,9 +52,10 @@ Errc code_of(const Response& answer) {
   if (answer.status == 404 || is_redirect(answer.status)) return Errc::not_found;
   if (answer.status == 409) return Errc::conflict;
   // Podman 4.3 reports these as its own failure (500). The cause tells them apart.
-  static constexpr std::array<std::pair<std::string_view, Errc>, 4> causes{{
+  static constexpr std::array<std::pair<std::string_view, Errc>, 5> causes{{
       {"container state improper", Errc::conflict},
       {"network not found", Errc::not_found},
+      {"no such container", Errc::not_found},  // it goes during an inspection
       {"that name is already in use", Errc::conflict},
       {"no such process", Errc::conflict},  // the container ends during an inspection
   }};
@@ -166,10 +168,13 @@ void check_status(const Response& answer) {
   const auto message = is_redirect(answer.status) ? "" : parse_error_message(answer.body);
   if (code != Errc::engine_error && !message.empty()) throw Error(code, message);
   if (code == Errc::not_found) throw Error(code, fmt::format("{}: not found", answer.call));
-  throw Error(
-      code,
-      fmt::format("{}: HTTP status {}{}{}", answer.call, answer.status, message.empty() ? "" : ": ", message),
-      mending(message));
+  log::debug("{}: HTTP status {}: {}", answer.call, answer.status, message);
+  throw Error(code,
+              message.empty()
+                  ? fmt::format("the container engine fails without a reason: {} gives HTTP status {}",
+                                answer.call, answer.status)
+                  : fmt::format("the container engine says: {}", message),
+              mending(message));
 }
 
 }  // namespace hostnet::engine

@@ -8,6 +8,7 @@
 #include "hostnet/error.hpp"
 #include "hostnet/exposer.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -56,12 +57,17 @@ Deadline alias_deadline(Deadline deadline) { return within(deadline, kAll); }
 
 void write_container_alias(engine::Client& client, const std::string& container, Ip address,
                            const std::string& lease, Deadline deadline) {
-  if (const auto record = from_outside(client, client.container(container, deadline), deadline)) {
-    edit_from_outside(*record, lease, address, deadline);
-    return;
+  std::string name = container.substr(0, 12);
+  try {
+    const auto found = client.container(container, deadline);
+    name = found.name;
+    if (const auto record = from_outside(client, found, deadline))
+      return edit_from_outside(*record, lease, address, deadline);
+    engine::Containers containers(client);
+    engine::write_alias_inside(containers, found, kAlias, address, lease, within(deadline, kOne));
+  } catch (const Error& error) {
+    throw error.in_context(fmt::format("{} is not written into container {}", kAlias, name));
   }
-  engine::Containers containers(client);
-  engine::write_alias_inside(containers, container, kAlias, address, lease, within(deadline, kOne));
 }
 
 std::string read_container_hosts(engine::Client& client, const engine::Container& container,
@@ -69,20 +75,23 @@ std::string read_container_hosts(engine::Client& client, const engine::Container
   if (const auto record = from_outside(client, container, deadline))
     return engine::read_hosts_outside(*record);
   engine::Containers containers(client);
-  return engine::read_hosts_inside(containers, container.id, within(deadline, kOne));
+  return engine::read_hosts_inside(containers, container, within(deadline, kOne));
 }
 
 void remove_container_alias(engine::Client& client, const std::string& container, const std::string& lease,
                             Deadline deadline) {
+  std::string name = container.substr(0, 12);
   try {
     const auto found = client.container(container, deadline);
+    name = found.name;
     if (!found.running) return;
     if (const auto record = from_outside(client, found, deadline))
       return edit_from_outside(*record, lease, std::nullopt, deadline);
     engine::Containers containers(client);
-    engine::remove_alias_inside(containers, container, lease, within(deadline, kOne));
+    engine::remove_alias_inside(containers, found, lease, within(deadline, kOne));
   } catch (const Error& error) {
-    if (error.code() != Errc::not_found) throw;
+    if (error.code() != Errc::not_found)
+      throw error.in_context(fmt::format("the hosts file of container {} is not tidied", name));
   }
 }
 
@@ -96,7 +105,7 @@ void remove_container_aliases(engine::Client& client, const std::vector<std::str
       if (error.code() == Errc::engine_unavailable || error.code() == Errc::engine_error)
         failures.add(error.what());
       else
-        log::warn("the hosts file of container {} is not tidied: {}", container.substr(0, 12), error.what());
+        log::warn("{}", error.what());
     }
   }
 }

@@ -1,4 +1,4 @@
-// Containers that come to a network while a lease for it stands.
+// What a lease is told of the engine's events: containers that come to its network, and the end of its own.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -13,6 +13,8 @@ class JoinedNames {
   /// Writes the alias into one more running container of the lease's network, or again after a restart, and
   /// removes it with the lease. Does nothing once the lease has ended. @throws Error.
   virtual void take_in(const engine::Container& container, Deadline deadline) = 0;
+  /// Its container may have ended: a lease that looks in periods looks now. Does not wait.
+  virtual void look_now() noexcept {}
 };
 
 }  // namespace hostnet::exposer

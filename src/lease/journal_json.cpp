@@ -33,6 +33,7 @@ Json json_of(const engine::AliasRecord& alias) {
            {"pid", alias.pid},
            {"pid_start", alias.pid_start},
            {"hosts_path", alias.hosts_path}};
+  if (!alias.name.empty()) out["name"] = alias.name;
   if (alias.file.is_known()) out["file"] = {{"device", alias.file.device}, {"inode", alias.file.inode}};
   return out;
 }
@@ -99,6 +100,7 @@ engine::AliasRecord alias_from(const Reader& json) {
                             .pid = json.at("pid").number<pid_t>(),
                             .pid_start = json.at("pid_start").number<std::uint64_t>(),
                             .hosts_path = json.at("hosts_path").string()};
+  if (json.contains("name")) alias.name = json.at("name").string();
   if (json.contains("file")) {
     const auto file = json.at("file");
     alias.file = {.device = file.at("device").number<std::uint64_t>(),

@@ -9,9 +9,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <iterator>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <utility>
 
@@ -28,29 +29,29 @@ class Automatic : public Exposer {
     std::unique_ptr<Exposer> exposer;
   };
 
-  /// `ways` is not empty. `why_not` holds the reasons against the paths before the first of them.
-  Automatic(std::vector<Way> ways, std::string why_not)
-      : ways_(std::move(ways)), why_not_(std::move(why_not)) {}
+  /// `ways` is not empty. `against` holds the reasons against the paths before the first of them.
+  Automatic(std::vector<Way> ways, std::vector<std::string> against)
+      : ways_(std::move(ways)), against_(std::move(against)) {}
 
   [[nodiscard]] Path path() const noexcept override { return ways_.front().driver->path; }
   [[nodiscard]] Probe probe() override { return ways_.front().exposer->probe(); }
 
   std::vector<Exposure> expose_all(std::span<const ExposeRequest> requests) override {
-    auto why = why_not_;
+    auto against = against_;
     std::optional<Error> last;  // of the path before
     for (auto way = ways_.begin(); way != ways_.end();) {
       if (const auto* const refused = unserved(*way->driver, requests))
         throw Error(
             Errc::no_path,
-            fmt::format("no usable path: {}; {}: it serves {} of an engine, not {}", why, way->driver->name,
+            fmt::format("no usable path: {}; {}: it serves {} of an engine, not {}", list_of(against),
+                        way->driver->name,
                         way->driver->serves_networks ? "containers and networks" : "single containers",
                         refused->target.to_string()),
             "run it as root: sudo tc-hostnet …");
       // A sidecar is slower, so warn of it even if no other path was tried.
-      const auto bit = 1U << (way - ways_.begin());
-      if ((way != ways_.begin() || way->driver->by_sidecar) && !why.empty() &&
-          (warned_.fetch_or(bit) & bit) == 0)
-        log::warn("{}; going by {} instead", why, way->driver->name);
+      const bool is_first = way == ways_.begin();
+      if ((!is_first || way->driver->by_sidecar) && !against.empty())
+        tell_instead(against, !is_first, *way->driver);
       const auto next = std::next(way);
       try {
         return way->exposer->expose_all(requests);
@@ -58,11 +59,12 @@ class Automatic : public Exposer {
         if (!way->driver->leaves_to_another(error.code())) throw;
         if (next == ways_.end() || unserved(*next->driver, requests) != nullptr) {
           if (!last || way->driver->serves_networks) throw;
-          // A path for single containers is a last resort: why the one before does not serve is the better advice.
+          // A path for single containers is a last resort: why the one before does not serve is the better
+          // advice.
           throw Error(last->code(), fmt::format("{}; {}: {}", last->what(), way->driver->name, error.what()),
                       last->hint(), last->sys_errno());
         }
-        why = fmt::format("{}: {}", way->driver->name, error.what());
+        against.push_back(fmt::format("{}: {}", way->driver->name, error.what()));
         last = error;
       }
       way = next;
@@ -78,8 +80,7 @@ class Automatic : public Exposer {
   }
 
   std::vector<Way> ways_;
-  std::string why_not_;
-  std::atomic<unsigned> warned_ = 0;  // bits: the ways that a warning has named
+  std::vector<std::string> against_;
 };
 
 void add_reasons(std::vector<std::string>& list, const PathDriver& driver, const Probe& probe) {
@@ -97,7 +98,30 @@ const PathDriver* first_for(PathTable table, const Target& target) {
               wanted != nullptr ? wanted->hint : "run it as root: sudo tc-hostnet …");
 }
 
+// The beginning of a reason: an engine's names may make it long.
+std::string short_reason(std::string_view reason) {
+  constexpr std::size_t longest = 160;
+  const auto shown = beginning(reason, longest);
+  return fmt::format("{}{}", shown, shown.size() < reason.size() ? "…" : "");
+}
+
+bool is_told_first(const std::string& line) {
+  constexpr std::size_t most = 100;
+  static std::mutex mutex;
+  static std::set<std::string> told;
+  const std::scoped_lock lock(mutex);
+  if (told.size() >= most) told.clear();
+  return told.insert(line).second;
+}
+
 }  // namespace
+
+void tell_instead(const std::vector<std::string>& against, bool of_target, const PathDriver& next) {
+  const auto line = fmt::format("{}; going by {} instead",
+                                short_reason(of_target ? against.back() : against.front()), next.name);
+  log::write(is_told_first(line) ? LogLevel::warning : LogLevel::debug, line);
+  for (const auto& reason : against) log::debug("{}", reason);
+}
 
 Choice choose(const PathDriver* wanted, const std::vector<Candidate>& candidates) {
   Choice choice;
@@ -146,7 +170,7 @@ std::unique_ptr<Exposer> make_exposer_by(PathTable table, const PathDriver* want
   }
   std::vector<Automatic::Way> ways;
   for (const auto* const driver : usable) ways.push_back({driver, driver->make(options)});
-  return std::make_unique<Automatic>(std::move(ways), list_of(against));
+  return std::make_unique<Automatic>(std::move(ways), std::move(against));
 }
 
 std::vector<const PathDriver*> paths_to_try(PathTable table, const PathDriver* wanted,
@@ -192,7 +216,7 @@ DryRun dry_run(PathTable table, const PathDriver* wanted, const ExposeRequest& r
       return dry_run_by(table, *driver, request, options);
     } catch (const Error& error) {
       if (std::next(driver) == drivers.end() || !(*driver)->leaves_to_another(error.code())) throw;
-      log::warn("{}: {}; going by {} instead", (*driver)->name, error.what(), (*std::next(driver))->name);
+      tell_instead({fmt::format("{}: {}", (*driver)->name, error.what())}, true, **std::next(driver));
     }
   }
 }

@@ -39,6 +39,11 @@ std::unique_ptr<Exposer> make_exposer_by(PathTable table, const PathDriver* want
 std::vector<const PathDriver*> paths_to_try(PathTable table, const PathDriver* wanted,
                                             const ExposerOptions& options);
 
+/// Logs that `next` serves in place of the paths with these reasons against them: as a warning one reason, short,
+/// and once in this process; as details all. The last reason counts if it is `of_target`, which is news, else the
+/// first: the preferred path's. Thread-safe.
+void tell_instead(const std::vector<std::string>& against, bool of_target, const PathDriver& next);
+
 /// The plan of the path that would serve the request: one that leaves it to another is passed over. If none is usable, the first path that can serve such a
 /// target: showing rules needs no privilege. @throws Error as expose_all() before its first change.
 DryRun dry_run(PathTable table, const PathDriver* wanted, const ExposeRequest& request,

@@ -3,8 +3,10 @@
 
 #include "core/log.hpp"
 #include "core/strings.hpp"
+#include "engine/alias.hpp"
 #include "engine/containers.hpp"
 #include "engine/hosts_file.hpp"
+#include "engine/json_reader.hpp"
 #include "hostnet/error.hpp"
 #include "lease/command_line.hpp"
 #include "lease/container_alias.hpp"
@@ -13,8 +15,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ctime>
 #include <optional>
 #include <set>
+#include <tuple>
 
 namespace hostnet::exposer {
 namespace {
@@ -24,15 +28,41 @@ using Holders = std::vector<AliasHolder>;
 // Limit for the hosts files of all containers of a network: a container can delay a command in it.
 constexpr std::chrono::seconds kAllFiles{5};
 
+// Also before its first moment: the lease that it is for is being made.
+bool runs_soon(std::string_view state) {
+  return state == "running" || state == "created" || state == "configured" || state == "initialized";
+}
+
+// When the engine created the container; nullopt if it is gone. 0 for a time that makes no sense.
+std::optional<std::int64_t> created_at(engine::Client& client, const std::string& id, Deadline deadline) {
+  try {
+    const auto tree = engine::parse_json(client.container_json(id, deadline), deadline);
+    return nanoseconds_of(engine::JsonReader(tree).string_or_empty("Created")).value_or(0);
+  } catch (const Error& error) {
+    if (error.code() != Errc::not_found) throw;
+    return std::nullopt;
+  }
+}
+
 // An engine that does not list its containers, as Podman does with one that is being removed, must not keep a
 // lease from being made.
-Holders holders_at(engine::Client& client, const std::string& ignored, Deadline deadline) {
+Holders holders_at(engine::Client& client, const std::string& own, Deadline deadline) {
   Holders out;
   try {
-    for (const auto& one : engine::Containers(client).list({kLeaseLabel}, deadline)) {
+    const auto sidecars = engine::Containers(client).list({kLeaseLabel}, deadline);
+    const auto ours = std::ranges::find_if(
+        sidecars, [&](const auto& one) { return !own.empty() && alias_holder(one.labels).lease == own; });
+    std::optional<std::int64_t> our_time;  // asked for only if there is another sidecar
+    for (const auto& one : sidecars) {
       auto holder = alias_holder(one.labels);
-      if (one.state == "running" && !holder.lease.empty() && holder.lease != ignored)
-        out.push_back(std::move(holder));
+      if (!runs_soon(one.state) || holder.lease.empty() || holder.lease == own) continue;
+      if (ours != sidecars.end()) {
+        if (!our_time) our_time = created_at(client, ours->id, deadline).value_or(0);
+        const auto its_time = created_at(client, one.id, deadline);
+        if (!its_time) continue;  // it has gone
+        if (std::tie(*its_time, holder.lease) > std::tie(*our_time, own)) continue;
+      }
+      out.push_back(std::move(holder));
     }
   } catch (const Error& error) {
     if (error.code() != Errc::engine_error && error.code() != Errc::not_found) throw;
@@ -86,24 +116,32 @@ void check_container(engine::Client& client, const engine::Container& container,
   }
 }
 
-// The container's own entry comes before the engine's DNS.
-void check_hosts(engine::Client& client, const engine::Container& container, const ExposeRequest& request,
-                 const std::string& ignored, Deadline deadline) {
-  for (const auto& entry : container.extra_hosts)
-    if (entry.starts_with(std::string(kAlias) + ":")) {
-      log::warn(
-          "container {} does not reach these ports: it was created with --add-host {}, so there {} leads "
-          "elsewhere; create it without that entry, or use the native path",
-          container.name, entry, kAlias);
-      return;
-    }
-  std::optional<engine::Definition> other;
+// The definition in its hosts file that is not from lease `own`; nullopt also if the file cannot be read.
+std::optional<engine::Definition> defined_by_others(engine::Client& client,
+                                                    const engine::Container& container,
+                                                    const std::string& own, Deadline deadline) {
   try {
-    other = engine::definition_by_others(read_container_hosts(client, container, deadline), kAlias, ignored);
+    return engine::definition_by_others(read_container_hosts(client, container, deadline), kAlias, own);
   } catch (const Error& error) {  // it has no cat, or has stopped
     log::debug("the hosts file of container {} is not read: {}", container.name, error.what());
+    return std::nullopt;
   }
+}
+
+std::optional<std::string> own_entry(const engine::Container& container) {
+  for (const auto& entry : container.extra_hosts)
+    if (entry.starts_with(std::string(kAlias) + ":")) return entry;
+  return std::nullopt;
+}
+
+// The container's own entry comes before the engine's DNS.
+void check_hosts(engine::Client& client, const engine::Container& container, const ExposeRequest& request,
+                 const std::string& own, Deadline deadline) {
+  const bool told = !own.empty();  // by the first check
+  if (told ? own_entry(container).has_value() : warn_of_own_entry(container)) return;
+  const auto other = defined_by_others(client, container, own, deadline);
   if (!other) return;
+  if (other->lease.empty() && told) return;
   if (other->lease.empty())
     log::warn("container {} does not reach these ports: its hosts file gives {} the address {}",
               container.name, kAlias, quote(other->address));
@@ -112,7 +150,7 @@ void check_hosts(engine::Client& client, const engine::Container& container, con
 }
 
 void check_network(engine::Client& client, const ExposeRequest& request, const Holders& holders, NameBy by,
-                   const std::string& ignored, Deadline deadline) {
+                   const std::string& own, Deadline deadline) {
   const auto network = client.network(request.target.name(), deadline);
   for (const auto& holder : holders)
     if (holder.network == network.id)
@@ -131,7 +169,7 @@ void check_network(engine::Client& client, const ExposeRequest& request, const H
           refuse(fmt::format("on network {} of container {}", *other, container.name), holder.lease, nullptr,
                  request, nullptr);
       }
-      if (by == NameBy::dns) check_hosts(client, container, request, ignored, files);
+      if (by == NameBy::dns) check_hosts(client, container, request, own, files);
     } catch (const Error& error) {
       // The container may have stopped since the network was listed.
       if (error.code() != Errc::not_found) throw;
@@ -140,6 +178,17 @@ void check_network(engine::Client& client, const ExposeRequest& request, const H
 }
 
 }  // namespace
+
+bool warn_of_own_entry(const engine::Container& container) {
+  const auto entry = own_entry(container);
+  if (!entry) return false;
+  log::warn(
+      "container {} does not reach these ports: it was created with --add-host {}, so there {} leads "
+      "elsewhere; "
+      "create it without that entry, or use the native path",
+      container.name, *entry, kAlias);
+  return true;
+}
 
 AliasHolder alias_holder(const std::map<std::string, std::string>& labels) {
   const auto value = [&](const char* label) {
@@ -161,6 +210,29 @@ AliasHolder alias_holder(const std::map<std::string, std::string>& labels) {
   return holder;
 }
 
+std::optional<std::int64_t> nanoseconds_of(std::string_view time) {
+  std::tm when{};
+  const std::string text(time);
+  const char* rest = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &when);
+  if (rest == nullptr) return std::nullopt;
+  std::int64_t fraction = 0;
+  if (*rest == '.') {
+    int digits = 0;
+    for (++rest; *rest >= '0' && *rest <= '9'; ++rest)
+      if (digits++ < 9) fraction = fraction * 10 + (*rest - '0');
+    for (; digits < 9; ++digits) fraction *= 10;
+  }
+  when.tm_gmtoff = 0;
+  std::tm zone{};
+  if (std::string_view(rest) != "Z") {
+    if (*rest != '+' && *rest != '-') return std::nullopt;
+    const char* const end = ::strptime(rest + 1, "%H:%M", &zone);
+    if (end == nullptr || *end != '\0') return std::nullopt;
+  }
+  const std::int64_t offset = (zone.tm_hour * 60 + zone.tm_min) * 60 * (*rest == '-' ? -1 : 1);
+  return (::timegm(&when) - offset) * 1'000'000'000 + fraction;
+}
+
 std::string one_line_for(const std::vector<HostPort>& first, const std::vector<HostPort>& second,
                          const Target& target) {
   std::set<HostPort> all(first.begin(), first.end());
@@ -169,20 +241,27 @@ std::string one_line_for(const std::vector<HostPort>& first, const std::vector<H
 }
 
 void check_alias_is_unheld(engine::Client& client, const ExposeRequest& request, NameBy by, Deadline deadline,
-                           const std::string& ignored) {
+                           const std::string& own) {
   const auto kind = request.target.kind();
   if (!request.write_alias || (kind != Target::Kind::container && kind != Target::Kind::network)) return;
-  const auto holders = holders_at(client, ignored, deadline);
-  if (kind == Target::Kind::network) return check_network(client, request, holders, by, ignored, deadline);
-  if (holders.empty()) return;
-  check_container(client, client.container(request.target.name(), deadline), holders, request, deadline);
+  const auto holders = holders_at(client, own, deadline);
+  if (kind == Target::Kind::network) return check_network(client, request, holders, by, own, deadline);
+  const bool reads_file = by == NameBy::sidecar_in_file && own.empty();
+  if (holders.empty() && !reads_file) return;
+  const auto container = client.container(request.target.name(), deadline);
+  check_container(client, container, holders, request, deadline);
+  if (!reads_file) return;
+  const auto other = defined_by_others(client, container, own, deadline);
+  if (!other) return;
+  if (other->lease.empty()) throw engine::already_defined(kAlias, container.name, *other);
+  refuse("in container " + container.name, other->lease, nullptr, request, &request.target);
 }
 
 void check_alias_is_unheld(const std::string& engine, const ExposeRequest& request, Deadline deadline) {
   const auto kind = request.target.kind();
   if (!request.write_alias || (kind != Target::Kind::container && kind != Target::Kind::network)) return;
   engine::Client client(engine::Address::find(engine));
-  check_alias_is_unheld(client, request, NameBy::hosts_files, deadline);
+  check_alias_is_unheld(client, request, NameBy::gateway_in_file, deadline);
 }
 
 }  // namespace hostnet::exposer

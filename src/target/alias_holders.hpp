@@ -8,20 +8,27 @@
 //   a new lease                   conflicts with
 //   for a container, any path     a sidecar with the name on one of the container's networks;
 //                                 a sidecar for the same container
+//   for a container, by sidecar   any line with the name in its hosts file
 //   for a network, any path       a sidecar with the name on that network, or on another network of one of
 //                                 its containers
 //   for a network, by DNS         a lease's line in the hosts file of one of its containers, and a sidecar for
 //                                 one of them; an entry of the user (--add-host) gets a warning
 //
 // Two leases that both lead to the gateway share the name. The engine's labels tell of leases of every user.
+//
+// Two processes may make a lease at once and see no sidecar of the other. So each checks again once its own sidecar
+// runs, and gives way to one that the engine created earlier: exactly one of them stays.
 #pragma once
 
 #include "core/deadline.hpp"
 #include "engine/client.hpp"
 #include "hostnet/exposer.hpp"
 
+#include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace hostnet::exposer {
@@ -49,19 +56,32 @@ struct AliasHolder {
 /// that make no sense. Pure.
 AliasHolder alias_holder(const std::map<std::string, std::string>& labels);
 
+/// An engine's time, "2026-01-31T23:59:59.123456789+01:00" or with Z, in nanoseconds since the epoch; nullopt for
+/// other text. Pure.
+std::optional<std::int64_t> nanoseconds_of(std::string_view time);
+
 /// The command line that exposes the ports of both in one lease: "tc-hostnet expose 8088 9090 --network web".
 /// Pure.
 std::string one_line_for(const std::vector<HostPort>& first, const std::vector<HostPort>& second,
                          const Target& target);
 
-/// How a lease for a network gives its containers the alias.
-enum class NameBy { dns, hosts_files };
+/// Warns of a container with an entry for the alias from its creation (--add-host), which comes before a network's
+/// DNS; returns whether it has one.
+bool warn_of_own_entry(const engine::Container& container);
 
-/// Checks a request that writes the alias. `ignored` is a lease whose sidecar does not count.
+/// How a lease gives containers the alias.
+enum class NameBy {
+  dns,              ///< A network's own, with the sidecar's address.
+  sidecar_in_file,  ///< Hosts files, with the sidecar's address.
+  gateway_in_file,  ///< Hosts files, with an address that leases share: the gateway's, or the relay's.
+};
+
+/// Checks a request that writes the alias. With `own`, the sidecar of that lease runs: it does not count, and
+/// the hosts file of a single container is not read again, as writing to it makes the same check.
 /// @throws Error: conflict, with the line that exposes the ports of both leases; not_found, and what the
 /// client throws.
 void check_alias_is_unheld(engine::Client& client, const ExposeRequest& request, NameBy by, Deadline deadline,
-                           const std::string& ignored = {});
+                           const std::string& own = {});
 
 /// The same for a path whose leases lead to the gateway; `engine` as in ExposerOptions. Asks no engine for other
 /// targets than containers and networks.

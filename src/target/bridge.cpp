@@ -1,4 +1,5 @@
 // A bridge of this network namespace, named by the caller or by an engine as a network's bridge.
+#include "core/nearest.hpp"
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
 #include "target/interface_name.hpp"
@@ -6,7 +7,9 @@
 
 #include <fmt/format.h>
 
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace hostnet::exposer {
 namespace {
@@ -14,6 +17,13 @@ namespace {
 // Interfaces that lead to a container or a VM on this machine; any other kind may lead to another machine.
 bool stays_on_host(const netlink::Link& port) {
   return port.kind == "veth" || port.kind == "tun" || port.kind == "dummy";
+}
+
+std::vector<std::string> bridges_of(const std::vector<netlink::Link>& links) {
+  std::vector<std::string> names;
+  for (const auto& link : links)
+    if (link.kind == "bridge") names.push_back(link.name);
+  return names;
 }
 
 }  // namespace
@@ -36,9 +46,7 @@ Resolved Resolver::bridge(const std::string& name, bool force) {
     throw Error(Errc::invalid_argument, fmt::format("{} is not an interface name: {}", quote(name), *fault),
                 "see the bridges: ip link show type bridge");
   auto link = rtnl_.link(name);
-  if (!link)
-    throw Error(Errc::not_found, fmt::format("there is no interface {}", name),
-                "see the bridges: ip link show type bridge");
+  if (!link) throw no_such("bridge", name, bridges_of(rtnl_.links()), "see them: ip link show type bridge");
   if (link->kind != "bridge")
     throw Error(
         Errc::invalid_argument,

@@ -5,6 +5,7 @@
 #include "hostnet/error.hpp"
 #include "target/attached.hpp"
 #include "target/endpoint.hpp"
+#include "target/named.hpp"
 #include "target/network_mode.hpp"
 #include "target/resolve.hpp"
 
@@ -81,7 +82,7 @@ Resolved Resolver::on_any_network_of(const engine::Container& container, bool fo
 }
 
 Resolved Resolver::container(const std::string& name, bool with_alias, bool force, Deadline deadline) {
-  const auto container = client().container(name, deadline);
+  const auto container = container_named(client(), name, deadline);
   check_network_mode(client(), container, deadline);
   if (!container.running || container.pid <= 0) throw not_running(container);
   refuse_remote(fmt::format("container {}", container.name), deadline);

@@ -4,11 +4,13 @@
 #include "hostnet/error.hpp"
 #include "hostnet/exposer.hpp"
 #include "target/attached.hpp"
+#include "target/named.hpp"
 #include "target/network_mode.hpp"
 #include "target/resolve.hpp"
 
 #include <fmt/format.h>
 
+#include <string>
 #include <utility>
 
 namespace hostnet::exposer {
@@ -37,7 +39,7 @@ void Resolver::refuse_remote(const std::string& whose, Deadline deadline) {
 }
 
 Resolver::OnBridge Resolver::on_bridge(const std::string& name, bool force, Deadline deadline) {
-  auto network = client().network(name, deadline);
+  auto network = network_named(client(), name, deadline);
   const auto whose = fmt::format("network {}", network.name);
   if (network.driver == "host" || network.driver == "null")
     throw Error(Errc::invalid_argument, fmt::format("{} has no containers of its own behind a bridge", whose),
@@ -60,12 +62,15 @@ Resolved Resolver::network(const std::string& name, bool with_alias, bool force,
                 "start a container on the network first; or take the ssh path: --via ssh");
   if (!with_alias) return std::move(out);
   for (const auto& id : network.containers) {
+    std::string called = id.substr(0, 12);
     try {
-      out.aliases.push_back(engine::alias_record(client().container(id, deadline)));
+      const auto container = client().container(id, deadline);
+      called = container.name;
+      out.aliases.push_back(engine::alias_record(container));
     } catch (const Error& error) {
       // The container may have stopped since the network was listed.
       if (error.code() == Errc::timed_out)
-        log::warn("{} is not written into container {}: {}", kAlias, id.substr(0, 12), error.what());
+        log::warn("{} is not written into container {}: {}", kAlias, called, error.what());
       else if (error.code() != Errc::not_found && error.code() != Errc::conflict)
         throw;
     }

@@ -5,7 +5,7 @@ import signal
 import time
 import unittest
 
-from harness import (ACCESS_DENIED, GATEWAY, MUST_ASK, Helped, add_container, as_user, fetch, firewall, run, settings,
+from harness import (ACCESS_DENIED, GATEWAY, MUST_ASK, UIDS, Helped, add_container, as_user, fetch, firewall, run, settings,
                      user_environment)
 
 
@@ -75,13 +75,16 @@ class Authorisation(Helped):
         self.service("alice", 8088)
         self.service("bob", 8089)
         alice = self.caller("alice")
-        for why, ports, options in (("another's listener", (8089,), {}), ("another's among hers", (8088, 8089), {}),
-                                    ("nobody's", (8090,), {}), ("a privileged port", (("tcp", 80, 8088),), {}),
-                                    ("another protocol", (("udp", 8088, 8088),), {}),
-                                    ("for ever", (8088,), {"lifetime": "persistent"})):
+        bobs = f"uid {UIDS['bob']} listens on 127.0.0.1:8089, and the caller is uid {UIDS['alice']}"
+        for ports, options, why in (((8089,), {}, bobs), ((8088, 8089), {}, bobs),
+                                    ((8090,), {}, "no process listens on 127.0.0.1:8090"),
+                                    ((("tcp", 80, 8088),), {}, "has a port below 1024"),
+                                    ((("udp", 8088, 8088),), {}, "no process listens on 127.0.0.1:8088/udp"),
+                                    ((8088,), {"lifetime": "persistent"}, "the lease is to outlive its caller")):
             with self.subTest(why):
                 message = self.refused(MUST_ASK, alice.expose, self.bridge, *ports, **options)
-                self.assertIn("expose-foreign", message)
+                self.assertIn("expose-foreign (", message)
+                self.assertIn(why, message)
         self.assertEqual((firewall(), settings()), self.before)
 
     def test_one_releases_ones_own_and_nobody_elses(self):

@@ -357,7 +357,8 @@ class Errors:
         self.container("taken")
         port = str(self.hello())
         for path in ("native", "ssh"):
-            self.refused("conflict", "create: ", name="taken", host_ports=[port], path=path, network="fresh")
+            self.refused("conflict", "there is a container 'taken' already", name="taken", host_ports=[port], path=path,
+                         network="fresh", image="127.0.0.1:9/not/here")
             self.refused("engine_error", "/nosuch/program", cmd=["/nosuch/program"], host_ports=[port], path=path, network="fresh")
 
     def test_the_deadline_names_its_stage(self):

@@ -228,7 +228,7 @@ class DockerRefuses(SshCase):
 
     def test_targets(self):
         self.refused(3, "the ssh path serves containers and networks", self.port, "--via", "ssh", "--bridge", "docker0")
-        self.refused(6, "No such container", self.port, "--via", "ssh", "--container", "nosuch")
+        self.refused(6, "there is no container 'nosuch'", self.port, "--via", "ssh", "--container", "nosuch")
         self.refused(6, "nosuch", self.port, "--via", "ssh", "--network", "nosuch")
         self.refused(2, "a sidecar there cannot be reached", self.port, "--via", "ssh", "--network", "host")
         self.container("joined", network="container:app")

@@ -19,6 +19,7 @@
 #include "path/paths.hpp"
 #include "path/relay/relay_path.hpp"
 #include "path/sidecar/labels.hpp"
+#include "target/named.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -309,7 +310,7 @@ void read_hosts_otherwise(AliasFacts& alias, const WalkFacts& facts) {
   const auto inside = see([&] {
     engine::Client client(*facts.engine.address);
     engine::Containers containers(client);
-    return engine::read_hosts_inside(containers, facts.container->id, Deadline::after(kWalkEngineSpan));
+    return engine::read_hosts_inside(containers, *facts.container, Deadline::after(kWalkEngineSpan));
   });
   if (inside) alias.hosts = inside;
 }
@@ -326,7 +327,8 @@ WalkFacts gather_walk(const std::string& container, const HostPort& port, const 
   facts.engine = gather_engine(target, globals.engine, false);
   if (!facts.engine.answers) return facts;
   facts.container = see([&] {
-    return engine::Client(*facts.engine.address).container(container, Deadline::after(kWalkEngineSpan));
+    engine::Client client(*facts.engine.address);
+    return exposer::container_named(client, container, Deadline::after(kWalkEngineSpan));
   });
   if (!facts.container || !facts.container->running) return facts;
 

@@ -1,6 +1,7 @@
 // Leases ahead on the helper path: for an Ethernet address, or right after the container's start.
 #include "path/helper/helper.hpp"
 #include "target/bridge_to_come.hpp"
+#include "target/named.hpp"
 
 #include <utility>
 
@@ -43,7 +44,7 @@ class JustAfter : public AheadLease {
 std::unique_ptr<AheadLease> helper_ahead(const ExposerOptions& options, const AheadRequest& request,
                                          Deadline deadline) {
   engine::Client client(engine::Address::find(options.engine));
-  if (bridge_will_come(client, client.network(request.network, deadline), deadline))
+  if (bridge_will_come(client, network_named(client, request.network, deadline), deadline))
     return std::make_unique<JustAfter>(options, request);
   auto within = options;
   if (!deadline.is_never()) within.deadline = deadline.remaining();

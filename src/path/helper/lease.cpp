@@ -259,13 +259,11 @@ void HelperLease::put_alias(Ipv4 address, bool required, Deadline deadline) {
       write_container_alias(client, container, address, id, limit);
     } catch (const Error& error) {
       if (!required) {
-        log::warn("{} is not written into container {}: {}", kAlias, container.substr(0, 12), error.what());
+        log::warn("{}", error.what());
         continue;
       }
       throw Error(
-          error.code(),
-          fmt::format("{} cannot be written into container {}: {}", kAlias, container.substr(0, 12),
-                      error.what()),
+          error.code(), error.what(),
           fmt::format("start it with --add-host {}:host-gateway, and expose with --no-alias", kAlias));
     }
   }

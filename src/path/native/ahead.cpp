@@ -16,6 +16,7 @@
 #include "target/bridge_port.hpp"
 #include "target/bridge_to_come.hpp"
 #include "target/endpoint.hpp"
+#include "target/named.hpp"
 
 #include <fmt/format.h>
 
@@ -190,7 +191,7 @@ class BetweenInitAndStart : public NativeAhead {
 std::unique_ptr<AheadLease> native_ahead(const ExposerOptions& options, const AheadRequest& request,
                                          Deadline deadline) {
   engine::Client client(engine::Address::find(options.engine));
-  const auto network = client.network(request.network, deadline);
+  const auto network = network_named(client, request.network, deadline);
   if (bridge_will_come(client, network, deadline) && network.gateway)
     return std::make_unique<BetweenInitAndStart>(options, request, *network.gateway);
   return std::make_unique<ByMac>(options, request, deadline);

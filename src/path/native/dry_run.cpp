@@ -96,7 +96,7 @@ DryRun dry_run_of(state::Snapshot wanted, const ExposerOptions& options, const A
   const auto& lease = wanted.leases.front();
   for (const auto& alias : lease.aliases)
     lines.push_back(fmt::format("# write {} {} into the hosts file of container {}",
-                                lease.gateways.front().to_string(), kAlias, alias.container.substr(0, 12)));
+                                lease.gateways.front().to_string(), kAlias, engine::called(alias)));
   if (!around.last.empty()) lines.push_back("# " + around.last);
   return out;
 }

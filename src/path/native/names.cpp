@@ -14,17 +14,15 @@ namespace {
 
 constexpr std::chrono::seconds kLock{10};  // wait for the journal's lock, to strike a name off
 
-std::string short_id(const engine::AliasRecord& record) { return record.container.substr(0, 12); }
-
 void warn_of(const NameTried& tried) {
   if (!tried.failure) return;
   if (tried.failure->code() == Errc::timed_out && tried.name.tries + 1 < kNameTries)
     log::warn(
         "{} stays in the hosts file of container {} for now and leads nowhere: {}; the next command tries "
         "again",
-        kAlias, short_id(tried.name.record), tried.failure->what());
+        kAlias, engine::called(tried.name.record), tried.failure->what());
   else
-    log::warn("the hosts file of container {} is not tidied: {}", short_id(tried.name.record),
+    log::warn("the hosts file of container {} is not tidied: {}", engine::called(tried.name.record),
               tried.failure->what());
 }
 
@@ -52,7 +50,7 @@ void write_names(std::span<const state::Lease> leases, Deadline budget) {
     if (!outcomes[i]) continue;
     const auto& error = *outcomes[i];
     const auto what = fmt::format("{} is not written into container {}: {}", kAlias,
-                                  short_id(edits[i].record), error.what());
+                                  engine::called(edits[i].record), error.what());
     // A lease for one container must have the alias; a network's containers get it on a best-effort basis.
     if (whose[i]->sources.empty())
       log::warn("{}", what);

@@ -13,6 +13,7 @@
 #include "path/native/dry_run.hpp"
 #include "path/native/holder.hpp"
 #include "path/sidecar/clear_away.hpp"
+#include "path/sidecar/sidecar.hpp"
 #include "target/alias_holders.hpp"
 #include "target/resolve.hpp"
 
@@ -85,7 +86,7 @@ class NativeExposer : public Exposer {
 
   std::vector<Exposure> expose_all(std::span<const ExposeRequest> requests) override {
     const auto deadline = Deadline::after(deadline_);
-    auto prepared = prepare(requests, engine_, deadline);
+    auto prepared = prepared_at_last(requests, deadline);
     if (prepared.leases.empty()) return {};
     auto exposures = holder_->hold(std::move(prepared.leases), prepared.bridges, deadline);
     for (const auto& exposure : exposures) warn_if_unpinned(exposure.id(), exposure.unpinned());
@@ -93,6 +94,22 @@ class NativeExposer : public Exposer {
   }
 
  private:
+  // A sidecar in the way may be that of a killed owner, of any user.
+  Prepared prepared_at_last(std::span<const ExposeRequest> requests, Deadline deadline) {
+    try {
+      return prepare(requests, engine_, deadline);
+    } catch (const Error& error) {
+      if (error.code() != Errc::conflict || !std::ranges::any_of(requests, is_of_engine)) throw;
+    }
+    engine::Client client(engine::Address::find(engine_));
+    remove_orphans(client, deadline);
+    return prepare(requests, engine_, deadline);
+  }
+
+  static bool is_of_engine(const ExposeRequest& request) {
+    return request.target.kind() == Target::Kind::container || request.target.kind() == Target::Kind::network;
+  }
+
   std::string engine_;
   std::chrono::milliseconds deadline_;
   OfThisProcess<Holder> holder_;

@@ -83,7 +83,7 @@ RelayTarget resolve_for_relay(engine::Client& client, const state::TunnelStore& 
     if (const auto clash = port_clash(container, listening, port.container, request.force); !clash.empty())
       throw Error(Errc::conflict, fmt::format("{}: {}", port.to_string(), clash),
                   "choose another container port (HOST:CONTAINER)");
-  check_alias_is_unheld(client, request, NameBy::hosts_files, deadline);
+  check_alias_is_unheld(client, request, NameBy::gateway_in_file, deadline);
   RelayTarget out;
   out.network = container.endpoints.empty() ? container.network_mode : container.endpoints.front().network;
   out.sources = own_addresses(container);

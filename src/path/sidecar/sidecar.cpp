@@ -5,10 +5,12 @@
 #include "core/strings.hpp"
 #include "engine/parse.hpp"
 #include "hostnet/error.hpp"
+#include "lease/container_alias.hpp"
 #include "path/sidecar/dial.hpp"
 #include "path/sidecar/own_labels.hpp"
 #include "path/sidecar/plan.hpp"
 #include "path/sidecar/sshd.hpp"
+#include "target/alias_holders.hpp"
 
 #include <fmt/format.h>
 
@@ -210,6 +212,9 @@ void remove_orphans(engine::Client& client, Deadline deadline) noexcept {
       if (!was_created_with(client, container.id, kOwnerLabel, owner->second, deadline)) continue;
       log::info("removing container {}, whose owner has died", container.name);
       containers.remove(container.id, deadline);
+      // Its lease's record may be another user's, who alone can remove the rest by it.
+      if (const auto holder = alias_holder(container.labels); !holder.container.empty())
+        remove_container_alias(client, holder.container, holder.lease, deadline);
     }
   } catch (const Error& error) {
     log_unlisted(error);

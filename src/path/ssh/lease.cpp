@@ -42,8 +42,6 @@ ssh::Service service_of(const HostPort& port) {
   return {.port = port.host, .path = port.socket, .address = port.address};
 }
 
-NameBy name_by(const SshTarget& target) { return target.alias_by_dns ? NameBy::dns : NameBy::hosts_files; }
-
 }  // namespace
 
 SshLease::SshLease(SshSettings settings, const ExposeRequest& request, std::vector<HostPort> wanted,
@@ -117,6 +115,7 @@ void SshLease::set_up(const ExposeRequest& request, const SshTarget& target, Dea
   host_key_ = host_key.public_line();
   sources_ = target.sources;
   container_ = target.container;
+  seen_ = target.network.containers;
   by_hosts_files_ = request.write_alias && !target.container && !target.alias_by_dns;
   ssh::SshdSetup setup{.host_private_key = host_key.private_text(),
                        .client_public_key = client_key.public_line()};
@@ -124,11 +123,6 @@ void SshLease::set_up(const ExposeRequest& request, const SshTarget& target, Dea
   for (const auto& port : ports) {
     setup.listen_ports.push_back(port.container);
     services.emplace(port.container, service_of(port));
-  }
-  {
-    engine::Client client(settings_.engine);
-    remove_orphans(client, deadline);
-    check_alias_is_unheld(client, request, name_by(target), deadline);
   }
   const SidecarRequest wanted{
       .lease = id,
@@ -141,7 +135,7 @@ void SshLease::set_up(const ExposeRequest& request, const SshTarget& target, Dea
       .owner = owner_label(),
       .ports = port_list(ports)};
   sidecar_ = std::make_unique<Sidecar>(settings_.engine, sidecar_spec(wanted, setup), deadline);
-  // Two leases that are made at once do not see each other's sidecar before; now at least one of them does.
+  // Two leases that are made at once do not see each other's sidecar before; now the later one does.
   if (request.write_alias) {
     engine::Client client(settings_.engine);
     check_alias_is_unheld(client, request, name_by(target), deadline, id);
@@ -202,7 +196,16 @@ void SshLease::serve(const engine::Container& container) {
 }
 
 void SshLease::take_in(const engine::Container& container, Deadline) {
-  if (!by_hosts_files_) return;
+  if (!by_hosts_files_) {
+    {
+      const std::lock_guard lock(mutex_);
+      // Once for each; the first ones were checked before the lease was made.
+      if (std::ranges::find(seen_, container.id) != seen_.end()) return;
+      seen_.push_back(container.id);
+    }
+    warn_of_own_entry(container);
+    return;
+  }
   {
     const std::lock_guard lock(mutex_);
     joined_.push_back(container.id);
@@ -226,7 +229,7 @@ void SshLease::name_joined(engine::Client& client) {
       const auto limit = alias_deadline(Deadline::after(settings_.release_deadline));
       for (const auto& address : addresses_) write_container_alias(client, container, address, id, limit);
     } catch (const Error& error) {
-      log::warn("{} is not written into container {}: {}", kAlias, container.substr(0, 12), error.what());
+      log::warn("{}", error.what());
     }
   }
 }
@@ -306,17 +309,14 @@ void SshLease::write_aliases(const std::vector<Ip>& addresses, bool is_for_one, 
     try {
       for (const auto& address : addresses) write_container_alias(client, container, address, id, limit);
     } catch (const Error& error) {
-      const auto what = fmt::format("{} is not written into container {}: {}", kAlias,
-                                    container.substr(0, 12), error.what());
       // One container of a network must not keep the others from their alias.
       if (!is_for_one) {
-        log::warn("{}", what);
+        log::warn("{}", error.what());
         continue;
       }
       // A command that timed out may still write, and so may the first of two addresses have been written;
       // after any other error nothing is written there.
       if (error.code() != Errc::timed_out && addresses.size() == 1) record_.alias_in.resize(i);
-      if (error.code() == Errc::timed_out) throw Error(error.code(), what, error.hint());
       throw;
     }
   }
@@ -424,8 +424,8 @@ void SshLease::follow_sidecar(engine::Client& client) {
       remove_container_alias(client, container, id, deadline);
       for (const auto& address : addresses) write_container_alias(client, container, address, id, deadline);
     } catch (const Error& error) {  // go on with the others
-      log::warn("lease {}: {} still leads to {} in container {}: {}", id, kAlias, record_.address,
-                container.substr(0, 12), error.what());
+      log::warn("lease {}: {} still leads to {} in a container: {}", id, kAlias, record_.address,
+                error.what());
     }
   }
   addresses_ = addresses;

@@ -74,8 +74,9 @@ class SshLease : public Exposure::Impl, public JoinedNames, public std::enable_s
   std::shared_ptr<Exposure::Impl> extend(const HostPort& port) override;
   /// Sets the served container of a lease whose target had an empty list of sources.
   void serve(const engine::Container& container);
-  /// The keeper writes the alias, unless the engine's DNS gives it.
+  /// The keeper writes the alias. If the engine's DNS gives it, warns of a container that has it from elsewhere.
   void take_in(const engine::Container& container, Deadline deadline) override;
+  void look_now() noexcept override { nudge(); }
   /// Makes the keeper check at once. Thread-safe.
   void nudge() noexcept;
 
@@ -107,7 +108,8 @@ class SshLease : public Exposure::Impl, public JoinedNames, public std::enable_s
   std::condition_variable wake_;
   bool stopping_ = false;
   bool nudged_ = false;
-  std::vector<std::string> joined_;         // ids of containers that take_in() has left for the keeper
+  std::vector<std::string> seen_;    // ids of containers on the network, whose own entries were looked at
+  std::vector<std::string> joined_;  // ids of containers that take_in() has left for the keeper
   std::optional<std::vector<Ip>> sources_;  // as the tunnel has them
   std::optional<ServedContainer> container_;
   std::vector<std::weak_ptr<SshExtension>> extensions_;

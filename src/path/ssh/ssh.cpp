@@ -8,6 +8,7 @@
 #include "path/sidecar/clear_away.hpp"
 #include "path/sidecar/labels.hpp"
 #include "path/sidecar/plan.hpp"
+#include "path/sidecar/sidecar.hpp"
 #include "path/ssh/describe.hpp"
 #include "path/ssh/dry_run.hpp"
 #include "path/ssh/lease.hpp"
@@ -53,12 +54,19 @@ class SshExposer : public Exposer {
       check_host_ports(request, ports, listeners, Loopback::either);
       prepared.push_back({std::move(ports), std::move(target)});
     }
+    // Conflicts are found before anything is pulled or created. A lease whose owner has died is none.
+    const auto settings = settings_for_leases(client, deadline);
+    const auto check_alias = [&](std::size_t i) {
+      check_alias_is_unheld(client, requests[i], name_by(prepared[i].target), deadline);
+    };
+    for (std::size_t i = 0; i < requests.size(); ++i) check_alias(i);
     if (fetch_missing_image(client, deadline)) deadline = Deadline::after(deadline_);
-    const auto settings = settings_for_leases(deadline);
     std::vector<Exposure> out;  // released when a later lease fails
-    for (std::size_t i = 0; i < requests.size(); ++i)
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      if (i > 0) check_alias(i);  // against the leases just made
       out.emplace_back(std::make_shared<SshLease>(settings, requests[i], std::move(prepared[i].ports),
                                                   prepared[i].target, deadline));
+    }
     return out;
   }
 
@@ -73,9 +81,9 @@ class SshExposer : public Exposer {
     target.sources.emplace();  // not known yet
     Listeners listeners;
     check_host_ports(request, ports, listeners, Loopback::either, Caller::program);
+    const auto settings = settings_for_leases(client, deadline);
     if (fetch_missing_image(client, deadline)) deadline = Deadline::after(deadline_);
-    auto lease = std::make_shared<SshLease>(settings_for_leases(deadline), request, std::move(ports), target,
-                                            deadline);
+    auto lease = std::make_shared<SshLease>(settings, request, std::move(ports), target, deadline);
     return {.exposure = Exposure(lease),
             .serve = [lease](const engine::Container& container) { lease->serve(container); }};
   }
@@ -89,9 +97,11 @@ class SshExposer : public Exposer {
     return true;
   }
 
-  SshSettings settings_for_leases(Deadline deadline) {
+  // Removes what dead owners left.
+  SshSettings settings_for_leases(engine::Client& client, Deadline deadline) {
     const std::lock_guard lock(mutex_);
     clear_dead_leases(*store_, deadline);
+    remove_orphans(client, deadline);
     auto owner = owner_.lock();
     if (!owner) {
       const auto locked = store_->lock(deadline);

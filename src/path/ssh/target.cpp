@@ -9,6 +9,7 @@
 #include "target/attached.hpp"
 #include "target/endpoint.hpp"
 #include "target/interface_name.hpp"
+#include "target/named.hpp"
 #include "target/network_mode.hpp"
 
 #include <fmt/format.h>
@@ -55,7 +56,7 @@ void check_joinable(const engine::Network& network) {
 }
 
 SshTarget on_network(engine::Client& client, const std::string& name, Deadline deadline) {
-  SshTarget out{.network = client.network(name, deadline)};
+  SshTarget out{.network = network_named(client, name, deadline)};
   check_joinable(out.network);
   const auto why = why_not_direct(client, out.network, deadline);
   out.direct = !why;
@@ -109,7 +110,7 @@ void check_alias_is_free(const engine::Container& container) {
 }
 
 SshTarget for_container(engine::Client& client, const std::string& name, bool with_alias, Deadline deadline) {
-  const auto container = client.container(name, deadline);
+  const auto container = container_named(client, name, deadline);
   check_network_mode(client, container, deadline);
   if (!container.running)
     throw Error(Errc::not_found, fmt::format("container {} is not running", container.name),
@@ -122,6 +123,10 @@ SshTarget for_container(engine::Client& client, const std::string& name, bool wi
 }
 
 }  // namespace
+
+NameBy name_by(const SshTarget& target) {
+  return target.alias_by_dns ? NameBy::dns : NameBy::sidecar_in_file;
+}
 
 ServedContainer served(const engine::Container& container, bool local) {
   return {container.id, container.pid, endpoints_of(container, local).front().addresses()};

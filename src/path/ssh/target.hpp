@@ -6,6 +6,7 @@
 #include "engine/client.hpp"
 #include "hostnet/port.hpp"
 #include "hostnet/target.hpp"
+#include "target/alias_holders.hpp"
 
 #include <optional>
 #include <string>
@@ -33,6 +34,9 @@ struct SshTarget {
   bool alias_by_dns = false;          ///< The engine's DNS resolves the alias to the sidecar.
   bool direct = false;                ///< The sidecar's address can be dialled from here.
 };
+
+/// How the lease gives containers the alias.
+NameBy name_by(const SshTarget& target);
 
 inline constexpr std::string_view kSshPortReserved = "SSH port is reserved";
 

@@ -196,7 +196,7 @@ TEST_CASE("bridges: down, without an address, not a bridge, absent, leading out 
   host.exec("ip link add br1 type bridge");
   CHECK(host.doctor("--bridge br1").finding("bridge").find("no IPv4 address") != std::string::npos);
   CHECK(host.doctor("--bridge lo").finding("bridge").find("not a bridge") != std::string::npos);
-  CHECK(host.doctor("--bridge br9").finding("bridge").find("there is no interface br9") != std::string::npos);
+  CHECK(host.doctor("--bridge br9").finding("bridge").find("there is no bridge 'br9'") != std::string::npos);
   host.exec(
       "ip link add out0 type bridge && ip link add link br1 name out1 type macvlan && ip link set out1 "
       "master br0");

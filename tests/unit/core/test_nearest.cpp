@@ -37,3 +37,21 @@ TEST_CASE("a list begins with the nearest and is bounded") {
   CHECK(nearest_first("x", {"one", "one"}) == "'one'");
   CHECK(nearest_first("x", {}).empty());
 }
+
+TEST_CASE("an unknown name is answered with the known ones, in bounded printable text") {
+  const auto error = no_such("network", "wbe", {"db", "web"}, "see them");
+  CHECK(error.code() == Errc::not_found);
+  CHECK(std::string(error.what()) == "there is no network 'wbe'; there are 'web' and 'db'");
+  CHECK(error.hint() == "did you mean 'web'?");
+  CHECK(std::string(no_such("lease", "x", {"0badf00d"}, "see").what()) ==
+        "there is no lease 'x'; there is only '0badf00d'");
+  CHECK(std::string(no_such("lease", "x", {}, "see").what()) == "there is no lease 'x', nor any other");
+  CHECK(no_such("lease", "x", {"0badf00d"}, "see").hint() == "see");
+  std::vector<std::string> many(5000, std::string(70'000, 'x') + "\n\x1b[31m");
+  for (std::size_t i = 0; i < many.size(); ++i) many[i].insert(0, std::to_string(i) + "\x1b");
+  const std::string said = no_such("container", std::string(100'000, '\n'), many, "").what();
+  CHECK(said.size() < 3000);
+  CHECK(said.find('\n') == std::string::npos);
+  CHECK(said.find('\x1b') == std::string::npos);
+  CHECK(said.ends_with("4990 more"));
+}

@@ -1,7 +1,9 @@
 // The authorisation table: which request needs which action, and no other request passes.
 #include "daemon/bouncer.hpp"
+#include "dbus/names.hpp"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 using namespace hostnet;
 using namespace hostnet::daemon;
@@ -54,6 +56,25 @@ TEST_CASE("everything else needs expose-foreign") {
   auto persistent = request;
   persistent.lifetime = state::Lifetime::persistent;
   CHECK(decide(caller(kMe), persistent, {{kMe}}) == Action::expose_foreign);
+}
+
+TEST_CASE("a refusal says what makes it expose-foreign") {
+  const auto why = [](const std::string& port, const ListenerUids& listeners) {
+    return why_foreign(caller(kMe), request_for({HostPort::parse(port)}), listeners);
+  };
+  CHECK(why("8080", {{kMe, kOther}}) ==
+        fmt::format("uid {} listens on 127.0.0.1:8080, and the caller is uid {}", kOther, kMe));
+  CHECK(why("8080", {{}}) == "no process listens on 127.0.0.1:8080");
+  CHECK(why("53000/udp", {{}}) == "no process listens on 127.0.0.1:53000/udp");
+  CHECK(why("8080:80", {{kMe}}) == "8080:80/tcp has a port below 1024");
+  CHECK(why("8080", {{kMe}}) == "the lease is to outlive its caller");
+  const auto request = request_for({HostPort::same(8080)});
+  const ListenerUids listeners{{kOther}};
+  const Facts facts{.request = &request, .listeners = &listeners};
+  CHECK(authorise({dbus::kManagerInterface, "Expose"}, caller(kMe), facts).why == why("8080", listeners));
+  const ListenerUids own{{kMe}};
+  CHECK(authorise({dbus::kManagerInterface, "Expose"}, caller(kMe), {.request = &request, .listeners = &own})
+            .why.empty());
 }
 
 TEST_CASE("root is not asked") {

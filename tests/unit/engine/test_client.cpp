@@ -2,6 +2,7 @@
 #include "engine/client.hpp"
 #include "hostnet/error.hpp"
 #include "support/expect_error.hpp"
+#include "support/log_count.hpp"
 #include "unit/engine/fake_engine.hpp"
 
 #include <doctest/doctest.h>
@@ -77,18 +78,19 @@ TEST_CASE("without a default bridge there is no host gateway; other failures are
   CHECK(code_of([&] { Client({garbage.socket(), "--engine"}).host_gateway(soon()); }) == Errc::engine_error);
 }
 
-TEST_CASE("the error for an invalid answer names the call and the field") {
+TEST_CASE("the error for an invalid answer names the call; the field is a detail") {
   const FakeEngine engine(
       serve_paths({{"/v1.41/containers/c1/json", R"({"Id":7})"}}, "Api-Version: 1.41\r\n"));
+  const test::LogCount details("Id is of type number, not a string");
   try {
     Client({engine.socket(), "--engine"}).container("c1", soon());
     FAIL("accepted");
   } catch (const Error& error) {
     CHECK(error.code() == Errc::engine_error);
-    CHECK(std::string(error.what()) ==
-          "GET /v1.41/containers/c1/json on " + engine.socket() +
-              ": the engine's answer makes no sense: Id is of type number, not a string");
+    CHECK(std::string(error.what()) == "the answer to GET /v1.41/containers/c1/json on " + engine.socket() +
+                                           " is not that of a container engine, or cut short");
   }
+  CHECK(details.times() == 1);
 }
 
 TEST_CASE("unknown names and empty ones") {

@@ -118,10 +118,11 @@ TEST_CASE("Podman's status 500 for errors with their own code") {
   const auto answer = [](const char* cause) {
     return http(500, fmt::format(R"({{"cause":"{}","message":"words: {}","response":500}})", cause, cause));
   };
-  World world({answer("container state improper"), answer("network not found"),
+  World world({answer("container state improper"), answer("network not found"), answer("no such container"),
                answer("that name is already in use"), answer("disk on fire"), http(500, R"({"cause":7})")});
   const auto start = [&] { world.containers.start("c", soon()); };
   CHECK_THROWS_WITH_AS(start(), "words: container state improper", Error);
+  CHECK(code_of(start) == Errc::not_found);
   CHECK(code_of(start) == Errc::not_found);
   CHECK(code_of(start) == Errc::conflict);
   CHECK(code_of(start) == Errc::engine_error);

@@ -99,7 +99,10 @@ TEST_CASE("a missing context gives one line with a remedy") {
   CHECK(contains(error.what(), "DOCKER_CONTEXT"));
   CHECK(contains(error.what(), (folder.path() / "contexts" / "meta").string()));
   CHECK_FALSE(contains(error.what(), "\x1b"));
-  CHECK(contains(error.hint(), "docker context ls"));
+  CHECK(contains(error.what(), "; there are 'one'"));
+  CHECK(contains(error.hint(), "did you mean 'one'?"));
+  const Variable far("DOCKER_CONTEXT", "elsewhere");
+  CHECK(contains(test::error_of([] { Address::find(""); }).hint(), "docker context ls"));
 }
 
 TEST_CASE("invalid contexts, and unrelated ones that do not matter") {

@@ -229,7 +229,7 @@ TEST_CASE("error statuses carry the engine's message") {
   CHECK(std::string(missing.what()) == "No such container: x");
   const auto broken = failure_of_bytes(http(500, R"({"message":"disk on fire"})"));
   CHECK(broken.code() == Errc::engine_error);
-  CHECK(contains(broken.what(), "HTTP status 500: disk on fire"));
+  CHECK(contains(broken.what(), "the container engine says: disk on fire"));
   CHECK(contains(failure_of_bytes(http(400, "")).what(), "HTTP status 400"));
   CHECK(contains(failure_of_bytes(http(503, "<html>\x1b[31mno</html>")).what(), "<html>\\x1b[31mno</html>"));
   CHECK(failure_of_bytes(http(404, "")).code() == Errc::not_found);

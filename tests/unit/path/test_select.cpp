@@ -1,7 +1,10 @@
 // The choice of a path, and what is said about it.
 #include "path/select.hpp"
+#include "support/log_count.hpp"
 
 #include <doctest/doctest.h>
+
+#include <string>
 
 using namespace hostnet;
 using namespace hostnet::exposer;
@@ -73,4 +76,31 @@ TEST_CASE("records are kept of leases by helper, ssh and relay") {
   CHECK(keeps_records("ssh"));
   CHECK(keeps_records("native"));
   for (const auto* const other : {"auto", "wormhole", ""}) CHECK_FALSE(keeps_records(other));
+}
+
+TEST_CASE("the path that serves instead is told in one short line, once") {
+  const std::string longest(1000, 'x');
+  const std::vector<std::string> against{"native: needs root", "helper: " + longest};
+  {
+    const test::LogCount line("native: needs root; going by ssh instead");
+    tell_instead(against, false, *kSsh);
+    CHECK(line.times() == 1);
+  }
+  int warnings = 0;
+  std::size_t most = 0;
+  std::string all;
+  set_log_sink([&](LogLevel level, std::string_view line) {
+    all += line;
+    if (level != LogLevel::warning) return;
+    ++warnings;
+    most = std::max(most, line.size());
+  });
+  tell_instead(against, false, *kSsh);  // as above
+  CHECK(warnings == 0);
+  tell_instead(against, true, *kSsh);
+  tell_instead(against, true, *kSsh);
+  set_log_sink({});
+  CHECK(warnings == 1);
+  CHECK(most < 200);
+  CHECK(all.find(longest) != std::string::npos);  // as a detail
 }

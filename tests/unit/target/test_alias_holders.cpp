@@ -25,3 +25,13 @@ TEST_CASE("labels of a user are no lease, and a port that makes no sense is no p
   CHECK(holder.lease == "1a2b3c4d");
   CHECK(holder.ports.empty());
 }
+
+TEST_CASE("the times of engines are comparable") {
+  CHECK(nanoseconds_of("1970-01-01T00:00:01Z") == 1'000'000'000);
+  CHECK(nanoseconds_of("1970-01-01T01:00:01.5+01:00") == 1'500'000'000);
+  CHECK(nanoseconds_of("1970-01-01T00:00:00.000000001-00:30") == 1'800'000'000'001);
+  CHECK(nanoseconds_of("2026-11-29T10:38:31.12Z") < nanoseconds_of("2026-11-29T10:38:31.120000001Z"));
+  for (const auto* const other :
+       {"", "now", "2026-11-29", "2026-11-29T10:38:31", "2026-11-29T10:38:31+1", "2026-11-29T10:38:31Zx"})
+    CHECK_FALSE(nanoseconds_of(other).has_value());
+}

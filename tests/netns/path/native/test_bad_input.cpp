@@ -28,7 +28,7 @@ TEST_CASE("what cannot be served is refused with its reason, and nothing is left
   const auto exposer = bed.exposer();
   const std::vector<HostPort> good{HostPort::same(8088)};
   const std::vector<Wrong> wrongs{
-      {Target::bridge("nosuch"), good, Errc::not_found, "there is no interface nosuch"},
+      {Target::bridge("nosuch"), good, Errc::not_found, "there is no bridge 'nosuch'"},
       {Target::bridge("port2"), good, Errc::invalid_argument, "port2 is not a bridge but of kind veth"},
       {Target::bridge("lo"), good, Errc::invalid_argument, "lo is not a bridge"},
       {Target::bridge(""), good, Errc::invalid_argument, "it is empty"},
