@@ -176,7 +176,7 @@ privilege except access to the engine's socket.)");
                          globals);
       return globals.dry_run ? dry_run(*options, globals) : run(*options, globals);
     } catch (const Error& error) {
-      print_error(error);
+      print_error(error, kOwnFailure);
       return kOwnFailure;
     }
   };

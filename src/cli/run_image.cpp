@@ -183,7 +183,7 @@ int run_image(const ImageRun& wanted, const Globals& globals) {
     } catch (const Error& error) {
       const auto known = exit_code_of(error);
       if (!known) throw;
-      print_error(error);
+      print_error(error, known);
       return *known;
     }
     const auto running = client.container(container.id(), Deadline::after(kSetUp));

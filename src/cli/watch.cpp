@@ -39,7 +39,7 @@ json::Value object_of(const WatchEvent& event) {
   if (!event.engine.empty()) object["engine"] = event.engine;
   if (!event.id.empty()) {
     object["container"] = event.name;
-    object["id"] = event.id;
+    object["container_id"] = event.id;
     object["ports"] = to_json(event.ports);
   }
   if (!event.lease.empty()) {
@@ -47,7 +47,7 @@ json::Value object_of(const WatchEvent& event) {
     object["via"] = event.via;
     object["alias"] = kAlias;
     object["gateway"] = event.gateway;
-    object["interface"] = event.interface;
+    add_place(object, event.via, event.interface);
   }
   if (!event.reason.empty()) object["reason"] = event.reason;
   if (!event.hint.empty()) object["hint"] = event.hint;
@@ -115,7 +115,7 @@ int dry_run(Watcher& watcher, const Globals& globals) {
                                    : wanted.fault ? "failed"
                                                   : "would-expose"},
                          {"container", wanted.name},
-                         {"id", wanted.id.substr(0, 12)},
+                         {"container_id", wanted.id.substr(0, 12)},
                          {"ports", to_json(refused ? wanted.refused : wanted.ports)}};
       if (wanted.fault) object["reason"] = wanted.fault->what();
       print_json(std::move(object));

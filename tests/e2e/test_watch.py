@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from engines import DockerWithSshd, Podman
-from harness import ALIAS, FIREWALL, HostCase, Lease, Service, eventually, main, run
+from harness import ALIAS, FIREWALL, HostCase, Lease, Service, eventually, json_schema, main, run
 
 HELLO = "hello from 127.0.0.1\n"
 PORTS = "io.github.tchostnet.ports"
@@ -28,6 +28,8 @@ EXAMPLE = ROOT / "docs/examples/watch-compose.yml"
 class Watch(Lease):
     """A watcher in the foreground; `ready` is its first event. Several events may arrive at once, so this class buffers the
     input itself: select() would not see data in Python's buffer."""
+
+    schema = "watch"
 
     def __init__(self, argv, env):
         self.read = b""
@@ -41,10 +43,10 @@ class Watch(Lease):
                 raise AssertionError(f"tc-hostnet printed nothing for {timeout} s")
             piece = os.read(out, 65536)
             if not piece:
-                raise AssertionError(f"tc-hostnet ended: {self.process.wait(10)}: {self.process.stderr.read()}")
+                raise AssertionError(f"tc-hostnet ended: {self.process.wait(10)}: {json_schema.as_text(self.process.stderr.read())}")
             self.read += piece
         line, _, self.read = self.read.partition(b"\n")
-        return json.loads(line)
+        return json_schema.check_line(self.schema, line)
 
     def end(self, number=signal.SIGTERM, timeout=60):
         code, out, err = super().end(number, timeout)
