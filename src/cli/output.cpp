@@ -3,14 +3,18 @@
 
 #include "core/printable.hpp"
 #include "core/strings.hpp"
+#include "engine/pull.hpp"
 #include "hostnet/log.hpp"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <mutex>
 #include <string_view>
+#include <utility>
 
 namespace hostnet::cli {
 namespace {
@@ -24,19 +28,35 @@ struct State {
 };
 State state;
 
+bool is_dumb_terminal() {
+  const char* const terminal = std::getenv("TERM");
+  return terminal != nullptr && std::string_view(terminal) == "dumb";
+}
+
 bool shows_colour(int fd, const std::string& wanted) {
   if (wanted != "auto") return wanted == "always";
   const auto set = [](const char* name) {
     const char* const value = std::getenv(name);
     return value != nullptr && *value != '\0';
   };
-  const char* const terminal = std::getenv("TERM");
-  if (set("NO_COLOR") || set("CI") || (terminal != nullptr && std::string_view(terminal) == "dumb"))
-    return false;
+  if (set("NO_COLOR") || set("CI") || is_dumb_terminal()) return false;
   return ::isatty(fd) != 0;
 }
 
+// Guards standard error: messages come from several threads, and remove a status line.
+std::mutex& stderr_mutex() {
+  static auto* const mutex = new std::mutex;
+  return *mutex;
+}
+constexpr std::string_view kClearLine = "\r\x1b[K";
+bool status_shown = false;
+
 void write_line(std::FILE* stream, std::string whole) {
+  std::unique_lock lock(stderr_mutex(), std::defer_lock);
+  if (stream == stderr) {
+    lock.lock();
+    if (std::exchange(status_shown, false)) whole.insert(0, kClearLine);
+  }
   whole += '\n';
   const bool written =
       std::fwrite(whole.data(), 1, whole.size(), stream) == whole.size() && std::fflush(stream) == 0;
@@ -90,6 +110,8 @@ void set_up_output(const Globals& globals) {
            .quiet = globals.quiet,
            .colour_out = shows_colour(STDOUT_FILENO, globals.color),
            .colour_err = shows_colour(STDERR_FILENO, globals.color)};
+  const bool draws = ::isatty(STDERR_FILENO) != 0 && !globals.json && !globals.quiet && !is_dumb_terminal();
+  engine::set_pull_display(draws ? engine::PullDisplay(show_status_line) : nullptr);
   const auto least = globals.quiet ? LogLevel::error : globals.verbose ? LogLevel::debug : LogLevel::warning;
   set_log_sink([least](LogLevel level, std::string_view line) {
     const bool demoted = level == LogLevel::warning && state.is_detail != nullptr && state.is_detail(line);
@@ -117,6 +139,18 @@ void say(const Text& line) {
   if (state.quiet) return;
   if (state.json) return write_object(stderr, {{"level", name_of(LogLevel::info)}, {"message", line.str()}});
   write_line(stderr, line.str());
+}
+
+void show_status_line(std::string_view line) {
+  const std::lock_guard lock(stderr_mutex());
+  if (line.empty() && !status_shown) return;
+  status_shown = !line.empty();
+  winsize size{};
+  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+  const auto whole =
+      std::string(kClearLine) + std::string(beginning(Text(line).str(), known ? size.ws_col - 1U : 79U));
+  std::fwrite(whole.data(), 1, whole.size(), stderr);
+  std::fflush(stderr);
 }
 
 void print(const Text& line) { write_line(stdout, line.str()); }

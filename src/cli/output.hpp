@@ -61,6 +61,10 @@ void print_error(const Error& error, std::optional<int> exit_code = std::nullopt
 /// A message line on standard error, unless --quiet.
 void say(const Text& line);
 
+/// Shows a line on standard error in place of the last such line, on a terminal; an empty one removes it. The next
+/// message takes its place. Any thread may call it.
+void show_status_line(std::string_view line);
+
 /// A line of data on standard output, flushed, so that a reader at a pipe gets it at once.
 /// @throws Error when the write fails.
 void print(const Text& line);

@@ -106,6 +106,8 @@ class Usage(ErrorCase):
                           ("-p", "8088", "--image", "x", "--engine", "unix:///no/such.sock")):
             with self.subTest(arguments=arguments):
                 self.refused(125, "run", *arguments)
+        self.refused(125, "run", "-p", "8088", "-it", "true", says="-i and -t need --image")
+        self.refused(125, "run", "-p", "8088", "-i", "-t", "--image", "x", "true", says="standard input is none")
         self.refused(125, "--bogus", "run", "-p", "8088", "true")
         self.refused(125, "run", "-p", "8088", "true", env=self.env | {"TC_HOSTNET_VIA": "magic"})
         self.refused(125, "run", "-p", "8088", "--", "true", prefix=NOBODY)
