@@ -228,6 +228,17 @@ class Containers(WatchCase):
         self.assertIn("'pigeon' is not a path", watch.next("failed", container="pigeon")["reason"])
         self.container("hostly", network="host", labels={PORTS: "8088"})
         self.assertIn("host", watch.next("failed", container="hostly")["reason"])
+        # A label that nearly is one is told once, and the container's true one is followed all the same.
+        self.labelled("near", **{"io.github.tchostnet.prots": "8088"})
+        told = sorted([watch.read_event(), watch.read_event()], key=lambda event: event["event"])
+        self.assertEqual([(event["event"], event["container"]) for event in told], [("exposed", "near"), ("unknown-label", "near")])
+        self.assertEqual((told[1]["reason"], told[1]["hint"]),
+                         ("label 'io.github.tchostnet.prots' has no effect", "did you mean io.github.tchostnet.ports?"))
+        self.engine.api.restart("near")
+        watch.next("released", container="near")
+        watch.next("exposed", container="near")
+        self.container("astray", labels={"org.testcontainers.hostnet.exposes": "8088"})
+        watch.next("unknown-label", container="astray")
         self.labelled("right")
         watch.next("exposed", container="right")
         self.reaches("right", HELLO)
