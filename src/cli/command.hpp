@@ -18,6 +18,8 @@ struct Globals {
   std::string color = "auto";
   std::string engine;
   std::string runtime_dir;
+  std::string config;  // cli/config.hpp reads it from the words
+  bool no_config = false;
 };
 
 enum class Need { optional, required };

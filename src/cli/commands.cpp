@@ -5,13 +5,19 @@
 #include "cli/layout.hpp"
 #include "cli/output.hpp"
 #include "cli/usage.hpp"
+#include "cli/versions.hpp"
+#include "core/strings.hpp"
 #include "hostnet/version.hpp"
+#include "path/paths.hpp"
 
 #include <fmt/format.h>
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace hostnet::cli {
 namespace {
@@ -32,20 +38,66 @@ constexpr std::array kCommands{
     Command{"doctor", "[PORT...] [--network | --container | --bridge NAME] [OPTION]...",
             "find out why something does not work, and how to fix it", define_doctor},
     Command{"help", "[COMMAND]", "show how a command is used", define_help},
-    Command{"version", "", "show the version", define_version},
+    Command{"version", "", "show the version, and those of the libraries", define_version},
 };
 
 constexpr const char* kSummary =
     "Makes services on this host's 127.0.0.1 reachable from containers, as host.testcontainers.internal.";
-int help(const std::string& name) {
-  const auto grammar = make_grammar();
-  const auto* const command = grammar.command(name);
-  if (command == nullptr && !name.empty()) throw unknown_command(name, grammar);
-  print(help_text(grammar, command, output_width()));
-  return 0;
+
+std::vector<std::string> path_names() {
+  std::vector<std::string> names;
+  for (const auto* const path : exposer::paths()) names.emplace_back(path->name);
+  return names;
+}
+
+std::vector<std::string> firewall_names() {
+  return {to_string(Firewall::nftables), to_string(Firewall::iptables)};
+}
+
+json::Value versions_to_json() {
+  auto libraries = json::array();
+  for (const auto& library : library_versions()) {
+    const auto or_null = [](const std::string& text) {
+      return text.empty() ? std::nullopt : std::optional(text);
+    };
+    libraries.push_back({{"name", library.name},
+                         {"use", library.use},
+                         {"version", or_null(library.version)},
+                         {"file", or_null(library.file)}});
+  }
+  return {{"version", version()},
+          {"paths", path_names()},
+          {"firewalls", firewall_names()},
+          {"libraries", std::move(libraries)}};
+}
+
+void print_versions() {
+  print(fmt::format("tc-hostnet {}", version()));
+  std::vector<Row> rows{{"paths", list_of(path_names())}, {"firewalls", list_of(firewall_names())}};
+  for (const auto& library : library_versions())
+    rows.push_back({library.name, library.version.empty()
+                                      ? fmt::format("not installed ({})", library.use)
+                                      : fmt::format("{} ({})", library.version, library.use)});
+  print(pairs(rows, output_width()));
 }
 
 }  // namespace
+
+int print_help(const Grammar& grammar, const CommandForm* command, const Globals& globals) {
+  if (globals.json)
+    print_json(help_to_json(grammar, command));
+  else
+    print(help_text(grammar, command, output_width()));
+  return 0;
+}
+
+int print_version(const Globals& globals) {
+  if (globals.json)
+    print_json(versions_to_json());
+  else
+    print_versions();
+  return 0;
+}
 
 std::span<const Command> commands() { return kCommands; }
 
@@ -62,6 +114,9 @@ void add_globals(Arguments& arguments, Globals& globals) {
                      "the container engine, unix:///run/docker.sock or tcp://HOST:PORT");
   arguments.value_or("--runtime-dir DIR", globals.runtime_dir, "TC_HOSTNET_RUNTIME_DIR",
                      "the state folder of the leases (default /run/tc-hostnet)");
+  arguments.value("--config FILE", globals.config,
+                  "defaults of options, instead of the user's tc-hostnet.conf and that in /etc");
+  arguments.flag("--no-config", globals.no_config, "read no file with defaults");
 }
 
 Grammar make_grammar() {
@@ -90,22 +145,20 @@ Grammar make_grammar() {
 }
 
 Action define_help(Arguments& arguments) {
-  // All words, so that the parser does not take the name for the command to run.
-  const auto names = std::make_shared<std::vector<std::string>>();
-  arguments.rest("COMMAND", *names, "the command to explain; without it, all of them in short");
+  const auto name = std::make_shared<std::string>();
+  arguments.value("COMMAND", *name, "the command to explain; without it, all of them in short");
   arguments.example("tc-hostnet help expose");
-  return [names](const Globals&) { return help(names->empty() ? "" : names->front()); };
+  return [name](const Globals& globals) {
+    const auto grammar = make_grammar();
+    const auto* const command = grammar.command(*name);
+    if (command == nullptr && !name->empty()) throw unknown_command(*name, grammar);
+    return print_help(grammar, command, globals);
+  };
 }
 
 Action define_version(Arguments& arguments) {
   arguments.example("tc-hostnet version");
-  return [](const Globals& globals) {
-    if (globals.json)
-      print_json({{"version", version()}});
-    else
-      print(fmt::format("tc-hostnet {}", version()));
-    return 0;
-  };
+  return print_version;
 }
 
 }  // namespace hostnet::cli

@@ -14,6 +14,10 @@ std::span<const Command> commands();
 /// Declares the options that every subcommand accepts.
 void add_globals(Arguments& arguments, Globals& globals);
 
+/// Answers --help and `help`, --version and `version`. Return the exit code.
+int print_help(const Grammar& grammar, const CommandForm* command, const Globals& globals);
+int print_version(const Globals& globals);
+
 /// All declarations, as data.
 Grammar make_grammar();
 

@@ -21,6 +21,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <memory>
+#include <utility>
 
 namespace hostnet::cli {
 namespace {
@@ -33,15 +34,15 @@ struct ExposeOptions {
 
 void announce(const Exposure& exposure, const ExposeRequest& request, const Globals& globals) {
   if (globals.json) {
-    print_json({{"event", "ready"},
-                {"lease", exposure.id()},
-                {"target", request.target.to_string()},
-                {"via", BehindExposure::via(exposure)},
-                {"alias", kAlias},
-                {"gateway", exposure.gateway()},
-                {"interface", exposure.interface()},
-                {"ports", to_json(exposure.ports())}});
-    return;
+    json::Value event{{"event", "ready"},
+                      {"lease", exposure.id()},
+                      {"target", request.target.to_string()},
+                      {"via", BehindExposure::via(exposure)},
+                      {"alias", kAlias},
+                      {"gateway", exposure.gateway()},
+                      {"ports", to_json(exposure.ports())}};
+    add_place(event, BehindExposure::via(exposure), exposure.interface());
+    return print_json(std::move(event));
   }
   print(exposure.id());
   const auto ports = exposure.ports();
@@ -70,11 +71,11 @@ void tell_away(const std::string& lease, const std::string& reason, const Expose
 }
 
 void tell_back(const Exposure& exposure, const ExposeRequest& request, const Globals& globals) {
-  if (globals.json)
-    return print_json({{"event", "followed"},
-                       {"lease", exposure.id()},
-                       {"gateway", exposure.gateway()},
-                       {"interface", exposure.interface()}});
+  if (globals.json) {
+    json::Value event{{"event", "followed"}, {"lease", exposure.id()}, {"gateway", exposure.gateway()}};
+    add_place(event, BehindExposure::via(exposure), exposure.interface());
+    return print_json(std::move(event));
+  }
   say(fmt::format("lease {} serves {} again", exposure.id(), request.target.to_string()));
 }
 

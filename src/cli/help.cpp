@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace hostnet::cli {
@@ -136,7 +137,39 @@ void add_overview(Page& page, const Grammar& grammar) {
   page.paragraph("See also: tc-hostnet help COMMAND, man tc-hostnet");
 }
 
+json::Value to_json(const std::vector<OptionForm>& options) {
+  auto list = json::array();
+  for (const auto& option : options) {
+    const auto or_null = [](const std::string& text) {
+      return text.empty() ? std::nullopt : std::optional(text);
+    };
+    list.push_back({{"names", option.is_positional() ? std::vector<std::string>{} : option.names},
+                    {"value", or_null(option.metavar)},
+                    {"help", option.help},
+                    {"environment", or_null(option.environment)},
+                    {"choices", option.choices},
+                    {"required", option.required},
+                    {"repeatable", option.repeatable}});
+  }
+  return list;
+}
+
 }  // namespace
+
+json::Value help_to_json(const Grammar& grammar, const CommandForm* command) {
+  auto commands = json::array();
+  for (const auto& one : grammar.commands) {
+    if (command != nullptr && command->name != one.name) continue;
+    commands.push_back(
+        {{"name", one.name},
+         {"usage", fmt::format("tc-hostnet {}{}{}", one.name, one.form.empty() ? "" : " ", one.form)},
+         {"summary", one.summary},
+         {"options", to_json(one.options)},
+         {"examples", one.examples}});
+  }
+  return {
+      {"summary", grammar.summary}, {"options", to_json(grammar.globals)}, {"commands", std::move(commands)}};
+}
 
 Text help_text(const Grammar& grammar, const CommandForm* command, std::size_t width) {
   Page page(width == 0 ? 80 : width);

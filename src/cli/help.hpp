@@ -8,7 +8,8 @@
 
 namespace hostnet::cli {
 
-/// The help of one command, or of the whole if `command` is null, in lines of at most `width` columns.
+/// The help of one command, or of the whole if `command` is null: as JSON, and in lines of at most `width` columns.
+json::Value help_to_json(const Grammar& grammar, const CommandForm* command);
 Text help_text(const Grammar& grammar, const CommandForm* command, std::size_t width);
 
 }  // namespace hostnet::cli

@@ -37,14 +37,16 @@ std::vector<dbus::LeaseFacts> look_at_helper() {
 json::Value to_json(const dbus::LeaseFacts& lease) {
   auto ports = to_json(lease.ports);
   for (std::size_t i = 0; i < lease.packets.size() && i < ports.size(); ++i) {
-    ports[i]["packets"] = lease.packets[i];
+    ports[i]["connections"] = lease.packets[i];  // the rules see only the first packet of each
     ports[i]["bytes"] = lease.bytes[i];
   }
   return {{"id", lease.id},
           {"target", "bridge " + lease.interface},
           {"via", "helper"},
+          {"state", lease.state},
           {"label", lease.label},
           {"interface", lease.interface},
+          {"network", nullptr},
           {"gateway", lease.gateway},
           {"sources", lease.sources},
           {"unpinned", lease.unpinned.empty() ? std::nullopt : std::optional(lease.unpinned)},

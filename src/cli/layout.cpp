@@ -18,6 +18,7 @@ namespace hostnet::cli {
 class Layout {
  public:
   static void end_line(Text& text) { text.text_ += '\n'; }
+  static void add_tab(Text& text) { text.text_ += '\t'; }
 
   // The words between single blanks. A painted text may span several.
   static std::vector<Text> words(const Text& text) {
@@ -221,6 +222,12 @@ Text command_line(const std::string& line, std::size_t width) {
     }
     out += part;
   }
+  return out;
+}
+
+Text tab() {
+  Text out;
+  Layout::add_tab(out);
   return out;
 }
 

@@ -52,6 +52,9 @@ std::vector<std::string> wrap(std::string_view text, std::size_t width);
 /// One text of several lines.
 Text join_lines(const std::vector<Text>& lines);
 
+/// A tab, for templates.
+Text tab();
+
 /// A command line, broken at blanks by a backslash as a shell reads it, indented by two.
 Text command_line(const std::string& line, std::size_t width);
 

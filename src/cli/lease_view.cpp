@@ -4,12 +4,22 @@
 #include "hostnet/path.hpp"
 #include "path/native/dry_run.hpp"
 #include "path/native/native.hpp"
+#include "path/paths.hpp"
 
 #include <fmt/format.h>
 
 #include <ctime>
+#include <optional>
 
 namespace hostnet::cli {
+
+void add_place(json::Value& object, std::string_view via, const std::string& place) {
+  const auto* const path = exposer::find_path(exposer::paths(), via);
+  const bool by_sidecar = path != nullptr && path->by_sidecar;
+  object["interface"] = by_sidecar ? std::nullopt : std::optional(place);
+  object["network"] = by_sidecar ? std::optional(place) : std::nullopt;
+}
+
 std::string ports_text(const std::vector<HostPort>& ports) {
   constexpr std::size_t shown = 8;
   std::string out;

@@ -1,9 +1,8 @@
 // The tc-hostnet command: parses the command line, acts, and is the one place that turns an error into a line
 // and an exit code. commands.cpp has the table of subcommands.
 #include "cli/commands.hpp"
+#include "cli/config.hpp"
 #include "cli/exit_code.hpp"
-#include "cli/help.hpp"
-#include "cli/layout.hpp"
 #include "cli/output.hpp"
 #include "cli/usage.hpp"
 #include "hostnet/error.hpp"
@@ -18,6 +17,8 @@
 #include <cstdlib>
 #include <memory>
 #include <optional>
+#include <sstream>
+#include <utility>
 
 namespace hostnet::cli {
 namespace {
@@ -67,20 +68,21 @@ class Cli11Arguments final : public Arguments {
 };
 
 int report(const Error& error, bool is_run) {
-  print_error(error);
-  return is_run ? kRunFailed : exit_code(error.code());
+  const int code = is_run ? kRunFailed : exit_code(error.code());
+  print_error(error, code);
+  return code;
 }
 
-int help_on(const Grammar& grammar, const CommandForm* command, const Globals& globals) {
-  set_up_output(globals);
-  print(help_text(grammar, command, output_width()));
-  return 0;
+// Whether a file may give defaults: a fault in it must not keep the help from the user.
+bool takes_config(const Reading& reading) {
+  if (reading.command == nullptr || reading.asks_for_help) return false;
+  return reading.command->name != "help" && reading.command->name != "version";
 }
 
 // Parses words in which read_words() found no fault.
 int parse_and_act(const Reading& reading, const Grammar& grammar) {
   CLI::App app(grammar.summary, "tc-hostnet");
-  app.set_version_flag("-V,--version", std::string("tc-hostnet ") + version());
+  app.set_version_flag("-V,--version", version());
   app.fallthrough();
   Globals globals;
   Cli11Arguments global_arguments(app);
@@ -100,14 +102,25 @@ int parse_and_act(const Reading& reading, const Grammar& grammar) {
   try {
     app.parse(std::move(backwards));
   } catch (const CLI::CallForHelp&) {
-    return help_on(grammar, reading.command, globals);
-  } catch (const CLI::CallForVersion& version) {
-    return app.exit(version);
+    globals.json = reading.asks_for_json;  // the parser stops before it sets any value
+    set_up_output(globals);
+    return print_help(grammar, reading.command, globals);
+  } catch (const CLI::CallForVersion&) {
+    globals.json = reading.asks_for_json;
+    return print_version(globals);
   } catch (const CLI::ParseError& error) {
     throw Error(Errc::invalid_argument, error.what(), "see: tc-hostnet --help");
   }
   set_up_output(globals);
   return action(globals);
+}
+
+std::optional<ConfigLine> read_config_line(const std::string& line) {
+  std::istringstream input(line);
+  for (auto& item : CLI::ConfigTOML().from_config(input))
+    if (item.name != "++" && item.name != "--")
+      return ConfigLine{std::move(item.parents), std::move(item.name), std::move(item.inputs)};
+  return std::nullopt;
 }
 
 std::optional<std::string> variable(const std::string& name) {
@@ -119,9 +132,13 @@ int run_command(int argc, char** argv) {
   bool is_run = false;
   try {
     const auto grammar = make_grammar();
-    const auto reading = read_words({argv + std::min(argc, 1), argv + argc}, grammar, variable);
+    auto reading = read_words({argv + std::min(argc, 1), argv + argc}, grammar, variable);
     is_run = reading.command != nullptr && reading.command->name == "run";
+    Globals early;
+    early.json = reading.asks_for_json;
+    set_up_output(early);
     if (reading.fault) return report(*reading.fault, is_run);
+    if (takes_config(reading)) add_config(reading, grammar, variable, read_config_line);
     return parse_and_act(reading, grammar);
   } catch (const Error& error) {
     return report(error, is_run);

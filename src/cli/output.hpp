@@ -1,4 +1,5 @@
-// Output of the command: data on standard output, messages on standard error, one line per error.
+// Output of the command: data on standard output, messages on standard error, one line per error. With --json
+// both are JSON, one object per line (docs/json.md).
 //
 // All output goes through the type Text, which escapes control characters from other sources
 // (core/printable.hpp). The one exception is `run --image`, which passes the container's output through.
@@ -10,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,15 +54,23 @@ void set_up_output(const Globals& globals);
 /// that reports the same events itself.
 void demote_warnings(bool (*detail)(std::string_view line));
 
-/// "tc-hostnet: what: why; next step" on standard error.
-void print_error(const Error& error);
+/// "tc-hostnet: what: why; next step" on standard error. `exit_code` if the command ends with this error: then
+/// it is a member of the JSON.
+void print_error(const Error& error, std::optional<int> exit_code = std::nullopt);
 
 /// A message line on standard error, unless --quiet.
 void say(const Text& line);
 
+/// Shows a line on standard error in place of the last such line, on a terminal; an empty one removes it. The next
+/// message takes its place. Any thread may call it.
+void show_status_line(std::string_view line);
+
 /// A line of data on standard output, flushed, so that a reader at a pipe gets it at once.
 /// @throws Error when the write fails.
 void print(const Text& line);
+
+/// Empties the terminal at standard output, and goes to its top.
+void clear_screen();
 
 /// One JSON object, with "schema": 1 added, as a line of data. @throws as print().
 void print_json(json::Value object);

@@ -30,16 +30,17 @@ json::Value to_json(const exposer::RecordedLease& lease) {
       {"id", record.id},
       {"target", record.target},
       {"via", lease.driver->name},
+      {"state", to_string(ExposureState::active)},
       {"label", record.label},
-      {"interface", record.network},
-      {"network", record.network},
       {"gateway", record.address},
       {"sources", record.sources},
+      {"unpinned", nullptr},
       {"ports", to_json(record.ports)},
       {"alias_in", record.alias_in},
       {"created", record.created},
       {"expires", record.expires},
       {"owner", {{"pid", record.owner.pid}, {"uid", record.owner.uid}, {"command", record.owner.command}}}};
+  add_place(out, lease.driver->name, record.network);
   for (auto& [name, value] : exposer::describe(lease).members) out[name] = std::move(value);
   return out;
 }

@@ -22,9 +22,15 @@ struct ReleaseOptions {
   bool all = false;
 };
 
+// What --dry-run prints.
+struct ReleasePlan {
+  std::vector<std::string> leases;
+  std::vector<std::string> steps;
+};
+
 // For an unreadable journal: no lease is known, so this removes everything of tc-hostnet from the kernel.
 void rescue(exposer::LeaseStore& store, const Error& cause) {
-  say(fmt::format("tc-hostnet: {}; removing every rule of tc-hostnet instead", cause.what()));
+  log::warn("{}; removing every rule of tc-hostnet instead", cause.what());
   const auto bridges = store.rescue(command_deadline());
   for (const auto& bridge : bridges)
     say(fmt::format("{}: route_localnet set to 0, the kernel's default; its previous value is unknown",
@@ -49,7 +55,7 @@ void report(const std::string& id, const Globals& globals) {
 }
 
 // Releases the leases that have a record. Ids of other leases stay in `options`.
-void release_recorded(ReleaseOptions& options, const Globals& globals) {
+void release_recorded(ReleaseOptions& options, const Globals& globals, ReleasePlan& plan) {
   const state::TunnelStore store(globals.runtime_dir);
   const auto leases = look_at_records(store, globals);
   std::set<std::string> ids;
@@ -64,7 +70,8 @@ void release_recorded(ReleaseOptions& options, const Globals& globals) {
     if (!ids.contains(record.id)) continue;
     if (globals.dry_run) {
       const auto view = exposer::describe({driver, record});
-      print(fmt::format("remove {} {} of lease {}", view.kind, view.id, record.id));
+      plan.leases.push_back(record.id);
+      plan.steps.push_back(fmt::format("remove {} {} of lease {}", view.kind, view.id, record.id));
       continue;
     }
     store.remove(record.id);  // first: tells the owner that the lease was released, not lost
@@ -75,7 +82,7 @@ void release_recorded(ReleaseOptions& options, const Globals& globals) {
 
 // Releases leases that the helper holds: with --all those of this user, by id those of any user. Ids of other
 // leases stay in `options`.
-void release_helped(ReleaseOptions& options, const Globals& globals) {
+void release_helped(ReleaseOptions& options, const Globals& globals, ReleasePlan& plan) {
   const auto leases = look_at_helper();
   std::set<std::string> paths;
   for (const auto& lease : leases)
@@ -88,7 +95,8 @@ void release_helped(ReleaseOptions& options, const Globals& globals) {
   for (const auto& lease : leases) {
     if (!paths.contains(lease.path)) continue;
     if (globals.dry_run) {
-      print(fmt::format("release lease {} through the helper", lease.id));
+      plan.leases.push_back(lease.id);
+      plan.steps.push_back(fmt::format("release lease {} through the helper", lease.id));
       continue;
     }
     dbus::Client().release(lease.path, !globals.no_ask_password, command_deadline());
@@ -115,29 +123,32 @@ void warn_of(const std::vector<std::string>& needed) {
         bridge);
 }
 
-// Prints what the sweep after the release of all leases would do.
-void foretell_sweep(exposer::LeaseStore& store, const state::Snapshot& held) {
+// What the sweep after the release of all leases would do.
+void foretell_sweep(exposer::LeaseStore& store, const state::Snapshot& held, ReleasePlan& plan) {
   const auto left = look_for_leftovers(store, held);
   warn_of(left.needed);
   if (!left.needed.empty()) return;
   for (const auto& bridge : left.idle)
-    print(fmt::format("remove the guard of {}, which no lease needs", bridge));
+    plan.steps.push_back(fmt::format("remove the guard of {}, which no lease needs", bridge));
 }
 
-// Prints the steps that would release the chosen leases.
-void foretell(exposer::LeaseStore& store, const ReleaseOptions& options, const state::Snapshot& held) {
+// The steps that would release the chosen leases.
+void foretell(exposer::LeaseStore& store, const ReleaseOptions& options, const state::Snapshot& held,
+              ReleasePlan& plan) {
   state::Snapshot after = held;
-  after.leases.erase_if([ids = chosen(options, held)](const auto& lease) { return ids.contains(lease.id); });
+  const auto ids = chosen(options, held);
+  plan.leases.insert(plan.leases.end(), ids.begin(), ids.end());
+  after.leases.erase_if([&ids](const auto& lease) { return ids.contains(lease.id); });
   after.drop_idle_bridges();
   if (!held.leases.empty())
-    for (const auto& step : exposer::transition(held, after)) print(exposer::describe(step));
-  if (options.all) foretell_sweep(store, held);
+    for (const auto& step : exposer::transition(held, after)) plan.steps.push_back(exposer::describe(step));
+  if (options.all) foretell_sweep(store, held, plan);
 }
 
-void release_native(const ReleaseOptions& options, const Globals& globals) {
+void release_native(const ReleaseOptions& options, const Globals& globals, ReleasePlan& plan) {
   auto store = open_store(globals);
   const bool no_journal = !state::has_journal_folder(store.folder());
-  if (globals.dry_run) return foretell(store, options, no_journal ? state::Snapshot{} : store.look());
+  if (globals.dry_run) return foretell(store, options, no_journal ? state::Snapshot{} : store.look(), plan);
   if (options.all && no_journal && look_for_leftovers(store, {}).empty()) return;
 
   const auto deadline = command_deadline();
@@ -157,21 +168,28 @@ void release_native(const ReleaseOptions& options, const Globals& globals) {
   for (const auto& id : ids) report(id, globals);
 }
 
+void print_plan(const ReleasePlan& plan, const Globals& globals) {
+  if (globals.json) return print_json({{"leases", plan.leases}, {"steps", plan.steps}});
+  for (const auto& step : plan.steps) print(step);
+}
+
 int release(ReleaseOptions options, const Globals& globals) {
   if (options.all != options.leases.empty())
     throw Error(Errc::invalid_argument, options.all ? "both leases and --all are given" : "no lease is given",
                 "tc-hostnet release LEASE… or tc-hostnet release --all");
-  release_recorded(options, globals);
-  release_helped(options, globals);
-  if (!options.all && options.leases.empty()) return 0;
+  ReleasePlan plan;
+  release_recorded(options, globals, plan);
+  release_helped(options, globals, plan);
+  const bool any_native = options.all || !options.leases.empty();
   try {
-    release_native(options, globals);
+    if (any_native) release_native(options, globals, plan);
   } catch (const Error& error) {
     const auto folder = state::namespace_dir(state::runtime_dir(globals.runtime_dir));
     if (!only_hides_roots(error, folder)) throw;
     if (!options.all) throw_not_ours(options.leases.front(), "release");
     say_hidden("release --all");  // all that are this user's are released
   }
+  if (globals.dry_run) print_plan(plan, globals);
   return 0;
 }
 

@@ -2,6 +2,7 @@
 #include "cli/request_options.hpp"
 
 #include "cli/output.hpp"
+#include "core/duration.hpp"
 #include "core/strings.hpp"
 #include "firewall/backend.hpp"
 #include "hostnet/error.hpp"
@@ -26,7 +27,8 @@ void RequestOptions::define(Arguments& arguments) {
                   "for every address behind this bridge interface; needs no engine");
   arguments.value("--netns PATH", netns, "for the owner of this network namespace alone, by path");
   define_way(arguments);
-  arguments.value("--timeout DURATION", timeout, "release automatically after this time: 90, 90s, 15m, 2h");
+  arguments.value("--timeout DURATION", timeout,
+                  "release automatically after this time: 90 (seconds), 15m, 1h30m, 1d");
   arguments.value("--label TEXT", label, "a note for `tc-hostnet list`");
   arguments.flag("--no-alias", no_alias, "leave the hosts files of running containers alone");
   arguments.flag("--require-listener", require_listener,
@@ -44,19 +46,8 @@ void RequestOptions::define_way(Arguments& arguments) {
 }
 
 std::chrono::seconds parse_span(std::string_view text) {
-  auto number = text;
-  std::uint64_t unit = 1;
-  if (!text.empty() && (text.back() == 's' || text.back() == 'm' || text.back() == 'h')) {
-    unit = text.back() == 'h' ? 3600 : text.back() == 'm' ? 60 : 1;
-    number.remove_suffix(1);
-  }
-  constexpr std::uint64_t longest = 30ULL * 24 * 3600;
-  const auto count = parse_number(number, longest / unit);
-  if (!count || *count == 0)
-    throw Error(Errc::invalid_argument,
-                fmt::format("{} is not a span of time between 1 s and 30 days", quote(text)),
-                "give it as 90, 90s, 15m or 2h");
-  return std::chrono::seconds{*count * unit};
+  using namespace std::chrono_literals;
+  return std::chrono::ceil<std::chrono::seconds>(parse_duration(text, 1s, 30 * 24h));
 }
 
 std::vector<HostPort> parse_ports(const std::vector<std::string>& words) {

@@ -36,7 +36,8 @@ struct RequestOptions {
   [[nodiscard]] Firewall wanted_firewall() const;
 };
 
-/// "90", "90s", "15m", "2h" as seconds, at least 1 and at most 30 days. @throws Error{invalid_argument}
+/// A duration (core/duration.hpp) from 1 s to 30 days, rounded up to whole seconds.
+/// @throws Error{invalid_argument}
 std::chrono::seconds parse_span(std::string_view text);
 
 /// Parses ports from words; a word may hold several, separated by commas. @throws Error{invalid_argument}

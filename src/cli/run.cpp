@@ -43,6 +43,8 @@ struct RunOptions {
   std::string network;
   std::string via = "auto";
   std::string firewall = "auto";
+  bool interactive = false;
+  bool tty = false;
 };
 
 // The command's namespace is reached by forwards alone.
@@ -106,10 +108,14 @@ void check(const RunOptions& options) {
   if (options.image.empty()) {
     if (options.command.empty()) refuse("no command is given", "tc-hostnet run -p PORT -- COMMAND");
     if (!options.network.empty()) refuse("--network needs --image", "add --image");
+    if (options.interactive || options.tty)
+      refuse("-i and -t need --image: without it the command has the caller's terminal", "leave them out");
     if (options.via == "ssh")
       refuse("--via ssh needs --image: a sidecar needs a container network", "add --image");
   } else if (options.via == "native") {
     refuse("run --image works only on the ssh path", "start the container with docker run, and expose to it");
+  } else if (options.tty && options.interactive && ::isatty(STDIN_FILENO) == 0) {
+    refuse("-t with -i needs a terminal, and standard input is none", "leave out -t");
   }
 }
 
@@ -158,6 +164,9 @@ Action define_run(Arguments& arguments) {
                   "run it in a new container of this image, on the ssh path");
   arguments.value("--network NAME", options->network,
                   "the network of that container (default: the engine's default network)");
+  arguments.flag("-i,--interactive", options->interactive,
+                 "with --image: pass on standard input also from a terminal");
+  arguments.flag("-t,--tty", options->tty, "with --image: give the command a terminal");
   arguments.choice("--via PATH", options->via, {"auto", "native", "ssh"}, "TC_HOSTNET_VIA",
                    "the path: native without --image, ssh with it");
   define_firewall(arguments, options->firewall);
@@ -167,7 +176,7 @@ host.testcontainers.internal, and nothing else. The lease ends with the command.
 125: tc-hostnet failed; 126: the command cannot be run; 127: the command does not exist.
 
 With --image, the command (or the image's own) runs in a new container, which is removed afterwards. This needs no
-privilege except access to the engine's socket.)");
+privilege except access to the engine's socket. Standard input is passed on if it is a file or a pipe.)");
   arguments.example("sudo tc-hostnet run -p 8088 -- curl -s http://host.testcontainers.internal:8088/");
   arguments.example(
       "tc-hostnet run -p 8088 --image alpine:3.19 -- wget -qO- http://host.testcontainers.internal:8088/");
@@ -181,11 +190,13 @@ privilege except access to the engine's socket.)");
         return run_image({.image = options->image,
                           .network = options->network,
                           .ports = parse_ports(options->ports),
-                          .command = options->command},
+                          .command = options->command,
+                          .interactive = options->interactive,
+                          .tty = options->tty},
                          globals);
       return globals.dry_run ? dry_run(*options, globals) : run(*options, globals);
     } catch (const Error& error) {
-      print_error(error);
+      print_error(error, kOwnFailure);
       return kOwnFailure;
     }
   };

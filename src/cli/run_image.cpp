@@ -3,6 +3,7 @@
 
 #include "cli/dry_run.hpp"
 #include "cli/output.hpp"
+#include "cli/raw_terminal.hpp"
 #include "cli/request_options.hpp"
 #include "core/fd.hpp"
 #include "core/file.hpp"
@@ -17,20 +18,29 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <exception>
+#include <functional>
+#include <future>
+#include <optional>
 #include <thread>
+#include <utility>
 
 namespace hostnet::cli {
 namespace {
 
 using std::chrono::seconds;
 
-constexpr std::array kPassedToContainer{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+// Of these, SIGWINCH changes the size of its terminal.
+constexpr std::array kPassedToContainer{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 constexpr seconds kSetUp{60};
 constexpr seconds kRemoval{10};
 
@@ -80,10 +90,10 @@ Fd watch_signals() {
 // connection, waits without a time limit, holds no lock, and ends with the container.
 class Follower {
  public:
-  Follower(engine::Address engine, const std::string& id)
+  Follower(engine::Address engine, const std::string& id, bool output)
       : ended_(::eventfd(0, EFD_CLOEXEC)),
-        thread_(start_thread("tchn-output", [this, engine = std::move(engine), id] { follow(engine, id); })) {
-  }
+        thread_(start_thread(
+            "tchn-output", [this, engine = std::move(engine), id, output] { follow(engine, id, output); })) {}
   Follower(const Follower&) = delete;
   Follower& operator=(const Follower&) = delete;
   ~Follower() = default;  // joins the thread
@@ -96,16 +106,17 @@ class Follower {
   }
 
  private:
-  void follow(const engine::Address& engine, const std::string& id) {
+  void follow(const engine::Address& engine, const std::string& id, bool output) {
     try {
       engine::Client client(engine);
       engine::Containers containers(client);
-      containers.follow_output(
-          id,
-          [](engine::Stream stream, std::string_view piece) {
-            write_all(stream == engine::Stream::out ? STDOUT_FILENO : STDERR_FILENO, piece);
-          },
-          Deadline::never());
+      if (output)
+        containers.follow_output(
+            id,
+            [](engine::Stream stream, std::string_view piece) {
+              write_all(stream == engine::Stream::out ? STDOUT_FILENO : STDERR_FILENO, piece);
+            },
+            Deadline::never());
       exit_code_ = containers.wait(id, Deadline::never());
     } catch (const Error& error) {
       error_ = error;
@@ -120,8 +131,85 @@ class Follower {
   std::jthread thread_;  // last: the thread uses the members above
 };
 
+// What the caller's standard input is to the command.
+bool passes_input(const ImageRun& wanted) {
+  struct stat facts {};
+  if (::fstat(STDIN_FILENO, &facts) != 0) return false;
+  // A terminal belongs to the shell unless it is asked for, and /dev/null has nothing to say.
+  return wanted.interactive || !S_ISCHR(facts.st_mode);
+}
+
+// Carries standard input and, for a terminal, the output. Its thread has its own engine connection, holds no lock,
+// and ends with the container or with this object.
+class Attachment {
+ public:
+  Attachment(engine::Address engine, const std::string& id, bool input, bool output)
+      : stop_(::eventfd(0, EFD_CLOEXEC)) {
+    if (!stop_) throw Error::from_errno("eventfd", errno);
+    auto ready = ready_.get_future();
+    thread_ = start_thread("tchn-attach", [this, engine = std::move(engine), id, input, output] {
+      carry(engine, id, input, output);
+    });
+    ready.get();
+  }
+  Attachment(const Attachment&) = delete;
+  Attachment& operator=(const Attachment&) = delete;
+  ~Attachment() { finish(); }
+
+  /// Waits for the end of the output after that of the container.
+  void drain() {
+    if (thread_.joinable() && ended_.get_future().wait_for(kRemoval) == std::future_status::ready)
+      thread_.join();
+  }
+
+ private:
+  void carry(const engine::Address& engine, const std::string& id, bool input, bool output) {
+    bool attached = false;
+    try {
+      engine::Client client(engine);
+      engine::Containers(client).attach(
+          id, input ? STDIN_FILENO : -1, stop_.get(),
+          [&] {
+            attached = true;
+            ready_.set_value();
+          },
+          output ? std::function<void(std::string_view)>(
+                       [](std::string_view piece) { write_all(STDOUT_FILENO, piece); })
+                 : nullptr,
+          Deadline::after(kSetUp));
+    } catch (const Error& error) {
+      if (!attached)
+        ready_.set_exception(std::make_exception_ptr(error));
+      else
+        log::warn("the command's streams are lost: {}", error.what());
+    }
+    ended_.set_value();
+  }
+
+  void finish() {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = ::write(stop_.get(), &one, sizeof one);
+    if (thread_.joinable()) thread_.join();
+  }
+
+  Fd stop_;
+  std::promise<void> ready_;
+  std::promise<void> ended_;
+  std::jthread thread_;  // last: the thread uses the members above
+};
+
+void take_over_size(engine::Containers& containers, const std::string& id) {
+  winsize size{};
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0) return;
+  try {
+    containers.resize(id, size.ws_row, size.ws_col, Deadline::after(kRemoval));
+  } catch (const Error& error) {
+    log::debug("the size of the terminal: {}", error.what());  // it has just ended
+  }
+}
+
 void pass_signals_on(const Fd& signals, const Follower& follower, engine::Containers& containers,
-                     const std::string& id) {
+                     const std::string& id, bool tty) {
   for (;;) {
     std::array<pollfd, 2> fds{{{follower.fd(), POLLIN, 0}, {signals.get(), POLLIN, 0}}};
     if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) throw Error::from_errno("poll", errno);
@@ -129,6 +217,10 @@ void pass_signals_on(const Fd& signals, const Follower& follower, engine::Contai
     if ((fds[1].revents & POLLIN) == 0) continue;
     signalfd_siginfo info{};
     if (::read(signals.get(), &info, sizeof info) != sizeof info) continue;
+    if (info.ssi_signo == SIGWINCH) {
+      if (tty) take_over_size(containers, id);
+      continue;
+    }
     try {
       containers.kill(id, fmt::format("SIG{}", ::sigabbrev_np(static_cast<int>(info.ssi_signo))),
                       Deadline::after(kRemoval));
@@ -141,10 +233,13 @@ void pass_signals_on(const Fd& signals, const Follower& follower, engine::Contai
 // Maps the runtime's message for a missing command (127) or one that may not run (126); nullopt for other
 // errors.
 std::optional<int> exit_code_of(const Error& start_failure) {
-  const std::string_view words = start_failure.what();
-  const auto says = [&](std::string_view part) { return words.find(part) != std::string_view::npos; };
-  if (says("executable file not found") || says("no such file or directory")) return 127;
-  if (says("permission denied")) return 126;
+  std::string words = start_failure.what();  // crun and runc differ in the case
+  std::ranges::transform(words, words.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  const auto says = [&](std::string_view part) { return words.find(part) != std::string::npos; };
+  if (says("permission denied") || says("is a directory") || says("exec format error")) return 126;
+  if (says("executable file not found") || says("no such file or directory") || says("not found in $path"))
+    return 127;
   return std::nullopt;
 }
 
@@ -175,22 +270,33 @@ int run_image(const ImageRun& wanted, const Globals& globals) {
   spec.labels.insert(
       {{exposer::kOwnerLabel, exposer::owner_label()}, {exposer::kCreationLabel, exposer::creation_value()}});
   if (!wanted.command.empty()) spec.command = wanted.command;
+  const bool input = passes_input(wanted);
+  spec.open_stdin = spec.stdin_once = input;
+  spec.tty = wanted.tty;
   int code = 0;
   {
     const OwnContainer container(containers, spec);
+    // Before the start, so that nothing is lost. The output without a terminal comes from the engine's log.
+    std::optional<Attachment> attachment;
+    if (input || wanted.tty) attachment.emplace(address, container.id(), input, wanted.tty);
+    std::optional<RawTerminal> raw;
+    if (wanted.tty && input && ::isatty(STDIN_FILENO) != 0) raw.emplace(STDIN_FILENO);
     try {
       containers.start(container.id(), Deadline::after(kSetUp));
     } catch (const Error& error) {
+      raw.reset();  // before the message
       const auto known = exit_code_of(error);
       if (!known) throw;
-      print_error(error);
+      print_error(error, known);
       return *known;
     }
+    if (wanted.tty) take_over_size(containers, container.id());
     const auto running = client.container(container.id(), Deadline::after(kSetUp));
     if (running.running) lease.serve(running);
-    Follower follower(address, container.id());
-    pass_signals_on(signals, follower, containers, container.id());
+    Follower follower(address, container.id(), !wanted.tty);
+    pass_signals_on(signals, follower, containers, container.id(), wanted.tty);
     code = follower.exit_code();
+    if (wanted.tty) attachment->drain();
   }
   try {
     lease.exposure.release();

@@ -14,10 +14,12 @@ struct ImageRun {
   std::string network;  ///< Empty: the engine's default.
   std::vector<HostPort> ports;
   std::vector<std::string> command;  ///< Empty: the image's own.
+  bool interactive = false;          ///< Pass standard input on, also from a terminal.
+  bool tty = false;                  ///< Give it a terminal.
 };
 
-/// Exposes the ports before the container starts and releases them after it has stopped. Copies its output,
-/// forwards signals to it, and removes it. Returns its exit code; 126 when the command cannot be run, 127
+/// Exposes the ports before the container starts and releases them after it has stopped. Copies its output, and to
+/// it a standard input that is no terminal, or any with `interactive`; forwards signals to it, and removes it. Returns its exit code; 126 when the command cannot be run, 127
 /// when it does not exist. @throws Error.
 int run_image(const ImageRun& wanted, const Globals& globals);
 

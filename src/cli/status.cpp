@@ -110,17 +110,17 @@ Action define_status(Arguments& arguments) {
                         {"leases", bridge.leases}});
       auto unpinned = json::array();
       for (const auto& [lease, why] : unpinned_of(held, helped))
-        unpinned.push_back({{"lease", lease}, {"why", why}});
+        unpinned.push_back({{"lease", lease}, {"reason", why}});
       auto helper_list = json::array();
       for (const auto& lease : helped) helper_list.push_back(to_json(lease));
       auto record_list = json::array();
       for (const auto& lease : recorded) record_list.push_back(to_json(lease));
       print_json({{"version", version()},
-                  {"path", path},
+                  {"via", choice.driver != nullptr ? std::optional(path) : std::nullopt},
                   {"reasons", choice.reasons},
                   {"engine", engine_to_json(engine)},
                   {"firewall", to_string(firewall.kind)},
-                  {"state", store.folder().string()},
+                  {"state_folder", store.folder().string()},
                   {"leases", leases},
                   {"hides_roots_leases", !readable},
                   {"bridges", std::move(list)},

@@ -42,8 +42,11 @@ class Walk {
 
   Reading run(const ReadVariable& read) {
     find_command();
+    reading_.asks_for_json = find_json();
     for (at_ = 0; at_ < words_.size() && !reading_.fault; ++at_) step();
     if (!reading_.fault && !reading_.asks_for_help) check_whole(read);
+    if (!by_place_.empty()) reading_.words.emplace_back("--");
+    reading_.words.insert(reading_.words.end(), by_place_.begin(), by_place_.end());
     return std::move(reading_);
   }
 
@@ -67,6 +70,25 @@ class Walk {
       }
       if ((reading_.command = grammar_.command(word)) != nullptr || all_known_before(i)) return;
     }
+  }
+
+  // Whether --json is among the command's own words, whatever is wrong with the others.
+  [[nodiscard]] bool find_json() const {
+    bool seen = false;
+    for (std::size_t i = 0; i < words_.size() && words_[i] != "--"; ++i) {
+      const auto& word = words_[i];
+      const auto name = word.substr(0, word.find('='));
+      if (name == "--json") return true;
+      if (word.size() > 1 && word.starts_with('-')) {
+        const auto* option = find(grammar_.globals, word);
+        if (option == nullptr && command() != nullptr) option = find(command()->options, word);
+        if (option != nullptr && !option->metavar.empty()) ++i;
+        continue;
+      }
+      if (seen && std::ranges::any_of(command()->options, &OptionForm::takes_rest)) return false;
+      seen = command() != nullptr;
+    }
+    return false;
   }
 
   // Whether no unknown option, which may take the word as its value, stands before it.
@@ -94,10 +116,12 @@ class Walk {
   void step() {
     const auto& word = words_[at_];
     if (only_arguments_ || word == "-" || word.empty() || word.front() != '-') return argument(word);
-    reading_.words.push_back(word);
     if (word == "--") {
       only_arguments_ = true;
-    } else if (word.starts_with("--")) {
+      return;
+    }
+    reading_.words.push_back(word);
+    if (word.starts_with("--")) {
       long_option(word);
     } else {
       short_options(word);
@@ -109,6 +133,7 @@ class Walk {
       if (command() == nullptr || word != command()->name) return unknown_command(word);
       seen_command_ = true;
       reading_.words.push_back(word);
+      reading_.after_command = reading_.words.size();
       return;
     }
     if (const auto dash = length_of_other_dash(word); dash > 0 && !only_arguments_)
@@ -122,12 +147,9 @@ class Walk {
       return;
     }
     ++arguments_;
-    if (form->takes_rest && !only_arguments_) {
-      reading_.words.emplace_back("--");
-      only_arguments_ = true;
-    }
+    only_arguments_ = only_arguments_ || form->takes_rest;
     given_[form] = true;
-    reading_.words.push_back(word);
+    by_place_.push_back(word);
   }
 
   // The form of the argument at the next place; the last one may be repeatable.
@@ -213,6 +235,7 @@ class Walk {
 
   // Notes that the option is given, and judges its value.
   void note(const OptionForm& option, const std::string& name, const std::string& value) {
+    reading_.given[option.name()] = value;
     if (option.name() == "--help" || option.name() == "--version") reading_.asks_for_help = true;
     const bool may_be_empty =
         option.metavar == "TEXT" || option.metavar == "ADDRESS" || option.metavar == "DIR";
@@ -226,13 +249,7 @@ class Walk {
   }
 
   void check_choice(const OptionForm& option, const std::string& what, const std::string& value) {
-    if (option.choices.empty() || std::ranges::find(option.choices, value) != option.choices.end()) return;
-    if (const auto meant = nearest(value, option.choices))
-      reading_.fault =
-          fault_of(fmt::format("{} cannot be {}: did you mean '{}'?", what, quote(value), *meant));
-    else
-      reading_.fault = fault_of(fmt::format("{} cannot be {}", what, quote(value)),
-                                fmt::format("it is {}", or_list(option.choices)));
+    if (auto fault = choice_fault(option, what, value)) reading_.fault = std::move(fault);
   }
 
   [[nodiscard]] std::vector<std::string> long_names() const {
@@ -324,6 +341,7 @@ class Walk {
   const Grammar& grammar_;
   Reading reading_;
   std::size_t at_ = 0;
+  std::vector<std::string> by_place_;
   std::size_t arguments_ = 0;  // those by their place, without the command
   bool seen_command_ = false;
   bool only_arguments_ = false;
@@ -331,6 +349,16 @@ class Walk {
 };
 
 }  // namespace
+
+std::optional<Error> choice_fault(const OptionForm& option, const std::string& what,
+                                  const std::string& value) {
+  if (option.choices.empty() || std::ranges::find(option.choices, value) != option.choices.end())
+    return std::nullopt;
+  if (const auto meant = nearest(value, option.choices))
+    return fault_of(fmt::format("{} cannot be {}: did you mean '{}'?", what, quote(value), *meant));
+  return fault_of(fmt::format("{} cannot be {}", what, quote(value)),
+                  fmt::format("it is {}", or_list(option.choices)));
+}
 
 Error unknown_command(const std::string& word, const Grammar& grammar) {
   std::vector<std::string> names;

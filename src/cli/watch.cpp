@@ -39,15 +39,15 @@ json::Value object_of(const WatchEvent& event) {
   if (!event.engine.empty()) object["engine"] = event.engine;
   if (!event.id.empty()) {
     object["container"] = event.name;
-    object["id"] = event.id;
-    object["ports"] = to_json(event.ports);
+    object["container_id"] = event.id;
+    if (event.kind != Kind::unknown_label) object["ports"] = to_json(event.ports);
   }
   if (!event.lease.empty()) {
     object["lease"] = event.lease;
     object["via"] = event.via;
     object["alias"] = kAlias;
     object["gateway"] = event.gateway;
-    object["interface"] = event.interface;
+    add_place(object, event.via, event.interface);
   }
   if (!event.reason.empty()) object["reason"] = event.reason;
   if (!event.hint.empty()) object["hint"] = event.hint;
@@ -72,6 +72,8 @@ std::string to_line(const WatchEvent& event) {
       return fmt::format("engine lost: {}", why);
     case Kind::engine_back:
       return fmt::format("engine back: {}", event.engine);
+    case Kind::unknown_label:
+      return fmt::format("{}: {}", event.name, why);
   }
   return {};
 }
@@ -79,7 +81,9 @@ std::string to_line(const WatchEvent& event) {
 void tell(const WatchEvent& event, const Globals& globals) {
   const bool refused = event.kind == Kind::refused;
   // Refusals always go to standard error, so that the operator sees them even if a program reads the events.
-  if (refused) print_error(Error(Errc::not_authorised, to_line(event)));
+  if (refused)
+    print_error(
+        Error(Errc::not_authorised, fmt::format("{}: refused: {}", event.name, event.reason), event.hint));
   if (globals.json) {
     print_json(object_of(event));
   } else if (!refused) {
@@ -115,7 +119,7 @@ int dry_run(Watcher& watcher, const Globals& globals) {
                                    : wanted.fault ? "failed"
                                                   : "would-expose"},
                          {"container", wanted.name},
-                         {"id", wanted.id.substr(0, 12)},
+                         {"container_id", wanted.id.substr(0, 12)},
                          {"ports", to_json(refused ? wanted.refused : wanted.ports)}};
       if (wanted.fault) object["reason"] = wanted.fault->what();
       print_json(std::move(object));
@@ -182,8 +186,8 @@ Action define_watch(Arguments& arguments) {
   arguments.footer(
       R"(Containers with the label io.github.tchostnet.ports=8080,5432:15432 (ports as for `expose`) reach these ports while
 they run, including containers that already run. The label io.github.tchostnet.via=PATH chooses a path for one
-container. Prints one line per event, with --json one object: watching, exposed, released, failed, engine-lost,
-engine-back. Refuses a label that asks for more than --allow and --allow-socket permit: prints one line on standard
+container. Prints one line per event, with --json one object: watching, exposed, released, failed, unknown-label,
+engine-lost, engine-back. Refuses a label that asks for more than --allow and --allow-socket permit: prints one line on standard
 error, and with --json also an event. Both options can be repeated and accept commas. Ctrl-C or SIGTERM releases
 everything and ends it.)");
   arguments.example("sudo tc-hostnet watch");

@@ -141,8 +141,7 @@ class Start {
           deadline_);
     } catch (const Error& error) {
       if (error.code() == Errc::timed_out || error.code() == Errc::invalid_argument) throw;
-      throw Error(Errc::not_found,
-                  fmt::format("image {} cannot be pulled: {}", request_.image, error.what()));
+      throw Error(Errc::not_found, fmt::format("image {}", error.what()), error.hint());
     }
   }
 

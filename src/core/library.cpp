@@ -3,8 +3,11 @@
 
 #include <dlfcn.h>
 #include <fmt/format.h>
+#include <link.h>
 
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <utility>
 
 namespace hostnet {
@@ -25,6 +28,14 @@ void* Library::address_of(const char* function) const {
   if (address == nullptr)
     throw Error(names_.code, fmt::format("the installed {} lacks {}", names_.name, function), names_.hint);
   return address;
+}
+
+std::string Library::file() const {
+  link_map* map = nullptr;
+  std::error_code error;
+  if (::dlinfo(handle_, RTLD_DI_LINKMAP, &map) != 0 || map == nullptr) return {};
+  const auto file = std::filesystem::canonical(map->l_name, error);
+  return error ? std::string() : file.string();
 }
 
 }  // namespace hostnet

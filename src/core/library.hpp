@@ -27,6 +27,7 @@
 
 #include "hostnet/error.hpp"
 
+#include <string>
 #include <vector>
 
 namespace hostnet {
@@ -51,6 +52,9 @@ class Library {
   void find(const char* function, Function*& into) const {
     into = reinterpret_cast<Function*>(address_of(function));
   }
+
+  /// The file that the loader opened, without symbolic links; empty if it cannot tell.
+  [[nodiscard]] std::string file() const;
 
  private:
   [[nodiscard]] void* address_of(const char* function) const;

@@ -1,4 +1,5 @@
 // tc-hostnetd: the helper for users other than root. Reads its configuration and serves the system bus.
+#include "core/duration.hpp"
 #include "core/log.hpp"
 #include "core/printable.hpp"
 #include "daemon/bus_address.hpp"
@@ -16,7 +17,9 @@
 #include <systemd/sd-journal.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
+#include <string>
 
 namespace hostnet::daemon {
 namespace {
@@ -57,12 +60,27 @@ void flush_stale(const Config& config) {
   transaction.tidy();
 }
 
+std::chrono::seconds idle_timeout(const std::string& text) {
+  using namespace std::chrono_literals;
+  return std::chrono::ceil<std::chrono::seconds>(parse_duration(text, 0s, 24h));
+}
+
+// What is wrong with the text; empty if nothing.
+std::string idle_fault(const std::string& text) {
+  try {
+    idle_timeout(text);
+    return {};
+  } catch (const Error& error) {
+    return fmt::format("{}; {}", error.what(), error.hint());
+  }
+}
+
 int run(int argc, char** argv) {
   Config config;
   bool verbose = false;
   bool flush = false;
   std::string firewall = "auto";
-  std::int64_t idle = config.idle_timeout.count();
+  auto idle = std::to_string(config.idle_timeout.count());
   CLI::App app(
       "Exposes ports of 127.0.0.1 to containers for users authorised by polkit, on D-Bus: "
       "io.github.tchostnet.HostNet1",
@@ -86,8 +104,9 @@ int run(int argc, char** argv) {
                  "maximum of requests per user that wait for authentication")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
-  app.add_option("--idle-timeout", idle, "exit after so many seconds without a lease; 0: never")
-      ->check(CLI::Range(0, 86400))
+  app.add_option("--idle-timeout", idle,
+                 "exit after this time without a lease, as 30 (seconds) or 5m; 0: never")
+      ->check(idle_fault, "DURATION")
       ->capture_default_str();
   app.add_option("--runtime-dir", config.runtime_dir, "folder of the lease store (default /run/tc-hostnet)");
   app.add_option("--firewall", firewall, "firewall for the rules: auto, nftables or iptables")
@@ -103,7 +122,7 @@ int run(int argc, char** argv) {
     fmt::print(stderr, "tc-hostnetd: {}; see tc-hostnetd --help\n", printable(error.what()));
     return 2;
   }
-  config.idle_timeout = std::chrono::seconds{idle};
+  config.idle_timeout = idle_timeout(idle);
   config.firewall = firewall::parse_firewall(firewall).value_or(Firewall::automatic);
   set_up_log(verbose);
   confine();

@@ -21,6 +21,7 @@ namespace {
 constexpr const char* kBus = "org.freedesktop.DBus";
 constexpr const char* kAddresses = "addresses";  // the option of Expose()
 constexpr const char* kBusPath = "/org/freedesktop/DBus";
+constexpr const char* kObjects = "org.freedesktop.DBus.ObjectManager";
 // Time to answer a prompt, in addition to the call's own deadline.
 constexpr std::chrono::minutes kPatience{10};
 
@@ -258,8 +259,7 @@ void Client::release(const std::string& lease, bool interactive, Deadline deadli
 std::vector<LeaseFacts> Client::leases(Deadline deadline) {
   std::vector<LeaseFacts> leases;
   if (!is_running(deadline)) return leases;
-  auto request =
-      method(bus_, kBusName, kManagerPath, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
+  auto request = method(bus_, kBusName, kManagerPath, kObjects, "GetManagedObjects");
   checked(api_.sd_bus_message_set_auto_start(request.get(), 0), "write a message");
   const auto reply = call(std::move(request), deadline);
   Reader reader(reply.get());
@@ -300,6 +300,28 @@ void Client::watch() {
     helper_ = Reader(reply.get()).text();
   } catch (const Error&) {
     helper_.clear();  // the helper left the bus in between
+  }
+}
+
+void Client::watch_leases() {
+  const auto objects = fmt::format("type='signal',sender='{}',interface='{}'", kBusName, kObjects);
+  const auto owner =
+      fmt::format("type='signal',sender='{}',member='NameOwnerChanged',arg0='{}'", kBus, kBusName);
+  for (const auto& match : {objects, owner})
+    checked(api_.sd_bus_add_match(bus_.get(), nullptr, match.c_str(), on_nothing, nullptr),
+            "listen for signals");
+}
+
+bool Client::leases_changed() {
+  bool changed = false;
+  for (;;) {
+    sd_bus_message* raw = nullptr;
+    if (checked(api_.sd_bus_process(bus_.get(), &raw), "read from the bus") == 0) return changed;
+    const MessageRef message(raw);
+    // Another user's signal causes one more look, no more.
+    changed =
+        changed || (raw != nullptr && (api_.sd_bus_message_is_signal(raw, kObjects, nullptr) > 0 ||
+                                       api_.sd_bus_message_is_signal(raw, kBus, "NameOwnerChanged") > 0));
   }
 }
 

@@ -92,6 +92,10 @@ class Client {
   /// From now on, next_event() reports ends of leases and the end of the helper. Only signals from the helper
   /// and from the bus count: any user may send a signal of the same name to this connection.
   void watch();
+  /// From now on, leases_changed() reports that a lease or the helper has come or gone, and takes what it reports.
+  /// Not with watch() on the same connection.
+  void watch_leases();
+  bool leases_changed();
   struct Event {
     std::optional<Released> released;
     bool helper_gone = false;

@@ -90,6 +90,8 @@ std::string create_request(const ContainerSpec& spec) {
   set_unless_empty(request, "Env", spec.environment);
   set_unless_empty(request, "Labels", spec.labels);
   if (spec.open_stdin) request["OpenStdin"] = true;
+  if (spec.stdin_once) request["StdinOnce"] = true;
+  if (spec.tty) request["Tty"] = true;
   if (spec.health_check) request["Healthcheck"] = health_check(*spec.health_check);
 
   request["HostConfig"] = json::object();

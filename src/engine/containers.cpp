@@ -2,6 +2,7 @@
 #include "engine/containers.hpp"
 
 #include "core/log.hpp"
+#include "core/strings.hpp"
 #include "engine/container_json.hpp"
 #include "engine/conversation.hpp"
 #include "engine/followed.hpp"
@@ -181,6 +182,18 @@ void Containers::follow_output(std::string_view id, const OutputSink& sink, Dead
   }
 }
 
+void Containers::attach(std::string_view id, int input, int stop, const std::function<void()>& ready,
+                        const std::function<void(std::string_view)>& sink, Deadline deadline) {
+  const auto streams =
+      fmt::format("/attach?stream=1{}{}", input >= 0 ? "&stdin=1" : "", sink ? "&stdout=1&stderr=1" : "");
+  attach_to(client_.address(), of_container(id, streams, deadline), deadline,
+            {.input = input, .stop = stop, .ready = ready, .sink = sink});
+}
+
+void Containers::resize(std::string_view id, unsigned rows, unsigned columns, Deadline deadline) {
+  transport().post(of_container(id, fmt::format("/resize?h={}&w={}", rows, columns), deadline), {}, deadline);
+}
+
 ExecResult Containers::exec(std::string_view id, const ExecSpec& spec, Deadline deadline) {
   const auto request = exec_request(spec);
   const auto made = transport().post(of_container(id, "/exec", deadline), request, deadline);
@@ -233,8 +246,21 @@ void Containers::pull(std::string_view reference, const ProgressSink& progress, 
   const auto where = path(
       fmt::format("images/create?fromImage={}&tag={}", query_value(image.repository), query_value(image.tag)),
       deadline);
-  transport().post(where, {}, deadline, [&](std::string_view piece) { reader.feed(piece); });
-  reader.finish();
+  PullTeller teller{std::string(reference)};
+  try {
+    transport().post(where, {}, deadline, [&](std::string_view piece) {
+      reader.feed(piece);
+      teller.tell(reader.tally());
+    });
+    reader.finish();
+  } catch (const Error& error) {
+    // The engine answers; what failed is between it and the registry.
+    if ((error.code() != Errc::engine_error && error.code() != Errc::not_found) || !error.hint().empty())
+      throw;
+    const std::string what = error.what();
+    const auto named = fmt::format("{} cannot be pulled: ", quote(reference));
+    throw Error(error.code(), what.starts_with(named) ? what : named + what, pull_hint(reference, what));
+  }
 }
 
 }  // namespace hostnet::engine

@@ -55,6 +55,8 @@ struct ContainerSpec {
   bool auto_remove = false;  ///< The engine removes it, and its anonymous volumes, when it ends.
   bool init = false;         ///< An init runs as pid 1, passes signals on and reaps.
   bool open_stdin = false;
+  bool stdin_once = false;  ///< Its standard input ends with the first attachment's.
+  bool tty = false;
 };
 
 /// One line of the list of containers.
@@ -127,6 +129,13 @@ class Containers {
   /// thousand a second, as its own `podman logs -f` does, and may drop the last ones. Lines dropped at the
   /// end are read again and passed on; an end that Podman misses is detected within some ten seconds.
   void follow_output(std::string_view id, const OutputSink& sink, Deadline deadline);
+  /// Carries a container's streams, from before its start on: `input` to its standard input, -1 for none; its
+  /// output to the sink, raw with a terminal. Calls `ready` once attached, and waits until the container ends or
+  /// `stop` is readable. `deadline` bounds the attaching alone.
+  void attach(std::string_view id, int input, int stop, const std::function<void()>& ready,
+              const std::function<void(std::string_view)>& sink, Deadline deadline);
+  /// The size of its terminal.
+  void resize(std::string_view id, unsigned rows, unsigned columns, Deadline deadline);
   /// Runs a command in a running container to its end. A command that cannot start gives 126 or 127, as in a
   /// shell, and the engine's message in one of the outputs. The command goes on running after the deadline.
   /// @throws Error: conflict when the container is not running, engine_error above 16 MiB of output.

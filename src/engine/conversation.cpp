@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -61,6 +62,7 @@ class Conversation {
   void answered() { answered_ = true; }
   void end_output() { wire_.end_output(); }
   [[nodiscard]] bool can_end_output() const { return wire_.can_end_output(); }
+  [[nodiscard]] Wire& wire() { return wire_; }
 
  private:
   Wire wire_;
@@ -69,17 +71,10 @@ class Conversation {
   bool answered_ = false;
 };
 
-}  // namespace
-
-void converse(const Address& address, const std::string& path, std::string_view json, std::string_view input,
-              Deadline deadline, const BodySink& sink) {
-  const auto call = fmt::format("POST {} on {}", path, address.socket);
-  Conversation conversation(address, call, deadline);
-  // The command would wait for the end of its input for ever.
-  if (!conversation.can_end_output())
-    throw Error(Errc::no_path,
-                fmt::format("{}: libcurl cannot signal the end of a command's input over TLS", call),
-                "give the command a file instead of standard input, or use the engine's Unix socket");
+// Sends the request and reads the answer's headers. Returns the beginning of the stream; `more` is false if the
+// engine has ended it.
+std::string upgrade(Conversation& conversation, const std::string& call, const std::string& path,
+                    std::string_view json, bool& more) {
   const auto request = fmt::format(
       "POST {} HTTP/1.1\r\nHost: engine\r\nContent-Type: application/json\r\nContent-Length: {}\r\n"
       "Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n{}",
@@ -87,7 +82,6 @@ void converse(const Address& address, const std::string& path, std::string_view 
   std::string_view out = request;
   std::string in;
   std::size_t head = std::string::npos;
-  bool more = true;
   while (more && head == std::string::npos) {
     const auto seen = in.size();
     more = conversation.turn(out, false, in);
@@ -105,7 +99,88 @@ void converse(const Address& address, const std::string& path, std::string_view 
     check_status(answer);
   }
   conversation.answered();
-  out = input;
+  return in;
+}
+
+// Carries an attachment. Waits without a time limit: the caller's `stop` ends it.
+class Carrier {
+ public:
+  Carrier(Conversation& conversation, const AttachEnds& ends)
+      : conversation_(conversation), wire_(conversation.wire()), ends_(ends), has_input_(ends.input >= 0) {}
+
+  // False at the end.
+  bool turn() {
+    std::array<pollfd, 3> polls{{{wire_.fd(), POLLIN, 0}, {-1, POLLIN, 0}, {ends_.stop, POLLIN, 0}}};
+    if (!pending_.empty()) polls[0].events |= POLLOUT;
+    if (has_input_ && pending_.empty()) polls[1].fd = ends_.input;
+    if (::poll(polls.data(), polls.size(), -1) < 0 && errno != EINTR) throw Error::from_errno("poll", errno);
+    if (polls[2].revents != 0) return false;
+    if (polls[1].revents != 0 && !take_input()) return false;
+    if ((polls[0].revents & POLLOUT) != 0 && !send()) return false;
+    return (polls[0].revents & (POLLIN | POLLHUP | POLLERR)) == 0 || receive();
+  }
+
+ private:
+  bool take_input() {
+    std::array<char, 16384> buffer;
+    const auto got = ::read(ends_.input, buffer.data(), buffer.size());
+    if (got > 0) pending_.assign(buffer.data(), static_cast<std::size_t>(got));
+    if (got > 0 || (got < 0 && (errno == EINTR || errno == EAGAIN))) return true;
+    has_input_ = false;
+    if (!conversation_.can_end_output()) return false;
+    conversation_.end_output();
+    return true;
+  }
+
+  bool send() {
+    const auto sent = wire_.send(pending_);
+    if (sent > 0) pending_.erase(0, static_cast<std::size_t>(sent));
+    if (sent >= 0 || errno == EAGAIN || errno == EINTR) return true;
+    pending_.clear();  // the container has closed its input; its output still comes
+    has_input_ = false;
+    return true;
+  }
+
+  bool receive() {
+    std::array<char, 16384> buffer;
+    const auto got = wire_.receive(buffer.data(), buffer.size());
+    if (got > 0 && ends_.sink) ends_.sink(std::string_view(buffer.data(), static_cast<std::size_t>(got)));
+    return got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
+  }
+
+  Conversation& conversation_;
+  Wire& wire_;
+  const AttachEnds& ends_;
+  bool has_input_;
+  std::string pending_;
+};
+
+}  // namespace
+
+void attach_to(const Address& address, const std::string& path, Deadline deadline, const AttachEnds& ends) {
+  const auto call = fmt::format("POST {} on {}", path, address.socket);
+  Conversation conversation(address, call, deadline);
+  bool more = true;
+  const auto first = upgrade(conversation, call, path, {}, more);
+  if (ends.ready) ends.ready();
+  if (!first.empty() && ends.sink) ends.sink(first);
+  Carrier carrier(conversation, ends);
+  while (more && carrier.turn()) {
+  }
+}
+
+void converse(const Address& address, const std::string& path, std::string_view json, std::string_view input,
+              Deadline deadline, const BodySink& sink) {
+  const auto call = fmt::format("POST {} on {}", path, address.socket);
+  Conversation conversation(address, call, deadline);
+  // The command would wait for the end of its input for ever.
+  if (!conversation.can_end_output())
+    throw Error(Errc::no_path,
+                fmt::format("{}: libcurl cannot signal the end of a command's input over TLS", call),
+                "give the command a file instead of standard input, or use the engine's Unix socket");
+  bool more = true;
+  auto in = upgrade(conversation, call, path, json, more);
+  auto out = input;
   if (out.empty()) conversation.end_output();
   for (;;) {
     if (!in.empty()) sink(in);

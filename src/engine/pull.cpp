@@ -1,6 +1,7 @@
 // Reads the lines of progress, and the one that reports an error.
 #include "engine/pull.hpp"
 
+#include "core/log.hpp"
 #include "core/strings.hpp"
 #include "engine/json_reader.hpp"
 #include "engine/parse.hpp"
@@ -10,6 +11,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <initializer_list>
 #include <utility>
 
 namespace hostnet::engine {
@@ -23,16 +25,41 @@ std::string bytes(std::int64_t count) {
   return count < mega ? fmt::format("{} kB", count / 1000) : fmt::format("{} MB", count / mega);
 }
 
-// " 12 MB of 40 MB", as far as the engine reports it.
-std::string amounts(const JsonReader& object) {
+struct Amounts {
+  std::optional<std::int64_t> current;
+  std::optional<std::int64_t> total;
+};
+
+Amounts amounts_of(const JsonReader& object) {
   const auto detail = object.maybe("progressDetail");
   const auto current = detail ? detail->maybe("current") : std::nullopt;
   const auto total = detail ? detail->maybe("total") : std::nullopt;
-  std::string text;
-  if (current) text = " " + bytes(current->integer(0, INT64_MAX));
+  Amounts out;
+  if (current) out.current = current->integer(0, INT64_MAX);
   if (current && total)
-    if (const auto all = total->integer(-1, INT64_MAX); all > 0) text += " of " + bytes(all);
+    if (const auto all = total->integer(-1, INT64_MAX); all > 0) out.total = all;
+  return out;
+}
+
+// " 12 MB of 40 MB", as far as the engine reports it.
+std::string to_text(const Amounts& amounts) {
+  std::string text;
+  if (amounts.current) text = " " + bytes(*amounts.current);
+  if (amounts.total) text += " of " + bytes(*amounts.total);
   return text;
+}
+
+PullDisplay& pull_display() {
+  static auto* const display = new PullDisplay;  // never destroyed: a pull may be going on at the exit
+  return *display;
+}
+
+// The registry's part of an image's name; Docker's own without one.
+std::string registry_of(std::string_view reference) {
+  const auto first = reference.substr(0, reference.find('/'));
+  const bool is_host = first.size() < reference.size() &&
+                       (first.find_first_of(".:") != std::string_view::npos || first == "localhost");
+  return is_host ? std::string(first) : "docker.io";
 }
 
 // Docker writes both members, Podman only the first.
@@ -60,6 +87,96 @@ ImageName ImageName::parse(std::string_view reference) {
   return name;
 }
 
+void PullTally::add(const std::string& layer, std::string_view status, std::optional<std::int64_t> current,
+                    std::optional<std::int64_t> total) {
+  constexpr std::size_t most = 1000;
+  // "3.19: Pulling from library/alpine" has the tag where others have a layer.
+  if (layer.empty() || status.starts_with("Pulling from")) return;
+  if (layers_.size() >= most && !layers_.contains(layer)) return;
+  auto& known = layers_[layer];
+  // Unpacking has a count of its own, of the same bytes.
+  if (status.starts_with("Downloading") || status.starts_with("Copying")) {
+    known.current = current.value_or(known.current);
+    known.total = total.value_or(known.total);
+  }
+  if (status.starts_with("Download complete")) known.current = known.total;
+  if (status.starts_with("Pull complete") || status.starts_with("Already exists")) {
+    known.current = known.total;
+    known.done = true;
+  }
+}
+
+std::string PullTally::text() const {
+  if (layers_.empty()) return {};
+  std::int64_t current = 0;
+  std::int64_t total = 0;
+  for (const auto& [id, layer] : layers_) {
+    current += std::min(layer.current, INT64_MAX / 2 - current);
+    total += std::min(std::max(layer.total, layer.current), INT64_MAX / 2 - total);
+  }
+  const auto done = std::ranges::count_if(layers_, [](const auto& layer) { return layer.second.done; });
+  return fmt::format("{} of {} layers, {} of {}", done, layers_.size(), bytes(current), bytes(total));
+}
+
+void set_pull_display(PullDisplay display) { pull_display() = std::move(display); }
+
+std::optional<std::string> PullReport::due(const PullTally& tally, bool on_display, Clock::time_point now) {
+  using namespace std::chrono_literals;
+  const auto period = on_display ? Clock::duration(100ms) : Clock::duration(1min);
+  const bool at_once = on_display && first_;
+  if (!at_once && now - last_ < period) return std::nullopt;
+  first_ = false;
+  last_ = now;
+  const auto text = tally.text();
+  return fmt::format("pulling {}{}{}", reference_, text.empty() ? "" : ": ", text);
+}
+
+std::string pull_hint(std::string_view reference, std::string_view words) {
+  std::string low(words);
+  std::ranges::transform(low, low.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  const auto says = [&](std::initializer_list<std::string_view> parts) {
+    return std::ranges::any_of(parts, [&](auto part) { return low.find(part) != std::string::npos; });
+  };
+  const auto registry = registry_of(reference);
+  if (says({"no such host", "dial tcp", "connection refused", "timeout", "deadline exceeded", "timed out",
+            "x509", "tls:", "network is unreachable", "no route to host", "server gave http response",
+            "temporary failure"}))
+    return fmt::format(
+        "the engine does not reach {}: check its network, proxy and certificates, or docker load the image",
+        registry);
+  if (says({"unauthorized", "authentication required", "denied", "no basic auth", "forbidden"}))
+    return fmt::format("check the name {}, or log the engine's user in: docker login {}", quote(reference),
+                       shell_word(registry));
+  if (says({"manifest unknown", "not found", "name unknown", "does not exist", "no such image", "unknown: "}))
+    return fmt::format("{} does not have it: check name and tag of {}, or docker load the image", registry,
+                       quote(reference));
+  return fmt::format("check the name {} and what the engine says, or docker load the image",
+                     quote(reference));
+}
+
+// Tells the progress of one pull where the process shows it.
+PullTeller::PullTeller(std::string reference) : report_(std::move(reference), PullReport::Clock::now()) {}
+
+PullTeller::~PullTeller() {
+  try {
+    if (told_ && pull_display()) pull_display()("");
+  } catch (const std::exception&) {
+    // The next message is behind the line instead of in its place.
+  }
+}
+
+void PullTeller::tell(const PullTally& tally) {
+  const auto& display = pull_display();
+  const auto line = report_.due(tally, static_cast<bool>(display), PullReport::Clock::now());
+  if (!line) return;
+  told_ = true;
+  if (display)
+    display(*line);
+  else
+    log::warn("{}", *line);
+}
+
 void PullReader::feed(std::string_view piece) {
   while (!piece.empty()) {
     const auto end = std::min(piece.find('\n'), piece.size());
@@ -85,10 +202,11 @@ void PullReader::take_line() {
                 fmt::format("{} cannot be pulled: {}", quote(reference_), one_line(words, kLongestShown)));
   const auto id = object.string_or_empty("id");
   auto status = object.string_or_empty("status");
-  const auto how_much = amounts(object);
+  const auto amounts = amounts_of(object);
+  tally_.add(id, status, amounts.current, amounts.total);
   if (status.empty() || !progress_) return;
   if (!id.empty()) status = fmt::format("{}: {}", id, status);
-  progress_(one_line(status + how_much, kLongestShown));
+  progress_(one_line(status + to_text(amounts), kLongestShown));
 }
 
 }  // namespace hostnet::engine

@@ -187,13 +187,16 @@ namespace {
 
 DryRun dry_run_by(PathTable table, const PathDriver* driver, const ExposeRequest& request,
                   const ExposerOptions& options) {
+  const char* const via = driver->name;
   if (driver->rules_of != nullptr) {
     const auto* const maker = find_path(table, driver->rules_of);
     if (maker == nullptr)
       throw Error(Errc::no_path, fmt::format("{}: path {} is not here", driver->name, driver->rules_of));
     driver = maker;
   }
-  return driver->dry_run(request, options);
+  auto plan = driver->dry_run(request, options);
+  plan.object["via"] = via;
+  return plan;
 }
 
 }  // namespace

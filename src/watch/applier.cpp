@@ -94,6 +94,8 @@ const char* to_string(WatchEvent::Kind kind) noexcept {
       return "engine-lost";
     case Kind::engine_back:
       return "engine-back";
+    case Kind::unknown_label:
+      return "unknown-label";
   }
   return "failed";
 }

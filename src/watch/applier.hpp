@@ -20,7 +20,7 @@ namespace hostnet::exposer {
 
 /// An event of a watcher. Fields that do not apply to the kind are empty.
 struct WatchEvent {
-  enum class Kind { watching, exposed, released, refused, failed, engine_lost, engine_back };
+  enum class Kind { watching, exposed, released, refused, failed, engine_lost, engine_back, unknown_label };
 
   Kind kind = Kind::watching;
   std::string id;    ///< Of the container, short form.
@@ -31,11 +31,11 @@ struct WatchEvent {
   std::string interface;
   std::vector<HostPort> ports;
   std::string engine;  ///< Engine's socket, for watching, engine_lost and engine_back.
-  std::string reason;  ///< One line, for released, refused, failed and engine_lost.
-  std::string hint;    ///< Next step for the user, for refused, failed and engine_lost.
+  std::string reason;  ///< One line, for released, refused, failed, engine_lost and unknown_label.
+  std::string hint;    ///< Next step for the user, for refused, failed, engine_lost and unknown_label.
 };
 
-/// "watching", "exposed", "released", "refused", "failed", "engine-lost", "engine-back".
+/// "watching", "exposed", "released", "refused", "failed", "engine-lost", "engine-back", "unknown-label".
 const char* to_string(WatchEvent::Kind kind) noexcept;
 
 struct WatchSettings {

@@ -1,8 +1,10 @@
 // Turns labels into requested ports, and requested ports into the next step.
 #include "watch/plan.hpp"
 
+#include "core/nearest.hpp"
 #include "core/strings.hpp"
 #include "path/paths.hpp"
+#include "path/sidecar/labels.hpp"
 
 #include <fmt/format.h>
 
@@ -88,6 +90,23 @@ std::vector<HostPort> parse_ports_label(std::string_view value) {
     throw Error(error.code(), fmt::format("label {}={}: {}", kPortsLabel, quote(value), error.what()),
                 error.hint());
   }
+}
+
+std::optional<NearLabel> near_label(const std::map<std::string, std::string>& labels) {
+  constexpr std::size_t slip = 3;  // edits: more is another label
+  for (const char* const own : {kCreationLabel, kLeaseLabel, kAliasLabel, kOwnerLabel})
+    if (labels.contains(own)) return std::nullopt;
+  for (const auto& [name, value] : labels) {
+    if (name == kPortsLabel || name == kViaLabel) continue;
+    auto low = std::string(beginning(std::string_view(name), 256));
+    std::ranges::transform(
+        low, low.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    const auto to_ports = edit_distance(low, kPortsLabel);
+    const auto to_via = edit_distance(low, kViaLabel);
+    if (low.find("hostnet") != std::string::npos || std::min(to_ports, to_via) <= slip)
+      return NearLabel{name, to_via < to_ports ? kViaLabel : kPortsLabel};
+  }
+  return std::nullopt;
 }
 
 std::optional<Wanted> wanted_by(const engine::Container& container,

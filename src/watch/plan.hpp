@@ -69,6 +69,15 @@ Wanted with_links_refused(Wanted wanted);
 /// @throws Error: invalid_argument, conflict, each naming the label.
 std::vector<HostPort> parse_ports_label(std::string_view value);
 
+/// A label that looks like one of the two above and has no effect.
+struct NearLabel {
+  std::string written;
+  const char* meant;
+};
+
+/// The first such label; nullopt without one, and for a container that this library made. Pure.
+std::optional<NearLabel> near_label(const std::map<std::string, std::string>& labels);
+
 using WatchClock = std::chrono::steady_clock;
 
 /// State of one run of a container that `watch` has handled.

@@ -37,10 +37,12 @@
 
 #include "core/fd.hpp"
 #include "core/log.hpp"
+#include "core/strings.hpp"
 #include "engine/containers.hpp"
 #include "engine/cutoff.hpp"
 #include "hostnet/error.hpp"
 
+#include <fmt/format.h>
 #include <sys/epoll.h>
 
 #include <algorithm>
@@ -78,12 +80,25 @@ std::set<std::string> labelled(engine::Client& client) {
   return ids;
 }
 
+// All running containers. They only serve to report labels, so an engine that does not tell is no failure.
+std::vector<engine::ContainerSummary> running_now(engine::Client& client) {
+  try {
+    auto all = engine::Containers(client).list({}, watch_deadline());
+    std::erase_if(all, [](const auto& container) { return container.state != "running"; });
+    return all;
+  } catch (const Error& error) {
+    log::debug("the labels of all containers: {}", error.what());
+    return {};
+  }
+}
+
 }  // namespace
 
 // Result of a connection attempt.
 struct Watcher::Reached {
   std::optional<engine::EventStream> stream;
   std::set<std::string> ids;
+  std::vector<engine::ContainerSummary> running;  // for their labels
 };
 
 Watcher::Watcher(EventLoop& loop, Settings settings)
@@ -186,6 +201,7 @@ void Watcher::connect() {
         // Events first: a start between the two calls is then in the stream and in the list.
         engine->stream.emplace(client.events(std::time(nullptr), watch_deadline()));
         engine->ids = labelled(client);
+        engine->running = running_now(client);
       },
       [this, engine](const std::optional<Error>& error) {
         if (ending_) return;
@@ -208,6 +224,8 @@ void Watcher::reached(Reached& engine) {
     event.engine = address_.socket;
     settings_.on_event(event);
   }
+  for (const auto& container : engine.running)
+    tell_near_label(container.id, container.name, container.labels);
   take_on_all(engine.ids);
   taking_on_ = std::move(engine.ids);
   taken_on({});
@@ -244,6 +262,12 @@ void Watcher::on_events() {
   try {
     const bool more = stream_->read([&](const engine::Event& event) {
       const bool known = containers_.contains(event.container);
+      if (event.is_start()) {
+        const auto name = event.attributes.find("name");
+        tell_near_label(event.container,
+                        name != event.attributes.end() ? name->second : event.container.substr(0, 12),
+                        event.attributes);
+      }
       const bool concerns = (event.is_end() && known) ||
                             (event.is_start() && (known || event.attributes.contains(kPortsLabel)));
       if (concerns && std::ranges::find(changed, event.container) == changed.end())
@@ -254,6 +278,21 @@ void Watcher::on_events() {
   } catch (const Error& error) {
     lost(error);
   }
+}
+
+// A label that looks like ours has no effect; without a word, the user would look for the fault elsewhere.
+void Watcher::tell_near_label(const std::string& id, const std::string& name,
+                              const std::map<std::string, std::string>& labels) {
+  constexpr std::size_t most = 10'000;
+  const auto near = near_label(labels);
+  if (!near || ending_ || told_labels_.size() >= most || !told_labels_.insert(id).second) return;
+  WatchEvent event;
+  event.kind = Kind::unknown_label;
+  event.id = id.substr(0, 12);
+  event.name = name;
+  event.reason = fmt::format("label {} has no effect", quote(near->written));
+  event.hint = fmt::format("did you mean {}?", near->meant);
+  settings_.on_event(event);
 }
 
 void Watcher::list() {

@@ -81,6 +81,8 @@ class Watcher {
   void release_at_end(const std::string& id);
   void taken_on(const std::string& id);
   void on_ended_leases();
+  void tell_near_label(const std::string& id, const std::string& name,
+                       const std::map<std::string, std::string>& labels);
 
   EventLoop& loop_;
   Settings settings_;
@@ -99,6 +101,8 @@ class Watcher {
   WatchClock::time_point reached_ = {};
   std::set<std::string> taking_on_;  // Ran at the latest connect; not handled yet.
   bool announced_ = false;           // `watching` was emitted.
+
+  std::set<std::string> told_labels_;  // Ids of containers whose near-miss label was reported.
 
   bool ending_ = false;
   End end_;

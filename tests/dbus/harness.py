@@ -10,9 +10,13 @@ import re
 import select
 import signal
 import subprocess
+import sys
 import time
 import unittest
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "support"))
+import json_schema  # noqa: E402
 
 PYTHON = "/usr/bin/python3"  # Debian's, which has gi
 HERE = Path(__file__).resolve().parent
@@ -30,6 +34,7 @@ def run(*command, check=True, **options):
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60, **options)
     if check and done.returncode != 0:
         raise AssertionError(f"{command}: exit status {done.returncode}: {done.stdout}{done.stderr}")
+    json_schema.check_output(command, done.stdout, done.stderr)
     return done
 
 

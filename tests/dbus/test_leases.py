@@ -173,7 +173,7 @@ class Leases(Helped):
                 shown = json.loads(run(os.environ["TC_HOSTNET"], "--json", *command).stdout)
                 self.assertEqual(shown["unpinned"], why or None)
             status = json.loads(run(os.environ["TC_HOSTNET"], "--json", "status").stdout)["unpinned"]
-            self.assertEqual(status, [{"lease": path.rsplit("/", 1)[1], "why": why}] if why else [])
+            self.assertEqual(status, [{"lease": path.rsplit("/", 1)[1], "reason": why}] if why else [])
             alice.release(path=path)
 
     def test_interface_gone(self):
@@ -303,12 +303,19 @@ class Leases(Helped):
 
     def test_the_command_holds_and_hears(self):
         """expose --via helper: it reports ready, is listed, and learns of an end that it did not request."""
+        watch = subprocess.Popen([*as_user("bob"), os.environ["TC_HOSTNET"], "--json", "list", "--watch"], stdout=subprocess.PIPE,
+                                 text=True, env=user_environment())
+        self.addCleanup(lambda: (watch.kill(), watch.communicate()))
+        def watched():
+            return [lease["id"] for lease in json.loads(watch.stdout.readline())["leases"]]
+        self.assertEqual(watched(), [])
         command = [*as_user("alice"), os.environ["TC_HOSTNET"], "--json", "expose", "8088", "--bridge", "br-test", "--via", "helper"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=user_environment())
         self.addCleanup(lambda: (process.kill(), process.communicate()))
         ready = json.loads(process.stdout.readline())
         self.assertEqual((ready["event"], ready["via"], ready["gateway"]), ("ready", "helper", GATEWAY))
         self.assertEqual(fetch(8088), "alice")
+        self.assertEqual(watched(), [ready["lease"]])
         listed = [json.loads(line) for line in
                   run(*as_user("bob"), os.environ["TC_HOSTNET"], "--json", "list", env=user_environment()).stdout.splitlines()]
         self.assertEqual([(lease["id"], lease["via"], lease["owner"]["uid"]) for lease in listed],
@@ -319,6 +326,7 @@ class Leases(Helped):
         out, _ = process.communicate(timeout=5)
         self.assertEqual(json.loads(out)["reason"], "revoked")
         self.assertEqual(process.returncode, 0)
+        self.assertEqual(watched(), [])
 
     def test_the_command_outlives_a_crash_of_the_helper(self):
         process = subprocess.Popen([*as_user("alice"), os.environ["TC_HOSTNET"], "expose", "8088", "--bridge", "br-test"],

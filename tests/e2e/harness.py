@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -23,6 +24,8 @@ from pathlib import Path
 from engine_api import attempt
 
 SUPPORT = Path(__file__).resolve().parent.parent / "support"
+sys.path.append(str(SUPPORT))
+import json_schema  # noqa: E402
 ALIAS = "host.testcontainers.internal"
 IMAGE = "alpine:3.19"
 RUNTIME_DIR = Path(os.environ["TC_HOSTNET_RUNTIME_DIR"])
@@ -39,6 +42,7 @@ def run(*argv, timeout=60, env=None, stdin=None, check=True):
                           input=stdin, stdin=None if stdin is not None else subprocess.DEVNULL, timeout=timeout)
     if check and done.returncode != 0:
         raise AssertionError(f"{argv}: exit status {done.returncode}: {done.stdout}{done.stderr}")
+    json_schema.check_output(argv, done.stdout, done.stderr)
     return done
 
 
@@ -256,8 +260,8 @@ class Lease:
                     break
                 line += byte
         if not line:
-            raise AssertionError(f"tc-hostnet ended, exit status {self.process.wait(10)}: {self.process.stderr.read()}")
-        return json.loads(line)
+            raise AssertionError(f"tc-hostnet ended, exit status {self.process.wait(10)}: {json_schema.as_text(self.process.stderr.read())}")
+        return json_schema.check_line("expose", line)
 
     @property
     def id(self):
@@ -271,11 +275,12 @@ class Lease:
         case.assertLess(time.monotonic() - since, within)
 
     def end(self, number=signal.SIGTERM, timeout=60):
-        """Sends the signal; returns (exit status, stdout, stderr) since `ready`."""
+        """Sends the signal; returns (exit status, stdout, stderr as text) since `ready`."""
         if number is not None:
             self.process.send_signal(number)
         out, err = self.process.communicate(timeout=timeout)
-        return self.process.returncode, out, err
+        json_schema.check_output(self.process.args, out, err)
+        return self.process.returncode, out, json_schema.as_text(err)
 
     def close(self):
         if self.process.poll() is None:

@@ -2,8 +2,12 @@
 import contextlib
 import json
 import os
+import pty
+import select
+import signal
 import socket
 import subprocess
+import termios
 import threading
 import time
 
@@ -228,9 +232,53 @@ class Reach:
         self.assertEqual((done.stdout, done.stderr), (HELLO, ""))
         done = self.tc_hostnet(*run_it, "sh", "-c", "echo out; echo err >&2; exit 7", check=False)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (7, "out\n", "err\n"))
-        done = self.tc_hostnet(*run_it, "nosuch", check=False)
-        self.assertEqual(done.returncode, 127)
+        for command, code in (("nosuch", 127), ("/no/such", 127), ("/etc/hosts", 126), ("/etc", 126)):
+            done = self.tc_hostnet("--json", *run_it, command, check=False)
+            self.assertEqual((done.returncode, json.loads(done.stderr)["exit_code"]), (code, code), done.stderr)
+        # A file or a pipe is passed on; with -i anything.
+        for options, text in ((), "line\n" * 30000), ((), ""), (("-i",), None):
+            done = self.tc_hostnet("run", *options, *run_it[1:], "wc", "-c", stdin=text)
+            self.assertEqual(done.stdout.strip(), str(len(text or "")))
         self.assertEqual(self.engine.api.containers(), [self.engine.api.inspect("app")["Id"]])
+
+    def test_a_terminal_for_a_new_container(self):
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        self.addCleanup(os.close, slave)
+        termios.tcsetwinsize(slave, (33, 101))
+        before = termios.tcgetattr(slave)
+        seen = b""
+
+        def read_until(text):
+            nonlocal seen
+            while text not in seen:
+                ready, _, _ = select.select([master], [], [], 30)
+                self.assertTrue(ready, seen)
+                seen += os.read(master, 4096)
+        # The size comes just after the start, as with docker run.
+        for stop in (None, signal.SIGTERM):
+            process = subprocess.Popen([self.program, "run", "-p", str(self.port), "--network", "web", "-it", "--image", IMAGE,
+                                        "--", "sh", "-c", "trap 'exit 9' TERM; until [ -n \"$(stty size 2>/dev/null)\" ]; do sleep 0.1; done; echo up; read a; stty size; read b; stty size; echo '<'$a$b'>'; exit 5"],
+                                       env=self.env, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+            self.addCleanup(process.kill)
+            read_until(b"up")
+            if stop:  # the program reads, and ends by its signal
+                process.send_signal(stop)
+                os.write(master, b"\r")
+                self.assertEqual(process.wait(30), 9)
+            else:
+                os.write(master, b"one\r")
+                read_until(b"33 101")
+                termios.tcsetwinsize(slave, (20, 50))
+                process.send_signal(signal.SIGWINCH)
+                time.sleep(0.3)
+                os.write(master, b"two\r")
+                read_until(b"<onetwo>")
+                self.assertIn(b"20 50", seen)
+                self.assertEqual(process.wait(30), 5)
+            self.assertEqual(termios.tcgetattr(slave), before)
+            seen = b""
+        self.nothing_is_left()
 
     def brief_lease(self):
         """A lease for this run of a separate container, which the test may remove."""

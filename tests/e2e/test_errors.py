@@ -34,7 +34,17 @@ class ErrorCase(HostCase):
 
 
 class Usage(ErrorCase):
-    """Errors in the arguments: no engine is asked."""
+    """Errors in the arguments: no engine is asked. Each is told as JSON, too."""
+
+    def refused(self, code, *arguments, **options):
+        line = super().refused(code, *arguments, **options)
+        options.pop("says", None)
+        done = run(*options.pop("prefix", ()), self.program, "--json", *arguments, env=options.pop("env", self.env), check=False)
+        self.assertEqual((done.returncode, done.stdout), (code, ""))
+        told = json.loads(done.stderr)
+        self.assertEqual((told["level"], told["exit_code"]), ("error", code))
+        self.assertEqual("; ".join(["tc-hostnet: " + told["message"]] + [told["hint"]] * bool(told["hint"])), line.rstrip("\n"))
+        return line
 
     def test_ports(self):
         for port in ("0", "65536", "-1", "80:0", "80:65536", "80:80:80", "", ":", "80:", ":80", "abc", "0x50", "8 0",
@@ -66,7 +76,8 @@ class Usage(ErrorCase):
         self.refused(2, "expose", "8088", "--bridge", "br0", "--via", "magic", says="via")
         self.refused(2, "frobnicate", says="the commands are")
         self.refused(2, says="no command is given")
-        for span in ("0", "-1", "1d", "forever", "99999999h", ""):
+        for span in ("0", "-1", "-5m", "1w", "h", "1h-5m", "5m1h", "1h1h", "1.5h", "31d", "999ms", "forever", "99999999h",
+                     "99999999999999999999d", "9223372036854775807d9223372036854775807h", ""):
             with self.subTest(span=span):
                 self.refused(2, "expose", "8088", "--bridge", "br0", f"--timeout={span}")
         self.refused(2, "expose", "8088", "--bridge", "br0", "--label", "x" * 65, says="label")
@@ -96,6 +107,8 @@ class Usage(ErrorCase):
                           ("-p", "8088", "--image", "x", "--engine", "unix:///no/such.sock")):
             with self.subTest(arguments=arguments):
                 self.refused(125, "run", *arguments)
+        self.refused(125, "run", "-p", "8088", "-it", "true", says="-i and -t need --image")
+        self.refused(125, "run", "-p", "8088", "-i", "-t", "--image", "x", "true", says="standard input is none")
         self.refused(125, "--bogus", "run", "-p", "8088", "true")
         self.refused(125, "run", "-p", "8088", "true", env=self.env | {"TC_HOSTNET_VIA": "magic"})
         self.refused(125, "run", "-p", "8088", "--", "true", prefix=NOBODY)
@@ -111,6 +124,26 @@ class Usage(ErrorCase):
                 for line in done.stdout.splitlines():
                     self.assertTrue(len(line) <= int(columns) or "http" in line, line)
         self.assertEqual(run(self.program, "help", "expose").stdout, run(self.program, "expose", "--help").stdout)
+
+    def test_help_and_version_as_json(self):
+        shown = json.loads(run(self.program, "--json", "--version").stdout)
+        self.assertEqual(shown, json.loads(run(self.program, "version", "--json").stdout))
+        self.assertEqual(shown["paths"], ["native", "helper", "ssh"])
+        versions = {one["name"]: one["version"] for one in shown["libraries"]}
+        self.assertLessEqual({"libnl", "libip4tc", "libnftables", "libsystemd", "libssh", "libcurl"}, set(versions))
+        for name, version in versions.items():
+            self.assertRegex(version, r"\A[0-9]+(\.[0-9]+)+\Z", name)
+        first, *others = run(self.program, "-V").stdout.splitlines()
+        self.assertEqual(first, f"tc-hostnet {shown['version']}")
+        self.assertIn(versions["libssh"], "\n".join(others))
+        one = json.loads(run(self.program, "help", "expose", "--json").stdout)
+        self.assertEqual(one, json.loads(run(self.program, "expose", "--json", "--help").stdout))
+        self.assertEqual([command["name"] for command in one["commands"]], ["expose"])
+        self.refused(2, "help", "lst", says="'list'")
+
+    def test_json_of_the_command_of_run_is_its_own(self):
+        done = run(self.program, "run", "-p", "0", "--", "true", "--json", check=False)
+        self.assertRegex(done.stderr, r"\Atc-hostnet: ")
 
     def test_nothing_held_is_no_error(self):
         self.assertEqual(self.leases(), [])
@@ -449,7 +482,7 @@ class Output(HostCase):
         lease = self.expose("8088:80", "--container", "app", "--label", "a \"note\"")
         self.assertEqual(lease.ready | {"lease": "", "gateway": ""},
                          {"event": "ready", "schema": 1, "lease": "", "target": "container app", "via": "native",
-                          "alias": "host.testcontainers.internal", "gateway": "", "interface": "docker0",
+                          "alias": "host.testcontainers.internal", "gateway": "", "interface": "docker0", "network": None,
                           "ports": [{"host": 8088, "container": 80, "protocol": "tcp"}]})
         (listed,) = self.leases()
         self.assertLessEqual({"schema", "id", "target", "via", "label", "interface", "ifindex", "gateway", "gateways",
@@ -459,7 +492,7 @@ class Output(HostCase):
         inspected = json.loads(self.tc_hostnet("inspect", lease.id, "--json").stdout)
         self.assertEqual((inspected["schema"], inspected["intact"], inspected["amiss"]), (1, True, []))
         status = json.loads(self.tc_hostnet("status", "--json").stdout)
-        self.assertEqual((status["schema"], status["leases"], status["path"]), (1, 1, "native"))
+        self.assertEqual((status["schema"], status["leases"], status["via"]), (1, 1, "native"))
         self.assertEqual(json.loads(lease.end()[1])["state"], "released")
 
     def test_the_reason_for_the_path(self):
@@ -480,7 +513,7 @@ class Output(HostCase):
         self.detach(8088, "--container", "app")
         done = run("sh", "-c", f"{self.program} list --json >/dev/full", env=self.env, check=False)
         self.assertEqual(done.returncode, 1)
-        self.assertRegex(done.stderr, r"\Atc-hostnet: [^\n]+\n\Z")
+        self.assertRegex(json.loads(done.stderr)["message"], "write to standard output: ")
 
 
 if __name__ == "__main__":

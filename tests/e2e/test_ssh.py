@@ -1,6 +1,9 @@
 #!/usr/bin/python3
 """The ssh path against a real Docker Engine and a real sshd: reach, alias, ownership, refusals, output."""
+import contextlib
 import json
+import os
+import pty
 import subprocess
 
 from engine_api import attempt
@@ -107,6 +110,26 @@ class DockerReach(Reach, WhateverTheNetworks, SshCase):
         self.assertIn(image, done.stderr)
         self.assertEqual(self.engine.api.inspect(self.sidecar())["Config"]["Image"], image)
         self.reaches("app", HELLO, port=self.port)
+        self.tc_hostnet("release", "--all")
+        # A terminal shows the progress in one line; a failure names the image and the next step.
+        self.engine("rmi", image)
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        process = subprocess.Popen([self.program, *begun], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=slave, close_fds=True)
+        self.addCleanup(process.wait)
+        os.close(slave)
+        shown = b""
+        with contextlib.suppress(OSError):  # EIO: the other end is closed
+            while piece := os.read(master, 4096):
+                shown += piece
+        self.assertIn(f"\r\x1b[Kpulling {image}".encode(), shown)
+        self.assertTrue(shown.rindex(b"\r\x1b[K") > shown.rindex(b"pulling "), shown)
+        run_it = "run", "-p", self.port, "--network", "web", "--image"
+        for name, says in ((f"{registry.address}/none:1", "check name and tag"), ("127.0.0.1:1/none:1", "does not reach 127.0.0.1:1")):
+            done = self.tc_hostnet(*run_it, name, "true", check=False)
+            self.assertEqual(done.returncode, 125, done.stderr)
+            self.assertRegex(done.stderr, rf"'{name}' cannot be pulled: [^\n]*{says}[^\n]*\n\Z")
 
     def test_the_sidecar_lets_nobody_in(self):
         lease = self.expose_by_ssh(self.port, "--container", "app")

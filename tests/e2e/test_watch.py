@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from engines import DockerWithSshd, Podman
-from harness import ALIAS, FIREWALL, HostCase, Lease, Service, eventually, main, run
+from harness import ALIAS, FIREWALL, HostCase, Lease, Service, eventually, json_schema, main, run
 
 HELLO = "hello from 127.0.0.1\n"
 PORTS = "io.github.tchostnet.ports"
@@ -28,6 +28,8 @@ EXAMPLE = ROOT / "docs/examples/watch-compose.yml"
 class Watch(Lease):
     """A watcher in the foreground; `ready` is its first event. Several events may arrive at once, so this class buffers the
     input itself: select() would not see data in Python's buffer."""
+
+    schema = "watch"
 
     def __init__(self, argv, env):
         self.read = b""
@@ -41,10 +43,10 @@ class Watch(Lease):
                 raise AssertionError(f"tc-hostnet printed nothing for {timeout} s")
             piece = os.read(out, 65536)
             if not piece:
-                raise AssertionError(f"tc-hostnet ended: {self.process.wait(10)}: {self.process.stderr.read()}")
+                raise AssertionError(f"tc-hostnet ended: {self.process.wait(10)}: {json_schema.as_text(self.process.stderr.read())}")
             self.read += piece
         line, _, self.read = self.read.partition(b"\n")
-        return json.loads(line)
+        return json_schema.check_line(self.schema, line)
 
     def end(self, number=signal.SIGTERM, timeout=60):
         code, out, err = super().end(number, timeout)
@@ -226,6 +228,17 @@ class Containers(WatchCase):
         self.assertIn("'pigeon' is not a path", watch.next("failed", container="pigeon")["reason"])
         self.container("hostly", network="host", labels={PORTS: "8088"})
         self.assertIn("host", watch.next("failed", container="hostly")["reason"])
+        # A label that nearly is one is told once, and the container's true one is followed all the same.
+        self.labelled("near", **{"io.github.tchostnet.prots": "8088"})
+        told = sorted([watch.read_event(), watch.read_event()], key=lambda event: event["event"])
+        self.assertEqual([(event["event"], event["container"]) for event in told], [("exposed", "near"), ("unknown-label", "near")])
+        self.assertEqual((told[1]["reason"], told[1]["hint"]),
+                         ("label 'io.github.tchostnet.prots' has no effect", "did you mean io.github.tchostnet.ports?"))
+        self.engine.api.restart("near")
+        watch.next("released", container="near")
+        watch.next("exposed", container="near")
+        self.container("astray", labels={"org.testcontainers.hostnet.exposes": "8088"})
+        watch.next("unknown-label", container="astray")
         self.labelled("right")
         watch.next("exposed", container="right")
         self.reaches("right", HELLO)

@@ -72,6 +72,7 @@ Check judge_kernel(const KernelFacts& facts) {
 Check judge_privilege(const PrivilegeFacts& facts, const exposer::Choice& path) {
   Check check{.name = "capabilities"};
   std::vector<std::string> lacking;
+  lacking.reserve(2);  // g++ 12 sees a null pointer in the growth of an empty one
   if (!facts.net_admin) lacking.emplace_back("CAP_NET_ADMIN");
   if (!facts.net_raw) lacking.emplace_back("CAP_NET_RAW");
   if (!lacking.empty()) {

@@ -64,7 +64,8 @@ json::Value plan_to_json(const state::Snapshot& wanted, const std::vector<Step>&
   if (!around.first.empty()) list.push_back(around.first);
   for (const auto& step : steps) list.push_back(describe(step));
   if (!around.last.empty()) list.push_back(around.last);
-  return {{"firewall", to_string(wanted.firewall)},
+  return {{"via", kNativePath.name},
+          {"firewall", to_string(wanted.firewall)},
           {"lease", lease_to_json(wanted.leases.front(), wanted)},
           {"steps", std::move(list)},
           {"rules", std::move(rules)}};
@@ -108,8 +109,10 @@ json::Value lease_to_json(const state::Lease& lease, const state::Snapshot& snap
   return {{"id", lease.id},
           {"target", lease.target},
           {"via", to_string(path_of(lease))},
+          {"state", to_string(ExposureState::active)},
           {"label", lease.label},
           {"interface", interface_of(lease, snapshot)},
+          {"network", nullptr},
           {"ifindex", lease.ifindex},
           {"gateway", lease.gateways.front().to_string()},
           {"gateways", texts_of(lease.gateways)},

@@ -3,6 +3,7 @@
 
 #include "core/strings.hpp"
 #include "lease/checks.hpp"
+#include "lease/port_json.hpp"
 #include "path/sidecar/plan.hpp"
 #include "path/ssh/ssh.hpp"
 #include "path/ssh/target.hpp"
@@ -10,7 +11,8 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <string_view>
+#include <string>
+#include <vector>
 
 namespace hostnet::exposer {
 namespace {
@@ -21,28 +23,25 @@ struct TunnelPlan {
   std::vector<HostPort> ports;
   SshTarget target;
   std::string image;
-  std::string sources;  ///< "10.0.0.2, 10.0.0.3"; empty: every container on the network.
+  std::vector<std::string> sources;  ///< Empty: every container on the network.
 };
 
 TunnelPlan plan_tunnel(engine::Client& client, const ExposeRequest& request, Deadline deadline) {
   auto ports = checked_ports(request);
   for (const auto& port : ports) check_port_for_ssh(port);
   auto target = resolve_for_ssh(client, request.target, request.write_alias, deadline);
-  std::string sources;
-  for (const auto source : target.sources.value_or(std::vector<Ip>{}))
-    sources += (sources.empty() ? "" : ", ") + source.to_string();
+  std::vector<std::string> sources;
+  for (const auto source : target.sources.value_or(std::vector<Ip>{})) sources.push_back(source.to_string());
   return {std::move(ports), std::move(target), sidecar_image(), std::move(sources)};
 }
 
 json::Value tunnel_plan_to_json(const TunnelPlan& plan, const CommandContainer* run) {
-  auto list = json::array();
-  for (const auto& port : plan.ports) list.push_back(port.to_string());
   json::Value object{{"via", kSshPath.name},
                      {"image", plan.image},
                      {"network", plan.target.network.name},
                      {"direct", plan.target.direct},
                      {"sources", plan.sources},
-                     {"ports", std::move(list)},
+                     {"ports", to_json(plan.ports)},
                      {"alias_in", plan.target.alias_in},
                      {"alias_by_dns", plan.target.alias_by_dns}};
   if (run != nullptr) object["run"] = {{"image", run->image}, {"command", run->command}};
@@ -56,9 +55,9 @@ std::vector<std::string> tunnel_plan_lines(const TunnelPlan& plan, const std::st
       fmt::format("# create and start a container from {} on network {}{}", plan.image, target.network.name,
                   published.empty() ? "" : ", its port 22 published on " + published)};
   if (target.alias_by_dns) lines.push_back(fmt::format("# its name on that network is {}", kAlias));
-  const std::string_view whom = run != nullptr         ? "the command's container alone"
-                                : plan.sources.empty() ? "every container on the network"
-                                                       : std::string_view(plan.sources);
+  const auto whom = run != nullptr         ? "the command's container alone"
+                    : plan.sources.empty() ? "every container on the network"
+                                           : fmt::format("{}", fmt::join(plan.sources, ", "));
   for (const auto& port : plan.ports)
     lines.push_back(fmt::format("# forward its port {} to {}, for {}", port.container, port.service(), whom));
   for (const auto& container : target.alias_in)

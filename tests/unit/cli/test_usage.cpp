@@ -119,7 +119,9 @@ TEST_CASE("a word that is none of the choices") {
 TEST_CASE("the command of run keeps its own options, and run is known for each fault") {
   CHECK(passed_on({"run", "-p", "1", "curl", "--json", "-p"}) == "run|-p|1|--|curl|--json|-p");
   CHECK(passed_on({"run", "-p", "1", "--", "watch", "--help"}) == "run|-p|1|--|watch|--help");
-  CHECK(passed_on({"expose", "1", "--label=--json", "--engine="}) == "expose|1|--label|--json|--engine|");
+  CHECK(passed_on({"expose", "1", "--label=--json", "--engine="}) == "expose|--label|--json|--engine||--|1");
+  CHECK(passed_on({"help", "expose", "-v"}) ==
+        "help|-v|--|expose");  // else the parser would run that command
   for (const char* line :
        {"run", "run --imgae x", "run -p", "--bogus run -p 1 true", "-z 5 run", "--bogus x run"}) {
     CAPTURE(line);
@@ -131,6 +133,25 @@ TEST_CASE("the command of run keeps its own options, and run is known for each f
     CHECK(reading.command->name == "run");
   }
   CHECK(reading_of({"expose", "1", "--bridge", "run"}).command->name == "expose");
+}
+
+TEST_CASE("--json is known for each fault, and only the command's own") {
+  const auto asks = [](const std::string& line) {
+    std::vector<std::string> words;
+    for (const auto word : split(line, ' ')) words.emplace_back(word);
+    return reading_of(words).asks_for_json;
+  };
+  for (const char* line :
+       {"--json", "--json relaese", "relaese --json", "expose 1 --bogus --json", "--json=1 list",
+        "run -p 1 --imgae --json", "help lst --json", "--bogus x list --json"}) {
+    CAPTURE(line);
+    CHECK(asks(line));
+  }
+  for (const char* line : {"list", "expose 1 --label --json", "run -p 1 curl --json",
+                           "run -p 1 -- curl --json", "--engine --json list", "list -- --json"}) {
+    CAPTURE(line);
+    CHECK_FALSE(asks(line));
+  }
 }
 
 TEST_CASE("every command's help fits each width and shows what is common") {

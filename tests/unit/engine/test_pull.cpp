@@ -5,6 +5,9 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -82,6 +85,60 @@ TEST_CASE("a report works without a sink") {
   PullReader reader("alpine", nobody);
   reader.feed(kReport);
   CHECK_NOTHROW(reader.finish());
+}
+
+TEST_CASE("layers and bytes are added up") {
+  engine::PullTally tally;
+  CHECK(tally.text().empty());
+  tally.add("3.19", "Pulling from library/alpine", std::nullopt, std::nullopt);
+  CHECK(tally.text().empty());
+  tally.add("a", "Pulling fs layer", std::nullopt, std::nullopt);
+  tally.add("b", "Already exists", std::nullopt, std::nullopt);
+  CHECK(tally.text() == "1 of 2 layers, 0 kB of 0 kB");
+  tally.add("a", "Downloading", 12'000'000, 40'000'000);
+  CHECK(tally.text() == "1 of 2 layers, 12 MB of 40 MB");
+  tally.add("a", "Download complete", std::nullopt, std::nullopt);
+  tally.add("a", "Extracting", 1'000'000, 40'000'000);  // the same bytes once more
+  CHECK(tally.text() == "1 of 2 layers, 40 MB of 40 MB");
+  tally.add("a", "Pull complete", std::nullopt, std::nullopt);
+  CHECK(tally.text() == "2 of 2 layers, 40 MB of 40 MB");
+  tally.add("c", "Downloading", INT64_MAX, INT64_MAX);  // an engine's nonsense
+  tally.add("d", "Downloading", INT64_MAX, INT64_MAX);
+  CHECK(tally.text().starts_with("2 of 4 layers, "));
+  for (int i = 0; i < 5000; ++i) tally.add(std::to_string(i), "Waiting", std::nullopt, std::nullopt);
+  CHECK(contains(tally.text(), "of 1000 layers"));
+}
+
+TEST_CASE("progress is told at once and often on a terminal, once a minute elsewhere") {
+  using namespace std::chrono_literals;
+  const engine::PullReport::Clock::time_point begin{};
+  engine::PullTally tally;
+  tally.add("a", "Downloading", 1'000'000, 2'000'000);
+  engine::PullReport drawn("alpine:3.19", begin);
+  CHECK(drawn.due(tally, true, begin) == "pulling alpine:3.19: 0 of 1 layers, 1 MB of 2 MB");
+  CHECK_FALSE(drawn.due(tally, true, begin + 99ms));
+  CHECK(drawn.due(tally, true, begin + 100ms));
+  engine::PullReport logged("alpine:3.19", begin);
+  CHECK_FALSE(logged.due(tally, false, begin));
+  CHECK_FALSE(logged.due(tally, false, begin + 59s));
+  CHECK(logged.due(tally, false, begin + 60s));
+  CHECK_FALSE(logged.due(tally, false, begin + 119s));
+  CHECK(logged.due(tally, false, begin + 120s));
+}
+
+TEST_CASE("a failed pull has a next step") {
+  using engine::pull_hint;
+  CHECK(contains(pull_hint("r.example:5000/app:1", "Get https://…: dial tcp: lookup r.example: no such host"),
+                 "does not reach r.example:5000"));
+  CHECK(contains(
+      pull_hint("app:1",
+                "pull access denied for app, repository does not exist or may require 'docker login'"),
+      "docker login docker.io"));
+  CHECK(contains(pull_hint("localhost/app", "UNAUTHORIZED: authentication required"),
+                 "docker login localhost"));
+  CHECK(contains(pull_hint("team/app:1", "manifest for team/app:1 not found: manifest unknown"),
+                 "docker.io does not have it"));
+  CHECK(contains(pull_hint("app", "no space left on device"), "check the name 'app'"));
 }
 
 TEST_CASE("an error object becomes an error with the engine's text") {

@@ -54,6 +54,24 @@ Wanted wanted_in(pid_t run) {
 
 }  // namespace
 
+TEST_CASE("a label that looks like one of ours") {
+  const auto near = [](const std::map<std::string, std::string>& labels) {
+    const auto found = exposer::near_label(labels);
+    return found ? found->written + " " + found->meant : std::string();
+  };
+  const std::string ports = "io.github.tchostnet.ports";
+  const std::string via = "io.github.tchostnet.via";
+  for (const char* name :
+       {"io.github.tchostnet.port", "io.github.tchostnet.prots", "IO.github.tchostnet.ports",
+        "io.github.tc-hostnet.ports", "org.testcontainers.hostnet.exposes", "hostnet.ports"})
+    CHECK(near({{name, "8080"}}) == std::string(name) + " " + ports);
+  CHECK(near({{"io.github.tchostnet.vai", "ssh"}}) == "io.github.tchostnet.vai " + via);
+  CHECK(near({{ports, "8080"}, {"io.github.tchostnet.vai", "ssh"}}) == "io.github.tchostnet.vai " + via);
+  CHECK(near({{ports, "8080"}, {via, "ssh"}, {"org.example.ports", "1"}, {"ports", "1"}}).empty());
+  CHECK(near({}).empty());
+  CHECK(near({{"io.github.tchostnet.lease", "1a2b3c4d"}, {"io.github.tchostnet.owner", "x"}}).empty());
+}
+
 TEST_CASE("labels use the port syntax of `expose`") {
   const auto wanted = wish({{kPortsLabel, "8080, 5432:15432,5353/udp"}});
   REQUIRE(wanted);

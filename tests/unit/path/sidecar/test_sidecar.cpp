@@ -330,8 +330,8 @@ TEST_CASE("an image that cannot be had is an error with the next step") {
   World world;
   engine::Client client(world.address());
   engine::Containers containers(client);
-  for (const auto& answer : {kTrouble, http(404, R"({"message":"pull access denied"})"),
-                             http(200, R"({"error":"no such host"})")}) {
+  for (const auto& answer :
+       {kTrouble, http(404, R"({"message":"manifest unknown"})"), http(200, R"({"error":"no such host"})")}) {
     world.answers("pull", {answer});
     const auto error = error_of([&] { fetch_image(containers, "nosuch/sshd:1", soon()); });
     CHECK(error.code() == Errc::not_found);

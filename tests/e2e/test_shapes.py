@@ -1,0 +1,233 @@
+"""The shapes of what the command prints: listings in each form, and changes as they come; and where options have their
+defaults from. On a bridge without an engine. harness.run() compares all JSON with docs/schema."""
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import termios
+import time
+from pathlib import Path
+
+from harness import HostCase, json_schema, main, run
+from test_watch import Watch
+
+NOBODY = "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"
+
+
+class ListWatch(Watch):
+    schema = "list"
+
+
+class BridgeCase(HostCase):
+    def setUp(self):
+        super().setUp()
+        for words in ("link add br0 type bridge", "address add 198.18.0.1/24 dev br0", "link set br0 up"):
+            run("ip", *words.split())
+        self.addCleanup(run, "ip", "link", "del", "br0")
+        self.addCleanup(self.tc_hostnet, "release", "--all")
+        self.folder = Path(tempfile.mkdtemp(prefix="hostnet-e2e-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.folder.chmod(0o755)
+
+    def refused(self, code, *arguments, says, **options):
+        done = run(*options.pop("prefix", ()), self.program, *arguments, env=options.pop("env", self.env), check=False)
+        self.assertEqual((done.returncode, done.stdout), (code, ""), done.stderr)
+        self.assertRegex(done.stderr, r"\Atc-hostnet: [^\n]+\n\Z")
+        self.assertIn(says, done.stderr)
+
+
+class Listings(BridgeCase):
+    def test_each_form(self):
+        lease = self.detach("8088:80", "9090", "--bridge", "br0", "--label", "a \"note\"")
+        self.assertEqual(self.tc_hostnet("list", "-q").stdout, lease + "\n")
+        self.assertEqual(self.tc_hostnet("list", "--format", "json").stdout, self.tc_hostnet("list", "--json").stdout)
+        self.assertEqual(self.tc_hostnet("list", "--format", "table").stdout.splitlines()[0],
+                         self.tc_hostnet("list").stdout.splitlines()[0])
+        filled = self.tc_hostnet("list", "--format", r"{id}\t{target}|{ports} {{x}} {owner.uid} {network}{label}").stdout
+        self.assertEqual(filled, f"{lease}\tbridge br0|8088:80/tcp,9090/tcp {{x}} 0 a \"note\"\n")
+        self.assertEqual(self.tc_hostnet("inspect", lease, "--json").returncode, 0)
+        self.assertEqual(self.tc_hostnet("status", "--json").returncode, 0)
+        plan = json.loads(self.tc_hostnet("release", "--all", "--dry-run", "--json").stdout)
+        self.assertEqual(plan["leases"], [lease])
+        self.assertIn("route_localnet", " ".join(plan["steps"]))
+        self.tc_hostnet("doctor", "8088", "--bridge", "br0", "--json", check=False)
+        self.tc_hostnet("expose", "8088", "--bridge", "br0", "--dry-run", "--json")
+        self.tc_hostnet("run", "-p", "8088", "--dry-run", "--json", "true")
+        self.assertEqual(json.loads(self.tc_hostnet("release", lease, "--json").stdout)["lease"], lease)
+
+    def test_what_is_wrong_with_a_template(self):
+        self.refused(2, "list", "--format", "{ids}", says="did you mean '{id}'?")
+        self.refused(2, "list", "--format", "{owner.pidd}", says="did you mean '{owner.pid}'?")
+        self.refused(2, "list", "--format", "{frobnicate}", says="the fields are id, target")
+        self.refused(2, "list", "--format", "{{.ID}}", says="write {id}, in single braces")
+        self.refused(2, "list", "--format", "{id", says="no closing brace")
+        self.refused(2, "list", "--format", "id}", says="without an opening one")
+        done = run(self.program, "list", "--format", "{id}", "--json", check=False)
+        self.assertEqual(json.loads(done.stderr)["hint"], "give one of them")
+
+    def test_every_field_of_a_template_is_in_the_schema(self):
+        told = run(self.program, "list", "--format", "{frobnicate}", check=False).stderr
+        fields = re.split(r", | and ", told.split("the fields are ")[1].strip())
+        members = json_schema.SCHEMAS["common.json"]["$defs"]["lease"]["properties"]
+        self.assertEqual({field.split(".")[0] for field in fields}, set(members))
+
+    def watched(self, *arguments):
+        watch = ListWatch([self.program, *arguments, "list", "--watch"], self.env)
+        self.addCleanup(watch.close)
+        return watch
+
+    def test_changes_as_json(self):
+        watch = self.watched("--json")  # before there is any folder
+        self.assertEqual(watch.ready["leases"], [])
+        lease = self.expose(8088, "--bridge", "br0")
+        self.assertEqual([one["id"] for one in watch.read_event(10)["leases"]], [lease.id])
+        second = self.expose(9090, "--bridge", "br0")
+        self.assertEqual([one["id"] for one in watch.read_event(10)["leases"]], [lease.id, second.id])
+        second.end(signal.SIGKILL)  # nobody but the watcher looks
+        self.assertEqual([one["id"] for one in watch.read_event(10)["leases"]], [lease.id])
+        lease.end()
+        self.assertEqual(watch.read_event(10)["leases"], [])
+        used = [int(field) for field in Path(f"/proc/{watch.process.pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]]
+        time.sleep(1)
+        now = [int(field) for field in Path(f"/proc/{watch.process.pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]]
+        self.assertEqual(now, used, "it polls")
+        self.assertEqual(watch.end(signal.SIGINT)[:2], (0, ""))
+
+    def test_changes_as_blocks_of_text(self):
+        process = subprocess.Popen([self.program, "list", "-q", "-w"], stdout=subprocess.PIPE, text=True, env=self.env)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.kill)
+        self.assertEqual(process.stdout.readline(), "\n")
+        lease = self.detach(8088, "--bridge", "br0")
+        self.assertEqual([process.stdout.readline(), process.stdout.readline()], [lease + "\n", "\n"])
+        process.terminate()
+        self.assertEqual(process.wait(10), 0)
+
+    def test_a_terminal_is_redrawn(self):
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        termios.tcsetwinsize(slave, (24, 80))
+        process = subprocess.Popen([self.program, "list", "-w"], stdin=slave, stdout=slave, stderr=slave, env=self.env,
+                                   start_new_session=True)
+        os.close(slave)
+        self.addCleanup(process.kill)
+        seen = b""
+        while b"LEASE" not in seen:
+            seen += os.read(master, 4096)
+        lease = self.detach(8088, "--bridge", "br0").encode()
+        while lease not in seen:
+            seen += os.read(master, 4096)
+        self.assertEqual(seen.count(b"\x1b[H\x1b[2J"), 2)
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(10), 0)
+
+    def test_durations(self):
+        lease = self.expose(8088, "--bridge", "br0", "--timeout", "1d1h")
+        (listed,) = self.leases()
+        self.assertAlmostEqual(listed["expires"] - listed["created"], 25 * 3600, delta=2)
+        lease.end()
+        short = self.expose(8088, "--bridge", "br0", "--timeout", "1200ms")
+        self.assertEqual(short.read_event(15)["event"], "ended")
+
+
+class Config(BridgeCase):
+    def write(self, text, name="tc-hostnet.conf", mode=0o644, owner=0):
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(mode)
+        os.chown(path, owner, owner)
+        return path
+
+    @property
+    def env(self):
+        return super().env | {"XDG_CONFIG_HOME": str(self.folder)}
+
+    def planned(self, *options, **environment):
+        """The firewall of a plan with these options."""
+        done = self.tc_hostnet(*options, "expose", "8088", "--bridge", "br0", "--dry-run", "--json", env=self.env | environment)
+        return json.loads(done.stdout)["firewall"]
+
+    def test_which_file_and_which_line(self):
+        self.write('# a comment\n[expose]\nfirewall = "nftables"\n', "tc-hostnet/tc-hostnet.conf")
+        named = self.write('firewall = "nftables"\n[expose]\nfirewall = "iptables"\n', "named.conf")
+        none = {"TC_HOSTNET_FIREWALL": ""}
+        self.assertEqual(self.planned(**none), "nftables")
+        self.assertEqual(self.planned("--config", named, **none), "iptables")
+        self.assertEqual(self.planned(TC_HOSTNET_FIREWALL="iptables"), "iptables")
+        done = self.tc_hostnet("expose", "8088", "--bridge", "br0", "--dry-run", "--json", "--firewall", "iptables")
+        self.assertEqual(json.loads(done.stdout)["firewall"], "iptables")
+        self.write("json = true\nquiet = on\n", "tc-hostnet/tc-hostnet.conf")
+        self.assertEqual(json.loads(self.tc_hostnet("status").stdout)["leases"], 0)
+        self.assertTrue(self.tc_hostnet("status", "--no-config").stdout.startswith("version"))
+        self.assertEqual(json.loads(run(self.program, "inspect", "x", env=self.env, check=False).stderr)["error"], "not_found")
+        # The first name that exists is read, and /etc last.
+        self.write("[list]\nformat = '{id}'\n", "tc-hostnet.conf")
+        self.assertEqual(self.tc_hostnet("list").stdout, "")
+        (self.folder / "tc-hostnet" / "tc-hostnet.conf").unlink()
+        self.assertEqual(self.tc_hostnet("list").stdout, "")
+        self.assertTrue(self.tc_hostnet("list", "--format", "table").stdout.startswith("LEASE"))
+        Path("/etc/tc-hostnet.conf").write_text("[list]\nformat = 'json'\n[expose]\nlabel = 'by /etc'\n")
+        self.addCleanup(Path("/etc/tc-hostnet.conf").unlink)
+        lease = self.detach(8088, "--bridge", "br0")
+        self.assertEqual(self.tc_hostnet("list").stdout, lease + "\n")
+        self.assertEqual(self.tc_hostnet("list", "--format", "{label}").stdout, "by /etc\n")
+
+    def test_what_is_wrong_with_a_file(self):
+        for text, says in (("colour = never", ":1: unknown key 'colour'; did you mean 'color'?"),
+                           ("\n\n[expose]\ntimout = 1d", ":4: unknown key 'timout' of [expose]; did you mean 'timeout'?"),
+                           ("[expsoe]\ntimeout = 1d", ":2: unknown section '[expsoe]'; did you mean [expose]?"),
+                           ("via = magic", ":1: via cannot be 'magic'; it is auto"),
+                           ("quiet = perhaps", ":1: quiet is true or false"),
+                           ("[release]\nall = true", ":2: 'all' cannot be set in a file"),
+                           ("[list]\nlabel = x", ":2: unknown key 'label' of [list]"),
+                           ("color = never\ncolor = always", ":2: 'color' is set twice"),
+                           ("[expose]\nlabel = two words", ":2: label needs one TEXT"),
+                           ("nonsense", ":1: 'nonsense' is neither"), ("x=", ":1: 'x=' is neither"),
+                           ("[expose\ntimeout = 1d", ":1: '[expose' has no closing bracket"),
+                           ("engine =", ":1: engine has no value")):
+            with self.subTest(text=text):
+                path = self.write(text)
+                self.refused(2, "list", says=str(path) + says)
+                self.refused(125, "run", "-p", "80", "true", says=str(path) + says)
+                self.assertTrue(self.tc_hostnet("help").stdout)
+                self.assertTrue(self.tc_hostnet("version").stdout)
+        self.assertEqual(json.loads(run(self.program, "list", "--json", env=self.env, check=False).stderr)["exit_code"], 2)
+        self.refused(6, "list", "--config", "/no/such/file", says="there is no configuration '/no/such/file'")
+        self.write("[expose]\ntimeout = forever")
+        self.refused(2, "expose", "8088", "--bridge", "br0", says="'forever' is not a duration")
+
+    def test_a_file_that_another_user_could_have_written(self):
+        for mode, owner, says in ((0o644, 65534, "it belongs to uid 65534"), (0o664, 0, "group 0 can write it"),
+                                  (0o646, 0, "every user can write it")):
+            with self.subTest(mode=oct(mode), owner=owner):
+                path = self.write('engine = "unix:///tmp/evil.sock"', mode=mode, owner=owner)
+                self.refused(4, "list", says=says)
+                self.refused(4, "list", "--config", path, says=says)
+                self.refused(125, "run", "-p", "80", "true", says=says)
+                self.assertTrue(self.tc_hostnet("list", "--no-config").stdout)
+        # A user's own is the user's, also with a group.
+        self.write("[list]\nformat = '{id}'", mode=0o664, owner=65534)
+        self.assertEqual(run(*NOBODY, self.program, "list", env=self.env).stdout, "")
+        # What a user cannot see, as in root's home, is none.
+        path = self.write("nonsense", "closed/tc-hostnet.conf")
+        path.parent.chmod(0o700)
+        closed = self.env | {"XDG_CONFIG_HOME": str(path.parent)}
+        self.assertEqual(run(*NOBODY, self.program, "list", "-q", env=closed).stdout, "")
+        self.refused(4, "list", "--config", path, says="Permission denied", prefix=NOBODY)
+        self.write("x" * 70000)
+        self.refused(1, "list", says="more than 65536 bytes")
+        (self.folder / "tc-hostnet.conf").unlink()
+        os.mkfifo(self.folder / "tc-hostnet.conf")
+        self.refused(1, "list", says="is not a regular file")
+        (self.folder / "tc-hostnet.conf").unlink()
+        (self.folder / "tc-hostnet.conf").mkdir()
+        self.refused(1, "list", says="is not a regular file")
+
+
+if __name__ == "__main__":
+    main()
