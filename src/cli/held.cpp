@@ -2,6 +2,7 @@
 #include "cli/held.hpp"
 
 #include "cli/output.hpp"
+#include "core/nearest.hpp"
 #include "core/strings.hpp"
 #include "firewall/backend.hpp"
 #include "hostnet/error.hpp"
@@ -87,11 +88,16 @@ void throw_ambiguous(const std::string& id) {
               "see them: tc-hostnet list");
 }
 
-const state::Lease& find_lease(const state::Snapshot& snapshot, const std::string& id) {
+Error no_such_lease(const std::string& id, const std::vector<std::string>& ids) {
+  return no_such("lease", id, ids, "see them: tc-hostnet list");
+}
+
+const state::Lease& find_lease(const state::Snapshot& snapshot, const std::string& id,
+                               std::vector<std::string> others) {
   const auto* const found = find_by_id(snapshot.leases, id);
-  if (found == nullptr)
-    throw Error(Errc::not_found, fmt::format("there is no lease {}", quote(id)), "see them: tc-hostnet list");
-  return *found;
+  if (found != nullptr) return *found;
+  for (const auto& lease : snapshot.leases) others.push_back(lease.id);
+  throw no_such_lease(id, others);
 }
 
 }  // namespace hostnet::cli

@@ -108,7 +108,10 @@ Action define_inspect(Arguments& arguments) {
     const auto readable = look_if_readable(store, globals);
     if (!readable) throw_not_ours(*id, "inspect");
     const auto& held = *readable;
-    const auto& lease = find_lease(held, *id);
+    std::vector<std::string> others;
+    for (const auto& [driver, record] : recorded) others.push_back(record.id);
+    for (const auto& lease : helped) others.push_back(lease.id);
+    const auto& lease = find_lease(held, *id, std::move(others));
     const auto differences = deviations(held);
     const auto* const bridge = held.bridge(lease.ifindex);
     const auto traffic = exposer::traffic_of(lease, bridge == nullptr ? "" : bridge->name);

@@ -121,6 +121,13 @@ void set_up_output(const Globals& globals) {
 
 void demote_warnings(bool (*detail)(std::string_view line)) { state.is_detail = detail; }
 
+void demote_ends() {
+  demote_warnings([](std::string_view line) {
+    return line.starts_with("lease ") && (line.find(" released: ") != std::string_view::npos ||
+                                          line.find(" failed: ") != std::string_view::npos);
+  });
+}
+
 void print_error(const Error& error, std::optional<int> exit_code) {
   if (state.json) {
     json::Value object{{"level", name_of(LogLevel::error)},

@@ -54,6 +54,9 @@ void set_up_output(const Globals& globals);
 /// that reports the same events itself.
 void demote_warnings(bool (*detail)(std::string_view line));
 
+/// demote_warnings() for the ends of leases: "lease 1a2b3c4d released: its container has stopped".
+void demote_ends();
+
 /// "tc-hostnet: what: why; next step" on standard error. `exit_code` if the command ends with this error: then
 /// it is a member of the JSON.
 void print_error(const Error& error, std::optional<int> exit_code = std::nullopt);

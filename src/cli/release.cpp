@@ -12,7 +12,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <map>
 #include <memory>
+#include <set>
 
 namespace hostnet::cli {
 namespace {
@@ -20,6 +22,10 @@ namespace {
 struct ReleaseOptions {
   std::vector<std::string> leases;
   bool all = false;
+  // Ids of leases that were not named, for the message of an unknown one.
+  std::vector<std::string> others = {};
+  // The beginning of an id → the lease whose follower was told to end it.
+  std::map<std::string, std::string> told = {};
 };
 
 // What --dry-run prints.
@@ -42,7 +48,11 @@ std::set<std::string> chosen(const ReleaseOptions& options, const state::Snapsho
   if (options.all)
     for (const auto& lease : held.leases) ids.insert(lease.id);
   else
-    for (const auto& id : options.leases) ids.insert(find_lease(held, id).id);
+    for (const auto& id : options.leases) {
+      const auto* const found = find_by_id(held.leases, id);
+      if (found == nullptr && options.told.contains(id)) continue;  // its target went at this moment
+      ids.insert(found != nullptr ? found->id : find_lease(held, id, options.others).id);
+    }
   return ids;
 }
 
@@ -54,9 +64,23 @@ void report(const std::string& id, const Globals& globals) {
   }
 }
 
+// First: a lease whose target goes at this moment is in no list.
+void tell_followers(const state::TunnelStore& store, ReleaseOptions& options) {
+  try {
+    if (options.all) exposer::end_followers(store, "");
+    for (const auto& id : options.leases) {
+      if (id.empty()) continue;
+      for (const auto& lease : exposer::end_followers(store, id)) options.told[id] = lease;
+    }
+  } catch (const Error& error) {
+    if (!only_hides_roots(error, store.folder())) throw;  // else it has no record of this user
+  }
+}
+
 // Releases the leases that have a record. Ids of other leases stay in `options`.
 void release_recorded(ReleaseOptions& options, const Globals& globals, ReleasePlan& plan) {
   const state::TunnelStore store(globals.runtime_dir);
+  if (!globals.dry_run) tell_followers(store, options);
   const auto leases = look_at_records(store, globals);
   std::set<std::string> ids;
   if (options.all)
@@ -67,7 +91,10 @@ void release_recorded(ReleaseOptions& options, const Globals& globals, ReleasePl
     return found != nullptr;
   });
   for (const auto& [driver, record] : leases) {
-    if (!ids.contains(record.id)) continue;
+    if (!ids.contains(record.id)) {
+      options.others.push_back(record.id);
+      continue;
+    }
     if (globals.dry_run) {
       const auto view = exposer::describe({driver, record});
       plan.leases.push_back(record.id);
@@ -93,7 +120,10 @@ void release_helped(ReleaseOptions& options, const Globals& globals, ReleasePlan
     return found != nullptr;
   });
   for (const auto& lease : leases) {
-    if (!paths.contains(lease.path)) continue;
+    if (!paths.contains(lease.path)) {
+      options.others.push_back(lease.id);
+      continue;
+    }
     if (globals.dry_run) {
       plan.leases.push_back(lease.id);
       plan.steps.push_back(fmt::format("release lease {} through the helper", lease.id));
@@ -165,6 +195,8 @@ void release_native(const ReleaseOptions& options, const Globals& globals, Relea
     return rescue(store, error);
   }
   exposer::finish_names(store, exposer::name_budget(deadline));
+  for (const auto& id : options.leases)
+    if (const auto told = options.told.find(id); told != options.told.end()) ids.insert(told->second);
   for (const auto& id : ids) report(id, globals);
 }
 

@@ -7,6 +7,7 @@
 #include "firewall/backend.hpp"
 #include "hostnet/error.hpp"
 #include "path/select.hpp"
+#include "target/project.hpp"
 
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -15,6 +16,11 @@
 #include <iterator>
 
 namespace hostnet::cli {
+namespace {
+
+constexpr std::chrono::seconds kProjectSpan{30};  // for the lists of the engine
+
+}  // namespace
 
 void RequestOptions::define(Arguments& arguments) {
   arguments.values("PORT", ports,
@@ -23,6 +29,7 @@ void RequestOptions::define(Arguments& arguments) {
                    Need::required);
   arguments.value("--network NAME", network, "for every container on this network of the engine");
   arguments.value("--container NAME", container, "for this running container alone");
+  arguments.value("--project NAME", project, "for every container on the networks of this compose project");
   arguments.value("--bridge INTERFACE", bridge,
                   "for every address behind this bridge interface; needs no engine");
   arguments.value("--netns PATH", netns, "for the owner of this network namespace alone, by path");
@@ -66,17 +73,17 @@ Firewall RequestOptions::wanted_firewall() const {
   return firewall::parse_firewall(firewall).value_or(Firewall::automatic);
 }
 
-ExposeRequest RequestOptions::to_request() const {
+std::vector<ExposeRequest> RequestOptions::to_requests(const Globals& globals) const {
   std::vector<Target> targets;
   if (!network.empty()) targets.push_back(Target::network(network));
   if (!container.empty()) targets.push_back(Target::container(container));
   if (!bridge.empty()) targets.push_back(Target::bridge(bridge));
   if (!netns.empty()) targets.push_back(Target::netns(netns));
-  if (targets.size() != 1)
-    throw Error(Errc::invalid_argument,
-                targets.empty() ? "no target is given" : "more than one target is given",
-                "give exactly one of --network, --container, --bridge and --netns");
-  ExposeRequest request{.target = targets.front(),
+  const auto given = targets.size() + (project.empty() ? 0 : 1);
+  if (given != 1)
+    throw Error(Errc::invalid_argument, given == 0 ? "no target is given" : "more than one target is given",
+                "give exactly one of --network, --container, --project, --bridge and --netns");
+  ExposeRequest request{.target = targets.empty() ? Target::network("") : targets.front(),
                         .ports = parse_ports(ports),
                         .write_alias = !no_alias,
                         .require_listener = require_listener,
@@ -84,7 +91,14 @@ ExposeRequest RequestOptions::to_request() const {
                         .label = label,
                         .timeout = std::nullopt};
   if (!timeout.empty()) request.timeout = parse_span(timeout);
-  return request;
+  if (project.empty()) return {std::move(request)};
+  std::vector<ExposeRequest> out;
+  engine::Client client(engine::Address::find(globals.engine));
+  for (const auto& name : exposer::networks_of_project(client, project, Deadline::after(kProjectSpan))) {
+    request.target = Target::network(name);
+    out.push_back(request);
+  }
+  return out;
 }
 
 void allow_many_descriptors() {

@@ -18,6 +18,7 @@ struct RequestOptions {
   std::string container;
   std::string bridge;
   std::string netns;
+  std::string project;
   std::string via = "auto";
   std::string firewall = "auto";
   std::string label;
@@ -29,8 +30,9 @@ struct RequestOptions {
   void define(Arguments& arguments);
   /// Declares only --via and --firewall.
   void define_way(Arguments& arguments);
-  /// @throws Error{invalid_argument}
-  [[nodiscard]] ExposeRequest to_request() const;
+  /// One request, or one for each network of the project. @throws Error: invalid_argument; for a project, what its
+  /// engine gives.
+  [[nodiscard]] std::vector<ExposeRequest> to_requests(const Globals& globals) const;
   /// nullptr for "auto".
   [[nodiscard]] const exposer::PathDriver* path() const;
   [[nodiscard]] Firewall wanted_firewall() const;

@@ -105,12 +105,6 @@ Fd stop_signals() {
   return fd;
 }
 
-// Matches "lease 1a2b3c4d released: its container has stopped", which `watch` prints as an event.
-bool tells_of_an_end(std::string_view line) {
-  return line.starts_with("lease ") && (line.find(" released: ") != std::string_view::npos ||
-                                        line.find(" failed: ") != std::string_view::npos);
-}
-
 int dry_run(Watcher& watcher, const Globals& globals) {
   for (const auto& wanted : watcher.survey()) {
     if (globals.json) {
@@ -136,7 +130,7 @@ int dry_run(Watcher& watcher, const Globals& globals) {
 int watch(const WatchOptions& options, const Globals& globals) {
   const auto* const path = options.request.path();
   if (globals.explain) explain(path, globals);
-  demote_warnings(tells_of_an_end);
+  demote_ends();  // they come as events
   allow_many_descriptors();
   EventLoop loop;
   std::exception_ptr unheard;

@@ -23,6 +23,9 @@ namespace hostnet::state {
 
 /// The state of a lease whose target is away (watch/follower.hpp). A path without records has only such ones.
 inline constexpr const char* kWaiting = "waiting";
+/// The state of a record that is no lease: its owner follows the lease `follows`, which may be in no record for a
+/// moment. Who releases that lease removes this record, too.
+inline constexpr const char* kFollowing = "following";
 
 /// A tunnel's state, as its owner last wrote it.
 struct TunnelStats {
@@ -61,6 +64,7 @@ struct TunnelRecord {
   std::optional<std::int64_t> expires;
   TunnelStats stats;
   std::string container = {};  ///< Id of the one container that a relay lease serves; else empty.
+  std::string follows = {};  ///< With kFollowing: the lease's id.
 
   bool operator==(const TunnelRecord&) const = default;
 };

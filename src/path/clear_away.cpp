@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <map>
 #include <utility>
 
 namespace hostnet::exposer {
@@ -40,11 +41,26 @@ void clear_dead_leases(const state::TunnelStore& store, Deadline deadline) {
 std::vector<RecordedLease> recorded_leases(PathTable table, const state::TunnelStore& store) {
   std::vector<RecordedLease> out;
   for (auto& record : store.load()) {
+    if (record.stats.state == state::kFollowing) continue;
     const auto* const driver = find_path(table, record.via);
     if (driver != nullptr && (driver->describe != nullptr || record.stats.state == state::kWaiting))
       out.push_back({driver, std::move(record)});
   }
   return out;
+}
+
+std::set<std::string> end_followers(const state::TunnelStore& store, const std::string& beginning) {
+  std::map<std::string, std::string> marks;  // by lease
+  for (const auto& record : store.load())
+    if (record.stats.state == state::kFollowing && record.follows.starts_with(beginning))
+      marks[record.follows] = record.id;
+  if (!beginning.empty() && marks.size() > 1) return {};  // ambiguous: the lists say so
+  std::set<std::string> leases;
+  for (const auto& [lease, mark] : marks) {
+    store.remove(mark);
+    leases.insert(lease);
+  }
+  return leases;
 }
 
 RecordView describe(const RecordedLease& lease) {

@@ -5,6 +5,8 @@
 #include "lease/tunnel_record.hpp"
 #include "path/path.hpp"
 
+#include <set>
+#include <string>
 #include <vector>
 
 namespace hostnet::exposer {
@@ -29,5 +31,9 @@ RecordView describe(const RecordedLease& lease);
 
 /// The leases known only from their records, oldest first.
 std::vector<RecordedLease> recorded_leases(PathTable table, const state::TunnelStore& store);
+
+/// Tells the followers of leases (watch/follower.hpp) whose id begins so that their lease is released, also those
+/// whose lease is in no record at this moment; returns the leases. Call it before looking for the leases.
+std::set<std::string> end_followers(const state::TunnelStore& store, const std::string& beginning);
 
 }  // namespace hostnet::exposer

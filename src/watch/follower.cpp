@@ -47,12 +47,26 @@ bool is_not_yet(Errc code) {
   return code == Errc::not_found || code == Errc::no_path || code == Errc::engine_unavailable;
 }
 
+}  // namespace
+
 bool was_asked_for(const std::string& reason) {
   return reason == kTimeIsUp || reason == kReleasedElsewhere || reason == dbus::reason::kRevoked ||
          reason == dbus::reason::kReleased || reason == dbus::reason::kExpired;
 }
 
-}  // namespace
+state::TunnelRecord waiting_record(const ExposeRequest& request, const Exposure& lease,
+                                   const std::string& reason, state::TunnelRecord before) {
+  if (before.id != lease.id() || before.created == 0) before.created = std::time(nullptr);
+  before.via = BehindExposure::via(lease);
+  before.id = lease.id();
+  before.target = request.target.to_string();
+  before.label = request.label;
+  before.network = lease.interface();
+  before.ports = lease.ports();
+  before.stats.state = state::kWaiting;
+  before.stats.reason = reason;
+  return before;
+}
 
 bool may_follow(ExposureState state, const std::string& reason) {
   if (state == ExposureState::failed) return true;
@@ -70,20 +84,82 @@ Follower::Follower(Settings settings)
   };
   if (settings_.request.timeout) expires_ = std::chrono::system_clock::now() + *settings_.request.timeout;
   seen_until_ = std::time(nullptr);
-  make(settings_.path, settings_.request);
+  id_ = new_lease_id();
+  set_mark();
+  try {
+    make(settings_.path, settings_.request);
+  } catch (...) {
+    remove_marks();
+    throw;
+  }
 }
 
-Follower::~Follower() = default;
+Follower::~Follower() { remove_marks(); }
+
+engine::Client Follower::engine() const {
+  return engine::Client(engine::Address::find(settings_.exposer.engine));
+}
+
+void Follower::become_owner() {
+  if (owner_) return;
+  const auto locked = store_.lock();  // not longer: a record is saved under the same lock
+  owner_.emplace(store_.folder());
+  waiting_.owner = owner_->id();
+  waiting_.engine = engine::Address::find(settings_.exposer.engine).text();
+}
+
+// Without a mark, as in a folder that cannot be written, the lease follows all the same.
+void Follower::set_mark() {
+  if (settings_.once || !is_of_engine(settings_.request.target)) return;
+  try {
+    become_owner();
+    state::TunnelRecord record;
+    record.via = settings_.path == nullptr ? paths().front()->name : settings_.path->name;
+    record.id = new_lease_id();
+    record.follows = id_;
+    record.target = settings_.request.target.to_string();
+    record.owner = waiting_.owner;
+    record.engine = waiting_.engine;
+    record.created = std::time(nullptr);
+    record.stats.state = state::kFollowing;
+    store_.save(record);
+    mark_ = std::move(record);
+  } catch (const Error& error) {
+    log::debug("a release of all leases cannot find this one while its target goes: {}", error.what());
+  }
+}
+
+// The helper numbers its leases itself.
+void Follower::rename_mark() {
+  if (mark_.id.empty() || mark_.follows == id_ || is_revoked()) return;
+  mark_.follows = id_;
+  try {
+    store_.save(mark_);
+  } catch (const Error& error) {
+    log::debug("{}", error.what());
+  }
+}
+
+void Follower::remove_marks() noexcept {
+  if (!owner_) return;
+  if (away_) store_.remove(waiting_.id);
+  if (!mark_.id.empty()) store_.remove(mark_.id);
+  owner_.reset();
+  store_.tidy();
+}
+
+bool Follower::is_revoked() const { return !mark_.id.empty() && !store_.contains(mark_.id); }
 
 void Follower::make(const PathDriver* path, const ExposeRequest& request) {
   auto exposer = make_exposer_by(paths(), path, settings_.exposer);
+  const ContinuedLease continued(id_);
   exposure_ = exposer->expose(request);
   exposer_ = std::move(exposer);
   id_ = exposure_.id();
+  rename_mark();
   if (request.target.kind() != Target::Kind::network || settings_.once) return;
   try {
-    engine::Client client(engine::Address::find(settings_.exposer.engine));
-    network_id_ = client.network(request.target.name(), Deadline::after(kLook)).id;
+    network_id_ = engine().network(request.target.name(), Deadline::after(kLook)).id;
   } catch (const Error& error) {
     log::debug("network {}: {}", request.target.name(), error.what());
   }
@@ -93,7 +169,7 @@ void Follower::make(const PathDriver* path, const ExposeRequest& request) {
 bool Follower::target_is_another() const {
   const auto& target = settings_.request.target;
   try {
-    engine::Client client(engine::Address::find(settings_.exposer.engine));
+    auto client = engine();
     if (target.kind() == Target::Kind::container)
       return !client.container(target.name(), Deadline::after(kLook)).running;
     return client.network(target.name(), Deadline::after(kLook)).id != network_id_;
@@ -111,6 +187,7 @@ bool Follower::follows() const {
 }
 
 Follower::End Follower::run(int stop_fd) {
+  if (is_revoked()) return revoked();
   for (;;) {
     if (!away_ && wants_events() && !stream_ && steady_clock::now() >= next_connect_) connect();
     std::array<pollfd, 3> fds{
@@ -118,15 +195,16 @@ Follower::End Follower::run(int stop_fd) {
     if (::poll(fds.data(), fds.size(), static_cast<int>(patience().count())) < 0 && errno != EINTR)
       throw Error::from_errno("poll", errno);
     if ((fds[0].revents & POLLIN) != 0) {
-      forget_waiting();
       if (!away_ && exposure_.state() == ExposureState::active) exposure_.release();
       return {.state = ExposureState::released, .lease = id_, .reason = "released"};
     }
-    if ((fds[1].revents & POLLIN) != 0) {
+    // An end counts once it is told: before that, the lease may still be removing what it made, with its record.
+    const bool told = (fds[1].revents & POLLIN) != 0;
+    if (told) {
       std::uint64_t count = 0;
       [[maybe_unused]] const auto got = ::read(ended_->get(), &count, sizeof count);
     }
-    if (!away_ && exposure_.state() != ExposureState::active) {
+    if (told && !away_ && exposure_.state() != ExposureState::active) {
       if (auto end = after_end()) return *end;
     }
     if (away_) {
@@ -137,10 +215,18 @@ Follower::End Follower::run(int stop_fd) {
   }
 }
 
-// Containers that start on the network get the alias.
+// Releases a lease that was made while another process released it.
+Follower::End Follower::revoked() {
+  if (!away_ && exposure_.state() == ExposureState::active) exposure_.release();
+  return {.lease = id_, .reason = kReleasedElsewhere};
+}
+
+// Containers that start on the network get the alias; the end of a container ends its lease, which may look in
+// periods only.
 bool Follower::wants_events() const {
-  return !settings_.once && settings_.request.write_alias &&
-         settings_.request.target.kind() == Target::Kind::network;
+  if (settings_.once) return false;
+  const auto kind = settings_.request.target.kind();
+  return kind == Target::Kind::container || (kind == Target::Kind::network && settings_.request.write_alias);
 }
 
 std::chrono::milliseconds Follower::patience() const {
@@ -159,22 +245,22 @@ std::optional<Follower::End> Follower::after_end() {
   stream_.reset();
   seen_until_ = std::time(nullptr);
   save_waiting(reason);
+  // After the record is there: a release removes the mark, then looks for records.
+  if (is_revoked()) return revoked();
   settings_.on_away(id_, reason);
   return std::nullopt;
 }
 
 std::optional<Follower::End> Follower::over_while_away() const {
-  if (!store_.contains(id_)) return End{.lease = id_, .reason = kReleasedElsewhere};
+  // The mark counts as well: an attempt that fails writes the record again, which a release may just have removed.
+  if (is_revoked() || !store_.contains(id_)) return End{.lease = id_, .reason = kReleasedElsewhere};
   if (expires_ && std::chrono::system_clock::now() >= *expires_)
     return End{.lease = id_, .reason = kTimeIsUp};
   return std::nullopt;
 }
 
 std::optional<Follower::End> Follower::away_step() {
-  if (auto end = over_while_away()) {
-    forget_waiting();
-    return end;
-  }
+  if (auto end = over_while_away()) return end;
   auto request = settings_.request;
   if (expires_)
     request.timeout =
@@ -183,13 +269,12 @@ std::optional<Follower::End> Follower::away_step() {
   const auto* const path = find_path(paths(), waiting_.via);
   try {
     // A look first: making a lease for a target that is away would log what is missing.
-    engine::Client client(engine::Address::find(settings_.exposer.engine));
+    auto client = engine();
     if (request.target.kind() == Target::Kind::container) {
       if (!client.container(request.target.name(), Deadline::after(kLook)).running) return std::nullopt;
     } else {
       static_cast<void>(client.network(request.target.name(), Deadline::after(kLook)));
     }
-    const ContinuedLease continued(id_);
     make(path, request);
   } catch (const Error& error) {
     save_waiting(waiting_.stats.reason);  // a failed setup has removed the record
@@ -201,7 +286,6 @@ std::optional<Follower::End> Follower::away_step() {
     const auto now = steady_clock::now();
     if (!stubborn_since_) stubborn_since_ = now;
     if (now - *stubborn_since_ < kStubborn) return std::nullopt;
-    forget_waiting();
     return End{ExposureState::failed, id_,
                fmt::format("{} is back, but the lease cannot be made again: {}", request.target.to_string(),
                            error.what()),
@@ -210,48 +294,27 @@ std::optional<Follower::End> Follower::away_step() {
   away_ = false;
   // On the ssh path the lease's own record has replaced this one.
   if (id_ != waiting_.id || path == nullptr || path->describe == nullptr) store_.remove(waiting_.id);
-  owner_.reset();
+  if (is_revoked()) return revoked();
   settings_.on_back(exposure_);
   return std::nullopt;
 }
 
 void Follower::save_waiting(const std::string& reason) {
   try {
-    if (!owner_) {
-      const auto locked = store_.lock();
-      owner_.emplace(store_.folder());
-    }
-    if (waiting_.id != id_ || waiting_.created == 0) waiting_.created = std::time(nullptr);
-    waiting_.via = BehindExposure::via(exposure_);
-    waiting_.id = id_;
-    waiting_.target = settings_.request.target.to_string();
-    waiting_.label = settings_.request.label;
-    waiting_.owner = owner_->id();
-    waiting_.engine = engine::Address::find(settings_.exposer.engine).text();
-    waiting_.network = exposure_.interface();
-    waiting_.ports = exposure_.ports();
+    become_owner();
+    waiting_ = waiting_record(settings_.request, exposure_, reason, std::move(waiting_));
     if (expires_) waiting_.expires = std::chrono::system_clock::to_time_t(*expires_);
-    waiting_.stats.state = state::kWaiting;
-    waiting_.stats.reason = reason;
     store_.save(waiting_);
   } catch (const Error& error) {
     log::warn("lease {} waits without a record: {}", id_, error.what());
   }
 }
 
-void Follower::forget_waiting() {
-  if (!owner_) return;
-  store_.remove(waiting_.id);
-  owner_.reset();
-  store_.tidy();
-}
-
 // Events that came while no stream was open are in the new one: it begins where the old one ended.
 void Follower::connect() {
   next_connect_ = steady_clock::now() + kLater;
   try {
-    engine::Client client(engine::Address::find(settings_.exposer.engine));
-    stream_.emplace(client.events(seen_until_, Deadline::after(kLook)));
+    stream_.emplace(engine().events(seen_until_, Deadline::after(kLook)));
   } catch (const Error& error) {
     log::debug("the engine's events are not read: {}", error.what());
   }
@@ -259,8 +322,13 @@ void Follower::connect() {
 
 void Follower::read_events() {
   std::vector<std::string> started;
+  bool ended = false;
   try {
     const bool more = stream_->read([&](const engine::Event& event) {
+      if (settings_.request.target.kind() == Target::Kind::container) {
+        ended = ended || (event.is_end() && is_of_target(event));
+        return;
+      }
       if (!event.is_start() || event.attributes.contains(kLeaseLabel)) return;
       if (std::ranges::find(started, event.container) == started.end()) started.push_back(event.container);
     });
@@ -270,23 +338,31 @@ void Follower::read_events() {
     log::debug("the engine's events are not read: {}", error.what());
     stream_.reset();
   }
-  for (const auto& container : started) take_in(container);
-}
-
-void Follower::take_in(const std::string& id) {
   auto* const names = dynamic_cast<JoinedNames*>(BehindExposure::of(exposure_));
   if (names == nullptr) return;
+  if (ended) names->look_now();
+  for (const auto& container : started) take_in(container, *names);
+}
+
+// By name or by the beginning of the id, as the user may have given it.
+bool Follower::is_of_target(const engine::Event& event) const {
+  const auto& name = settings_.request.target.name();
+  return event.name == name || event.container.starts_with(name);
+}
+
+void Follower::take_in(const std::string& id, JoinedNames& names) {
+  std::string called = id.substr(0, 12);
   try {
-    engine::Client client(engine::Address::find(settings_.exposer.engine));
-    const auto container = client.container(id, Deadline::after(kLook));
+    const auto container = engine().container(id, Deadline::after(kLook));
+    called = container.name;
     const auto& name = settings_.request.target.name();
     const bool on_it = std::ranges::any_of(container.endpoints, [&](const engine::Endpoint& endpoint) {
       return endpoint.network_id == network_id_ || endpoint.network == name;
     });
-    if (container.running && on_it) names->take_in(container, Deadline::after(kLook));
+    if (container.running && on_it) names.take_in(container, Deadline::after(kLook));
   } catch (const Error& error) {
     if (error.code() != Errc::not_found)
-      log::warn("{} is not written into container {}: {}", kAlias, id.substr(0, 12), error.what());
+      log::warn("{} is not written into container {}: {}", kAlias, called, error.what());
   }
 }
 

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -22,13 +23,14 @@ DEADLINE = 30  # seconds that the command gives an engine
 
 
 class ErrorCase(HostCase):
-    def refused(self, code, *arguments, says=".", prefix=(), env=None, timeout=20):
-        """Exits with `code` and prints only one line, which matches `says`. Returns it."""
+    def refused(self, code, *arguments, says=".", before="", prefix=(), env=None, timeout=20):
+        """Exits with `code` and prints only one line, which matches `says`, after the warning `before`, if any.
+        Returns what it prints."""
         done = run(*prefix, self.program, *arguments, env=env or self.env, timeout=timeout, check=False)
         shown = (done.returncode, done.stdout, done.stderr)
         self.assertEqual(done.returncode, code, shown)
         self.assertEqual(done.stdout, "", shown)
-        self.assertRegex(done.stderr, r"\Atc-hostnet: [^\n]+\n\Z", shown)
+        self.assertRegex(done.stderr, rf"\A{before}tc-hostnet: [^\n]+\n\Z", shown)
         self.assertRegex(done.stderr, says)
         return done.stderr
 
@@ -60,7 +62,7 @@ class Usage(ErrorCase):
         self.refused(8, "expose", "8088:80", "8089:80", "--bridge", "br0", says="80")
 
     def test_targets(self):
-        self.refused(2, "expose", "8088", says="--network, --container, --bridge")
+        self.refused(2, "expose", "8088", says="--network, --container, --project, --bridge")
         self.refused(2, "expose", "8088", "--network", "web", "--bridge", "br0", says="more than one target")
         self.refused(2, "expose", "--network", "web", says="PORT")
 
@@ -177,6 +179,29 @@ class AfterRoot(ErrorCase):
                 self.assertNotIn("remove", line)
         self.assertTrue(json.loads(run(*NOBODY, self.program, "status", "--json").stdout)["hides_roots_leases"])
         self.assertEqual([one["id"] for one in self.leases()], [lease])
+        for verb in ("inspect", "release"):
+            self.refused(6, verb, "0badf00d", says=f"there is no lease '0badf00d'; there is only '{lease}'")
+        self.refused(6, "expose", "8088", "--bridge", "br1", says="there is no bridge 'br1'; .*did you mean 'br0'")
+
+    def test_in_the_foreground_it_says_how_it_serves_and_goodbye(self):
+        def serve(*options, number=signal.SIGINT):
+            process = subprocess.Popen([self.program, *options, "expose", "8088", "--bridge", "br0"], env=self.env,
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            identity = process.stdout.readline().strip()
+            process.send_signal(number)
+            out, err = process.communicate(timeout=20)
+            self.assertEqual((process.returncode, out), (0, ""))
+            return identity, err.splitlines()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            identity, lines = serve(number=number)
+            self.assertEqual(lines[-2:], ["served by native; Ctrl-C to stop",
+                                          f"lease {identity} released; nothing of it is left"])
+        self.assertEqual(serve("--quiet")[1], [])
+        done = self.tc_hostnet("expose", "8088", "--bridge", "br0", "--detach")
+        self.assertIn(f"served by native in the background; to stop it: tc-hostnet release {done.stdout.strip()}\n",
+                      done.stderr)
+        self.tc_hostnet("release", "--all")
 
     def test_tables_fit_the_terminal(self):
         lease = self.detach("8088", "9090", "--bridge", "br0", "--label", "a label of several words")
@@ -341,14 +366,16 @@ class BadEngines(ErrorCase):
                 self.refused(3, "expose", "8088", "--network", "web", "--via", "native", env=env)
 
     def test_one_that_hangs_is_given_up_within_the_deadline(self):
-        def hang(answer):
+        def hang(answer, told):
             start = time.monotonic()
             self.refused(1, "expose", "8088", "--network", "web", env=self.fake(answer), says="time",
-                         timeout=DEADLINE * 2)
+                         before=rf"tc-hostnet: warning: the engine at \S+ has not {told} for 3 s; "
+                                rf"waiting up to 2[67] s more\n", timeout=DEADLINE * 2)
             return time.monotonic() - start
 
         with ThreadPoolExecutor(2) as pool:
-            for seconds in pool.map(hang, (lambda to: time.sleep(DEADLINE * 2), drop_by_drop)):
+            for seconds in pool.map(hang, (lambda to: time.sleep(DEADLINE * 2), drop_by_drop),
+                                    ("answered", "ended its answer")):
                 self.assertLess(seconds, DEADLINE + 5)
 
 

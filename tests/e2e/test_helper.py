@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 """A user who is not root, the helper on a real bus with a real polkitd, and containers of a real Docker Engine."""
 import importlib.util
+import json
 import os
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from engines import DockerWithSshd
@@ -76,6 +78,29 @@ class Helper(HostCase):
         self.container("late", network="web", hosts=[f"{ALIAS}:host-gateway"])
         self.expose_as("alice", PORT, "--network", "web", "--no-alias")
         self.assertEqual(self.says("late"), "alice")
+
+    def test_it_follows_its_container(self):
+        """Restarted and made anew, with a new id each time, as the helper numbers its leases; then away and released."""
+        self.container("brief", network="web")
+        lease = self.expose_as("alice", PORT, "--container", "brief")
+        for again in (lambda: self.engine.api.restart("brief"),
+                      lambda: (self.engine.api.remove("brief"), self.container("brief", network="web"))):
+            begin = time.monotonic()
+            again()
+            while (event := lease.read_event())["event"] == "waiting":
+                pass
+            self.assertEqual(event["event"], "followed")
+            self.assertLess(time.monotonic() - begin, 10)
+            self.assertTrue(eventually(lambda: self.says("brief") == "alice", timeout=5))
+        self.engine.api.remove("brief")
+        waiting = lease.read_event()
+        self.assertEqual(waiting["event"], "waiting")
+        listed = json.loads(run(*self.as_user("alice", "list", "--json"), env=self.user_env).stdout)
+        self.assertEqual((listed["id"], listed["via"], listed["state"]), (waiting["lease"], "helper", "waiting"))
+        released = run(*self.as_user("alice", "release", waiting["lease"]), env=self.user_env)
+        self.assertEqual(released.stdout.strip(), waiting["lease"])
+        self.assertEqual(lease.read_event()["reason"], "released by another process")
+        self.assertEqual(lease.end(None)[0], 0)
 
     def test_killed(self):
         lease = self.expose_as("alice", PORT, "--container", "app")

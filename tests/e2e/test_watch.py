@@ -25,6 +25,10 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "docs/examples/watch-compose.yml"
 
 
+# Told of an engine that hangs, and of a good one on a busy machine.
+SLOW_ENGINE = r"tc-hostnet: warning: the engine at \S+ has not answered for 3 s; waiting up to \d+ s more\n"
+
+
 class Watch(Lease):
     """A watcher in the foreground; `ready` is its first event. Several events may arrive at once, so this class buffers the
     input itself: select() would not see data in Python's buffer."""
@@ -149,7 +153,8 @@ class WatchCase(HostCase):
 
     def ends_clean(self, watch):
         code, _, err = watch.end()
-        self.assertEqual((code, err), (0, ""))
+        self.assertEqual(code, 0)
+        self.assertRegex(err, rf"\A({SLOW_ENGINE})?\Z")
         self.no_rule_is_left()
 
 
@@ -566,7 +571,8 @@ class EnginesThatHang(WatchCase):
         watch = self.watching_by_gate()
         self.hangs(b"/json")
         code, events, err = self.ends_soon(watch)
-        self.assertEqual((code, [event["container"] for event in events], err), (0, ["app"], ""))
+        self.assertEqual((code, [event["container"] for event in events]), (0, ["app"]))
+        self.assertRegex(err, rf"\A({SLOW_ENGINE})?\Z")
         self.no_rule_is_left()
 
     def test_a_sidecar_that_is_not_removed(self):
