@@ -9,7 +9,7 @@ import unicodedata
 import unittest
 from pathlib import Path
 
-from harness import Helped, as_user, helper_log, user_environment
+from harness import Helped, as_user, helper_log, json_schema, user_environment
 
 PROGRAM = os.environ["TC_HOSTNET"]
 # ESC and an OSC string, C1, bidi, zero width, a line separator, a tag: 36 bytes.
@@ -147,7 +147,8 @@ class Terminals(Helped):
         for options in ((), ("--json",)):
             with self.subTest(options=options):
                 done = captured("timeout", "-s", "TERM", "3", PROGRAM, "--engine", engine.url, *options, "watch")
-                refused = [line for line in self.check_safe(done.stderr).splitlines() if ": refused: " in line]
+                told = json_schema.as_text(self.check_safe(done.stderr))
+                refused = [line for line in told.splitlines() if ": refused: " in line]
                 self.assertEqual(len(refused), 1, done.stderr)
                 self.assertTrue(refused[0].startswith(r"tc-hostnet: \x1b[31m" + SHOWN + r"\x0aforged"), refused)
                 events = self.check_safe(done.stdout).splitlines()

@@ -8,6 +8,7 @@ from build import ROOT
 # every program. The last row is for what everything depends on (core, netlink, lease, target, shared parts of
 # the paths, public headers).
 ROWS = (
+    (r"docs/schema/|docs/messages", (r"unit: messages$", "dbus: test_leases", "e2e: test_(shapes|errors|doctor_walk|watch)", "install: ")),
     (r"README|LICENSE|po/|examples/|docs/", ("install: ",)),
     (r"tests/unit/path/relay/", ("unit: relay$",)),
     (r"tests/unit/(\w+)/", (r"unit: \1$",)),
@@ -51,7 +52,8 @@ def words_for(path):
 
 
 def touched(commit):
-    """A predicate: can the changes since `commit` affect a program? The format checks always run."""
-    words = {"format: "} | {word for path in changed_paths(commit) for word in words_for(path)}
+    """A predicate: can the changes since `commit` affect a program? The format checks always run, and the list of
+    messages, which is of all sources."""
+    words = {"format: ", r"unit: messages$"} | {word for path in changed_paths(commit) for word in words_for(path)}
     either = re.compile("|".join(f"(?:{word})" for word in sorted(words)))
     return lambda program: either.search(f"{program.stage}: {program.name}") is not None
