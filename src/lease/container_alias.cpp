@@ -20,9 +20,9 @@ namespace {
 
 bool is_root() { return ::geteuid() == 0; }
 
-// The record for an edit from outside; nullopt where this process must not edit, or may not. It does not act on
-// pids and paths that come from a remote engine or from another user's socket. A user may edit the files of
-// their own rootless engine's containers; for any other container they run a command in it.
+// The record for an edit from outside; nullopt where this process must not edit, or may not. It does not act
+// on pids and paths that come from a remote engine or from another user's socket. A user may edit the files
+// of their own rootless engine's containers; for any other container they run a command in it.
 std::optional<engine::AliasRecord> from_outside(engine::Client& client, const engine::Container& container,
                                                 Deadline deadline) {
   if (client.why_remote(deadline)) return std::nullopt;

@@ -58,7 +58,8 @@ class Automatic : public Exposer {
         if (!way->driver->leaves_to_another(error.code())) throw;
         if (next == ways_.end() || unserved(*next->driver, requests) != nullptr) {
           if (!last || way->driver->serves_networks) throw;
-          // A path for single containers is a last resort: why the one before does not serve is the better advice.
+          // A path for single containers is a last resort: why the one before does not serve is the better
+          // advice.
           throw Error(last->code(), fmt::format("{}; {}: {}", last->what(), way->driver->name, error.what()),
                       last->hint(), last->sys_errno());
         }
