@@ -66,6 +66,8 @@ class ByRelay:
                                                       "--opt", "parent=under0"))
         elif kind == "default":
             self.container_by_command(name)
+        elif kind == "keep-id":  # its network namespace is not its own user namespace's
+            self.container_by_command(name, "--userns", "keep-id", "--network", self.network("kept"))
         else:
             self.container(name, network=kind)
         return name
