@@ -19,11 +19,14 @@
 namespace hostnet::exposer {
 namespace {
 
-// The record for an edit from outside; nullopt where this process must not edit. Root does not act on pids
-// and paths that come from a remote engine or from another user's socket.
+bool is_root() { return ::geteuid() == 0; }
+
+// The record for an edit from outside; nullopt where this process must not edit, or may not. It does not act
+// on pids and paths that come from a remote engine or from another user's socket. A user may edit the files
+// of their own rootless engine's containers; for any other container they run a command in it.
 std::optional<engine::AliasRecord> from_outside(engine::Client& client, const engine::Container& container,
                                                 Deadline deadline) {
-  if (::geteuid() != 0 || client.why_remote(deadline)) return std::nullopt;
+  if (client.why_remote(deadline)) return std::nullopt;
   try {
     auto record = engine::alias_record(container);
     // With any other path, only the container claims that the engine made the file.
@@ -31,7 +34,8 @@ std::optional<engine::AliasRecord> from_outside(engine::Client& client, const en
     return record;
   } catch (const Error& error) {
     // The engine is remote or in another user namespace, so its pid is not a pid of this machine.
-    if (error.code() == Errc::not_found || error.code() == Errc::not_authorised) return std::nullopt;
+    if (!is_root() || error.code() == Errc::not_found || error.code() == Errc::not_authorised)
+      return std::nullopt;
     throw;
   }
 }
@@ -43,12 +47,16 @@ Deadline within(Deadline deadline, std::chrono::milliseconds span) {
   return Deadline::after(std::min(span, deadline.remaining()));
 }
 
-void edit_from_outside(const engine::AliasRecord& record, const std::string& lease, std::optional<Ip> address,
+// False if this user may not edit the file, but a command in the container may.
+bool edit_from_outside(const engine::AliasRecord& record, const std::string& lease, std::optional<Ip> address,
                        Deadline deadline) {
   const engine::AliasEdit edit{record, lease, address};
   const auto outcomes =
       engine::edit_aliases(std::span(&edit, 1), kAlias, within(deadline, engine::kAliasBudget));
-  if (outcomes.front()) throw *outcomes.front();
+  if (!outcomes.front()) return true;
+  const auto code = outcomes.front()->code();
+  if (!is_root() && (code == Errc::not_authorised || code == Errc::failure)) return false;
+  throw *outcomes.front();
 }
 
 }  // namespace
@@ -61,8 +69,8 @@ void write_container_alias(engine::Client& client, const std::string& container,
   try {
     const auto found = client.container(container, deadline);
     name = found.name;
-    if (const auto record = from_outside(client, found, deadline))
-      return edit_from_outside(*record, lease, address, deadline);
+    const auto record = from_outside(client, found, deadline);
+    if (record && edit_from_outside(*record, lease, address, deadline)) return;
     engine::Containers containers(client);
     engine::write_alias_inside(containers, found, kAlias, address, lease, within(deadline, kOne));
   } catch (const Error& error) {
@@ -85,8 +93,8 @@ void remove_container_alias(engine::Client& client, const std::string& container
     const auto found = client.container(container, deadline);
     name = found.name;
     if (!found.running) return;
-    if (const auto record = from_outside(client, found, deadline))
-      return edit_from_outside(*record, lease, std::nullopt, deadline);
+    const auto record = from_outside(client, found, deadline);
+    if (record && edit_from_outside(*record, lease, std::nullopt, deadline)) return;
     engine::Containers containers(client);
     engine::remove_alias_inside(containers, found, lease, within(deadline, kOne));
   } catch (const Error& error) {

@@ -1,4 +1,5 @@
-// The relay path without an engine, for tools/bench: listens in a network namespace and serves until it is killed.
+// The relay path without an engine, for tools/bench: listens in a network namespace and serves until it is
+// killed.
 //
 //   relay NETNS ADDRESS PORT=HOSTPORT…
 //

@@ -394,6 +394,18 @@ class HostCase(unittest.TestCase):
         self.addCleanup(attempt, self.engine.api.remove, name)
         self.engine("run", "-d", "--name", name, *options, IMAGE, "sleep", "600")
 
+    def image_without_a_shell(self):
+        """An image of static programs only: each is a copy of busybox under the name of an applet."""
+        root = Path(tempfile.mkdtemp(prefix="hostnet-e2e-"))
+        self.addCleanup(shutil.rmtree, root)
+        root.chmod(0o755)
+        for program in ("sleep", "wget", "cat"):
+            shutil.copy("/bin/busybox", root / program)
+        run("sh", "-c", f"tar -C {root} -c . | {' '.join(map(str, self.engine.command))} import - static:1",
+            env=self.engine.env)
+        self.addCleanup(self.engine.attempt, "rmi", "static:1")
+        return "static:1"
+
     def reaches(self, container, text, port=8088, name=ALIAS):
         self.assertEqual(self.engine.fetch(container, f"http://{name}:{port}/"), text)
 

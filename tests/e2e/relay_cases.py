@@ -66,6 +66,8 @@ class ByRelay:
                                                       "--opt", "parent=under0"))
         elif kind == "default":
             self.container_by_command(name)
+        elif kind == "keep-id":  # its network namespace is not its own user namespace's
+            self.container_by_command(name, "--userns", "keep-id", "--network", self.network("kept"))
         else:
             self.container(name, network=kind)
         return name
@@ -127,6 +129,15 @@ class ByRelay:
         self.assertTrue(eventually(lambda: self.refuses_inside("taker", port)))
         self.service(port, HELLO, address="::1")
         self.assertTrue(eventually(lambda: self.engine.fetch("taker", f"http://{ALIAS}:{port}/") == HELLO))
+
+    def test_by_relay_a_read_only_container_without_a_shell_and_with_an_unprivileged_user(self):
+        port, _ = self.serve_hello()
+        self.container("taker", image=self.image_without_a_shell(), command=("/sleep", "600"), user="4711",
+                       ReadonlyRootfs=True)
+        lease = self.by_relay(port, "--container", "taker")
+        self.assertEqual(self.engine("exec", "taker", "/wget", "-qO-", f"http://{ALIAS}:{port}/") + "\n", HELLO)
+        self.assertEqual(lease.end()[0], 0)
+        self.assertNotIn(ALIAS, self.engine("exec", "taker", "/cat", "/etc/hosts"))
 
     def test_by_relay_a_unix_socket(self):
         path = self.engine.dir / "relayed.sock"

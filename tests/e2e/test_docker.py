@@ -270,16 +270,6 @@ class Alias(DockerCase):
         self.service(8088, HELLO)
         self.network("web")
 
-    def image_without_a_shell(self):
-        """An image of static programs only: each is a copy of busybox under the name of an applet."""
-        root = Path(tempfile.mkdtemp(prefix="hostnet-e2e-"))
-        self.addCleanup(shutil.rmtree, root)
-        for program in ("sleep", "wget", "cat"):
-            shutil.copy("/bin/busybox", root / program)
-        run("sh", "-c", f"tar -C {root} -c . | {' '.join(self.engine.command)} import - static:1")
-        self.addCleanup(self.engine.attempt, "rmi", "static:1")
-        return "static:1"
-
     def test_in_an_image_without_a_shell(self):
         image = self.image_without_a_shell()
         self.container("bare", network="web", image=image, command=("/sleep", "600"))

@@ -18,7 +18,7 @@ class RootlessReach(RootlessCase, ByRelay):
         self.assertIn("--network web", said)
 
 
-    networks_by_relay = ("bridge", "internal", "none", "shared", "default")
+    networks_by_relay = ("bridge", "internal", "none", "shared", "default", "keep-id")
 
 
 del RootlessCase  # the base class has no engine and must not run

@@ -77,8 +77,12 @@ class DockerReach(Reach, WhateverTheNetworks, SshCase):
         self.network("shut", "--driver", "macvlan", "--subnet", "10.98.0.0/24", "--opt", "parent=parent1")
         self.addCleanup(attempt, self.engine.api.remove, "mixed")  # before the network goes
         self.engine.api.connect("shut", "mixed")
-        err = self.refused(3, "network apart: ", self.port, "--container", "mixed")
+        err = self.refused(3, "network apart: ", self.port, "--via", "ssh", "--container", "mixed")
         self.assertIn("network shut: ", err)
+        lease = self.expose(self.port, "--container", "mixed")
+        self.assertEqual(lease.ready["via"], "relay")
+        self.reaches("mixed", HELLO, port=self.port)
+        self.assertEqual(lease.end()[0], 0)
 
     def test_its_container_leaves_the_network(self):
         super().test_its_container_leaves_the_network()
@@ -234,8 +238,12 @@ class Swarm(SshCase):
         self.refused(3, "network closed is a swarm's and not attachable", self.port, "--network", "closed")
         self.refused(3, "the swarm's own routing mesh", self.port, "--network", "ingress")
         task = self.task("closed")
-        err = self.refused(3, "network closed: ", self.port, "--container", task)
+        err = self.refused(3, "network closed: ", self.port, "--via", "ssh", "--container", task)
         self.assertIn("network ingress: ", err)
+        lease = self.expose(self.port, "--container", task)
+        self.assertEqual(lease.ready["via"], "relay")
+        self.reaches(task, HELLO, port=self.port)
+        self.assertEqual(lease.end()[0], 0)
 
 
 class DockerRefuses(SshCase):

@@ -216,7 +216,8 @@ engine::AliasRecord evidence_of(engine::Container container) {
     return engine::alias_record(container);
   } catch (const Error& error) {
     if (error.code() == Errc::not_authorised) throw not_enterable(container.name, EACCES);
-    if (error.code() == Errc::not_found) throw Error(Errc::no_path, error.what());
+    if (error.code() == Errc::not_found || error.code() == Errc::conflict)
+      throw Error(Errc::no_path, error.what());
     throw;
   }
 }

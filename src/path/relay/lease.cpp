@@ -76,6 +76,8 @@ void RelayLease::set_up(const ExposeRequest& request, Deadline deadline) {
   std::vector<std::uint16_t> inside;
   for (const auto& port : ports) inside.push_back(port.container);
   auto sockets = relay::bind_inside(net_, relay::kInside, inside, deadline);
+  net_.netns.reset();  // not needed any more, and would keep the namespace after the container
+  net_.userns.reset();
   const auto relay = relay::Relay::of_process();
   for (std::size_t i = 0; i < ports.size(); ++i) {
     counters_.push_back(std::make_shared<relay::Counters>());
@@ -141,7 +143,6 @@ void RelayLease::release() {
 // Ends the lease in the keeper's thread, without a request of the owner.
 void RelayLease::end(ExposureState state, const std::string& reason) {
   if (!life_.begin_end(state, reason)) return;
-  net_.netns.reset();  // it would keep the namespace as the sockets do
   for (const auto& failure : take_down(Deadline::after(settings_.release_deadline)))
     log::error("lease {}: {}", id, failure);
   life_.over();

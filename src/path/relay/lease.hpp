@@ -7,7 +7,7 @@
 //   active   release()                                      released
 //   active   another process removes the record             released
 //   active   the request's timeout passes                   released
-//   active   the container's first process ends (pidfd)     released, at once: an open socket keeps its network
+//   active   the first process ends (pidfd)                 released, at once: an open socket keeps its network
 //                                                           namespace in the kernel
 //   active   a port is taken in the container meanwhile     active; a warning, and the record says so
 //   active   statistics change                              active; the record is saved

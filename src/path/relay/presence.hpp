@@ -25,8 +25,8 @@ class Presence {
  public:
   explicit Presence(const Service& service) : service_(service) {}
 
-  /// `listeners`: all TCP listeners of the services' network namespace; nullopt if they cannot be listed: every
-  /// service then counts as present.
+  /// `listeners`: all TCP listeners of the services' network namespace; nullopt if they cannot be listed:
+  /// every service then counts as present.
   [[nodiscard]] bool is_there(const std::optional<std::vector<netlink::Listener>>& listeners);
   /// A connection to the service was refused.
   void refused();

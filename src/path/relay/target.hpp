@@ -1,4 +1,5 @@
-// Resolves a request for the relay path: the container, its network namespace, and the ports that it may have.
+// Resolves a request for the relay path: the container, its network namespace, and the ports that it may
+// have.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -24,18 +25,20 @@ struct RelayTarget {
 void check_port_for_relay(const HostPort& port);
 
 /// Why a port would collide with the container's own use of it, as a sentence; empty if nothing tells that it
-/// would. `listening`: the container's, sorted. `force` lets a port pass that the container only announces. Pure.
+/// would. `listening`: the container's, sorted. `force` lets a port pass that the container only announces.
+/// Pure.
 std::string port_clash(const engine::Container& container, const std::vector<std::uint16_t>& listening,
                        std::uint16_t port, bool force);
 
-/// Checks that no other recorded lease but `ignored` has one of these ports in the container: two sockets that both
-/// refuse connections for the moment could share a port. @throws Error{conflict} that names the lease.
+/// Checks that no other recorded lease but `ignored` has one of these ports in the container: two sockets
+/// that both refuse connections for the moment could share a port. @throws Error{conflict} that names the
+/// lease.
 void check_ports_are_unheld(const state::TunnelStore& store, const engine::Container& container,
                             const std::string& engine, const std::vector<HostPort>& ports,
                             const std::string& ignored = {});
 
-/// Changes nothing. @throws Error: no_path for a target other than a container, for an engine that is not known
-/// to be on this machine, and for a container of another user; invalid_argument for the host's network;
+/// Changes nothing. @throws Error: no_path for a target other than a container, for an engine that is not
+/// known to be on this machine, and for a container of another user; invalid_argument for the host's network;
 /// not_found for a container that does not run; conflict for a port that the container uses itself, and if a
 /// sidecar has the alias; and what the client throws.
 RelayTarget resolve_for_relay(engine::Client& client, const state::TunnelStore& store,

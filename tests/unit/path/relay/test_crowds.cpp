@@ -175,8 +175,8 @@ TEST_CASE("512 connects at once are all served, also by a Unix socket with a sho
 }
 
 TEST_CASE("ten thousand open connections cost little and all work") {
-  // The relay has two descriptors for each, so clients and service are processes of their own. They start before
-  // the relay's thread: a process with threads forks children that have no locks to rely on.
+  // The relay has two descriptors for each, so clients and service are processes of their own. They start
+  // before the relay's thread: a process with threads forks children that have no locks to rely on.
   const auto count = std::min<std::size_t>(kSanitized ? 1'000 : 10'000, (raise_descriptors() - 100) / 2);
   auto listener = listen_on(at(0));
   check_call(::listen(listener.get(), 4096), "listen");

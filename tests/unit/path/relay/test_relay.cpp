@@ -286,10 +286,11 @@ TEST_CASE(
   const auto child = start_child([&] {
     go_on.reset();
     forward.reset();
-    if (!kSanitized) {  // sanitizers do not promise threads in a forked child
+    std::optional<Forward> mine;  // until the parent has accepted its connection
+    if (!kSanitized) {            // sanitizers do not promise threads in a forked child
       auto own = bound_socket();
       const auto at_child = local_end(own).port;
-      const Forward mine(std::move(own), service, std::make_shared<Counters>());
+      mine.emplace(std::move(own), service, std::make_shared<Counters>());
       static_cast<void>(connect_to(at(at_child)));
     }
     char byte = 0;
