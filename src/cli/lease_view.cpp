@@ -15,9 +15,9 @@ namespace hostnet::cli {
 
 void add_place(json::Value& object, std::string_view via, const std::string& place) {
   const auto* const path = exposer::find_path(exposer::paths(), via);
-  const bool by_sidecar = path != nullptr && path->by_sidecar;
-  object["interface"] = by_sidecar ? std::nullopt : std::optional(place);
-  object["network"] = by_sidecar ? std::optional(place) : std::nullopt;
+  const bool is_network = path != nullptr && !path->serves_bridges;
+  object["interface"] = is_network ? std::nullopt : std::optional(place);
+  object["network"] = is_network ? std::optional(place) : std::nullopt;
 }
 
 std::string ports_text(const std::vector<HostPort>& ports) {

@@ -64,7 +64,7 @@ struct TunnelRecord {
   std::optional<std::int64_t> expires;
   TunnelStats stats;
   std::string container = {};  ///< Id of the one container that a relay lease serves; else empty.
-  std::string follows = {};  ///< With kFollowing: the lease's id.
+  std::string follows = {};    ///< With kFollowing: the lease's id.
 
   bool operator==(const TunnelRecord&) const = default;
 };

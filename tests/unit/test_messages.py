@@ -20,7 +20,7 @@ class Messages(unittest.TestCase):
     def test_the_sources_are_read(self):
         found = tool.messages()
         self.assertGreater(sum(map(len, found.values())), 250)
-        self.assertIn("there is no lease …", found["not_found"])
+        self.assertIn("there is no configuration …", found["not_found"])
         self.assertIn("unknown option …: did you mean '…'?", found["invalid_argument"])
 
 

@@ -5,6 +5,7 @@
 #include "engine/client.hpp"
 #include "hostnet/error.hpp"
 #include "lease/checks.hpp"
+#include "lease/port_json.hpp"
 #include "path/clear_away.hpp"
 #include "path/relay/lease.hpp"
 #include "path/relay/target.hpp"
@@ -137,24 +138,23 @@ DryRun relay_dry_run(const ExposeRequest& request, const ExposerOptions& options
   const auto target = resolve_for_relay(client, store, request, ports, deadline);
   const auto address = relay::kInside.to_string();
   DryRun out;
-  auto list = json::array();
-  for (const auto& port : ports) {
-    list.push_back(port.to_string());
+  for (const auto& port : ports)
     out.lines.push_back(
         fmt::format("# listen at {}:{} in the network of container {} (process {}), and join "
                     "its connections with {}",
                     address, port.container, target.container.name, target.net.pid, port.service()));
-  }
   if (request.write_alias)
     out.lines.push_back(fmt::format("# write {} and {} into the hosts file of container {}", address, kAlias,
                                     target.container.id.substr(0, 12)));
   out.object = json::Value{
       {"via", kRelayPath.name},
-      {"container", target.container.id},
+      {"container", target.container.name},
+      {"container_id", target.container.id.substr(0, 12)},
       {"pid", target.net.pid},
       {"network", target.network},
       {"address", address},
-      {"ports", std::move(list)},
+      {"sources", target.sources},
+      {"ports", to_json(ports)},
       {"alias_in", request.write_alias ? std::vector{target.container.id} : std::vector<std::string>{}}};
   return out;
 }
@@ -166,7 +166,7 @@ RecordView describe_relay(const state::TunnelRecord& record) {
           .way = "relay",
           .state = fmt::format("{}{}{}, {}", stats.state, stats.reason.empty() ? "" : ": ", stats.reason,
                                state::carried(stats)),
-          .members = {{"container", json::Item(record.container)},
+          .members = {{"container_id", json::Item(record.container.substr(0, 12))},
                       {"relay", json::Value{{"state", stats.state},
                                             {"reason", stats.reason},
                                             {"connections_open", stats.open},
