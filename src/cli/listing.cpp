@@ -45,10 +45,11 @@ std::string Listing::gist() const {
 Listing look_at_leases(const Globals& globals) {
   auto store = open_store(globals);
   const state::TunnelStore record_store(globals.runtime_dir);
-  const auto recorded = look_at_records(record_store, globals);
+  auto recorded = look_at_records(record_store, globals);
   const auto helped = look_at_helper();
   const auto readable = look_if_readable(store, globals);
   const auto held = readable.value_or(state::Snapshot{});
+  drop_returned(recorded, held);
   Listing out;
   out.hides_roots = !readable;
   auto rows = list_rows(held);

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ctime>
 #include <utility>
 
@@ -22,6 +23,12 @@ RecordedLeases look_at_records(const state::TunnelStore& store, const Globals& g
     if (!only_hides_roots(error, store.folder())) throw;
     return {};
   }
+}
+
+void drop_returned(RecordedLeases& recorded, const state::Snapshot& held) {
+  std::erase_if(recorded, [&](const exposer::RecordedLease& one) {
+    return std::ranges::find(held.leases, one.record.id, &state::Lease::id) != held.leases.end();
+  });
 }
 
 json::Value to_json(const exposer::RecordedLease& lease) {

@@ -5,6 +5,7 @@
 #include "cli/layout.hpp"
 #include "cli/output.hpp"
 #include "core/json.hpp"
+#include "lease/snapshot.hpp"
 #include "lease/tunnel_record.hpp"
 #include "path/clear_away.hpp"
 
@@ -22,6 +23,9 @@ struct RecordId {
 
 /// This user's, after finishing what dead owners left, which a dry run leaves alone.
 RecordedLeases look_at_records(const state::TunnelStore& store, const Globals& globals);
+
+/// Takes out the leases that wait and are in the journal: one that comes back is there before its record goes.
+void drop_returned(RecordedLeases& recorded, const state::Snapshot& held);
 
 /// As the JSON of a native lease, with "network", and what its path adds.
 json::Value to_json(const exposer::RecordedLease& lease);
