@@ -197,6 +197,7 @@ class ByRelay:
         hosts = self.engine.hosts("taker")
         lines = self.command_of_owner("expose", "--via", "relay", "8088:9099", "--container", "taker", "--dry-run").stdout
         self.assertIn(f"listen at {INSIDE}:9099 in the network of container taker", lines)
+        self.assertIn("hosts file of container taker", lines)
         self.assertIn("127.0.0.1:8088", lines)
         self.assertEqual(self.engine.hosts("taker"), hosts)
         self.assertEqual(self.command_of_owner("list").stdout.count("relay"), 0)

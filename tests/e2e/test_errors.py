@@ -130,7 +130,7 @@ class Usage(ErrorCase):
     def test_help_and_version_as_json(self):
         shown = json.loads(run(self.program, "--json", "--version").stdout)
         self.assertEqual(shown, json.loads(run(self.program, "version", "--json").stdout))
-        self.assertEqual(shown["paths"], ["native", "helper", "ssh"])
+        self.assertEqual(shown["paths"], ["native", "helper", "ssh", "relay"])
         versions = {one["name"]: one["version"] for one in shown["libraries"]}
         self.assertLessEqual({"libnl", "libip4tc", "libnftables", "libsystemd", "libssh", "libcurl"}, set(versions))
         for name, version in versions.items():

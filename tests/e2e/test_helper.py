@@ -66,6 +66,19 @@ class Helper(HostCase):
         self.assertEqual(self.engine.hosts("app"), before)
         self.assertEqual(self.says("app"), "")
 
+    def test_doctor_sees_its_leases(self):
+        """As root, and as a user, who cannot connect from inside."""
+        lease = self.expose_as("alice", PORT, "--container", "app")
+        question = ("doctor", "--container", "app", "--port", PORT, "--json")
+        by_root = json.loads(self.tc_hostnet(*map(str, question)).stdout)
+        by_user = json.loads(run(*self.as_user("alice", *question), env=self.user_env, check=False).stdout)
+        self.assertTrue(by_root["ok"], by_root)
+        self.assertEqual(by_user["stops_at"], None, by_user)
+        for told in (by_root, by_user):
+            steps = {step["name"]: step for step in told["steps"]}
+            self.assertIn(f"lease {lease.id} (helper) leads {PORT}/tcp to 127.0.0.1:{PORT}", steps["forward"]["finding"])
+            self.assertEqual(steps["alias"]["status"], "ok")
+
     def test_a_network(self):
         lease = self.expose_as("alice", PORT, "--network", "web")
         for container in ("app", "other"):

@@ -179,6 +179,7 @@ class DockerReach(Reach, WhateverTheNetworks, SshCase):
         said = self.tc_hostnet("expose", "--via", "ssh", self.port, "--container", "app", "--dry-run").stdout
         self.assertIn("testcontainers/sshd:1.3.0", said)
         self.assertIn(f"127.0.0.1:{self.port}", said)
+        self.assertIn("into the hosts file of container app", said)
         self.assertEqual(self.sidecars(), [])
 
 

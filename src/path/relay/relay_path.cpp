@@ -145,7 +145,7 @@ DryRun relay_dry_run(const ExposeRequest& request, const ExposerOptions& options
                     address, port.container, target.container.name, target.net.pid, port.service()));
   if (request.write_alias)
     out.lines.push_back(fmt::format("# write {} and {} into the hosts file of container {}", address, kAlias,
-                                    target.container.id.substr(0, 12)));
+                                    target.container.name));
   out.object = json::Value{
       {"via", kRelayPath.name},
       {"container", target.container.name},

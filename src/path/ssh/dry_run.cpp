@@ -24,7 +24,18 @@ struct TunnelPlan {
   SshTarget target;
   std::string image;
   std::vector<std::string> sources;  ///< Empty: every container on the network.
+  std::vector<std::string> written;  ///< The names of the containers whose hosts file gets the alias.
 };
+
+// Its id, if it has gone meanwhile.
+std::string name_of_container(engine::Client& client, const std::string& id, Deadline deadline) {
+  try {
+    return client.container(id, deadline).name;
+  } catch (const Error& error) {
+    if (error.code() != Errc::not_found) throw;
+    return id.substr(0, 12);
+  }
+}
 
 TunnelPlan plan_tunnel(engine::Client& client, const ExposeRequest& request, Deadline deadline) {
   auto ports = checked_ports(request);
@@ -32,7 +43,9 @@ TunnelPlan plan_tunnel(engine::Client& client, const ExposeRequest& request, Dea
   auto target = resolve_for_ssh(client, request.target, request.write_alias, deadline);
   std::vector<std::string> sources;
   for (const auto source : target.sources.value_or(std::vector<Ip>{})) sources.push_back(source.to_string());
-  return {std::move(ports), std::move(target), sidecar_image(), std::move(sources)};
+  std::vector<std::string> written;
+  for (const auto& id : target.alias_in) written.push_back(name_of_container(client, id, deadline));
+  return {std::move(ports), std::move(target), sidecar_image(), std::move(sources), std::move(written)};
 }
 
 json::Value tunnel_plan_to_json(const TunnelPlan& plan, const CommandContainer* run) {
@@ -60,9 +73,9 @@ std::vector<std::string> tunnel_plan_lines(const TunnelPlan& plan, const std::st
                                            : fmt::format("{}", fmt::join(plan.sources, ", "));
   for (const auto& port : plan.ports)
     lines.push_back(fmt::format("# forward its port {} to {}, for {}", port.container, port.service(), whom));
-  for (const auto& container : target.alias_in)
-    lines.push_back(fmt::format("# write its address and {} into the hosts file of container {}", kAlias,
-                                container.substr(0, 12)));
+  for (const auto& name : plan.written)
+    lines.push_back(
+        fmt::format("# write its address and {} into the hosts file of container {}", kAlias, name));
   if (run != nullptr)
     lines.push_back(fmt::format(
         "# create and start a container from {} on network {}, and run {}", run->image, target.network.name,

@@ -454,6 +454,7 @@ TEST_CASE("an engine's answer becomes a record only with evidence that the pid i
   container.hosts_path = engines.string();
   auto expected = process.record(engines);
   expected.file = id_of(engines);
+  expected.name = "api";
   CHECK(alias_record(container) == expected);
 
   container.hosts_mounted = true;
