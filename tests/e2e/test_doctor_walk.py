@@ -141,7 +141,7 @@ class Steps(WalkCase):
     def test_udp(self):
         self.expose("5353/udp", "--container", "app")
         told = self.walk("5353/udp")
-        self.assertEqual((told["port"], told["protocol"], told["stops_at"]), (5353, "udp", "listener"))
+        self.assertEqual((told["port"], told["protocol"], told["stops_at"]), (5353, "udp", "listener"), told)
         self.assertIn("not tried", self.steps["connect"]["finding"])
 
     def test_by_ssh(self):
