@@ -20,8 +20,9 @@ namespace {
 // Not 2 s: a rootless Podman runs dpkg to find the packages of its programs before it reports its version.
 Deadline engine_deadline() { return Deadline::after(std::chrono::seconds{5}); }
 
-// Docker gathers the answer to GET /info from its storage and plugins, which may take seconds.
-constexpr std::chrono::milliseconds kInfoSpan{1200};
+// Docker gathers the answer to GET /info from its storage and plugins, and Podman starts programs for it: either
+// may take seconds. The walk does without rather than wait that long; the full check waits for the version, too.
+constexpr std::chrono::milliseconds kInfoSpanOfWalk{1200};
 
 constexpr std::chrono::milliseconds kRulesSpan{1500};
 
@@ -131,8 +132,9 @@ EngineFacts gather_engine(const std::optional<Target>& target, const std::string
   });
   if (!facts.answers) return facts;
   const auto address = *facts.address;
-  Later rootless([address] {
-    return see([&] { return engine::Client(address).is_rootless(Deadline::after(kInfoSpan)); });
+  const auto info_deadline = with_version ? engine_deadline() : Deadline::after(kInfoSpanOfWalk);
+  Later rootless([address, info_deadline] {
+    return see([&] { return engine::Client(address).is_rootless(info_deadline); });
   });
   if (with_version) facts.version = see([&] { return engine::Client(address).version(engine_deadline()); });
   const auto told = rootless.get();
