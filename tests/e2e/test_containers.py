@@ -69,6 +69,11 @@ class ContainersTests:
     def shell(self, script, **spec):
         return self.started("sh", "-c", script, **spec)
 
+    def says_ready(self, identity):
+        """Waits until its shell has set its traps: a signal before that does something else."""
+        shown = lambda: b"ready" in self.engine.api.ask("GET", f"/containers/{identity}/logs?stdout=true")
+        self.assertTrue(harness.eventually(shown))
+
     def forever(self, **spec):
         return self.started("sleep", "600", **spec)
 
@@ -90,9 +95,10 @@ class ContainersTests:
         self.assertEqual(self.refused("wait", id=identity)[0], "not_found")
 
     def test_what_is_so_already_is_no_error(self):
-        identity = self.create("sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done")
+        identity = self.create("sh", "-c", "trap 'exit 0' TERM; echo ready; while :; do sleep 0.1; done")
         self.call("start", id=identity)
         self.call("start", id=identity)
+        self.says_ready(identity)
         self.call("stop", id=identity, grace=10)
         self.assertEqual(self.inspect(identity)["exit_code"], 0)
         self.call("stop", id=identity, grace=10)
@@ -105,8 +111,8 @@ class ContainersTests:
         self.assertEqual(self.inspect(identity)["exit_code"], 137)
 
     def test_kill_sends_any_signal_and_only_to_what_runs(self):
-        identity = self.shell("trap 'exit 5' USR1; while :; do sleep 0.1; done")
-        time.sleep(0.5)
+        identity = self.shell("trap 'exit 5' USR1; echo ready; while :; do sleep 0.1; done")
+        self.says_ready(identity)
         self.call("kill", id=identity, signal="SIGUSR1")
         self.assertEqual(self.call("wait", id=identity), 5)
         self.assertEqual(self.refused("kill", id=identity, signal="SIGUSR1")[0], "conflict")
