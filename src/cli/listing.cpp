@@ -42,16 +42,22 @@ std::string Listing::gist() const {
   return out;
 }
 
+// The records first: the journal has a lease that comes back before its record goes.
+VisibleLeases look_at_kinds(exposer::LeaseStore& store, const Globals& globals) {
+  VisibleLeases out;
+  out.recorded = look_at_records(state::TunnelStore(globals.runtime_dir), globals);
+  out.helped = look_at_helper();
+  out.journal = look_if_readable(store, globals);
+  if (out.journal) drop_returned(out.recorded, *out.journal);
+  return out;
+}
+
 Listing look_at_leases(const Globals& globals) {
   auto store = open_store(globals);
-  const state::TunnelStore record_store(globals.runtime_dir);
-  auto recorded = look_at_records(record_store, globals);
-  const auto helped = look_at_helper();
-  const auto readable = look_if_readable(store, globals);
-  const auto held = readable.value_or(state::Snapshot{});
-  drop_returned(recorded, held);
+  const auto [journal, helped, recorded] = look_at_kinds(store, globals);
+  const auto held = journal.value_or(state::Snapshot{});
   Listing out;
-  out.hides_roots = !readable;
+  out.hides_roots = !journal;
   auto rows = list_rows(held);
   std::size_t row = 1;  // behind the heading
   for (const auto& lease : held.leases)

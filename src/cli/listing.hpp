@@ -2,15 +2,29 @@
 #pragma once
 
 #include "cli/command.hpp"
+#include "cli/held.hpp"
+#include "cli/helper_view.hpp"
 #include "cli/layout.hpp"
+#include "cli/record_view.hpp"
 #include "core/json.hpp"
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace hostnet::cli {
+
+/// The leases where each kind is kept. One that comes back from waiting is in the journal only.
+struct VisibleLeases {
+  std::optional<state::Snapshot> journal;  ///< nullopt: root's, which this caller may not read.
+  std::vector<dbus::LeaseFacts> helped;
+  RecordedLeases recorded;
+};
+
+/// Releases the leases of dead owners first, unless it is a dry run.
+VisibleLeases look_at_kinds(exposer::LeaseStore& store, const Globals& globals);
 
 struct ListedLease {
   std::string id;

@@ -3,6 +3,7 @@
 #include "cli/held.hpp"
 #include "cli/helper_view.hpp"
 #include "cli/layout.hpp"
+#include "cli/listing.hpp"
 #include "cli/output.hpp"
 #include "cli/record_view.hpp"
 #include "engine/address.hpp"
@@ -87,12 +88,8 @@ Action define_status(Arguments& arguments) {
   return [](const Globals& globals) {
     auto store = open_store(globals);
     const auto choice = exposer::choose(nullptr, exposer::probe_paths(exposer::paths(), globals.engine));
-    const state::TunnelStore record_store(globals.runtime_dir);
-    auto recorded = look_at_records(record_store, globals);
-    const auto helped = look_at_helper();
-    const auto readable = look_if_readable(store, globals);
+    const auto [readable, helped, recorded] = look_at_kinds(store, globals);
     const auto held = readable.value_or(state::Snapshot{});
-    drop_returned(recorded, held);
     const auto leases = held.leases.size() + helped.size() + recorded.size();
     const auto bridges = bridges_of(store, held);
     // Shows the firewall of the leases that exist, even if the caller prefers another one.
