@@ -53,6 +53,10 @@ class Caller:
     def probe(self, ifindex):
         return self.raw("(i)", (ifindex,), "Probe")[0]
 
+    def descriptor(self, path):
+        """The number of our own duplicate. That of the message closes when GLib drops the message: at any moment."""
+        return self.keepalives[path]
+
     def close(self, path):
         os.close(self.keepalives.pop(path))
 

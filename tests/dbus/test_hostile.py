@@ -202,23 +202,12 @@ time.sleep(60)
 
     def test_the_descriptor_is_good_for_nothing_else(self):
         path = self.alice.expose(self.bridge, 8088)
-        descriptor = f"/proc/{self.alice.pid}/fd/{self.descriptor_of(path)}"
+        descriptor = f"/proc/{self.alice.pid}/fd/{self.alice.descriptor(path=path)}"
         target = os.readlink(descriptor)
         done = run(*as_user("alice"), PYTHON, "-c", f"open('{descriptor}')", check=False)
         self.assertIn("Permission", done.stderr)
         self.assertIn("/owners/", target)
         self.alice.release(path=path)
-
-    def descriptor_of(self, path):
-        for fd in os.listdir(f"/proc/{self.alice.pid}/fd"):
-            try:
-                target = os.readlink(f"/proc/{self.alice.pid}/fd/{fd}")
-                # Files of released leases are deleted; the helper may close them at any moment.
-                if "/owners/" in target and not target.endswith(" (deleted)"):
-                    return fd
-            except OSError:
-                continue
-        raise AssertionError(f"no descriptor of {path}")
 
 
 if __name__ == "__main__":
