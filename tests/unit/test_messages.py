@@ -1,4 +1,4 @@
-"""Every message of an error is in docs/messages.md, and no other."""
+"""Every error and warning is in docs/troubleshooting.md, and no other."""
 import importlib.machinery
 import importlib.util
 import unittest
@@ -20,6 +20,7 @@ class Messages(unittest.TestCase):
     def test_the_sources_are_read(self):
         found = tool.messages()
         self.assertGreater(sum(map(len, found.values())), 250)
+        self.assertGreater(len(found["warnings"]), 40)
         self.assertIn("there is no configuration …", found["not_found"])
         self.assertIn("unknown option …: did you mean '…'?", found["invalid_argument"])
 
