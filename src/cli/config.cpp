@@ -6,6 +6,7 @@
 
 #include "core/fd.hpp"
 #include "core/file.hpp"
+#include "core/log.hpp"
 #include "core/nearest.hpp"
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
@@ -38,29 +39,40 @@ Error config_fault(const ConfigFile& file, std::size_t line, std::string_view wh
   return {Errc::invalid_argument, fmt::format("{}:{}: {}", file.path, line, what), std::move(hint)};
 }
 
+bool is_of_another(const struct stat& facts) { return facts.st_uid != 0 && facts.st_uid != ::geteuid(); }
+
 // Why the open file is not to be trusted; empty if it is.
 std::string distrust(const struct stat& facts) {
   const auto self = ::geteuid();
-  if (facts.st_uid != 0 && facts.st_uid != self) return fmt::format("it belongs to uid {}", facts.st_uid);
+  if (is_of_another(facts)) return fmt::format("it belongs to uid {}", facts.st_uid);
   if ((facts.st_mode & S_IWOTH) != 0) return "every user can write it";
   // As root also a group's: with user private groups and umask 002 a user's own files are so.
   if ((facts.st_mode & S_IWGRP) != 0 && self == 0) return fmt::format("group {} can write it", facts.st_gid);
   return {};
 }
 
-// nullopt if there is none; without `named` also if this user may not see whether there is: $HOME may be another
-// user's.
-std::optional<ConfigFile> read_config_file(const std::string& path, bool named) {
+// What the path comes from.
+enum class Place { option, home, system };
+
+// nullopt if there is none. $HOME may be another user's, as after sudo -E: what this user may not see there, or what is not
+// this user's, is none, either.
+std::optional<ConfigFile> read_config_file(const std::string& path, Place place) {
   // O_NONBLOCK: a FIFO would block the reader.
   const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   const auto name = quote(path);
   if (!file) {
-    if (errno == ENOENT || errno == ENOTDIR || (errno == EACCES && !named)) return std::nullopt;
+    if (errno == ENOENT || errno == ENOTDIR || (errno == EACCES && place != Place::option))
+      return std::nullopt;
     throw Error::from_errno("configuration " + name, errno);
   }
   struct stat facts {};
   if (::fstat(file.get(), &facts) != 0) throw Error::from_errno("configuration " + name, errno);
   const char* const without = "tc-hostnet --no-config goes without it";
+  if (place == Place::home && is_of_another(facts)) {
+    log::warn("configuration {} is passed over: it belongs to uid {}, and this is uid {}", name, facts.st_uid,
+              ::geteuid());
+    return std::nullopt;
+  }
   if (!S_ISREG(facts.st_mode))
     throw Error(Errc::failure, fmt::format("configuration {} is not a regular file", name), without);
   if (const auto why = distrust(facts); !why.empty())
@@ -164,7 +176,7 @@ std::vector<ConfigFile> config_files(const Reading& reading, const ReadVariable&
   std::vector<ConfigFile> out;
   if (reading.given.contains("--no-config")) return out;
   if (const auto named = reading.given.find("--config"); named != reading.given.end()) {
-    auto file = read_config_file(named->second, true);
+    auto file = read_config_file(named->second, Place::option);
     if (!file)
       throw Error(Errc::not_found, fmt::format("there is no configuration {}", quote(named->second)),
                   "name an existing file, or leave out --config");
@@ -177,11 +189,11 @@ std::vector<ConfigFile> config_files(const Reading& reading, const ReadVariable&
   std::vector<std::string> own;
   if (!folder.empty()) own = {folder + "/tc-hostnet/tc-hostnet.conf", folder + "/tc-hostnet.conf"};
   for (const auto& path : own)
-    if (auto file = read_config_file(path, false)) {
+    if (auto file = read_config_file(path, Place::home)) {
       out.push_back(std::move(*file));
       break;
     }
-  if (auto file = read_config_file(kSystemConfig, false)) out.push_back(std::move(*file));
+  if (auto file = read_config_file(kSystemConfig, Place::system)) out.push_back(std::move(*file));
   return out;
 }
 

@@ -44,7 +44,8 @@ struct ConfigLine {
 /// The reader of the library that parses the options; nullopt for a line without a value. @throws std::exception.
 using ConfigReader = std::optional<ConfigLine> (*)(const std::string& line);
 
-/// The files that this command line uses; a missing one is none, unless --config names it.
+/// The files that this command line uses; a missing one is none, unless --config names it. One in the home that belongs to
+/// another user is passed over with a warning.
 /// @throws Error{not_authorised} for a file that another user could have written; failure.
 std::vector<ConfigFile> config_files(const Reading& reading, const ReadVariable& read);
 
