@@ -248,10 +248,17 @@ void Containers::pull(std::string_view reference, const ProgressSink& progress, 
       deadline);
   PullTeller teller{std::string(reference)};
   try {
-    transport().post(where, {}, deadline, [&](std::string_view piece) {
-      reader.feed(piece);
+    const auto tell = [&] {  // also while the engine says nothing
       teller.tell(reader.tally());
-    });
+      return true;
+    };
+    transport().post(
+        where, {}, deadline,
+        [&](std::string_view piece) {
+          reader.feed(piece);
+          tell();
+        },
+        tell);
     reader.finish();
   } catch (const Error& error) {
     // The engine answers; what failed is between it and the registry.

@@ -309,8 +309,8 @@ Response Transport::get(std::string_view path, Deadline deadline, const BodySink
 }
 
 Response Transport::post(std::string_view path, std::string_view json, Deadline deadline,
-                         const BodySink& sink) {
-  return send({"POST", path, json}, deadline, sink);
+                         const BodySink& sink, const StillWanted& still_wanted) {
+  return send({"POST", path, json}, deadline, sink, still_wanted);
 }
 
 Response Transport::put(std::string_view path, const char* type, std::string_view body, Deadline deadline) {

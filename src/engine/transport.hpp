@@ -69,7 +69,8 @@ class Transport {
   Response get(std::string_view path, Deadline deadline, const BodySink& sink = {},
                const StillWanted& still_wanted = {});
   /// `json` may be empty.
-  Response post(std::string_view path, std::string_view json, Deadline deadline, const BodySink& sink = {});
+  Response post(std::string_view path, std::string_view json, Deadline deadline, const BodySink& sink = {},
+                const StillWanted& still_wanted = {});
   /// PUT with a body of the given content type.
   Response put(std::string_view path, const char* type, std::string_view body, Deadline deadline);
   /// DELETE.

@@ -1,5 +1,6 @@
 // The calls of Containers against a fake engine: requests and results.
 #include "engine/containers.hpp"
+#include "engine/pull.hpp"
 #include "hostnet/error.hpp"
 #include "support/expect_error.hpp"
 #include "unit/engine/fake_engine.hpp"
@@ -7,7 +8,9 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <atomic>
 #include <functional>
+#include <thread>
 
 using namespace hostnet;
 using namespace std::chrono_literals;
@@ -298,6 +301,31 @@ TEST_CASE("image presence, and the progress of a pull") {
   CHECK(code_of(pull) == Errc::engine_error);
   CHECK(world.asked()[0] == "GET /v1.41/images/team%2Fapp%3A1/json");
   CHECK(world.asked()[3] == "POST /v1.41/images/create?fromImage=team%2Fapp&tag=latest");
+}
+
+TEST_CASE("a pull is told while the engine says nothing") {
+  std::atomic<bool> told = false;
+  const FakeEngine* self = nullptr;
+  const FakeEngine silent([&](const std::string& line, int connection) {
+    if (line.find("/_ping") != std::string::npos) {
+      send_bytes(connection, http(200, "OK", "Api-Version: 1.41\r\n"));
+      return true;
+    }
+    send_bytes(connection, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    while (!told && !self->ending()) std::this_thread::sleep_for(1ms);
+    send_bytes(connection, "0\r\n\r\n");
+    return true;
+  });
+  self = &silent;
+  std::string shown;
+  engine::set_pull_display([&](std::string_view line) {
+    if (!told) shown = line;
+    told = true;
+  });
+  Client client({silent.socket(), "--engine"});
+  Containers(client).pull("team/app", {}, Deadline::after(10s));
+  engine::set_pull_display(nullptr);
+  CHECK(shown == "pulling team/app");
 }
 
 TEST_CASE("files are unpacked by PUT, with the archive unchanged") {
