@@ -1,158 +1,28 @@
 // `tc-hostnet expose`: exposes ports and holds the lease until a signal, a release or --timeout ends it.
 #include "cli/command.hpp"
 #include "cli/dry_run.hpp"
-#include "cli/exit_code.hpp"
 #include "cli/held.hpp"
-#include "cli/lease_view.hpp"
+#include "cli/hold.hpp"
 #include "cli/output.hpp"
 #include "cli/record_view.hpp"
 #include "cli/request_options.hpp"
 #include "core/fd.hpp"
 #include "core/log.hpp"
-#include "core/thread.hpp"
 #include "hostnet/error.hpp"
-#include "lease/exposure_impl.hpp"
-#include "lease/port_json.hpp"
 #include "path/select.hpp"
-#include "watch/follower.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <csignal>
-#include <cstdlib>
 #include <memory>
-#include <thread>
 #include <utility>
 #include <vector>
 
 namespace hostnet::cli {
 namespace {
-
-using Requests = std::vector<ExposeRequest>;
-
-struct ExposeOptions {
-  RequestOptions request;
-  bool detach = false;
-  bool once = false;
-};
-
-void announce(const Exposure& exposure, const ExposeRequest& request, const ExposeOptions& words,
-              const Globals& globals) {
-  if (globals.json) {
-    json::Value event{{"event", "ready"},
-                      {"lease", exposure.id()},
-                      {"target", request.target.to_string()},
-                      {"via", BehindExposure::via(exposure)},
-                      {"alias", kAlias},
-                      {"gateway", exposure.gateway()},
-                      {"ports", to_json(exposure.ports())}};
-    add_place(event, BehindExposure::via(exposure), exposure.interface());
-    return print_json(std::move(event));
-  }
-  print(exposure.id());
-  const auto ports = exposure.ports();
-  for (std::size_t i = 0; i < ports.size() && i < 10; ++i)
-    say(fmt::format("{}:{} ({}) → {}, for {}", kAlias, ports[i].container, exposure.gateway(),
-                    ports[i].service(), request.target.to_string()));
-  if (ports.size() > 10) say(fmt::format("… and {} more ports", ports.size() - 10));
-  const auto* const via = BehindExposure::via(exposure);
-  if (words.detach)
-    say(fmt::format("served by {} in the background; to stop it: tc-hostnet release {}", via, exposure.id()));
-  else
-    say(fmt::format("served by {}; Ctrl-C to stop", via));
-}
-
-// Tells the end of a lease in its last line; returns the exit code.
-int tell_end(const exposer::Follower::End& end, const Globals& globals) {
-  if (globals.json)
-    print_json(
-        {{"event", "ended"}, {"lease", end.lease}, {"state", to_string(end.state)}, {"reason", end.reason}});
-  if (!end.asked_for) {
-    const Error error(Errc::failure, fmt::format("lease {} ended: {}", end.lease, end.reason));
-    print_error(error);
-    return exit_code(error.code());
-  }
-  const auto how = end.reason == "released" ? end.reason : "ended: " + end.reason;
-  if (!globals.json) say(fmt::format("lease {} {}; nothing of it is left", end.lease, how));
-  return 0;
-}
-
-// Blocks the stop signals before any thread starts: every thread inherits the mask, so only the descriptor gets
-// them.
-Fd stop_signals() {
-  sigset_t stop;
-  ::sigemptyset(&stop);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&stop, signal);
-  ::sigprocmask(SIG_BLOCK, &stop, nullptr);
-  Fd signals(::signalfd(-1, &stop, SFD_CLOEXEC));
-  if (!signals) throw Error::from_errno("prepare to wait", errno);
-  return signals;
-}
-
-void tell_away(const std::string& lease, const std::string& reason, const ExposeRequest& request,
-               const Globals& globals) {
-  if (globals.json) return print_json({{"event", "waiting"}, {"lease", lease}, {"reason", reason}});
-  say(fmt::format("lease {} waits for {}: {}", lease, request.target.to_string(), reason));
-}
-
-void tell_back(const Exposure& exposure, const ExposeRequest& request, const Globals& globals) {
-  if (globals.json) {
-    json::Value event{{"event", "followed"}, {"lease", exposure.id()}, {"gateway", exposure.gateway()}};
-    add_place(event, BehindExposure::via(exposure), exposure.interface());
-    return print_json(std::move(event));
-  }
-  say(fmt::format("lease {} serves {} again", exposure.id(), request.target.to_string()));
-}
-
-int follow(exposer::Follower& follower, int stop_fd, const Globals& globals) {
-  try {
-    return tell_end(follower.run(stop_fd), globals);
-  } catch (const Error& error) {
-    print_error(error);
-    return exit_code(error.code());
-  }
-}
-
-// A project has a lease for each network, and each is followed in a thread of its own: they share nothing but the
-// descriptor of the stop signals, which none reads.
-int hold(const Requests& requests, const ExposeOptions& words, const Globals& globals,
-         const std::function<void()>& when_ready) {
-  allow_many_descriptors();
-  demote_ends();  // this command tells them itself
-  const auto signals = stop_signals();
-  std::vector<std::unique_ptr<exposer::Follower>> followers;
-  for (const auto& request : requests) {
-    exposer::Follower::Settings settings{
-        .exposer = exposer_options(globals),
-        .path = words.request.path(),
-        .request = request,
-        .once = words.once,
-        .on_away = [&](const std::string& lease,
-                       const std::string& reason) { tell_away(lease, reason, request, globals); },
-        .on_back = [&](const Exposure& exposure) { tell_back(exposure, request, globals); },
-    };
-    settings.exposer.firewall = words.request.wanted_firewall();
-    followers.push_back(std::make_unique<exposer::Follower>(std::move(settings)));
-  }
-  for (std::size_t i = 0; i < followers.size(); ++i)
-    announce(followers[i]->exposure(), requests[i], words, globals);
-  when_ready();
-  if (followers.size() == 1) return follow(*followers.front(), signals.get(), globals);
-  std::vector<int> codes(followers.size());
-  {
-    std::vector<std::jthread> threads;
-    for (std::size_t i = 0; i < followers.size(); ++i)
-      threads.push_back(
-          start_thread("tchn-follow", [&, i] { codes[i] = follow(*followers[i], signals.get(), globals); }));
-  }
-  return *std::ranges::max_element(codes);
-}
 
 // The child holds the lease in a session of its own, without the terminal. The parent returns 0 once the
 // ports are ready, else the child's exit code. This fork starts no program: this one goes on in the

@@ -3,6 +3,7 @@
 #include "cli/lease_view.hpp"
 #include "cli/output.hpp"
 #include "cli/request_options.hpp"
+#include "cli/stop_signals.hpp"
 #include "core/event_loop.hpp"
 #include "core/fd.hpp"
 #include "hostnet/error.hpp"
@@ -11,11 +12,8 @@
 
 #include <fmt/format.h>
 #include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <csignal>
 #include <exception>
 #include <memory>
 
@@ -89,20 +87,6 @@ void tell(const WatchEvent& event, const Globals& globals) {
   } else if (!refused) {
     print(to_line(event));
   }
-}
-
-// Returns a descriptor for the stop signals. Blocks them before any thread starts, so that all threads
-// inherit the mask.
-Fd stop_signals() {
-  sigset_t stop;
-  ::sigemptyset(&stop);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&stop, signal);
-  ::sigprocmask(SIG_BLOCK, &stop, nullptr);
-  // A reader that closes the pipe must not prevent the release at the end.
-  std::signal(SIGPIPE, SIG_IGN);
-  Fd fd(::signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!fd) throw Error::from_errno("signalfd", errno);
-  return fd;
 }
 
 int dry_run(Watcher& watcher, const Globals& globals) {

@@ -323,6 +323,13 @@ void Watcher::look_at(const std::string& id) {
   settle(id, [this, id](Applier::Entry& entry) { applier_.deal(id, entry); });
 }
 
+// Its name, if it was asked for already.
+std::string Watcher::called(const std::string& id) const {
+  const auto found = containers_.find(id);
+  return found == containers_.end() || found->second.entry.name.empty() ? id.substr(0, 12)
+                                                                        : found->second.entry.name;
+}
+
 // Runs `work` on a container in a worker. If a job is already at it, drops `work` and looks at the container
 // again after that job.
 void Watcher::settle(const std::string& id, std::function<void(Applier::Entry&)> work) {
@@ -340,7 +347,7 @@ void Watcher::settle(const std::string& id, std::function<void(Applier::Entry&)>
         if (away && stream_ && connection == connection_)
           lost(*error);
         else if (error && !away)
-          log::warn("container {}: {}", id.substr(0, 12), error->what());
+          log::warn("container {}: {}", called(id), error->what());
         settled(id);
       });
 }

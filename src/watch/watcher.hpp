@@ -75,6 +75,7 @@ class Watcher {
   void list();
   void take_on_all(std::set<std::string> ids);
   void look_at(const std::string& id);
+  std::string called(const std::string& id) const;
   void settle(const std::string& id, std::function<void(Applier::Entry&)> work);
   void settled(const std::string& id);
   void got_on();

@@ -492,8 +492,17 @@ class WhateverTheNetworks:
         lease.follows(self, time.monotonic())
         self.assertTrue(eventually(lambda: self.has_alias("shop-api-1"), timeout=10))
         self.reaches("shop-api-1", HELLO, port=self.port)
+        # A network that the project gets later is served, too.
+        self.network("shop_back", "--label", f"{label}=shop")
+        self.container("shop-db-1", network="shop_back", labels={label: "shop"})
+        later = lease.read_event()
+        self.assertEqual((later["event"], later["target"]), ("ready", "network shop_back"))
+        self.assertTrue(eventually(lambda: self.has_alias("shop-db-1"), timeout=10))
+        self.reaches("shop-db-1", HELLO, port=self.port)
         code, _, err = lease.end()
         self.assertEqual(code, 0)
+        self.engine.api.remove("shop-db-1")
+        self.engine.api.remove_network("shop_back")
         self.assertNotIn(f"lease {lease.id}", err)  # told once, by the event
         # A sidecar keeps its network: `compose down` leaves it, and `up` takes it again.
         lease = self.expose_by_ssh(self.port, "--project", "shop")

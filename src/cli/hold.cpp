@@ -1,0 +1,240 @@
+// Follows each lease, in threads where there are several, and a compose project in its networks.
+#include "cli/hold.hpp"
+
+#include "cli/exit_code.hpp"
+#include "cli/lease_view.hpp"
+#include "cli/output.hpp"
+#include "cli/stop_signals.hpp"
+#include "core/fd.hpp"
+#include "core/log.hpp"
+#include "core/thread.hpp"
+#include "engine/client.hpp"
+#include "hostnet/error.hpp"
+#include "lease/exposure_impl.hpp"
+#include "lease/port_json.hpp"
+#include "target/project.hpp"
+#include "watch/follower.hpp"
+
+#include <fmt/format.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+
+namespace hostnet::cli {
+namespace {
+
+using std::chrono::seconds;
+using std::chrono::steady_clock;
+
+constexpr seconds kProjectLook{1};    // between two looks for new networks of a project
+constexpr seconds kProjectAnswer{2};  // for each; a stop waits for it
+constexpr seconds kPatience{5};       // with a new network that cannot be served, before that is told
+
+void announce(const Exposure& exposure, const ExposeRequest& request, const ExposeOptions& words,
+              const Globals& globals) {
+  if (globals.json) {
+    json::Value event{{"event", "ready"},
+                      {"lease", exposure.id()},
+                      {"target", request.target.to_string()},
+                      {"via", BehindExposure::via(exposure)},
+                      {"alias", kAlias},
+                      {"gateway", exposure.gateway()},
+                      {"ports", to_json(exposure.ports())}};
+    add_place(event, BehindExposure::via(exposure), exposure.interface());
+    return print_json(std::move(event));
+  }
+  print(exposure.id());
+  const auto ports = exposure.ports();
+  for (std::size_t i = 0; i < ports.size() && i < 10; ++i)
+    say(fmt::format("{}:{} ({}) → {}, for {}", kAlias, ports[i].container, exposure.gateway(),
+                    ports[i].service(), request.target.to_string()));
+  if (ports.size() > 10) say(fmt::format("… and {} more ports", ports.size() - 10));
+  const auto* const via = BehindExposure::via(exposure);
+  if (words.detach)
+    say(fmt::format("served by {} in the background; to stop it: tc-hostnet release {}", via, exposure.id()));
+  else
+    say(fmt::format("served by {}; Ctrl-C to stop", via));
+}
+
+// Tells the end of a lease in its last line; returns the exit code.
+int tell_end(const exposer::Follower::End& end, const Globals& globals) {
+  if (globals.json)
+    print_json(
+        {{"event", "ended"}, {"lease", end.lease}, {"state", to_string(end.state)}, {"reason", end.reason}});
+  if (!end.asked_for) {
+    const Error error(Errc::failure, fmt::format("lease {} ended: {}", end.lease, end.reason));
+    print_error(error);
+    return exit_code(error.code());
+  }
+  const auto how = end.reason == "released" ? end.reason : "ended: " + end.reason;
+  if (!globals.json) say(fmt::format("lease {} {}; nothing of it is left", end.lease, how));
+  return 0;
+}
+
+void tell_away(const std::string& lease, const std::string& reason, const ExposeRequest& request,
+               const Globals& globals) {
+  if (globals.json) return print_json({{"event", "waiting"}, {"lease", lease}, {"reason", reason}});
+  say(fmt::format("lease {} waits for {}: {}", lease, request.target.to_string(), reason));
+}
+
+void tell_back(const Exposure& exposure, const ExposeRequest& request, const Globals& globals) {
+  if (globals.json) {
+    json::Value event{{"event", "followed"}, {"lease", exposure.id()}, {"gateway", exposure.gateway()}};
+    add_place(event, BehindExposure::via(exposure), exposure.interface());
+    return print_json(std::move(event));
+  }
+  say(fmt::format("lease {} serves {} again", exposure.id(), request.target.to_string()));
+}
+
+int follow(exposer::Follower& follower, int stop_fd, const Globals& globals) {
+  try {
+    return tell_end(follower.run(stop_fd), globals);
+  } catch (const Error& error) {
+    print_error(error);
+    return exit_code(error.code());
+  }
+}
+
+// The leases of one command. With more than one, each is followed in a thread of its own: they share nothing but the
+// descriptor of the stop signals, which none reads.
+class Leases {
+ public:
+  Leases(const ExposeOptions& words, const Globals& globals)
+      : words_(words), globals_(globals), signals_(stop_signals()), began_(steady_clock::now()) {}
+
+  void add(const ExposeRequest& request) {
+    exposer::Follower::Settings settings{
+        .exposer = exposer_options(globals_),
+        .path = words_.request.path(),
+        .request = request,
+        .once = words_.once,
+        .on_away = [this, request](
+                       const std::string& lease,
+                       const std::string& reason) { tell_away(lease, reason, request, globals_); },
+        .on_back = [this, request](const Exposure& exposure) { tell_back(exposure, request, globals_); },
+    };
+    settings.exposer.firewall = words_.request.wanted_firewall();
+    auto follower = std::make_unique<exposer::Follower>(std::move(settings));
+    auto& one = held_.emplace_back();
+    one.request = request;
+    one.follower = std::move(follower);
+  }
+
+  void announce_all() const {
+    for (const auto& one : held_) announce(one.follower->exposure(), one.request, words_, globals_);
+  }
+
+  // Returns when all are over. The exit code is the largest.
+  int follow_all() {
+    const bool grows = !words_.request.project.empty() && !words_.once;
+    if (held_.size() == 1 && !grows) return follow(*held_.front().follower, signals_.get(), globals_);
+    for (auto& one : held_) start(one);
+    if (grows) follow_project();
+    int code = 0;
+    for (auto& one : held_) {
+      one.thread.join();
+      code = std::max(code, one.code);
+    }
+    return code;
+  }
+
+ private:
+  struct Held {
+    ExposeRequest request{.target = Target::network(""), .ports = {}};
+    std::unique_ptr<exposer::Follower> follower;
+    int code = 0;
+    std::atomic<bool> over = false;
+    std::jthread thread;
+  };
+
+  struct Refusal {
+    steady_clock::time_point since;
+    bool told = false;
+  };
+
+  void start(Held& one) {
+    one.thread = start_thread("tchn-follow", [this, &one] {
+      one.code = follow(*one.follower, signals_.get(), globals_);
+      one.over = true;
+    });
+  }
+
+  // Until a signal, or the end of all leases: one for each network that the project gets meanwhile.
+  void follow_project() {
+    for (;;) {
+      pollfd stop{signals_.get(), POLLIN, 0};
+      const auto got = ::poll(&stop, 1, std::chrono::milliseconds(kProjectLook).count());
+      if (got > 0 || (got < 0 && errno != EINTR)) return;
+      if (std::ranges::all_of(held_, [](const Held& one) { return one.over.load(); })) return;
+      for (const auto& name : networks_now()) take_in(name);
+    }
+  }
+
+  // Of the project; none if the engine does not say, or it is down.
+  std::vector<std::string> networks_now() const {
+    try {
+      engine::Client client(engine::Address::find(globals_.engine));
+      return exposer::networks_of_project(client, words_.request.project, Deadline::after(kProjectAnswer));
+    } catch (const Error& error) {
+      log::debug("compose project {}: {}", words_.request.project, error.what());
+      return {};
+    }
+  }
+
+  void take_in(const std::string& name) {
+    const auto is_here = [&](const Held& one) { return one.request.target.name() == name; };
+    if (std::ranges::any_of(held_, is_here)) return;
+    auto request = held_.front().request;
+    request.target = Target::network(name);
+    if (request.timeout) {
+      const auto held = std::chrono::floor<seconds>(steady_clock::now() - began_);
+      if (held >= *request.timeout) return;
+      *request.timeout -= held;
+    }
+    try {
+      add(request);
+    } catch (const Error& error) {
+      // Podman makes a network's bridge with its first container, so that a refusal may last for a moment only.
+      const auto now = steady_clock::now();
+      auto& refusal = refusals_[name];
+      if (refusal.since == steady_clock::time_point()) refusal.since = now;
+      if (now - refusal.since >= kPatience && !std::exchange(refusal.told, true))
+        log::warn("network {} of compose project {} is not served yet: {}", name, words_.request.project,
+                  error.what());
+      return;
+    }
+    announce(held_.back().follower->exposure(), request, words_, globals_);
+    start(held_.back());
+  }
+
+  const ExposeOptions& words_;
+  const Globals& globals_;
+  Fd signals_;
+  steady_clock::time_point began_;
+  std::deque<Held> held_;                    // its elements stay where they are
+  std::map<std::string, Refusal> refusals_;  // by network
+};
+
+}  // namespace
+
+int hold(const Requests& requests, const ExposeOptions& words, const Globals& globals,
+         const std::function<void()>& when_ready) {
+  allow_many_descriptors();
+  demote_ends();  // this command tells them itself
+  Leases leases(words, globals);
+  for (const auto& request : requests) leases.add(request);
+  leases.announce_all();
+  when_ready();
+  return leases.follow_all();
+}
+
+}  // namespace hostnet::cli
