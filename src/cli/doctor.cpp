@@ -63,8 +63,12 @@ void print_text(const std::vector<Check>& checks) {
     if (!check.mend.empty()) print_item("    → ", check.mend, 6, width, true);
   }
   const auto count = [&](Status status) { return std::ranges::count(checks, status, &Check::status); };
-  auto line = fmt::format("{} ok, {} warnings, {} failures", count(Status::ok), count(Status::warn),
-                          count(Status::fail));
+  const auto counted = [&](Status status, const char* noun) {
+    const auto number = count(status);
+    return fmt::format("{} {}{}", number, noun, number == 1 ? "" : "s");
+  };
+  auto line = fmt::format("{} ok, {}, {}", count(Status::ok), counted(Status::warn, "warning"),
+                          counted(Status::fail, "failure"));
   if (const auto unseen = count(Status::unseen); unseen > 0)
     line += fmt::format(", {} that cannot be seen{}", unseen, ::geteuid() == 0 ? "" : " as this user");
   say(line);

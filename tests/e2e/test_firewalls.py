@@ -83,6 +83,12 @@ class FirewallCase(HostCase):
         done = run("ip", "netns", "exec", "container", "curl", "-s", "-m", seconds, f"http://{GATEWAY}:8088/", check=False)
         return done.stdout if done.returncode == 0 else None
 
+    def checked(self, code):
+        """What doctor prints."""
+        done = run(self.program, "doctor", "--bridge", "br-test", check=False)
+        self.assertEqual(done.returncode, code, done.stdout)
+        return done.stdout
+
     def serves(self):
         """Immediately, or within the second that repairing rules may take."""
         self.assertTrue(eventually(lambda: self.fetch(0.5) == HELLO), "nothing is served")
@@ -104,6 +110,8 @@ class Ufw(FirewallCase):
     def test_deny_incoming(self):
         self.assertIsNone(self.fetch(0.5))
         with self.exposed():
+            # It drops what comes in, but not what the lease lets in.
+            self.assertIn("✓ input: iptables-nft manages INPUT, policy DROP", self.checked(0))
             run("ufw", "reload")
             self.serves()
             run("ufw", "disable")
@@ -157,6 +165,7 @@ class Firewalld(FirewallCase):
             self.serves()
             self.command("--panic-on")
             self.assertIsNone(self.fetch(0.5))
+            self.assertIn("✗ input: the policy of chain inet firewalld_policy_drop raw_prerouting drops", self.checked(1))
             self.command("--panic-off")
             self.serves()
             self.firewalld.terminate()
