@@ -23,7 +23,7 @@ namespace hostnet::cli {
 namespace {
 
 constexpr std::array kCommands{
-    Command{"expose", "PORT... {--network | --container | --bridge | --netns} NAME [OPTION]...",
+    Command{"expose", "PORT... {--network | --container | --project | --bridge | --netns} NAME [OPTION]...",
             "make ports of 127.0.0.1 reachable from containers", define_expose},
     Command{"run", "-p PORT [OPTION]... [--] COMMAND [WORD]...",
             "run a command in a network namespace of its own that reaches the ports", define_run},
@@ -74,10 +74,12 @@ json::Value versions_to_json() {
 void print_versions() {
   print(fmt::format("tc-hostnet {}", version()));
   std::vector<Row> rows{{"paths", list_of(path_names())}, {"firewalls", list_of(firewall_names())}};
-  for (const auto& library : library_versions())
-    rows.push_back({library.name, library.version.empty()
-                                      ? fmt::format("not installed ({})", library.use)
-                                      : fmt::format("{} ({})", library.version, library.use)});
+  for (const auto& library : library_versions()) {
+    auto shown = library.version;
+    if (shown.empty()) shown = library.file.substr(library.file.rfind('/') + 1);
+    if (shown.empty()) shown = "not installed";
+    rows.push_back({library.name, fmt::format("{} ({})", shown, library.use)});
+  }
   print(pairs(rows, output_width()));
 }
 

@@ -4,11 +4,13 @@
 // written it, not where it is: it is judged on the descriptor that it is read from.
 #include "cli/config.hpp"
 
+#include "cli/request_options.hpp"
 #include "core/fd.hpp"
 #include "core/file.hpp"
 #include "core/log.hpp"
 #include "core/nearest.hpp"
 #include "core/strings.hpp"
+#include "core/trust.hpp"
 #include "hostnet/error.hpp"
 
 #include <fcntl.h>
@@ -20,6 +22,7 @@
 #include <array>
 #include <cerrno>
 #include <exception>
+#include <map>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -31,24 +34,22 @@ namespace {
 constexpr std::size_t kLargestConfig = 64U << 10;
 
 // They say what is meant this time, not how.
-constexpr std::array<std::string_view, 11> kOnlyByLine{"help",  "version", "config",    "no-config",
-                                                       "all",   "network", "container", "bridge",
-                                                       "netns", "image",   "port"};
+constexpr std::array<std::string_view, 12> kOnlyByLine{"help",   "version", "config",  "no-config",
+                                                       "all",    "network", "project", "container",
+                                                       "bridge", "netns",   "image",   "port"};
+
+// Two words for one thing: that of the command line counts.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 1> kEitherOr{{{"--json", "--format"}}};
+
+bool is_said_otherwise(std::string_view option, const std::map<std::string, std::string>& given) {
+  return std::ranges::any_of(kEitherOr, [&](const auto& two) {
+    return (option == two.first && given.contains(std::string(two.second))) ||
+           (option == two.second && given.contains(std::string(two.first)));
+  });
+}
 
 Error config_fault(const ConfigFile& file, std::size_t line, std::string_view what, std::string hint) {
   return {Errc::invalid_argument, fmt::format("{}:{}: {}", file.path, line, what), std::move(hint)};
-}
-
-bool is_of_another(const struct stat& facts) { return facts.st_uid != 0 && facts.st_uid != ::geteuid(); }
-
-// Why the open file is not to be trusted; empty if it is.
-std::string distrust(const struct stat& facts) {
-  const auto self = ::geteuid();
-  if (is_of_another(facts)) return fmt::format("it belongs to uid {}", facts.st_uid);
-  if ((facts.st_mode & S_IWOTH) != 0) return "every user can write it";
-  // As root also a group's: with user private groups and umask 002 a user's own files are so.
-  if ((facts.st_mode & S_IWGRP) != 0 && self == 0) return fmt::format("group {} can write it", facts.st_gid);
-  return {};
 }
 
 // What the path comes from.
@@ -134,6 +135,12 @@ void check_value(const ConfigFile& file, const ConfigEntry& entry, const OptionF
   for (const auto& value : entry.values) {
     if (value.empty()) throw wrong(fmt::format("{} has no value", entry.key), "remove the line");
     if (const auto fault = choice_fault(option, entry.key, value)) throw wrong(fault->what(), fault->hint());
+    if (option.metavar != "DURATION") continue;
+    try {
+      parse_span(value);
+    } catch (const Error& error) {
+      throw wrong(fmt::format("{}: {}", entry.key, error.what()), error.hint());
+    }
   }
 }
 
@@ -148,6 +155,7 @@ void check_entry(const ConfigFile& file, const ConfigEntry& entry, const Grammar
                        meant ? fmt::format("did you mean [{}]?", *meant)
                              : fmt::format("a section is a command: {}", list_of(names)));
   }
+  if (entry.key.empty()) return;  // the heading of a section
   if (!is_for_file(entry.key))
     throw config_fault(file, entry.line, fmt::format("{} cannot be set in a file", quote(entry.key)),
                        fmt::format("give it on the command line: --{}", entry.key));
@@ -209,10 +217,16 @@ std::vector<ConfigEntry> config_entries(const ConfigFile& file, ConfigReader rea
     if (line.size() < 3 || (line.front() != '[' && line.find('=') == std::string_view::npos))
       throw config_fault(file, number, fmt::format("{} is neither KEY = VALUE nor [COMMAND]", quote(line)),
                          "see: man tc-hostnet.conf");
-    if (line.front() == '[' && line.back() != ']')
-      throw config_fault(file, number, fmt::format("{} has no closing bracket", quote(line)), "[COMMAND]");
     if (line.front() == '[') {
-      section = trim(std::string(line.substr(1, line.size() - 2)));
+      const auto close = line.find(']');
+      if (close == std::string_view::npos)
+        throw config_fault(file, number, fmt::format("{} has no closing bracket", quote(line)),
+                           "write [COMMAND]");
+      if (const auto rest = trim(line.substr(close + 1)); !rest.empty() && rest.front() != '#')
+        throw config_fault(file, number, fmt::format("{} is behind a closing bracket", quote(rest)),
+                           "write KEY = VALUE in a line of its own");
+      section = trim(std::string(line.substr(1, close - 1)));
+      out.push_back({.section = section, .key = {}, .values = {}, .line = number});
       continue;
     }
     std::optional<ConfigLine> item;
@@ -243,16 +257,18 @@ std::vector<std::string> config_words(const std::vector<ConfigFile>& files, cons
     std::set<std::pair<std::string, std::string>> seen;
     for (const auto& entry : entries) {
       check_entry(file, entry, grammar);
+      if (entry.key.empty()) continue;
       if (!seen.emplace(entry.section, entry.key).second)
         throw config_fault(file, entry.line, fmt::format("{} is set twice", quote(entry.key)),
                            "keep one line");
     }
     for (const auto& wanted : {reading.command->name, std::string()}) {
       for (const auto& entry : entries) {
-        if (entry.section != wanted) continue;
+        if (entry.section != wanted || entry.key.empty()) continue;
         const auto* option = option_named(reading.command->options, entry.key);
         if (option == nullptr) option = option_named(grammar.globals, entry.key);
-        if (option == nullptr || reading.given.contains(option->name()) || set.contains(option->name()))
+        if (option == nullptr || reading.given.contains(option->name()) || set.contains(option->name()) ||
+            is_said_otherwise(option->name(), reading.given))
           continue;
         set.insert(option->name());
         if (!option->environment.empty())
@@ -273,6 +289,19 @@ void add_config(Reading& reading, const Grammar& grammar, const ReadVariable& re
   const auto at = reading.words.begin() + static_cast<std::ptrdiff_t>(reading.after_command);
   reading.words.insert(at, words.begin(), words.end());
   reading.asks_for_json = reading.asks_for_json || std::ranges::find(words, "--json") != words.end();
+}
+
+bool config_asks_for_json(const Reading& reading, const ReadVariable& read, ConfigReader reader) noexcept {
+  try {
+    bool asks = false;
+    for (const auto& file : config_files(reading, read))
+      for (const auto& entry : config_entries(file, reader))
+        if (entry.key == "json" && entry.section.empty() && entry.values.size() == 1)
+          asks = asks || truth(entry.values.front()).value_or(false);
+    return asks && !reading.given.contains("--format");
+  } catch (const std::exception&) {
+    return false;  // what is wrong on the line is told, not what is wrong in the file
+  }
 }
 
 }  // namespace hostnet::cli

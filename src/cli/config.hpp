@@ -28,7 +28,7 @@ struct ConfigFile {
 /// One line that sets a value.
 struct ConfigEntry {
   std::string section;  ///< A command; empty: before the first section.
-  std::string key;      ///< An option's long name without dashes.
+  std::string key;      ///< An option's long name without dashes; empty: the line names a section.
   std::vector<std::string> values;
   std::size_t line = 0;
 
@@ -56,6 +56,9 @@ std::vector<ConfigEntry> config_entries(const ConfigFile& file, ConfigReader rea
 /// @throws Error{invalid_argument} naming file, line and key.
 std::vector<std::string> config_words(const std::vector<ConfigFile>& files, const Reading& reading,
                                       const Grammar& grammar, const ReadVariable& read, ConfigReader reader);
+
+/// Whether the files ask for JSON, for the message about a faulty command line: that is judged before the files.
+bool config_asks_for_json(const Reading& reading, const ReadVariable& read, ConfigReader reader) noexcept;
 
 /// Adds them to the words for the parser. @throws as above.
 void add_config(Reading& reading, const Grammar& grammar, const ReadVariable& read, ConfigReader reader);

@@ -92,7 +92,14 @@ ListTemplate ListTemplate::parse(std::string_view text) {
     }
   }
   end_plain();
-  if (out.pieces_.empty()) refuse_template("it is empty", "for example: --format '{id} {target}'");
+  const char* const example = "for example: --format '{id} {target}'";
+  if (out.pieces_.empty()) refuse_template("it is empty", example);
+  // The same words for each lease tell nothing: another template's braces, or a mistyped name of a format.
+  if (std::ranges::all_of(out.pieces_, [](const Piece& piece) { return piece.field.empty(); })) {
+    const auto meant = nearest(text, {"json", "table"});
+    refuse_template(fmt::format("{} names no field of a lease", quote(text)),
+                    meant ? fmt::format("did you mean {}?", quote(*meant)) : example);
+  }
   return out;
 }
 

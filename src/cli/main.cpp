@@ -135,7 +135,8 @@ int run_command(int argc, char** argv) {
     auto reading = read_words({argv + std::min(argc, 1), argv + argc}, grammar, variable);
     is_run = reading.command != nullptr && reading.command->name == "run";
     Globals early;
-    early.json = reading.asks_for_json;
+    early.json =
+        reading.asks_for_json || (reading.fault && config_asks_for_json(reading, variable, read_config_line));
     set_up_output(early);
     if (reading.fault) return report(*reading.fault, is_run);
     if (takes_config(reading)) add_config(reading, grammar, variable, read_config_line);

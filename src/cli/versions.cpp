@@ -1,4 +1,4 @@
-// Asks each library for its version; one without such a function has it in its file's name.
+// Asks each library for its version, where it has a function for that.
 #include "cli/versions.hpp"
 
 #include "core/library.hpp"
@@ -10,12 +10,6 @@
 
 namespace hostnet::cli {
 namespace {
-
-// "libnftables.so.1.1.0": "1.1.0"
-std::string version_in(const std::string& file) {
-  const auto at = file.rfind(".so.");
-  return at == std::string::npos ? std::string() : file.substr(at + 4);
-}
 
 using Ask = std::string (*)(const Library& library);
 
@@ -49,8 +43,7 @@ LibraryVersion found(const char* name, const char* use, std::vector<const char*>
     const Library library(
         {.sonames = std::move(sonames), .name = name, .code = Errc::not_found, .hint = "install it"});
     const auto file = library.file();
-    return {
-        .name = name, .use = use, .version = ask != nullptr ? ask(library) : version_in(file), .file = file};
+    return {.name = name, .use = use, .version = ask != nullptr ? ask(library) : "", .file = file};
   } catch (const Error&) {
     return {.name = name, .use = use, .version = {}, .file = {}};
   }

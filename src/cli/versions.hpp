@@ -10,8 +10,8 @@ namespace hostnet::cli {
 struct LibraryVersion {
   const char* name;
   const char* use;      ///< What for: "ssh path".
-  std::string version;  ///< Empty: the library is not installed.
-  std::string file;     ///< Of a shared library; empty for one that is compiled in.
+  std::string version;  ///< Empty: the library has no function for it, or is not installed.
+  std::string file;     ///< The shared library; empty: not installed.
 };
 
 /// Opens those that are loaded on first use.

@@ -130,7 +130,7 @@ class Start {
     if (request_.pull_policy == PullPolicy::never)
       throw Error(Errc::not_found,
                   fmt::format("image {} is not here, and the pull policy forbids a pull", request_.image),
-                  "load it (docker load), or allow a pull: with_pull_policy()");
+                  "load it into the engine, or allow a pull: with_pull_policy()");
     try {
       containers_->pull(
           request_.image,

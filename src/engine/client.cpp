@@ -99,6 +99,7 @@ Network Client::network(std::string_view name_or_id, Deadline deadline) {
     const auto path = fmt::format("{}/networks/{}/json", libpod, path_segment(network.id));
     complete(network, fetch(path, deadline, parse_libpod_bridges));
   }
+  network.command = command(deadline);
   return network;
 }
 
@@ -109,6 +110,7 @@ std::vector<Network> Client::networks(Deadline deadline) {
     const auto bridges = fetch(libpod + "/networks/json", deadline, parse_libpod_bridges);
     for (auto& network : networks) complete(network, bridges);
   }
+  for (auto& network : networks) network.command = command(deadline);
   return networks;
 }
 
@@ -126,7 +128,9 @@ Response Client::inspect(std::string_view name_or_id, Deadline deadline) {
 }
 
 Container Client::container(std::string_view name_or_id, Deadline deadline) {
-  return parsed(inspect(name_or_id, deadline), parse_container);
+  auto container = parsed(inspect(name_or_id, deadline), parse_container);
+  container.command = command(deadline);
+  return container;
 }
 
 std::string Client::container_json(std::string_view name_or_id, Deadline deadline) {

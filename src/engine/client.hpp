@@ -46,6 +46,7 @@ struct Network {
   std::optional<Ipv4> gateway;
   /// Ids of the running containers attached to it, sorted. Docker fills this in network(), not in networks().
   std::vector<std::string> containers;
+  const char* command = "docker";  ///< As of Container.
 };
 
 /// A container's end of a network.
@@ -97,6 +98,7 @@ struct Container {
   std::map<std::string, std::string> labels;
   std::string stop_signal;  ///< "SIGQUIT", "3"; empty: SIGTERM.
   std::string image_id;     ///< Of the image that it was made from; `image` may name another one by now.
+  const char* command = "docker";  ///< The engine's own command, for hints: "docker" or "podman".
 };
 
 /// One engine. Not thread-safe. Each call ends by its deadline.
@@ -133,6 +135,8 @@ class Client {
   std::map<std::string, std::string> image_labels(std::string_view name_or_id, Deadline deadline);
   /// Whether the engine is Podman, by the headers of its answers.
   bool is_podman(Deadline deadline) { return !dialect(deadline).libpod.empty(); }
+  /// The engine's own command, for hints: "docker" or "podman".
+  const char* command(Deadline deadline) { return is_podman(deadline) ? "podman" : "docker"; }
   /// Why the engine does not count as one of root's or our own on this machine: it listens on the network, or
   /// its Unix socket is or can become another user's (engine/unix_socket.hpp). A clause that follows the
   /// engine's address in a message; nullopt if there is no reason. We never act upon what such an engine

@@ -7,6 +7,7 @@
 #include "engine/conversation.hpp"
 #include "engine/followed.hpp"
 #include "engine/pull.hpp"
+#include "engine/registry_login.hpp"
 #include "engine/transport.hpp"
 #include "engine/url.hpp"
 #include "hostnet/error.hpp"
@@ -247,6 +248,7 @@ void Containers::pull(std::string_view reference, const ProgressSink& progress, 
       fmt::format("images/create?fromImage={}&tag={}", query_value(image.repository), query_value(image.tag)),
       deadline);
   PullTeller teller{std::string(reference)};
+  const auto login = registry_auth(reference, deadline);
   try {
     const auto tell = [&] {  // also while the engine says nothing
       teller.tell(reader.tally());
@@ -258,7 +260,7 @@ void Containers::pull(std::string_view reference, const ProgressSink& progress, 
           reader.feed(piece);
           tell();
         },
-        tell);
+        tell, login.empty() ? std::string() : "X-Registry-Auth: " + login);
     reader.finish();
   } catch (const Error& error) {
     // The engine answers; what failed is between it and the registry.
@@ -266,7 +268,8 @@ void Containers::pull(std::string_view reference, const ProgressSink& progress, 
       throw;
     const std::string what = error.what();
     const auto named = fmt::format("{} cannot be pulled: ", quote(reference));
-    throw Error(error.code(), what.starts_with(named) ? what : named + what, pull_hint(reference, what));
+    throw Error(error.code(), what.starts_with(named) ? what : named + what,
+                pull_hint(reference, what, client_.command(deadline)));
   }
 }
 

@@ -5,6 +5,7 @@
 #include "core/strings.hpp"
 #include "engine/json_reader.hpp"
 #include "engine/parse.hpp"
+#include "engine/registry_login.hpp"
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
@@ -52,14 +53,6 @@ std::string to_text(const Amounts& amounts) {
 PullDisplay& pull_display() {
   static auto* const display = new PullDisplay;  // never destroyed: a pull may be going on at the exit
   return *display;
-}
-
-// The registry's part of an image's name; Docker's own without one.
-std::string registry_of(std::string_view reference) {
-  const auto first = reference.substr(0, reference.find('/'));
-  const bool is_host = first.size() < reference.size() &&
-                       (first.find_first_of(".:") != std::string_view::npos || first == "localhost");
-  return is_host ? std::string(first) : "docker.io";
 }
 
 // Docker writes both members, Podman only the first.
@@ -131,7 +124,7 @@ std::optional<std::string> PullReport::due(const PullTally& tally, bool on_displ
   return fmt::format("pulling {}{}{}", reference_, text.empty() ? "" : ": ", text);
 }
 
-std::string pull_hint(std::string_view reference, std::string_view words) {
+std::string pull_hint(std::string_view reference, std::string_view words, const char* command) {
   std::string low(words);
   std::ranges::transform(low, low.begin(),
                          [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
@@ -143,16 +136,16 @@ std::string pull_hint(std::string_view reference, std::string_view words) {
             "x509", "tls:", "network is unreachable", "no route to host", "server gave http response",
             "temporary failure"}))
     return fmt::format(
-        "the engine does not reach {}: check its network, proxy and certificates, or docker load the image",
-        registry);
+        "the engine does not reach {}: check its network, proxy and certificates, or {} load the image",
+        registry, command);
   if (says({"unauthorized", "authentication required", "denied", "no basic auth", "forbidden"}))
-    return fmt::format("check the name {}, or log the engine's user in: docker login {}", quote(reference),
+    return fmt::format("check the name {}, or log in: {} login {}", quote(reference), command,
                        shell_word(registry));
   if (says({"manifest unknown", "not found", "name unknown", "does not exist", "no such image", "unknown: "}))
-    return fmt::format("{} does not have it: check name and tag of {}, or docker load the image", registry,
-                       quote(reference));
-  return fmt::format("check the name {} and what the engine says, or docker load the image",
-                     quote(reference));
+    return fmt::format("{} does not have it: check name and tag of {}, or {} load the image", registry,
+                       quote(reference), command);
+  return fmt::format("check the name {} and what the engine says, or {} load the image", quote(reference),
+                     command);
 }
 
 // Tells the progress of one pull where the process shows it.

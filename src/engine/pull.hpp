@@ -77,7 +77,7 @@ class PullTeller {
 };
 
 /// The next step after the engine refused a pull with these words.
-std::string pull_hint(std::string_view reference, std::string_view words);
+std::string pull_hint(std::string_view reference, std::string_view words, const char* command = "docker");
 
 /// Takes the answer in pieces of any size; passes on one line for each object.
 class PullReader {

@@ -171,7 +171,8 @@ struct Transport::Request {
   std::string method;
   std::string_view path;
   std::string_view body;
-  const char* type = nullptr;  // of the body; nullptr: JSON
+  const char* type = nullptr;    // of the body; nullptr: JSON
+  const char* header = nullptr;  // one more line
 };
 
 struct Transport::Connection {
@@ -252,8 +253,11 @@ struct Transport::Connection {
     if (request.method == "POST" || request.method == "PUT") {
       set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
       set(CURLOPT_POSTFIELDS, request.body.empty() ? "" : request.body.data());
-      if (request.type != nullptr) {
-        own_headers = make_list({fmt::format("Content-Type: {}", request.type).c_str(), "Expect:"});
+      if (request.type != nullptr || request.header != nullptr) {
+        const auto type =
+            fmt::format("Content-Type: {}", request.type != nullptr ? request.type : "application/json");
+        own_headers = request.header != nullptr ? make_list({type.c_str(), "Expect:", request.header})
+                                                : make_list({type.c_str(), "Expect:"});
         set(CURLOPT_HTTPHEADER, own_headers.get());
       } else {
         set(CURLOPT_HTTPHEADER, json_headers.get());
@@ -309,8 +313,10 @@ Response Transport::get(std::string_view path, Deadline deadline, const BodySink
 }
 
 Response Transport::post(std::string_view path, std::string_view json, Deadline deadline,
-                         const BodySink& sink, const StillWanted& still_wanted) {
-  return send({"POST", path, json}, deadline, sink, still_wanted);
+                         const BodySink& sink, const StillWanted& still_wanted, const std::string& header) {
+  const Request request{
+      .method = "POST", .path = path, .body = json, .header = header.empty() ? nullptr : header.c_str()};
+  return send(request, deadline, sink, still_wanted);
 }
 
 Response Transport::put(std::string_view path, const char* type, std::string_view body, Deadline deadline) {

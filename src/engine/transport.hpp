@@ -68,9 +68,9 @@ class Transport {
 
   Response get(std::string_view path, Deadline deadline, const BodySink& sink = {},
                const StillWanted& still_wanted = {});
-  /// `json` may be empty.
+  /// `json` may be empty. `header` is one more header line; empty: none.
   Response post(std::string_view path, std::string_view json, Deadline deadline, const BodySink& sink = {},
-                const StillWanted& still_wanted = {});
+                const StillWanted& still_wanted = {}, const std::string& header = {});
   /// PUT with a body of the given content type.
   Response put(std::string_view path, const char* type, std::string_view body, Deadline deadline);
   /// DELETE.

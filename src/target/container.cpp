@@ -21,7 +21,7 @@ namespace {
 
 Error not_running(const engine::Container& container) {
   return {Errc::not_found, fmt::format("container {} is not running", container.name),
-          fmt::format("start it: docker start {}", shell_word(container.name))};
+          fmt::format("start it: {} start {}", container.command, shell_word(container.name))};
 }
 
 // For a container without a process: the kernel sees its end first, the engine a moment later. Waits 500 ms

@@ -16,7 +16,8 @@ namespace hostnet::exposer {
 namespace {
 
 std::string connect_hint(const engine::Container& container) {
-  return "connect it to a bridge network: docker network connect NETWORK " + shell_word(container.name);
+  return fmt::format("connect it to a bridge network: {} network connect NETWORK {}", container.command,
+                     shell_word(container.name));
 }
 
 }  // namespace

@@ -25,6 +25,7 @@ KnownNames names_at(engine::Client& client, Deadline deadline) {
   const auto limit = Deadline::after(std::min<std::chrono::milliseconds>(kLists, deadline.remaining()));
   KnownNames known;
   try {
+    known.command = client.command(limit);
     for (const auto& network : client.networks(limit)) known.networks.push_back(network.name);
     for (const auto& one : engine::Containers(client).list({}, limit))
       if (!one.name.empty() && !one.labels.contains(kLeaseLabel) && !one.labels.contains(kOwnerLabel))
@@ -41,7 +42,7 @@ Error no_such_network(std::string_view name, const KnownNames& known) {
   if (is_among(name, known.running) || is_among(name, known.not_running))
     return {Errc::not_found, fmt::format("there is no network {}, but a container of that name", quote(name)),
             fmt::format("name the container: --container {}", shell_word(name))};
-  return no_such("network", name, known.networks, "see them: docker network ls");
+  return no_such("network", name, known.networks, fmt::format("see them: {} network ls", known.command));
 }
 
 Error no_such_container(std::string_view name, const KnownNames& known) {
@@ -56,7 +57,8 @@ Error no_such_container(std::string_view name, const KnownNames& known) {
   all.insert(all.end(), known.not_running.begin(), known.not_running.end());
   const auto meant = nearest(name, all);
   return {Errc::not_found, what,
-          meant ? fmt::format("did you mean {}?", quote(*meant)) : "see them: docker ps -a"};
+          meant ? fmt::format("did you mean {}?", quote(*meant))
+                : fmt::format("see them: {} ps -a", known.command)};
 }
 
 engine::Network network_named(engine::Client& client, const std::string& name, Deadline deadline) {

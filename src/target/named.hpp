@@ -17,6 +17,7 @@ struct KnownNames {
   std::vector<std::string> networks;
   std::vector<std::string> running;      ///< Containers, without sidecars.
   std::vector<std::string> not_running;  ///< Likewise.
+  const char* command = "docker";        ///< The engine's own.
 };
 
 /// "there is no network 'wbe'; there are 'web', 'bridge' and 3 more; did you mean 'web'?" A container of that

@@ -43,11 +43,12 @@ Resolver::OnBridge Resolver::on_bridge(const std::string& name, bool force, Dead
   const auto whose = fmt::format("network {}", network.name);
   if (network.driver == "host" || network.driver == "null")
     throw Error(Errc::invalid_argument, fmt::format("{} has no containers of its own behind a bridge", whose),
-                "use a bridge network: docker network create NAME");
+                fmt::format("use a bridge network: {} network create NAME", network.command));
   if (network.driver != "bridge")
     throw Error(Errc::no_path,
                 fmt::format("{} is of driver {}, not a bridge network", whose, quote(network.driver)),
-                "take the ssh path: --via ssh; or use a bridge network: docker network create NAME");
+                fmt::format("take the ssh path: --via ssh; or use a bridge network: {} network create NAME",
+                            network.command));
   refuse_remote(whose, deadline);
   Resolved out{.bridge = local_bridge(network.bridge, whose, deadline)};
   check_ports_of(out.bridge, force);

@@ -64,7 +64,10 @@ std::vector<std::string> networks_of_project(engine::Client& client, const std::
     if (one == project)
       throw Error(Errc::no_path, fmt::format("compose project {} is on no network", quote(project)),
                   "give its services a network: networks: in the compose file");
-  throw no_such("compose project", project, known, "see them: docker compose ls -a");
+  throw no_such("compose project", project, known,
+                client.is_podman(deadline)
+                    ? "see the label io.podman.compose.project: podman network ls --format json"
+                    : "see them: docker compose ls -a");
 }
 
 }  // namespace hostnet::exposer

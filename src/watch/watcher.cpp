@@ -190,6 +190,8 @@ std::vector<Wanted> Watcher::survey() {
   std::vector<Wanted> all;
   for (const auto& id : labelled(client))
     if (auto wanted = applier_.ask_for(client, id)) all.push_back(std::move(*wanted));
+  for (const auto& container : running_now(client))
+    tell_near_label(container.id, container.name, container.labels);
   return all;
 }
 

@@ -670,6 +670,11 @@ class WhateverTheNetworks:
                              "--container", "web")
                 self.refused(6, "a container of that name; name the container: --container app", self.port, "--via", via,
                              "--network", "app")
+                # The next step is one of the engine's own command.
+                command = "podman" if isinstance(self.engine, engines.Podman) else "docker"
+                self.refused(6, f"see them: {command} network ls", self.port, "--via", via, "--network", "zzzzzz")
+                self.refused(6, f"see them: {command} ps -a", self.port, "--via", via, "--container", "zzzzzz")
+                self.refused(6, f"start it: {command} start apollo", self.port, "--via", via, "--container", "apollo")
 
     def test_a_label_that_names_no_lease_serves_no_network(self):
         """A user's container with one of a sidecar's two labels."""

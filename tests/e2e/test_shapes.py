@@ -65,6 +65,8 @@ class Listings(BridgeCase):
         self.refused(2, "list", "--format", "{frobnicate}", says="the fields are id, target")
         self.refused(2, "list", "--format", "{{.ID}}", says="write {id}, in single braces")
         self.refused(2, "list", "--format", "{id", says="no closing brace")
+        self.refused(2, "list", "--format", "jsno", says="'jsno' names no field of a lease; did you mean 'json'?")
+        self.refused(2, "list", "--format", "{{json .}}", says="'{{json .}}' names no field of a lease; for example: --format '{id}")
         self.refused(2, "list", "--format", "id}", says="without an opening one")
         done = run(self.program, "list", "--format", "{id}", "--json", check=False)
         self.assertEqual(json.loads(done.stderr)["hint"], "give one of them")
@@ -180,7 +182,7 @@ class Config(BridgeCase):
     def test_what_is_wrong_with_a_file(self):
         for text, says in (("colour = never", ":1: unknown key 'colour'; did you mean 'color'?"),
                            ("\n\n[expose]\ntimout = 1d", ":4: unknown key 'timout' of [expose]; did you mean 'timeout'?"),
-                           ("[expsoe]\ntimeout = 1d", ":2: unknown section '[expsoe]'; did you mean [expose]?"),
+                           ("[expsoe]\ntimeout = 1d", ":1: unknown section '[expsoe]'; did you mean [expose]?"),
                            ("via = magic", ":1: via cannot be 'magic'; it is auto"),
                            ("quiet = perhaps", ":1: quiet is true or false"),
                            ("[release]\nall = true", ":2: 'all' cannot be set in a file"),
@@ -189,6 +191,11 @@ class Config(BridgeCase):
                            ("[expose]\nlabel = two words", ":2: label needs one TEXT"),
                            ("nonsense", ":1: 'nonsense' is neither"), ("x=", ":1: 'x=' is neither"),
                            ("[expose\ntimeout = 1d", ":1: '[expose' has no closing bracket"),
+                           ("[lst]", ":1: unknown section '[lst]'; did you mean [list]?"),
+                           ("[expose] timeout = 1d", ":1: 'timeout = 1d' is behind a closing bracket"),
+                           ("[expose]\nproject = shop", ":2: 'project' cannot be set in a file"),
+                           ("[expose]\ntimeout = forever", ":2: timeout: 'forever' is not a duration"),
+                           ("[expose]\ntimeout = 99d", ":2: timeout: '99d' is too long"),
                            ("engine =", ":1: engine has no value")):
             with self.subTest(text=text):
                 path = self.write(text)
@@ -198,8 +205,13 @@ class Config(BridgeCase):
                 self.assertTrue(self.tc_hostnet("version").stdout)
         self.assertEqual(json.loads(run(self.program, "list", "--json", env=self.env, check=False).stderr)["exit_code"], 2)
         self.refused(6, "list", "--config", "/no/such/file", says="there is no configuration '/no/such/file'")
-        self.write("[expose]\ntimeout = forever")
-        self.refused(2, "expose", "8088", "--bridge", "br0", says="'forever' is not a duration")
+        # A comment behind a section's name is one. The line counts before the file, also where the words differ.
+        self.write("[list]  # in short\nformat = '{id}'")
+        self.assertEqual(self.tc_hostnet("list", "--json").stdout, "")
+        self.write("json = true")
+        self.assertEqual(self.tc_hostnet("list", "--format", "{id}").stdout, "")
+        self.assertEqual(json.loads(run(self.program, "inspect", env=self.env, check=False).stderr)["exit_code"], 2)
+        self.assertEqual(json.loads(run(self.program, "isnpect", env=self.env, check=False).stderr)["exit_code"], 2)
 
     def test_a_file_that_another_user_could_have_written(self):
         for mode, says in ((0o664, "group 0 can write it"), (0o646, "every user can write it")):

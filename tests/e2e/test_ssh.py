@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """The ssh path against a real Docker Engine and a real sshd: reach, alias, ownership, refusals, output."""
+import base64
 import contextlib
 import json
 import os
@@ -8,7 +9,7 @@ import subprocess
 
 from engine_api import attempt
 from engines import DockerWithSshd
-from harness import ALIAS, IMAGE, Lease, eventually, main, run
+from harness import ALIAS, IMAGE, Lease, eventually, main, output, run
 from ssh_cases import HELLO, Reach, SshCase, UnixService, WhateverTheNetworks, free_port
 
 
@@ -16,17 +17,23 @@ SIDECAR = "testcontainers/sshd:1.3.0"
 
 
 class Registry:
-    """An image registry on a port of 127.0.0.1, which Docker accesses by HTTP."""
+    """An image registry on a port of 127.0.0.1, which Docker accesses by HTTP. With a password, it admits USER alone."""
 
-    def __init__(self, folder):
-        self.address = f"127.0.0.1:{free_port()}"
-        folder.mkdir()
+    USER = "somebody"
+
+    def __init__(self, folder, password=None, address=None):
+        self.address = address or f"127.0.0.1:{free_port()}"
+        folder.mkdir(exist_ok=True)
+        settings = {"version": 0.1, "storage": {"filesystem": {"rootdirectory": str(folder)}}, "http": {"addr": self.address}}
+        if password:
+            hashed = output("perl", "-e", "print crypt($ARGV[0], '$2b$05$' . 'abcdefghijklmnopqrstuu')", password)
+            (folder / "htpasswd").write_text(f"{self.USER}:{hashed}\n")
+            settings["auth"] = {"htpasswd": {"realm": "tests", "path": str(folder / "htpasswd")}}
         config = folder / "config.yml"
-        config.write_text(json.dumps({"version": 0.1, "storage": {"filesystem": {"rootdirectory": str(folder)}},
-                                      "http": {"addr": self.address}}))
+        config.write_text(json.dumps(settings))
         self.process = subprocess.Popen(["docker-registry", "serve", config], stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL)
-        if not eventually(lambda: run("curl", "-sf", "-m", "1", f"http://{self.address}/v2/", check=False).returncode == 0):
+        if not eventually(lambda: run("curl", "-s", "-m", "1", f"http://{self.address}/v2/", check=False).returncode == 0):
             self.close()
             raise AssertionError("the registry does not answer")
 
@@ -134,6 +141,75 @@ class DockerReach(Reach, WhateverTheNetworks, SshCase):
             done = self.tc_hostnet(*run_it, name, "true", check=False)
             self.assertEqual(done.returncode, 125, done.stderr)
             self.assertRegex(done.stderr, rf"'{name}' cannot be pulled: [^\n]*{says}[^\n]*\n\Z")
+
+    def test_a_registry_with_a_login(self):
+        """As docker login left it, in the file or with a helper; the secret is in no output."""
+        folder = self.engine.dir / "private"
+        open_to_all = Registry(folder)
+        image = f"{open_to_all.address}/team/{SIDECAR}"
+        self.engine("tag", SIDECAR, image)
+        self.addCleanup(self.engine.attempt, "rmi", image)
+        self.engine("push", image)
+        self.engine("rmi", image)
+        open_to_all.close()
+        secret = "pa:ss word"
+        registry = Registry(folder, secret, open_to_all.address)
+        self.addCleanup(registry.close)
+        tools = self.engine.dir / "tools"
+        tools.mkdir()
+        helper = tools / "docker-credential-kept"
+        helper.write_text(f"#!/bin/sh\n[ \"$1\" = get ] && [ \"$(cat)\" = {registry.address} ] || exit 1\n"
+                          f"""echo '{json.dumps({"ServerURL": registry.address, "Username": registry.USER, "Secret": secret})}'\n""")
+        helper.chmod(0o755)
+        refusing = tools / "docker-credential-empty"
+        refusing.write_text("#!/bin/sh\necho credentials not found in native keychain\nexit 1\n")
+        refusing.chmod(0o755)
+        auth = base64.b64encode(f"{registry.USER}:{secret}".encode()).decode()
+        wrong = base64.b64encode(f"{registry.USER}:other".encode()).decode()
+        auths = {"auths": {registry.address: {"auth": auth}}}
+        home = self.engine.dir / "login"
+        home.mkdir()
+        config = home / "config.json"
+
+        def pulled(**environment):
+            done = run(self.program, "-v", "run", "-p", self.port, "--network", "web", "--image", image, "true", check=False,
+                       env=self.env | {"DOCKER_CONFIG": str(home), "PATH": f"{tools}:{os.environ['PATH']}"} | environment)
+            for text in (secret, auth, wrong, base64.urlsafe_b64encode(secret.encode()).decode()):
+                self.assertNotIn(text, done.stdout + done.stderr)
+            if done.returncode == 0:
+                self.engine("rmi", image)
+            return done
+
+        for why, content, code, says in (
+                ("no login", {}, 125, "docker login"),
+                ("a wrong one", {"auths": {registry.address: {"auth": wrong}}}, 125, "docker login"),
+                ("that of another registry", {"auths": {"127.0.0.1": {"auth": auth}}}, 125, "docker login"),
+                ("the file's", auths, 0, ""),
+                ("one for a part of the registry", {"auths": {f"{registry.address}/team": {"auth": auth}}}, 0, ""),
+                ("a helper's", {"credHelpers": {registry.address: "kept"}}, 0, ""),
+                ("the store's", {"credsStore": "kept"} , 0, ""),
+                ("a store without it", auths | {"credsStore": "empty"}, 0, ""),
+                ("a store that is missing", auths | {"credsStore": "gone"}, 0, "docker-credential-gone gives no login"),
+                ("a helper elsewhere", {"credsStore": "../login/evil"}, 125, "docker login"),
+                ("no JSON", "{" + auth, 125, "config.json' is not understood")):
+            with self.subTest(why):
+                config.write_text(content if isinstance(content, str) else json.dumps(content))
+                done = pulled()
+                self.assertEqual(done.returncode, code, done.stderr)
+                self.assertIn(says, done.stderr)
+        config.write_text(json.dumps(auths))
+        config.chmod(0o666)
+        done = pulled()
+        self.assertEqual((done.returncode, "every user can write it" in done.stderr), (125, True), done.stderr)
+        config.unlink()
+        self.assertEqual(pulled(DOCKER_AUTH_CONFIG=json.dumps(auths)).returncode, 0)
+        # A sidecar's image, too.
+        environment = self.env | {"TESTCONTAINERS_HUB_IMAGE_NAME_PREFIX": f"{registry.address}/team"}
+        self.addCleanup(self.tc_hostnet, "release", "--all")
+        begun = ["expose", self.port, "--container", "app", "--via", "ssh", "--detach"]
+        self.assertEqual(run(self.program, *begun, env=environment, check=False).returncode, 6)
+        self.tc_hostnet(*begun, env=environment | {"DOCKER_AUTH_CONFIG": json.dumps(auths)})
+        self.reaches("app", HELLO, port=self.port)
 
     def test_the_sidecar_lets_nobody_in(self):
         lease = self.expose_by_ssh(self.port, "--container", "app")

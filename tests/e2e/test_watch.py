@@ -386,9 +386,10 @@ class Containers(WatchCase):
         self.labelled("app")
         self.labelled("wrong", "80x")
         self.labelled("root", "22")
+        self.container("near", labels={"io.github.tchostnet.prots": "8088"})
         lines = self.tc_hostnet("--dry-run", "--json", "watch").stdout.splitlines()
         events = {event["container"]: event["event"] for event in map(json.loads, lines)}
-        self.assertEqual(events, {"app": "would-expose", "wrong": "failed", "root": "would-refuse"})
+        self.assertEqual(events, {"app": "would-expose", "wrong": "failed", "root": "would-refuse", "near": "unknown-label"})
         self.no_rule_is_left()
 
 

@@ -75,7 +75,7 @@ RelayTarget resolve_for_relay(engine::Client& client, const state::TunnelStore& 
   if (container.network_mode == "host") check_network_mode(client, container, deadline);
   if (!container.running)
     throw Error(Errc::not_found, fmt::format("container {} is not running", container.name),
-                fmt::format("start it: docker start {}", shell_word(container.name)));
+                fmt::format("start it: {} start {}", container.command, shell_word(container.name)));
   check_ports_are_unheld(store, container, client.address().text(), ports);
   auto net = relay::open_container_net(container);
   const auto listening = relay::listening_ports(net);

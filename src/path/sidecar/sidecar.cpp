@@ -193,7 +193,7 @@ void fetch_image(engine::Containers& containers, const std::string& image, Deadl
     throw Error(error.code() == Errc::timed_out ? Errc::timed_out : Errc::not_found,
                 fmt::format("sidecar image: {} is not here and cannot be pulled: {}", image, error.what()),
                 error.hint().empty()
-                    ? "load it (docker load), or name another image in TESTCONTAINERS_SSHD_CONTAINER_IMAGE"
+                    ? "load it into the engine, or name another image in TESTCONTAINERS_SSHD_CONTAINER_IMAGE"
                     : error.hint() + "; TESTCONTAINERS_SSHD_CONTAINER_IMAGE names another image");
   }
 }

@@ -42,7 +42,7 @@ void check_joinable(const engine::Network& network) {
     throw Error(Errc::invalid_argument,
                 fmt::format("network {} has driver {}: a sidecar there cannot be reached", network.name,
                             quote(network.driver)),
-                "use a bridge network: docker network create NAME");
+                fmt::format("use a bridge network: {} network create NAME", network.command));
   if (network.ingress)
     throw Error(
         Errc::no_path,
@@ -68,11 +68,13 @@ SshTarget on_network(engine::Client& client, const std::string& name, Deadline d
                 "use a network that is not internal");
   // Their containers share a device of the host, which neither reaches them nor publishes their ports.
   if (out.network.driver == "macvlan" || out.network.driver == "ipvlan")
-    throw Error(Errc::no_path,
-                fmt::format("network {} has driver {}: this host cannot reach a sidecar on it, and the "
-                            "engine publishes no port of one",
-                            out.network.name, quote(out.network.driver)),
-                "connect the container to a bridge network, too: docker network connect NETWORK CONTAINER");
+    throw Error(
+        Errc::no_path,
+        fmt::format("network {} has driver {}: this host cannot reach a sidecar on it, and the "
+                    "engine publishes no port of one",
+                    out.network.name, quote(out.network.driver)),
+        fmt::format("connect the container to a bridge network, too: {} network connect NETWORK CONTAINER",
+                    out.network.command));
   return out;
 }
 
@@ -96,7 +98,8 @@ SshTarget on_any_network_of(engine::Client& client, const engine::Container& con
     }
   }
   throw Error(Errc::no_path, reasons_against(container, reasons),
-              "connect it to a bridge network: docker network connect NETWORK " + shell_word(container.name));
+              fmt::format("connect it to a bridge network: {} network connect NETWORK {}", container.command,
+                          shell_word(container.name)));
 }
 
 void check_alias_is_free(const engine::Container& container) {
@@ -114,7 +117,7 @@ SshTarget for_container(engine::Client& client, const std::string& name, bool wi
   check_network_mode(client, container, deadline);
   if (!container.running)
     throw Error(Errc::not_found, fmt::format("container {} is not running", container.name),
-                fmt::format("start it: docker start {}", shell_word(container.name)));
+                fmt::format("start it: {} start {}", container.command, shell_word(container.name)));
   if (with_alias) check_alias_is_free(container);
   // With an engine on another machine the pid is another process's here, so its routes tell nothing.
   auto out = on_any_network_of(client, container, !client.why_remote(deadline), deadline);
