@@ -18,8 +18,8 @@ def attempt(call, *arguments):
 
 
 class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=60)
+    def __init__(self, path, timeout):
+        super().__init__("localhost", timeout=timeout)
         self.path = path
 
     def connect(self):
@@ -34,11 +34,11 @@ class Api:
     def __init__(self, path):
         self.path = path
 
-    def ask(self, method, path, body=None, version="/v1.40"):
+    def ask(self, method, path, body=None, version="/v1.40", timeout=60):
         """Returns the body of the answer."""
         sent, headers = (None, {}) if body is None else (json.dumps(body), {"Content-Type": "application/json"})
         try:
-            with contextlib.closing(UnixConnection(self.path)) as connection:
+            with contextlib.closing(UnixConnection(self.path, timeout)) as connection:
                 connection.request(method, version + path, sent, headers)
                 answer = connection.getresponse()
                 said = answer.read()

@@ -152,6 +152,12 @@ def returns_to(before, engine=None, timeout=20):
     return eventually(has_returned, timeout)
 
 
+def changed(before, engine=None):
+    """What differs from `before`, for a failure's message: {part: (before, now)}."""
+    now = snapshot(engine)
+    return {part: (before[part], now[part]) for part in before if before[part] != now[part]}
+
+
 def our_nft_tables(*command, **options):
     return [block for block in nft_ruleset(*command, **options) if block[0].endswith(" tc_hostnet")]
 

@@ -284,6 +284,14 @@ class Seeded(WalkCase):
         self.seed("return", "there is no route to @subnet@ by @bridge@", "ip route del @subnet@",
                   "ip route replace @subnet@ dev @bridge@ src @gateway@")
 
+    def test_links(self):
+        inside = f"nsenter -t {self.process('app')} -n ip link set eth0"
+        self.seed("gateway", "an address of bridge @bridge@, which is down", "ip link set @bridge@ down",
+                  "ip link set @bridge@ up")
+        self.seed("gateway", "but @port@, the container's port of it, is down", "ip link set @port@ down",
+                  "ip link set @port@ up")
+        self.seed("gateway", "but eth0 inside is down", f"{inside} down", f"{inside} up")
+
     def test_rules_of_the_lease(self):
         owner = self.lease.process.pid
         os.kill(owner, signal.SIGSTOP)  # or it would put them back
@@ -366,6 +374,14 @@ class Seeded(WalkCase):
             (engine,) = [check for check in checks if check["name"] == "engine"]
             self.assertEqual(engine["status"], "unseen")
             self.assertIn("whether it runs rootless is not known", engine["finding"])
+        # One that takes connections and says nothing: not even whether it is needed can be seen.
+        with socket.socket(socket.AF_UNIX) as silent:
+            silent.bind(str(self.engine.dir / "silent.sock"))
+            silent.listen()
+            environment = self.env | {"DOCKER_HOST": f"unix://{self.engine.dir / 'silent.sock'}"}
+            done = self.tc_hostnet("doctor", "--json", env=environment, check=False)
+            (engine,) = [check for check in json.loads(done.stdout)["checks"] if check["name"] == "engine"]
+            self.assertEqual((done.returncode, engine["status"]), (1, "unseen"), engine)
         gone = self.tc_hostnet("doctor", "--container", "app", "--port", "8088", check=False,
                                env=self.env | {"DOCKER_HOST": f"unix://{slow}"})
         self.assertEqual(gone.stdout.splitlines()[-1], " ✗ it stops at: container")

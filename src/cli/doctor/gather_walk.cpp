@@ -159,6 +159,12 @@ void choose_bridge(WalkFacts& facts, const std::string& engine) {
   }
 }
 
+std::string down_port(const BridgeFacts& bridge) {
+  if (!bridge.resolved || bridge.resolved->port.name.empty()) return {};
+  const auto link = see([&] { return netlink::Rtnl().link(bridge.resolved->port.name); });
+  return link && *link && !(*link)->up ? (*link)->name : std::string();
+}
+
 // The container's own address on the network of that bridge or sidecar.
 std::optional<Ipv4> own_address(const WalkFacts& facts, const Opening* opening) {
   for (const auto& endpoint : facts.container->endpoints) {
@@ -285,6 +291,15 @@ Dialled dial(Ipv4 address, std::uint16_t port) {
   return result(Outcome::failed, error);
 }
 
+// The interface whose subnet has the address, if it is down: its routes are gone then. Empty without one.
+std::string down_towards(netlink::Rtnl& rtnl, Ipv4 address) {
+  for (const auto& own : rtnl.addresses()) {
+    if (!contains(own.address, own.prefix, address)) continue;
+    if (const auto link = rtnl.link(own.ifindex); link && !link->up) return link->name;
+  }
+  return {};
+}
+
 // Uses a new thread that stays in the container's namespace until it ends: see netlink/namespace.cpp. Bounded
 // by kDialSpan; holds no lock.
 Inside look_inside(pid_t pid, Ipv4 address, const HostPort& port) {
@@ -295,10 +310,12 @@ Inside look_inside(pid_t pid, Ipv4 address, const HostPort& port) {
     if (::setns(netns.get(), CLONE_NEWNET) != 0)
       throw Error::from_errno("enter the container's network namespace", errno);
     Inside inside;
-    const auto routes = netlink::Rtnl().routes();
+    netlink::Rtnl rtnl;
+    const auto routes = rtnl.routes();
     inside.route = std::ranges::any_of(routes, [&](const netlink::Route& route) {
       return !route.local && contains(route.destination, route.prefix, address);
     });
+    if (!inside.route) inside.down = down_towards(rtnl, address);
     if (port.protocol == Protocol::tcp) inside.dialled = dial(address, port.container);
     return inside;
   });
@@ -348,6 +365,7 @@ WalkFacts gather_walk(const std::string& container, const HostPort& port, const 
   }
   look_at_sidecars(facts);
   choose_bridge(facts, globals.engine);
+  facts.port_down = down_port(facts.bridge);
   facts.alias = gather_alias(target, facts.engine, state, bridges);
   read_hosts_otherwise(facts.alias, facts);
 

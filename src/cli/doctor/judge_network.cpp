@@ -117,9 +117,15 @@ Check judge_engine(const EngineFacts& facts) {
                  error.hint().empty() ? "start the engine, or give its socket with --engine" : error.hint()};
   };
   if (!facts.address) return failed(*facts.address.error);
-  if (!facts.answers) return failed(*facts.answers.error);
+  if (!facts.answers) {
+    auto check = failed(*facts.answers.error);
+    // It is there, and what it would say is not known: that is more than a missing engine, which nothing may need.
+    if (check.status == Status::warn && facts.answers.error->code() == Errc::timed_out)
+      check.status = Status::unseen;
+    return check;
+  }
   if (!facts.version)
-    return {"engine", Status::warn, fmt::format("it answers, but {}", facts.version.error->what()),
+    return {"engine", Status::unseen, fmt::format("it answers, but {}", facts.version.error->what()),
             fmt::format("check whether it is overloaded: {} version", engine_command(is_podman(facts)))};
   const auto what = fmt::format("{} {} at {} ({})", facts.version->product, facts.version->version,
                                 facts.address->socket, facts.address->from);

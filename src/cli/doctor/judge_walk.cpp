@@ -163,6 +163,9 @@ Check judge_gateway(const WalkFacts& facts, const Opening* opening) {
   const auto routed = [&](std::string finding) -> Check {
     if (!facts.inside) return {.name = name, .finding = std::move(finding)};
     if (facts.inside->route) return {.name = name, .finding = finding + ", and a route inside leads there"};
+    if (const auto& down = facts.inside->down; !down.empty())
+      return {name, Status::fail, fmt::format("{}, but {} inside is down", finding, down),
+              fmt::format("nsenter -t {} -n ip link set {} up", facts.container->pid, shell_word(down))};
     return {name, Status::fail, finding + ", but no route inside leads there",
             fmt::format("see its routes: nsenter -t {} -n ip route", facts.container->pid)};
   };
@@ -191,6 +194,10 @@ Check judge_gateway(const WalkFacts& facts, const Opening* opening) {
             fmt::format("{} is an address of bridge {}, which is down", address, bridge.name),
             fmt::format("ip link set {} up", bridge.name)};
   const auto finding = fmt::format("{} is this host, on bridge {}", address, bridge.name);
+  if (!facts.port_down.empty())
+    return {name, Status::fail,
+            fmt::format("{}, but {}, the container's port of it, is down", finding, facts.port_down),
+            fmt::format("ip link set {} up", facts.port_down)};
   return address == facts.address ? routed(finding) : Check{.name = name, .finding = finding};
 }
 
@@ -285,6 +292,7 @@ Check judge_return(const WalkFacts& facts, const Opening* opening) {
   const auto lost =
       back.error != 0 ? fmt::format("this host's answers are lost: {}", std::strerror(back.error))
                       : fmt::format("this host's answers leave by {} instead of {}", back.interface, bridge);
+  if (!facts.bridge.resolved->bridge.up) return {name, Status::fail, lost + ", as the bridge is down", {}};
   if (!back.rejecting.empty())
     return {name, Status::fail, fmt::format("{} (route {})", lost, back.rejecting),
             fmt::format("ip route del {}", back.rejecting)};

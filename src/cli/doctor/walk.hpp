@@ -7,7 +7,8 @@
 //   alias      a lease is there, but the container has no name for it;       alias, openings, bridge
 //              the name's first address is neither this host's nor a
 //              sidecar's
-//   gateway    bridge is missing or down; no route inside                    bridge, inside
+//   gateway    bridge is missing or down, or the container's port of it;      bridge, port_down, inside
+//              no route inside, or its interface is down
 //   forward    no lease for container and port; ended lease; rules missing;  openings, deviations
 //              its sidecar or tunnel is down
 //   firewall   a rule or policy surely drops the connection; or one may,     drop
@@ -72,6 +73,7 @@ struct Dialled {
 struct Inside {
   bool route = false;              ///< One of its routes leads to the address.
   std::optional<Dialled> dialled;  ///< TCP only: over UDP, the service decides whether to answer.
+  std::string down;                ///< Without a route: the interface that would lead there, and is down.
 };
 
 struct WalkFacts {
@@ -79,6 +81,7 @@ struct WalkFacts {
   EngineFacts engine;
   Seen<engine::Container> container;
   BridgeFacts bridge;
+  std::string port_down;  ///< The container's port of the bridge, if it is down.
   AliasFacts alias;
   std::vector<Opening> openings;
   std::optional<Error> unseen_openings;      ///< Why there may be more openings.

@@ -172,7 +172,20 @@ TEST_CASE("each step broken once") {
   }
   SUBCASE("the bridge is down") {
     facts.bridge.resolved.value->bridge.up = false;
+    facts.back.value = ReturnFacts{.error = 101};
     stops(facts, "gateway", "which is down");
+    CHECK(step(facts, "return").mend.empty());
+  }
+  SUBCASE("the container's port of the bridge is down") {
+    facts.port_down = "veth7";
+    stops(facts, "gateway", "but veth7, the container's port of it, is down");
+    CHECK(step(facts, "gateway").mend == "ip link set veth7 up");
+  }
+  SUBCASE("its interface is down") {
+    facts.inside.value->route = false;
+    facts.inside.value->down = "eth0";
+    stops(facts, "gateway", "but eth0 inside is down");
+    CHECK(step(facts, "gateway").mend == "nsenter -t 4711 -n ip link set eth0 up");
   }
   SUBCASE("no route inside") {
     facts.inside.value->route = false;
