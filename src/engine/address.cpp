@@ -223,18 +223,22 @@ Address Address::find(std::string_view explicit_address) {
   if (const char* value = from_environment("CONTAINER_HOST"))
     return parse(value, "CONTAINER_HOST", &tls_of_environment);
 
-  std::vector<std::string> usual{"/run/docker.sock", "/run/podman/podman.sock"};
+  // /var/run is no link to /run in every image.
+  std::vector<std::string> usual{"/run/docker.sock", "/var/run/docker.sock", "/run/podman/podman.sock"};
   if (const char* runtime_dir = from_environment("XDG_RUNTIME_DIR"))
     for (const char* socket : {"/docker.sock", "/podman/podman.sock"})
       usual.push_back(std::string(runtime_dir) + socket);
   for (const auto& path : usual)
     if (is_socket(path)) return {path, "default"};
+  const bool has_containerd = is_socket("/run/containerd/containerd.sock");
   throw Error(
       Errc::engine_unavailable,
       fmt::format("no container engine found: DOCKER_HOST and CONTAINER_HOST are not set, no context is in "
-                  "use, and there is no socket at {}",
-                  list_of(usual)),
-      "start the engine, or set DOCKER_HOST to its socket");
+                  "use, and there is no socket at {}{}",
+                  list_of(usual),
+                  has_containerd ? "; containerd alone, as with nerdctl, has no such API" : ""),
+      has_containerd ? "install Docker or Podman beside it, or use --bridge, which needs no engine"
+                     : "start the engine, or set DOCKER_HOST to its socket");
 }
 
 }  // namespace hostnet::engine

@@ -1,10 +1,10 @@
 // The calls, and the API version that they use.
 //
 // Every engine answers /_ping without a version, and its headers name the newest version that it speaks. All
-// other calls use that one. No fixed number works: Docker 20.10 ends at 1.41, Docker 29 begins at 1.44
-// (Podman accepts any). Paths without a version also mean the newest one, but Docker has long announced their
-// removal. The few fields that we read are the same in all versions; the parsers report an error if that
-// changes.
+// other calls use that one, but none newer than was reviewed, or $DOCKER_API_VERSION (api_version.hpp). No
+// fixed number works: Docker 20.10 ends at 1.41, Docker 29 begins at 1.44 (Podman accepts any). Paths without a
+// version also mean the newest one, but Docker has long announced their removal. The few fields that we read
+// are the same in all versions; the parsers report an error if that changes.
 //
 // States and events of a Client:
 //
@@ -23,6 +23,7 @@
 //   kInspections    10          inspections of one container, in one call
 #include "engine/client.hpp"
 
+#include "engine/api_version.hpp"
 #include "engine/events.hpp"
 #include "engine/parse.hpp"
 #include "engine/transport.hpp"
@@ -32,6 +33,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <thread>
 
 namespace hostnet::engine {
@@ -70,8 +72,10 @@ void Client::ping(Deadline deadline) {
                   fmt::format("{}: the answer is not from a container engine", error.what()));
     }
   }();
+  const char* const wanted = std::getenv("DOCKER_API_VERSION");
+  const auto version = api_version(answer.api_version, wanted != nullptr ? wanted : "");
   dialect_ = Dialect{
-      .docker = answer.api_version.empty() ? "" : "/v" + answer.api_version,
+      .docker = version.empty() ? "" : "/v" + version,
       .libpod = answer.libpod_version.empty() ? "" : fmt::format("/v{}/libpod", answer.libpod_version),
   };
 }

@@ -162,6 +162,16 @@ class Plain(ContextCase):
         self.assertIn("context here, by DOCKER_CONTEXT", self.tc_hostnet("status").stdout)
         self.assertIn("(context here, by DOCKER_CONTEXT)", self.tc_hostnet("doctor", check=False).stdout)
 
+    def test_the_version_of_the_api(self):
+        """The user's; one that the engine does not have is told before it refuses it."""
+        for version, code, says in (("1.40", 0, ""), ("1.99", 2, "DOCKER_API_VERSION is 1.99, but the engine has 1.[0-9]+ at most"),
+                                    ("newest", 2, "DOCKER_API_VERSION is 'newest', which is no version")):
+            with self.subTest(version):
+                done = self.tc_hostnet("expose", self.port, "--network", "web", "--dry-run",
+                                       env=self.env | {"DOCKER_API_VERSION": version}, check=False)
+                self.assertEqual(done.returncode, code, done.stderr)
+                self.assertRegex(done.stderr, says or ".*")
+
     def test_the_context_in_use_and_what_goes_before_it(self):
         self.wanted = {}
         run("docker", "context", "use", "loopback", env=self.env)
