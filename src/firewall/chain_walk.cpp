@@ -5,6 +5,8 @@ namespace hostnet::firewall {
 namespace {
 
 constexpr int kDepth = 16;  // the kernel allows no more jumps in a row
+// Chains that jump to each other twice are entered 2^16 times. No firewall in use comes near this limit.
+constexpr int kEntered = 20'000;
 
 class Walk {
  public:
@@ -12,7 +14,7 @@ class Walk {
 
   // Whether the packet leaves the chain undecided. `reach`: whether it surely gets there (never no).
   Truth follow(const std::string& chain, Truth reach, int depth) {
-    if (depth > kDepth) return Truth::maybe;
+    if (depth > kDepth || ++entered_ > kEntered) return Truth::maybe;
     bool may_be_decided = false;
     bool may_have_left = false;
     for (const auto& rule : rules_(chain)) {
@@ -59,6 +61,7 @@ class Walk {
 
  private:
   const ChainReader& rules_;
+  int entered_ = 0;
   std::optional<Hit> certain_;
   std::optional<Hit> possible_;
 };

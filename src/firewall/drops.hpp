@@ -53,8 +53,6 @@ std::vector<PlacedDrop> nft_drops(std::string_view listing, const std::vector<ne
 /// The drops in the output of iptables-save. `program`: "iptables-nft" or "iptables-legacy".
 std::vector<PlacedDrop> iptables_drops(std::string_view saved, std::string_view program,
                                        const Passage& passage);
-/// The tables that the output of iptables-save has: "filter", …
-std::vector<std::string> saved_tables(std::string_view saved);
 
 /// Reads the rules of the calling thread's network namespace. Creates no table and loads nothing.
 /// @throws Error: not_authorised, timed_out.

@@ -2,73 +2,17 @@
 #include "core/strings.hpp"
 #include "firewall/chain_walk.hpp"
 #include "firewall/drops.hpp"
+#include "firewall/iptables_save.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
-#include <map>
 
 namespace hostnet::firewall {
 namespace {
 
 constexpr std::string_view kOurChains = "TCHN-";
-
-struct SavedChain {
-  std::string policy;  // "-" for a chain of the user's own
-  std::vector<std::vector<std::string>> rules;
-};
-struct SavedTable {
-  std::string name;
-  std::map<std::string, SavedChain, std::less<>> chains;
-};
-
-// Splits a line as iptables-save quotes it: "…" with \ before a quote.
-std::vector<std::string> words_of(std::string_view line) {
-  std::vector<std::string> out;
-  std::string word;
-  bool quoted = false;
-  bool any = false;
-  for (std::size_t i = 0; i < line.size(); ++i) {
-    const char c = line[i];
-    if (quoted && c == '\\' && i + 1 < line.size()) {
-      word += line[++i];
-    } else if (c == '"') {
-      quoted = !quoted;
-      any = true;
-    } else if (c == ' ' && !quoted) {
-      if (any || !word.empty()) out.push_back(std::move(word));
-      word.clear();
-      any = false;
-    } else {
-      word += c;
-    }
-  }
-  if (any || !word.empty()) out.push_back(std::move(word));
-  return out;
-}
-
-std::vector<SavedTable> parse_saved(std::string_view saved) {
-  std::vector<SavedTable> out;
-  for (const auto line : split(saved, '\n')) {
-    if (line.starts_with('*')) {
-      out.push_back({.name = std::string(trim(line.substr(1))), .chains = {}});
-    } else if (out.empty()) {
-      continue;
-    } else if (line.starts_with(':')) {
-      const auto words = words_of(line.substr(1));
-      if (words.size() >= 2) out.back().chains[words[0]].policy = words[1];
-    } else if (line.starts_with("-A ") || line.starts_with('[')) {
-      auto words = words_of(line);
-      if (words.front().starts_with('[')) words.erase(words.begin());  // counters, with --counters
-      if (words.size() < 2 || words[0] != "-A") continue;
-      const auto chain = words[1];
-      words.erase(words.begin(), words.begin() + 2);
-      out.back().chains[chain].rules.push_back(std::move(words));
-    }
-  }
-  return out;
-}
 
 std::optional<Prefix> parse_prefix(std::string_view text) {
   const auto slash = text.find('/');
@@ -90,6 +34,18 @@ Truth is_port_text(std::optional<std::uint16_t> value, std::string_view text) {
     any = either(any, is_port_within(value, *from, *to));
   }
   return any;
+}
+
+// Of "SYN,ACK", "NONE"; nullopt for an unknown one.
+std::optional<std::uint64_t> flag_list(std::string_view text) {
+  std::uint64_t all = 0;
+  if (text == "NONE") return all;
+  for (const auto one : split(text, ',')) {
+    const auto bit = parse_tcp_flag(one);
+    if (!bit) return std::nullopt;
+    all |= *bit;
+  }
+  return all;
 }
 
 Truth is_state(const Packet& packet, std::string_view text) {
@@ -160,10 +116,9 @@ class RuleWords {
     } else if (word == "--comment") {
       value();
     } else if (word == "--tcp-flags") {
-      const auto mask = value();
-      const auto set = value();
-      const bool first = mask == "FIN,SYN,RST,ACK" && set == "SYN";
-      require(!first ? Truth::maybe : packet_.answer ? Truth::no : Truth::yes);
+      const auto mask = flag_list(value());
+      const auto set = flag_list(value());
+      require(!mask || !set ? Truth::maybe : (packet_.tcp_flags() & *mask) == *set ? Truth::yes : Truth::no);
     } else if (word == "--ctstate" || word == "--state") {
       require(is_state(packet_, value()));
     } else if (word == "--ctdir") {
@@ -179,8 +134,9 @@ class RuleWords {
       else
         require(Truth::maybe);
     } else if (word == "--dst-type") {
-      const bool here = value() == "LOCAL" && packet_.has_in && !packet_.has_out;
-      require(here ? Truth::yes : Truth::maybe);
+      const auto types = split(value(), ',');
+      const auto type = packet_.to_host.value_or(false) ? "LOCAL" : "UNICAST";
+      require(std::ranges::find(types, type) != types.end() ? Truth::yes : Truth::no);
     } else if (word.starts_with("-")) {
       require(Truth::maybe);
     }
@@ -205,16 +161,17 @@ std::vector<JudgedRule> judged(const SavedTable& table, const std::string& name,
     ++number;
     const RuleWords rule(words, packet);
     const auto& target = rule.target();
-    const auto act = target == "ACCEPT"                       ? Act::accept
-                     : target == "DROP" || target == "TARPIT" ? Act::drop
-                     : target == "REJECT"                     ? Act::reject
-                     : target == "RETURN"                     ? Act::leave
-                     : !table.chains.contains(target)         ? Act::go_on
-                     : rule.goes_to()                         ? Act::go_to
-                                                              : Act::jump;
-    const bool queued = target == "NFQUEUE" || target == "QUEUE";
-    out.push_back({queued ? both(rule.matches(), Truth::maybe) : rule.matches(), queued ? Act::drop : act,
-                   target, number});
+    // Another program decides: one that reads the queue, or a proxy.
+    const bool queued = target == "NFQUEUE" || target == "QUEUE" || target == "TPROXY";
+    const bool elsewhere = queued || target == "SYNPROXY";
+    const auto act = target == "ACCEPT" || target == "SYNPROXY"         ? Act::accept
+                     : target == "DROP" || target == "TARPIT" || queued ? Act::drop
+                     : target == "REJECT"                               ? Act::reject
+                     : target == "RETURN"                               ? Act::leave
+                     : !table.chains.contains(target)                   ? Act::go_on
+                     : rule.goes_to()                                   ? Act::go_to
+                                                                        : Act::jump;
+    out.push_back({elsewhere ? both(rule.matches(), Truth::maybe) : rule.matches(), act, target, number});
   }
   return out;
 }
@@ -239,8 +196,8 @@ std::string cidr_of(const Prefix& prefix) {
 
 std::string accept_words(const Packet& packet) {
   std::string out;
-  if (!packet.in.empty()) out += fmt::format(" -i {}", packet.in);
-  if (!packet.out.empty()) out += fmt::format(" -o {}", packet.out);
+  if (!packet.in.empty()) out += fmt::format(" -i {}", shell_word(packet.in));
+  if (!packet.out.empty()) out += fmt::format(" -o {}", shell_word(packet.out));
   if (packet.dnat) return out + " -m conntrack --ctstate DNAT -j ACCEPT";
   if (packet.source.length > 0) out += fmt::format(" -s {}", cidr_of(packet.source));
   if (packet.destination.length > 0) out += fmt::format(" -d {}", cidr_of(packet.destination));
@@ -251,12 +208,6 @@ std::string accept_words(const Packet& packet) {
 }
 
 }  // namespace
-
-std::vector<std::string> saved_tables(std::string_view saved) {
-  std::vector<std::string> out;
-  for (const auto& table : parse_saved(saved)) out.push_back(table.name);
-  return out;
-}
 
 std::vector<PlacedDrop> iptables_drops(std::string_view saved, std::string_view program,
                                        const Passage& passage) {
@@ -279,13 +230,14 @@ std::vector<PlacedDrop> iptables_drops(std::string_view saved, std::string_view 
                 .before_ours = table.name == "filter" && *hook == Hook::input};
       if (hit->by_policy) {
         drop.what = fmt::format("the policy of chain {} in {}'s table {}", hit->chain, program, table.name);
-        drop.remedy = fmt::format("{}{} -I {}{}", program, in_table, hit->chain, accept_words(seen));
+        drop.remedy =
+            fmt::format("{}{} -I {}{}", program, in_table, shell_word(hit->chain), accept_words(seen));
       } else {
         const auto& rule = table.chains.find(hit->chain)->second.rules[hit->index - 1];
         drop.what = fmt::format("rule {} of chain {} in {}'s table {} ({})", hit->index, hit->chain, program,
                                 table.name, joined(rule));
-        drop.remedy =
-            fmt::format("{}{} -I {} {}{}", program, in_table, hit->chain, hit->index, accept_words(seen));
+        drop.remedy = fmt::format("{}{} -I {} {}{}", program, in_table, shell_word(hit->chain), hit->index,
+                                  accept_words(seen));
       }
       out.push_back({place_of(Layer::ip, *hook), priority, std::move(drop)});
     }

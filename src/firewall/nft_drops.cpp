@@ -3,6 +3,7 @@
 #include "core/strings.hpp"
 #include "firewall/chain_walk.hpp"
 #include "firewall/drops.hpp"
+#include "firewall/iptables_save.hpp"
 #include "firewall/nft_key.hpp"
 #include "firewall/nft_script.hpp"
 #include "hostnet/error.hpp"
@@ -10,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <map>
 #include <tuple>
@@ -18,6 +20,8 @@ namespace hostnet::firewall {
 namespace {
 
 using json::View;
+
+constexpr int kBeforeDnat = -101;  // a priority between those of conntrack and of DNAT
 
 struct ChainFacts {
   std::string family;
@@ -86,10 +90,11 @@ class RuleReader {
         if (matches == Truth::no) return;
       } else if (name == "vmap") {
         map(value, matches, handle, out);
-      } else if (name == "limit" || name == "quota" || name == "ct count" || name == "connlimit" ||
-                 name == "queue") {
+      } else if (is_doubtful(name, value)) {
         matches = both(matches, Truth::maybe);
-        if (name == "queue") out.push_back({matches, Act::drop, {}, handle});
+        // Another program, or another device, gets the packet; and a proxy answers in its place.
+        if (name == "queue" || name == "fwd") out.push_back({matches, Act::drop, {}, handle});
+        if (name == "synproxy") out.push_back({matches, Act::accept, {}, handle});
       } else if (name == "xt") {
         // A compatible match or target of iptables-nft that nft does not show.
         matches = both(matches, Truth::maybe);
@@ -100,49 +105,68 @@ class RuleReader {
     }
   }
 
+  // Statements after which the rule may end. One that counts in a set has its limit as "stmt".
+  static bool is_doubtful(std::string_view name, View value) {
+    constexpr std::array all{"limit", "quota",    "ct count", "connlimit", "queue",
+                             "fwd",   "synproxy", "tproxy",   "meter"};
+    return std::ranges::find(all, name) != all.end() ||
+           ((name == "set" || name == "map") && value.find("stmt").is_there());
+  }
+
   static void verdict(std::string_view name, View value, Truth matches, std::size_t handle,
                       std::vector<JudgedRule>& out) {
-    const auto act = name == "accept"   ? Act::accept
-                     : name == "drop"   ? Act::drop
-                     : name == "reject" ? Act::reject
-                     : name == "jump"   ? Act::jump
-                     : name == "goto"   ? Act::go_to
-                     : name == "return" ? Act::leave
-                                        : Act::go_on;
+    // A NAT statement accepts, too: no later rule of the chain sees the packet.
+    constexpr std::array accepting{"accept", "dnat", "snat", "masquerade", "redirect"};
+    const auto act = std::ranges::find(accepting, name) != accepting.end() ? Act::accept
+                     : name == "drop"                                      ? Act::drop
+                     : name == "reject"                                    ? Act::reject
+                     : name == "jump"                                      ? Act::jump
+                     : name == "goto"                                      ? Act::go_to
+                     : name == "return"                                    ? Act::leave
+                                                                           : Act::go_on;
     if (act != Act::go_on) out.push_back({matches, act, text_at(value, "target"), handle});
   }
 
   void map(View vmap, Truth matches, std::size_t handle, std::vector<JudgedRule>& out) const {
     const Key key(vmap.find("key"), packet_);
-    for (const auto element : elements_of(vmap.find("data"))) {
-      const auto truth = both(matches, key.is(element[0]));
+    if (key.is_absent()) return;
+    const auto elements = elements_of(vmap.find("data"));
+    const auto add = [&](View element, Truth is) {
       const auto members = element[1].members();
-      if (truth != Truth::no && !members.empty())
-        verdict(members.front().first, members.front().second, truth, handle, out);
+      if (is != Truth::no && !members.empty())
+        verdict(members.front().first, members.front().second, both(matches, is), handle, out);
+    };
+    Truth found = Truth::no;
+    for (const auto element : elements) {
+      if (is_catch_all(element[0])) continue;
+      const auto is = key.is(element[0]);
+      found = either(found, is);
+      add(element, is);
     }
+    for (const auto element : elements)
+      if (is_catch_all(element[0])) add(element, negation(found));
   }
 
-  // Of {"set": […]}, ["a", "b"], "@name", and of one value.
+  // Of {"set": […]}, "@name", and of one value.
   [[nodiscard]] std::vector<View> elements_of(View right) const {
     if (const auto text = right.text(); text && text->starts_with('@'))
       return listing_.elements(base_, text->substr(1)).elements();
     if (right.find("set").is_list()) return right.find("set").elements();
-    if (right.is_list()) return right.elements();
     return {right};
   }
 
   [[nodiscard]] Truth matched(View match) const {
     const Key key(match.find("left"), packet_);
+    if (key.is_absent()) return Truth::no;
     const auto op = text_at(match, "op");
     const auto right = match.find("right");
     if (op != "==" && op != "!=" && op != "in" && op != "!") return compared(key, op, right);
     const auto text = right.text();
     if (text && text->starts_with('@') && !listing_.has_set(base_, text->substr(1))) return Truth::maybe;
-    // `& (syn | ack) == syn` compares all flags of the mask: only a single flag is understood.
-    if (match.find("left").find("&").is_list() && (!text || *text != "syn")) return Truth::maybe;
+    const bool has_elements = (text && text->starts_with('@')) || right.find("set").is_list();
     Truth any = Truth::no;
-    for (const auto element : elements_of(right)) any = either(any, key.is(element));
-    if (match.find("left").find("&").is_list() && packet_.answer) any = Truth::no;
+    for (const auto element : elements_of(right))
+      any = either(any, has_elements || op == "==" || op == "!=" ? key.is(element) : key.has_any(element));
     return op == "!=" || op == "!" ? negation(any) : any;
   }
 
@@ -195,8 +219,10 @@ std::string words_for(const Packet& packet, bool with_interface) {
   return out + " accept";
 }
 
+// Whether no ARP frame matches the rule.
 bool compares_ip(View rule) {
   const auto text = rule.find("expr").dump();
+  if (text.find("\"arp\"") != std::string::npos) return false;
   return text.find("\"ip\"") != std::string::npos || text.find("\"tcp\"") != std::string::npos ||
          text.find("\"udp\"") != std::string::npos || text.find("\"th\"") != std::string::npos;
 }
@@ -228,17 +254,25 @@ std::vector<PlacedDrop> nft_drops(std::string_view listing, const std::vector<ne
     if (place == hooks.end()) continue;
     const auto device = layer == Layer::device ? device_among(place->devices, passage) : std::string();
     if (layer == Layer::device && device.empty()) continue;
-    const auto packet = packet_at(passage, layer, *hook, priority, device);
-    if (!packet) continue;
+    const bool is_nat = text_at(chain.object, "type") == "nat";
+    const auto packet =
+        packet_at(passage, layer, *hook, is_nat ? std::min(priority, kBeforeDnat) : priority, device);
+    if (!packet || (is_nat && packet->answer)) continue;
     const RuleReader reader(rules, chain, *packet);
     const auto hit = walk_chain(chain.name, text_at(chain.object, "policy") == "drop", reader);
     if (!hit) continue;
     const auto name = fmt::format("{} {} {}", chain.family, chain.table, hit->chain);
-    Drop drop{.certain = hit->certain, .rejects = hit->rejects};
+    const auto quoted =
+        fmt::format("{} {} {}", chain.family, shell_word(chain.table), shell_word(hit->chain));
+    // After a DNAT of ours, the kernel skips the other chains of type nat.
+    const bool after_ours = is_nat && packet->to_host == true && *hook == Hook::prerouting;
+    Drop drop{.certain = hit->certain && !after_ours, .rejects = hit->rejects};
     const auto words = words_for(*packet, layer == Layer::ip);
     if (hit->by_policy) {
       drop.what = fmt::format("the policy of chain {}", name);
-      drop.remedy = fmt::format("nft insert rule {} {}", name, words);
+      drop.remedy = fmt::format("nft insert rule {} {}", quoted, words);
+      if (layer != Layer::ip)
+        drop.remedy += fmt::format(" && nft insert rule {} ether type arp accept", quoted);
     } else {
       drop.what = fmt::format("the rule with handle {} in chain {}", hit->index, name);
       const auto& list = rules.rules(chain, hit->chain);
@@ -246,8 +280,8 @@ std::vector<PlacedDrop> nft_drops(std::string_view listing, const std::vector<ne
           list, [&](View one) { return one.find("handle").natural().value_or(0) == hit->index; });
       // Below IP a rule that compares no address also drops ARP, which no accept for a port would let pass.
       const bool all_frames = layer != Layer::ip && rule != list.end() && !compares_ip(*rule);
-      drop.remedy = all_frames ? fmt::format("nft delete rule {} handle {}", name, hit->index)
-                               : fmt::format("nft insert rule {} handle {} {}", name, hit->index, words);
+      drop.remedy = all_frames ? fmt::format("nft delete rule {} handle {}", quoted, hit->index)
+                               : fmt::format("nft insert rule {} handle {} {}", quoted, hit->index, words);
     }
     out.push_back({place_of(layer, *hook), priority, std::move(drop)});
   }

@@ -2,6 +2,7 @@
 #include "firewall/nft_key.hpp"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace hostnet::firewall {
@@ -13,16 +14,42 @@ using json::View;
 constexpr std::uint64_t kIpv4Family = 2;
 constexpr std::uint64_t kIpv4Ethertype = 0x0800;
 
+// Headers that no packet of the connection has.
+constexpr std::array<std::string_view, 12> kOtherProtocols{
+    "ip6", "arp", "icmp", "icmpv6", "igmp", "vlan", "sctp", "dccp", "udplite", "esp", "ah", "comp"};
+
+// Of "syn", 18, ["syn", "ack"] or {"|": ["syn", "ack"]}, depending on the version; nullopt for anything else.
+std::optional<std::uint64_t> flag_bits(View value) {
+  if (const auto number = value.natural()) return number;
+  if (const auto text = value.text()) return parse_tcp_flag(*text);
+  const auto parts = value.is_list() ? value : value.find("|");
+  if (!parts.is_list()) return std::nullopt;
+  std::uint64_t all = 0;
+  for (const auto part : parts.elements()) {
+    const auto bits = flag_bits(part);
+    if (!bits) return std::nullopt;
+    all |= *bits;
+  }
+  return all;
+}
+
+// Of an element, which may have a comment, a counter or a timeout around its value.
+View value_in(View element) {
+  const auto whole = element.find("elem");
+  return whole.is_object() ? whole.find("val") : element;
+}
+
 }  // namespace
 
 std::string text_at(View object, std::string_view name) {
   return std::string(object.find(name).text().value_or(""));
 }
 
+bool is_catch_all(View element) { return value_in(element).text() == "*"; }
+
 Field::Field(View left, const Packet& packet) : packet_(packet) { read(left); }
 
 Truth Field::is(View right) const {
-  if (right.find("elem").is_object()) return is(right.find("elem").find("val"));
   switch (kind_) {
     case Kind::interface:
       return right.text() ? is_interface(there_, interface_, *right.text()) : Truth::maybe;
@@ -31,14 +58,31 @@ Truth Field::is(View right) const {
     case Kind::port:
       return is_port(right);
     case Kind::word:
-      return is_word(right);
-    case Kind::never:
+      return doubtful_.empty() ? is_word(right) : both(is_word(right), Truth::maybe);
+    case Kind::flags: {
+      const auto bits = flag_bits(right);
+      return !bits ? Truth::maybe : *bits == flags_ ? Truth::yes : Truth::no;
+    }
+    case Kind::absent:
       return Truth::no;
     case Kind::unknown:
       break;
   }
   return Truth::maybe;
 }
+
+Truth Field::has_any(View right) const {
+  if (kind_ == Kind::flags) {
+    const auto bits = flag_bits(right);
+    return !bits ? Truth::maybe : (*bits & flags_) != 0 ? Truth::yes : Truth::no;
+  }
+  if (kind_ != Kind::word) return is(right);
+  if (!right.is_list()) return is_word(right);
+  Truth any = Truth::no;
+  for (const auto one : right.elements()) any = either(any, is_word(one));
+  return any;
+}
+
 Truth Field::is_port_between(std::uint64_t from, std::uint64_t to) const {
   return kind_ == Kind::port ? is_port_within(port_, from, to) : Truth::maybe;
 }
@@ -48,16 +92,25 @@ void Field::read(View left) {
   if (const auto ct = left.find("ct"); ct.is_object()) read_ct(text_at(ct, "key"), text_at(ct, "dir"));
   if (const auto payload = left.find("payload"); payload.is_object())
     read_payload(text_at(payload, "protocol"), text_at(payload, "field"));
-  // `tcp flags & (syn | ack) == syn`: exactly what a first packet has.
-  if (const auto masked = left.find("&"); masked.is_list()) {
-    const auto payload = masked[0].find("payload");
-    if (text_at(payload, "protocol") == "tcp" && text_at(payload, "field") == "flags")
-      read_payload("tcp", "flags");
+  if (const auto masked = left.find("&"); masked.is_list()) read_masked(masked);
+  if (const auto fib = left.find("fib"); text_at(fib, "result") == "type" && packet_.to_host) {
+    const auto flags = fib.find("flags");  // a list, or one text since version 1.1.2
+    if ((flags.size() == 1 ? flags[0] : flags).text() == "daddr")
+      be_word({*packet_.to_host ? "local" : "unicast"});
   }
-  if (const auto fib = left.find("fib");
-      fib.is_object() && text_at(fib, "result") == "type" && fib.find("flags").size() == 1 &&
-      fib.find("flags")[0].text() == "daddr" && packet_.has_in && !packet_.is_l2() && packet_.dnat)
-    be_word({"local"});
+}
+
+// `tcp flags & (syn | ack)`; other masks are unknown.
+void Field::read_masked(View masked) {
+  const auto payload = masked[0].find("payload");
+  if (text_at(payload, "field") != "flags") return;
+  read_payload(text_at(payload, "protocol"), "flags");
+  if (kind_ != Kind::flags) return;
+  const auto mask = flag_bits(masked[1]);
+  if (mask)
+    flags_ &= *mask;
+  else
+    kind_ = Kind::unknown;
 }
 
 void Field::read_meta(const std::string& key) {
@@ -92,13 +145,13 @@ void Field::read_payload(const std::string& protocol, const std::string& field) 
     if (field == "version") be_word({}, 4);
   } else if (protocol == "ether") {
     if (field == "type") be_word({"ip"}, kIpv4Ethertype);
-  } else if (protocol == "ip6" || protocol == "arp" || protocol == "icmp" || protocol == "vlan" ||
-             protocol == "icmpv6" || ((protocol == "tcp" || protocol == "udp") && !same)) {
-    kind_ = Kind::never;
+  } else if (std::ranges::find(kOtherProtocols, protocol) != kOtherProtocols.end() ||
+             ((protocol == "tcp" || protocol == "udp") && !same)) {
+    kind_ = Kind::absent;
   } else if (same) {
     if (field == "sport") be_port(packet_.source_port);
     if (field == "dport") be_port(packet_.destination_port);
-    if (field == "flags") be_word(packet_.answer ? Words{"syn", "ack"} : Words{"syn"});
+    if (field == "flags" && protocol == "tcp") be_flags(packet_.tcp_flags());
   }
 }
 
@@ -119,6 +172,10 @@ void Field::be_word(Words words, std::optional<std::uint64_t> number) {
   kind_ = Kind::word;
   words_ = std::move(words);
   number_ = number;
+}
+void Field::be_flags(std::uint64_t flags) {
+  kind_ = Kind::flags;
+  flags_ = flags;
 }
 void Field::be_protocol() {
   be_word({to_string(packet_.protocol)}, static_cast<std::uint64_t>(packet_.protocol));
@@ -168,14 +225,22 @@ Key::Key(View left, const Packet& packet) {
     fields_.emplace_back(left, packet);
 }
 
-Truth Key::is(View right) const {
-  if (right.find("elem").is_object()) return is(right.find("elem").find("val"));
+bool Key::is_absent() const { return std::ranges::any_of(fields_, &Field::is_absent); }
+
+Truth Key::is(View element) const {
+  const auto right = value_in(element);
+  if (is_absent()) return Truth::no;
+  if (is_catch_all(right)) return Truth::yes;
   if (fields_.size() == 1) return fields_.front().is(right);
   const auto parts = right.find("concat");
   if (parts.size() != fields_.size()) return Truth::maybe;
   Truth all = Truth::yes;
   for (std::size_t i = 0; i < fields_.size(); ++i) all = both(all, fields_[i].is(parts[i]));
   return all;
+}
+
+Truth Key::has_any(View right) const {
+  return fields_.size() == 1 ? fields_.front().has_any(right) : is(right);
 }
 
 Truth Key::is_port_between(std::uint64_t from, std::uint64_t to) const {

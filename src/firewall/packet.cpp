@@ -34,6 +34,10 @@ Packet answer_of(const Passage& passage, Ipv4 from, std::optional<std::uint16_t>
   return packet;
 }
 
+bool is_named(std::string_view name, std::string_view wanted) {
+  return name.size() == wanted.size() && ::strncasecmp(name.data(), wanted.data(), name.size()) == 0;
+}
+
 // Where br_netfilter calls the hooks of family ip, linux/netfilter_bridge.h.
 constexpr int kBridgeCallsPriority = 0;
 
@@ -69,6 +73,7 @@ std::optional<Packet> at_ip(const Passage& passage, Hook hook, int priority) {
     if (packet.has_in) packet.in = passage.bridge;
     if (packet.has_out) packet.out = passage.bridge;
     packet.tracked = hook != Hook::prerouting || priority > kConntrackPriority;
+    packet.to_host = false;
     if (packet.tracked) packet.original_destination = passage.dialled;
     return packet;
   }
@@ -78,6 +83,7 @@ std::optional<Packet> at_ip(const Passage& passage, Hook hook, int priority) {
     packet.out = passage.bridge;
     packet.has_out = true;
     packet.tracked = packet.dnat = hook == Hook::postrouting || priority > kConntrackPriority;
+    packet.to_host = false;
     if (packet.tracked) packet.original_destination = passage.dialled;
     return packet;
   }
@@ -86,6 +92,7 @@ std::optional<Packet> at_ip(const Passage& passage, Hook hook, int priority) {
   packet.has_in = true;
   packet.tracked = hook == Hook::input || priority > kConntrackPriority;
   packet.dnat = hook == Hook::input || priority >= kDnatPriority;
+  packet.to_host = true;
   if (packet.tracked) packet.original_destination = passage.dialled;
   if (packet.dnat) {
     packet.destination = {passage.service, 32};
@@ -120,8 +127,16 @@ std::optional<Hook> parse_hook(std::string_view name) {
                                                                {"postrouting", Hook::postrouting},
                                                                {"egress", Hook::egress}}};
   for (const auto& [text, hook] : names)
-    if (name.size() == std::string_view(text).size() && ::strncasecmp(name.data(), text, name.size()) == 0)
-      return hook;
+    if (is_named(name, text)) return hook;
+  return std::nullopt;
+}
+
+std::optional<std::uint64_t> parse_tcp_flag(std::string_view name) {
+  std::uint64_t bit = 1;
+  for (const char* const flag : {"fin", "syn", "rst", "psh", "ack", "urg", "ecn", "cwr"}) {
+    if (is_named(name, flag)) return bit;
+    bit <<= 1;
+  }
   return std::nullopt;
 }
 

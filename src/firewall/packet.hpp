@@ -49,6 +49,9 @@ enum class Hook : std::uint8_t { ingress, prerouting, input, forward, output, po
 /// By nft's or iptables' name in any case; nullopt for an unknown one.
 std::optional<Hook> parse_hook(std::string_view name);
 
+/// The bit of a TCP flag, "syn" or "SYN"; nullopt for an unknown one.
+std::optional<std::uint64_t> parse_tcp_flag(std::string_view name);
+
 enum class Layer : std::uint8_t { device, bridge, ip };
 
 /// A packet at one hook.
@@ -67,8 +70,11 @@ struct Packet {
   bool dnat = false;                         ///< Its connection was DNATed.
   bool answer = false;                       ///< It is the first packet of the other direction.
   std::optional<Ipv4> original_destination;  ///< Of a tracked connection.
+  std::optional<bool> to_host;               ///< Its destination is one of the host's; nullopt: unknown.
 
   [[nodiscard]] bool is_l2() const { return !bridge.empty(); }
+  /// Without the two of ECN, which Linux requests only if told to (sysctl tcp_ecn).
+  [[nodiscard]] std::uint64_t tcp_flags() const { return answer ? 0x12 : 0x02; }
 };
 
 /// The packet at that hook; nullopt if none of the connection's packets passes it. `priority` as nft counts;

@@ -1,44 +1,16 @@
 // Which rule drops a connection to an exposed port, from the listings of nft and iptables-save.
-#include "firewall/drops.hpp"
-#include "support/addresses.hpp"
+#include "unit/firewall/foreign_rules.hpp"
 
 #include <doctest/doctest.h>
-#include <fmt/format.h>
 
 using namespace hostnet;
 using namespace hostnet::firewall;
-using test::ip;
+using test::base_chain_with;
+using test::comparing;
+using test::hooks;
+using test::passage;
 
 namespace {
-
-// 198.18.0.5 on port veth1 of br0 dials 198.18.0.1:8088, which leads to 127.0.0.1:80.
-Passage passage() {
-  return {.bridge = "br0",
-          .port = "veth1",
-          .source = {ip("198.18.0.5"), 32},
-          .dialled = ip("198.18.0.1"),
-          .dialled_port = 8088,
-          .host_port = 80};
-}
-
-// A listing with one base chain "c" that has one rule, with handle 7.
-std::string base_chain_with(std::string_view expressions, std::string_view hook = "input", int priority = 0,
-                            std::string_view family = "inet", std::string_view more = "") {
-  return fmt::format(
-      R"({{"nftables": [{{"chain": {{"family": "{0}", "table": "t", "name": "c", "handle": 1, "type": "filter",
-      "hook": "{1}", "prio": {2}, "policy": "accept"}}}}{4}, {{"rule": {{"family": "{0}", "table": "t", "chain": "c",
-      "handle": 7, "expr": [{3}]}}}}]}})",
-      family, hook, priority, expressions, more);
-}
-
-// The packets' way through that chain.
-std::vector<netlink::NftHook> hooks(std::string_view family = "inet", std::vector<std::string> devices = {}) {
-  return {{std::string(family), "t", "c", std::move(devices)}};
-}
-
-std::string comparing(std::string_view left, std::string_view right, std::string_view op = "==") {
-  return fmt::format(R"({{"match": {{"op": "{}", "left": {}, "right": {}}}}})", op, left, right);
-}
 
 constexpr const char* kDport = R"({"payload": {"protocol": "tcp", "field": "dport"}})";
 constexpr const char* kSource = R"({"payload": {"protocol": "ip", "field": "saddr"}})";
@@ -49,11 +21,10 @@ constexpr const char* kIn = R"({"meta": {"key": "iifname"}})";
 std::string drops(const std::string& expressions, std::string_view hook = "input", int priority = 0,
                   std::string_view family = "inet", std::string_view more = "",
                   const Passage& of = passage()) {
-  const auto found =
+  return test::answer_to(
       find_drop({.nft = base_chain_with(expressions + R"(, {"drop": null})", hook, priority, family, more),
                  .hooks = hooks(family)},
-                of);
-  return !found ? "" : found->certain ? "yes" : "maybe";
+                of));
 }
 
 std::optional<Drop> of_iptables(std::string_view rules, std::string_view table = "filter",
