@@ -54,6 +54,23 @@ TEST_CASE("the table of bindings is recognised, and no differing table is") {
   CHECK_FALSE(nft::is_bindings(with("\"set\": [\"8021q\"", "\"other\": [\"8021q\""), kOne));
   CHECK_FALSE(nft::is_bindings(with("\"hook\": \"input\"", "\"hook\": \"forward\""), kOne));
   CHECK_FALSE(nft::is_bindings(with("\"chain\": \"claims\"", "\"chain\": \"pins\""), kOne));
+  CHECK_FALSE(nft::is_bindings(with("\"name\": \"claims\"", "\"name\": \"pins\""), kOne));
+  CHECK_FALSE(nft::is_bindings(
+      with("\"type\": \"filter\", \"hook\": \"input\"", "\"type\": \"nat\", \"hook\": \"input\""), kOne));
+  const auto last = kListing.rfind("]}");
+  const auto more = [&](const char* object) {
+    return nft::is_bindings(kListing.substr(0, last) + ", " + object + "]}", kOne);
+  };
+  CHECK(more(R"({"table": {"family": "bridge", "name": "tc_hostnet"}})"));
+  CHECK_FALSE(more(R"({"chain": {"name": "third", "type": "filter", "hook": "input", "prio": -310}})"));
+  CHECK_FALSE(
+      more(R"({"rule": {"chain": "claims", "comment": "tc-hostnet:guard", "expr": [{"accept": null}]}})"));
+  CHECK_FALSE(nft::is_bindings(R"({"nftables": []})", kOne));
+  // A chain without a policy accepts, and an element may have a comment.
+  CHECK(nft::is_bindings(with("\"prio\": -310, \"policy\": \"accept\"", "\"prio\": -310"), kOne));
+  CHECK(nft::is_bindings(with("\"elem\": [\"198.18.0.1\"]",
+                              "\"elem\": [{\"elem\": {\"val\": \"198.18.0.1\", \"comment\": \"x\"}}]"),
+                         kOne));
   // The previous version's form, which matched the outer tag.
   CHECK_FALSE(
       nft::is_bindings(with("\"base\": \"nh\", \"offset\": 0", "\"base\": \"ll\", \"offset\": 112"), kOne));

@@ -97,6 +97,21 @@ TEST_CASE("rules with any difference have different signatures, equal ones the s
   CHECK(signatures.size() == rules.size());
 }
 
+TEST_CASE("a verdict is a standard target of that name") {
+  const auto target_of = [](Verdict verdict) {
+    const auto entry = encode({.verdict = std::move(verdict)});
+    xt_entry_target target{};
+    std::memcpy(&target, reinterpret_cast<const char*>(entry.get()) + entry.get()->target_offset,
+                sizeof target);
+    CHECK(target.u.target_size == XT_ALIGN(sizeof(xt_standard_target)));
+    return std::string(target.u.user.name);
+  };
+  CHECK(target_of({Verdict::Kind::drop, {}, {}}) == "DROP");
+  CHECK(target_of({Verdict::Kind::accept, {}, {}}) == "ACCEPT");
+  CHECK(target_of({Verdict::Kind::leave, {}, {}}) == "RETURN");
+  CHECK(target_of({Verdict::Kind::jump, "TCHN-IN", {}}) == "TCHN-IN");
+}
+
 TEST_CASE("the verdict in a standard target does not count, its name does") {
   const auto entry = encode({.verdict = {Verdict::Kind::drop, {}, {}}});
   CHECK(signature(*entry.get(), "DROP") != signature(*entry.get(), "ACCEPT"));

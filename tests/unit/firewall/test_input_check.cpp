@@ -41,6 +41,10 @@ TEST_CASE("chains that cannot drop our traffic are skipped") {
   CHECK_FALSE(find_blocker({input(false)}, with({}), "br0"));
   CHECK_FALSE(
       find_blocker({input(true, "filter", "INPUT", "ip")}, with({}), "br0"));  // iptables-nft's: we edit it
+  CHECK(find_blocker({input(true, "mine", "INPUT", "ip")}, with({}), "br0"));  // not iptables-nft's
+  CHECK(find_blocker({input(true, "filter", "input", "ip")}, with({}), "br0"));
+  CHECK_FALSE(
+      firewall::is_iptables_nft_input({.family = "ip", .table = "filter", .name = "INPUT"}));  // no hook
   auto forward = input(true);
   forward.hook = 2;
   CHECK_FALSE(find_blocker({forward}, with({}), "br0"));

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 using namespace hostnet;
 using namespace hostnet::firewall;
 
@@ -38,6 +40,22 @@ TEST_CASE("a chain that matches the plan is left alone") {
       std::string("*filter\n:INPUT DROP [3:180]\n:TCHN-IN - [0:0]\n") + kJump + kRules + "COMMIT\n";
   CHECK_FALSE(restore_script(input_plan(), saved));
   CHECK_FALSE(restore_script(TablePlan{Table::filter, "TCHN-IN", "INPUT", {}, {}}, kFresh));
+}
+
+TEST_CASE("a jump that is missing, doubled or of a bridge that is gone is put right") {
+  const std::string head = "*filter\n:INPUT DROP [0:0]\n:TCHN-IN - [0:0]\n";
+  const std::string stale =
+      "-A INPUT -d 127.0.0.0/8 -i br9 -m comment --comment \"tc-hostnet:br9\" -j TCHN-IN\n";
+  for (const auto& jumps : {std::string(), std::string(kJump) + kJump, stale, stale + kJump}) {
+    CAPTURE(jumps);
+    const auto script = restore_script(input_plan(), head + jumps + kRules + "COMMIT\n");
+    REQUIRE(script);
+    std::size_t removed = 0;
+    for (auto at = script->find("-D INPUT "); at != std::string::npos; at = script->find("-D INPUT ", at + 1))
+      ++removed;
+    CHECK(removed == static_cast<std::size_t>(std::ranges::count(jumps, '\n')));
+    CHECK(script->find("-I INPUT 1 -d 127.0.0.0/8 -i br0") != std::string::npos);
+  }
 }
 
 TEST_CASE("the previous version's chain, which accepted expected connections, is replaced") {

@@ -100,16 +100,97 @@ TEST_CASE("forwards are read with their counters") {
   CHECK(elements.at("\"br0\" . 10.0.0.3 . 10.0.0.1 . 6 . 80") == " : 127.0.0.1 . 8080");
 }
 
-TEST_CASE("a map of other types is present but wrong") {
+TEST_CASE("forwards for an Ethernet address, for UDP, and for a whole bridge") {
+  const auto map = [](const char* name, const char* type, const char* element) {
+    return fmt::format(
+        R"({{"map": {{"name": "{}", "type": {}, "map": ["ipv4_addr", "inet_service"], "elem": [[{},
+        {{"concat": ["127.0.0.1", 5353]}}]]}}}})",
+        name, type, element);
+  };
+  const auto one = [](const std::string& objects) {
+    const auto forwards = read_forwards(listing(objects));
+    REQUIRE(forwards.size() == 1);
+    return forwards.front().forward;
+  };
+  const auto by_both =
+      one(map("by_mac_source_udp", R"(["ifname", "ether_addr", "ipv4_addr", "ipv4_addr", "inet_service"])",
+              R"({"concat": ["br0", "02:00:00:00:00:07", "10.0.0.2", "10.0.0.1", 53]})"));
+  CHECK(by_both.protocol == Protocol::udp);
+  CHECK(by_both.mac == Mac::parse("02:00:00:00:00:07"));
+  CHECK(by_both.source == Ipv4::parse("10.0.0.2"));
+  CHECK(by_both.gateway == Ipv4::parse("10.0.0.1").value());
+  CHECK(by_both.host == 5353);
+  const auto by_bridge = one(map("by_bridge", R"("ifname . ipv4_addr . inet_proto . inet_service")",
+                                 R"({"concat": ["br0", "10.0.0.1", 17, 53]})"));
+  CHECK(by_bridge.protocol == Protocol::udp);
+  CHECK_FALSE(by_bridge.source);
+  CHECK_FALSE(by_bridge.mac);
+  CHECK(by_bridge.gateway == Ipv4::parse("10.0.0.1").value());
+  const auto damaged = one(map("by_bridge", R"("ifname . ipv4_addr . inet_proto . inet_service")",
+                               R"({"concat": [7, 8, "tcp", "domain"]})"));
+  CHECK(damaged.bridge.empty());
+  CHECK(damaged.gateway == Ipv4{});
+  CHECK(damaged.protocol == Protocol::tcp);
+  CHECK(damaged.listen == 0);
+}
+
+TEST_CASE("what is no element of a map of ours is no forward") {
+  CHECK(read_forwards(listing(kBridges)).empty());
+  const auto with = [](const char* kind, const char* element) {
+    return listing(fmt::format(
+        R"({{"{}": {{"name": "by_bridge", "type": ["ifname", "ipv4_addr", "inet_proto", "inet_service"],
+        "map": "ipv4_addr . inet_service", "elem": [{}]}}}})",
+        kind, element));
+  };
+  const auto right = R"([{"concat": ["br0", "10.0.0.1", 6, 80]}, {"concat": ["127.0.0.1", 80]}])";
+  CHECK(read_forwards(with("map", right)).size() == 1);
+  CHECK(read_forwards(with("set", right)).empty());
+  CHECK(read_forwards(with("map", R"([{"concat": ["br0", "10.0.0.1", 6]}, {"concat": ["127.0.0.1", 80]}])"))
+            .empty());
+  CHECK(read_forwards(with("map", R"([{"concat": ["br0", "10.0.0.1", 6, 80]}, "127.0.0.1"])")).empty());
+  // It is surplus all the same: what is there and not planned goes.
+  const auto surplus =
+      read_state(with("map", R"([{"concat": ["br0", "10.0.0.1", 6, 80, "x"]}, "127.0.0.1"])"));
+  CHECK(surplus.parts[3].sets[4].elements.at("\"br0\" . 10.0.0.1 . 6 . 80 . x") == " : 127.0.0.1");
+}
+
+TEST_CASE("a set or map of other types is present but wrong") {
   const auto state = read_state(listing(map_of(R"(["ipv4_addr", "inet_service"])")));
   CHECK(state.parts[3].sets[2].there);
   CHECK_FALSE(state.parts[3].sets[2].right);
+  const auto is_right = [](const std::string& object, std::size_t part, std::size_t set) {
+    const auto found = read_state(listing(object)).parts[part].sets[set];
+    CHECK(found.there);
+    return found.right;
+  };
+  CHECK(is_right(R"({"set": {"name": "bridges_raw", "type": "ifname"}})", 0, 0));  // without elements
+  CHECK_FALSE(is_right(R"({"set": {"name": "bridges_raw", "type": "ipv4_addr"}})", 0, 0));
+  CHECK_FALSE(is_right(R"({"map": {"name": "bridges_raw", "type": "ifname", "map": "verdict"}})", 0, 0));
+  auto leads_elsewhere = map_of(kForwardType);
+  leads_elsewhere.replace(leads_elsewhere.find("ipv4_addr . inet_service"), 24, "ipv4_addr");
+  CHECK_FALSE(is_right(leads_elsewhere, 3, 2));
+}
+
+TEST_CASE("a chain of another type or hook is present but not hooked") {
+  const auto changed = [](const char* what, const char* instead) {
+    auto text = kChain;
+    text.replace(text.find(what), std::string_view(what).size(), instead);
+    return raw_of(read_state(listing(text)));
+  };
+  CHECK(raw_of(read_state(listing(kChain))).chain_hooked);
+  CHECK(changed(R"("policy": "accept")", R"("handle": 3)").chain_hooked);  // not listed: accept
+  CHECK_FALSE(changed("filter", "route").chain_hooked);
+  CHECK_FALSE(changed("prerouting", "output").chain_hooked);
+  CHECK(changed("prerouting", "output").chain_there);
 }
 
 TEST_CASE("an invalid listing is an error, not an empty table") {
-  for (const char* const text :
-       {"", "[]", "{}", "{\"nftables\": 1}", "{\"nftables\": [",
-        R"({"nftables": [{"map": {"name": "by_bridge", "type": ["ifname", "ipv4_addr",
+  for (
+      const char* const text :
+      {"", "[]", "{}", "{\"nftables\": 1}", "{\"nftables\": [",
+       R"({"nftables": [{"set": {"name": "bridges_raw", "type": "ifname", "elem": 7}}]})",
+       R"({"nftables": [{"set": {"name": "bridges_raw", "type": "ifname", "elem": [{"elem": {"comment": "x"}}]}}]})",
+       R"({"nftables": [{"map": {"name": "by_bridge", "type": ["ifname", "ipv4_addr",
       "inet_proto", "inet_service"], "map": ["ipv4_addr", "inet_service"], "elem": [[{"concat": 5}]]}}]})"}) {
     CAPTURE(text);
     CHECK(test::error_of([&] { read_state(text); }).code() == Errc::failure);

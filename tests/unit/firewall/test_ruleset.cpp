@@ -59,6 +59,11 @@ TEST_CASE("one forward on one bridge: the rules as tested in the kernel") {
         "COMMIT\n");
 }
 
+TEST_CASE("a rule without a match or a comment is its verdict alone") {
+  CHECK(to_iptables({.verdict = {Verdict::Kind::drop, {}, {}}}) == "-j DROP");
+  CHECK(to_iptables({.verdict = {Verdict::Kind::jump, "TCHN-IN", {}}}) == "-j TCHN-IN");
+}
+
 TEST_CASE("only the gateways of a bridge are entry addresses") {
   const std::vector<Guard> guards{{"br0", {ip("172.17.0.1"), ip("10.0.0.1"), ip("10.0.0.1")}}};
   auto to_default = forward("0a", 80, 80);
