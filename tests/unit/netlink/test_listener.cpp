@@ -43,8 +43,30 @@ TEST_CASE("an IPv4-mapped address counts as the IPv4 address") {
   CHECK_FALSE(on("::127.0.0.1").serves(loopback));
 }
 
+TEST_CASE("only ::1 and :: serve IPv6's loopback address") {
+  CHECK(on("::1").serves_ipv6_loopback());
+  CHECK(on("::").serves_ipv6_loopback());
+  CHECK(on("::", true).serves_ipv6_loopback());
+  CHECK_FALSE(on("::2").serves_ipv6_loopback());
+  CHECK_FALSE(on("fe80::1").serves_ipv6_loopback());
+  CHECK_FALSE(on("0.0.0.0").serves_ipv6_loopback());
+}
+
+TEST_CASE("a listener's address as one value, of either family") {
+  CHECK(on("127.0.0.1").ip() == hostnet::Ip(loopback));
+  CHECK(on("::1").ip() == hostnet::Ip::parse("::1"));
+}
+
 TEST_CASE("listeners are shown in the usual address notation") {
   CHECK(on("127.0.0.1").to_string() == "127.0.0.1:80");
   CHECK(on("::1").to_string() == "[::1]:80");
   CHECK(on("::").to_string() == "[::]:80");
+  auto bound = on("127.0.0.1");
+  bound.device = hostnet::netlink::kLoopbackDevice;
+  CHECK(bound.to_string() == "127.0.0.1%lo:80");
+  bound.device = 7;
+  CHECK(bound.to_string() == "127.0.0.1%7:80");
+  bound = on("fe80::1");
+  bound.device = 7;
+  CHECK(bound.to_string() == "[fe80::1%7]:80");
 }
