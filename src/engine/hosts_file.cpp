@@ -15,6 +15,13 @@ namespace {
 constexpr std::string_view kMarker = "tc-hostnet ";
 constexpr std::string_view kBlanks = " \t\r\v\f";
 
+// Of a lease: it stands in command lines that a user copies, and anyone in the container writes this file.
+bool is_id(std::string_view word) {
+  return !word.empty() && std::ranges::all_of(word, [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
+  });
+}
+
 struct Line {
   std::string_view text;     // With its newline, if any.
   std::string_view address;  // Empty for a line that defines nothing.
@@ -45,7 +52,7 @@ Line take_line(std::string_view& hosts) {
     auto comment = trim(line.text.substr(hash + 1));
     if (comment.starts_with(kMarker)) {
       comment.remove_prefix(kMarker.size());
-      if (comment.find_first_of(kBlanks) == std::string_view::npos) line.lease = comment;
+      if (is_id(comment)) line.lease = comment;
     }
   }
   return line;
@@ -59,10 +66,14 @@ bool gives(const Line& line, std::string_view alias) {
   return false;
 }
 
-void check_word(std::string_view what, std::string_view word) {
-  bool plain = !word.empty();
-  for (const char c : word) plain = plain && static_cast<unsigned char>(c) > 0x20 && c != 0x7f && c != '#';
-  if (!plain)
+bool is_name(std::string_view word) {
+  return !word.empty() && std::ranges::all_of(word, [](char c) {
+    return static_cast<unsigned char>(c) > 0x20 && c != 0x7f && c != '#';
+  });
+}
+
+void check_word(bool is_right, std::string_view what, std::string_view word) {
+  if (!is_right)
     throw Error(Errc::invalid_argument,
                 fmt::format("{} cannot be the {} in a hosts file", quote(word), what));
 }
@@ -70,8 +81,8 @@ void check_word(std::string_view what, std::string_view word) {
 }  // namespace
 
 std::string alias_line(std::string_view alias, Ip address, std::string_view lease) {
-  check_word("alias", alias);
-  check_word("lease", lease);
+  check_word(is_name(alias), "alias", alias);
+  check_word(is_id(lease), "lease", lease);
   return fmt::format("{}\t{} # {}{}\n", address.to_string(), alias, kMarker, lease);
 }
 

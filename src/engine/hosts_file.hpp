@@ -1,7 +1,7 @@
 // Finds, adds and removes the alias in the text of a hosts(5) file. Pure functions.
 //
 // A '#' ends a line's content. Host names are compared without regard to case. A line is ours if its comment
-// is exactly "tc-hostnet <lease>"; a user who edits that comment takes the line over.
+// is exactly "tc-hostnet <lease>", and the lease an id; a user who edits that comment takes the line over.
 #pragma once
 
 #include "core/ip.hpp"
@@ -13,8 +13,8 @@
 namespace hostnet::engine {
 
 /// The line that gives `alias` the address, marked as ours for `lease`; ends in a newline.
-/// @throws Error{invalid_argument} when alias or lease is empty or has blanks, control characters or '#': the
-/// other functions would not recognise the line.
+/// @throws Error{invalid_argument} when the alias is empty or has blanks, control characters or '#', or the
+/// lease is no word of letters, digits, '-' and '_': the other functions would not recognise the line.
 std::string alias_line(std::string_view alias, Ip address, std::string_view lease);
 
 /// The address text of the first line that defines `alias` and is not ours; nullopt without such a line.

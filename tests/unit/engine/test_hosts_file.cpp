@@ -23,6 +23,8 @@ TEST_CASE("our line") {
     CHECK_THROWS_AS(alias_line(bad, kAddress, "L1"), Error);
     CHECK_THROWS_AS(alias_line(kAlias, kAddress, bad), Error);
   }
+  for (const char* bad : {"$(id)", "a;b", "a'b", "a`b", "\xff"})
+    CHECK_THROWS_AS(alias_line(kAlias, kAddress, bad), Error);
 }
 
 TEST_CASE("the alias is a whole word before any comment, in any case") {
@@ -54,10 +56,13 @@ TEST_CASE("only its comment makes a line ours") {
   CHECK_FALSE(foreign_definition(ours, kAlias));
   CHECK(foreign_definition(ours + "1.2.3.4 " + kAlias, kAlias) == "1.2.3.4");
   for (const char* comment :
-       {"# tc-hostnet", "# tc-hostnet ", "#tc-hostnetL1", "# tc-hostnet L1 and mine", "# my tc-hostnet L1"}) {
+       {"# tc-hostnet", "# tc-hostnet ", "#tc-hostnetL1", "# tc-hostnet L1 and mine", "# my tc-hostnet L1",
+        "# tc-hostnet $(reboot)", "# tc-hostnet L1;reboot", "# tc-hostnet L1\x1b[2J"}) {
     CAPTURE(comment);
     const auto text = std::string("1.2.3.4 ") + kAlias + " " + comment + "\n";
     CHECK(foreign_definition(text, kAlias) == "1.2.3.4");
+    CHECK(hostnet::engine::first_definition(text, kAlias)->lease.empty());
+    CHECK(hostnet::engine::definition_by_others(text, kAlias, "L2")->lease.empty());
     CHECK(without_alias(text, "L1") == text);
   }
 }
