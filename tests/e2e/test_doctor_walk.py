@@ -254,6 +254,10 @@ class Seeded(WalkCase):
         self.fence("netdev", rule.format("netdev fence c"), 'egress device "@port@" priority 0; tcp sport 8088 drop;')
         self.fence("inet", rule.format("inet fence c"), 'output priority 0; oifname "@bridge@" tcp sport 8088 drop;')
         self.fence("inet", "the policy of chain inet fence c drops", "input priority 0; policy drop; iif lo accept;")
+        self.fence("bridge", "the policy of chain bridge fence c drops", "input priority 0; policy drop;")
+        self.fence("inet", rule.format("inet fence c"),
+                   "input priority 0; icmp type != echo-request return; ip6 saddr != ::1 drop; iif lo accept; "
+                   "tcp dport vmap { 22 : accept, * : drop };")
 
     def test_rules_of_iptables(self):
         for program in ("iptables-legacy", "iptables-nft"):
