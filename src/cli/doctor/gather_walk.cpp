@@ -17,6 +17,7 @@
 #include "path/helper/helper.hpp"
 #include "path/native/native.hpp"
 #include "path/paths.hpp"
+#include "path/relay/container_net.hpp"
 #include "path/relay/relay_path.hpp"
 #include "path/sidecar/labels.hpp"
 #include "target/named.hpp"
@@ -86,6 +87,7 @@ void add_recorded(std::vector<Opening>& openings, const std::string& runtime_dir
     opening.via = driver->name;
     opening.target = record.target;
     opening.network = record.network;
+    opening.container = record.container;
     if (!record.address.empty()) opening.addresses = {record.address};
     if (!record.sidecar.empty()) opening.sidecar = "tc-hostnet-" + record.id;
     const auto& tunnel = record.stats.state;
@@ -391,8 +393,12 @@ WalkFacts gather_walk(const std::string& container, const HostPort& port, const 
                     fmt::format("the engine at {}, {}: doctor does not enter processes that it names",
                                 facts.engine.address->socket, facts.engine.remote),
                     "run doctor on the engine's machine, with the socket of root's engine");
-      // A resolved bridge proves that the pid is the container's process, not another with the same number.
-      if (!facts.bridge.resolved) throw Error(*facts.bridge.resolved.error);
+      // The pid has to be the container's, not another process's with the same number: the relay looks for
+      // evidence, and a resolved bridge proves it.
+      if (opening != nullptr && opening->via == exposer::kRelayPath.name)
+        static_cast<void>(relay::open_container_net(*facts.container));
+      else if (!facts.bridge.resolved)
+        throw Error(*facts.bridge.resolved.error);
       return look_inside(facts.container->pid, *address, port);
     });
   });

@@ -22,6 +22,12 @@ std::string gateways_text(const std::vector<Ipv4>& list) {
   return fmt::format("gateway{} {}", texts.size() == 1 ? "" : "s", list_of(texts));
 }
 
+// Whether the relay path serves such a target: it listens in the container itself.
+bool may_be_relayed(const BridgeFacts& facts, const EngineFacts& engine) {
+  return facts.whose.starts_with("container ") && engine.remote.empty() && engine.address &&
+         !engine.address->tcp;
+}
+
 Check judge_bridge(const BridgeFacts& facts, const EngineFacts& engine) {
   Check check{.name = "bridge"};
   if (facts.resolved) {
@@ -52,6 +58,8 @@ Check judge_bridge(const BridgeFacts& facts, const EngineFacts& engine) {
                : facts.whose.starts_with("container ") ? fmt::format("see the containers: {} ps", command)
                : facts.whose.starts_with("network ") ? fmt::format("see the networks: {} network ls", command)
                                                      : "see the bridges: ip link show type bridge";
+  if (error.code() == Errc::no_path && may_be_relayed(facts, engine))
+    check.mend += "; or go by relay, which needs no bridge: --via relay";
   return check;
 }
 
@@ -150,7 +158,7 @@ Check judge_engine(const EngineFacts& facts) {
   return {"engine", Status::warn,
           what +
               " runs rootless: its bridges are in a network namespace of its own, so only the ssh path leads "
-              "there",
+              "there, and the relay path to single containers",
           "for the native path, use the system's engine: DOCKER_HOST=unix:///run/docker.sock"};
 }
 

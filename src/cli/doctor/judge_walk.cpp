@@ -44,6 +44,7 @@ bool listens_inside(const Opening& opening) {
 
 // Whether the opening serves this container, on any port.
 bool is_for(const Opening& opening, const WalkFacts& facts) {
+  if (!opening.container.empty()) return opening.container == facts.container->id;
   const bool there = goes_by_sidecar(opening)
                          ? is_on_network(facts, opening.network)
                          : facts.bridge.resolved && facts.bridge.resolved->bridge.name == opening.interface;
@@ -90,11 +91,14 @@ Check judge_container(const WalkFacts& facts) {
   for (const auto& endpoint : container.endpoints)
     if (endpoint.address)
       places.push_back(fmt::format("{} on {}", endpoint.address->to_string(), endpoint.network));
-  if (places.empty())
-    return {name, Status::fail,
-            fmt::format("{} has no IPv4 address of its own (network mode {})", container.name,
-                        container.network_mode),
-            fmt::format("start it on a bridge network: {} run --network NAME", command)};
+  if (places.empty()) {
+    const auto without = fmt::format("no IPv4 address of its own (network mode {})", container.network_mode);
+    if (const auto* const opening = find_opening(facts); opening != nullptr && listens_inside(*opening))
+      return {.name = name, .finding = fmt::format("{} runs, with {}", container.name, without)};
+    return {name, Status::fail, fmt::format("{} has {}", container.name, without),
+            fmt::format("start it on a bridge network: {} run --network NAME; or go by relay: {} --via relay",
+                        command, expose_command(facts))};
+  }
   const auto* const kind = facts.engine.rootless ? "; its engine runs rootless" : "";
   return {.name = name, .finding = fmt::format("{} runs, {}{}", container.name, list_of(places), kind)};
 }
@@ -169,9 +173,11 @@ Check judge_gateway(const WalkFacts& facts, const Opening* opening) {
     return {name, Status::fail, finding + ", but no route inside leads there",
             fmt::format("see its routes: nsenter -t {} -n ip route", facts.container->pid)};
   };
+  // An address of its loopback needs no route.
   if (opening != nullptr && listens_inside(*opening))
-    return routed(fmt::format("{} is the container's own, where lease {} listens", opening->addresses.front(),
-                              opening->lease));
+    return {.name = name,
+            .finding = fmt::format("{} is the container's own, where lease {} listens",
+                                   opening->addresses.front(), opening->lease)};
   if (opening != nullptr && goes_by_sidecar(*opening) && !opening->addresses.empty())
     return routed(fmt::format("{} is the sidecar of lease {} on {}", opening->addresses.front(),
                               opening->lease, opening->network));
@@ -261,6 +267,8 @@ bool has_failed_to_connect(const WalkFacts& facts) {
 
 Check judge_firewall(const WalkFacts& facts, const Opening* opening) {
   constexpr const char* name = "firewall";
+  if (opening != nullptr && listens_inside(*opening))
+    return {.name = name, .finding = "not on the way: the socket is in the container itself"};
   if (!facts.drop) return unseen(name, "the host's rules are not readable", *facts.drop.error);
   const auto& drop = *facts.drop.value;
   if (!drop || (drop->before_ours && opening == nullptr)) {

@@ -41,6 +41,7 @@ struct Opening {
   std::string target;                  ///< As requested: "network web".
   std::string interface;               ///< The bridge; empty with a sidecar.
   std::string network;                 ///< The sidecar's network; empty without one.
+  std::string container;               ///< Id of the container in which it listens; empty unless by relay.
   std::vector<std::string> addresses;  ///< Addresses to dial: gateways, or the sidecar's.
   std::vector<std::string> sources;    ///< Allowed sources; empty: all on the network.
   std::vector<HostPort> ports;

@@ -233,6 +233,18 @@ TEST_CASE("a relay is in the container itself") {
   CHECK(stops_at(judge_walk(facts)).empty());
   CHECK(says(step(facts, "gateway"), "127.0.0.77 is the container's own, where lease 1a2b3c4d listens"));
   CHECK(says(step(facts, "return"), "in the container itself"));
+  // Whatever the container's networks.
+  opening.container = facts.container->id;
+  auto without = facts;
+  without.container.value->endpoints.clear();
+  without.container.value->network_mode = "none";
+  CHECK(says(step(without, "container"), "runs, with no IPv4 address of its own (network mode none)"));
+  without.openings.front().container = "another";
+  CHECK(stops_at(judge_walk(without)) == "container");
+  CHECK(step(without, "container").mend.ends_with("--via relay"));
+  // No rule of the host is on its way.
+  facts.drop = denied<std::optional<firewall::Drop>>();
+  CHECK(step(facts, "firewall").status == Status::ok);
 }
 
 TEST_CASE("without root, a fact that cannot be seen is not a failure") {
