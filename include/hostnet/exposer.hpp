@@ -74,7 +74,7 @@ class HOSTNET_EXPORT Exposer {
 
 /// Options of an Exposer. Name the members that you set: later versions add members at the end.
 struct ExposerOptions {
-  /// `automatic`: the first path that works.
+  /// `automatic`: the first path that works, in the order that Path names.
   Path path = Path::automatic;
   /// "unix:///run/docker.sock" or "tcp://host:2376". Empty: DOCKER_HOST, then Docker's current context, then
   /// the usual sockets.
@@ -91,10 +91,12 @@ struct ExposerOptions {
   bool interactive = true;
   /// For the native path. A firewall other than that of present leases is a `conflict`.
   Firewall firewall = Firewall::automatic;
+  /// Paths in the order to try them, each once: `{Path::relay, Path::ssh}`. Empty: `path`.
+  std::vector<Path> paths = {};
 };
 
-/// Makes the Exposer of a path. Thread-safe.
-/// @throws Error{no_path} with the reason against each path.
+/// Makes the Exposer of a path, or of several that are tried in turn. Thread-safe.
+/// @throws Error{no_path} with the reason against each path; invalid_argument for ExposerOptions::paths.
 HOSTNET_EXPORT std::unique_ptr<Exposer> make_exposer(ExposerOptions options = {});
 
 }  // namespace hostnet

@@ -45,6 +45,9 @@ class Arguments {
   /// One of `allowed`; the environment variable can also set it.
   virtual void choice(const char* name, std::string& into, const std::vector<std::string>& allowed,
                       const char* environment, const char* help) = 0;
+  /// One of `allowed`, or several with commas between; the environment variable can also set it.
+  virtual void order(const char* name, std::string& into, const std::vector<std::string>& allowed,
+                     const char* environment, const char* help) = 0;
   /// Text below the options in the subcommand's --help: paragraphs, which are filled to the width.
   virtual void footer(const char* text) = 0;
   /// A command line that shows the subcommand in use.

@@ -120,6 +120,9 @@ std::optional<bool> truth(const std::string& value) {
   return std::nullopt;
 }
 
+// `via = ["relay", "ssh"]` is what `--via relay,ssh` is.
+std::string in_one_word(const ConfigEntry& entry) { return fmt::format("{}", fmt::join(entry.values, ",")); }
+
 void check_value(const ConfigFile& file, const ConfigEntry& entry, const OptionForm& option) {
   const auto wrong = [&](const std::string& what, std::string hint) {
     return config_fault(file, entry.line, what, std::move(hint));
@@ -129,11 +132,13 @@ void check_value(const ConfigFile& file, const ConfigEntry& entry, const OptionF
       throw wrong(fmt::format("{} is true or false", entry.key), fmt::format("{} = true", entry.key));
     return;
   }
-  if (entry.values.size() != 1 && !(option.repeatable && !entry.values.empty()))
+  const bool may_be_several = option.repeatable || option.in_order;
+  if (entry.values.size() != 1 && !(may_be_several && !entry.values.empty()))
     throw wrong(fmt::format("{} needs one {}", entry.key, option.metavar),
                 fmt::format("a value with blanks or commas is quoted: {} = \"…\"", entry.key));
   for (const auto& value : entry.values) {
     if (value.empty()) throw wrong(fmt::format("{} has no value", entry.key), "remove the line");
+    if (option.in_order) continue;
     if (const auto fault = choice_fault(option, entry.key, value)) throw wrong(fault->what(), fault->hint());
     if (option.metavar != "DURATION") continue;
     try {
@@ -142,6 +147,9 @@ void check_value(const ConfigFile& file, const ConfigEntry& entry, const OptionF
       throw wrong(fmt::format("{}: {}", entry.key, error.what()), error.hint());
     }
   }
+  if (option.in_order)
+    if (const auto fault = choice_fault(option, entry.key, in_one_word(entry)))
+      throw wrong(fault->what(), fault->hint());
 }
 
 // Judges the section and the key, for whichever command they are.
@@ -275,6 +283,10 @@ std::vector<std::string> config_words(const std::vector<ConfigFile>& files, cons
           if (const auto value = read(option->environment); value && !value->empty()) continue;
         if (option->metavar.empty()) {
           if (truth(entry.values.front()).value_or(false)) words.push_back(option->name());
+          continue;
+        }
+        if (option->in_order) {
+          words.insert(words.end(), {option->name(), in_one_word(entry)});
           continue;
         }
         for (const auto& value : entry.values) words.insert(words.end(), {option->name(), value});

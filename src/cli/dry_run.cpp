@@ -8,7 +8,7 @@
 
 namespace hostnet::cli {
 
-int dry_run(const ExposeRequest& request, const exposer::PathDriver* wanted, const ExposerOptions& options,
+int dry_run(const ExposeRequest& request, const exposer::PathOrder& wanted, const ExposerOptions& options,
             const Globals& globals) {
   return print_dry_run(exposer::dry_run(exposer::paths(), wanted, request, options), globals);
 }

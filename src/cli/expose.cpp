@@ -79,11 +79,11 @@ int expose(const ExposeOptions& options, const Globals& globals) {
   const auto requests = options.request.to_requests(globals);
   finish_dead_leases(globals);
   const auto& words = options.request;
-  if (globals.explain) explain(words.path(), globals);
+  if (globals.explain) explain(words.order(), globals);
   if (globals.dry_run) {
     auto settings = exposer_options(globals);
     settings.firewall = words.wanted_firewall();
-    for (const auto& request : requests) dry_run(request, words.path(), settings, globals);
+    for (const auto& request : requests) dry_run(request, words.order(), settings, globals);
     return 0;
   }
   return options.detach ? detach(requests, options, globals) : hold(requests, options, globals, [] {});

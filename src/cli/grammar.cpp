@@ -61,6 +61,12 @@ void Recorder::choice(const char* name, std::string& /*into*/, const std::vector
   form.environment = environment;
 }
 
+void Recorder::order(const char* name, std::string& into, const std::vector<std::string>& allowed,
+                     const char* environment, const char* help) {
+  choice(name, into, allowed, environment, help);
+  options_.back().in_order = true;
+}
+
 void Recorder::value_or(const char* name, std::string& /*into*/, const char* environment, const char* help) {
   add(name, help).environment = environment;
 }

@@ -16,6 +16,8 @@ struct OptionForm {
   std::string help;
   std::string environment;
   std::vector<std::string> choices;
+  bool in_order =
+      false;  ///< The value names paths in order: one of the choices, or several with commas between.
   bool required = false;
   bool repeatable = false;
   bool takes_rest = false;  ///< From the first such argument on, every word belongs to it.
@@ -59,6 +61,8 @@ class Recorder final : public Arguments {
   void rest(const char* name, std::vector<std::string>& into, const char* help) override;
   void choice(const char* name, std::string& into, const std::vector<std::string>& allowed,
               const char* environment, const char* help) override;
+  void order(const char* name, std::string& into, const std::vector<std::string>& allowed,
+             const char* environment, const char* help) override;
   void value_or(const char* name, std::string& into, const char* environment, const char* help) override;
   void footer(const char* text) override;
   void example(const char* line) override;

@@ -114,7 +114,7 @@ class Leases {
   void add(const ExposeRequest& request) {
     exposer::Follower::Settings settings{
         .exposer = exposer_options(globals_),
-        .path = words_.request.path(),
+        .order = words_.request.order(),
         .request = request,
         .once = words_.once,
         .on_away = [this, request](

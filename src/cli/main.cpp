@@ -55,6 +55,11 @@ class Cli11Arguments final : public Arguments {
               const char* environment, const char* help) override {
     app_.add_option(names(name), into, help)->check(CLI::IsMember(allowed))->envname(environment);
   }
+  // read_words() and config_words() have judged the value.
+  void order(const char* name, std::string& into, const std::vector<std::string>& /*allowed*/,
+             const char* environment, const char* help) override {
+    value_or(name, into, environment, help);
+  }
   void footer(const char* /*text*/) override {}
   void example(const char* /*line*/) override {}
 

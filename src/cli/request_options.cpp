@@ -45,10 +45,7 @@ void RequestOptions::define(Arguments& arguments) {
 }
 
 void RequestOptions::define_way(Arguments& arguments) {
-  std::vector<std::string> names{"auto"};
-  for (const auto* const path : exposer::paths()) names.emplace_back(path->name);
-  arguments.choice("--via PATH", via, names, "TC_HOSTNET_VIA",
-                   "the path: auto, native, helper, ssh or relay");
+  define_via(arguments, via);
   define_firewall(arguments, firewall);
 }
 
@@ -67,7 +64,7 @@ std::vector<HostPort> parse_ports(const std::vector<std::string>& words) {
   return out;
 }
 
-const exposer::PathDriver* RequestOptions::path() const { return exposer::find_path(exposer::paths(), via); }
+exposer::PathOrder RequestOptions::order() const { return exposer::parse_order(via); }
 
 Firewall RequestOptions::wanted_firewall() const {
   return firewall::parse_firewall(firewall).value_or(Firewall::automatic);
@@ -121,7 +118,14 @@ void define_firewall(Arguments& arguments, std::string& into) {
                    "where the native path puts its rules: auto, nftables or iptables");
 }
 
-void explain(const exposer::PathDriver* wanted, const Globals& globals) {
+void define_via(Arguments& arguments, std::string& into) {
+  std::vector<std::string> names{"auto"};
+  for (const auto* const path : exposer::paths()) names.emplace_back(path->name);
+  arguments.order("--via PATH", into, names, "TC_HOSTNET_VIA",
+                  "the path: auto, native, helper, ssh or relay; or several in the order to try: relay,ssh");
+}
+
+void explain(const exposer::PathOrder& wanted, const Globals& globals) {
   const auto choice = exposer::choose(wanted, exposer::probe_paths(exposer::paths(), globals.engine, wanted));
   for (const auto& reason : choice.reasons) say(reason);
   if (choice.driver == nullptr) say("no path is usable here");

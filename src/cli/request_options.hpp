@@ -3,7 +3,7 @@
 
 #include "cli/command.hpp"
 #include "hostnet/exposer.hpp"
-#include "path/path.hpp"
+#include "path/paths.hpp"
 
 #include <optional>
 #include <string>
@@ -33,8 +33,8 @@ struct RequestOptions {
   /// One request, or one for each network of the project. @throws Error: invalid_argument; for a project, what its
   /// engine gives.
   [[nodiscard]] std::vector<ExposeRequest> to_requests(const Globals& globals) const;
-  /// nullptr for "auto".
-  [[nodiscard]] const exposer::PathDriver* path() const;
+  /// Empty for "auto".
+  [[nodiscard]] exposer::PathOrder order() const;
   [[nodiscard]] Firewall wanted_firewall() const;
 };
 
@@ -55,7 +55,10 @@ ExposerOptions exposer_options(const Globals& globals);
 /// Declares --firewall, for every command that creates a lease.
 void define_firewall(Arguments& arguments, std::string& into);
 
-/// Reports on standard error which path is used and why the others are not. nullptr: automatic.
-void explain(const exposer::PathDriver* wanted, const Globals& globals);
+/// Declares --via, for every command that creates a lease.
+void define_via(Arguments& arguments, std::string& into);
+
+/// Reports on standard error which path is used and why the others are not. Empty: automatic.
+void explain(const exposer::PathOrder& wanted, const Globals& globals);
 
 }  // namespace hostnet::cli

@@ -13,13 +13,13 @@
 #include "path/native/holder.hpp"
 #include "path/native/native.hpp"
 #include "path/native/sandbox.hpp"
-#include "path/ssh/ssh.hpp"
 
 #include <fmt/format.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -101,6 +101,36 @@ int see_to_its_end(pid_t child, int signals) {
   }
 }
 
+// Those of the user's order by which a container of its own can go.
+exposer::PathOrder order_for_image(const RunOptions& options) {
+  auto order = exposer::parse_order(options.via);
+  if (order.empty()) order.assign(exposer::paths().begin(), exposer::paths().end());
+  std::erase_if(order, [](const auto* path) { return path->dry_run_ahead == nullptr; });
+  return order;
+}
+
+void check_way(const RunOptions& options) {
+  const auto asked = exposer::parse_order(options.via);
+  const bool in_container = !order_for_image(options).empty();
+  if (!options.image.empty()) {
+    if (in_container) return;
+    throw Error(
+        Errc::invalid_argument,
+        fmt::format("run --image works only on the ssh and relay paths, not by --via {}", options.via),
+        "start the container with docker run, and expose to it");
+  }
+  if (asked.empty() || std::ranges::find(asked, &exposer::kNativePath) != asked.end()) return;
+  if (in_container)
+    throw Error(Errc::invalid_argument,
+                fmt::format("--via {} needs --image: a command of this host goes by the native path alone",
+                            options.via),
+                "add --image, or leave out --via");
+  throw Error(
+      Errc::invalid_argument,
+      fmt::format("a command of this host goes by the native path alone, not by --via {}", options.via),
+      "leave out --via");
+}
+
 void check(const RunOptions& options) {
   const auto refuse = [](const char* what, const char* hint) {
     throw Error(Errc::invalid_argument, what, hint);
@@ -110,10 +140,6 @@ void check(const RunOptions& options) {
     if (!options.network.empty()) refuse("--network needs --image", "add --image");
     if (options.interactive || options.tty)
       refuse("-i and -t need --image: without it the command has the caller's terminal", "leave them out");
-    if (options.via == "ssh")
-      refuse("--via ssh needs --image: a sidecar needs a container network", "add --image");
-  } else if (options.via == "native") {
-    refuse("run --image works only on the ssh path", "start the container with docker run, and expose to it");
   } else if (options.tty && options.interactive && ::isatty(STDIN_FILENO) == 0) {
     refuse("-t with -i needs a terminal, and standard input is none", "leave out -t");
   }
@@ -161,14 +187,13 @@ Action define_run(Arguments& arguments) {
                    Need::required);
   arguments.rest("COMMAND", options->command, "the command, and behind it the words that are its own");
   arguments.value("--image IMAGE", options->image,
-                  "run it in a new container of this image, on the ssh path");
+                  "run it in a new container of this image, on the ssh path, else the relay path");
   arguments.value("--network NAME", options->network,
                   "the network of that container (default: the engine's default network)");
   arguments.flag("-i,--interactive", options->interactive,
                  "with --image: pass on standard input also from a terminal");
   arguments.flag("-t,--tty", options->tty, "with --image: give the command a terminal");
-  arguments.choice("--via PATH", options->via, {"auto", "native", "ssh"}, "TC_HOSTNET_VIA",
-                   "the path: native without --image, ssh with it");
+  define_via(arguments, options->via);
   define_firewall(arguments, options->firewall);
   arguments.footer(
       R"(The command runs as the caller in a new network namespace with its own loopback. It reaches the ports as
@@ -176,20 +201,24 @@ host.testcontainers.internal, and nothing else. The lease ends with the command.
 125: tc-hostnet failed; 126: the command cannot be run; 127: the command does not exist.
 
 With --image, the command (or the image's own) runs in a new container, which is removed afterwards. This needs no
-privilege except access to the engine's socket. Standard input is passed on if it is a file or a pipe.)");
+privilege except access to the engine's socket. Of the paths that --via names, run takes those that can serve: native
+without --image, ssh and relay with it. Standard input is passed on if it is a file or a pipe.)");
   arguments.example("sudo tc-hostnet run -p 8088 -- curl -s http://host.testcontainers.internal:8088/");
   arguments.example(
       "tc-hostnet run -p 8088 --image alpine:3.19 -- wget -qO- http://host.testcontainers.internal:8088/");
   return [options](const Globals& globals) {
     try {
       check(*options);
-      // --image selects the ssh path; without it, run uses the native path.
+      check_way(*options);
       if (globals.explain)
-        explain(options->image.empty() ? &exposer::kNativePath : &exposer::kSshPath, globals);
+        explain(
+            options->image.empty() ? exposer::PathOrder{&exposer::kNativePath} : order_for_image(*options),
+            globals);
       if (!options->image.empty())
         return run_image({.image = options->image,
                           .network = options->network,
                           .ports = parse_ports(options->ports),
+                          .order = order_for_image(*options),
                           .command = options->command,
                           .interactive = options->interactive,
                           .tty = options->tty},

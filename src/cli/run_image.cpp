@@ -11,9 +11,8 @@
 #include "core/thread.hpp"
 #include "engine/containers.hpp"
 #include "hostnet/error.hpp"
+#include "path/select.hpp"
 #include "path/sidecar/labels.hpp"
-#include "path/ssh/dry_run.hpp"
-#include "path/ssh/ssh.hpp"
 
 #include <fmt/format.h>
 #include <poll.h>
@@ -243,46 +242,92 @@ std::optional<int> exit_code_of(const Error& start_failure) {
   return std::nullopt;
 }
 
-exposer::DryRun dry_run_on(engine::Client& client, const std::string& network, const ImageRun& wanted) {
-  const ExposeRequest request{
-      .target = Target::network(network), .ports = wanted.ports, .write_alias = false};
-  const exposer::CommandContainer container{wanted.image, wanted.command};
-  return exposer::ssh_dry_run(client, request, &container);
+struct RunPlace {
+  engine::Address engine;
+  engine::Client& client;
+  std::string network;
+};
+
+exposer::AheadRequest request_of(const ImageRun& wanted, const RunPlace& place) {
+  return {place.network, normalise(wanted.ports)};
 }
 
-}  // namespace
+// Without a network there is nothing for a sidecar or a bridge.
+exposer::PathOrder order_on(const std::string& network, exposer::PathOrder order) {
+  if (network == "none") std::erase_if(order, [](const auto* path) { return path->serves_networks; });
+  if (order.empty())
+    throw Error(Errc::no_path, "a container without a network is served by the relay path alone",
+                "leave out --via, or name a network");
+  return order;
+}
 
-int run_image(const ImageRun& wanted, const Globals& globals) {
-  const auto signals = watch_signals();
-  const auto address = engine::Address::find(globals.engine);
-  engine::Client client(address);
-  const auto network = !wanted.network.empty()                               ? wanted.network
-                       : client.version(Deadline::after(kSetUp)).is_podman() ? "podman"
-                                                                             : "bridge";
-  if (globals.dry_run) return print_dry_run(dry_run_on(client, network, wanted), globals);
-  engine::Containers containers(client);
-  auto lease = exposer::expose_ahead(exposer_options(globals), network, wanted.ports);
+// The plan of the first path that would serve it.
+exposer::DryRun dry_run_by(const exposer::PathOrder& paths, const ImageRun& wanted, const RunPlace& place,
+                           const ExposerOptions& options) {
+  for (auto path = paths.begin();; ++path) {
+    try {
+      return (*path)->dry_run_ahead(options, request_of(wanted, place), {wanted.image, wanted.command});
+    } catch (const Error& error) {
+      if (std::next(path) == paths.end() || !(*path)->leaves_to_another(error)) throw;
+      exposer::tell_instead({fmt::format("{}: {}", (*path)->name, error.what())}, true, **std::next(path));
+    }
+  }
+}
+
+engine::ContainerSpec spec_for(const ImageRun& wanted, const RunPlace& place,
+                               const exposer::AheadLease& lease, bool input) {
   engine::ContainerSpec spec;
   spec.image = wanted.image;
-  spec.network = network;
-  spec.extra_hosts = {fmt::format("{}:{}", kAlias, lease.exposure.gateway())};
+  spec.network = place.network;
+  if (!lease.gateway.empty()) spec.extra_hosts = {fmt::format("{}:{}", kAlias, lease.gateway)};
   spec.labels = exposer::family_labels();
   spec.labels.insert(
       {{exposer::kOwnerLabel, exposer::owner_label()}, {exposer::kCreationLabel, exposer::creation_value()}});
   if (!wanted.command.empty()) spec.command = wanted.command;
-  const bool input = passes_input(wanted);
   spec.open_stdin = spec.stdin_once = input;
   spec.tty = wanted.tty;
+  return spec;
+}
+
+// Where the engine has a step between the two, the ports are ready before the command begins.
+void start_with(exposer::AheadLease& lease, engine::Containers& containers, const std::string& id,
+                const RunPlace& place, bool& begun) {
+  if (lease.wants_init) {
+    containers.init(id, Deadline::after(kSetUp));
+    lease.initialised(place.client.container(id, Deadline::after(kSetUp)), Deadline::after(kSetUp));
+  }
+  begun = true;
+  containers.start(id, Deadline::after(kSetUp));
+}
+
+void serve(exposer::AheadLease& lease, const std::string& id, const RunPlace& place) {
+  const auto now = place.client.container(id, Deadline::after(kSetUp));
+  if (!now.running) return;
+  try {
+    lease.started(now, Deadline::after(kSetUp));
+  } catch (const Error& error) {
+    if (error.code() != Errc::not_found) throw;
+    if (place.client.container(id, Deadline::after(kSetUp)).running) throw;
+    log::debug("the command has ended: {}", error.what());
+  }
+}
+
+// One try. Sets `begun` once the command may have run: another path would run it again.
+int run_by(const exposer::PathDriver& path, const ImageRun& wanted, const RunPlace& place,
+           const ExposerOptions& options, const Fd& signals, bool& begun) {
+  engine::Containers containers(place.client);
+  const auto lease = path.ahead(options, request_of(wanted, place), Deadline::never());
+  const bool input = passes_input(wanted);
   int code = 0;
   {
-    const OwnContainer container(containers, spec);
+    const OwnContainer container(containers, spec_for(wanted, place, *lease, input));
     // Before the start, so that nothing is lost. The output without a terminal comes from the engine's log.
     std::optional<Attachment> attachment;
-    if (input || wanted.tty) attachment.emplace(address, container.id(), input, wanted.tty);
+    if (input || wanted.tty) attachment.emplace(place.engine, container.id(), input, wanted.tty);
     std::optional<RawTerminal> raw;
     if (wanted.tty && input && ::isatty(STDIN_FILENO) != 0) raw.emplace(STDIN_FILENO);
     try {
-      containers.start(container.id(), Deadline::after(kSetUp));
+      start_with(*lease, containers, container.id(), place, begun);
     } catch (const Error& error) {
       raw.reset();  // before the message
       const auto known = exit_code_of(error);
@@ -291,19 +336,43 @@ int run_image(const ImageRun& wanted, const Globals& globals) {
       return *known;
     }
     if (wanted.tty) take_over_size(containers, container.id());
-    const auto running = client.container(container.id(), Deadline::after(kSetUp));
-    if (running.running) lease.serve(running);
-    Follower follower(address, container.id(), !wanted.tty);
+    serve(*lease, container.id(), place);
+    Follower follower(place.engine, container.id(), !wanted.tty);
     pass_signals_on(signals, follower, containers, container.id(), wanted.tty);
     code = follower.exit_code();
     if (wanted.tty) attachment->drain();
   }
   try {
-    lease.exposure.release();
+    lease->exposure.release();
   } catch (const Error& error) {
     print_error(error);  // keeps the command's own exit code
   }
   return code;
+}
+
+}  // namespace
+
+int run_image(const ImageRun& wanted, const Globals& globals) {
+  const auto signals = watch_signals();
+  const auto address = engine::Address::find(globals.engine);
+  engine::Client client(address);
+  const RunPlace place{address, client,
+                       !wanted.network.empty()                               ? wanted.network
+                       : client.version(Deadline::after(kSetUp)).is_podman() ? "podman"
+                                                                             : "bridge"};
+  const auto options = exposer_options(globals);
+  const auto order = order_on(place.network, wanted.order);
+  if (globals.dry_run) return print_dry_run(dry_run_by(order, wanted, place, options), globals);
+  const auto paths = exposer::paths_to_try(exposer::paths(), order, options);
+  for (auto path = paths.begin();; ++path) {
+    bool begun = false;
+    try {
+      return run_by(**path, wanted, place, options, signals, begun);
+    } catch (const Error& error) {
+      if (begun || std::next(path) == paths.end() || !(*path)->leaves_to_another(error)) throw;
+      exposer::tell_instead({fmt::format("{}: {}", (*path)->name, error.what())}, true, **std::next(path));
+    }
+  }
 }
 
 }  // namespace hostnet::cli

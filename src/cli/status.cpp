@@ -87,7 +87,7 @@ Action define_status(Arguments& arguments) {
   arguments.example("sudo tc-hostnet status");
   return [](const Globals& globals) {
     auto store = open_store(globals);
-    const auto choice = exposer::choose(nullptr, exposer::probe_paths(exposer::paths(), globals.engine));
+    const auto choice = exposer::choose({}, exposer::probe_paths(exposer::paths(), globals.engine));
     const auto [readable, helped, recorded] = look_at_kinds(store, globals);
     const auto held = readable.value_or(state::Snapshot{});
     const auto leases = held.leases.size() + helped.size() + recorded.size();

@@ -3,6 +3,7 @@
 
 #include "core/nearest.hpp"
 #include "core/strings.hpp"
+#include "path/paths.hpp"
 
 #include <fmt/format.h>
 
@@ -350,8 +351,30 @@ class Walk {
 
 }  // namespace
 
+namespace {
+
+std::optional<Error> order_fault(const OptionForm& option, const std::string& what,
+                                 const std::string& value) {
+  auto one = option;
+  one.in_order = false;
+  for (const auto part : split(std::string_view(value), ','))
+    if (auto fault = choice_fault(one, what, std::string(trim(part)))) {
+      if (fault->hint().empty()) return fault;
+      return fault_of(fault->what(), fault->hint() + ", or several in the order to try: relay,ssh");
+    }
+  try {
+    exposer::parse_order(value);
+  } catch (const Error& error) {
+    return error.in_context(what);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 std::optional<Error> choice_fault(const OptionForm& option, const std::string& what,
                                   const std::string& value) {
+  if (option.in_order) return order_fault(option, what, value);
   if (option.choices.empty() || std::ranges::find(option.choices, value) != option.choices.end())
     return std::nullopt;
   if (const auto meant = nearest(value, option.choices))

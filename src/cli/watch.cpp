@@ -102,25 +102,24 @@ int dry_run(Watcher& watcher, const Globals& globals) {
       if (wanted.fault) object["reason"] = wanted.fault->what();
       print_json(std::move(object));
     } else {
-      print(wanted.fault
-                ? fmt::format("{}: {}", wanted.name, wanted.fault->what())
-                : fmt::format("{}: would expose {} by {}", wanted.name, ports_text(wanted.ports),
-                              wanted.via != nullptr ? wanted.via->name : to_string(Path::automatic)));
+      print(wanted.fault ? fmt::format("{}: {}", wanted.name, wanted.fault->what())
+                         : fmt::format("{}: would expose {} by {}", wanted.name, ports_text(wanted.ports),
+                                       exposer::order_text(wanted.via)));
     }
   }
   return 0;
 }
 
 int watch(const WatchOptions& options, const Globals& globals) {
-  const auto* const path = options.request.path();
-  if (globals.explain) explain(path, globals);
+  const auto order = options.request.order();
+  if (globals.explain) explain(order, globals);
   demote_ends();  // they come as events
   allow_many_descriptors();
   EventLoop loop;
   std::exception_ptr unheard;
   Watcher::Settings settings;
   settings.exposer = exposer_options(globals);
-  settings.path = path;
+  settings.order = order;
   settings.exposer.firewall = options.request.wanted_firewall();
   settings.trust_images = options.trust_images;
   settings.allowance = exposer::Allowance::parse(options.allow, options.allow_socket);
@@ -163,8 +162,8 @@ Action define_watch(Arguments& arguments) {
                    "path of a Unix socket that labels may ask for; default none");
   arguments.footer(
       R"(Containers with the label io.github.tchostnet.ports=8080,5432:15432 (ports as for `expose`) reach these ports while
-they run, including containers that already run. The label io.github.tchostnet.via=PATH chooses a path for one
-container. Prints one line per event, with --json one object: watching, exposed, released, failed, unknown-label,
+they run, including containers that already run. The label io.github.tchostnet.via=PATH chooses the path, or as
+PATH,PATH the order, for one container. Prints one line per event, with --json one object: watching, exposed, released, failed, unknown-label,
 engine-lost, engine-back. Refuses a label that asks for more than --allow and --allow-socket permit: prints one line on standard
 error, and with --json also an event. Both options can be repeated and accept commas. Ctrl-C or SIGTERM releases
 everything and ends it.)");

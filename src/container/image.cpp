@@ -119,6 +119,7 @@ GenericImage& GenericImage::with_startup_timeout(std::chrono::milliseconds timeo
 
 GenericImage& GenericImage::with_exposer(Path path) & {
   request_->exposer.path = path;
+  request_->exposer.paths.clear();
   return *this;
 }
 

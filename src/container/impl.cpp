@@ -171,7 +171,7 @@ void Container::Impl::expose(const HostPort& port) {
   normalise(std::move(all));  // throws for a port that clashes with the others
   if (auto more = extend(port)) return later_.push_back(std::move(*more));
   auto options = exposer;
-  const auto* const wanted = lease ? path : exposer::driver_of(options.path);
+  const auto wanted = lease ? exposer::PathOrder{path} : exposer::order_of(options);
   later_.push_back(
       exposer::make_exposer_by(exposer::paths(), wanted, options)->expose(Target::container(id), {port}));
 }

@@ -6,6 +6,7 @@
 #include "core/strings.hpp"
 #include "engine/container_json.hpp"
 #include "hostnet/error.hpp"
+#include "path/paths.hpp"
 #include "path/sidecar/labels.hpp"
 
 #include <fmt/format.h>
@@ -49,8 +50,10 @@ void check_host_ports(const ContainerRequest& request, const exposer::PathDriver
   if (network.starts_with("container:"))
     refuse_exposure("a container that shares another's network has no address of its own",
                     "expose the ports to that other container");
-  if (network == "none")
-    refuse_exposure("a container without a network reaches nothing", "name a bridge network");
+  const auto order = exposer::order_of(request.exposer);
+  if (is_without_network(network) && std::ranges::all_of(order, &exposer::PathDriver::serves_networks))
+    refuse_exposure("a container without a network reaches nothing",
+                    "name a bridge network, or ask for the relay path: with_exposer(Path::relay)");
   if (request.reuse)
     refuse_exposure("a reused container outlives the program, and exposures do not",
                     "leave out with_reuse()");
@@ -154,6 +157,8 @@ engine::ContainerSpec spec_of(const ContainerRequest& request, const Surrounding
   }
   return spec;
 }
+
+bool is_without_network(std::string_view network) { return network == "none"; }
 
 std::string network_name(const std::string& wanted, bool is_podman, bool must_be_named) {
   if (wanted.empty() && !must_be_named) return {};

@@ -27,7 +27,8 @@ struct Surroundings {
 ///   conflict          two host ports for one container port
 ///   invalid_argument  container port 22 on the ssh path ("SSH port is reserved")
 ///   conflict          with_host() of the alias ("host port exposure … already defined")
-///   invalid_argument  network modes host, container:<id>, none; then a reused container
+///   invalid_argument  network modes host, container:<id>, none (unless a path for it is asked for); then a
+///                     reused container
 ///   any               every other fault of the request
 void check(const ContainerRequest& request, const exposer::PathDriver* path);
 
@@ -37,6 +38,9 @@ engine::ContainerSpec spec_of(const ContainerRequest& request, const Surrounding
 /// The engine's name for the network: "bridge" and "default" mean its default network, which Podman calls
 /// "podman". Empty if the request names none and `must_be_named` is false.
 std::string network_name(const std::string& wanted, bool is_podman, bool must_be_named);
+
+/// Whether only a path that goes into the container itself can serve it there.
+bool is_without_network(std::string_view network);
 
 /// Whether NetworkUse may create it: it is neither a network mode nor the default network.
 bool is_user_network(const std::string& name, bool is_podman);

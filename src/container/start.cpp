@@ -89,7 +89,7 @@ class Start {
         try {
           return attempt(paths[i]);
         } catch (const Error& error) {
-          if (!paths[i]->leaves_to_another(error.code())) throw;
+          if (!paths[i]->leaves_to_another(error)) throw;
           exposer::tell_instead({error.what()}, true, *paths[i + 1]);
         }
       }
@@ -101,9 +101,11 @@ class Start {
 
  private:
   // Checks everything that needs no engine, before the first change. Returns the paths for host ports.
-  std::vector<const exposer::PathDriver*> check_request() {
-    std::vector<const exposer::PathDriver*> paths;
-    const auto* const wanted = exposer::driver_of(request_.exposer.path);
+  exposer::PathOrder check_request() {
+    exposer::PathOrder paths;
+    auto wanted = exposer::order_of(request_.exposer);
+    if (is_without_network(request_.network))
+      std::erase_if(wanted, [](const auto* path) { return path->serves_networks; });
     std::optional<Error> no_path;
     if (!request_.host_ports.empty()) {
       try {
@@ -112,7 +114,7 @@ class Start {
         no_path = error;  // thrown later: faults of the request itself come first
       }
     }
-    check(request_, paths.empty() ? wanted : paths.front());
+    check(request_, !paths.empty() ? paths.front() : wanted.empty() ? nullptr : wanted.front());
     if (no_path) throw Error(*no_path);
     std::vector<TarFile> files;
     for (const auto& copy : request_.copies) {

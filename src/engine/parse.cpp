@@ -229,7 +229,9 @@ Container parse_container(std::string_view text, Deadline deadline) {
   // send and receive.
   const bool stopping_or_paused = container.state == "stopping" || container.state == "paused";
   container.running = (state.at("Running").boolean() || stopping_or_paused) && pid > 0;
-  if (container.running) container.pid = pid;
+  // Podman's init makes the first process, with its namespaces, before it runs the container's program.
+  const bool initialised = container.state == "created" || container.state == "initialized";
+  if (container.running || initialised) container.pid = pid;
   if (const auto code = state.maybe("ExitCode"))
     container.exit_code = static_cast<int>(code->integer(INT_MIN, INT_MAX));
 

@@ -25,6 +25,12 @@ struct DryRun {
   json::Value object;              ///< The same as JSON.
 };
 
+/// A container that is to be started for a command, and that alone is served.
+struct CommandContainer {
+  std::string image;
+  std::vector<std::string> command;  ///< Empty: the image's own.
+};
+
 /// A path's own facts about one of its recorded leases. The facts in every record are shown without this
 /// call.
 struct RecordView {
@@ -60,7 +66,7 @@ struct PathDriver {
   std::unique_ptr<AheadLease> (*ahead)(const ExposerOptions& options, const AheadRequest& request,
                                        Deadline deadline);
   /// Whether the next path may be tried after this error.
-  bool (*leaves_to_another)(Errc error);
+  bool (*leaves_to_another)(const Error& error);
   /// Why a container port with this number cannot reach the host; empty if it can.
   std::string_view (*port_fault)(std::uint16_t container_port);
 
@@ -70,6 +76,10 @@ struct PathDriver {
   /// Its plan; changes nothing. nullptr if `rules_of` names a path.
   /// @throws Error as expose_all() before its first change.
   DryRun (*dry_run)(const ExposeRequest& request, const ExposerOptions& options);
+  /// Its plan for a lease ahead of a container that is started for a command; changes nothing. nullptr: such
+  /// containers are not served. @throws as `dry_run`.
+  DryRun (*dry_run_ahead)(const ExposerOptions& options, const AheadRequest& request,
+                          const CommandContainer& container);
   /// Removes a recorded lease, then the record. nullptr: its leases have no record.
   /// @throws Error naming every failed step; the record then stays.
   void (*clear_away)(const state::TunnelStore& store, const state::TunnelRecord& record, Deadline deadline);

@@ -3,12 +3,27 @@
 
 #include "path/path.hpp"
 
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace hostnet::exposer {
 
 /// All paths, in order of preference.
 PathTable paths() noexcept;
+
+/// The paths that a user asks for, in the order to try them; empty: automatic, all in order of preference.
+using PathOrder = std::vector<const PathDriver*>;
+
+/// Reads "auto", or names of paths with commas between: "relay,ssh". @throws Error{invalid_argument}
+PathOrder parse_order(std::string_view text);
+
+/// The reverse.
+std::string order_text(const PathOrder& order);
+
+/// `options.paths`, else `options.path`. @throws Error{invalid_argument} for a list with `automatic` or with a
+/// path twice.
+PathOrder order_of(const ExposerOptions& options);
 
 /// The path with that name, or nullptr.
 const PathDriver* find_path(PathTable table, std::string_view name) noexcept;

@@ -20,9 +20,24 @@ namespace hostnet {
 namespace exposer {
 namespace {
 
+// Why a path cannot have such a target at all.
+std::string kind_reason(const PathDriver& driver, const Target& target) {
+  return fmt::format("{}: it serves {} of an engine, not {}", driver.name,
+                     driver.serves_networks ? "containers and networks" : "single containers",
+                     target.to_string());
+}
+
+constexpr const char* kAsRootHint = "run it as root: sudo tc-hostnet …";
+
+[[noreturn]] void refuse_all(const PathOrder& wanted, const std::vector<std::string>& reasons) {
+  throw Error(wanted.size() == 1 ? wanted.front()->unusable : Errc::no_path,
+              fmt::format("no usable path: {}", list_of(reasons)),
+              wanted.empty() ? kAsRootHint : wanted.front()->hint);
+}
+
 // The usable paths, in order. If one does not work for the target or is not authorised, the next one is
 // tried.
-class Automatic : public Exposer {
+class InOrder : public Exposer {
  public:
   struct Way {
     const PathDriver* driver;
@@ -30,55 +45,68 @@ class Automatic : public Exposer {
   };
 
   /// `ways` is not empty. `against` holds the reasons against the paths before the first of them.
-  Automatic(std::vector<Way> ways, std::vector<std::string> against)
-      : ways_(std::move(ways)), against_(std::move(against)) {}
+  InOrder(PathOrder wanted, std::vector<Way> ways, std::vector<std::string> against)
+      : wanted_(std::move(wanted)), ways_(std::move(ways)), against_(std::move(against)) {}
 
   [[nodiscard]] Path path() const noexcept override { return ways_.front().driver->path; }
   [[nodiscard]] Probe probe() override { return ways_.front().exposer->probe(); }
 
   std::vector<Exposure> expose_all(std::span<const ExposeRequest> requests) override {
     auto against = against_;
-    std::optional<Error> last;  // of the path before
-    for (auto way = ways_.begin(); way != ways_.end();) {
-      if (const auto* const refused = unserved(*way->driver, requests))
-        throw Error(
-            Errc::no_path,
-            fmt::format("no usable path: {}; {}: it serves {} of an engine, not {}", list_of(against),
-                        way->driver->name,
-                        way->driver->serves_networks ? "containers and networks" : "single containers",
-                        refused->target.to_string()),
-            "run it as root: sudo tc-hostnet …");
-      // A sidecar is slower, so warn of it even if no other path was tried.
-      const bool is_first = way == ways_.begin();
-      if ((!is_first || way->driver->by_sidecar) && !against.empty())
-        tell_instead(against, !is_first, *way->driver);
-      const auto next = std::next(way);
-      try {
-        return way->exposer->expose_all(requests);
-      } catch (const Error& error) {
-        if (!way->driver->leaves_to_another(error.code())) throw;
-        if (next == ways_.end() || unserved(*next->driver, requests) != nullptr) {
-          if (!last || way->driver->serves_networks) throw;
-          // A path for single containers is a last resort: why the one before does not serve is the better
-          // advice.
-          throw Error(last->code(), fmt::format("{}; {}: {}", last->what(), way->driver->name, error.what()),
-                      last->hint(), last->sys_errno());
-        }
-        against.push_back(fmt::format("{}: {}", way->driver->name, error.what()));
-        last = error;
+    std::vector<Failed> failed;
+    for (const auto& way : ways_) {
+      if (const auto* const refused = unserved(*way.driver, requests)) {
+        against.push_back(kind_reason(*way.driver, refused->target));
+        continue;
       }
-      way = next;
+      // A sidecar is slower, so warn of it even if no other path was tried.
+      const bool is_first = &way == &ways_.front();
+      if ((!is_first || way.driver->by_sidecar) && !against.empty())
+        tell_instead(against, !is_first, *way.driver);
+      try {
+        return way.exposer->expose_all(requests);
+      } catch (const Error& error) {
+        if (!way.driver->leaves_to_another(error)) throw;
+        against.push_back(fmt::format("{}: {}", way.driver->name, error.what()));
+        failed.push_back({way.driver, error});
+      }
     }
-    throw std::logic_error("no way");
+    if (!failed.empty()) throw error_of(failed, against);
+    throw Error(Errc::no_path, fmt::format("no usable path: {}", list_of(against)),
+                wanted_.empty() ? kAsRootHint : "leave the choice to tc-hostnet: --via auto");
   }
 
  private:
+  struct Failed {
+    const PathDriver* driver;
+    Error error;
+  };
+
   static const ExposeRequest* unserved(const PathDriver& driver, std::span<const ExposeRequest> requests) {
     const auto found = std::ranges::find_if(
         requests, [&](const ExposeRequest& request) { return !may_serve(driver, request.target); });
     return found == requests.end() ? nullptr : &*found;
   }
 
+  // With a user's order, all reasons and the advice of the path that the user prefers. By itself, the last path is
+  // the one that needs least; if that is one for single containers, a last resort, the advice of the one before it
+  // is better.
+  [[nodiscard]] Error error_of(const std::vector<Failed>& failed,
+                               const std::vector<std::string>& against) const {
+    const auto& last = failed.back();
+    if (failed.size() == 1) return last.error;
+    if (!wanted_.empty()) {
+      const auto& first = failed.front().error;
+      return {first.code(), fmt::format("no usable path: {}", list_of(against)), first.hint(),
+              first.sys_errno()};
+    }
+    if (last.driver->serves_networks) return last.error;
+    const auto& before = failed[failed.size() - 2].error;
+    return {before.code(), fmt::format("{}; {}: {}", before.what(), last.driver->name, last.error.what()),
+            before.hint(), before.sys_errno()};
+  }
+
+  PathOrder wanted_;
   std::vector<Way> ways_;
   std::vector<std::string> against_;
 };
@@ -90,12 +118,6 @@ void add_reasons(std::vector<std::string>& list, const PathDriver& driver, const
 const PathDriver* first_for(PathTable table, const Target& target) {
   const auto found = std::ranges::find_if(table, [&](const auto* one) { return may_serve(*one, target); });
   return found == table.end() ? nullptr : *found;
-}
-
-[[noreturn]] void refuse_all(const PathDriver* wanted, const Choice& choice) {
-  throw Error(wanted != nullptr ? wanted->unusable : Errc::no_path,
-              fmt::format("no usable path: {}", list_of(choice.reasons)),
-              wanted != nullptr ? wanted->hint : "run it as root: sudo tc-hostnet …");
 }
 
 // The beginning of a reason: an engine's names may make it long.
@@ -123,37 +145,42 @@ void tell_instead(const std::vector<std::string>& against, bool of_target, const
   for (const auto& reason : against) log::debug("{}", reason);
 }
 
-Choice choose(const PathDriver* wanted, const std::vector<Candidate>& candidates) {
+Choice choose(const PathOrder& wanted, const std::vector<Candidate>& candidates) {
   Choice choice;
   for (const auto& [driver, probe] : candidates) {
-    if (wanted != nullptr && driver != wanted) continue;
+    if (!wanted.empty() && std::ranges::find(wanted, driver) == wanted.end()) continue;
     add_reasons(choice.reasons, *driver, probe);
     if (!probe.usable) continue;
     choice.driver = driver;
     choice.reasons.push_back(fmt::format(
-        "{}: {}", driver->name, wanted == nullptr ? "the first that is usable here" : "as asked for"));
+        "{}: {}", driver->name,
+        !wanted.empty() && driver == wanted.front() ? "as asked for" : "the first that is usable here"));
     break;
   }
   return choice;
 }
 
-std::vector<Candidate> probe_paths(PathTable table, const std::string& engine, const PathDriver* wanted) {
+std::vector<Candidate> probe_paths(PathTable table, const std::string& engine, const PathOrder& wanted) {
   std::vector<Candidate> candidates;
-  for (const auto* const driver : table) {
-    if (driver->probed_late && wanted != driver &&
-        std::ranges::any_of(candidates, [](const Candidate& one) { return one.probe.usable; }))
+  const auto has = [&](const PathDriver& late, const Candidate& one) {
+    return one.probe.usable && (wanted.empty() || (late.rules_of != nullptr &&
+                                                   one.driver->name == std::string_view(late.rules_of)));
+  };
+  for (const auto* const driver : wanted.empty() ? table : PathTable(wanted)) {
+    if (driver->probed_late &&
+        std::ranges::any_of(candidates, [&](const Candidate& one) { return has(*driver, one); }))
       continue;
     candidates.push_back({driver, driver->probe(engine)});
   }
   return candidates;
 }
 
-std::unique_ptr<Exposer> make_exposer_by(PathTable table, const PathDriver* wanted, ExposerOptions options) {
+std::unique_ptr<Exposer> make_exposer_by(PathTable table, const PathOrder& wanted, ExposerOptions options) {
   const auto candidates = probe_paths(table, options.engine, wanted);
   const auto choice = choose(wanted, candidates);
-  if (choice.driver == nullptr) refuse_all(wanted, choice);
-  if (wanted != nullptr) return wanted->make(options);
-  std::vector<const PathDriver*> usable;
+  if (choice.driver == nullptr) refuse_all(wanted, choice.reasons);
+  if (wanted.size() == 1) return wanted.front()->make(options);
+  PathOrder usable;
   std::vector<std::string> against;
   for (const auto& [driver, probe] : candidates) {
     if (probe.usable) usable.push_back(driver);
@@ -168,18 +195,17 @@ std::unique_ptr<Exposer> make_exposer_by(PathTable table, const PathDriver* want
       notifier->tell(lease, state, reason);
     };
   }
-  std::vector<Automatic::Way> ways;
+  std::vector<InOrder::Way> ways;
   for (const auto* const driver : usable) ways.push_back({driver, driver->make(options)});
-  return std::make_unique<Automatic>(std::move(ways), std::move(against));
+  return std::make_unique<InOrder>(wanted, std::move(ways), std::move(against));
 }
 
-std::vector<const PathDriver*> paths_to_try(PathTable table, const PathDriver* wanted,
-                                            const ExposerOptions& options) {
+PathOrder paths_to_try(PathTable table, const PathOrder& wanted, const ExposerOptions& options) {
   const auto candidates = probe_paths(table, options.engine, wanted);
-  std::vector<const PathDriver*> usable;
+  PathOrder usable;
   for (const auto& [driver, probe] : candidates)
-    if (probe.usable && (wanted == nullptr || wanted == driver)) usable.push_back(driver);
-  if (usable.empty()) refuse_all(wanted, choose(wanted, candidates));
+    if (probe.usable) usable.push_back(driver);
+  if (usable.empty()) refuse_all(wanted, choose(wanted, candidates).reasons);
   return usable;
 }
 
@@ -201,16 +227,17 @@ DryRun dry_run_by(PathTable table, const PathDriver* driver, const ExposeRequest
 
 }  // namespace
 
-DryRun dry_run(PathTable table, const PathDriver* wanted, const ExposeRequest& request,
+DryRun dry_run(PathTable table, const PathOrder& wanted, const ExposeRequest& request,
                const ExposerOptions& options) {
-  std::vector<const PathDriver*> drivers;
-  if (wanted != nullptr) {
-    drivers.push_back(wanted);
+  PathOrder drivers;
+  if (wanted.size() == 1) {
+    drivers = wanted;
   } else {
-    for (const auto& [driver, probe] : probe_paths(table, options.engine))
+    for (const auto& [driver, probe] : probe_paths(table, options.engine, wanted))
       if (probe.usable && may_serve(*driver, request.target)) drivers.push_back(driver);
     if (drivers.empty())
-      if (const auto* const first = first_for(table, request.target)) drivers.push_back(first);
+      if (const auto* const first = first_for(wanted.empty() ? table : PathTable(wanted), request.target))
+        drivers.push_back(first);
   }
   if (drivers.empty())
     throw Error(Errc::no_path, fmt::format("no path serves {}", request.target.to_string()));
@@ -218,7 +245,7 @@ DryRun dry_run(PathTable table, const PathDriver* wanted, const ExposeRequest& r
     try {
       return dry_run_by(table, *driver, request, options);
     } catch (const Error& error) {
-      if (std::next(driver) == drivers.end() || !(*driver)->leaves_to_another(error.code())) throw;
+      if (std::next(driver) == drivers.end() || !(*driver)->leaves_to_another(error)) throw;
       tell_instead({fmt::format("{}: {}", (*driver)->name, error.what())}, true, **std::next(driver));
     }
   }
@@ -227,7 +254,7 @@ DryRun dry_run(PathTable table, const PathDriver* wanted, const ExposeRequest& r
 }  // namespace exposer
 
 std::unique_ptr<Exposer> make_exposer(ExposerOptions options) {
-  const auto* const wanted = exposer::driver_of(options.path);
+  const auto wanted = exposer::order_of(options);
   return exposer::make_exposer_by(exposer::paths(), wanted, std::move(options));
 }
 

@@ -118,7 +118,7 @@ std::optional<Wanted> Applier::ask_for(engine::Client& client, const std::string
     std::map<std::string, std::string> image_labels;
     if (!settings_.trust_images) image_labels = client.image_labels(container.image_id, watch_deadline());
     auto wanted =
-        wanted_by(container, image_labels, {settings_.path, settings_.trust_images, settings_.allowance});
+        wanted_by(container, image_labels, {settings_.order, settings_.trust_images, settings_.allowance});
     return wanted ? with_links_refused(std::move(*wanted)) : wanted;
   } catch (const Error& error) {
     if (error.code() == Errc::not_found) return std::nullopt;
@@ -217,9 +217,9 @@ void Applier::ended(const std::string& id, Entry& entry, const EndedLease& lease
   settings_.on_event(event);
 }
 
-Exposer& Applier::exposer_for(const PathDriver* path) {
+Exposer& Applier::exposer_for(const PathOrder& order) {
   const std::lock_guard lock(mutex_);
-  auto& exposer = exposers_[path];
+  auto& exposer = exposers_[order_text(order)];
   if (!exposer) {
     auto options = settings_.exposer;
     options.interactive = false;
@@ -227,7 +227,7 @@ Exposer& Applier::exposer_for(const PathDriver* path) {
                                               const std::string& reason) {
       on_ended({lease, state, reason});
     };
-    exposer = make_exposer_by(paths(), path, std::move(options));
+    exposer = make_exposer_by(paths(), order, std::move(options));
   }
   return *exposer;
 }

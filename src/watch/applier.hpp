@@ -39,11 +39,11 @@ struct WatchEvent {
 const char* to_string(WatchEvent::Kind kind) noexcept;
 
 struct WatchSettings {
-  /// Ignores `on_state`, `path` and `interactive`: never asks for a password.
+  /// Ignores `on_state`, `path`, `paths` and `interactive`: never asks for a password.
   ExposerOptions exposer;
-  const PathDriver* path = nullptr;  ///< For containers whose labels name none; nullptr: automatic.
-  bool trust_images = false;         ///< Also follow labels that the image has.
-  Allowance allowance;               ///< What labels may ask for; other requests are refused.
+  PathOrder order = {};       ///< For containers whose labels name none; empty: automatic.
+  bool trust_images = false;  ///< Also follow labels that the image has.
+  Allowance allowance;        ///< What labels may ask for; other requests are refused.
   /// Called in the loop's thread. Must not throw.
   std::function<void(const WatchEvent&)> on_event;
   std::chrono::milliseconds list_period{60'000};
@@ -89,14 +89,14 @@ class Applier {
   void deal(engine::Client& client, const std::string& id, Entry& entry, const std::optional<Wanted>& wanted);
   void expose(engine::Client& client, const Wanted& wanted, Entry& entry);
   void failed(const Wanted& wanted, Entry& entry, const Error& error) const;
-  Exposer& exposer_for(const PathDriver* path);
+  Exposer& exposer_for(const PathOrder& order);
 
   const WatchSettings settings_;
   const engine::Address address_;
   const std::function<void(EndedLease)> on_ended_;
   std::atomic<bool> ending_ = false;
   std::mutex mutex_;
-  std::map<const PathDriver*, std::unique_ptr<Exposer>> exposers_;
+  std::map<std::string, std::unique_ptr<Exposer>> exposers_;  // by order_text()
 };
 
 /// Limit of one engine call: 10 s from now.

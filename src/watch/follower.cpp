@@ -8,7 +8,6 @@
 #include "lease/exposure_impl.hpp"
 #include "lease/joined_names.hpp"
 #include "lease/lease_id.hpp"
-#include "path/paths.hpp"
 #include "path/select.hpp"
 #include "target/alias_holders.hpp"
 
@@ -87,7 +86,7 @@ Follower::Follower(Settings settings)
   id_ = new_lease_id();
   set_mark();
   try {
-    make(settings_.path, settings_.request);
+    make(settings_.order, settings_.request);
   } catch (...) {
     remove_marks();
     throw;
@@ -114,7 +113,7 @@ void Follower::set_mark() {
   try {
     become_owner();
     state::TunnelRecord record;
-    record.via = settings_.path == nullptr ? paths().front()->name : settings_.path->name;
+    record.via = (settings_.order.empty() ? paths().front() : settings_.order.front())->name;
     record.id = new_lease_id();
     record.follows = id_;
     record.target = settings_.request.target.to_string();
@@ -150,8 +149,8 @@ void Follower::remove_marks() noexcept {
 
 bool Follower::is_revoked() const { return !mark_.id.empty() && !store_.contains(mark_.id); }
 
-void Follower::make(const PathDriver* path, const ExposeRequest& request) {
-  auto exposer = make_exposer_by(paths(), path, settings_.exposer);
+void Follower::make(const PathOrder& order, const ExposeRequest& request) {
+  auto exposer = make_exposer_by(paths(), order, settings_.exposer);
   const ContinuedLease continued(id_);
   exposure_ = exposer->expose(request);
   exposer_ = std::move(exposer);
@@ -275,7 +274,7 @@ std::optional<Follower::End> Follower::away_step() {
     } else {
       static_cast<void>(client.network(request.target.name(), Deadline::after(kLook)));
     }
-    make(path, request);
+    make(path == nullptr ? PathOrder{} : PathOrder{path}, request);
   } catch (const Error& error) {
     save_waiting(waiting_.stats.reason);  // a failed setup has removed the record
     log::debug("lease {} waits: {}", id_, error.what());

@@ -35,7 +35,7 @@
 #include "lease/joined_names.hpp"
 #include "lease/owner.hpp"
 #include "lease/tunnel_record.hpp"
-#include "path/path.hpp"
+#include "path/paths.hpp"
 
 #include <chrono>
 #include <functional>
@@ -61,7 +61,7 @@ class Follower {
  public:
   struct Settings {
     ExposerOptions exposer = {};
-    const PathDriver* path = nullptr;  ///< nullptr: automatic, for the first lease.
+    PathOrder order = {};  ///< Empty: automatic. For the first lease; later ones go by its path.
     ExposeRequest request;
     bool once = false;  ///< Ends with this run of the target.
     /// The target went away; the lease waits for it.
@@ -87,7 +87,7 @@ class Follower {
   End run(int stop_fd);
 
  private:
-  void make(const PathDriver* path, const ExposeRequest& request);
+  void make(const PathOrder& order, const ExposeRequest& request);
   [[nodiscard]] engine::Client engine() const;
   bool follows() const;
   void become_owner();

@@ -3,7 +3,6 @@
 
 #include "core/nearest.hpp"
 #include "core/strings.hpp"
-#include "path/paths.hpp"
 #include "path/sidecar/labels.hpp"
 
 #include <fmt/format.h>
@@ -19,16 +18,12 @@ const std::string* value_of(const std::map<std::string, std::string>& labels, co
   return found == labels.end() ? nullptr : &found->second;
 }
 
-// nullptr for "auto".
-const PathDriver* parse_via(const std::string& value) {
-  if (value == to_string(Path::automatic)) return nullptr;
-  if (const auto* const path = find_path(paths(), value)) return path;
-  std::vector<std::string_view> names{to_string(Path::automatic)};
-  for (const auto* const path : paths()) names.emplace_back(path->name);
-  const auto last = names.back();
-  names.pop_back();
-  throw Error(Errc::invalid_argument, fmt::format("label {}: {} is not a path", kViaLabel, quote(value)),
-              fmt::format("give {} or {}", fmt::join(names, ", "), last));
+PathOrder parse_via(const std::string& value) {
+  try {
+    return parse_order(value);
+  } catch (const Error& error) {
+    throw error.in_context(fmt::format("label {}", kViaLabel));
+  }
 }
 
 // A label of the container itself. @throws Error{not_authorised} for a label from the image, unless images

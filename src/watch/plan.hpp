@@ -15,7 +15,7 @@
 #include "engine/client.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/port.hpp"
-#include "path/path.hpp"
+#include "path/paths.hpp"
 #include "watch/allowance.hpp"
 
 #include <sys/types.h>
@@ -31,7 +31,7 @@ namespace hostnet::exposer {
 
 /// "8080,5432:15432": ports as `expose` takes them, separated by commas.
 inline constexpr const char* kPortsLabel = "io.github.tchostnet.ports";
-/// "auto", "native", "helper" or "ssh"; default: the path of `watch`.
+/// "auto" or paths in the order to try, "relay,ssh"; default: those of `watch`.
 inline constexpr const char* kViaLabel = "io.github.tchostnet.via";
 
 /// A running container that asks for ports.
@@ -40,15 +40,15 @@ struct Wanted {
   std::string name;
   pid_t run = 0;  ///< Pid of its first process: changes with a restart.
   std::vector<HostPort> ports;
-  const PathDriver* via = nullptr;  ///< nullptr: automatic.
-  std::optional<Error> fault;       ///< Why `watch` does not follow its labels; `ports` is empty then.
-  std::vector<HostPort> refused;    ///< Ports outside the allowance; cause of the fault.
+  PathOrder via = {};             ///< Empty: automatic.
+  std::optional<Error> fault;     ///< Why `watch` does not follow its labels; `ports` is empty then.
+  std::vector<HostPort> refused;  ///< Ports outside the allowance; cause of the fault.
 };
 
 /// The options of `watch` that concern labels.
 struct WatchRules {
-  const PathDriver* via = nullptr;  ///< For containers whose labels name no path; nullptr: automatic.
-  bool trust_images = false;        ///< Also follow labels that the image has.
+  PathOrder via = {};         ///< For containers whose labels name no path; empty: automatic.
+  bool trust_images = false;  ///< Also follow labels that the image has.
   Allowance allowance;
 };
 

@@ -16,6 +16,8 @@ FETCH_OFTEN = "until wget -qO- http://{alias}:{port}/; do sleep 0.1; done; exec 
 class Workflows:
     """Both workflows of the networking guide, on every path."""
 
+    first_instruction_by_relay = False  # whether the engine makes a container's network before its program runs
+
     def test_guide_a_containers_service(self):
         self.assertEqual(self.guide("GUIDE_CONTAINER"), "hello from the container\n")
 
@@ -27,7 +29,7 @@ class Workflows:
     def test_its_first_instruction_may_use_the_host(self):
         # The container neither waits nor retries.
         port = self.hello()
-        for path in ("native", "ssh"):
+        for path in ("native", "ssh", *(["relay"] if self.first_instruction_by_relay else [])):
             for network in (self.engine.default_network, "fresh"):
                 with self.subTest(path=path, network=network):
                     name = self.start(host_ports=[str(port)], path=path, network=network, wait_for=[["exit", 0]],
@@ -35,6 +37,32 @@ class Workflows:
                     self.assertEqual(self.started["via"], path)
                     self.assertEqual(self.driver("logs", of=name)["out"], HELLO)
                     self.driver("drop", of=name)
+
+    def test_by_relay_without_any_network(self):
+        # Podman makes the network before the program runs; Docker's containers have to wait for it.
+        port = self.hello()
+        fetch = f"wget -qO- http://127.0.0.77:{port}/"
+        patient = ["sh", "-c", f"until {fetch} 2>/dev/null; do sleep 0.05; done"]
+        for network, cmd in (("none", fetch.split() if self.first_instruction_by_relay else patient),
+                             ("fresh", ["sh", "-c", FETCH_OFTEN.format(alias=ALIAS, port=port)])):
+            with self.subTest(network=network):
+                wait_for = [["exit", 0]] if network == "none" else [["stdout", HELLO.strip()]]
+                name = self.start(host_ports=[str(port)], path="relay", network=network, wait_for=wait_for, cmd=cmd)
+                self.assertEqual(self.driver("logs", of=name)["out"], HELLO)
+                if network == "fresh":
+                    self.assertEqual(self.started["via"], "relay")
+                    other = self.hello("other\n")
+                    self.driver("expose", of=name, port=str(other))
+                    self.assertEqual(self.fetch(name, other), "other\n")
+                self.driver("drop", of=name)
+
+    def test_paths_in_order(self):
+        port = self.hello()
+        name = self.start(host_ports=[str(port)], paths=["relay", "ssh"])
+        self.assertEqual((self.started["via"], self.fetch(name, port)), ("relay", HELLO))
+        self.driver("drop", of=name)
+        for paths, words in ((["ssh", "ssh"], "named twice"), (["auto"], "not one path")):
+            self.refused("invalid_argument", words, host_ports=[str(port)], paths=paths)
 
     def test_a_condition_may_depend_on_the_host(self):
         port = self.hello("ready\n")
@@ -311,7 +339,7 @@ class Errors:
     def test_rejections(self):
         port = str(self.hello())
         refused = self.refused
-        for path in ("native", "ssh", "auto"):
+        for path in ("native", "ssh", "relay", "auto"):
             with self.subTest(path=path):
                 refused("invalid_argument", "greater than zero", host_ports=["0"], path=path)
                 refused("conflict", "host port exposure", "already defined", host_ports=[port], path=path,
@@ -319,7 +347,8 @@ class Errors:
                 refused("invalid_argument", "the host's network", host_ports=[port], path=path, network="host")
                 refused("invalid_argument", "shares another's network", host_ports=[port], path=path,
                         network="container:abc")
-                refused("invalid_argument", "without a network", host_ports=[port], path=path, network="none")
+                if path != "relay":
+                    refused("invalid_argument", "without a network", host_ports=[port], path=path, network="none")
                 refused("invalid_argument", "a reused container", host_ports=[port], path=path, reuse=True)
                 refused("conflict", "host port exposure", host_ports=[f"{port}:80", "81:80"], path=path)
         refused("invalid_argument", "SSH port is reserved", host_ports=["22"], path="ssh")

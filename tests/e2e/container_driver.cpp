@@ -29,8 +29,8 @@ std::map<std::string, Container> containers;
 std::map<std::string, Strings> progress;
 
 Path path_of(const std::string& name) {
-  if (name == "native") return Path::native;
-  if (name == "ssh") return Path::ssh;
+  for (const auto path : {Path::native, Path::helper, Path::ssh, Path::relay})
+    if (name == to_string(path)) return path;
   return Path::automatic;
 }
 
@@ -87,6 +87,11 @@ GenericImage image_of(const json& from) {
     image.with_wait_for(wait_for_of(condition));
   if (from.contains("timeout_ms")) image.with_startup_timeout(milliseconds{from.at("timeout_ms")});
   if (from.contains("path")) image.with_exposer(path_of(from.at("path")));
+  if (from.contains("paths")) {
+    ExposerOptions options;
+    for (const auto& name : from.at("paths").get<Strings>()) options.paths.push_back(path_of(name));
+    image.with_exposer(options);
+  }
   if (from.value("never_pull", false)) image.with_pull_policy(PullPolicy::never);
   if (from.value("always_pull", false)) image.with_pull_policy(PullPolicy::always);
   if (from.value("reuse", false)) image.with_reuse();

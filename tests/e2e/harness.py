@@ -242,6 +242,8 @@ FIREWALL = {kind.name: kind for kind in (LegacyTables, OwnNftTable)}[os.environ[
 class Lease:
     """A `tc-hostnet expose` in the foreground."""
 
+    schema = "expose"
+
     def __init__(self, argv, env):
         self.process = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True)
@@ -267,7 +269,7 @@ class Lease:
                 line += byte
         if not line:
             raise AssertionError(f"tc-hostnet ended, exit status {self.process.wait(10)}: {json_schema.as_text(self.process.stderr.read())}")
-        return json_schema.check_line("expose", line)
+        return json_schema.check_line(self.schema, line)
 
     @property
     def id(self):

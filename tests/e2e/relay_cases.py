@@ -1,17 +1,31 @@
 """Shared by the tests of the relay path on all engines: a socket in the container's own network namespace."""
 import json
+import os
+import re
 import signal
 import socket
+import tempfile
 import time
 
-from harness import ALIAS, Lease, eventually, run
+from harness import ALIAS, IMAGE, Lease, eventually, run
 from ssh_cases import HELLO, UnixService, free_port
 
 INSIDE = "127.0.0.77"
+# No word but that the engine is slow, as on a busy machine.
+QUIET = r"\A(tc-hostnet: warning: the engine at \S+ has not answered for 3 s; waiting up to \d+ s more\n)?\Z"
+
+
+NO_IMAGE = {"TESTCONTAINERS_SSHD_CONTAINER_IMAGE": "127.0.0.1:1/no/sshd:1"}
+
+
+class Watching(Lease):
+    schema = "watch"
 
 
 class ByRelay:
     """Mixed into a HostCase with an engine; the lease's owner is whoever may enter the engine's containers."""
+
+    first_instruction_by_relay = False  # whether the engine makes a container's network before its program runs
 
     def of_owner(self, *arguments):
         """The command line, and its environment."""
@@ -47,6 +61,13 @@ class ByRelay:
         done = self.engine.inside(container, "timeout", "5", "wget", "-qO-", f"http://{INSIDE}:{port}/")
         return "Connection refused" in done.stderr
 
+    def the_doctor_sees(self, lease, container, port):
+        """A user who must enter another user namespace cannot try to connect; nothing else is unknown."""
+        walk = self.command_of_owner("doctor", "--container", container, "--port", port, check=False).stdout
+        self.assertIn(f"lease {lease.id} (relay) leads", walk)
+        self.assertNotIn("✗", walk)
+        self.assertLessEqual(set(re.findall(r"\? (\w+) ", walk)), set() if "✓ connect" in walk else {"connect", "not"})
+
     networks_by_relay = ("bridge", "internal", "none", "shared")
 
     def container_on(self, kind):
@@ -81,6 +102,7 @@ class ByRelay:
                 lease = self.by_relay(port, "--container", app)
                 if kind == "none":
                     self.reaches_inside(app, port)
+                    self.the_doctor_sees(lease, app, port)
                 else:
                     self.reaches(app, HELLO, port=port)
                 self.assertEqual(self.engine.inventory(), before)  # no sidecar, no image
@@ -103,6 +125,130 @@ class ByRelay:
         code, _, said = lease.end()
         self.assertEqual(code, 0)
         self.assertIn("going by relay instead", said)
+
+    def told_of_relay(self, *arguments, **env):
+        """What a lease by relay says on its way, from a request that names no path or several."""
+        argv, environment = self.of_owner("--json", "expose", *arguments)
+        lease = Lease(argv, environment | env)
+        self.addCleanup(lease.close)
+        self.assertEqual(lease.ready["via"], "relay")
+        code, _, said = lease.end()
+        self.assertEqual(code, 0, said)
+        return said
+
+    def test_by_relay_in_the_order_that_the_user_gives(self):
+        port, _ = self.serve_hello()
+        self.container("taker", network=self.network("relayed"))
+        ask = (port, "--container", "taker")
+        self.assertRegex(self.told_of_relay(*ask, "--via", "relay,ssh"), QUIET)
+        self.assertRegex(self.told_of_relay(*ask, TC_HOSTNET_VIA="relay,native"), QUIET)
+        with tempfile.NamedTemporaryFile("w", dir=self.engine.dir) as config:
+            config.write('[expose]\nvia = ["relay", "ssh"]\n')
+            config.flush()
+            os.fchmod(config.fileno(), 0o644)
+            argv, env = self.of_owner("--config", config.name, "--json", "--dry-run", "expose", *ask)
+            self.assertEqual(json.loads(run(*argv, env=env).stdout)["via"], "relay")
+        plan = self.command_of_owner("--json", "--dry-run", "expose", port, "--network", "relayed", "--via", "relay,ssh")
+        self.assertEqual(json.loads(plan.stdout)["via"], "ssh")
+        self.assertEqual(json.loads(self.command_of_owner("--json", "--dry-run", "expose", *ask, "--via",
+                                                          "ssh,relay").stdout)["via"], "ssh")
+
+    def test_by_relay_where_the_sidecars_image_is_missing(self):
+        port = free_port()
+        self.service(port, HELLO, address="::1")
+        self.container("taker", network=self.network("relayed"))
+        for ask in ((f"[::1]:{port}", "--container", "taker"), (port, "--container", "taker", "--via", "ssh,relay")):
+            said = self.told_of_relay(*ask, **NO_IMAGE)
+            self.assertIn("cannot be pulled", said)
+            self.assertIn("going by relay instead", said)
+        # One that is asked for alone is not replaced.
+        argv, env = self.of_owner("expose", port, "--container", "taker", "--via", "ssh")
+        alone = run(*argv, env=env | NO_IMAGE, check=False)
+        self.assertEqual(alone.returncode, 6, alone.stderr)
+
+    def test_by_relay_a_lease_shows_what_it_carries(self):
+        port, _ = self.serve_hello()
+        self.container("taker")
+        lease = self.by_relay(f"{port}:8600", "--container", "taker", "--label", "shown")
+        self.reaches("taker", HELLO, port=8600)
+
+        def shown():
+            relay = json.loads(self.command_of_owner("--json", "inspect", lease.id).stdout)["relay"]
+            return relay if relay["connections"] == 1 and relay["connections_open"] == 0 else None
+        relay = eventually(shown)
+        self.assertEqual((relay["state"], relay["reason"], relay["refused_unserved"]), ("up", "", 0))
+        self.assertGreater(relay["bytes_to_host"], 20)
+        self.assertGreater(relay["bytes_from_host"], len(HELLO))
+        (listed,) = [one for one in map(json.loads, self.command_of_owner("list", "--json").stdout.splitlines())
+                     if one["id"] == lease.id]
+        self.assertEqual((listed["via"], listed["target"], listed["label"]), ("relay", "container taker", "shown"))
+        status = json.loads(self.command_of_owner("--json", "status").stdout)
+        self.assertIn(lease.id, [one["id"] for one in status["tunnels"]])
+        for words in ("status", "list"):
+            self.assertIn(lease.id, self.command_of_owner(words).stdout)
+        self.assertIn("0 connections open of 1", self.command_of_owner("inspect", lease.id).stdout)
+        released = self.command_of_owner("--json", "release", lease.id)
+        self.assertIn(lease.id, released.stdout)
+        self.assertEqual(lease.process.wait(20), 0)
+
+    def test_by_relay_the_containers_own_use_of_the_port(self):
+        """Neither is shadowed in silence: who comes second is told."""
+        port = free_port()
+        self.container("taker")
+        lease = self.by_relay(port, "--container", "taker")
+        # Nothing listens on the host, so the port is the container's to take.
+        listen = ("httpd", "-p", str(port))
+        self.assertEqual(self.engine.inside("taker", *listen).returncode, 0)
+        self.service(port, HELLO)
+
+        def blocked():
+            relay = json.loads(self.command_of_owner("--json", "inspect", lease.id).stdout)["relay"]
+            return relay["reason"] if relay["state"] == "blocked" else None
+        self.assertEqual(eventually(blocked), f"port {port} is in use in container taker now")
+        self.engine.inside("taker", "killall", "httpd")
+        self.assertTrue(eventually(lambda: self.engine.fetch("taker", f"http://{ALIAS}:{port}/") == HELLO))
+        # While it is served, the container's own bind fails.
+        done = self.engine.inside("taker", *listen)
+        self.assertIn("in use", done.stderr)
+        code, _, said = lease.end()
+        self.assertEqual(code, 0)
+        self.assertIn(f"port {port} is in use in container taker now", said)
+
+    def test_by_relay_a_command_in_a_container_of_its_own(self):
+        port, _ = self.serve_hello()
+        before = self.engine.inventory()
+        fetch = f"wget -qO- http://{INSIDE}:{port}/"
+        named = f"wget -qO- http://{ALIAS}:{port}/"
+        for network in ((), ("--network", "none")):
+            word = named if not network else fetch
+            if not self.first_instruction_by_relay:
+                word = f"until {word} 2>/dev/null; do sleep 0.05; done"
+            done = self.command_of_owner("run", "-p", port, *network, "--via", "relay,ssh", "--image", IMAGE, "--", "sh",
+                                         "-c", f"{word}; exit 7", check=False)
+            self.assertEqual((done.returncode, done.stdout), (7, HELLO), done.stderr)
+            self.assertRegex(done.stderr, QUIET)
+        argv, env = self.of_owner("run", "-p", port, "--image", IMAGE, "--", "true")
+        by_default = run(*argv, env=env | NO_IMAGE, check=False)
+        self.assertEqual(by_default.returncode, 0, by_default.stderr)
+        self.assertIn("going by relay instead", by_default.stderr)
+        missing = self.command_of_owner("run", "-p", port, "--via", "relay", "--image", IMAGE, "--", "nosuch", check=False)
+        self.assertEqual(missing.returncode, 127, missing.stderr)
+        plan = json.loads(self.command_of_owner("--json", "--dry-run", "run", "-p", port, "--network", "none", "--image",
+                                                IMAGE, "--", "true").stdout)
+        self.assertEqual((plan["via"], plan["network"], plan["run"]["command"]), ("relay", "none", ["true"]))
+        self.assertEqual(self.engine.inventory(), before)
+        self.assertEqual(self.command_of_owner("list").stdout.count("relay"), 0)
+
+    def test_by_relay_watch_serves_containers_by_their_label(self):
+        port, _ = self.serve_hello()
+        self.container("taker", labels={"io.github.tchostnet.ports": f"{port}:8700", "io.github.tchostnet.via": "relay,ssh"})
+        argv, env = self.of_owner("--json", "watch")
+        watch = Watching(argv, env)
+        self.addCleanup(watch.close)
+        self.assertEqual((watch.ready["event"], watch.ready["via"]), ("exposed", "relay"), watch.ready)
+        self.reaches("taker", HELLO, port=8700)
+        self.assertEqual(watch.end()[0], 0)
+        self.assertTrue(self.refuses_inside("taker", 8700))
 
     def test_by_relay_only_that_container_reaches_it(self):
         port, _ = self.serve_hello()

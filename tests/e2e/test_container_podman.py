@@ -16,7 +16,7 @@ class PodmanContainerCase(ContainerCase):
 
 
 class PodmanWorkflows(Workflows, PodmanContainerCase):
-    pass
+    first_instruction_by_relay = True
 
 
 class PodmanContainers(Containers, Networks, PodmanContainerCase):

@@ -110,6 +110,10 @@ class Usage(ErrorCase):
             with self.subTest(arguments=arguments):
                 self.refused(125, "run", *arguments)
         self.refused(125, "run", "-p", "8088", "-it", "true", says="-i and -t need --image")
+        for via, more, says in (("ssh", (), "--via ssh needs --image"), ("relay,ssh", (), "--via relay,ssh needs --image"),
+                                ("helper", (), "goes by the native path alone, not by --via helper"),
+                                ("native,helper", ("--image", "x"), "only on the ssh and relay paths")):
+            self.refused(125, "run", "-p", "8088", "--via", via, *more, "true", says=says)
         self.refused(125, "run", "-p", "8088", "-i", "-t", "--image", "x", "true", says="standard input is none")
         self.refused(125, "--bogus", "run", "-p", "8088", "true")
         self.refused(125, "run", "-p", "8088", "true", env=self.env | {"TC_HOSTNET_VIA": "magic"})

@@ -9,6 +9,7 @@ HELLO = "hello from 127.0.0.1\n"
 
 class PodmanCase(ByRelay, HostCase):
     engine_type = Podman
+    first_instruction_by_relay = True
     networks_by_relay = (*ByRelay.networks_by_relay, "macvlan")
 
     def setUp(self):

@@ -18,6 +18,7 @@ class RootlessReach(RootlessCase, ByRelay):
         self.assertIn("--network web", said)
 
 
+    first_instruction_by_relay = True
     networks_by_relay = ("bridge", "internal", "none", "shared", "default", "keep-id")
 
 

@@ -179,11 +179,23 @@ class Config(BridgeCase):
         self.assertEqual(self.tc_hostnet("list").stdout, lease + "\n")
         self.assertEqual(self.tc_hostnet("list", "--format", "{label}").stdout, "by /etc\n")
 
+    def test_an_order_of_paths(self):
+        # Before the first section also a path that one of the commands has no use for.
+        for value in ("relay", '"relay,ssh"', '["relay", "ssh", "native"]', "auto"):
+            with self.subTest(value=value):
+                self.write(f"via = {value}\n")
+                self.assertEqual(self.tc_hostnet("list", "--json").stdout, "")
+        self.write('via = ["relay", "ssh", "native"]\n')
+        shown = json.loads(self.tc_hostnet("--json", "--dry-run", "expose", 8088, "--bridge", "br0").stdout)
+        self.assertEqual(shown["via"], "native")
+
     def test_what_is_wrong_with_a_file(self):
         for text, says in (("colour = never", ":1: unknown key 'colour'; did you mean 'color'?"),
                            ("\n\n[expose]\ntimout = 1d", ":4: unknown key 'timout' of [expose]; did you mean 'timeout'?"),
                            ("[expsoe]\ntimeout = 1d", ":1: unknown section '[expsoe]'; did you mean [expose]?"),
                            ("via = magic", ":1: via cannot be 'magic'; it is auto"),
+                           ("[watch]\nvia = [\"relay\", \"shs\"]", ":2: via cannot be 'shs': did you mean 'ssh'?"),
+                           ("via = \"ssh,ssh\"", ":1: via: path ssh is named twice"),
                            ("quiet = perhaps", ":1: quiet is true or false"),
                            ("[release]\nall = true", ":2: 'all' cannot be set in a file"),
                            ("[list]\nlabel = x", ":2: unknown key 'label' of [list]"),

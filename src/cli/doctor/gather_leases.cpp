@@ -141,7 +141,7 @@ Facts gather(const std::optional<Target>& target, const std::vector<HostPort>& p
       std::ranges::any_of(facts.bridges, [](const auto& bridge) { return bool(bridge.resolved); });
   if (target && target->kind() == Target::Kind::container && reachable)
     facts.alias = gather_alias(*target, facts.engine, facts.state, facts.bridges);
-  facts.path = exposer::choose(nullptr, exposer::probe_paths(exposer::paths(), globals.engine));
+  facts.path = exposer::choose({}, exposer::probe_paths(exposer::paths(), globals.engine));
   if (facts.path.driver == &exposer::kNativePath)
     facts.request = gather_request(target, ports, facts.engine, globals);
   return facts;

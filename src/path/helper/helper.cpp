@@ -172,13 +172,14 @@ const PathDriver kHelperPath{
     .make = make_helper,
     .ahead = helper_ahead,
     .leaves_to_another =
-        [](Errc error) {
-          return error == Errc::no_path || error == Errc::not_authorised ||
-                 error == Errc::interaction_required;
+        [](const Error& error) {
+          return error.code() == Errc::no_path || error.code() == Errc::not_authorised ||
+                 error.code() == Errc::interaction_required;
         },
     .port_fault = [](std::uint16_t) { return std::string_view{}; },
     .rules_of = "native",
     .dry_run = nullptr,
+    .dry_run_ahead = nullptr,
     .clear_away = clear_away_sidecar,  // its leases have none: the record is kept for the alias
     .describe = nullptr,
 };

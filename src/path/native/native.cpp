@@ -226,10 +226,11 @@ const PathDriver kNativePath{
     .probe = [](const std::string&) { return probe_native(); },
     .make = make_native,
     .ahead = native_ahead,
-    .leaves_to_another = [](Errc error) { return error == Errc::no_path; },
+    .leaves_to_another = [](const Error& error) { return error.code() == Errc::no_path; },
     .port_fault = [](std::uint16_t) { return std::string_view{}; },
     .rules_of = nullptr,
     .dry_run = native_dry_run,
+    .dry_run_ahead = nullptr,
     .clear_away =
         clear_away_sidecar,  // its leases have none: only one that waits for its target has a record
     .describe = nullptr,

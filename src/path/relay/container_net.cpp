@@ -212,6 +212,7 @@ Fd open_own(const char* which) {
 // alias_record() looks for evidence in the hosts file; here the process matters, whoever mounted that.
 engine::AliasRecord evidence_of(engine::Container container) {
   container.hosts_mounted = false;
+  container.running = container.pid > 0;  // one that is only initialised has a network, too
   try {
     return engine::alias_record(container);
   } catch (const Error& error) {

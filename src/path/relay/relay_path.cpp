@@ -102,33 +102,6 @@ class RelayExposer : public Exposer {
   std::weak_ptr<state::Owner> owner_;  // lives while a lease does
 };
 
-std::unique_ptr<Exposer> make_relay(const ExposerOptions& options) {
-  return std::make_unique<RelayExposer>(options);
-}
-
-// A container has no network namespace before its start.
-class RelayAhead : public AheadLease {
- public:
-  RelayAhead(ExposerOptions options, std::vector<HostPort> ports)
-      : options_(std::move(options)), ports_(std::move(ports)) {
-    for (const auto& port : ports_) check_port_for_relay(port);
-  }
-
-  void started(const engine::Container& container, Deadline deadline) override {
-    if (!deadline.is_never()) options_.deadline = deadline.remaining();
-    exposure = make_relay(options_)->expose(Target::container(container.id), ports_);
-  }
-
- private:
-  ExposerOptions options_;
-  std::vector<HostPort> ports_;
-};
-
-std::unique_ptr<AheadLease> relay_ahead(const ExposerOptions& options, const AheadRequest& request,
-                                        Deadline) {
-  return std::make_unique<RelayAhead>(options, request.ports);
-}
-
 DryRun relay_dry_run(const ExposeRequest& request, const ExposerOptions& options) {
   const auto deadline = Deadline::after(kRelayDryRunSpan);
   auto ports = checked_ports(request);
@@ -178,6 +151,10 @@ RecordView describe_relay(const state::TunnelRecord& record) {
 
 }  // namespace
 
+std::unique_ptr<Exposer> make_relay(const ExposerOptions& options) {
+  return std::make_unique<RelayExposer>(options);
+}
+
 const PathDriver kRelayPath{
     .path = Path::relay,
     .name = "relay",
@@ -190,10 +167,11 @@ const PathDriver kRelayPath{
     .probe = probe_relay,
     .make = make_relay,
     .ahead = relay_ahead,
-    .leaves_to_another = [](Errc error) { return error == Errc::no_path; },
+    .leaves_to_another = [](const Error& error) { return error.code() == Errc::no_path; },
     .port_fault = [](std::uint16_t) { return std::string_view{}; },
     .rules_of = nullptr,
     .dry_run = relay_dry_run,
+    .dry_run_ahead = relay_dry_run_ahead,
     .clear_away = clear_away_sidecar,  // its leases have none: what a dead owner leaves is the alias
     .describe = describe_relay,
 };

@@ -58,6 +58,14 @@ void check_ports_are_unheld(const state::TunnelStore& store, const engine::Conta
   }
 }
 
+void check_engine_is_here(engine::Client& client, Deadline deadline) {
+  if (const auto why = client.why_remote(deadline))
+    throw Error(Errc::no_path,
+                fmt::format("the relay path serves engines of this machine, not the one at {}, {}",
+                            client.address().text(), *why),
+                "take the ssh path: --via ssh");
+}
+
 RelayTarget resolve_for_relay(engine::Client& client, const state::TunnelStore& store,
                               const ExposeRequest& request, const std::vector<HostPort>& ports,
                               Deadline deadline) {
@@ -66,14 +74,11 @@ RelayTarget resolve_for_relay(engine::Client& client, const state::TunnelStore& 
                 fmt::format("the relay path serves single containers of an engine, not {}",
                             request.target.to_string()),
                 "name a running container: --container NAME");
-  if (const auto why = client.why_remote(deadline))
-    throw Error(Errc::no_path,
-                fmt::format("the relay path serves engines of this machine, not the one at {}, {}",
-                            client.address().text(), *why),
-                "take the ssh path: --via ssh");
+  check_engine_is_here(client, deadline);
   auto container = client.container(request.target.name(), deadline);
   if (container.network_mode == "host") check_network_mode(client, container, deadline);
-  if (!container.running)
+  // One that is only initialised has a network; its hosts file is the engine's to write.
+  if (!container.running && (container.pid == 0 || request.write_alias))
     throw Error(Errc::not_found, fmt::format("container {} is not running", container.name),
                 fmt::format("start it: {} start {}", container.command, shell_word(container.name)));
   check_ports_are_unheld(store, container, client.address().text(), ports);

@@ -24,6 +24,9 @@ struct RelayTarget {
 /// @throws Error{invalid_argument} for a port that the path cannot serve.
 void check_port_for_relay(const HostPort& port);
 
+/// @throws Error{no_path} for an engine that is not known to be on this machine.
+void check_engine_is_here(engine::Client& client, Deadline deadline);
+
 /// Why a port would collide with the container's own use of it, as a sentence; empty if nothing tells that it
 /// would. `listening`: the container's, sorted. `force` lets a port pass that the container only announces.
 /// Pure.

@@ -190,11 +190,14 @@ void fetch_image(engine::Containers& containers, const std::string& image, Deadl
     containers.pull(
         image, [](std::string_view line) { log::info("{}", line); }, deadline);
   } catch (const Error& error) {
-    throw Error(error.code() == Errc::timed_out ? Errc::timed_out : Errc::not_found,
-                fmt::format("sidecar image: {} is not here and cannot be pulled: {}", image, error.what()),
-                error.hint().empty()
-                    ? "load it into the engine, or name another image in TESTCONTAINERS_SSHD_CONTAINER_IMAGE"
-                    : error.hint() + "; TESTCONTAINERS_SSHD_CONTAINER_IMAGE names another image");
+    const auto what =
+        fmt::format("sidecar image: {} is not here and cannot be pulled: {}", image, error.what());
+    const auto hint =
+        error.hint().empty()
+            ? "load it into the engine, or name another image in TESTCONTAINERS_SSHD_CONTAINER_IMAGE"
+            : error.hint() + "; TESTCONTAINERS_SSHD_CONTAINER_IMAGE names another image";
+    if (error.code() == Errc::timed_out) throw Error(Errc::timed_out, what, hint);
+    throw NoSidecarImage(Errc::not_found, what, hint);
   }
 }
 

@@ -83,8 +83,14 @@ class Sidecar {
   bool removed_ = false;
 };
 
-/// Pulls an image that the engine lacks and logs the progress. @throws Error: not_found, with a hint, for an
-/// image that cannot be pulled, timed_out.
+/// The image is not here and cannot be pulled (not_found). A path without a sidecar may still serve.
+class NoSidecarImage : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Pulls an image that the engine lacks and logs the progress. @throws NoSidecarImage with a hint;
+/// Error{timed_out}.
 void fetch_image(engine::Containers& containers, const std::string& image, Deadline deadline);
 
 /// Logs why an engine does not list the resources of dead owners: a warning if the user can correct it, else

@@ -1,5 +1,6 @@
 // Leases ahead on the ssh path: connections wait in the tunnel until the container is known.
 #include "engine/containers.hpp"
+#include "hostnet/error.hpp"
 #include "path/sidecar/plan.hpp"
 #include "path/sidecar/sidecar.hpp"
 #include "path/ssh/ssh.hpp"
@@ -16,10 +17,12 @@ class BySsh : public AheadLease {
     engine::Client client(engine::Address::find(options.engine));
     engine::Containers containers(client);
     const auto image = sidecar_image();
-    // Pull within this deadline; the exposer itself would allow five minutes.
-    if (!containers.has_image(image, deadline)) fetch_image(containers, image, deadline);
     auto within = options;
-    if (!deadline.is_never()) within.deadline = deadline.remaining();
+    if (!deadline.is_never()) {
+      // Pull within this deadline; the exposer itself would allow five minutes.
+      if (!containers.has_image(image, deadline)) fetch_image(containers, image, deadline);
+      within.deadline = deadline.remaining();
+    }
     auto ahead = expose_ahead(within, request.network, request.ports);
     exposure = std::move(ahead.exposure);
     serve_ = std::move(ahead.serve);
@@ -36,7 +39,12 @@ class BySsh : public AheadLease {
 
 std::unique_ptr<AheadLease> ssh_ahead(const ExposerOptions& options, const AheadRequest& request,
                                       Deadline deadline) {
-  return std::make_unique<BySsh>(options, request, deadline);
+  try {
+    return std::make_unique<BySsh>(options, request, deadline);
+  } catch (const NoSidecarImage& error) {
+    // The caller puts its own words before an error, which then has but a code.
+    throw Error(Errc::no_path, error.what(), error.hint(), error.sys_errno());
+  }
 }
 
 }  // namespace hostnet::exposer

@@ -2,6 +2,7 @@
 #include "path/ssh/dry_run.hpp"
 
 #include "core/strings.hpp"
+#include "engine/containers.hpp"
 #include "lease/checks.hpp"
 #include "lease/port_json.hpp"
 #include "path/sidecar/plan.hpp"
@@ -23,6 +24,7 @@ struct TunnelPlan {
   std::vector<HostPort> ports;
   SshTarget target;
   std::string image;
+  bool image_is_here = false;
   std::vector<std::string> sources;  ///< Empty: every container on the network.
   std::vector<std::string> written;  ///< The names of the containers whose hosts file gets the alias.
 };
@@ -45,12 +47,16 @@ TunnelPlan plan_tunnel(engine::Client& client, const ExposeRequest& request, Dea
   for (const auto source : target.sources.value_or(std::vector<Ip>{})) sources.push_back(source.to_string());
   std::vector<std::string> written;
   for (const auto& id : target.alias_in) written.push_back(name_of_container(client, id, deadline));
-  return {std::move(ports), std::move(target), sidecar_image(), std::move(sources), std::move(written)};
+  auto image = sidecar_image();
+  const bool is_here = engine::Containers(client).has_image(image, deadline);
+  return {std::move(ports), std::move(target),  std::move(image),
+          is_here,          std::move(sources), std::move(written)};
 }
 
 json::Value tunnel_plan_to_json(const TunnelPlan& plan, const CommandContainer* run) {
   json::Value object{{"via", kSshPath.name},
                      {"image", plan.image},
+                     {"image_present", plan.image_is_here},
                      {"network", plan.target.network.name},
                      {"direct", plan.target.direct},
                      {"sources", plan.sources},
@@ -64,9 +70,11 @@ json::Value tunnel_plan_to_json(const TunnelPlan& plan, const CommandContainer* 
 std::vector<std::string> tunnel_plan_lines(const TunnelPlan& plan, const std::string& published,
                                            const CommandContainer* run) {
   const auto& target = plan.target;
-  std::vector<std::string> lines{
-      fmt::format("# create and start a container from {} on network {}{}", plan.image, target.network.name,
-                  published.empty() ? "" : ", its port 22 published on " + published)};
+  std::vector<std::string> lines;
+  if (!plan.image_is_here) lines.push_back(fmt::format("# pull image {}, which is not here", plan.image));
+  lines.push_back(fmt::format("# create and start a container from {} on network {}{}", plan.image,
+                              target.network.name,
+                              published.empty() ? "" : ", its port 22 published on " + published));
   if (target.alias_by_dns) lines.push_back(fmt::format("# its name on that network is {}", kAlias));
   const auto whom = run != nullptr         ? "the command's container alone"
                     : plan.sources.empty() ? "every container on the network"
@@ -85,15 +93,28 @@ std::vector<std::string> tunnel_plan_lines(const TunnelPlan& plan, const std::st
 
 }  // namespace
 
-DryRun ssh_dry_run(const ExposeRequest& request, const ExposerOptions& options) {
-  engine::Client client(engine::Address::find(options.engine));
-  return ssh_dry_run(client, request, nullptr);
-}
+namespace {
 
-DryRun ssh_dry_run(engine::Client& client, const ExposeRequest& request, const CommandContainer* run) {
+// With `run`, for that container alone, which is on the request's network.
+DryRun dry_run_of_tunnel(const ExposeRequest& request, const ExposerOptions& options,
+                         const CommandContainer* run) {
+  engine::Client client(engine::Address::find(options.engine));
   const auto plan = plan_tunnel(client, request, Deadline::after(kTunnelDryRunSpan));
   const auto published = publish_on(plan.target, client.address());
   return {.lines = tunnel_plan_lines(plan, published, run), .object = tunnel_plan_to_json(plan, run)};
+}
+
+}  // namespace
+
+DryRun ssh_dry_run(const ExposeRequest& request, const ExposerOptions& options) {
+  return dry_run_of_tunnel(request, options, nullptr);
+}
+
+DryRun ssh_dry_run_ahead(const ExposerOptions& options, const AheadRequest& request,
+                         const CommandContainer& container) {
+  return dry_run_of_tunnel(
+      {.target = Target::network(request.network), .ports = request.ports, .write_alias = false}, options,
+      &container);
 }
 
 }  // namespace hostnet::exposer

@@ -163,11 +163,15 @@ const PathDriver kSshPath{
     .probe = probe_ssh,
     .make = make_ssh,
     .ahead = ssh_ahead,
-    .leaves_to_another = [](Errc error) { return error == Errc::no_path; },
+    .leaves_to_another =
+        [](const Error& error) {
+          return error.code() == Errc::no_path || dynamic_cast<const NoSidecarImage*>(&error) != nullptr;
+        },
     .port_fault =
         [](std::uint16_t port) { return port == ssh::kPort ? kSshPortReserved : std::string_view{}; },
     .rules_of = nullptr,
     .dry_run = ssh_dry_run,
+    .dry_run_ahead = ssh_dry_run_ahead,
     .clear_away = clear_away_sidecar,
     .describe = describe_tunnel,
 };

@@ -116,6 +116,29 @@ TEST_CASE("a word that is none of the choices") {
   CHECK(fault("list", "magic").empty());
 }
 
+TEST_CASE("an order of paths: each fault has its line") {
+  for (const char* good : {"auto", "relay", "relay,ssh", "native,helper,relay,ssh"}) {
+    CAPTURE(good);
+    CHECK(fault(fmt::format("expose 1 --bridge b --via {}", good)).empty());
+    CHECK(fault(fmt::format("run -p 1 --via={} true", good)).empty());
+    CHECK(fault(fmt::format("watch --via {}", good)).empty());
+    CHECK(fault("expose 1 --bridge b", good).empty());
+  }
+  CHECK(fault("expose 1 --via relay,shs") == "--via cannot be 'shs': did you mean 'ssh'?");
+  CHECK(fault("expose 1 --via Relay") == "--via cannot be 'Relay': did you mean 'relay'?");
+  CHECK(
+      fault("expose 1 --via relay:native") ==
+      "--via cannot be 'relay:native'; it is auto, native, helper, ssh or relay, or several in the order to "
+      "try: relay,ssh");
+  CHECK(fault("expose 1 --via relay,").starts_with("--via cannot be ''; it is auto, "));
+  CHECK(fault("expose 1 --via ssh,relay,ssh") == "--via: path ssh is named twice; name each path once");
+  CHECK(fault("expose 1 --via auto,ssh") ==
+        "--via: 'auto,ssh' has other paths beside auto; auto stands alone: it is native,helper,ssh,relay");
+  CHECK(fault("expose 1 --via ssh --via relay") == "--via is given twice; give it once");
+  CHECK(fault("watch", "relay,magic").starts_with("$TC_HOSTNET_VIA cannot be 'magic'; it is auto, "));
+  CHECK(fault("run -p 1 true", "ssh,ssh").starts_with("$TC_HOSTNET_VIA: path ssh is named twice"));
+}
+
 TEST_CASE("the command of run keeps its own options, and run is known for each fault") {
   CHECK(passed_on({"run", "-p", "1", "curl", "--json", "-p"}) == "run|-p|1|--|curl|--json|-p");
   CHECK(passed_on({"run", "-p", "1", "--", "watch", "--help"}) == "run|-p|1|--|watch|--help");

@@ -1,5 +1,7 @@
 // The choice of a path, and what is said about it.
+#include "hostnet/error.hpp"
 #include "path/select.hpp"
+#include "support/expect_error.hpp"
 #include "support/log_count.hpp"
 
 #include <doctest/doctest.h>
@@ -17,7 +19,7 @@ const auto* const kSsh = driver_of(Path::ssh);
 }  // namespace
 
 TEST_CASE("the usable one is taken and said so") {
-  const auto choice = choose(nullptr, {{kNative, {.usable = true, .reasons = {}}}});
+  const auto choice = choose({}, {{kNative, {.usable = true, .reasons = {}}}});
   CHECK(choice.driver == kNative);
   CHECK(choice.reasons == std::vector<std::string>{"native: the first that is usable here"});
 }
@@ -25,17 +27,48 @@ TEST_CASE("the usable one is taken and said so") {
 TEST_CASE("ssh serves where native cannot, with the reason") {
   const std::vector<Candidate> candidates{{kNative, {.usable = false, .reasons = {"no root"}}},
                                           {kSsh, {.usable = true, .reasons = {}}}};
-  const auto choice = choose(nullptr, candidates);
+  const auto choice = choose({}, candidates);
   CHECK(choice.driver == kSsh);
   CHECK(choice.reasons == std::vector<std::string>{"native: no root", "ssh: the first that is usable here"});
-  CHECK(choose(kNative, candidates).driver == nullptr);
-  CHECK(choose(kSsh, candidates).reasons == std::vector<std::string>{"ssh: as asked for"});
+  CHECK(choose({kNative}, candidates).driver == nullptr);
+  CHECK(choose({kSsh}, candidates).reasons == std::vector<std::string>{"ssh: as asked for"});
 }
 
 TEST_CASE("what is passed over is said with its reasons") {
-  const auto choice = choose(kNative, {{kNative, {.usable = false, .reasons = {"no root", "no bridge"}}}});
+  const auto choice = choose({kNative}, {{kNative, {.usable = false, .reasons = {"no root", "no bridge"}}}});
   CHECK(choice.driver == nullptr);
   CHECK(choice.reasons == std::vector<std::string>{"native: no root", "native: no bridge"});
+}
+
+TEST_CASE("of several, the first that is usable is taken, in the order given") {
+  const auto* const relay = driver_of(Path::relay);
+  const std::vector<Candidate> candidates{{relay, {.usable = false, .reasons = {"no engine"}}},
+                                          {kSsh, {.usable = true, .reasons = {}}}};
+  const auto choice = choose({relay, kSsh}, candidates);
+  CHECK(choice.driver == kSsh);
+  CHECK(choice.reasons == std::vector<std::string>{"relay: no engine", "ssh: the first that is usable here"});
+}
+
+TEST_CASE("an order of paths is read from a text and from the options, and written") {
+  const auto* const relay = driver_of(Path::relay);
+  CHECK(parse_order("auto").empty());
+  CHECK(parse_order("ssh") == PathOrder{kSsh});
+  CHECK(parse_order("relay,ssh") == PathOrder{relay, kSsh});
+  CHECK(parse_order(" relay , ssh") == PathOrder{relay, kSsh});
+  for (const char* text : {"auto", "ssh", "relay,ssh", "native,helper,ssh,relay"})
+    CHECK(order_text(parse_order(text)) == text);
+  for (const char* text : {"", ",", "ssh,", "ssh,ssh", "ssh,auto", "auto,auto", "wormhole", "ssh relay"}) {
+    CAPTURE(text);
+    const auto error = test::error_of([&] { parse_order(text); });
+    CHECK(error.code() == Errc::invalid_argument);
+    CHECK_FALSE(error.hint().empty());
+  }
+  CHECK(order_of({}).empty());
+  CHECK(order_of({.path = Path::ssh}) == PathOrder{kSsh});
+  CHECK(order_of({.path = Path::native, .paths = {Path::relay, Path::ssh}}) == PathOrder{relay, kSsh});
+  for (const auto& wrong : {std::vector{Path::ssh, Path::ssh}, std::vector{Path::automatic},
+                            std::vector{Path::ssh, static_cast<Path>(7)}})
+    CHECK(test::error_of([&] { make_exposer({.paths = wrong}); }).code() == Errc::invalid_argument);
 }
 
 TEST_CASE("public values and names of the library's paths lead to the same rows") {

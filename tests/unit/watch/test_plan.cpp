@@ -79,7 +79,7 @@ TEST_CASE("labels use the port syntax of `expose`") {
   CHECK(wanted->ports == std::vector<HostPort>{{5353, 5353, Protocol::udp}, {5432, 15432}, {8080, 8080}});
   CHECK(wanted->name == "app");
   CHECK(wanted->run == 4711);
-  CHECK(wanted->via == nullptr);
+  CHECK(wanted->via.empty());
 }
 
 TEST_CASE("ranges and addresses in a label") {
@@ -105,11 +105,16 @@ TEST_CASE("containers without a request, or not running") {
 
 TEST_CASE("the path: the container's label overrides the option of `watch`") {
   const auto with = container({{kPortsLabel, "8080"}, {kViaLabel, "ssh"}});
-  CHECK(wanted_by(with, {}, {.via = driver_of(Path::native)})->via == driver_of(Path::ssh));
-  CHECK(wanted_by(container({{kPortsLabel, "8080"}}), {}, {.via = driver_of(Path::native)})->via ==
-        driver_of(Path::native));
+  CHECK(wanted_by(with, {}, {.via = {driver_of(Path::native)}})->via == PathOrder{driver_of(Path::ssh)});
+  CHECK(wanted_by(container({{kPortsLabel, "8080"}}), {}, {.via = {driver_of(Path::native)}})->via ==
+        PathOrder{driver_of(Path::native)});
   CHECK(says(fault_of(wish({{kPortsLabel, "8080"}, {kViaLabel, "carrier pigeon"}})),
              "label io.github.tchostnet.via: 'carrier pigeon' is not a path; give auto, native"));
+  CHECK(wish({{kPortsLabel, "8080"}, {kViaLabel, "relay, ssh"}})->via ==
+        PathOrder{driver_of(Path::relay), driver_of(Path::ssh)});
+  CHECK(wanted_by(container({{kPortsLabel, "8080"}, {kViaLabel, "auto"}}), {},
+                  {.via = {driver_of(Path::native)}})
+            ->via.empty());
 }
 
 TEST_CASE("the error for an invalid label names the label and its fault") {
@@ -130,7 +135,8 @@ TEST_CASE("an image's labels open no ports unless the image is trusted") {
   const std::map<std::string, std::string> chooses{{kViaLabel, "ssh"}};
   CHECK(says(fault_of(wish({{kPortsLabel, "8080"}, {kViaLabel, "ssh"}}, chooses)),
              "label io.github.tchostnet.via='ssh' comes from its image"));
-  CHECK(wish({{kPortsLabel, "8080"}, {kViaLabel, "native"}}, chooses)->via == driver_of(Path::native));
+  CHECK(wish({{kPortsLabel, "8080"}, {kViaLabel, "native"}}, chooses)->via ==
+        PathOrder{driver_of(Path::native)});
 }
 
 TEST_CASE("a forbidden port is a fault of the whole label, and is listed") {

@@ -80,7 +80,7 @@ std::vector<WatchEvent> watch(const std::string& socket, std::chrono::millisecon
   Watcher::Settings settings;
   const test::TempDir runtime_dir;
   settings.exposer.engine = socket;
-  settings.path = driver_of(Path::ssh);
+  settings.order = {driver_of(Path::ssh)};
   settings.exposer.runtime_dir = runtime_dir.path().string();
   settings.trust_images = true;
   settings.allowance = allowance;

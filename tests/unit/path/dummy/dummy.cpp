@@ -144,13 +144,14 @@ const exposer::PathDriver kDummyPath{
     .probe = probe_dummy,
     .make = make_dummy,
     .ahead = dummy_ahead,
-    .leaves_to_another = [](Errc error) { return error == Errc::no_path; },
+    .leaves_to_another = [](const Error& error) { return error.code() == Errc::no_path; },
     .port_fault =
         [](std::uint16_t port) {
           return port == 7 ? std::string_view("7 is the hatch") : std::string_view();
         },
     .rules_of = nullptr,
     .dry_run = dummy_dry_run,
+    .dry_run_ahead = nullptr,
     .clear_away = clear_away_dummy,
     .describe = describe_dummy,
 };

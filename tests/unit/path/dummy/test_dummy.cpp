@@ -51,13 +51,13 @@ state::TunnelRecord dead_record(const char* id, const char* via) {
 
 TEST_CASE("a row is chosen in its order, by name, or passed over with its reason") {
   const Tables tables;
-  CHECK(choose(nullptr, probe_paths(tables.dummy_first, "")).driver == &kDummyPath);
-  CHECK(choose(nullptr, probe_paths(tables.dummy_last, "")).driver == &tables.other);
+  CHECK(choose({}, probe_paths(tables.dummy_first, "")).driver == &kDummyPath);
+  CHECK(choose({}, probe_paths(tables.dummy_last, "")).driver == &tables.other);
   CHECK(find_path(tables.dummy_last, "dummy") == &kDummyPath);
-  CHECK(choose(&kDummyPath, probe_paths(tables.dummy_last, "", &kDummyPath)).reasons ==
+  CHECK(choose({&kDummyPath}, probe_paths(tables.dummy_last, "", {&kDummyPath})).reasons ==
         std::vector<std::string>{"dummy: as asked for"});
   dummy_world().unusable = "there is no hatch";
-  CHECK(choose(nullptr, probe_paths(tables.dummy_first, "")).reasons ==
+  CHECK(choose({}, probe_paths(tables.dummy_first, "")).reasons ==
         std::vector<std::string>{"dummy: there is no hatch", "other: the first that is usable here"});
 }
 
@@ -68,7 +68,7 @@ TEST_CASE("its lease is held, ends once for all who ask, and is told when it is 
   options.on_state = [&](const std::string& lease, ExposureState state, const std::string& reason) {
     told.set_value(lease + " " + to_string(state) + " " + reason);
   };
-  const auto exposer = make_exposer_by(tables.dummy_first, nullptr, options);
+  const auto exposer = make_exposer_by(tables.dummy_first, {}, options);
   auto exposure = exposer->expose(kDummyRequest);
   CHECK(exposure.state() == ExposureState::active);
   CHECK(exposure.ports() == kDummyRequest.ports);
@@ -91,16 +91,14 @@ TEST_CASE("automatic falls over from it and to it, and names both") {
   const Tables tables;
   const test::LogCount warnings("dummy: there is no way; going by other instead");
   dummy_world().refusal = Error(Errc::no_path, "there is no way");
-  CHECK(make_exposer_by(tables.dummy_first, nullptr, {})->expose(kDummyRequest).state() ==
-        ExposureState::active);
+  CHECK(make_exposer_by(tables.dummy_first, {}, {})->expose(kDummyRequest).state() == ExposureState::active);
   CHECK(warnings.times() == 1);
   // Any other error is final.
   dummy_world().refusal = Error(Errc::conflict, "it is taken");
+  CHECK(test::error_of([&] { make_exposer_by(tables.dummy_first, {}, {})->expose(kDummyRequest); }).code() ==
+        Errc::conflict);
   CHECK(test::error_of([&] {
-          make_exposer_by(tables.dummy_first, nullptr, {})->expose(kDummyRequest);
-        }).code() == Errc::conflict);
-  CHECK(test::error_of([&] {
-          make_exposer_by(tables.dummy_last, &kDummyPath, {})->expose(kDummyRequest);
+          make_exposer_by(tables.dummy_last, {&kDummyPath}, {})->expose(kDummyRequest);
         }).code() == Errc::conflict);
 
   auto shut = tables.other;
@@ -108,7 +106,7 @@ TEST_CASE("automatic falls over from it and to it, and names both") {
   shut.probe = [](const std::string&) { return Probe{.usable = false, .reasons = {"it is shut"}}; };
   const std::array<const PathDriver*, 2> to_dummy{&shut, &kDummyPath};
   dummy_world().refusal.reset();
-  CHECK(make_exposer_by(to_dummy, nullptr, {})->expose(kDummyRequest).gateway() == "192.0.2.7");
+  CHECK(make_exposer_by(to_dummy, {}, {})->expose(kDummyRequest).gateway() == "192.0.2.7");
 }
 
 TEST_CASE("if the last path serves it not either, both reasons are told, with the hint of the one before") {
@@ -133,40 +131,94 @@ TEST_CASE("if the last path serves it not either, both reasons are told, with th
   const std::array<const PathDriver*, 2> table{&kDummyPath, &last};
   dummy_world().refusal = Error(Errc::no_path, "there is no way", "make a way");
   auto request = kDummyRequest;
-  const auto of_network = test::error_of([&] { make_exposer_by(table, nullptr, {})->expose(request); });
+  const auto of_network = test::error_of([&] { make_exposer_by(table, {}, {})->expose(request); });
   CHECK(std::string_view(of_network.what()) == "there is no way");  // the last one is no path for it at all
   request.target = Target::container("api");
-  const auto of_both = test::error_of([&] { make_exposer_by(table, nullptr, {})->expose(request); });
+  const auto of_both = test::error_of([&] { make_exposer_by(table, {}, {})->expose(request); });
   CHECK(std::string_view(of_both.what()) == "there is no way; last: there is no door");
   CHECK(of_both.hint() == "make a way");
   CHECK(of_both.code() == Errc::no_path);
 }
 
+TEST_CASE("an order that is asked for is kept to, and if none serves, every reason is told") {
+  const Tables tables;
+  const PathOrder wanted{&tables.other, &kDummyPath};
+  CHECK(make_exposer_by(tables.dummy_first, wanted, {})->expose(kDummyRequest).state() ==
+        ExposureState::active);
+  CHECK(dry_run(tables.dummy_first, wanted, kDummyRequest, {}).lines.front() == "# rules");
+  CHECK(paths_to_try(tables.dummy_first, wanted, {}) == wanted);
+  // One that is for single containers is passed over for a network.
+  auto narrow = test::other_path("narrow");
+  narrow.serves_networks = narrow.serves_bridges = false;
+  const test::LogCount passed(
+      "narrow: it serves single containers of an engine, not network web; going by dummy");
+  CHECK(make_exposer_by(tables.dummy_first, {&narrow, &kDummyPath}, {})->expose(kDummyRequest).gateway() ==
+        "192.0.2.7");
+  CHECK(passed.times() == 1);
+  const ExposeRequest bridge{.target = Target::bridge("br0"), .ports = kDummyRequest.ports};
+  const auto none = test::error_of([&] {
+    make_exposer_by(tables.dummy_first, {&narrow, &kDummyPath}, {})->expose(bridge);
+  });
+  CHECK(mentions(none, "no usable path: narrow: it serves single containers of an engine, not bridge br0"));
+  CHECK(mentions(none, "dummy: it serves containers and networks of an engine, not bridge br0"));
+  CHECK(none.hint() == "leave the choice to tc-hostnet: --via auto");
+  // Both try and fail: the first one's code and advice.
+  dummy_world().refusal = Error(Errc::no_path, "there is no way", "make a way");
+  auto again = kDummyPath;
+  again.name = "again";
+  const auto both = test::error_of([&] {
+    make_exposer_by(tables.dummy_first, {&kDummyPath, &again}, {})->expose(kDummyRequest);
+  });
+  CHECK(std::string_view(both.what()) == "no usable path: dummy: there is no way and again: there is no way");
+  CHECK(both.hint() == "make a way");
+}
+
+TEST_CASE("a path that asks another process is probed unless one before it makes the same rules") {
+  const Tables tables;
+  static int probed = 0;
+  probed = 0;
+  auto late = test::other_path("late");
+  late.probed_late = true;
+  late.rules_of = "other";
+  late.probe = [](const std::string&) {
+    ++probed;
+    return Probe{.usable = true, .reasons = {}};
+  };
+  const std::array<const PathDriver*, 2> table{&kDummyPath, &late};
+  CHECK(probe_paths(table, "").size() == 1);
+  CHECK(probed == 0);
+  CHECK(probe_paths(table, "", {&kDummyPath, &late}).size() == 2);
+  CHECK(probed == 1);
+  CHECK(probe_paths(table, "", {&tables.other, &late}).size() == 1);
+  CHECK(probe_paths(table, "", {&kDummyPath}).size() == 1);
+  CHECK(probed == 1);
+}
+
 TEST_CASE("a request for an unusable path gets the path's error and hint") {
   const Tables tables;
   dummy_world().unusable = "there is no hatch";
-  for (const auto& error : {test::error_of([&] { make_exposer_by(tables.dummy_first, &kDummyPath, {}); }),
-                            test::error_of([&] { paths_to_try(tables.dummy_first, &kDummyPath, {}); })}) {
+  for (const auto& error : {test::error_of([&] { make_exposer_by(tables.dummy_first, {&kDummyPath}, {}); }),
+                            test::error_of([&] { paths_to_try(tables.dummy_first, {&kDummyPath}, {}); })}) {
     CHECK(error.code() == Errc::failure);
     CHECK(error.hint() == "make the dummy usable");
     CHECK(mentions(error, "no usable path: dummy: there is no hatch"));
   }
   const std::array<const PathDriver*, 1> alone{&kDummyPath};
-  CHECK(test::error_of([&] { make_exposer_by(alone, nullptr, {}); }).code() == Errc::no_path);
+  CHECK(test::error_of([&] { make_exposer_by(alone, {}, {}); }).code() == Errc::no_path);
 }
 
 TEST_CASE("a target that it does not serve is said with its name") {
   const Tables tables;
   const std::array<const PathDriver*, 2> twice{&kDummyPath, &kDummyPath};
-  const auto exposer = make_exposer_by(twice, nullptr, {});
+  const auto exposer = make_exposer_by(twice, {}, {});
   CHECK(mentions(test::error_of([&] { exposer->expose(Target::bridge("br0"), {HostPort::same(80)}); }),
                  "dummy: it serves containers and networks of an engine, not bridge br0"));
 }
 
 TEST_CASE("a lease for a container that has not started goes by it") {
   const Tables tables;
-  const auto ways = paths_to_try(tables.dummy_first, nullptr, {});
-  REQUIRE(ways == std::vector<const PathDriver*>{&kDummyPath, &tables.other});
+  const auto ways = paths_to_try(tables.dummy_first, {}, {});
+  REQUIRE(ways == PathOrder{&kDummyPath, &tables.other});
   {
     const auto lease = ways.front()->ahead({}, {"web", {HostPort::same(8080)}}, Deadline::after(1s));
     CHECK(lease->gateway == "192.0.2.7");
@@ -177,25 +229,25 @@ TEST_CASE("a lease for a container that has not started goes by it") {
 
 TEST_CASE("a dry run is shown by the path that would serve, and by no other") {
   const Tables tables;
-  CHECK(dry_run(tables.dummy_first, nullptr, kDummyRequest, {}).lines ==
+  CHECK(dry_run(tables.dummy_first, {}, kDummyRequest, {}).lines ==
         std::vector<std::string>{"# open a hatch for network web"});
-  CHECK(dry_run(tables.dummy_last, &kDummyPath, kDummyRequest, {}).lines.front() ==
+  CHECK(dry_run(tables.dummy_last, {&kDummyPath}, kDummyRequest, {}).lines.front() ==
         "# open a hatch for network web");
   // The next path shows what the dummy does not serve.
   const ExposeRequest bridge{.target = Target::bridge("br0"), .ports = kDummyRequest.ports};
-  CHECK(dry_run(tables.dummy_first, nullptr, bridge, {}).lines.front() == "# rules");
+  CHECK(dry_run(tables.dummy_first, {}, bridge, {}).lines.front() == "# rules");
   // If no path is usable, the first that could serve.
   dummy_world().unusable = "there is no hatch";
   const std::array<const PathDriver*, 1> alone{&kDummyPath};
-  CHECK(dry_run(alone, nullptr, kDummyRequest, {}).lines.front() == "# open a hatch for network web");
-  CHECK(test::error_of([&] { dry_run(alone, nullptr, bridge, {}); }).code() == Errc::no_path);
+  CHECK(dry_run(alone, {}, kDummyRequest, {}).lines.front() == "# open a hatch for network web");
+  CHECK(test::error_of([&] { dry_run(alone, {}, bridge, {}); }).code() == Errc::no_path);
   // A path with `rules_of` shows the rules of the named path.
   auto agent = tables.other;
   agent.name = "agent";
   agent.rules_of = "dummy";
   agent.dry_run = nullptr;
   const std::array<const PathDriver*, 2> with_agent{&kDummyPath, &agent};
-  CHECK(dry_run(with_agent, nullptr, kDummyRequest, {}).lines.front() == "# open a hatch for network web");
+  CHECK(dry_run(with_agent, {}, kDummyRequest, {}).lines.front() == "# open a hatch for network web");
 }
 
 TEST_CASE("a dead owner's record goes to the path that made it") {
