@@ -1,6 +1,6 @@
-// For tools/bench start: measures GenericImage::start(). For each word on standard input ("none", "native" or
-// "ssh") it starts a container with a host port exposed on that path, prints the milliseconds, and removes
-// the container.
+// For tools/bench start: measures GenericImage::start(). For each word on standard input ("none" or the name of
+// a path) it starts a container with a host port exposed on that path, prints the milliseconds, and removes the
+// container.
 #include "hostnet/container.hpp"
 
 #include <chrono>
@@ -13,8 +13,8 @@ int main() {
   for (std::string word; std::cin >> word;) {
     GenericImage image("alpine", "3.19");
     image.with_cmd({"sleep", "600"}).with_network("web");
-    if (word != "none")
-      image.with_exposed_host_port(8088).with_exposer(word == "native" ? Path::native : Path::ssh);
+    for (const auto path : {Path::native, Path::ssh, Path::relay})
+      if (word == to_string(path)) image.with_exposed_host_port(8088).with_exposer(path);
     try {
       const auto begin = std::chrono::steady_clock::now();
       const auto container = image.start();

@@ -1,15 +1,21 @@
 """Traffic from a container to a host's service on each path, as ratios to a service bound on the gateway
-address. The ssh path has a measurement of its own (ssh.py)."""
+address, and what the paths that copy take for it. The ssh path has a measurement of its own, too (ssh.py)."""
+import json
 import os
 import random
+import resource
+import subprocess
 import sys
+import tempfile
 
 import report
-from testbed import BRIDGE, GATEWAY, Bed, Failed, Server, background, run
+import ssh
+from testbed import BRIDGE, GATEWAY, TIMEOUT, Bed, Failed, Server, background, run
 
 GOAL = 0.95  # of direct's throughput at least; at most its inverse of direct's latency
 INSIDE = "127.0.0.77"  # where the relay listens in the container
 RELAY = "relay (setns)"
+SSH_PORTS = {ssh.OURS: (7005, 7015), ssh.REFERENCE: (7006, 7016)}
 FIREWALLS = "nftables", "iptables"  # `auto` takes the first on a stock Debian 12
 
 # Metric of the load generator → its figures: heading, unit, whether less is better.
@@ -23,6 +29,18 @@ METRICS = {
 }
 FIGURES = {figure: facts for figures in METRICS.values() for figure, facts in figures.items()}
 
+# Of the paths on which processes of this machine copy: heading, unit, whether less is better, and the relay's goal:
+# a value, or as a string a share of our ssh path's.
+COPYING = {
+    "cpu_upload": ("CPU to host", "s/GB", True, "0.15"),
+    "cpu_download": ("CPU from host", "s/GB", True, "0.15"),
+    "fairness": ("slowest of 8 bulk streams to fastest", "", False, 0.8),
+    "beside": ("p50 of a ping beside bulk", "µs", True, 200),
+    "memory": ("memory at 2,000 conns", "MiB", True, 8),
+}
+
+RELAY_TO_DIRECT = {"upload": 0.6, "download": 0.6, "request32": 0.5, "connect": 0.4, "p50": 2.2}
+
 
 def find_docker_proxy():
     for path in ("/usr/sbin/docker-proxy", "/usr/bin/docker-proxy"):
@@ -32,22 +50,22 @@ def find_docker_proxy():
 
 
 def start_proxies(bed):
-    """Name → port on the gateway, for each proxy that is installed."""
-    ports = {}
+    """Name → (port on the gateway, process), for each proxy that is installed."""
+    proxies = {}
     if docker_proxy := find_docker_proxy():
         # It reports on descriptor 3, which dockerd normally passes to it.
-        background(bed.on_host("sh", "-c", 'exec "$@" 3>/dev/null', "sh", docker_proxy, "-proto", "tcp",
-                               "-host-ip", GATEWAY, "-host-port", 7001, "-container-ip", "127.0.0.1",
-                               "-container-port", 7001))
-        ports["docker-proxy"] = 7001
+        process = background(bed.on_host("sh", "-c", 'exec "$@" 3>/dev/null', "sh", docker_proxy, "-proto", "tcp",
+                                         "-host-ip", GATEWAY, "-host-port", 7001, "-container-ip", "127.0.0.1",
+                                         "-container-port", 7001))
+        proxies["docker-proxy"] = 7001, process
     if os.access("/usr/bin/socat", os.X_OK):
         # Its default backlog of 5 would measure SYN retransmits instead of the connection rate, and its
         # timeout of half a second after a half-close would truncate answers.
-        background(bed.on_host("/usr/bin/socat", "-t", "10",
-                               f"TCP-LISTEN:7002,bind={GATEWAY},fork,reuseaddr,nodelay,backlog=1024",
-                               "TCP:127.0.0.1:7002,nodelay"))
-        ports["socat"] = 7002
-    return ports
+        process = background(bed.on_host("/usr/bin/socat", "-t", "10",
+                                         f"TCP-LISTEN:7002,bind={GATEWAY},fork,reuseaddr,nodelay,backlog=1024",
+                                         "TCP:127.0.0.1:7002,nodelay"))
+        proxies["socat"] = 7002, process
+    return proxies
 
 
 def native(firewall):
@@ -59,11 +77,59 @@ def beside(firewall):
     return f"direct beside {firewall}"
 
 
-def set_up(tools):
-    """Firewall → bed, and variant → (bed, port, address) in the order of the table's rows."""
+def read_proc(pid, file):
+    """Empty for a process that has ended: a proxy may start one for each connection."""
+    try:
+        with open(f"/proc/{pid}/{file}") as lines:
+            return lines.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def family(pid):
+    """The process and all below it."""
+    return [pid, *(one for child in read_proc(pid, f"task/{pid}/children").split() for one in family(int(child)))]
+
+
+def cpu_seconds(pids):
+    """Of the processes and of those that they have waited for."""
+    ticks = 0
+    for pid in pids:
+        ticks += sum(map(int, read_proc(pid, "stat").rpartition(")")[2].split()[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def memory(pids):
+    """MiB. Of several processes, each page counts once."""
+    total = 0
+    for pid in pids:
+        field, file = ("VmRSS", "status") if len(pids) == 1 else ("Pss", "smaps_rollup")
+        total += sum(int(line.split()[1]) for line in read_proc(pid, file).splitlines() if line.startswith(field + ":"))
+    return total / 1024
+
+
+class Copier:
+    """The processes of one path that copies."""
+
+    def __init__(self, process, namespace=None):
+        """`namespace`: the sidecar's, whose processes count for the CPU."""
+        self.process, self.namespace = process, namespace
+
+    def cpu(self):
+        more = run(["ip", "netns", "pids", self.namespace])[1].split() if self.namespace else []
+        return cpu_seconds([*family(self.process.pid), *map(int, more)])
+
+    def memory(self):
+        return memory(family(self.process.pid))
+
+
+def set_up(tools, folder):
+    """Firewall → bed; variant → (bed, port, address) in the order of the table's rows; variant → Copier."""
     plain, blog = Bed("plain", tools), Bed("blog", tools)
     ours = {firewall: Bed(firewall, tools) for firewall in FIREWALLS}
-    Server(tools, {plain: [f"{GATEWAY}:7000", "127.0.0.1:7001", "127.0.0.1:7002", "127.0.0.1:7004"], blog: ["127.0.0.1:7003"]} |
+    Server(tools, {plain: [f"{GATEWAY}:7000", "127.0.0.1:7001", "127.0.0.1:7002", "127.0.0.1:7004",
+                           *(f"127.0.0.1:{port}" for ports in SSH_PORTS.values() for port in ports)],
+                   blog: ["127.0.0.1:7003"]} |
            {bed: [f"{GATEWAY}:7000", "127.0.0.1:7003"] for bed in ours.values()})
     variants = {"direct": (plain, 7000)}
     for firewall, bed in ours.items():
@@ -76,17 +142,26 @@ def set_up(tools):
     proxies = start_proxies(plain)
     for name in ("docker-proxy", "socat"):
         if name in proxies:
-            variants[name] = (plain, proxies[name])
+            variants[name] = (plain, proxies[name][0])
         else:
             print(f"{name} is not installed: no row for it", file=sys.stderr)
-    background(plain.on_host(tools.relay, f"/run/netns/{plain.namespaces[1]}", INSIDE, "7004=7004"))
+    copiers = {name: Copier(process) for name, (_, process) in proxies.items()}
+    copiers[RELAY] = Copier(background(plain.on_host(tools.relay, f"/run/netns/{plain.namespaces[1]}", INSIDE,
+                                                     "7004=7004")))
     variants = {name: (*place, GATEWAY) for name, place in variants.items()} | {RELAY: (plain, 7004, INSIDE)}
+    if os.access("/usr/sbin/sshd", os.X_OK):
+        sidecar = ssh.Sidecar(plain, tools, folder, SSH_PORTS)
+        for name, (port, _) in SSH_PORTS.items():
+            variants[name] = (plain, port, ssh.SIDECAR)
+            copiers[name] = Copier(sidecar.processes[name], "sidecar")
+    else:
+        print("/usr/sbin/sshd is not installed: no rows for ssh", file=sys.stderr)
     for name, (bed, port, address) in variants.items():
         bed.wait_until_reached(port, name, address)
-    return ours, variants
+    return ours, variants, copiers
 
 
-def measure(variants, rounds, seconds):
+def measure(variants, copiers, rounds, seconds):
     """Variant → figure → one value per round. All variants of one metric run in succession, in a new random
     order each time, so that drift affects all alike."""
     values = {name: {figure: [] for figure in FIGURES} for name in variants}
@@ -94,12 +169,60 @@ def measure(variants, rounds, seconds):
         for metric, figures in METRICS.items():
             for name in random.sample(list(variants), len(variants)):
                 bed, port, address = variants[name]
+                before = copiers[name].cpu() if name in copiers else 0
                 result = bed.measure(metric, port, seconds, address)
                 for figure in figures:
                     values[name][figure].append(result[figure])
+                if name in copiers and f"cpu_{metric}" in COPYING:
+                    took = copiers[name].cpu() - before
+                    values[name].setdefault(f"cpu_{metric}", []).append(took / (result["bytes"] / 1e9))
         if sys.stderr.isatty():
             print(f"\rround {number + 1} of {rounds}", end="\n" if number + 1 == rounds else "", file=sys.stderr)
     return values
+
+
+def client(place, metric, seconds):
+    bed, port, address = place
+    return [str(word) for word in bed.in_container(bed.tools.loadgen, "client", metric, f"{address}:{port}", seconds)]
+
+
+def fairness(place, seconds):
+    """Of eight bulk streams at once."""
+    clients = [subprocess.Popen(client(place, "download", max(seconds, 1)), stdout=subprocess.PIPE, text=True)
+               for _ in range(8)]
+    said = [one.communicate(timeout=TIMEOUT)[0] for one in clients]
+    if any(one.returncode for one in clients):
+        raise Failed("eight downloads at once failed")
+    rates = [json.loads(text)["download"] for text in said]
+    return min(rates) / max(rates)
+
+
+def ping_beside_bulk(place, seconds):
+    """p50 of a ping on the port that also has a bulk stream."""
+    bulk = subprocess.Popen(client(place, "download", 2 * seconds + 1), stdout=subprocess.DEVNULL)
+    try:
+        return json.loads(run(client(place, "request", seconds))[1])["p50"]
+    finally:
+        bulk.wait(TIMEOUT)
+
+
+def held_memory(name, place, copier):
+    holder = subprocess.Popen(client(place, "hold", 0.5), stdout=subprocess.PIPE, text=True)
+    if not holder.stdout.readline():
+        raise Failed(f"{name}: 2,000 connections could not be held")
+    held = copier.memory()
+    holder.communicate(timeout=TIMEOUT)
+    return held
+
+
+def measure_copiers(variants, copiers, values, rounds, seconds):
+    """Adds to the values of the paths that copy. Memory comes last, and once: an allocator keeps what it had."""
+    for _ in range(rounds):
+        for figure, of in (("fairness", fairness), ("beside", ping_beside_bulk)):
+            for name in random.sample(list(copiers), len(copiers)):
+                values[name].setdefault(figure, []).append(of(variants[name], seconds))
+    for name, copier in copiers.items():
+        values[name]["memory"] = 2 * [held_memory(name, variants[name], copier)]
 
 
 def meets_goal(figure, ratio):
@@ -120,15 +243,45 @@ def print_goal(name, row, reference):
 
 def run_rounds(tools, quick):
     rounds, seconds = (5, 0.2) if quick else (15, 0.5)
-    ours, variants = set_up(tools)
-    try:
-        values = measure(variants, rounds, seconds)
-    finally:
-        for bed in ours.values():
-            run(bed.on_host(tools.command, "release", "--all"), check=False)
+    # For 2,000 connections; child processes inherit it.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    with tempfile.TemporaryDirectory() as folder:
+        ours, variants, copiers = set_up(tools, folder)
+        try:
+            values = measure(variants, copiers, rounds, seconds)
+            measure_copiers(variants, copiers, values, 3 if quick else 7, seconds)
+        finally:
+            for bed in ours.values():
+                run(bed.on_host(tools.command, "release", "--all"), check=False)
     if still := [firewall for firewall, bed in ours.items() if bed.reaches(7003)]:
         raise Failed(f"the container still reaches the service after release --all: {', '.join(still)}")
     return values, rounds, seconds
+
+
+def relay_goal(goal, figure, absolute):
+    """A share of our ssh path's is a goal only where that runs."""
+    if not isinstance(goal, str):
+        return goal
+    return float(goal) * absolute[ssh.OURS][figure]["median"] if ssh.OURS in absolute else None
+
+
+def tell_copiers(absolute, to_direct):
+    copying = {name: of for name, of in absolute.items() if "memory" in of}
+    print("\nWhat the paths that copy take, on the host and in the sidecar: median (quartiles).\n")
+    report.table(["path"] + [f"{facts[0]} {facts[1]}".rstrip() for facts in COPYING.values()],
+                 [[name] + [report.cell(of[figure]) for figure in COPYING] for name, of in copying.items()])
+    verdicts = []
+    for figure, (heading, unit, less, goal) in COPYING.items():
+        if (limit := relay_goal(goal, figure, absolute)) is not None:
+            verdicts.append(report.verdict((heading, unit, less, round(limit, 3)), absolute[RELAY][figure]))
+    for figure, goal in RELAY_TO_DIRECT.items():
+        heading, _, less = FIGURES[figure]
+        verdicts.append(report.verdict((heading, "of direct", less, goal), to_direct[RELAY][figure]))
+    if ssh.OURS in absolute:
+        for figure in ("upload", "download"):
+            share = report.ratios(absolute[RELAY][figure]["rounds"], absolute[ssh.OURS][figure]["rounds"])
+            verdicts.append(report.verdict((FIGURES[figure][0], "of our ssh path", False, 3), share))
+    print(f"Goals of {RELAY}: " + "; ".join(verdicts), flush=True)
 
 
 def bench(tools, quick):
@@ -137,7 +290,8 @@ def bench(tools, quick):
     def ratios(name, reference):
         return {figure: report.ratios(values[name][figure], values[reference][figure]) for figure in FIGURES}
 
-    absolute = {name: {figure: report.summary(of[figure]) for figure in FIGURES} for name, of in values.items()}
+    absolute = {name: {figure: report.summary(list_of) for figure, list_of in of.items()}
+                for name, of in values.items()}
     to_direct = {name: ratios(name, "direct") for name in values}
     to_beside = {native(firewall): ratios(native(firewall), beside(firewall)) for firewall in FIREWALLS}
 
@@ -152,5 +306,6 @@ def bench(tools, quick):
     for name, row in to_beside.items():
         print_goal(name, row, "direct on the same host (conntrack is on, as on any host with Docker)")
         print_goal(name, to_direct[name], "direct on a host without any rule")
+    tell_copiers(absolute, to_direct)
     return {"rounds": rounds, "seconds": seconds, "absolute": absolute, "ratio_to_direct": to_direct,
             "ratio_to_direct_beside": to_beside}

@@ -55,9 +55,10 @@ class Sidecar:
     """Debian's sshd on the bed's bridge, run as in a sidecar; our tunnel and those of ssh, one process
     each."""
 
-    def __init__(self, bed, tools, folder):
-        self.bed, self.tools = bed, tools
-        self.pids = {}
+    def __init__(self, bed, tools, folder, ports=None):
+        """`ports` as PORTS, for some of its variants."""
+        self.bed, self.tools, self.ports = bed, tools, ports or PORTS
+        self.processes = {}
         folder = Path(folder)
         run(["ip", "netns", "add", "sidecar"])
         run(["ip", "-n", bed.namespaces[0], "link", "add", "veth9", "type", "veth", "peer", "name", "eth0", "netns",
@@ -66,8 +67,8 @@ class Sidecar:
         for words in (["link", "set", "lo", "up"], ["addr", "add", f"{SIDECAR}/24", "dev", "eth0"],
                       ["link", "set", "eth0", "up"]):
             run(["ip", "-n", "sidecar", *words])
-        words = [f"{port}={port}" for port in PORTS[OURS]]
-        words += [f"+{port}" for name in PORTS if name != OURS for port in PORTS[name]]
+        words = [f"{port}={port}" for port in self.ports[OURS]]
+        words += [f"+{port}" for name in self.ports if name != OURS for port in self.ports[name]]
         self.tunnel = subprocess.Popen([str(word) for word in bed.on_host(tools.tunnel, folder, *words)],
                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         if self.tunnel.stdout.readline() != "prepared\n":
@@ -84,13 +85,13 @@ class Sidecar:
         if not line:
             raise Failed("the tunnel did not come up")
         self.start = json.loads(line)
-        self.pids[OURS] = self.tunnel.pid
-        for name in PORTS:
+        self.processes[OURS] = self.tunnel
+        for name in self.ports:
             if name != OURS:
-                self.pids[name] = self.start_ssh(name, folder / "key").pid
+                self.processes[name] = self.start_ssh(name, folder / "key")
 
     def start_ssh(self, name, key):
-        forwards = [word for port in PORTS[name] for word in ("-R", f"0.0.0.0:{port}:127.0.0.1:{port}")]
+        forwards = [word for port in self.ports[name] for word in ("-R", f"0.0.0.0:{port}:127.0.0.1:{port}")]
         return background(self.bed.on_host(
             "ssh", "-F", "none", "-N", "-i", key, "-o", "IdentitiesOnly=yes", "-o",
             "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o",
@@ -104,7 +105,7 @@ class Sidecar:
         return json.loads(run(self.client(metric, port, seconds))[1])
 
     def wait_until_reached(self):
-        for name, ports in PORTS.items():
+        for name, ports in self.ports.items():
             for port in ports:
                 for _ in range(100):
                     if run(self.client("check", port, 1), check=False)[0] == 0:
@@ -162,7 +163,7 @@ class Sidecar:
         holder = subprocess.Popen(self.client("hold", PORTS[name][0], 0.5), stdout=subprocess.PIPE, text=True)
         if not holder.stdout.readline():
             raise Failed(f"{name}: 2,000 connections could not be held")
-        with open(f"/proc/{self.pids[name]}/status") as status:
+        with open(f"/proc/{self.processes[name].pid}/status") as status:
             resident = next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
         holder.communicate(timeout=TIMEOUT)
         return {"rss": resident / 1024}

@@ -1,5 +1,5 @@
-"""Times until the ports are reachable, with a real Docker Engine: a lease on the ssh path by stage, and the
-start of a container by the library with and without exposed ports."""
+"""Times until the ports are reachable, with a real Docker Engine: a lease on the ssh path by stage, one on the
+relay path, and the start of a container by the library with and without exposed ports."""
 import os
 import random
 import re
@@ -16,16 +16,17 @@ STAGES = re.compile(r"create ([\d.]+) ms, start ([\d.]+) ms, inspect ([\d.]+) ms
                     r"handshake ([\d.]+), login ([\d.]+), forwards ([\d.]+)\), alias after ([\d.]+) ms")
 NAMES = ("create", "start", "inspect", "tunnel", "banner", "handshake", "login", "forwards", "alias")
 GOAL = 400  # ms, in all
-WAYS = ("none", "native", "ssh")
+WAYS = ("none", "native", "ssh", "relay")
 GOAL_NATIVE = (0.05, 20)  # share of start() without ports, or ms
 GOAL_SSH = 500  # ms more than without
+GOAL_RELAY = 15  # ms, in all
 GOAL_SESSION = 40  # ms, handshake to forwards
 
 
-def once(tools):
-    """Milliseconds of one lease, from spawn to its ready line, and of its stages."""
+def lease_by(tools, via):
+    """Milliseconds of one lease, from spawn to its ready line, and what it said."""
     start = time.monotonic()
-    lease = subprocess.Popen([tools.command, "-vv", "expose", "8088", "--container", "app", "--via", "ssh"],
+    lease = subprocess.Popen([tools.command, "-vv", "expose", "8088", "--container", "app", "--via", via],
                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         if not lease.stdout.readline():
@@ -36,6 +37,12 @@ def once(tools):
     finally:
         lease.kill()
         lease.wait()
+    return total, said
+
+
+def once(tools):
+    """Milliseconds of one lease by ssh, and of its stages."""
+    total, said = lease_by(tools, "ssh")
     stages = STAGES.search(said)
     if not stages:
         raise Failed(f"expose -vv did not print its stages: {said}")
@@ -86,7 +93,7 @@ def tell_containers(figures, rounds):
     print(f"\nThe start of a container on an existing network, image present, {rounds} rounds: median milliseconds "
           f"(quartiles).\n")
     names = {"docker run": "docker run -d", "none": "start()", "native": "start(), a host port by native",
-             "ssh": "start(), a host port by ssh"}
+             "ssh": "start(), a host port by ssh", "relay": "start(), a host port by relay"}
     report.table(["what", "ms", "more than start()"],
                  [[names[name], report.cell(summaries[name], 1), report.cell(more[name], 1) if name in more else ""]
                   for name in figures])
@@ -110,8 +117,9 @@ def bench(tools, quick):
             run([*docker, "run", "-d", "--name", "app", "--network", "web", "alpine:3.19", "sleep", "3600"])
             once(tools)  # the cost of an image's first use does not count
             figures = {name: [] for name in ("total", *NAMES)}
-            engine = []
+            engine, relay = [], []
             for _ in range(rounds):
+                relay.append(lease_by(tools, "relay")[0])
                 for name, value in once(tools).items():
                     figures[name].append(value)
                 engine.append(plain_start(docker, "testcontainers/sshd:1.3.0", "exec sleep 60"))
@@ -124,10 +132,13 @@ def bench(tools, quick):
     print(f"\nA lease for a container by ssh, image present, {rounds} rounds: median milliseconds (quartiles).\n")
     rows = [[name, report.cell(summaries[name], 1)] for name in ("total", *NAMES)]
     report.table(["from the call to ready", "ms"], rows)
+    by_relay, to_ssh = report.summary(relay), report.ratios(relay, figures["total"])
+    print(f"By relay (setns): {report.cell(by_relay, 1)} ms, {report.cell(to_ssh)} of the ssh lease")
     print(f"Ratio to `docker run -d` of the same image, which does nothing: {report.cell(ratio)} "
           f"({report.cell(report.summary(engine), 0)} ms)")
     for what, limit, median in (("in all", GOAL, summaries["total"]["median"]),
+                                ("by relay, in all", GOAL_RELAY, by_relay["median"]),
                                 ("handshake to forwards", GOAL_SESSION, report.summary(session)["median"])):
         print(f"Goal: {what} at most {limit} ms: {'met' if median <= limit else 'missed'} ({median:.0f} ms)")
-    return {"stages": summaries, "engine": report.summary(engine), "ratio": ratio,
+    return {"stages": summaries, "relay": by_relay, "relay_to_ssh": to_ssh, "engine": report.summary(engine), "ratio": ratio,
             "container": tell_containers(containers, rounds)}
