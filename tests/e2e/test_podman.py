@@ -2,14 +2,14 @@
 """The tests of test_docker.py for rootful Podman with netavark bridges, by its Docker API."""
 from engines import Podman
 from harness import ALIAS, HostCase, main
-from relay_cases import ByRelay
+from relay_cases import ByHandoff, ByRelay
 
 HELLO = "hello from 127.0.0.1\n"
 
 
 class PodmanCase(ByRelay, HostCase):
     engine_type = Podman
-    networks_by_relay = (*ByRelay.networks_by_relay, "macvlan")
+    networks_by_relay = (*ByRelay.networks_by_relay, "macvlan", "mapped")
 
     def setUp(self):
         super().setUp()
@@ -87,6 +87,11 @@ class PodmanCase(ByRelay, HostCase):
 
     def bridge(self, network):
         return self.engine.api.bridge(network)
+
+
+class RelayByHandoff(ByHandoff, HostCase):
+    engine_type = Podman
+    networks_by_relay = (*ByRelay.networks_by_relay, "macvlan", "mapped")
 
 
 if __name__ == "__main__":
