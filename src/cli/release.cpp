@@ -5,9 +5,11 @@
 #include "cli/output.hpp"
 #include "cli/record_view.hpp"
 #include "core/log.hpp"
+#include "engine/images.hpp"
 #include "firewall/backend.hpp"
 #include "hostnet/error.hpp"
 #include "path/native/names.hpp"
+#include "path/relay/handoff.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -22,6 +24,7 @@ namespace {
 struct ReleaseOptions {
   std::vector<std::string> leases;
   bool all = false;
+  bool images = false;
   // Ids of leases that were not named, for the message of an unknown one.
   std::vector<std::string> others = {};
   // The beginning of an id → the lease whose follower was told to end it.
@@ -200,12 +203,32 @@ void release_native(const ReleaseOptions& options, const Globals& globals, Relea
   for (const auto& id : ids) report(id, globals);
 }
 
+// The images that the relay path's hand-off has loaded, at the engine of this command.
+void remove_images(const Globals& globals, ReleasePlan& plan) {
+  engine::Client client(engine::Address::find(globals.engine));
+  const auto deadline = command_deadline();
+  for (const auto& tag : relay::handoff_image_tags(client, deadline)) {
+    if (globals.dry_run) {
+      plan.steps.push_back(fmt::format("remove image {}, unless a container uses it", tag));
+    } else if (!engine::Images(client).untag(tag, deadline)) {
+      log::warn("image {} stays: a container uses it", tag);
+    } else if (globals.json) {
+      print_json({{"event", "removed"}, {"image", tag}});
+    } else {
+      print(tag);
+    }
+  }
+}
+
 void print_plan(const ReleasePlan& plan, const Globals& globals) {
   if (globals.json) return print_json({{"leases", plan.leases}, {"steps", plan.steps}});
   for (const auto& step : plan.steps) print(step);
 }
 
 int release(ReleaseOptions options, const Globals& globals) {
+  if (options.images && !options.all)
+    throw Error(Errc::invalid_argument, "--images is given without --all",
+                "tc-hostnet release --all --images");
   if (options.all != options.leases.empty())
     throw Error(Errc::invalid_argument, options.all ? "both leases and --all are given" : "no lease is given",
                 "tc-hostnet release LEASE… or tc-hostnet release --all");
@@ -221,6 +244,7 @@ int release(ReleaseOptions options, const Globals& globals) {
     if (!options.all) throw_not_ours(options.leases.front(), "release");
     say_hidden("release --all");  // all that are this user's are released
   }
+  if (options.images) remove_images(globals, plan);
   if (globals.dry_run) print_plan(plan, globals);
   return 0;
 }
@@ -234,6 +258,8 @@ Action define_release(Arguments& arguments) {
       "--all", options->all,
       "every lease of this network namespace and of this user, and leftovers of an unreadable journal "
       "or of restored rules");
+  arguments.flag("--images", options->images,
+                 "with --all: also the images of the relay path, unless a container uses them");
   arguments.example("sudo tc-hostnet release 1a2b3c4d");
   arguments.example("sudo tc-hostnet release --all");
   return [options](const Globals& globals) { return release(*options, globals); };

@@ -6,11 +6,11 @@
 #include "core/fd.hpp"
 #include "core/file.hpp"
 #include "core/forked.hpp"
+#include "core/libexec.hpp"
 #include "core/log.hpp"
 #include "hostnet/error.hpp"
 #include "path/sidecar/labels.hpp"
 
-#include <dlfcn.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,7 +18,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <map>
 #include <mutex>
 
@@ -87,23 +86,7 @@ class Guard {
 
 }  // namespace
 
-std::string reaper_program() {
-  if (const char* const chosen = std::getenv("TC_HOSTNET_REAPER"); chosen != nullptr && *chosen != '\0')
-    return chosen;
-  std::string installed = HOSTNET_LIBEXECDIR "/tc-hostnet-reaper";
-  if (::access(installed.c_str(), X_OK) == 0) return installed;
-  // The installed tree may have moved: look for libexec next to the library's lib or lib/TRIPLET.
-  Dl_info here{};
-  if (::dladdr(reinterpret_cast<const void*>(&reaper_program), &here) == 0) return installed;
-  std::error_code error;
-  auto folder = std::filesystem::canonical(here.dli_fname, error).parent_path();
-  for (int up = 0; up < 2 && !error && folder.has_relative_path(); ++up) {
-    folder = folder.parent_path();
-    if (auto moved = (folder / "libexec" / "tc-hostnet-reaper").string(); ::access(moved.c_str(), X_OK) == 0)
-      return moved;
-  }
-  return installed;
-}
+std::string reaper_program() { return libexec_program("tc-hostnet-reaper", "TC_HOSTNET_REAPER"); }
 
 void guard_test_run(const engine::Address& engine, const std::string& runtime_dir) noexcept {
   static Guard guard;

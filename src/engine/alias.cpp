@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -52,6 +53,12 @@ Fd open_in_time(const HeldFile& file, int flags, Deadline deadline) {
   }
 }
 
+// Bounded: a process in the container that can open the file can lock it for ever.
+void lock_hosts(int file, Deadline deadline) {
+  if (!lock_file(file, deadline))
+    throw Error(Errc::timed_out, "another process keeps the container's hosts file locked", {}, EAGAIN);
+}
+
 // Opens the file through the container's mount, or through the host's path to the same inode if that mount is
 // read-only. Then locks it.
 Fd open_locked(const HeldFile& file, const std::optional<HeldFile>& on_host, int flags, Deadline deadline) {
@@ -60,15 +67,13 @@ Fd open_locked(const HeldFile& file, const std::optional<HeldFile>& on_host, int
   if (!fd)
     throw Error(Errc::failure, "the container's hosts file is on a read-only file system",
                 std::string(kByHand), EROFS);
-  // Bounded: a process in the container that can open the file can lock it for ever.
-  if (!lock_file(fd.get(), deadline))
-    throw Error(Errc::timed_out, "another process keeps the container's hosts file locked", {}, EAGAIN);
+  lock_hosts(fd.get(), deadline);
   return fd;
 }
 
-void put_at(const Fd& file, std::string_view text, std::size_t offset) {
+void put_at(int file, std::string_view text, std::size_t offset) {
   while (!text.empty()) {
-    const ssize_t put = ::pwrite(file.get(), text.data(), text.size(), static_cast<off_t>(offset));
+    const ssize_t put = ::pwrite(file, text.data(), text.size(), static_cast<off_t>(offset));
     if (put < 0 && errno == EINTR) continue;
     if (put < 0) throw Error::from_errno("write the container's hosts file", errno);
     text.remove_prefix(static_cast<std::size_t>(put));
@@ -76,16 +81,49 @@ void put_at(const Fd& file, std::string_view text, std::size_t offset) {
   }
 }
 
-void remove_lines(const Fd& file, std::string_view lease) {
-  const auto before = read_all(file.get(), kLargestHostsFile);
+// `file` is open with O_APPEND, and positioned at its beginning.
+AliasResult add_line(int file, std::string_view container, std::string_view alias, Ip address,
+                     std::string_view lease, std::span<const Ipv4> as_good) {
+  const auto before = read_all(file, kLargestHostsFile);
+  if (const auto others = definition_by_others(before, alias, lease)) {
+    const auto given = Ip::parse(others->address);
+    const bool good =
+        given && (*given == address || std::ranges::find(as_good, given->ipv4()) != as_good.end());
+    if (!good) throw already_defined(alias, container, *others);
+    if (others->lease.empty()) return AliasResult::already_there;
+  }
+  const auto after = with_alias(before, alias, address, lease);
+  write_all(file, std::string_view(after).substr(before.size()));
+  return AliasResult::written;
+}
+
+// `file` is open without O_APPEND, and positioned at its beginning.
+void remove_lines(int file, std::string_view lease) {
+  const auto before = read_all(file, kLargestHostsFile);
   const auto after = without_alias(before, lease);
   if (after == before) return;
   // Writes from the first differing byte on: if our line is the last one, the file is only cut.
   const auto differs = std::ranges::mismatch(before, after).in2;
   put_at(file, std::string_view(differs, after.end()), static_cast<std::size_t>(differs - after.begin()));
-  if (::ftruncate(file.get(), static_cast<off_t>(after.size())) != 0)
+  if (::ftruncate(file, static_cast<off_t>(after.size())) != 0)
     throw Error::from_errno("shorten the container's hosts file", errno);
 }
+
+// A file that stays open afterwards: locks it, at its beginning and with this flag, while the object lives.
+class LockedHosts {
+ public:
+  LockedHosts(int file, int flag, Deadline deadline) : file_(file) {
+    if (::fcntl(file, F_SETFL, flag) != 0 || ::lseek(file, 0, SEEK_SET) != 0)
+      throw Error::from_errno("use the container's hosts file", errno);
+    lock_hosts(file, deadline);
+  }
+  LockedHosts(const LockedHosts&) = delete;
+  LockedHosts& operator=(const LockedHosts&) = delete;
+  ~LockedHosts() { ::flock(file_, LOCK_UN); }
+
+ private:
+  int file_;
+};
 
 }  // namespace
 
@@ -111,17 +149,7 @@ AliasResult write_alias(const AliasRecord& record, std::string_view alias, Ip ad
   check_is_the_engines(*file, on_host, record);
 
   const Fd fd = open_locked(*file, on_host, O_RDWR | O_APPEND, deadline);
-  const auto before = read_all(fd.get(), kLargestHostsFile);
-  if (const auto others = definition_by_others(before, alias, lease)) {
-    const auto given = Ip::parse(others->address);
-    const bool good =
-        given && (*given == address || std::ranges::find(as_good, given->ipv4()) != as_good.end());
-    if (!good) throw already_defined(alias, called(record), *others);
-    if (others->lease.empty()) return AliasResult::already_there;
-  }
-  const auto after = with_alias(before, alias, address, lease);
-  write_all(fd.get(), std::string_view(after).substr(before.size()));
-  return AliasResult::written;
+  return add_line(fd.get(), called(record), alias, address, lease, as_good);
 }
 
 void remove_alias(const AliasRecord& record, std::string_view lease, Deadline deadline) {
@@ -129,7 +157,7 @@ void remove_alias(const AliasRecord& record, std::string_view lease, Deadline de
   try {
     if (const auto file = hold_hosts(record, Walk::any)) {
       check_is_the_engines(*file, on_host, record);
-      return remove_lines(open_locked(*file, on_host, O_RDWR, deadline), lease);
+      return remove_lines(open_locked(*file, on_host, O_RDWR, deadline).get(), lease);
     }
   } catch (const Error& error) {
     if (error.code() != Errc::conflict || !on_host) throw;
@@ -137,7 +165,18 @@ void remove_alias(const AliasRecord& record, std::string_view lease, Deadline de
   // The container is gone or has another file there. Its own file may still exist at HostsPath.
   if (!on_host || on_host->id != record.file) return;
   check_is_the_engines(*on_host, on_host, record);
-  remove_lines(open_locked(*on_host, on_host, O_RDWR, deadline), lease);
+  remove_lines(open_locked(*on_host, on_host, O_RDWR, deadline).get(), lease);
+}
+
+AliasResult write_alias_to(int file, std::string_view container, std::string_view alias, Ip address,
+                           std::string_view lease, Deadline deadline) {
+  const LockedHosts locked(file, O_APPEND, deadline);
+  return add_line(file, container, alias, address, lease, {});
+}
+
+void remove_alias_from(int file, std::string_view lease, Deadline deadline) {
+  const LockedHosts locked(file, 0, deadline);
+  remove_lines(file, lease);
 }
 
 bool may_remove_alias(const AliasRecord& record) {

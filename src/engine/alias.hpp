@@ -141,6 +141,13 @@ Error already_defined(std::string_view alias, std::string_view container, const 
 void remove_alias(const AliasRecord& record, std::string_view lease,
                   Deadline deadline = Deadline::after(kAliasBudget));
 
+/// As write_alias() and remove_alias(), for a hosts file that is open for reading and writing and that the
+/// caller knows to be the container's. `container` is its name, for messages. Neither waits for the container
+/// beyond the deadline, so they need no process of their own. Never used by two threads at once.
+AliasResult write_alias_to(int file, std::string_view container, std::string_view alias, Ip address,
+                           std::string_view lease, Deadline deadline = Deadline::after(kAliasBudget));
+void remove_alias_from(int file, std::string_view lease, Deadline deadline = Deadline::after(kAliasBudget));
+
 /// Whether this process may remove the alias; the daemon, for example, may not look into containers. True
 /// also when there is nothing left to remove. Touches no file of the container.
 bool may_remove_alias(const AliasRecord& record);

@@ -167,6 +167,10 @@ bool Client::is_rootless(Deadline deadline) {
   return fetch(dialect(deadline).docker + "/info", deadline, parse_is_rootless);
 }
 
+bool Client::has_selinux(Deadline deadline) {
+  return fetch(dialect(deadline).docker + "/info", deadline, parse_has_selinux);
+}
+
 std::optional<Ipv4> Client::host_gateway(Deadline deadline) {
   const char* const default_network = dialect(deadline).libpod.empty() ? "bridge" : "podman";
   try {

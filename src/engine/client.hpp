@@ -146,6 +146,8 @@ class Client {
   bool is_roots(Deadline deadline);
   /// Whether the engine is rootless, which puts its networks into a namespace of their own.
   bool is_rootless(Deadline deadline);
+  /// Whether SELinux keeps the engine's containers from what is bound into them.
+  bool has_selinux(Deadline deadline);
   /// The gateway of the default bridge network, which Docker gives for `host-gateway` in --add-host unless
   /// the daemon runs with --host-gateway-ip (no call reports that). nullopt without a default bridge.
   std::optional<Ipv4> host_gateway(Deadline deadline);
@@ -153,6 +155,7 @@ class Client {
  private:
   // They share the connection and the dialect.
   friend class Containers;
+  friend class Images;
   friend class Networks;
 
   // API paths, from the headers of the answer to /_ping.

@@ -100,9 +100,20 @@ std::string create_request(const ContainerSpec& spec) {
   set_unless_empty(host_config, "CapDrop", spec.cap_drop);
   set_unless_empty(host_config, "CapAdd", spec.cap_add);
   set_unless_empty(host_config, "Sysctls", spec.sysctls);
-  if (spec.no_new_privileges) host_config["SecurityOpt"] = json::array({"no-new-privileges"});
+  std::vector<std::string> security;
+  if (spec.no_new_privileges) security.emplace_back("no-new-privileges");
+  if (spec.no_selinux_label) security.emplace_back("label=disable");
+  set_unless_empty(host_config, "SecurityOpt", security);
   if (spec.auto_remove) host_config["AutoRemove"] = true;
   if (spec.init) host_config["Init"] = true;
+  set_unless_empty(request, "User", spec.user);
+  for (const auto& bind : spec.binds)
+    host_config["Mounts"].push_back({{"Type", "bind"}, {"Source", bind.source}, {"Target", bind.target}});
+  if (spec.read_only_root) host_config["ReadonlyRootfs"] = true;
+  if (spec.no_log) host_config["LogConfig"] = {{"Type", "none"}};
+  set_unless_empty(host_config, "UsernsMode", spec.userns);
+  if (spec.memory != 0) host_config["Memory"] = spec.memory;
+  if (spec.most_processes != 0) host_config["PidsLimit"] = spec.most_processes;
   set_ports(request, spec.ports);
   set_network(request, spec);
   return dump(request);

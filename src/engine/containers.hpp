@@ -26,6 +26,12 @@ struct Publish {
   Protocol protocol = Protocol::tcp;
 };
 
+/// A file or folder of the engine's host, in a container.
+struct BindMount {
+  std::string source;  ///< Absolute. Must exist: the engine creates nothing there.
+  std::string target;
+};
+
 /// A command that checks the container's health.
 struct HealthCheck {
   std::vector<std::string> command;
@@ -57,6 +63,14 @@ struct ContainerSpec {
   bool open_stdin = false;
   bool stdin_once = false;  ///< Its standard input ends with the first attachment's.
   bool tty = false;
+  std::string user;  ///< "0:0"; empty: the image's.
+  std::vector<BindMount> binds;
+  bool read_only_root = false;
+  bool no_log = false;              ///< The engine keeps nothing of its output.
+  bool no_selinux_label = false;    ///< Lets it use what is bound into it on a host with SELinux.
+  std::string userns;               ///< "host", Podman's "container:ID"; empty: the engine's default.
+  std::int64_t memory = 0;          ///< Bytes; 0: no limit.
+  std::int64_t most_processes = 0;  ///< 0: no limit.
 };
 
 /// One line of the list of containers.

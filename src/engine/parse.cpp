@@ -184,6 +184,14 @@ bool parse_is_rootless(std::string_view text, Deadline deadline) {
   return rootless;
 }
 
+bool parse_has_selinux(std::string_view text, Deadline deadline) {
+  const auto tree = parse_json(text, deadline);
+  bool found = false;
+  if (const auto options = JsonReader(tree).maybe("SecurityOptions"))
+    options->each_element([&](const JsonReader& option) { found |= option.string() == "name=selinux"; });
+  return found;
+}
+
 Network parse_network(std::string_view text, Deadline deadline) {
   const auto tree = parse_json(text, deadline);
   return read_network(JsonReader(tree));

@@ -23,6 +23,8 @@ std::map<std::string, std::string> parse_image_labels(std::string_view json,
 
 /// From GET /info: its security options have "name=rootless", or its field Rootless is true.
 bool parse_is_rootless(std::string_view json, Deadline deadline = Deadline::never());
+/// From GET /info: its security options have SELinux.
+bool parse_has_selinux(std::string_view json, Deadline deadline = Deadline::never());
 
 /// The properties of a bridge network that Podman's compatible answers lack.
 struct LibpodBridge {

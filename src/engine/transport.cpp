@@ -319,6 +319,11 @@ Response Transport::post(std::string_view path, std::string_view json, Deadline 
   return send(request, deadline, sink, still_wanted);
 }
 
+Response Transport::post_body(std::string_view path, const char* type, std::string_view body,
+                              Deadline deadline) {
+  return send({"POST", path, body, type}, deadline, {});
+}
+
 Response Transport::put(std::string_view path, const char* type, std::string_view body, Deadline deadline) {
   return send({"PUT", path, body, type}, deadline, {});
 }

@@ -71,6 +71,8 @@ class Transport {
   /// `json` may be empty. `header` is one more header line; empty: none.
   Response post(std::string_view path, std::string_view json, Deadline deadline, const BodySink& sink = {},
                 const StillWanted& still_wanted = {}, const std::string& header = {});
+  /// POST with a body of the given content type.
+  Response post_body(std::string_view path, const char* type, std::string_view body, Deadline deadline);
   /// PUT with a body of the given content type.
   Response put(std::string_view path, const char* type, std::string_view body, Deadline deadline);
   /// DELETE.

@@ -6,6 +6,7 @@
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
 #include "lease/owner.hpp"
+#include "lease/record_socket.hpp"
 #include "lease/runtime_dir.hpp"
 
 #include <fmt/format.h>
@@ -90,6 +91,7 @@ std::string tunnel_record_to_json(const TunnelRecord& record) {
              {"open", record.stats.open}}}};
   if (record.expires) out["expires"] = *record.expires;
   if (!record.container.empty()) out["container"] = record.container;
+  if (record.handed_off) out["handed_off"] = true;
   if (!record.follows.empty()) out["follows"] = record.follows;
   // dump_in_lines() also takes bytes that are not UTF-8: a label or an engine's message may hold them.
   return out.dump_in_lines() + "\n";
@@ -135,6 +137,7 @@ TunnelRecord tunnel_record_from_json(std::string_view text, PathTest is_known) {
     record.at("ports").each_element(
         [&](const json::Reader& port) { out.ports.push_back(HostPort::parse(port.string())); });
     if (record.contains("container")) out.container = record.at("container").string();
+    if (record.contains("handed_off")) out.handed_off = record.at("handed_off").boolean();
     if (record.contains("follows")) out.follows = record.at("follows").string();
     if (record.contains("expires")) out.expires = record.at("expires").number<std::int64_t>();
     if (!is_token(out.id) || !is_token(out.owner.token)) corrupt_record("an id is not hexadecimal");
@@ -184,6 +187,7 @@ void TunnelStore::tidy() const noexcept {
     const auto unfinished = file_of({}) + std::string(kUnfinished);
     for (const auto& name : folder->names())
       if (name.ends_with(unfinished)) folder->remove(name);
+    remove_old_sockets(*folder);
     folder->remove_itself();
   } catch (const std::exception& error) {
     log::warn("tidying {}: {}", folder_.string(), error.what());

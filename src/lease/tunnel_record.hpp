@@ -65,6 +65,8 @@ struct TunnelRecord {
   TunnelStats stats;
   std::string container = {};  ///< Id of the one container that a relay lease serves; else empty.
   std::string follows = {};    ///< With kFollowing: the lease's id.
+  /// Of a relay lease: a container at the engine made it, as only the engine may look into the target.
+  bool handed_off = false;
 
   bool operator==(const TunnelRecord&) const = default;
 };
@@ -92,8 +94,8 @@ class TunnelStore {
   void save(const TunnelRecord& record, Deadline deadline = Deadline::after(kPatience)) const;
   /// Does nothing if there is no record.
   void remove(const std::string& id) const noexcept;
-  /// Removes the files of dead owners and of unfinished writes, then the folder if it is empty. Gives up if
-  /// the lock is not free within 1 s.
+  /// Removes the files of dead owners and of unfinished writes, and old sockets (record_socket.hpp), then the
+  /// folder if it is empty. Gives up if the lock is not free within 1 s.
   void tidy() const noexcept;
   /// Whether the record exists; true also if that is unknown.
   [[nodiscard]] bool contains(const std::string& id) const noexcept;

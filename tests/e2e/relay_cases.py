@@ -4,11 +4,12 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import tempfile
 import time
 
 from harness import ALIAS, IMAGE, Lease, eventually, run
-from ssh_cases import HELLO, UnixService, free_port
+from ssh_cases import HELLO, LEASE_LABEL, NOBODY, UnixService, free_port
 
 INSIDE = "127.0.0.77"
 # No word but that the engine is slow, as on a busy machine.
@@ -89,6 +90,8 @@ class ByRelay:
             self.container_by_command(name)
         elif kind == "keep-id":  # its network namespace is not its own user namespace's
             self.container_by_command(name, "--userns", "keep-id", "--network", self.network("kept"))
+        elif kind == "mapped":  # into a user namespace, though by root's engine
+            self.container_by_command(name, "--uidmap", "0:100000:65536", "--network", self.network("mapped"))
         else:
             self.container(name, network=kind)
         return name
@@ -347,3 +350,167 @@ class ByRelay:
         self.assertIn("127.0.0.1:8088", lines)
         self.assertEqual(self.engine.hosts("taker"), hosts)
         self.assertEqual(self.command_of_owner("list").stdout.count("relay"), 0)
+
+
+class ByHandoff(ByRelay):
+    """The owner may use the socket of root's engine, and no more: a container at the engine makes the sockets."""
+
+    # Named as the engine names it, with its tag.
+    image = re.compile(r"(localhost/)?tc-hostnet/handoff:[0-9a-f]{16}")
+
+    def setUp(self):
+        super().setUp()
+        for folder in (self.engine.dir, self.engine.socket):
+            folder.chmod(folder.stat().st_mode | (0o001 if folder.is_dir() else 0o006))
+        self.home = self.engine.dir / "nobody"
+        self.home.mkdir(exist_ok=True)
+        os.chown(self.home, NOBODY, NOBODY)
+        self.images_before = self.images()
+        self.addCleanup(self.nothing_is_left_of_handoffs)
+
+    def of_owner(self, *arguments):
+        environment = self.env | {"HOME": str(self.home), "XDG_RUNTIME_DIR": str(self.home)}
+        environment.pop("TC_HOSTNET_RUNTIME_DIR")
+        return ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", self.program,
+                *map(str, arguments)], environment
+
+    def images(self):
+        return sorted(tag for one in self.engine.api.get("/images/json") for tag in one["RepoTags"] or ["<none>"])
+
+    def our_images(self):
+        return [tag for tag in self.images() if self.image.fullmatch(tag)]
+
+    def files(self):
+        """Those of the owner's leases."""
+        return sorted(path.name for path in self.home.glob("tc-hostnet/**/*"))
+
+    def remove_images(self):
+        return self.command_of_owner("release", "--all", "--images")
+
+    def nothing_is_left_of_handoffs(self):
+        self.remove_images()
+        self.assertEqual(self.engine.api.containers(LEASE_LABEL), [])
+        self.assertEqual(self.images(), self.images_before)
+        self.assertTrue(eventually(lambda: self.files() == [], timeout=5), self.files())
+
+    def test_by_handoff_one_image_more_which_is_removed_on_demand(self):
+        port, _ = self.serve_hello()
+        self.container("taker")
+        before = self.engine.inventory()
+        dry = self.command_of_owner("expose", "--via", "relay", port, "--container", "taker", "--dry-run").stdout
+        self.assertIn("container of image tc-hostnet/handoff once", dry)
+        self.assertEqual(self.our_images(), [])
+        lease = self.by_relay(port, "--container", "taker")
+        (image,) = self.our_images()
+        self.assertEqual(self.images(), sorted([*self.images_before, image]))
+        self.assertEqual(self.engine.inventory(), before)
+        described = self.engine.api.get(f"/images/{image}/json")
+        self.assertLess(described["Size"], 800_000)
+        self.assertEqual(lease.end()[0], 0)
+        # Not from under a container, and only where it is asked for.
+        self.command_of_owner("release", "--all")
+        self.engine("create", "--name", "user", "--network", "none", image)
+        self.assertIn("stays: a container uses it", self.remove_images().stderr)
+        self.assertEqual(self.our_images(), [image])
+        self.engine.api.remove("user")
+        said = self.command_of_owner("release", "--all", "--images", "--dry-run").stdout
+        self.assertEqual(said, f"remove image {image}, unless a container uses it\n")
+        (event,) = map(json.loads, self.command_of_owner("--json", "release", "--all", "--images").stdout.splitlines())
+        self.assertEqual((event["event"], event["image"]), ("removed", image))
+        self.assertEqual(self.images(), self.images_before)
+        done = self.command_of_owner("release", "--images", check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("without --all", done.stderr)
+
+    def test_by_handoff_low_ports_and_many(self):
+        port, _ = self.serve_hello()
+        self.container("taker", network="none", CapDrop=["ALL"], SecurityOpt=["no-new-privileges"])
+        ports = [80, 1023, *range(20000, 20060)]
+        hosts = self.engine.hosts("taker")
+        lease = self.by_relay(*(f"{port}:{inside}" for inside in ports), "--container", "taker", "--no-alias")
+        for inside in (80, 1023, 20059):
+            self.reaches_inside("taker", inside)
+        self.assertEqual(self.engine.hosts("taker"), hosts)
+        self.assertEqual(lease.end()[0], 0)
+
+    def test_by_handoff_an_image_of_another_with_that_tag_is_not_run(self):
+        port, _ = self.serve_hello()
+        self.container("taker")
+        self.assertEqual(self.by_relay(port, "--container", "taker").end()[0], 0)
+        (tag,) = self.our_images()
+        self.remove_images()
+        self.engine("tag", IMAGE, tag)
+        lease = self.by_relay(port, "--container", "taker")
+        self.reaches("taker", HELLO, port=port)
+        self.assertNotEqual(self.engine.api.get(f"/images/{tag}/json")["Id"], self.engine.api.get(f"/images/{IMAGE}/json")["Id"])
+        self.assertEqual(lease.end()[0], 0)
+
+    def test_by_handoff_several_at_once_load_one_image(self):
+        port, _ = self.serve_hello()
+        takers = [f"taker-{i}" for i in range(3)]
+        for taker in takers:
+            self.container(taker)
+        begun = [subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                 for argv, env in (self.of_owner("--json", "expose", port, "--via", "relay", "--container", taker) for taker in takers)]
+        for process in begun:
+            self.addCleanup(process.wait, 20)
+            self.addCleanup(process.kill)
+        for process in begun:
+            self.assertEqual(json.loads(process.stdout.readline())["event"], "ready")
+        for taker in takers:
+            self.reaches(taker, HELLO, port=port)
+        self.assertEqual(len(self.our_images()), 1)
+        for process in begun:
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.communicate(timeout=20)[1], "")
+
+    def test_by_handoff_a_kill_at_any_moment_leaves_nothing_beyond_the_next_command(self):
+        port, _ = self.serve_hello()
+        self.container("taker")
+        hosts = self.engine.hosts("taker")
+        argv, env = self.of_owner("expose", port, "--via", "relay", "--container", "taker")
+        for moment in (0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.3):
+            with self.subTest(moment=moment):
+                self.remove_images()
+                process = subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                time.sleep(moment)
+                process.kill()
+                process.wait(10)
+                listed = self.command_of_owner("list")
+                self.assertEqual(listed.stdout.count("relay"), 0, listed.stderr)
+                self.assertTrue(eventually(lambda: not self.engine.api.containers(LEASE_LABEL)))
+                self.assertEqual(self.engine.hosts("taker"), hosts)
+                self.assertEqual(self.files(), [])
+                self.assertLessEqual(len(self.our_images()), 1)
+        self.by_relay(port, "--container", "taker")
+        self.reaches("taker", HELLO, port=port)
+
+    def test_by_handoff_what_cannot_be_done_is_told_in_one_line(self):
+        self.container("taker")
+        self.engine.api.kill("taker")
+        self.refused_by_relay(6, "container taker is not running", "8088", "--container", "taker")
+        self.container("hosted", network="host")
+        self.refused_by_relay(2, "uses the host's network", "8088", "--container", "hosted")
+        self.container("behind", network="container:hosted")
+        self.refused_by_relay(3, "uses this host's network", "8088", "--container", "behind")
+        self.container("another")
+        argv, env = self.of_owner("expose", "--via", "relay", self.serve_hello()[0], "--container", "another")
+        done = run(*argv, env=env | {"TC_HOSTNET_HANDOFF": "/nonexistent"}, check=False)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertRegex(done.stderr, r"\A[^\n]*the hand-off's program is missing[^\n]*TC_HOSTNET_HANDOFF\n\Z")
+        own = self.home.parent / "own-hosts"
+        own.write_text("127.0.0.1 localhost\n")
+        self.addCleanup(own.unlink)
+        self.container_by_command("mounted", "--volume", f"{own}:/etc/hosts")
+        self.refused_by_relay(8, "hosts file of container mounted", "8088", "--container", "mounted")
+        self.assertEqual(own.read_text(), "127.0.0.1 localhost\n")
+        self.assertEqual(self.our_images(), [])
+
+    def test_by_handoff_a_lease_ends_with_its_container(self):
+        port, _ = self.serve_hello()
+        self.container("taker")
+        lease = self.by_relay(port, "--container", "taker", "--once")
+        self.engine.api.kill("taker")
+        code, _, said = lease.end(None)
+        self.assertEqual(code, 1)
+        self.assertIn("its container has stopped", said)

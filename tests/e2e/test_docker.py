@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engines import Docker
 from harness import ALIAS, FIREWALL, HostCase, changed, eventually, main, output, returns_to, route_localnet, run, snapshot
-from relay_cases import ByRelay
+from relay_cases import ByHandoff, ByRelay
 
 HELLO = "hello from 127.0.0.1\n"
 
@@ -259,6 +259,11 @@ class Firewall(DockerCase):
 
 
 class Relay(ByRelay, HostCase):
+    engine_type = Docker
+    networks_by_relay = (*ByRelay.networks_by_relay, "macvlan")
+
+
+class RelayByHandoff(ByHandoff, HostCase):
     engine_type = Docker
     networks_by_relay = (*ByRelay.networks_by_relay, "macvlan")
 

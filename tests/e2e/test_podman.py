@@ -2,7 +2,7 @@
 """The tests of test_docker.py for rootful Podman with netavark bridges, by its Docker API."""
 from engines import Podman
 from harness import ALIAS, HostCase, main
-from relay_cases import ByRelay
+from relay_cases import ByHandoff, ByRelay
 
 HELLO = "hello from 127.0.0.1\n"
 
@@ -10,7 +10,7 @@ HELLO = "hello from 127.0.0.1\n"
 class PodmanCase(ByRelay, HostCase):
     engine_type = Podman
     first_instruction_by_relay = True
-    networks_by_relay = (*ByRelay.networks_by_relay, "macvlan")
+    networks_by_relay = (*ByRelay.networks_by_relay, "macvlan", "mapped")
 
     def setUp(self):
         super().setUp()
@@ -88,6 +88,11 @@ class PodmanCase(ByRelay, HostCase):
 
     def bridge(self, network):
         return self.engine.api.bridge(network)
+
+
+class RelayByHandoff(ByHandoff, HostCase):
+    engine_type = Podman
+    networks_by_relay = (*ByRelay.networks_by_relay, "macvlan", "mapped")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ LAYERS |= {
     "container": ALL_PATHS,
     "watch": ALL_PATHS,
     "reaper": (*ALL_PATHS, "container"),
+    "handoff": ("path/relay",),
     "daemon": ALL_PATHS,
     "cli": (*ALL_PATHS, "container", "watch"),
 }

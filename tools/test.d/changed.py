@@ -22,7 +22,7 @@ ROWS = (
     (r"src/(daemon|dbus)/", (r"unit: (daemon|dbus)$", "dbus: ", "e2e: test_helper", "fuzz: fuzz_helper", "install: ")),
     (r"src/path/ssh/", ("unit: (path|cli)$", "netns: ssh$", r"e2e: test_(ssh|container|rootless|contexts|run|watch)", "fuzz: fuzz_ssh",
                         "demo: ")),
-    (r"src/path/relay/", ("unit: (path|relay|cli)$", r"e2e: test_(docker|podman|rootless)")),
+    (r"src/(path/relay|handoff)/", ("unit: (path|relay|cli)$", r"e2e: test_(docker|podman|rootless)", "fuzz: fuzz_handoff")),
     (r"src/path/helper/", ("unit: path$", "dbus: ", "e2e: test_(helper|container)", "install: ")),
     (r"src/watch/", ("unit: watch$", "e2e: test_(watch|lifecycle|ssh|helper)", "fuzz: fuzz_request", "install: ")),
     (r"src/(container|reaper)/", ("unit: container$", "e2e: test_container", "install: ")),

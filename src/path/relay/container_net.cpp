@@ -9,7 +9,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -32,14 +31,6 @@
 
 namespace hostnet::relay {
 namespace {
-
-enum class Step : std::uint8_t { enter_user, enter_net, make, bind, listen };
-
-// The child's message for one port; without an error, the socket comes with it.
-struct Answer {
-  Step step = Step::make;
-  int error = 0;
-};
 
 union Control {
   cmsghdr header;
@@ -66,20 +57,6 @@ void answer(int channel, Answer answer, int socket) {
   [[maybe_unused]] const auto sent = ::sendmsg(channel, &message, MSG_NOSIGNAL);
 }
 
-Answer make_socket(sockaddr_in address, int& socket) {
-  socket = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (socket < 0) return {Step::make, errno};
-  const int on = 1;
-  const auto* const where = reinterpret_cast<const sockaddr*>(&address);
-  const bool alone = ::bind(socket, where, sizeof address) == 0;
-  if (!alone && errno != EADDRINUSE) return {Step::bind, errno};
-  ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (!alone && ::bind(socket, where, sizeof address) != 0) return {Step::bind, errno};
-  if (::listen(socket, 1) != 0) return {Step::listen, errno};
-  ::shutdown(socket, SHUT_RD);
-  return {};
-}
-
 [[noreturn]] void bind_in_child(int channel, int userns, int netns, pid_t parent, Ipv4 inside,
                                 const std::uint16_t* ports, std::size_t count) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -94,12 +71,8 @@ Answer make_socket(sockaddr_in address, int& socket) {
     ::_exit(1);
   }
   for (std::size_t i = 0; i < count; ++i) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(ports[i]);
-    address.sin_addr.s_addr = inside.network();
     int socket = -1;
-    const auto result = make_socket(address, socket);
+    const auto result = make_bound_socket(socket_address(inside.network(), ports[i]), socket);
     answer(channel, result, socket);
     if (result.error != 0) ::_exit(1);
     ::close(socket);
@@ -180,22 +153,6 @@ Error gone(const std::string& container) {
   return {Errc::not_found, fmt::format("container {} has stopped", container)};
 }
 
-Error error_of(const ContainerNet& net, Answer answer, Ipv4 address, std::uint16_t port) {
-  if (answer.step == Step::enter_user || answer.step == Step::enter_net)
-    return not_enterable(net.container, answer.error);
-  if (answer.error == EADDRINUSE)
-    return {Errc::conflict, fmt::format("port {} is in use in container {}", port, net.container),
-            "choose another container port (HOST:CONTAINER)", EADDRINUSE};
-  if (answer.error == EADDRNOTAVAIL)
-    return {Errc::failure, fmt::format("the loopback interface of container {} is down", net.container),
-            "set it up in the container: ip link set lo up", EADDRNOTAVAIL};
-  return {Errc::failure,
-          fmt::format("cannot listen at {}:{} in container {}: {}", address.to_string(), port, net.container,
-                      std::strerror(answer.error)),
-          {},
-          answer.error};
-}
-
 bool is_same_file(int one, int other) {
   struct stat a {};
   struct stat b {};
@@ -225,6 +182,28 @@ engine::AliasRecord evidence_of(engine::Container container) {
 
 }  // namespace
 
+Error cannot_listen(const std::string& container, Answer answer, Ipv4 address, std::uint16_t port) {
+  if (answer.step == Step::enter_user || answer.step == Step::enter_net)
+    return not_enterable(container, answer.error);
+  if (answer.error == EADDRINUSE)
+    return {Errc::conflict, fmt::format("port {} is in use in container {}", port, container),
+            "choose another container port (HOST:CONTAINER)", EADDRINUSE};
+  if (answer.error == EADDRNOTAVAIL)
+    return {Errc::failure, fmt::format("the loopback interface of container {} is down", container),
+            "set it up in the container: ip link set lo up", EADDRNOTAVAIL};
+  return {Errc::failure,
+          fmt::format("cannot listen at {}:{} in container {}: {}", address.to_string(), port, container,
+                      std::strerror(answer.error)),
+          {},
+          answer.error};
+}
+
+Error uses_our_network(const std::string& container) {
+  return {Errc::no_path,
+          fmt::format("container {} uses this host's network: it reaches 127.0.0.1 as it is", container),
+          "dial 127.0.0.1 in the container"};
+}
+
 ContainerNet open_container_net(const engine::Container& container) {
   const auto record = evidence_of(container);
   ContainerNet net;
@@ -239,12 +218,9 @@ ContainerNet open_container_net(const engine::Container& container) {
   net.netns.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   const int cause = errno;
   if (process_start_time(record.pid) != record.pid_start) throw gone(container.name);
+  if (!net.netns && (cause == EACCES || cause == EPERM)) return net;
   if (!net.netns) throw not_enterable(container.name, cause);
-  if (is_same_file(net.netns.get(), open_own("net").get()))
-    throw Error(
-        Errc::no_path,
-        fmt::format("container {} uses this host's network: it reaches 127.0.0.1 as it is", container.name),
-        "dial 127.0.0.1 in the container");
+  if (is_same_file(net.netns.get(), open_own("net").get())) throw uses_our_network(container.name);
   net.userns.reset(::ioctl(net.netns.get(), NS_GET_USERNS));
   if (!net.userns) throw not_enterable(container.name, errno);
   ::fcntl(net.userns.get(), F_SETFD, FD_CLOEXEC);
@@ -261,7 +237,7 @@ std::vector<Fd> bind_inside(const ContainerNet& net, Ipv4 address, const std::ve
     if (!got)
       throw Error(deadline.expired() ? Errc::timed_out : Errc::failure,
                   fmt::format("no socket came from the network of container {}", net.container));
-    if (got->first.error != 0) throw error_of(net, got->first, address, port);
+    if (got->first.error != 0) throw cannot_listen(net.container, got->first, address, port);
     if (!got->second) throw Error(Errc::failure, "no descriptor is free for a socket", "see ulimit -n");
     out.push_back(std::move(got->second));
   }

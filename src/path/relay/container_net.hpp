@@ -32,6 +32,8 @@
 #include "core/fd.hpp"
 #include "core/ipv4.hpp"
 #include "engine/client.hpp"
+#include "hostnet/error.hpp"
+#include "path/relay/bound_socket.hpp"
 
 #include <sys/types.h>
 
@@ -49,18 +51,22 @@ struct ContainerNet {
   std::string container;  ///< Its name.
   pid_t pid = 0;
   Fd process;  ///< A pidfd: readable once the container's first process has ended.
-  Fd netns;
-  Fd userns;  ///< The owner of netns; empty if it is ours.
+  Fd netns;    ///< Empty if this process may not have it: then only the engine leads there (handoff.hpp).
+  Fd userns;   ///< The owner of netns; empty if it is ours.
 };
 
 /// Opens what bind_inside() needs; enters nothing. The container runs. @throws Error: no_path if the process
-/// is not on this machine or another user's, or the network is this process's own; not_found if it has ended.
+/// is not known to be on this machine, or the network is this process's own; not_found if it has ended.
 ContainerNet open_container_net(const engine::Container& container);
 
 /// Sockets for Relay::add(), one a port, in order. @throws Error: conflict that names the port if it is in
 /// use there, no_path if this process may not enter, timed_out, failure.
 std::vector<Fd> bind_inside(const ContainerNet& net, Ipv4 address, const std::vector<std::uint16_t>& ports,
                             Deadline deadline);
+
+/// The errors of a socket that was not made there, and of a container without a network of its own.
+Error cannot_listen(const std::string& container, Answer answer, Ipv4 address, std::uint16_t port);
+Error uses_our_network(const std::string& container);
 
 /// The ports with a listening socket in the text of /proc/PID/net/tcp or tcp6 (proc(5)). Pure.
 std::vector<std::uint16_t> listening_ports(std::string_view proc_net_tcp);

@@ -3,12 +3,15 @@
 
 #include "core/log.hpp"
 #include "core/thread.hpp"
+#include "engine/alias.hpp"
 #include "engine/client.hpp"
 #include "hostnet/error.hpp"
 #include "lease/checks.hpp"
 #include "lease/container_alias.hpp"
 #include "lease/lease_id.hpp"
+#include "path/relay/handoff.hpp"
 #include "path/relay/relay_path.hpp"
+#include "path/sidecar/sidecar.hpp"
 
 #include <fmt/format.h>
 #include <poll.h>
@@ -57,14 +60,16 @@ RelayLease::RelayLease(RelaySettings settings, const ExposeRequest& request, std
              .created = std::time(nullptr),
              .expires = std::nullopt,
              .stats = {.state = "connecting"},
-             .container = target.container.id};
+             .container = target.container.id,
+             .handed_off = target.by_handoff};
+  if (target.by_handoff) record_.sidecar = relay::handoff_name(id);
   if (request.write_alias) record_.alias_in = {target.container.id};
   if (request.timeout) record_.expires = state::expiry_after(*request.timeout);
   try {
     settings_.store->save(record_, deadline);
     // Two leases that are made at once do not see each other's record before; now at least one of them does.
     check_ports_are_unheld(*settings_.store, target.container, record_.engine, ports, id);
-    set_up(request, deadline);
+    set_up(request, target, deadline);
     keeper_ = start_thread("tchn-keeper", [this] { keep(); });
   } catch (...) {
     undo();
@@ -72,28 +77,50 @@ RelayLease::RelayLease(RelaySettings settings, const ExposeRequest& request, std
   }
 }
 
-void RelayLease::set_up(const ExposeRequest& request, Deadline deadline) {
+std::vector<Fd> RelayLease::make_sockets(const RelayTarget& target, Deadline deadline) {
   std::vector<std::uint16_t> inside;
   for (const auto& port : ports) inside.push_back(port.container);
+  if (target.by_handoff) {
+    engine::Client client(settings_.engine);
+    auto handed = relay::hand_off(
+        client, *settings_.store, target.container,
+        {.lease = id, .name = record_.sidecar, .hosts = !record_.alias_in.empty(), .ports = inside},
+        deadline);
+    hosts_ = std::move(handed.hosts);
+    record_.sidecar.clear();
+    return std::move(handed.sockets);
+  }
   auto sockets = relay::bind_inside(net_, relay::kInside, inside, deadline);
   net_.netns.reset();  // not needed any more, and would keep the namespace after the container
   net_.userns.reset();
+  return sockets;
+}
+
+void RelayLease::write_alias(Deadline deadline) {
+  try {
+    if (hosts_) {
+      engine::write_alias_to(hosts_.get(), net_.container, kAlias, relay::kInside, id,
+                             alias_deadline(deadline));
+    } else {
+      engine::Client client(settings_.engine);
+      write_container_alias(client, record_.container, relay::kInside, id, alias_deadline(deadline));
+    }
+  } catch (const Error& error) {
+    // A command that timed out may still write; after any other error nothing is written there.
+    if (hosts_ || error.code() != Errc::timed_out) record_.alias_in.clear();
+    throw;
+  }
+}
+
+void RelayLease::set_up(const ExposeRequest& request, const RelayTarget& target, Deadline deadline) {
+  auto sockets = make_sockets(target, deadline);
   const auto relay = relay::Relay::of_process();
   for (std::size_t i = 0; i < ports.size(); ++i) {
     counters_.push_back(std::make_shared<relay::Counters>());
     forwards_.emplace_back(std::move(sockets[i]), relay::Service::of(ports[i]), counters_.back(), relay);
   }
   warned_.resize(ports.size());
-  if (request.write_alias) {
-    engine::Client client(settings_.engine);
-    try {
-      write_container_alias(client, record_.container, relay::kInside, id, alias_deadline(deadline));
-    } catch (const Error& error) {
-      // A command that timed out may still write; after any other error nothing is written there.
-      if (error.code() != Errc::timed_out) record_.alias_in.clear();
-      throw;
-    }
-  }
+  if (request.write_alias) write_alias(deadline);
   record_.stats = stats();
   settings_.store->save(record_, deadline);
 }
@@ -118,16 +145,30 @@ void RelayLease::stop_keeper() noexcept {
   if (keeper_.joinable()) keeper_.join();
 }
 
+void RelayLease::remove_alias(Deadline deadline, Failures& failures) {
+  if (hosts_) {
+    try {
+      return engine::remove_alias_from(hosts_.get(), id, alias_deadline(deadline));
+    } catch (const Error& error) {  // the container's doing, and only that container keeps it
+      return log::warn("the hosts file of container {} is not tidied: {}", net_.container, error.what());
+    }
+  }
+  if (record_.handed_off || record_.alias_in.empty()) return;
+  engine::Client client(settings_.engine);
+  remove_container_aliases(client, record_.alias_in, id, deadline, failures);
+}
+
 // Runs every step even when one fails. Closes the sockets first, because a container can delay an edit of its
 // hosts file.
 Failures RelayLease::take_down(Deadline deadline) noexcept {
   Failures failures;
   failures.run([&] { forwards_.clear(); });
   failures.run([&] {
-    if (record_.alias_in.empty()) return;
+    if (record_.sidecar.empty()) return;  // else the hand-off failed
     engine::Client client(settings_.engine);
-    remove_container_aliases(client, record_.alias_in, id, deadline, failures);
+    remove_recorded_sidecar(client, record_.sidecar, id, deadline);
   });
+  failures.run([&] { remove_alias(deadline, failures); });
   if (failures.empty()) settings_.store->remove(id);
   return failures;
 }

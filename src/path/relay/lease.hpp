@@ -3,6 +3,7 @@
 //
 //   state    event                                          next
 //   setup    sockets served, alias written                  active; the keeper starts
+//            (by setns, or by hand-off: container_net.hpp, handoff.hpp)
 //   setup    any error                                      undone; the constructor throws
 //   active   release()                                      released
 //   active   another process removes the record             released
@@ -63,7 +64,10 @@ class RelayLease : public Exposure::Impl {
   [[nodiscard]] std::string reason() const override { return life_.reason(); }
 
  private:
-  void set_up(const ExposeRequest& request, Deadline deadline);
+  void set_up(const ExposeRequest& request, const RelayTarget& target, Deadline deadline);
+  std::vector<Fd> make_sockets(const RelayTarget& target, Deadline deadline);
+  void write_alias(Deadline deadline);
+  void remove_alias(Deadline deadline, Failures& failures);
   void undo() noexcept;
   Failures take_down(Deadline deadline) noexcept;
   void end(ExposureState state, const std::string& reason);
@@ -74,6 +78,7 @@ class RelayLease : public Exposure::Impl {
 
   RelaySettings settings_;
   relay::ContainerNet net_;
+  Fd hosts_;                                                // of a hand-off: the container's hosts file
   state::TunnelRecord record_;                              // the keeper's while it runs
   std::vector<std::shared_ptr<relay::Counters>> counters_;  // one a port
   std::vector<relay::Forward> forwards_;

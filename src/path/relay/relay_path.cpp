@@ -1,23 +1,33 @@
 // Turns requests into leases on the relay path, and shows them.
 #include "path/relay/relay_path.hpp"
 
+#include "core/failures.hpp"
 #include "core/forked.hpp"
+#include "core/log.hpp"
 #include "engine/client.hpp"
 #include "hostnet/error.hpp"
 #include "lease/checks.hpp"
+#include "lease/container_alias.hpp"
 #include "lease/port_json.hpp"
+#include "lease/record_socket.hpp"
 #include "path/clear_away.hpp"
+#include "path/relay/handoff.hpp"
+#include "path/relay/handoff_plan.hpp"
 #include "path/relay/lease.hpp"
 #include "path/relay/target.hpp"
 #include "path/sidecar/clear_away.hpp"
+#include "path/sidecar/sidecar.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <utility>
 
 namespace hostnet::exposer {
@@ -70,6 +80,9 @@ class RelayExposer : public Exposer {
       prepared.push_back({std::move(ports), std::move(target)});
     }
     const auto settings = settings_for_leases(deadline);
+    // They may have died between two steps of a hand-off.
+    if (std::ranges::any_of(prepared, [](const Prepared& one) { return one.target.by_handoff; }))
+      remove_orphans(client, deadline);
     std::vector<Exposure> out;  // released when a later lease fails
     for (std::size_t i = 0; i < requests.size(); ++i)
       out.emplace_back(std::make_shared<RelayLease>(settings, requests[i], std::move(prepared[i].ports),
@@ -102,6 +115,57 @@ class RelayExposer : public Exposer {
   std::weak_ptr<state::Owner> owner_;  // lives while a lease does
 };
 
+constexpr std::chrono::seconds kEngineSettles{5};
+constexpr std::chrono::milliseconds kSettlingPause{100};
+
+// The engine may still be busy with what the killed process asked for: Podman fails to remove a container
+// that is just ending.
+template <class Work>
+void when_settled(Deadline deadline, Work work) {
+  const auto limit =
+      Deadline::after(std::min<std::chrono::milliseconds>(kEngineSettles, deadline.remaining()));
+  for (;;) {
+    try {
+      return work();
+    } catch (const Error& error) {
+      const bool may_pass = error.code() == Errc::engine_error || error.code() == Errc::conflict;
+      if (!may_pass || limit.expired()) throw;
+      log::debug("trying again: {}", error.what());
+    }
+    std::this_thread::sleep_for(kSettlingPause);
+  }
+}
+
+// As clear_away_sidecar(), but only the engine leads to the hosts file.
+void clear_away_handoff(const state::TunnelStore& store, const state::TunnelRecord& record,
+                        Deadline deadline) {
+  Failures failures;
+  engine::Client client(engine::Address::recorded(record.engine, "the lease's record"));
+  failures.run([&] {
+    when_settled(deadline, [&] { remove_recorded_sidecar(client, record.sidecar, record.id, deadline); });
+  });
+  state::remove_socket(store, relay::handoff_name(record.id));
+  for (const auto& container : record.alias_in) {
+    try {
+      when_settled(deadline, [&] {
+        relay::remove_alias_by_handoff(client, store, container, record.id, alias_deadline(deadline));
+      });
+    } catch (const Error& error) {
+      if (error.code() == Errc::engine_unavailable || error.code() == Errc::engine_error)
+        failures.add(error.what());
+      else
+        log::warn("{}", error.what());
+    }
+  }
+  failures.raise("lease " + record.id);
+  store.remove(record.id);
+}
+
+void clear_away_relay(const state::TunnelStore& store, const state::TunnelRecord& record, Deadline deadline) {
+  if (record.handed_off) return clear_away_handoff(store, record, deadline);
+  clear_away_sidecar(store, record, deadline);  // it has none: what a dead owner leaves is the alias
+}
+
 DryRun relay_dry_run(const ExposeRequest& request, const ExposerOptions& options) {
   const auto deadline = Deadline::after(kRelayDryRunSpan);
   auto ports = checked_ports(request);
@@ -111,6 +175,11 @@ DryRun relay_dry_run(const ExposeRequest& request, const ExposerOptions& options
   const auto target = resolve_for_relay(client, store, request, ports, deadline);
   const auto address = relay::kInside.to_string();
   DryRun out;
+  if (target.by_handoff)
+    out.lines.push_back(fmt::format(
+        "# start a container of image {} once, which shares the network of container {}, makes the "
+        "sockets there and hands them over",
+        relay::kHandoffRepository, target.container.name));
   for (const auto& port : ports)
     out.lines.push_back(
         fmt::format("# listen at {}:{} in the network of container {} (process {}), and join "
@@ -124,6 +193,7 @@ DryRun relay_dry_run(const ExposeRequest& request, const ExposerOptions& options
       {"container", target.container.name},
       {"container_id", target.container.id.substr(0, 12)},
       {"pid", target.net.pid},
+      {"handoff", target.by_handoff},
       {"network", target.network},
       {"address", address},
       {"sources", target.sources},
@@ -172,7 +242,7 @@ const PathDriver kRelayPath{
     .rules_of = nullptr,
     .dry_run = relay_dry_run,
     .dry_run_ahead = relay_dry_run_ahead,
-    .clear_away = clear_away_sidecar,  // its leases have none: what a dead owner leaves is the alias
+    .clear_away = clear_away_relay,
     .describe = describe_relay,
 };
 

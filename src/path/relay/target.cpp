@@ -22,6 +22,16 @@ std::vector<std::string> own_addresses(const engine::Container& container) {
   return out;
 }
 
+// A container that shares another's network has the host's if that one has it. The kernel would say so, too,
+// but not before a socket is there.
+void check_own_network(engine::Client& client, const engine::Container& container, Deadline deadline) {
+  constexpr std::string_view shared = "container:";
+  auto mode = container.network_mode;
+  for (int i = 0; i < 8 && mode.starts_with(shared); ++i)
+    mode = client.container(mode.substr(shared.size()), deadline).network_mode;
+  if (mode == "host") throw relay::uses_our_network(container.name);
+}
+
 }  // namespace
 
 void check_port_for_relay(const HostPort& port) {
@@ -83,6 +93,7 @@ RelayTarget resolve_for_relay(engine::Client& client, const state::TunnelStore& 
                 fmt::format("start it: {} start {}", container.command, shell_word(container.name)));
   check_ports_are_unheld(store, container, client.address().text(), ports);
   auto net = relay::open_container_net(container);
+  if (!net.netns) check_own_network(client, container, deadline);
   const auto listening = relay::listening_ports(net);
   for (const auto& port : ports)
     if (const auto clash = port_clash(container, listening, port.container, request.force); !clash.empty())
@@ -92,6 +103,7 @@ RelayTarget resolve_for_relay(engine::Client& client, const state::TunnelStore& 
   RelayTarget out;
   out.network = container.endpoints.empty() ? container.network_mode : container.endpoints.front().network;
   out.sources = own_addresses(container);
+  out.by_handoff = !net.netns;
   out.net = std::move(net);
   out.container = std::move(container);
   return out;

@@ -17,6 +17,7 @@ namespace hostnet::exposer {
 struct RelayTarget {
   engine::Container container;
   relay::ContainerNet net;
+  bool by_handoff = false;           ///< Only the engine may enter the network (relay/handoff.hpp).
   std::string network;               ///< The first network of the container, else its network mode.
   std::vector<std::string> sources;  ///< Where its connections come from, for display.
 };
@@ -41,7 +42,7 @@ void check_ports_are_unheld(const state::TunnelStore& store, const engine::Conta
                             const std::string& ignored = {});
 
 /// Changes nothing. @throws Error: no_path for a target other than a container, for an engine that is not
-/// known to be on this machine, and for a container of another user; invalid_argument for the host's network;
+/// known to be on this machine; invalid_argument for the host's network;
 /// not_found for a container that does not run; conflict for a port that the container uses itself, and if a
 /// sidecar has the alias; and what the client throws.
 RelayTarget resolve_for_relay(engine::Client& client, const state::TunnelStore& store,

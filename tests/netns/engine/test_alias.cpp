@@ -25,6 +25,7 @@
 #include <atomic>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <iterator>
 #include <list>
@@ -61,6 +62,34 @@ FileId id_of(const fs::path& path) {
 Errc code_of(const std::function<void()>& call) { return test::error_of(call).code(); }
 
 }  // namespace
+
+TEST_CASE("by a descriptor: the line comes and goes, and a lock is waited for no longer than said") {
+  const test::TempDir dir;
+  const auto path = dir.path() / "hosts";
+  write(path, kHosts);
+  const Fd file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  REQUIRE(file);
+  const auto in_place = [&](const std::string& text) { std::ofstream(path) << text; };
+  for (int i = 0; i < 2; ++i) {
+    CHECK(write_alias_to(file.get(), "api", kAlias, kAddress, "L1") == AliasResult::written);
+    CHECK(write_alias_to(file.get(), "api", kAlias, kAddress, "L1") == AliasResult::written);
+    CHECK(read_file(path) == std::string(kHosts) + kLine);
+    // Somebody else's line behind ours stays.
+    const auto later = i == 0 ? std::string() : std::string("10.0.0.9 later\n");
+    in_place(read_file(path) + later);
+    remove_alias_from(file.get(), "L1");
+    remove_alias_from(file.get(), "L1");
+    CHECK(read_file(path) == kHosts + later);
+  }
+  in_place(std::string(kHosts) + "192.0.2.1 " + kAlias + "\n");
+  CHECK(code_of([&] { write_alias_to(file.get(), "api", kAlias, kAddress, "L1"); }) == Errc::conflict);
+  const Fd other(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  REQUIRE(::flock(other.get(), LOCK_EX) == 0);
+  CHECK(code_of([&] { remove_alias_from(file.get(), "L1", Deadline::after(50ms)); }) == Errc::timed_out);
+  REQUIRE(::flock(other.get(), LOCK_UN) == 0);
+  remove_alias_from(file.get(), "L1");
+  CHECK(::flock(other.get(), LOCK_EX | LOCK_NB) == 0);  // ours is not kept
+}
 
 TEST_CASE("written and removed in place: the mounted inode stays the engine's") {
   const test::TempDir dir;

@@ -72,6 +72,27 @@ TEST_CASE("every field of a description is where the engine expects it") {
     "NetworkingConfig": {"EndpointsConfig": {"web": {"Aliases": ["host.testcontainers.internal"]}}}})"));
 }
 
+TEST_CASE("a container with as little as it needs") {
+  const ContainerSpec spec{.image = "a",
+                           .cap_drop = {"ALL"},
+                           .no_new_privileges = true,
+                           .user = "0:0",
+                           .binds = {{"/run/s", "/socket"}, {"/data/hosts", "/hosts"}},
+                           .read_only_root = true,
+                           .no_log = true,
+                           .no_selinux_label = true,
+                           .userns = "host",
+                           .memory = 1 << 26,
+                           .most_processes = 64};
+  CHECK(created(spec) == json::parse(R"({
+    "Image": "a", "User": "0:0",
+    "HostConfig": {
+      "CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges", "label=disable"], "ReadonlyRootfs": true, "UsernsMode": "host",
+      "LogConfig": {"Type": "none"}, "Memory": 67108864, "PidsLimit": 64,
+      "Mounts": [{"Type": "bind", "Source": "/run/s", "Target": "/socket"},
+                 {"Type": "bind", "Source": "/data/hosts", "Target": "/hosts"}]}})"));
+}
+
 TEST_CASE("invalid descriptions are refused before sending") {
   for (const ContainerSpec& spec :
        {ContainerSpec{}, ContainerSpec{.image = "a", .network_aliases = {"b"}},

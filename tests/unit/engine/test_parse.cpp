@@ -532,6 +532,13 @@ TEST_CASE("an error's message is the engine's own, on one line, not too long") {
   CHECK(parse_error_message(std::string(399, '\x01')).size() == 403);
 }
 
+TEST_CASE("whether an engine's containers are confined by SELinux") {
+  CHECK(parse_has_selinux(R"({"SecurityOptions":["name=seccomp,profile=default","name=selinux"]})"));
+  CHECK_FALSE(parse_has_selinux(R"({"SecurityOptions":["name=seccomp,profile=default","name=apparmor"]})"));
+  CHECK_FALSE(parse_has_selinux(R"({"SecurityOptions":null})"));
+  CHECK_FALSE(parse_has_selinux("{}"));
+}
+
 TEST_CASE("whether an engine is rootless") {
   CHECK(parse_is_rootless(R"({"SecurityOptions":["name=seccomp,profile=default","name=rootless"]})"));
   CHECK_FALSE(parse_is_rootless(R"({"SecurityOptions":["name=seccomp,profile=default"]})"));

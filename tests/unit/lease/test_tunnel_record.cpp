@@ -59,6 +59,8 @@ TEST_CASE("every field survives") {
   for_one.via = "relay";
   for_one.container = "0123";
   CHECK(tunnel_record_from_json(tunnel_record_to_json(for_one)) == for_one);
+  for_one.handed_off = true;
+  CHECK(tunnel_record_from_json(tunnel_record_to_json(for_one)) == for_one);
 }
 
 TEST_CASE("what a tunnel has carried, in words") {

@@ -1,11 +1,12 @@
-// Builds a tar archive of a few files, for the engine to unpack in a container. Pure functions.
+// Builds a tar archive of a few files, for an engine to unpack in a container or to load as an image. Pure
+// functions.
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace hostnet::container {
+namespace hostnet {
 
 struct TarFile {
   std::string path;  ///< Absolute.
@@ -18,4 +19,4 @@ struct TarFile {
 /// @throws Error{invalid_argument} for a path that the format cannot hold (some 250 bytes) or with "..".
 std::string make_tar(const std::vector<TarFile>& files);
 
-}  // namespace hostnet::container
+}  // namespace hostnet

@@ -1,7 +1,7 @@
 // The archive, as tar(1) reads it.
-#include "container/tar.hpp"
 #include "core/file.hpp"
 #include "core/process.hpp"
+#include "core/tar.hpp"
 #include "hostnet/error.hpp"
 #include "support/expect_error.hpp"
 #include "support/temp_dir.hpp"
@@ -12,8 +12,6 @@
 #include <algorithm>
 
 using namespace hostnet;
-using container::make_tar;
-using container::TarFile;
 
 TEST_CASE("tar unpacks what was packed") {
   const test::TempDir folder;

@@ -1,5 +1,5 @@
 // Format: per file, a 512-byte header and the content, padded to 512 bytes; two zero blocks at the end.
-#include "container/tar.hpp"
+#include "core/tar.hpp"
 
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
@@ -8,7 +8,7 @@
 
 #include <array>
 
-namespace hostnet::container {
+namespace hostnet {
 namespace {
 
 constexpr std::size_t kBlock = 512;
@@ -75,4 +75,4 @@ std::string make_tar(const std::vector<TarFile>& files) {
   return tar;
 }
 
-}  // namespace hostnet::container
+}  // namespace hostnet
