@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from engines import Docker
-from harness import FIREWALL, HostCase, main, route_localnet, run
+from harness import FIREWALL, HostCase, eventually, main, route_localnet, run
 
 HELLO = "hello from 127.0.0.1\n"
 HARD_NAME = "$(touch /tmp/pwned); `id` | 'web\" \\ & <x>"
@@ -232,6 +232,16 @@ class AfterRoot(ErrorCase):
         self.assertEqual([one for one in Path(f"/proc/{owner}/fd").iterdir() if one.stat().st_ino == inode], [])
         self.assertEqual([os.readlink(f"/proc/{owner}/fd/{fd}") for fd in range(3)], ["/dev/null"] * 3)
         self.tc_hostnet("release", done.stdout.decode().strip())
+
+    def test_standard_streams_that_are_closed(self):
+        """Else a lock or the descriptor of the signals has the number of one: it is read as input, or gets messages."""
+        process = subprocess.Popen(["sh", "-c", "exec \"$0\" \"$@\" <&- >&- 2>&-", self.program, "expose", "8088", "--bridge", "br0"],
+                                   env=self.env)
+        self.addCleanup(process.kill)
+        self.assertTrue(eventually(self.leases))
+        self.assertEqual([os.readlink(f"/proc/{process.pid}/fd/{fd}") for fd in range(3)], ["/dev/null"] * 3)
+        process.terminate()
+        self.assertEqual(process.wait(30), 0)
 
 
 class FakeEngine:
