@@ -78,6 +78,7 @@ std::string Containers::of_container(std::string_view id, std::string_view rest,
 }
 
 std::string Containers::create(const ContainerSpec& spec, Deadline deadline) {
+  ImageName::parse(spec.image);  // before the engine says so in its own words
   const auto request = create_request(spec);
   auto where = path("containers/create", deadline);
   if (!spec.name.empty()) where += "?name=" + query_value(spec.name);

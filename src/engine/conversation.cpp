@@ -14,7 +14,6 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 
 namespace hostnet::engine {
 namespace {
@@ -53,8 +52,7 @@ class Conversation {
     if (got > 0) in.append(buffer.data(), static_cast<std::size_t>(got));
     // An engine resets the stream if it has not read all input.
     if (got < 0 && errno == ECONNRESET && answered_) return false;
-    if (got < 0 && errno != EAGAIN && errno != EINTR)
-      throw Error(Errc::engine_error, fmt::format("{}: {}", call_, std::strerror(errno)));
+    if (got < 0 && errno != EAGAIN && errno != EINTR) throw broken_off(call_);
     return got != 0;
   }
 
@@ -89,8 +87,7 @@ std::string upgrade(Conversation& conversation, const std::string& call, const s
     if (in.size() > kLargestHead && head == std::string::npos)
       throw Error(Errc::engine_error, fmt::format("{}: the answer's headers grew too large", call));
   }
-  if (head == std::string::npos)
-    throw Error(Errc::engine_error, fmt::format("{}: the answer ends in its headers", call));
+  if (head == std::string::npos) throw broken_off(call);
   Response answer{.call = call, .status = status_of(in)};
   in.erase(0, head + 4);
   // Docker answers 101. Podman 4 answers 101 or, like old versions of Docker, 200, and streams all the same.

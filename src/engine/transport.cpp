@@ -373,8 +373,7 @@ Response Transport::send(const Request& request, Deadline deadline, const BodySi
   }
 
   // libcurl accepts a connection closed within the headers as a complete answer without a body.
-  if (!exchange.headers_ended)
-    throw Error(Errc::engine_error, fmt::format("{}: the answer ends in its headers", call));
+  if (!exchange.headers_ended) throw broken_off(call);
   check_speaks_plainly(address_, exchange.response);
   check_status(exchange.response);
   return std::move(exchange.response);

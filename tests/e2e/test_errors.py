@@ -363,9 +363,11 @@ class BadEngines(ErrorCase):
             "no end": without_end,
             "no end of headers": headers_without_end,
         }
+        ends = "closed the connection before the end of its answer; see whether it runs"
+        says = {"noise": "does not speak HTTP; ", "nothing": ends, "a body cut short": ends}
         for name, answer in answers.items():
             with self.subTest(answer=name):
-                self.both_targets(1, self.fake(answer))
+                self.both_targets(1, self.fake(answer), says=says.get(name, "."))
 
     def test_a_bridge_name_that_is_none(self):
         """An engine's answer is untrusted input like any other."""
