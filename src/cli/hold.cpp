@@ -5,7 +5,6 @@
 #include "cli/lease_view.hpp"
 #include "cli/output.hpp"
 #include "cli/stop_signals.hpp"
-#include "core/fd.hpp"
 #include "core/log.hpp"
 #include "core/thread.hpp"
 #include "engine/client.hpp"
@@ -105,11 +104,11 @@ int follow(exposer::Follower& follower, int stop_fd, const Globals& globals) {
 }
 
 // The leases of one command. With more than one, each is followed in a thread of its own: they share nothing but the
-// descriptor of the stop signals, which none reads.
+// stop signals.
 class Leases {
  public:
-  Leases(const ExposeOptions& words, const Globals& globals)
-      : words_(words), globals_(globals), signals_(stop_signals()), began_(steady_clock::now()) {}
+  Leases(const ExposeOptions& words, const Globals& globals, const StopSignals& signals)
+      : words_(words), globals_(globals), signals_(signals), began_(steady_clock::now()) {}
 
   void add(const ExposeRequest& request) {
     exposer::Follower::Settings settings{
@@ -136,7 +135,7 @@ class Leases {
   // Returns when all are over. The exit code is the largest.
   int follow_all() {
     const bool grows = !words_.request.project.empty() && !words_.once;
-    if (held_.size() == 1 && !grows) return follow(*held_.front().follower, signals_.get(), globals_);
+    if (held_.size() == 1 && !grows) return follow(*held_.front().follower, signals_.fd(), globals_);
     for (auto& one : held_) start(one);
     if (grows) follow_project();
     int code = 0;
@@ -163,7 +162,7 @@ class Leases {
 
   void start(Held& one) {
     one.thread = start_thread("tchn-follow", [this, &one] {
-      one.code = follow(*one.follower, signals_.get(), globals_);
+      one.code = follow(*one.follower, signals_.fd(), globals_);
       one.over = true;
     });
   }
@@ -171,7 +170,7 @@ class Leases {
   // Until a signal, or the end of all leases: one for each network that the project gets meanwhile.
   void follow_project() {
     for (;;) {
-      pollfd stop{signals_.get(), POLLIN, 0};
+      pollfd stop{signals_.fd(), POLLIN, 0};
       const auto got = ::poll(&stop, 1, std::chrono::milliseconds(kProjectLook).count());
       if (got > 0 || (got < 0 && errno != EINTR)) return;
       if (std::ranges::all_of(held_, [](const Held& one) { return one.over.load(); })) return;
@@ -218,7 +217,7 @@ class Leases {
 
   const ExposeOptions& words_;
   const Globals& globals_;
-  Fd signals_;
+  const StopSignals& signals_;
   steady_clock::time_point began_;
   std::deque<Held> held_;                    // its elements stay where they are
   std::map<std::string, Refusal> refusals_;  // by network
@@ -230,11 +229,19 @@ int hold(const Requests& requests, const ExposeOptions& words, const Globals& gl
          const std::function<void()>& when_ready) {
   allow_many_descriptors();
   demote_ends();  // this command tells them itself
-  Leases leases(words, globals);
-  for (const auto& request : requests) leases.add(request);
-  leases.announce_all();
-  when_ready();
-  return leases.follow_all();
+  StopSignals signals(StopSignals::Phase::setting_up);
+  try {
+    Leases leases(words, globals, signals);
+    for (const auto& request : requests) leases.add(request);
+    if (signals.stand()) {
+      leases.announce_all();
+      when_ready();
+      return leases.follow_all();
+    }
+  } catch (const Error&) {
+    if (signals.number() == 0) throw;
+  }
+  return tell_stopped(signals.number());
 }
 
 }  // namespace hostnet::cli

@@ -5,6 +5,7 @@
 #include "core/strings.hpp"
 #include "engine/container_json.hpp"
 #include "engine/conversation.hpp"
+#include "engine/cutoff.hpp"
 #include "engine/followed.hpp"
 #include "engine/pull.hpp"
 #include "engine/registry_login.hpp"
@@ -106,6 +107,7 @@ void Containers::kill(std::string_view id, std::string_view signal, Deadline dea
 }
 
 bool Containers::remove(std::string_view id, Deadline deadline) {
+  const Undoing undoing;
   // Podman's compatible call waits ten seconds after SIGTERM. Its own call, which spells `v` as `volumes`,
   // takes a timeout of 0.
   const auto& [docker, libpod] = client_.dialect(deadline);

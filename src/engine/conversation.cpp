@@ -34,6 +34,8 @@ class Conversation {
     const auto span = std::min(before_cutoff(deadline_).remaining(), kConversationLook);
     const int ready = ::poll(&poll, 1, static_cast<int>(span.count()));
     if (ready < 0 && errno != EINTR) throw Error::from_errno("poll", errno);
+    if (stopped_for() >= std::chrono::milliseconds{0})
+      throw Error(Errc::timed_out, fmt::format("{}: this process was told to stop", call_));
     // Check here too: poll() never waits while the engine keeps sending.
     if (before_cutoff(deadline_).expired())
       throw Error(Errc::timed_out, fmt::format("{}: the answer had not ended in time", call_));

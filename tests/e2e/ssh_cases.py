@@ -10,6 +10,7 @@ import subprocess
 import termios
 import threading
 import time
+from pathlib import Path
 
 import engines
 from engine_api import attempt
@@ -553,6 +554,58 @@ class WhateverTheNetworks:
         explained = self.tc_hostnet("--explain", *run_it)
         self.assertEqual(explained.stderr, "ssh: as asked for\n")
         self.assertEqual((self.engine.api.containers(), self.engine.api.images()), before)
+        self.nothing_is_left()
+
+    def begin(self, *arguments):
+        """Starts the command; returns once it holds back the signals that end it, as it does while it sets up."""
+        process = subprocess.Popen([str(self.program), *map(str, arguments)], env=self.env, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.wait, 10)
+        self.addCleanup(process.kill)
+
+        def blocks():
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            return int(status.split("SigBlk:")[1].split()[0], 16) >> (signal.SIGTERM - 1) & 1
+        self.assertTrue(eventually(blocks))
+        return process
+
+    def stopped(self, process, number=signal.SIGTERM, within=5):
+        """The signal ends it soon, with a shell's exit code and one line."""
+        begun = time.monotonic()
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+        self.assertEqual((process.returncode, out), (128 + number, ""), err)
+        self.assertEqual(err.splitlines()[-1:], [f"tc-hostnet: stopped by {number.name} before the ports were ready"])
+        self.assertLess(time.monotonic() - begun, within)
+
+    def test_a_signal_stops_the_set_up(self):
+        set_up = (("expose", self.port, "--container", "app", "--via", "ssh"), ("expose", self.port, "--network", "web"),
+                  ("expose", self.port, "--container", "app", "--via", "ssh", "--detach"))
+        with self.engine.hung():
+            for arguments, number in zip(set_up, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)):
+                with self.subTest(arguments=arguments):
+                    self.stopped(self.begin(*arguments), number)
+            # The parent is killed: the child must not go on alone.
+            process = self.begin(*set_up[2])
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+            self.assertTrue(eventually(children.read_text))
+            child = children.read_text().strip()
+            process.kill()
+            self.assertTrue(eventually(lambda: not Path(f"/proc/{child}").exists(), timeout=10))
+            process.communicate()
+        self.nothing_is_left()
+
+    def test_the_end_of_a_lease_whose_engine_hangs(self):
+        lease = self.expose_by_ssh(self.port, "--container", "app")
+        begun = time.monotonic()
+        with self.engine.hung():
+            code, _, err = lease.end()
+            self.assertLess(time.monotonic() - begun, 15)
+        slow, told = err.splitlines()
+        self.assertIn("has not answered for 3 s", slow)
+        self.assertRegex(told, rf"\Atc-hostnet: lease {lease.id}: its sidecar tc-hostnet-{lease.id} is left: [^;]+; run tc-hostnet list: it")
+        self.assertEqual(code, 1)
+        self.tc_hostnet("list")
         self.nothing_is_left()
 
     def test_a_signal_goes_on_to_the_new_container(self):
