@@ -19,8 +19,9 @@ struct ImageRun {
 };
 
 /// Exposes the ports before the container starts and releases them after it has stopped. Copies its output, and to
-/// it a standard input that is no terminal, or any with `interactive`; forwards signals to it, and removes it. Returns its exit code; 126 when the command cannot be run, 127
-/// when it does not exist. @throws Error.
+/// it a standard input that is no terminal, or any with `interactive`; forwards signals to it, and removes it. Returns
+/// its exit code; 126 when the command cannot be run, 127 when it does not exist, 128 and the signal's number when a
+/// signal stopped it before, or the reader of the output has gone (SIGPIPE). @throws Error.
 int run_image(const ImageRun& wanted, const Globals& globals);
 
 }  // namespace hostnet::cli

@@ -186,12 +186,17 @@ void Containers::follow_output(std::string_view id, const OutputSink& sink, Dead
   }
 }
 
-void Containers::attach(std::string_view id, int input, int stop, const std::function<void()>& ready,
-                        const std::function<void(std::string_view)>& sink, Deadline deadline) {
-  const auto streams =
-      fmt::format("/attach?stream=1{}{}", input >= 0 ? "&stdin=1" : "", sink ? "&stdout=1&stderr=1" : "");
-  attach_to(client_.address(), of_container(id, streams, deadline), deadline,
-            {.input = input, .stop = stop, .ready = ready, .sink = sink});
+void Containers::attach(std::string_view id, const AttachSpec& spec, Deadline deadline) {
+  const auto streams = fmt::format("/attach?stream=1{}{}", spec.input >= 0 ? "&stdin=1" : "",
+                                   spec.sink ? "&stdout=1&stderr=1" : "");
+  Demultiplexer frames(spec.sink);
+  BodySink sink;
+  if (spec.sink && spec.tty) sink = [&](std::string_view piece) { spec.sink(Stream::out, piece); };
+  if (spec.sink && !spec.tty) sink = [&](std::string_view piece) { frames.feed(piece); };
+  const bool to_its_end =
+      attach_to(client_.address(), of_container(id, streams, deadline), deadline,
+                {.input = spec.input, .stop = spec.stop, .ready = spec.ready, .sink = sink});
+  if (to_its_end) frames.finish();
 }
 
 void Containers::resize(std::string_view id, unsigned rows, unsigned columns, Deadline deadline) {

@@ -113,11 +113,12 @@ class Carrier {
     if (!pending_.empty()) polls[0].events |= POLLOUT;
     if (has_input_ && pending_.empty()) polls[1].fd = ends_.input;
     if (::poll(polls.data(), polls.size(), -1) < 0 && errno != EINTR) throw Error::from_errno("poll", errno);
-    if (polls[2].revents != 0) return false;
+    if (polls[2].revents != 0) return stop();
     if (polls[1].revents != 0 && !take_input()) return false;
     if ((polls[0].revents & POLLOUT) != 0 && !send()) return false;
     return (polls[0].revents & (POLLIN | POLLHUP | POLLERR)) == 0 || receive();
   }
+  [[nodiscard]] bool stopped_here() const noexcept { return stopped_here_; }
 
  private:
   bool take_input() {
@@ -126,9 +127,14 @@ class Carrier {
     if (got > 0) pending_.assign(buffer.data(), static_cast<std::size_t>(got));
     if (got > 0 || (got < 0 && (errno == EINTR || errno == EAGAIN))) return true;
     has_input_ = false;
-    if (!conversation_.can_end_output()) return false;
+    if (!conversation_.can_end_output()) return stop();
     conversation_.end_output();
     return true;
+  }
+
+  bool stop() {
+    stopped_here_ = true;
+    return false;
   }
 
   bool send() {
@@ -151,12 +157,13 @@ class Carrier {
   Wire& wire_;
   const AttachEnds& ends_;
   bool has_input_;
+  bool stopped_here_ = false;
   std::string pending_;
 };
 
 }  // namespace
 
-void attach_to(const Address& address, const std::string& path, Deadline deadline, const AttachEnds& ends) {
+bool attach_to(const Address& address, const std::string& path, Deadline deadline, const AttachEnds& ends) {
   const auto call = fmt::format("POST {} on {}", path, address.socket);
   Conversation conversation(address, call, deadline);
   bool more = true;
@@ -166,6 +173,7 @@ void attach_to(const Address& address, const std::string& path, Deadline deadlin
   Carrier carrier(conversation, ends);
   while (more && carrier.turn()) {
   }
+  return !carrier.stopped_here();
 }
 
 void converse(const Address& address, const std::string& path, std::string_view json, std::string_view input,
