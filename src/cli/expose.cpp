@@ -19,6 +19,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include <array>
@@ -86,6 +87,7 @@ int detach(const Requests& requests, const ExposeOptions& words, const Globals& 
   if (kept > STDERR_FILENO + 1) close_descriptors(STDERR_FILENO + 1, kept - 1);
   close_descriptors(kept + 1, ~0U);
   ::setsid();
+  ::openlog("tc-hostnet", LOG_PID, LOG_DAEMON);
   return hold(requests, words, globals, [&write_end] {
     const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null.get(), fd);

@@ -346,7 +346,8 @@ class Reach:
         event = lease.read_event()
         self.assertEqual((event["event"], event["state"], event["reason"]), ("ended", "released", reason))
         code, _, err = lease.end(None)
-        self.assertEqual((code, err), (1, f"tc-hostnet: lease {lease.id} ended: {reason}\n"))
+        line = f"tc-hostnet expose {self.port} --container brief"
+        self.assertEqual((code, err), (1, f"tc-hostnet: lease {lease.id} ended: {reason}; to expose it again: {line}\n"))
         self.nothing_is_left()
 
     def test_its_container_stops(self):

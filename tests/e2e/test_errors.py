@@ -243,6 +243,26 @@ class AfterRoot(ErrorCase):
         process.terminate()
         self.assertEqual(process.wait(30), 0)
 
+    def test_the_end_of_a_detached_lease_is_in_the_systems_log(self):
+        run("ip", "link", "add", "br1", "type", "bridge")
+        self.addCleanup(run, "ip", "link", "del", "br1", check=False)
+        run("ip", "address", "add", "198.18.1.1/24", "dev", "br1")
+        run("ip", "link", "set", "br1", "up")
+        folder = Path(tempfile.mkdtemp(prefix="hostnet-e2e-"))
+        self.addCleanup(shutil.rmtree, folder)
+        own_dev = ("unshare", "-m", "sh", "-ec", "mount -t tmpfs tmpfs /dev; mknod -m 666 /dev/null c 1 3; "
+                   "mknod -m 666 /dev/urandom c 1 9; ln -s $0 /dev/log; exec \"$@\"", folder / "log")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+            log.bind(str(folder / "log"))
+            log.settimeout(20)
+            for bridge, end, priority, reason in (
+                    ("br0", lambda lease: self.tc_hostnet("release", lease), 29, "released by another process"),
+                    ("br1", lambda lease: run("ip", "link", "del", "br1"), 28, "bridge br1 is gone")):
+                lease = run(*own_dev, self.program, "expose", "8088", "--bridge", bridge, "--detach").stdout.strip()
+                end(lease)
+                self.assertRegex(log.recv(4096).decode(),
+                                 rf"\A<{priority}>.* tc-hostnet\[\d+\]: lease {lease} for bridge {bridge} ended: {reason}")
+
 
 class FakeEngine:
     """A Unix socket that runs `answer(connection)` for each client."""
