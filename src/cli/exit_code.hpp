@@ -39,4 +39,7 @@ constexpr int exit_code(Errc code) {
   return 1;
 }
 
+/// Plus the number of the signal that ended the command, as in a shell: 130 for SIGINT, 143 for SIGTERM.
+constexpr int kKilled = 128;
+
 }  // namespace hostnet::cli

@@ -5,11 +5,12 @@
 #include "cli/lease_view.hpp"
 #include "cli/output.hpp"
 #include "cli/stop_signals.hpp"
-#include "core/fd.hpp"
 #include "core/log.hpp"
+#include "core/printable.hpp"
 #include "core/thread.hpp"
 #include "engine/client.hpp"
 #include "hostnet/error.hpp"
+#include "lease/command_line.hpp"
 #include "lease/exposure_impl.hpp"
 #include "lease/port_json.hpp"
 #include "target/project.hpp"
@@ -17,6 +18,7 @@
 
 #include <fmt/format.h>
 #include <poll.h>
+#include <syslog.h>
 
 #include <algorithm>
 #include <atomic>
@@ -66,12 +68,13 @@ void announce(const Exposure& exposure, const ExposeRequest& request, const Expo
 }
 
 // Tells the end of a lease in its last line; returns the exit code.
-int tell_end(const exposer::Follower::End& end, const Globals& globals) {
+int tell_end(const exposer::Follower::End& end, const ExposeRequest& request, const Globals& globals) {
   if (globals.json)
     print_json(
         {{"event", "ended"}, {"lease", end.lease}, {"state", to_string(end.state)}, {"reason", end.reason}});
   if (!end.asked_for) {
-    const Error error(Errc::failure, fmt::format("lease {} ended: {}", end.lease, end.reason));
+    const Error error(Errc::failure, fmt::format("lease {} ended: {}", end.lease, end.reason),
+                      "to expose it again: " + exposer::expose_command(request.ports, request.target));
     print_error(error);
     return exit_code(error.code());
   }
@@ -95,21 +98,34 @@ void tell_back(const Exposure& exposure, const ExposeRequest& request, const Glo
   say(fmt::format("lease {} serves {} again", exposure.id(), request.target.to_string()));
 }
 
-int follow(exposer::Follower& follower, int stop_fd, const Globals& globals) {
+// A lease in the background has no terminal to tell its end at.
+void log_end(const std::string& lease, const ExposeRequest& request, const std::string& how, int priority) {
+  ::syslog(LOG_DAEMON | priority, "%s",
+           printable(fmt::format("lease {} for {} {}", lease, request.target.to_string(), how)).c_str());
+}
+
+int follow(exposer::Follower& follower, const ExposeRequest& request, int stop_fd, bool in_background,
+           const Globals& globals) {
   try {
-    return tell_end(follower.run(stop_fd), globals);
+    const auto end = follower.run(stop_fd);
+    if (in_background)
+      log_end(end.lease, request, "ended: " + end.reason, end.asked_for ? LOG_NOTICE : LOG_WARNING);
+    return tell_end(end, request, globals);
   } catch (const Error& error) {
+    if (in_background)
+      log_end(follower.exposure().id(), request, fmt::format("ended: {}; {}", error.what(), error.hint()),
+              LOG_WARNING);
     print_error(error);
     return exit_code(error.code());
   }
 }
 
 // The leases of one command. With more than one, each is followed in a thread of its own: they share nothing but the
-// descriptor of the stop signals, which none reads.
+// stop signals.
 class Leases {
  public:
-  Leases(const ExposeOptions& words, const Globals& globals)
-      : words_(words), globals_(globals), signals_(stop_signals()), began_(steady_clock::now()) {}
+  Leases(const ExposeOptions& words, const Globals& globals, const StopSignals& signals)
+      : words_(words), globals_(globals), signals_(signals), began_(steady_clock::now()) {}
 
   void add(const ExposeRequest& request) {
     exposer::Follower::Settings settings{
@@ -136,7 +152,7 @@ class Leases {
   // Returns when all are over. The exit code is the largest.
   int follow_all() {
     const bool grows = !words_.request.project.empty() && !words_.once;
-    if (held_.size() == 1 && !grows) return follow(*held_.front().follower, signals_.get(), globals_);
+    if (held_.size() == 1 && !grows) return follow(held_.front());
     for (auto& one : held_) start(one);
     if (grows) follow_project();
     int code = 0;
@@ -161,9 +177,13 @@ class Leases {
     bool told = false;
   };
 
+  [[nodiscard]] int follow(const Held& one) const {
+    return cli::follow(*one.follower, one.request, signals_.fd(), words_.detach, globals_);
+  }
+
   void start(Held& one) {
     one.thread = start_thread("tchn-follow", [this, &one] {
-      one.code = follow(*one.follower, signals_.get(), globals_);
+      one.code = follow(one);
       one.over = true;
     });
   }
@@ -171,7 +191,7 @@ class Leases {
   // Until a signal, or the end of all leases: one for each network that the project gets meanwhile.
   void follow_project() {
     for (;;) {
-      pollfd stop{signals_.get(), POLLIN, 0};
+      pollfd stop{signals_.fd(), POLLIN, 0};
       const auto got = ::poll(&stop, 1, std::chrono::milliseconds(kProjectLook).count());
       if (got > 0 || (got < 0 && errno != EINTR)) return;
       if (std::ranges::all_of(held_, [](const Held& one) { return one.over.load(); })) return;
@@ -218,7 +238,7 @@ class Leases {
 
   const ExposeOptions& words_;
   const Globals& globals_;
-  Fd signals_;
+  const StopSignals& signals_;
   steady_clock::time_point began_;
   std::deque<Held> held_;                    // its elements stay where they are
   std::map<std::string, Refusal> refusals_;  // by network
@@ -230,11 +250,19 @@ int hold(const Requests& requests, const ExposeOptions& words, const Globals& gl
          const std::function<void()>& when_ready) {
   allow_many_descriptors();
   demote_ends();  // this command tells them itself
-  Leases leases(words, globals);
-  for (const auto& request : requests) leases.add(request);
-  leases.announce_all();
-  when_ready();
-  return leases.follow_all();
+  StopSignals signals(StopSignals::Phase::setting_up);
+  try {
+    Leases leases(words, globals, signals);
+    for (const auto& request : requests) leases.add(request);
+    if (signals.stand()) {
+      leases.announce_all();
+      when_ready();
+      return leases.follow_all();
+    }
+  } catch (const Error&) {
+    if (signals.number() == 0) throw;
+  }
+  return tell_stopped(signals.number());
 }
 
 }  // namespace hostnet::cli

@@ -5,6 +5,7 @@
 #include "cli/exit_code.hpp"
 #include "cli/output.hpp"
 #include "cli/usage.hpp"
+#include "core/standard_descriptors.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/version.hpp"
 
@@ -158,6 +159,7 @@ int run_command(int argc, char** argv) {
 }  // namespace hostnet::cli
 
 int main(int argc, char** argv) {
+  hostnet::open_standard_descriptors();
   std::signal(SIGCHLD, SIG_DFL);  // the parent may have ignored it: then no child has an exit status
   return hostnet::cli::run_command(argc, argv);
 }

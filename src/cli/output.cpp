@@ -123,6 +123,7 @@ void demote_warnings(bool (*detail)(std::string_view line)) { state.is_detail = 
 
 void demote_ends() {
   demote_warnings([](std::string_view line) {
+    if (line.starts_with("the ssh session is lost for good: ")) return true;
     return line.starts_with("lease ") && (line.find(" released: ") != std::string_view::npos ||
                                           line.find(" failed: ") != std::string_view::npos);
   });

@@ -54,7 +54,7 @@ void set_up_output(const Globals& globals);
 /// that reports the same events itself.
 void demote_warnings(bool (*detail)(std::string_view line));
 
-/// demote_warnings() for the ends of leases: "lease 1a2b3c4d released: its container has stopped".
+/// demote_warnings() for the ends of leases and of their tunnels: "lease 1a2b3c4d released: its container has stopped".
 void demote_ends();
 
 /// "tc-hostnet: what: why; next step" on standard error. `exit_code` if the command ends with this error: then

@@ -5,6 +5,7 @@
 #include "cli/output.hpp"
 #include "cli/request_options.hpp"
 #include "cli/run_image.hpp"
+#include "cli/stop_signals.hpp"
 #include "core/fd.hpp"
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
@@ -24,6 +25,9 @@
 #include <cerrno>
 #include <csignal>
 #include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
 
 namespace hostnet::cli {
 namespace {
@@ -145,17 +149,8 @@ void check(const RunOptions& options) {
   }
 }
 
-int run(const RunOptions& options, const Globals& globals) {
-  auto ports = forwarded_ports(options);
-  sigset_t watched;
-  ::sigemptyset(&watched);
-  ::sigaddset(&watched, SIGCHLD);
-  for (const int signal : kPassedOn) ::sigaddset(&watched, signal);
-  ::sigprocmask(SIG_BLOCK, &watched, nullptr);
-  const Fd signals(::signalfd(-1, &watched, SFD_CLOEXEC));
-  if (!signals) throw Error::from_errno("signalfd", errno);
-
-  Sandbox sandbox;  // forks, so it comes before the holder starts its thread
+std::vector<Exposure> expose_to(Sandbox& sandbox, const RunOptions& options, std::vector<HostPort> ports,
+                                const Globals& globals) {
   const auto deadline = Deadline::after(std::chrono::seconds{30});
   Holder::Settings settings;
   settings.runtime_dir = state::runtime_dir(globals.runtime_dir);
@@ -168,6 +163,31 @@ int run(const RunOptions& options, const Globals& globals) {
   if (globals.verbose)
     say(fmt::format("{} ({}) in a namespace of its own, lease {}", kAlias, sandbox.net().gateway.to_string(),
                     exposures.front().id()));
+  return exposures;
+}
+
+int run(const RunOptions& options, const Globals& globals) {
+  auto ports = forwarded_ports(options);
+  sigset_t watched;
+  ::sigemptyset(&watched);
+  ::sigaddset(&watched, SIGCHLD);
+  for (const int signal : kPassedOn) ::sigaddset(&watched, signal);
+  ::sigprocmask(SIG_BLOCK, &watched, nullptr);
+  const Fd signals(::signalfd(-1, &watched, SFD_CLOEXEC));
+  if (!signals) throw Error::from_errno("signalfd", errno);
+
+  Sandbox sandbox;  // forks, so it comes before the first thread
+  std::optional<StopSignals> stop(std::in_place, StopSignals::Phase::setting_up);
+  std::vector<Exposure> exposures;
+  try {
+    exposures = expose_to(sandbox, options, std::move(ports), globals);
+    if (!stop->stand()) throw Error(Errc::failure, "a signal came before the command ran");
+  } catch (const Error&) {
+    if (stop->number() == 0) throw;
+    exposures.clear();  // releases
+    return tell_stopped(stop->number());
+  }
+  stop.reset();  // the next signals are for the command
   sandbox.run(options.command);
   const int code = see_to_its_end(sandbox.pid(), signals.get());
   try {

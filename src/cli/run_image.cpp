@@ -1,22 +1,27 @@
 // Runs one command in a new container.
 #include "cli/run_image.hpp"
 
+#include "cli/attachment.hpp"
+#include "cli/container_end.hpp"
 #include "cli/dry_run.hpp"
+#include "cli/exit_code.hpp"
 #include "cli/output.hpp"
 #include "cli/raw_terminal.hpp"
 #include "cli/request_options.hpp"
+#include "cli/start_failure.hpp"
+#include "cli/stop_signals.hpp"
 #include "core/fd.hpp"
-#include "core/file.hpp"
 #include "core/log.hpp"
-#include "core/thread.hpp"
+#include "core/strings.hpp"
 #include "engine/containers.hpp"
+#include "engine/cutoff.hpp"
+#include "engine/pull.hpp"
 #include "hostnet/error.hpp"
 #include "path/select.hpp"
 #include "path/sidecar/labels.hpp"
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -27,10 +32,7 @@
 #include <cerrno>
 #include <csignal>
 #include <exception>
-#include <functional>
-#include <future>
 #include <optional>
-#include <thread>
 #include <utility>
 
 namespace hostnet::cli {
@@ -42,6 +44,7 @@ using std::chrono::seconds;
 constexpr std::array kPassedToContainer{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 constexpr seconds kSetUp{60};
 constexpr seconds kRemoval{10};
+constexpr seconds kSignal{5};  // to pass one on
 
 // Owns the container: the destructor removes it.
 class OwnContainer {
@@ -85,51 +88,6 @@ Fd watch_signals() {
   return signals;
 }
 
-// Copies the container's output to ours and then reads its exit code. Its thread has its own engine
-// connection, waits without a time limit, holds no lock, and ends with the container.
-class Follower {
- public:
-  Follower(engine::Address engine, const std::string& id, bool output)
-      : ended_(::eventfd(0, EFD_CLOEXEC)),
-        thread_(start_thread(
-            "tchn-output", [this, engine = std::move(engine), id, output] { follow(engine, id, output); })) {}
-  Follower(const Follower&) = delete;
-  Follower& operator=(const Follower&) = delete;
-  ~Follower() = default;  // joins the thread
-  /// Readable once the container has ended.
-  [[nodiscard]] int fd() const noexcept { return ended_.get(); }
-  int exit_code() {
-    thread_.join();
-    if (error_) throw Error(*error_);
-    return exit_code_;
-  }
-
- private:
-  void follow(const engine::Address& engine, const std::string& id, bool output) {
-    try {
-      engine::Client client(engine);
-      engine::Containers containers(client);
-      if (output)
-        containers.follow_output(
-            id,
-            [](engine::Stream stream, std::string_view piece) {
-              write_all(stream == engine::Stream::out ? STDOUT_FILENO : STDERR_FILENO, piece);
-            },
-            Deadline::never());
-      exit_code_ = containers.wait(id, Deadline::never());
-    } catch (const Error& error) {
-      error_ = error;
-    }
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const auto written = ::write(ended_.get(), &one, sizeof one);
-  }
-
-  Fd ended_;
-  int exit_code_ = 0;
-  std::optional<Error> error_;
-  std::jthread thread_;  // last: the thread uses the members above
-};
-
 // What the caller's standard input is to the command.
 bool passes_input(const ImageRun& wanted) {
   struct stat facts {};
@@ -137,65 +95,6 @@ bool passes_input(const ImageRun& wanted) {
   // A terminal belongs to the shell unless it is asked for, and /dev/null has nothing to say.
   return wanted.interactive || !S_ISCHR(facts.st_mode);
 }
-
-// Carries standard input and, for a terminal, the output. Its thread has its own engine connection, holds no lock,
-// and ends with the container or with this object.
-class Attachment {
- public:
-  Attachment(engine::Address engine, const std::string& id, bool input, bool output)
-      : stop_(::eventfd(0, EFD_CLOEXEC)) {
-    if (!stop_) throw Error::from_errno("eventfd", errno);
-    auto ready = ready_.get_future();
-    thread_ = start_thread("tchn-attach", [this, engine = std::move(engine), id, input, output] {
-      carry(engine, id, input, output);
-    });
-    ready.get();
-  }
-  Attachment(const Attachment&) = delete;
-  Attachment& operator=(const Attachment&) = delete;
-  ~Attachment() { finish(); }
-
-  /// Waits for the end of the output after that of the container.
-  void drain() {
-    if (thread_.joinable() && ended_.get_future().wait_for(kRemoval) == std::future_status::ready)
-      thread_.join();
-  }
-
- private:
-  void carry(const engine::Address& engine, const std::string& id, bool input, bool output) {
-    bool attached = false;
-    try {
-      engine::Client client(engine);
-      engine::Containers(client).attach(
-          id, input ? STDIN_FILENO : -1, stop_.get(),
-          [&] {
-            attached = true;
-            ready_.set_value();
-          },
-          output ? std::function<void(std::string_view)>(
-                       [](std::string_view piece) { write_all(STDOUT_FILENO, piece); })
-                 : nullptr,
-          Deadline::after(kSetUp));
-    } catch (const Error& error) {
-      if (!attached)
-        ready_.set_exception(std::make_exception_ptr(error));
-      else
-        log::warn("the command's streams are lost: {}", error.what());
-    }
-    ended_.set_value();
-  }
-
-  void finish() {
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const auto written = ::write(stop_.get(), &one, sizeof one);
-    if (thread_.joinable()) thread_.join();
-  }
-
-  Fd stop_;
-  std::promise<void> ready_;
-  std::promise<void> ended_;
-  std::jthread thread_;  // last: the thread uses the members above
-};
 
 void take_over_size(engine::Containers& containers, const std::string& id) {
   winsize size{};
@@ -207,46 +106,70 @@ void take_over_size(engine::Containers& containers, const std::string& id) {
   }
 }
 
-void pass_signals_on(const Fd& signals, const Follower& follower, engine::Containers& containers,
-                     const std::string& id, bool tty) {
-  for (;;) {
-    std::array<pollfd, 2> fds{{{follower.fd(), POLLIN, 0}, {signals.get(), POLLIN, 0}}};
-    if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) throw Error::from_errno("poll", errno);
-    if ((fds[0].revents & POLLIN) != 0) return;
-    if ((fds[1].revents & POLLIN) == 0) continue;
-    signalfd_siginfo info{};
-    if (::read(signals.get(), &info, sizeof info) != sizeof info) continue;
-    if (info.ssi_signo == SIGWINCH) {
-      if (tty) take_over_size(containers, id);
-      continue;
-    }
-    try {
-      containers.kill(id, fmt::format("SIG{}", ::sigabbrev_np(static_cast<int>(info.ssi_signo))),
-                      Deadline::after(kRemoval));
-    } catch (const Error& error) {
-      if (error.code() != Errc::conflict && error.code() != Errc::not_found) throw;  // it has just ended
-    }
+// A terminal has one stream for all. Else the output has its own, which ends with the container whatever the input does.
+struct Streams {
+  Streams(const engine::Address& engine, const std::string& id, bool input, bool tty)
+      : output({engine, id, input && tty, true, tty}) {
+    if (input && !tty) input_alone.emplace(Attachment::Settings{engine, id, true, false, false});
+  }
+
+  Attachment output;
+  std::optional<Attachment> input_alone;
+};
+
+void pass_on(int signal, engine::Containers& containers, const std::string& id) {
+  try {
+    containers.kill(id, fmt::format("SIG{}", ::sigabbrev_np(signal)), Deadline::after(kSignal));
+  } catch (const Error& error) {
+    if (error.code() != Errc::conflict && error.code() != Errc::not_found) throw;  // it has just ended
   }
 }
 
-// Maps the runtime's message for a missing command (127) or one that may not run (126); nullopt for other
-// errors.
-std::optional<int> exit_code_of(const Error& start_failure) {
-  std::string words = start_failure.what();  // crun and runc differ in the case
-  std::ranges::transform(words, words.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  const auto says = [&](std::string_view part) { return words.find(part) != std::string::npos; };
-  if (says("permission denied") || says("is a directory") || says("exec format error")) return 126;
-  if (says("executable file not found") || says("no such file or directory") || says("not found in $path"))
-    return 127;
-  return std::nullopt;
+// Until the container has ended and its output is written. After its end, a signal that would end it ends the wait for
+// a reader of the output.
+int see_to_its_end(const Fd& signals, Attachment& output, ContainerEnd& end, engine::Containers& containers,
+                   const std::string& id, bool tty) {
+  std::array<pollfd, 3> fds{{{end.fd(), POLLIN, 0}, {output.fd(), POLLIN, 0}, {signals.get(), POLLIN, 0}}};
+  auto& [ended, written, signalled] = fds;
+  std::optional<int> code;
+  while (!code || written.fd >= 0) {
+    if (::poll(fds.data(), fds.size(), -1) < 0) {
+      if (errno != EINTR) throw Error::from_errno("poll", errno);
+      continue;
+    }
+    if (ended.revents != 0) {
+      code = end.exit_code();
+      ended.fd = -1;
+    }
+    if (written.revents != 0) {
+      output.raise();
+      written.fd = -1;
+    }
+    if ((signalled.revents & POLLIN) == 0) continue;
+    signalfd_siginfo info{};
+    if (::read(signals.get(), &info, sizeof info) != sizeof info) continue;
+    const int signal = static_cast<int>(info.ssi_signo);
+    if (signal == SIGWINCH) {
+      if (tty) take_over_size(containers, id);
+    } else if (!code) {
+      pass_on(signal, containers, id);
+    } else if (signal != SIGUSR1 && signal != SIGUSR2) {
+      break;
+    }
+  }
+  return *code;
 }
 
 struct RunPlace {
-  engine::Address engine;
   engine::Client& client;
   std::string network;
 };
+
+// The engine's default one, if the user names none.
+std::string network_of(const ImageRun& wanted, engine::Client& client) {
+  if (!wanted.network.empty()) return wanted.network;
+  return client.is_podman(Deadline::after(kSetUp)) ? "podman" : "bridge";
+}
 
 exposer::AheadRequest request_of(const ImageRun& wanted, const RunPlace& place) {
   return {place.network, normalise(wanted.ports)};
@@ -275,7 +198,7 @@ exposer::DryRun dry_run_by(const exposer::PathOrder& paths, const ImageRun& want
 }
 
 engine::ContainerSpec spec_for(const ImageRun& wanted, const RunPlace& place,
-                               const exposer::AheadLease& lease, bool input) {
+                               const exposer::AheadLease& lease) {
   engine::ContainerSpec spec;
   spec.image = wanted.image;
   spec.network = place.network;
@@ -284,20 +207,30 @@ engine::ContainerSpec spec_for(const ImageRun& wanted, const RunPlace& place,
   spec.labels.insert(
       {{exposer::kOwnerLabel, exposer::owner_label()}, {exposer::kCreationLabel, exposer::creation_value()}});
   if (!wanted.command.empty()) spec.command = wanted.command;
-  spec.open_stdin = spec.stdin_once = input;
+  spec.open_stdin = spec.stdin_once = passes_input(wanted);
   spec.tty = wanted.tty;
   return spec;
 }
 
-// Where the engine has a step between the two, the ports are ready before the command begins.
-void start_with(exposer::AheadLease& lease, engine::Containers& containers, const std::string& id,
-                const RunPlace& place, bool& begun) {
-  if (lease.wants_init) {
+Error not_started(const Error& error, const std::string& image) {
+  return {
+      error.code(), fmt::format("a container of image {} does not start: {}", quote(image), error.what()),
+      error.hint().empty() ? "try it without tc-hostnet: docker run --rm " + shell_word(image) : error.hint(),
+      error.sys_errno()};
+}
+
+// Where the engine has a step between creation and start, the ports are ready before the command begins. Returns the error
+// of the container; throws those of the lease.
+std::optional<Error> prepare(exposer::AheadLease& lease, engine::Containers& containers,
+                             const std::string& id, const RunPlace& place) {
+  if (!lease.wants_init) return std::nullopt;
+  try {
     containers.init(id, Deadline::after(kSetUp));
-    lease.initialised(place.client.container(id, Deadline::after(kSetUp)), Deadline::after(kSetUp));
+  } catch (const Error& error) {
+    return error;
   }
-  begun = true;
-  containers.start(id, Deadline::after(kSetUp));
+  lease.initialised(place.client.container(id, Deadline::after(kSetUp)), Deadline::after(kSetUp));
+  return std::nullopt;
 }
 
 void serve(exposer::AheadLease& lease, const std::string& id, const RunPlace& place) {
@@ -312,36 +245,63 @@ void serve(exposer::AheadLease& lease, const std::string& id, const RunPlace& pl
   }
 }
 
-// One try. Sets `begun` once the command may have run: another path would run it again.
-int run_by(const exposer::PathDriver& path, const ImageRun& wanted, const RunPlace& place,
-           const ExposerOptions& options, const Fd& signals, bool& begun) {
+// Runs the command in its container. Returns the exit code. `stop` is for the set-up on entry and for the end on return.
+// Sets `begun` once the command may have run: another path would run it again.
+int run_container(const ImageRun& wanted, const RunPlace& place, exposer::AheadLease& lease,
+                  const Fd& signals, std::optional<StopSignals>& stop, bool& begun) {
+  const auto& client = place.client;
   engine::Containers containers(place.client);
-  const auto lease = path.ahead(options, request_of(wanted, place), Deadline::never());
-  const bool input = passes_input(wanted);
-  int code = 0;
-  {
-    const OwnContainer container(containers, spec_for(wanted, place, *lease, input));
-    // Before the start, so that nothing is lost. The output without a terminal comes from the engine's log.
-    std::optional<Attachment> attachment;
-    if (input || wanted.tty) attachment.emplace(place.engine, container.id(), input, wanted.tty);
-    std::optional<RawTerminal> raw;
-    if (wanted.tty && input && ::isatty(STDIN_FILENO) != 0) raw.emplace(STDIN_FILENO);
+  const auto spec = spec_for(wanted, place, lease);
+  const bool input = spec.open_stdin;
+  std::optional<ContainerEnd> end;  // joins its thread after the container is removed
+  const OwnContainer container(containers, spec);
+  std::optional<Streams> streams;
+  std::optional<RawTerminal> raw;
+  auto failed = prepare(lease, containers, container.id(), place);
+  if (!failed) {
     try {
-      start_with(*lease, containers, container.id(), place, begun);
+      // Before the start, so that nothing is lost. Podman prepares the container here, and may find that it cannot start.
+      streams.emplace(client.address(), container.id(), input, wanted.tty);
+      if (wanted.tty && input && ::isatty(STDIN_FILENO) != 0) raw.emplace(STDIN_FILENO);
+      begun = true;
+      containers.start(container.id(), Deadline::after(kSetUp));
     } catch (const Error& error) {
-      raw.reset();  // before the message
-      const auto known = exit_code_of(error);
-      if (!known) throw;
-      print_error(error, known);
-      return *known;
+      failed = error;
     }
-    if (wanted.tty) take_over_size(containers, container.id());
-    serve(*lease, container.id(), place);
-    Follower follower(place.engine, container.id(), !wanted.tty);
-    pass_signals_on(signals, follower, containers, container.id(), wanted.tty);
-    code = follower.exit_code();
-    if (wanted.tty) attachment->drain();
   }
+  if (failed) {
+    if (stop->number() != 0) throw Error(*failed);
+    raw.reset();  // before the message
+    const auto known = start_failure(*failed, wanted.image, wanted.command);
+    if (!known) throw not_started(*failed, wanted.image);
+    print_error(known->error, known->exit_code);
+    return known->exit_code;
+  }
+  // From now on signals are for the container, also one that came while it started.
+  const int early = stop->stand() ? 0 : stop->number();
+  stop.reset();
+  end.emplace(client.address(), container.id());
+  try {
+    if (wanted.tty) take_over_size(containers, container.id());
+    serve(lease, container.id(), place);
+    if (early != 0) pass_on(early, containers, container.id());
+    const int code = see_to_its_end(signals, streams->output, *end, containers, container.id(), wanted.tty);
+    stop.emplace(StopSignals::Phase::ending);
+    return code;
+  } catch (const Error& error) {
+    stop.emplace(StopSignals::Phase::ending);
+    if (error.sys_errno() == EPIPE)
+      return kKilled + SIGPIPE;  // as a shell has it: the output's reader has gone
+    if (error.code() == Errc::timed_out) engine::end_requests_at(Deadline::after(kSignal));
+    throw;
+  }
+}
+
+// One try.
+int run_by(const exposer::PathDriver& path, const ImageRun& wanted, const RunPlace& place,
+           const ExposerOptions& options, const Fd& signals, std::optional<StopSignals>& stop, bool& begun) {
+  const auto lease = path.ahead(options, request_of(wanted, place), Deadline::never());
+  const int code = run_container(wanted, place, *lease, signals, stop, begun);
   try {
     lease->exposure.release();
   } catch (const Error& error) {
@@ -350,28 +310,41 @@ int run_by(const exposer::PathDriver& path, const ImageRun& wanted, const RunPla
   return code;
 }
 
-}  // namespace
-
-int run_image(const ImageRun& wanted, const Globals& globals) {
-  const auto signals = watch_signals();
-  const auto address = engine::Address::find(globals.engine);
-  engine::Client client(address);
-  const RunPlace place{address, client,
-                       !wanted.network.empty()                               ? wanted.network
-                       : client.version(Deadline::after(kSetUp)).is_podman() ? "podman"
-                                                                             : "bridge"};
+int run_in_order(const ImageRun& wanted, engine::Client& client, const Globals& globals, const Fd& signals,
+                 std::optional<StopSignals>& stop) {
+  const RunPlace place{client, network_of(wanted, client)};
   const auto options = exposer_options(globals);
-  const auto order = order_on(place.network, wanted.order);
-  if (globals.dry_run) return print_dry_run(dry_run_by(order, wanted, place, options), globals);
-  const auto paths = exposer::paths_to_try(exposer::paths(), order, options);
+  const auto paths = exposer::paths_to_try(exposer::paths(), order_on(place.network, wanted.order), options);
   for (auto path = paths.begin();; ++path) {
     bool begun = false;
     try {
-      return run_by(**path, wanted, place, options, signals, begun);
+      return run_by(**path, wanted, place, options, signals, stop, begun);
     } catch (const Error& error) {
-      if (begun || std::next(path) == paths.end() || !(*path)->leaves_to_another(error)) throw;
+      const bool ends = begun || !stop || stop->number() != 0 || std::next(path) == paths.end();
+      if (ends || !(*path)->leaves_to_another(error)) throw;
       exposer::tell_instead({fmt::format("{}: {}", (*path)->name, error.what())}, true, **std::next(path));
     }
+  }
+}
+
+}  // namespace
+
+int run_image(const ImageRun& wanted, const Globals& globals) {
+  engine::ImageName::parse(wanted.image);  // before anything is made
+  engine::Client client(engine::Address::find(globals.engine));
+  if (globals.dry_run) {
+    const RunPlace place{client, network_of(wanted, client)};
+    return print_dry_run(
+        dry_run_by(order_on(place.network, wanted.order), wanted, place, exposer_options(globals)), globals);
+  }
+  const auto signals = watch_signals();
+  std::optional<StopSignals> stop(std::in_place, StopSignals::Phase::setting_up);
+  try {
+    return run_in_order(wanted, client, globals, signals, stop);
+  } catch (const Error&) {
+    const int signal = stop ? stop->number() : 0;
+    if (signal == 0) throw;
+    return tell_stopped(signal);
   }
 }
 

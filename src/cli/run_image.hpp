@@ -20,10 +20,11 @@ struct ImageRun {
   bool tty = false;                  ///< Give it a terminal.
 };
 
-/// Exposes the ports before the container starts, or on the relay path with Docker just after, and releases them
-/// after it has stopped. Copies its output, and to it a standard input that is no terminal, or any with
-/// `interactive`; forwards signals to it, and removes it. Never starts the command twice. Returns its exit code;
-/// 126 when the command cannot be run, 127 when it does not exist. @throws Error.
+/// Exposes the ports before the container starts, or on the relay path with Docker just after, and releases them after it
+/// has stopped. Copies its output, and to it a standard input that is no terminal, or any with `interactive`; forwards
+/// signals to it, and removes it. Never starts the command twice. Returns its exit code; 126 when the command cannot be
+/// run, 127 when it does not exist, 128 and the signal's number when a signal stopped it before, or the reader of the
+/// output has gone (SIGPIPE). @throws Error.
 int run_image(const ImageRun& wanted, const Globals& globals);
 
 }  // namespace hostnet::cli

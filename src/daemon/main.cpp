@@ -2,6 +2,7 @@
 #include "core/duration.hpp"
 #include "core/log.hpp"
 #include "core/printable.hpp"
+#include "core/standard_descriptors.hpp"
 #include "daemon/bus_address.hpp"
 #include "daemon/confinement.hpp"
 #include "daemon/decision_log.hpp"
@@ -138,6 +139,7 @@ int run(int argc, char** argv) {
 }  // namespace hostnet::daemon
 
 int main(int argc, char** argv) {
+  hostnet::open_standard_descriptors();
   try {
     return hostnet::daemon::run(argc, argv);
   } catch (const std::exception& error) {

@@ -5,6 +5,7 @@
 #include "core/strings.hpp"
 #include "engine/container_json.hpp"
 #include "engine/conversation.hpp"
+#include "engine/cutoff.hpp"
 #include "engine/followed.hpp"
 #include "engine/pull.hpp"
 #include "engine/registry_login.hpp"
@@ -78,6 +79,7 @@ std::string Containers::of_container(std::string_view id, std::string_view rest,
 }
 
 std::string Containers::create(const ContainerSpec& spec, Deadline deadline) {
+  ImageName::parse(spec.image);  // before the engine says so in its own words
   const auto request = create_request(spec);
   auto where = path("containers/create", deadline);
   if (!spec.name.empty()) where += "?name=" + query_value(spec.name);
@@ -105,6 +107,7 @@ void Containers::kill(std::string_view id, std::string_view signal, Deadline dea
 }
 
 bool Containers::remove(std::string_view id, Deadline deadline) {
+  const Undoing undoing;
   // Podman's compatible call waits ten seconds after SIGTERM. Its own call, which spells `v` as `volumes`,
   // takes a timeout of 0.
   const auto& [docker, libpod] = client_.dialect(deadline);
@@ -183,12 +186,17 @@ void Containers::follow_output(std::string_view id, const OutputSink& sink, Dead
   }
 }
 
-void Containers::attach(std::string_view id, int input, int stop, const std::function<void()>& ready,
-                        const std::function<void(std::string_view)>& sink, Deadline deadline) {
-  const auto streams =
-      fmt::format("/attach?stream=1{}{}", input >= 0 ? "&stdin=1" : "", sink ? "&stdout=1&stderr=1" : "");
-  attach_to(client_.address(), of_container(id, streams, deadline), deadline,
-            {.input = input, .stop = stop, .ready = ready, .sink = sink});
+void Containers::attach(std::string_view id, const AttachSpec& spec, Deadline deadline) {
+  const auto streams = fmt::format("/attach?stream=1{}{}", spec.input >= 0 ? "&stdin=1" : "",
+                                   spec.sink ? "&stdout=1&stderr=1" : "");
+  Demultiplexer frames(spec.sink);
+  BodySink sink;
+  if (spec.sink && spec.tty) sink = [&](std::string_view piece) { spec.sink(Stream::out, piece); };
+  if (spec.sink && !spec.tty) sink = [&](std::string_view piece) { frames.feed(piece); };
+  const bool to_its_end =
+      attach_to(client_.address(), of_container(id, streams, deadline), deadline,
+                {.input = spec.input, .stop = spec.stop, .ready = spec.ready, .sink = sink});
+  if (to_its_end) frames.finish();
 }
 
 void Containers::resize(std::string_view id, unsigned rows, unsigned columns, Deadline deadline) {

@@ -104,6 +104,15 @@ struct ExecSpec {
   std::optional<std::string> input = std::nullopt;
 };
 
+/// What an attachment carries.
+struct AttachSpec {
+  int input = -1;                    ///< Read and sent to its standard input; -1: none.
+  OutputSink sink = nullptr;         ///< Takes its output as it comes, byte for byte; empty: none.
+  bool tty = false;                  ///< It was created with a terminal: all output is Stream::out.
+  int stop = -1;                     ///< Readable: leave at once.
+  std::function<void()> ready = {};  ///< Called once attached.
+};
+
 /// One line of a pull's progress: "3f1a…: Downloading 12 MB of 40 MB".
 using ProgressSink = std::function<void(std::string_view)>;
 
@@ -143,11 +152,9 @@ class Containers {
   /// thousand a second, as its own `podman logs -f` does, and may drop the last ones. Lines dropped at the
   /// end are read again and passed on; an end that Podman misses is detected within some ten seconds.
   void follow_output(std::string_view id, const OutputSink& sink, Deadline deadline);
-  /// Carries a container's streams, from before its start on: `input` to its standard input, -1 for none; its
-  /// output to the sink, raw with a terminal. Calls `ready` once attached, and waits until the container ends or
-  /// `stop` is readable. `deadline` bounds the attaching alone.
-  void attach(std::string_view id, int input, int stop, const std::function<void()>& ready,
-              const std::function<void(std::string_view)>& sink, Deadline deadline);
+  /// Carries a container's streams, from before its start on, without the engine's log. Waits until the container
+  /// ends or `stop` is readable. `deadline` bounds the attaching alone. @throws what the sink throws.
+  void attach(std::string_view id, const AttachSpec& spec, Deadline deadline);
   /// The size of its terminal.
   void resize(std::string_view id, unsigned rows, unsigned columns, Deadline deadline);
   /// Runs a command in a running container to its end. A command that cannot start gives 126 or 127, as in a

@@ -14,7 +14,6 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 
 namespace hostnet::engine {
 namespace {
@@ -35,6 +34,8 @@ class Conversation {
     const auto span = std::min(before_cutoff(deadline_).remaining(), kConversationLook);
     const int ready = ::poll(&poll, 1, static_cast<int>(span.count()));
     if (ready < 0 && errno != EINTR) throw Error::from_errno("poll", errno);
+    if (stopped_for() >= std::chrono::milliseconds{0})
+      throw Error(Errc::timed_out, fmt::format("{}: this process was told to stop", call_));
     // Check here too: poll() never waits while the engine keeps sending.
     if (before_cutoff(deadline_).expired())
       throw Error(Errc::timed_out, fmt::format("{}: the answer had not ended in time", call_));
@@ -53,8 +54,7 @@ class Conversation {
     if (got > 0) in.append(buffer.data(), static_cast<std::size_t>(got));
     // An engine resets the stream if it has not read all input.
     if (got < 0 && errno == ECONNRESET && answered_) return false;
-    if (got < 0 && errno != EAGAIN && errno != EINTR)
-      throw Error(Errc::engine_error, fmt::format("{}: {}", call_, std::strerror(errno)));
+    if (got < 0 && errno != EAGAIN && errno != EINTR) throw broken_off(call_);
     return got != 0;
   }
 
@@ -89,8 +89,7 @@ std::string upgrade(Conversation& conversation, const std::string& call, const s
     if (in.size() > kLargestHead && head == std::string::npos)
       throw Error(Errc::engine_error, fmt::format("{}: the answer's headers grew too large", call));
   }
-  if (head == std::string::npos)
-    throw Error(Errc::engine_error, fmt::format("{}: the answer ends in its headers", call));
+  if (head == std::string::npos) throw broken_off(call);
   Response answer{.call = call, .status = status_of(in)};
   in.erase(0, head + 4);
   // Docker answers 101. Podman 4 answers 101 or, like old versions of Docker, 200, and streams all the same.
@@ -114,11 +113,12 @@ class Carrier {
     if (!pending_.empty()) polls[0].events |= POLLOUT;
     if (has_input_ && pending_.empty()) polls[1].fd = ends_.input;
     if (::poll(polls.data(), polls.size(), -1) < 0 && errno != EINTR) throw Error::from_errno("poll", errno);
-    if (polls[2].revents != 0) return false;
+    if (polls[2].revents != 0) return stop();
     if (polls[1].revents != 0 && !take_input()) return false;
     if ((polls[0].revents & POLLOUT) != 0 && !send()) return false;
     return (polls[0].revents & (POLLIN | POLLHUP | POLLERR)) == 0 || receive();
   }
+  [[nodiscard]] bool stopped_here() const noexcept { return stopped_here_; }
 
  private:
   bool take_input() {
@@ -127,9 +127,14 @@ class Carrier {
     if (got > 0) pending_.assign(buffer.data(), static_cast<std::size_t>(got));
     if (got > 0 || (got < 0 && (errno == EINTR || errno == EAGAIN))) return true;
     has_input_ = false;
-    if (!conversation_.can_end_output()) return false;
+    if (!conversation_.can_end_output()) return stop();
     conversation_.end_output();
     return true;
+  }
+
+  bool stop() {
+    stopped_here_ = true;
+    return false;
   }
 
   bool send() {
@@ -152,12 +157,13 @@ class Carrier {
   Wire& wire_;
   const AttachEnds& ends_;
   bool has_input_;
+  bool stopped_here_ = false;
   std::string pending_;
 };
 
 }  // namespace
 
-void attach_to(const Address& address, const std::string& path, Deadline deadline, const AttachEnds& ends) {
+bool attach_to(const Address& address, const std::string& path, Deadline deadline, const AttachEnds& ends) {
   const auto call = fmt::format("POST {} on {}", path, address.socket);
   Conversation conversation(address, call, deadline);
   bool more = true;
@@ -167,6 +173,7 @@ void attach_to(const Address& address, const std::string& path, Deadline deadlin
   Carrier carrier(conversation, ends);
   while (more && carrier.turn()) {
   }
+  return !carrier.stopped_here();
 }
 
 void converse(const Address& address, const std::string& path, std::string_view json, std::string_view input,

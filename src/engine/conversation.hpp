@@ -26,10 +26,10 @@ struct AttachEnds {
   BodySink sink;                ///< May be empty: the output is dropped.
 };
 
-/// POSTs to a container's attach, then carries both directions until the engine ends the stream. `deadline` bounds
-/// the time until it is open. Over TLS the end of the input ends the connection, so that a container that was
+/// POSTs to a container's attach, then carries both directions until the engine ends the stream: returns true; false
+/// if `stop` ended it, or the end of the input over TLS. `deadline` bounds the time until it is open. Over TLS the end of the input ends the connection, so that a container that was
 /// created with StdinOnce sees it; for a terminal's output use another way then.
 /// @throws as converse().
-void attach_to(const Address& address, const std::string& path, Deadline deadline, const AttachEnds& ends);
+bool attach_to(const Address& address, const std::string& path, Deadline deadline, const AttachEnds& ends);
 
 }  // namespace hostnet::engine

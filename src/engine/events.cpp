@@ -123,8 +123,7 @@ bool EventStream::read(const EventSink& sink) {
     if (got < 0 && errno != ECONNRESET)
       throw Error(Errc::engine_error, fmt::format("{}: {}", call_, std::strerror(errno)));
     if (refusal_ != 0) check_status({.call = call_, .status = refusal_, .body = head_});
-    if (!head_is_over_)
-      throw Error(Errc::engine_error, fmt::format("{}: the answer ends in its headers", call_));
+    if (!head_is_over_) throw broken_off(call_);
     return false;
   }
   return true;

@@ -55,6 +55,69 @@ PullDisplay& pull_display() {
   return *display;
 }
 
+bool is_lower_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+bool is_alnum(char c) { return is_lower_or_digit(c) || (c >= 'A' && c <= 'Z'); }
+
+// Whether the name's first component is a registry, as Docker and Podman see it.
+bool is_registry(std::string_view first) {
+  return first.find_first_of(".:") != std::string_view::npos || first == "localhost" ||
+         std::ranges::any_of(first, [](char c) { return c >= 'A' && c <= 'Z'; });
+}
+
+bool is_registry_name(std::string_view name) {
+  return std::ranges::all_of(name, [](char c) {
+    return is_alnum(c) || std::string_view(".-:[]").find(c) != std::string_view::npos;
+  });
+}
+
+bool is_component(std::string_view part) {
+  return !part.empty() && is_lower_or_digit(part.front()) && is_lower_or_digit(part.back()) &&
+         std::ranges::all_of(part, [](char c) {
+           return is_lower_or_digit(c) || std::string_view("._-").find(c) != std::string_view::npos;
+         });
+}
+
+// What is wrong with the name of a repository; empty if nothing. The rules of distribution/reference, without those for
+// separators in a row.
+std::string_view fault_of_repository(std::string_view name) {
+  if (const auto slash = name.find('/');
+      slash != std::string_view::npos && is_registry(name.substr(0, slash))) {
+    if (!is_registry_name(name.substr(0, slash)))
+      return "a registry's name is a host name, with or without a port";
+    name.remove_prefix(slash + 1);
+  }
+  for (const auto part : split(name, '/'))
+    if (!is_component(part))
+      return "a repository's name has lower-case letters and digits, and . _ - between them";
+  return {};
+}
+
+std::string_view fault_of_tag(std::string_view tag) {
+  constexpr std::size_t longest = 128;
+  const bool fits = tag.size() <= longest && tag.front() != '.' && tag.front() != '-' &&
+                    std::ranges::all_of(tag, [](char c) {
+                      return is_alnum(c) || std::string_view("._-").find(c) != std::string_view::npos;
+                    });
+  return fits ? std::string_view{} : "a tag has letters, digits, . _ and -";
+}
+
+std::string_view fault_of_digest(std::string_view digest) {
+  const auto colon = digest.find(':');
+  const bool fits = colon != std::string_view::npos && colon > 0 && colon + 1 < digest.size() &&
+                    std::ranges::all_of(digest.substr(colon + 1), [](char c) {
+                      return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+                    });
+  return fits ? std::string_view{} : "behind @ there is a digest, as in @sha256:…";
+}
+
+// The position of the colon before the tag, or npos. One before the last slash belongs to the registry's port.
+std::size_t colon_of_tag(std::string_view name) {
+  const auto colon = name.rfind(':');
+  const auto slash = name.rfind('/');
+  const bool is_port = slash != std::string_view::npos && colon != std::string_view::npos && colon < slash;
+  return is_port ? std::string_view::npos : colon;
+}
+
 // Docker writes both members, Podman only the first.
 std::string failure(const JsonReader& object) {
   if (auto words = object.string_or_empty("error"); !words.empty()) return words;
@@ -65,19 +128,24 @@ std::string failure(const JsonReader& object) {
 }  // namespace
 
 ImageName ImageName::parse(std::string_view reference) {
-  auto end = reference.find('@');
-  if (end == std::string_view::npos) {
-    // A colon before the last slash belongs to the registry's port.
-    const auto colon = reference.rfind(':');
-    const auto slash = reference.rfind('/');
-    if (colon != std::string_view::npos && (slash == std::string_view::npos || slash < colon)) end = colon;
-  }
-  ImageName name{std::string(reference.substr(0, end)), "latest"};
-  if (end != std::string_view::npos) name.tag = reference.substr(end + 1);
-  if (name.repository.empty() || name.tag.empty())
-    throw Error(Errc::invalid_argument, fmt::format("{} is not the name of an image", quote(reference)),
+  const auto at = reference.find('@');
+  const auto named = reference.substr(0, at);
+  const auto colon = colon_of_tag(named);
+  const auto tag = colon != std::string_view::npos ? named.substr(colon + 1) : std::string_view("latest");
+  const auto repository = named.substr(0, colon);
+  std::string_view fault;
+  if (repository.empty() || tag.empty())
+    fault = "it has no name or no tag";
+  else if (fault = fault_of_repository(repository); fault.empty())
+    if (fault = fault_of_tag(tag); fault.empty() && at != std::string_view::npos)
+      fault = fault_of_digest(reference.substr(at + 1));
+  if (!fault.empty())
+    throw Error(Errc::invalid_argument,
+                fmt::format("{} is not the name of an image: {}", quote(reference), fault),
                 "name it as in alpine:3.19");
-  return name;
+  // With a digest, a tag is a part of the repository's name for the engine.
+  if (at != std::string_view::npos) return {std::string(named), std::string(reference.substr(at + 1))};
+  return {std::string(repository), std::string(tag)};
 }
 
 void PullTally::add(const std::string& layer, std::string_view status, std::optional<std::int64_t> current,

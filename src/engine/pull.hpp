@@ -19,7 +19,7 @@ struct ImageName {
   std::string repository;  ///< "registry.example:5000/team/app"
   std::string tag;         ///< "3.19", or a digest: "sha256:…". Default: "latest".
 
-  /// @throws Error{invalid_argument} when repository or tag would be empty.
+  /// @throws Error{invalid_argument} with the reason if it is none.
   static ImageName parse(std::string_view reference);
 };
 

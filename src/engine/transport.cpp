@@ -6,6 +6,7 @@
 //   state       event                                    next
 //   ----------  ---------------------------------------  ----------------------------------------------------
 //   start       deadline or cutoff passed                timed_out; nothing is sent
+//   start       stop_requests()                          timed_out; nothing is sent
 //   connecting  Unix socket checked (open())             connected; fault and is_roots noted (look_at_peer())
 //   connecting  socket missing, refused or queue full    connect_error(), open_unix()'s error
 //   connecting  name lookup, TLS or certificate fails    transfer_error()
@@ -18,12 +19,14 @@
 //   any         still_wanted() returns false             the Response as far as it came, status unchecked
 //   any         still_wanted() throws                    that exception
 //   any         deadline or cutoff                       timed_out
+//   any         stop_requests(), see its grace           timed_out
 //   any         a GET without a sink lasts for kSlow     the same; told once (engine/slow_engine.hpp)
 //
 // Timeouts:
 //
 //   deadline             the caller's      the whole request (CURLOPT_TIMEOUT_MS)
 //   end_requests_at()    the process's     start, and checked about once a second (on_progress())
+//   kGraceAfterStop      2 s               after stop_requests(): a request that makes something
 //   kSlow                3 s               a GET without a sink, until it is told that the engine is slow
 //   kConnectSeconds      10 s              over TCP: name lookup, connection and TLS (reach.cpp)
 //
@@ -63,6 +66,7 @@ namespace hostnet::engine {
 namespace {
 
 constexpr std::size_t kLargestHeaders = 256U << 10;
+constexpr std::chrono::milliseconds kGraceAfterStop{2000};
 
 // What libcurl's callbacks use and fill in during one request.
 struct Exchange {
@@ -72,6 +76,7 @@ struct Exchange {
   const StillWanted& still_wanted;
   const std::string& engine;  // As messages name it.
   bool is_quick;              // A healthy engine answers it at once.
+  bool makes;                 // It changes something at once: its result must be known to be undone.
   Deadline::Clock::time_point begin = Deadline::Clock::now();
   Response response;
   std::size_t header_bytes = 0;
@@ -79,6 +84,7 @@ struct Exchange {
   const char* too_large = nullptr;  // The part of the answer that was: "headers" or "body".
   bool ended_here = false;          // By still_wanted().
   bool cut_off = false;             // By end_requests_at().
+  bool stopped = false;             // By stop_requests().
   std::exception_ptr thrown;        // By the sink or still_wanted().
 
   [[nodiscard]] long status() const {
@@ -137,6 +143,8 @@ int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) noex
   auto& exchange = *static_cast<Exchange*>(user);
   exchange.cut_off = before_cutoff(Deadline::never()).expired();
   if (exchange.cut_off) return 1;
+  exchange.stopped = stopped_for() >= (exchange.makes ? kGraceAfterStop : std::chrono::milliseconds{0});
+  if (exchange.stopped) return 1;
   if (exchange.is_quick && Deadline::Clock::now() - exchange.begin >= kSlow)
     tell_slow_engine(exchange.engine, exchange.headers_ended, exchange.response.deadline);
   try {
@@ -154,6 +162,10 @@ Error timed_out(const Exchange& exchange) {
     return {Errc::timed_out, fmt::format("{}: the answer had not ended in time", call)};
   return {Errc::timed_out, fmt::format("{}: the container engine gave no answer in time", call),
           "see whether the engine hangs: docker info, or journalctl -u docker"};
+}
+
+Error stopped(const std::string& call) {
+  return {Errc::timed_out, fmt::format("{}: this process was told to stop", call)};
 }
 
 }  // namespace
@@ -338,18 +350,21 @@ Response Transport::send(const Request& request, Deadline deadline, const BodySi
   auto& handle = connection_->handle;
   auto& detail = connection_->detail;
   // A pull, an end or a stream that is followed takes its time.
-  const bool is_quick = request.method == "GET" && !sink && !still_wanted;
+  const bool is_plain = !sink && !still_wanted;
+  const bool is_quick = request.method == "GET" && is_plain;
   Exchange exchange{.curl = curl,
                     .handle = handle.get(),
                     .sink = sink,
                     .still_wanted = still_wanted,
                     .engine = address_.socket,
-                    .is_quick = is_quick};
+                    .is_quick = is_quick,
+                    .makes = is_plain && !is_quick};
   deadline = before_cutoff(deadline);
   exchange.response.deadline = deadline;
   // Leaves out the query, which is long and percent-encoded.
   exchange.response.call = fmt::format("{} {} on {}", request.method,
                                        request.path.substr(0, request.path.find('?')), address_.socket);
+  if (stopped_for() >= std::chrono::milliseconds{0}) throw stopped(exchange.response.call);
   if (deadline.expired()) throw timed_out(exchange);
 
   connection_->prepare(address_, request, deadline, exchange);
@@ -362,6 +377,7 @@ Response Transport::send(const Request& request, Deadline deadline, const BodySi
   const auto& call = exchange.response.call;
   if (exchange.thrown) std::rethrow_exception(exchange.thrown);
   if (connection_->not_connected) std::rethrow_exception(connection_->not_connected);
+  if (exchange.stopped) throw stopped(call);
   if (exchange.cut_off) throw timed_out(exchange);
   if (exchange.ended_here) return std::move(exchange.response);
   if (exchange.too_large != nullptr)
@@ -378,8 +394,8 @@ Response Transport::send(const Request& request, Deadline deadline, const BodySi
   }
 
   // libcurl accepts a connection closed within the headers as a complete answer without a body.
-  if (!exchange.headers_ended)
-    throw Error(Errc::engine_error, fmt::format("{}: the answer ends in its headers", call));
+  if (!exchange.headers_ended) throw broken_off(call);
+  count_answer();
   check_speaks_plainly(address_, exchange.response);
   check_status(exchange.response);
   return std::move(exchange.response);

@@ -69,6 +69,23 @@ Errc code_of(const Response& answer) {
   return Errc::engine_error;
 }
 
+// By libcurl's code alone.
+Error unclear_failure(const std::string& call, CURLcode code, std::string_view why) {
+  switch (code) {
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+    case CURLE_GOT_NOTHING:
+    case CURLE_PARTIAL_FILE:
+      return broken_off(call);
+    case CURLE_UNSUPPORTED_PROTOCOL:  // HTTP/0.9
+    case CURLE_WEIRD_SERVER_REPLY:
+      return {Errc::engine_error, fmt::format("{}: what answers there does not speak HTTP", call),
+              "see what listens there, or name the engine's socket with --engine"};
+    default:
+      return {Errc::engine_error, fmt::format("{}: {}", call, why)};
+  }
+}
+
 }  // namespace
 
 Error connect_error(const Address& address, int cause) {
@@ -96,12 +113,17 @@ Error connect_error(const Address& address, int cause) {
           "start the engine, or set DOCKER_HOST to the socket of one that runs", cause};
 }
 
+Error broken_off(const std::string& call) {
+  return {Errc::engine_error,
+          fmt::format("{}: the container engine closed the connection before the end of its answer", call),
+          "see whether it runs: docker info, or journalctl -u docker"};
+}
+
 Error transfer_error(const Address& address, const std::string& call, CURLcode code, std::string_view detail,
                      int cause) {
   if (code == CURLE_COULDNT_CONNECT) return connect_error(address, cause);
   const auto why = detail.empty() ? std::string(Curl::get().curl_easy_strerror(code)) : one_line(detail, 200);
-  if (!address.tcp)
-    return {Errc::engine_error, fmt::format("{}: {}", call, Curl::get().curl_easy_strerror(code))};
+  if (!address.tcp) return unclear_failure(call, code, Curl::get().curl_easy_strerror(code));
   const auto where = fmt::format("the container engine at {} ({})", address.socket, address.from);
   const auto says = [&](std::string_view part) { return why.find(part) != std::string::npos; };
   switch (code) {
@@ -145,7 +167,7 @@ Error transfer_error(const Address& address, const std::string& call, CURLcode c
   if (code == CURLE_SSL_CONNECT_ERROR)
     return {Errc::engine_unavailable, fmt::format("{}: TLS fails: {}", where, why),
             "try it by hand: openssl s_client -connect HOST:PORT"};
-  return {Errc::engine_error, fmt::format("{}: {}", call, why)};
+  return unclear_failure(call, code, why);
 }
 
 void check_speaks_plainly(const Address& address, const Response& answer) {

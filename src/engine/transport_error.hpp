@@ -13,6 +13,9 @@ Error connect_error(const Address& address, int cause);
 Error transfer_error(const Address& address, const std::string& call, CURLcode code, std::string_view detail,
                      int cause);
 
+/// The error of an answer without its end.
+Error broken_off(const std::string& call);
+
 /// Throws if a plain request went to a TLS port, which answers with a complaint in plain text.
 /// @throws Error{engine_unavailable}
 void check_speaks_plainly(const Address& address, const Response& answer);

@@ -4,6 +4,7 @@
 #include "core/log.hpp"
 #include "engine/alias.hpp"
 #include "engine/containers.hpp"
+#include "engine/cutoff.hpp"
 #include "engine/exec_alias.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/exposer.hpp"
@@ -88,6 +89,7 @@ std::string read_container_hosts(engine::Client& client, const engine::Container
 
 void remove_container_alias(engine::Client& client, const std::string& container, const std::string& lease,
                             Deadline deadline) {
+  const engine::Undoing undoing;
   std::string name = container.substr(0, 12);
   try {
     const auto found = client.container(container, deadline);

@@ -27,6 +27,7 @@
 #include "core/deadline.hpp"
 #include "core/fd.hpp"
 #include "core/file.hpp"
+#include "core/standard_descriptors.hpp"
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
 
@@ -98,6 +99,7 @@ void clear_away(const std::string& test_run, const engine::Address& engine, cons
 }  // namespace
 
 int main(int argc, char** argv) {
+  open_standard_descriptors();
   if (argc != 6) return 2;
   const std::string test_run = argv[1];
   const auto pid = parse_number(argv[2], 1U << 22);

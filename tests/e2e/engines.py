@@ -1,6 +1,8 @@
 """The engines that the end-to-end tests start, each in the namespaces of its test program."""
+import contextlib
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -47,6 +49,37 @@ class Engine:
     def close(self):
         self.stop()
         shutil.rmtree(self.dir)
+
+    @property
+    def pid(self):
+        """Of the process that answers requests."""
+        return int((self.dir / f"{self.product}.pid").read_text())
+
+    @contextlib.contextmanager
+    def hung(self):
+        """It accepts connections and answers nothing."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def with_log_driver(self, driver):
+        """Its containers end."""
+        usual = self.options
+        self.stop()
+        self.options = self.options_for_log_driver(driver)
+        try:
+            self.start()
+            yield
+        finally:
+            self.stop()
+            self.options = usual
+            self.start()
+
+    def options_for_log_driver(self, driver):
+        return *self.options, "--log-driver", driver
 
     def __call__(self, *arguments, **options):
         return output(*self.command, *arguments, env=self.env, **options)
@@ -102,6 +135,9 @@ class Podman(Engine):
         self.api.make_network("first", ipv6_enabled=True)
         self.run_once(network="first", ports={80: ("", 18080)})
         self.api.remove_network("first")
+
+    def options_for_log_driver(self, driver):
+        return *(self.options or ("netavark",)), driver
 
     def run_once(self, **options):
         self.api.run("once", IMAGE, ["true"], **options)

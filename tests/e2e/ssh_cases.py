@@ -10,6 +10,7 @@ import subprocess
 import termios
 import threading
 import time
+from pathlib import Path
 
 import engines
 from engine_api import attempt
@@ -136,6 +137,13 @@ class SshCase(HostCase):
         return run("setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", self.program, *arguments,
                    env=environment, check=check)
 
+    def run_in_image(self, *command, stdin=b"", shell=None):
+        """Returns (exit code, output, error output), the latter as bytes."""
+        words = [str(self.program), "run", "-p", str(self.port), "--network", "web", "--image", IMAGE, "--", *command]
+        done = subprocess.run(["sh", "-c", shell, *words] if shell else words, env=self.env, input=stdin, capture_output=True,
+                              timeout=120)
+        return done.returncode, done.stdout, done.stderr
+
     def status_of(self, lease):
         return next(json.loads(line) for line in self.tc_hostnet("list", "--json").stdout.splitlines()
                     if json.loads(line)["id"] == lease.id)
@@ -236,14 +244,57 @@ class Reach:
         self.assertEqual((done.stdout, done.stderr), (HELLO, ""))
         done = self.tc_hostnet(*run_it, "sh", "-c", "echo out; echo err >&2; exit 7", check=False)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (7, "out\n", "err\n"))
-        for command, code in (("nosuch", 127), ("/no/such", 127), ("/etc/hosts", 126), ("/etc", 126)):
-            done = self.tc_hostnet("--json", *run_it, command, check=False)
-            self.assertEqual((done.returncode, json.loads(done.stderr)["exit_code"]), (code, code), done.stderr)
+        for command, code, says in (("nosuch", 127, "has no program 'nosuch'"), ("/no/such", 127, "has no program '/no/such'"),
+                                    ("/etc/hosts", 126, "'/etc/hosts' cannot be run: permission denied"),
+                                    ("/etc", 126, "'/etc' cannot be run: ")):
+            for text in None, "input":  # Podman prepares a container with input at another moment
+                done = self.tc_hostnet("--json", *run_it, command, check=False, stdin=text)
+                told = json.loads(done.stderr)
+                self.assertEqual((done.returncode, told["exit_code"]), (code, code), done.stderr)
+                self.assertTrue(told["message"].startswith(f"image '{IMAGE}'"), told)
+                self.assertIn(says, told["message"])
+                self.assertTrue(told["hint"])
+        done = self.tc_hostnet("run", "-p", self.port, "--image", "Bad Image", "true", check=False)
+        self.assertEqual(done.returncode, 125)
+        self.assertRegex(done.stderr, r"\Atc-hostnet: 'Bad Image' is not the name of an image: [^\n]+; name it as in alpine:3.19\n\Z")
         # A file or a pipe is passed on; with -i anything.
         for options, text in ((), "line\n" * 30000), ((), ""), (("-i",), None):
             done = self.tc_hostnet("run", *options, *run_it[1:], "wc", "-c", stdin=text)
             self.assertEqual(done.stdout.strip(), str(len(text or "")))
         self.assertEqual(self.engine.api.containers(), [self.engine.api.inspect("app")["Id"]])
+
+    def test_the_streams_of_a_new_container_are_carried_byte_for_byte(self):
+        odd = rb"\377\001\n\200"
+        self.assertEqual(self.run_in_image("sh", "-c", f"printf '{odd.decode()}'; printf '{odd.decode()}' >&2; exit 3"),
+                         (3, b"\xff\x01\n\x80", b"\xff\x01\n\x80"))
+        many = bytes(range(256)) * 12000  # 3 MB, which no pipe holds
+        self.assertEqual(self.run_in_image("cat", stdin=many), (0, many, b""))
+        lines = "".join(f"{number}\n" for number in range(1, 50001)).encode()
+        self.assertEqual(self.run_in_image("seq", "50000"), (0, lines, b""))
+        # It ends while its input is open.
+        process = subprocess.Popen([self.program, "run", "-p", str(self.port), "--network", "web", "--image", IMAGE, "--", "echo", "up"],
+                                   env=self.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(process.kill)
+        self.assertEqual((process.stdout.read(), process.wait(30)), (b"up\n", 0))
+        process.stdin.close()
+        process.stdout.close()
+        # The reader goes: as with any program in a pipe.
+        process = subprocess.Popen([self.program, "run", "-p", str(self.port), "--network", "web", "--image", IMAGE, "--", "yes"],
+                                   env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(process.kill)
+        self.assertEqual(process.stdout.read(2), b"y\n")
+        process.stdout.close()
+        self.assertEqual((process.stderr.read(), process.wait(30)), (b"", 128 + signal.SIGPIPE))
+        process.stderr.close()
+        self.nothing_is_left()
+
+    def test_a_new_container_without_some_of_the_standard_streams(self):
+        script = "echo out; echo err >&2; cat; exit 7"
+        for closed, seen in (("<&-", (7, b"out\n", b"err\n")), ("<&- >&-", (7, b"", b"err\n")),
+                             ("<&- >&- 2>&-", (7, b"", b"")), ("2>&-", (7, b"out\nin\n", b""))):
+            with self.subTest(closed=closed):
+                self.assertEqual(self.run_in_image("sh", "-c", script, stdin=b"in\n", shell=f'"$0" "$@" {closed}'), seen)
+        self.nothing_is_left()
 
     def test_a_terminal_for_a_new_container(self):
         master, slave = pty.openpty()
@@ -295,7 +346,8 @@ class Reach:
         event = lease.read_event()
         self.assertEqual((event["event"], event["state"], event["reason"]), ("ended", "released", reason))
         code, _, err = lease.end(None)
-        self.assertEqual((code, err), (1, f"tc-hostnet: lease {lease.id} ended: {reason}\n"))
+        line = f"tc-hostnet expose {self.port} --container brief"
+        self.assertEqual((code, err), (1, f"tc-hostnet: lease {lease.id} ended: {reason}; to expose it again: {line}\n"))
         self.nothing_is_left()
 
     def test_its_container_stops(self):
@@ -553,6 +605,74 @@ class WhateverTheNetworks:
         explained = self.tc_hostnet("--explain", *run_it)
         self.assertEqual(explained.stderr, "ssh: as asked for\n")
         self.assertEqual((self.engine.api.containers(), self.engine.api.images()), before)
+        self.nothing_is_left()
+
+    def test_a_new_container_whose_log_cannot_be_read(self):
+        with self.engine.with_log_driver("none"):
+            self.assertEqual(self.run_in_image("sh", "-c", "echo out; echo err >&2; cat; exit 7", stdin=b"in\n"),
+                             (7, b"out\nin\n", b"err\n"))
+
+    def begin(self, *arguments):
+        """Starts the command; returns once it holds back the signals that end it, as it does while it sets up."""
+        process = subprocess.Popen([str(self.program), *map(str, arguments)], env=self.env, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.wait, 10)
+        self.addCleanup(process.kill)
+
+        def blocks():
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            return int(status.split("SigBlk:")[1].split()[0], 16) >> (signal.SIGTERM - 1) & 1
+        self.assertTrue(eventually(blocks))
+        return process
+
+    def stopped(self, process, number=signal.SIGTERM, within=5):
+        """The signal ends it soon, with a shell's exit code and one line."""
+        begun = time.monotonic()
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+        self.assertEqual((process.returncode, out), (128 + number, ""), err)
+        self.assertEqual(err.splitlines()[-1:], [f"tc-hostnet: stopped by {number.name} before the ports were ready"])
+        self.assertLess(time.monotonic() - begun, within)
+
+    def test_a_signal_stops_the_set_up(self):
+        set_up = (("expose", self.port, "--container", "app", "--via", "ssh"), ("expose", self.port, "--network", "web"),
+                  ("expose", self.port, "--container", "app", "--via", "ssh", "--detach"),
+                  ("run", "-p", self.port, "--network", "web", "--image", IMAGE, "true"))
+        with self.engine.hung():
+            for arguments, number in zip(set_up, (signal.SIGTERM, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)):
+                with self.subTest(arguments=arguments):
+                    self.stopped(self.begin(*arguments), number)
+            # The parent is killed: the child must not go on alone.
+            process = self.begin(*set_up[2])
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+            self.assertTrue(eventually(children.read_text))
+            child = children.read_text().strip()
+            process.kill()
+            self.assertTrue(eventually(lambda: not Path(f"/proc/{child}").exists(), timeout=10))
+            process.communicate()
+        self.nothing_is_left()
+        # A registry that does not answer.
+        with socket.socket() as registry:
+            registry.bind(("127.0.0.1", 0))
+            registry.listen()
+            name = f"127.0.0.1:{registry.getsockname()[1]}/x:1"
+            process = self.begin("run", "-p", self.port, "--network", "web", "--image", name, "true")
+            pull = registry.accept()[0]
+            self.addCleanup(pull.close)
+            self.stopped(process, signal.SIGINT)
+        self.nothing_is_left()
+
+    def test_the_end_of_a_lease_whose_engine_hangs(self):
+        lease = self.expose_by_ssh(self.port, "--container", "app")
+        begun = time.monotonic()
+        with self.engine.hung():
+            code, _, err = lease.end()
+            self.assertLess(time.monotonic() - begun, 15)
+        slow, told = err.splitlines()
+        self.assertIn("has not answered for 3 s", slow)
+        self.assertRegex(told, rf"\Atc-hostnet: lease {lease.id}: its sidecar tc-hostnet-{lease.id} is left: [^;]+; run tc-hostnet list: it")
+        self.assertEqual(code, 1)
+        self.tc_hostnet("list")
         self.nothing_is_left()
 
     def test_a_signal_goes_on_to_the_new_container(self):

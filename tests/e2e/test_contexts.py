@@ -264,6 +264,12 @@ class Tls(ContextCase):
         self.expose_by_ssh(self.port, "--network", "web")
         self.reaches("app", HELLO, port=self.port)
 
+    def test_the_streams_of_a_new_container(self):
+        """Over TLS the end of the input is that of its connection; the output has another."""
+        self.wanted = {"DOCKER_CONTEXT": "elsewhere"}
+        self.assertEqual(self.run_in_image("sh", "-c", "cat; printf '\\377' >&2; exit 7", stdin=b"in\xff"),
+                         (7, b"in\xff", b"\xff"))
+
     def test_certificates_of_the_environment(self):
         self.wanted = self.with_certificates("127.0.0.1")
         self.goes_by_ssh("127.0.0.1")

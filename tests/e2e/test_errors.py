@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from engines import Docker
-from harness import FIREWALL, HostCase, main, route_localnet, run
+from harness import FIREWALL, HostCase, eventually, main, route_localnet, run
 
 HELLO = "hello from 127.0.0.1\n"
 HARD_NAME = "$(touch /tmp/pwned); `id` | 'web\" \\ & <x>"
@@ -237,6 +237,36 @@ class AfterRoot(ErrorCase):
         self.assertEqual([os.readlink(f"/proc/{owner}/fd/{fd}") for fd in range(3)], ["/dev/null"] * 3)
         self.tc_hostnet("release", done.stdout.decode().strip())
 
+    def test_standard_streams_that_are_closed(self):
+        """Else a lock or the descriptor of the signals has the number of one: it is read as input, or gets messages."""
+        process = subprocess.Popen(["sh", "-c", "exec \"$0\" \"$@\" <&- >&- 2>&-", self.program, "expose", "8088", "--bridge", "br0"],
+                                   env=self.env)
+        self.addCleanup(process.kill)
+        self.assertTrue(eventually(self.leases))
+        self.assertEqual([os.readlink(f"/proc/{process.pid}/fd/{fd}") for fd in range(3)], ["/dev/null"] * 3)
+        process.terminate()
+        self.assertEqual(process.wait(30), 0)
+
+    def test_the_end_of_a_detached_lease_is_in_the_systems_log(self):
+        run("ip", "link", "add", "br1", "type", "bridge")
+        self.addCleanup(run, "ip", "link", "del", "br1", check=False)
+        run("ip", "address", "add", "198.18.1.1/24", "dev", "br1")
+        run("ip", "link", "set", "br1", "up")
+        folder = Path(tempfile.mkdtemp(prefix="hostnet-e2e-"))
+        self.addCleanup(shutil.rmtree, folder)
+        own_dev = ("unshare", "-m", "sh", "-ec", "mount -t tmpfs tmpfs /dev; mknod -m 666 /dev/null c 1 3; "
+                   "mknod -m 666 /dev/urandom c 1 9; ln -s $0 /dev/log; exec \"$@\"", folder / "log")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+            log.bind(str(folder / "log"))
+            log.settimeout(20)
+            for bridge, end, priority, reason in (
+                    ("br0", lambda lease: self.tc_hostnet("release", lease), 29, "released by another process"),
+                    ("br1", lambda lease: run("ip", "link", "del", "br1"), 28, "bridge br1 is gone")):
+                lease = run(*own_dev, self.program, "expose", "8088", "--bridge", bridge, "--detach").stdout.strip()
+                end(lease)
+                self.assertRegex(log.recv(4096).decode(),
+                                 rf"\A<{priority}>.* tc-hostnet\[\d+\]: lease {lease} for bridge {bridge} ended: {reason}")
+
 
 class FakeEngine:
     """A Unix socket that runs `answer(connection)` for each client."""
@@ -357,9 +387,11 @@ class BadEngines(ErrorCase):
             "no end": without_end,
             "no end of headers": headers_without_end,
         }
+        ends = "closed the connection before the end of its answer; see whether it runs"
+        says = {"noise": "does not speak HTTP; ", "nothing": ends, "a body cut short": ends}
         for name, answer in answers.items():
             with self.subTest(answer=name):
-                self.both_targets(1, self.fake(answer))
+                self.both_targets(1, self.fake(answer), says=says.get(name, "."))
 
     def test_a_bridge_name_that_is_none(self):
         """An engine's answer is untrusted input like any other."""

@@ -355,7 +355,7 @@ class Engine(LifecycleCase):
         self.assertEqual((event["event"], event["state"]), ("ended", "failed"))
         code, _, err = lease.end(None)
         self.assertEqual(code, 1)
-        self.assertRegex(err.splitlines()[-1], r"\Atc-hostnet: lease \w+ ended: bridge \S+ is gone\Z")
+        self.assertRegex(err.splitlines()[-1], r"\Atc-hostnet: lease \w+ ended: bridge \S+ is gone; to expose it again: tc-hostnet expose [^\n]+\Z")
         self.nothing_is_left()
 
     def test_the_engine_is_restarted(self):

@@ -86,7 +86,7 @@ class PodmanCniCase(test_podman.PodmanCase):
         self.assertEqual((event["event"], event["state"]), ("ended", "failed"))
         code, _, said = lease.end(None)
         self.assertEqual(code, 1)
-        self.assertRegex(said.splitlines()[-1], r"\Atc-hostnet: lease \w+ ended: bridge \S+ is gone\Z")
+        self.assertRegex(said.splitlines()[-1], r"\Atc-hostnet: lease \w+ ended: bridge \S+ is gone; to expose it again: tc-hostnet expose [^\n]+\Z")
         self.assertEqual(self.leases(), [])
 
 

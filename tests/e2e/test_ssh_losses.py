@@ -71,7 +71,8 @@ class Losses:
         self.assertEqual(ended["state"], "failed")
         code, _, err = lease.end(None)
         self.assertEqual(code, 1)
-        self.assertIn("the sidecar was removed", err)
+        self.assertEqual(err, f"tc-hostnet: lease {lease.id} ended: the sidecar was removed; to expose it again: "
+                              f"tc-hostnet expose {self.port} --container app\n")
         self.nothing_is_left()
 
     def test_a_lost_session_comes_back(self):

@@ -49,7 +49,9 @@ Sidecar::Sidecar(const engine::Address& engine, const engine::ContainerSpec& spe
   }
 }
 
-Sidecar::~Sidecar() { remove_or_log(); }
+Sidecar::~Sidecar() {
+  if (!unanswered_) remove_or_log();
+}
 
 void Sidecar::remove_or_log() noexcept {
   try {
@@ -178,7 +180,13 @@ void Sidecar::remove(Deadline deadline) {
     if (removed_ || id_.empty()) return;
   }
   engine::Client client(engine_);
-  engine::Containers(client).remove(id_, deadline);
+  try {
+    engine::Containers(client).remove(id_, deadline);
+  } catch (const Error& error) {
+    const std::lock_guard lock(mutex_);
+    unanswered_ = error.code() == Errc::timed_out;
+    throw;
+  }
   const std::lock_guard lock(mutex_);
   removed_ = true;
 }

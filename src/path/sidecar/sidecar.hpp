@@ -45,7 +45,7 @@ class Sidecar {
   Sidecar(const engine::Address& engine, const engine::ContainerSpec& spec, Deadline deadline);
   Sidecar(const Sidecar&) = delete;
   Sidecar& operator=(const Sidecar&) = delete;
-  /// remove(); logs failures.
+  /// remove(), unless the engine gave no answer to that before; logs failures.
   ~Sidecar();
 
   [[nodiscard]] const std::string& id() const noexcept { return id_; }
@@ -81,6 +81,7 @@ class Sidecar {
   SidecarPlace place_;
   std::string words_;
   bool removed_ = false;
+  bool unanswered_ = false;  // the engine gave no answer to remove()
 };
 
 /// The image is not here and cannot be pulled (not_found). A path without a sidecar may still serve.

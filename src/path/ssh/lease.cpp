@@ -3,6 +3,7 @@
 
 #include "core/log.hpp"
 #include "core/thread.hpp"
+#include "engine/cutoff.hpp"
 #include "hostnet/error.hpp"
 #include "lease/checks.hpp"
 #include "lease/container_alias.hpp"
@@ -87,7 +88,8 @@ SshLease::SshLease(SshSettings settings, const ExposeRequest& request, std::vect
 
 // For the constructor: no destructor runs after it has thrown.
 void SshLease::undo() noexcept {
-  for (const auto& failure : take_down(Deadline::after(kUndo))) log::error("lease {}: {}", id, failure);
+  for (const auto& failure : take_down(Deadline::after(kUndo)))
+    log::error("lease {}: {}; run tc-hostnet list: it removes the rest", id, failure);
   tunnel_.reset();
   settings_.owner.reset();
   settings_.store->tidy();
@@ -322,17 +324,33 @@ void SshLease::write_aliases(const std::vector<Ip>& addresses, bool is_for_one, 
   }
 }
 
+// A stop of this process may have cut off the creation: then only the name is known.
+void SshLease::remove_sidecar(Deadline deadline) {
+  if (sidecar_) return sidecar_->remove(deadline);
+  if (engine::stopped_for() < std::chrono::milliseconds{0}) return;
+  const engine::Undoing undoing;
+  engine::Client client(settings_.engine);
+  remove_recorded_sidecar(client, record_.sidecar, id, deadline);
+}
+
 // Runs every step even when one fails; returns the failures. Closes the tunnel and removes the sidecar first,
 // because a container can delay an edit of its hosts file.
 Failures SshLease::take_down(Deadline deadline) noexcept {
   Failures failures;
   for_each_extension([](SshExtension& one) { one.end("its lease has ended"); });
   if (tunnel_) tunnel_->close();
+  bool is_answered = true;
   failures.run([&] {
-    if (sidecar_) sidecar_->remove(deadline);
+    try {
+      remove_sidecar(deadline);
+    } catch (const Error& error) {
+      is_answered = error.code() != Errc::timed_out;
+      throw error.in_context(fmt::format("its sidecar tc-hostnet-{} is left", id));
+    }
   });
   failures.run([&] {
-    if (record_.alias_in.empty()) return;
+    // The record stays, and what removes the sidecar by it tidies the hosts files, too.
+    if (record_.alias_in.empty() || !is_answered) return;
     engine::Client client(settings_.engine);
     remove_container_aliases(client, record_.alias_in, id, deadline, failures);
   });

@@ -84,6 +84,7 @@ class SshLease : public Exposure::Impl, public JoinedNames, public std::enable_s
   void set_up(const ExposeRequest& request, const SshTarget& target, Deadline deadline);
   void undo() noexcept;
   void write_aliases(const std::vector<Ip>& addresses, bool is_for_one, Deadline deadline);
+  void remove_sidecar(Deadline deadline);
   Failures take_down(Deadline deadline) noexcept;
   void for_each_extension(const std::function<void(SshExtension&)>& work) const;
   void end(ExposureState state, const std::string& reason);

@@ -7,6 +7,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace hostnet::ssh {
 namespace {
@@ -170,13 +171,16 @@ bool Tunnel::restore(Lane& lane, const std::string& reason) {
     const std::lock_guard lock(mutex_);
     if (closing_) return false;
   }
-  log::warn("{}; reconnecting", reason);
   set_lane(lane, TunnelState::reconnecting, reason);
+  bool told = false;
   const auto limit = Deadline::after(settings_.give_up);
   auto attempt = kFirstAttempt;
   for (auto span = kFirstPause; pause(span); span = std::min(span * 2, kLongestPause)) {
     const auto error = try_to_connect(lane, Deadline::after(std::min(attempt, limit.remaining())));
     attempt = std::min(attempt * 2, kLongestAttempt);
+    const bool is_last = error && (error->code() == Errc::not_found || limit.expired());
+    // An end is told alone.
+    if (!is_last && !std::exchange(told, true)) log::warn("{}; reconnecting", reason);
     if (!error) {
       {
         const std::lock_guard lock(mutex_);
@@ -187,8 +191,8 @@ bool Tunnel::restore(Lane& lane, const std::string& reason) {
       return true;
     }
     log::debug("reconnecting: {}", error->what());
-    if (error->code() == Errc::not_found || limit.expired()) {
-      log::error("the ssh session is lost for good: {}", error->what());
+    if (is_last) {
+      log::warn("the ssh session is lost for good: {}", error->what());
       set_lane(lane, TunnelState::failed, error->what());
       return false;
     }

@@ -11,6 +11,7 @@
 #include <array>
 #include <functional>
 #include <future>
+#include <thread>
 
 using namespace hostnet;
 using namespace std::chrono_literals;
@@ -23,6 +24,11 @@ namespace {
 struct Cutoff {
   explicit Cutoff(std::chrono::milliseconds span) { engine::end_requests_at(Deadline::after(span)); }
   ~Cutoff() { engine::end_requests_at(Deadline::never()); }
+};
+
+struct Stop {
+  Stop() { engine::stop_requests(); }
+  ~Stop() { engine::resume_requests(); }
 };
 
 bool answers_nothing(const std::string&, int) { return true; }
@@ -67,4 +73,46 @@ TEST_CASE("an earlier deadline stays, and a lifted cutoff has no effect") {
     CHECK(engine::before_cutoff(Deadline::never()).remaining() <= 30s);
   }
   CHECK(engine::before_cutoff(Deadline::never()).is_never());
+}
+
+TEST_CASE("a program that was told to stop makes no more requests, but for those that undo") {
+  const FakeEngine engine([](const std::string& line, int connection) {
+    if (line.starts_with("DELETE")) test::send_bytes(connection, test::http(204, ""));
+    return true;
+  });
+  const engine::Address address{engine.socket(), "--engine"};
+  const auto ask = [&] { Transport(address).get("/things", Deadline::after(60s)); };
+  const auto remove = [&] { Transport(address).remove("/things", Deadline::after(60s)); };
+  const auto begin = Deadline::Clock::now();
+  auto running = std::async(std::launch::async, [&] { return test::error_of(ask); });
+  REQUIRE(running.wait_for(300ms) == std::future_status::timeout);
+  const Stop stop;
+  CHECK(running.get().code() == Errc::timed_out);
+  CHECK(Deadline::Clock::now() - begin < 10s);
+  const auto connections = engine.connections();
+  CHECK(test::error_of(ask).code() == Errc::timed_out);
+  CHECK(test::error_of(remove).code() == Errc::timed_out);
+  CHECK(engine.connections() == connections);
+  const auto answers = engine::answers();
+  {
+    const engine::Undoing undoing;
+    CHECK(engine::is_undoing());
+    remove();
+  }
+  CHECK(engine::answers() == answers + 1);
+  CHECK(!engine::is_undoing());
+}
+
+TEST_CASE("a request that makes something may end after the stop, so that its result is undone") {
+  const FakeEngine engine([](const std::string&, int connection) {
+    std::this_thread::sleep_for(500ms);
+    test::send_bytes(connection, test::http(201, "made"));
+    return true;
+  });
+  auto making = std::async(std::launch::async, [&] {
+    return Transport({engine.socket(), "--engine"}).post("/things", "{}", Deadline::after(60s)).body;
+  });
+  REQUIRE(making.wait_for(100ms) == std::future_status::timeout);
+  const Stop stop;
+  CHECK(making.get() == "made");
 }

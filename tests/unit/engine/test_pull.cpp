@@ -66,7 +66,12 @@ TEST_CASE("an image's name is split from its tag or digest") {
   CHECK(parts("registry.example:5000/team/app:1") == "registry.example:5000/team/app 1");
   CHECK(parts("app@sha256:abcd") == "app sha256:abcd");
   CHECK(parts("app:1@sha256:abcd") == "app:1 sha256:abcd");
-  for (const char* wrong : {"", ":", "app:", ":1", "@sha256:abcd", "app@"}) {
+  CHECK(parts("localhost/my_app--x:V1.2") == "localhost/my_app--x V1.2");
+  CHECK(parts("Registry.Example/app") == "Registry.Example/app latest");
+  CHECK(parts("[::1]:5000/app:1") == "[::1]:5000/app 1");
+  for (const char* wrong :
+       {"", ":", "app:", ":1", "@sha256:abcd", "app@", "Bad Image", "App", "team/App", "a//b", "/app", "app/",
+        "-app", "app:a b", "app:-1", "app@sha256", "app@sha256:xyz", "bad host.example/app", "$(id)"}) {
     CAPTURE(wrong);
     CHECK_THROWS_AS(ImageName::parse(wrong), Error);
   }
