@@ -54,17 +54,17 @@ bool was_asked_for(const std::string& reason) {
          reason == dbus::reason::kReleased || reason == dbus::reason::kExpired;
 }
 
-state::TunnelRecord waiting_record(const ExposeRequest& request, const Exposure& lease,
-                                   const std::string& reason, state::TunnelRecord before) {
+state::TunnelRecord waiting_record(const ExposeRequest& request, const Exposure& lease, std::string reason,
+                                   state::TunnelRecord before) {
   if (before.id != lease.id() || before.created == 0) before.created = std::time(nullptr);
   before.via = BehindExposure::via(lease);
   before.id = lease.id();
   before.target = request.target.to_string();
   before.label = request.label;
-  before.network = lease.interface();
+  before.network.clear();  // which one it will be is known when the target is back
   before.ports = lease.ports();
   before.stats.state = state::kWaiting;
-  before.stats.reason = reason;
+  before.stats.reason = std::move(reason);
   return before;
 }
 
@@ -299,10 +299,11 @@ std::optional<Follower::End> Follower::away_step() {
   return std::nullopt;
 }
 
-void Follower::save_waiting(const std::string& reason) {
+// The reason may be the record's own.
+void Follower::save_waiting(std::string reason) {
   try {
     become_owner();
-    waiting_ = waiting_record(settings_.request, exposure_, reason, std::move(waiting_));
+    waiting_ = waiting_record(settings_.request, exposure_, std::move(reason), std::move(waiting_));
     if (expires_) waiting_.expires = std::chrono::system_clock::to_time_t(*expires_);
     store_.save(waiting_);
   } catch (const Error& error) {

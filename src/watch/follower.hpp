@@ -53,8 +53,8 @@ bool may_follow(ExposureState state, const std::string& reason);
 bool was_asked_for(const std::string& reason);
 
 /// The record of a lease that waits for its target, from the lease as it was. Pure.
-state::TunnelRecord waiting_record(const ExposeRequest& request, const Exposure& lease,
-                                   const std::string& reason, state::TunnelRecord before);
+state::TunnelRecord waiting_record(const ExposeRequest& request, const Exposure& lease, std::string reason,
+                                   state::TunnelRecord before);
 
 /// One thread uses it: the one that made it.
 class Follower {
@@ -100,7 +100,7 @@ class Follower {
   std::optional<End> away_step();
   std::optional<End> over_while_away() const;
   End revoked();
-  void save_waiting(const std::string& reason);
+  void save_waiting(std::string reason);
   void connect();
   void read_events();
   bool is_of_target(const engine::Event& event) const;
