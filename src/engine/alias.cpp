@@ -76,9 +76,7 @@ void put_at(const Fd& file, std::string_view text, std::size_t offset) {
   }
 }
 
-void remove_lines(const Fd& file, std::string_view lease) {
-  const auto before = read_all(file.get(), kLargestHostsFile);
-  const auto after = without_alias(before, lease);
+void change(const Fd& file, const std::string& before, const std::string& after) {
   if (after == before) return;
   // Writes from the first differing byte on: if our line is the last one, the file is only cut.
   const auto differs = std::ranges::mismatch(before, after).in2;
@@ -102,7 +100,8 @@ Error already_defined(std::string_view alias, std::string_view container, const 
 }
 
 AliasResult write_alias(const AliasRecord& record, std::string_view alias, Ip address, std::string_view lease,
-                        std::span<const Ipv4> as_good, Deadline deadline) {
+                        std::span<const Ipv4> as_good, Deadline deadline, std::span<const std::string> beside,
+                        std::optional<Ip> bare) {
   const auto file = hold_hosts(record, Walk::any);
   if (!file)
     throw Error(Errc::not_found,
@@ -110,9 +109,15 @@ AliasResult write_alias(const AliasRecord& record, std::string_view alias, Ip ad
   const auto on_host = hold_hosts_path(record, Walk::any);
   check_is_the_engines(*file, on_host, record);
 
+  auto before = std::string();
+  if (bare) {
+    const Fd anew = open_locked(*file, on_host, O_RDWR, deadline);
+    before = read_all(anew.get(), kLargestHostsFile);
+    change(anew, before, with_marks(before, alias, *bare, lease));
+  }
   const Fd fd = open_locked(*file, on_host, O_RDWR | O_APPEND, deadline);
-  const auto before = read_all(fd.get(), kLargestHostsFile);
-  if (const auto others = definition_by_others(before, alias, lease)) {
+  before = read_all(fd.get(), kLargestHostsFile);
+  if (const auto others = definition_by_others(before, alias, lease, beside)) {
     const auto given = Ip::parse(others->address);
     const bool good =
         given && (*given == address || std::ranges::find(as_good, given->ipv4()) != as_good.end());
@@ -124,12 +129,17 @@ AliasResult write_alias(const AliasRecord& record, std::string_view alias, Ip ad
   return AliasResult::written;
 }
 
-void remove_alias(const AliasRecord& record, std::string_view lease, Deadline deadline) {
+void remove_alias(const AliasRecord& record, std::string_view lease, Deadline deadline,
+                  std::string_view alias, std::optional<Ip> bare) {
+  const auto remove_lines = [&](const Fd& file) {
+    const auto before = read_all(file.get(), kLargestHostsFile);
+    change(file, before, without_alias(bare ? with_marks(before, alias, *bare, lease) : before, lease));
+  };
   const auto on_host = hold_hosts_path(record, Walk::any);
   try {
     if (const auto file = hold_hosts(record, Walk::any)) {
       check_is_the_engines(*file, on_host, record);
-      return remove_lines(open_locked(*file, on_host, O_RDWR, deadline), lease);
+      return remove_lines(open_locked(*file, on_host, O_RDWR, deadline));
     }
   } catch (const Error& error) {
     if (error.code() != Errc::conflict || !on_host) throw;
@@ -137,7 +147,7 @@ void remove_alias(const AliasRecord& record, std::string_view lease, Deadline de
   // The container is gone or has another file there. Its own file may still exist at HostsPath.
   if (!on_host || on_host->id != record.file) return;
   check_is_the_engines(*on_host, on_host, record);
-  remove_lines(open_locked(*on_host, on_host, O_RDWR, deadline), lease);
+  remove_lines(open_locked(*on_host, on_host, O_RDWR, deadline));
 }
 
 bool may_remove_alias(const AliasRecord& record) {

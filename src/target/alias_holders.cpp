@@ -11,6 +11,7 @@
 #include "lease/command_line.hpp"
 #include "lease/container_alias.hpp"
 #include "lease/lease.hpp"
+#include "lease/same_ports.hpp"
 
 #include <fmt/format.h>
 
@@ -46,7 +47,8 @@ std::optional<std::int64_t> created_at(engine::Client& client, const std::string
 
 // An engine that does not list its containers, as Podman does with one that is being removed, must not keep a
 // lease from being made.
-Holders holders_at(engine::Client& client, const std::string& own, Deadline deadline) {
+Holders holders_at(engine::Client& client, const std::string& own, const std::vector<std::string>& beside,
+                   Deadline deadline) {
   Holders out;
   try {
     const auto sidecars = engine::Containers(client).list({kLeaseLabel}, deadline);
@@ -56,6 +58,7 @@ Holders holders_at(engine::Client& client, const std::string& own, Deadline dead
     for (const auto& one : sidecars) {
       auto holder = alias_holder(one.labels);
       if (!runs_soon(one.state) || holder.lease.empty() || holder.lease == own) continue;
+      if (std::ranges::find(beside, holder.lease) != beside.end()) continue;
       if (ours != sidecars.end()) {
         if (!our_time) our_time = created_at(client, ours->id, deadline).value_or(0);
         const auto its_time = created_at(client, one.id, deadline);
@@ -116,12 +119,16 @@ void check_container(engine::Client& client, const engine::Container& container,
   }
 }
 
-// The definition in its hosts file that is not from lease `own`; nullopt also if the file cannot be read.
+// The definition in its hosts file that is not from lease `own` or one beside it; nullopt also if the file cannot be
+// read.
 std::optional<engine::Definition> defined_by_others(engine::Client& client,
                                                     const engine::Container& container,
-                                                    const std::string& own, Deadline deadline) {
+                                                    const std::string& own,
+                                                    const std::vector<std::string>& beside,
+                                                    Deadline deadline) {
   try {
-    return engine::definition_by_others(read_container_hosts(client, container, deadline), kAlias, own);
+    return engine::definition_by_others(read_container_hosts(client, container, deadline), kAlias, own,
+                                        beside);
   } catch (const Error& error) {  // it has no cat, or has stopped
     log::debug("the hosts file of container {} is not read: {}", container.name, error.what());
     return std::nullopt;
@@ -136,10 +143,10 @@ std::optional<std::string> own_entry(const engine::Container& container) {
 
 // The container's own entry comes before the engine's DNS.
 void check_hosts(engine::Client& client, const engine::Container& container, const ExposeRequest& request,
-                 const std::string& own, Deadline deadline) {
+                 const std::string& own, const std::vector<std::string>& beside, Deadline deadline) {
   const bool told = !own.empty();  // by the first check
   if (told ? own_entry(container).has_value() : warn_of_own_entry(container)) return;
-  const auto other = defined_by_others(client, container, own, deadline);
+  const auto other = defined_by_others(client, container, own, beside, deadline);
   if (!other) return;
   if (other->lease.empty() && told) return;
   if (other->lease.empty())
@@ -150,7 +157,7 @@ void check_hosts(engine::Client& client, const engine::Container& container, con
 }
 
 void check_network(engine::Client& client, const ExposeRequest& request, const Holders& holders, NameBy by,
-                   const std::string& own, Deadline deadline) {
+                   const std::string& own, const std::vector<std::string>& beside, Deadline deadline) {
   const auto network = client.network(request.target.name(), deadline);
   for (const auto& holder : holders)
     if (holder.network == network.id)
@@ -169,7 +176,7 @@ void check_network(engine::Client& client, const ExposeRequest& request, const H
           refuse(fmt::format("on network {} of container {}", *other, container.name), holder.lease, nullptr,
                  request, nullptr);
       }
-      if (by == NameBy::dns) check_hosts(client, container, request, own, files);
+      if (by == NameBy::dns) check_hosts(client, container, request, own, beside, files);
     } catch (const Error& error) {
       // The container may have stopped since the network was listed.
       if (error.code() != Errc::not_found) throw;
@@ -244,14 +251,16 @@ void check_alias_is_unheld(engine::Client& client, const ExposeRequest& request,
                            const std::string& own) {
   const auto kind = request.target.kind();
   if (!request.write_alias || (kind != Target::Kind::container && kind != Target::Kind::network)) return;
-  const auto holders = holders_at(client, own, deadline);
-  if (kind == Target::Kind::network) return check_network(client, request, holders, by, own, deadline);
+  const auto beside = names_beside(request.ports);
+  const auto holders = holders_at(client, own, beside, deadline);
+  if (kind == Target::Kind::network)
+    return check_network(client, request, holders, by, own, beside, deadline);
   const bool reads_file = by == NameBy::sidecar_in_file && own.empty();
   if (holders.empty() && !reads_file) return;
   const auto container = client.container(request.target.name(), deadline);
   check_container(client, container, holders, request, deadline);
   if (!reads_file) return;
-  const auto other = defined_by_others(client, container, own, deadline);
+  const auto other = defined_by_others(client, container, own, beside, deadline);
   if (!other) return;
   if (other->lease.empty()) throw engine::already_defined(kAlias, container.name, *other);
   refuse("in container " + container.name, other->lease, nullptr, request, &request.target);

@@ -14,7 +14,8 @@
 //   for a network, by DNS         a lease's line in the hosts file of one of its containers, and a sidecar for
 //                                 one of them; an entry of the user (--add-host) gets a warning
 //
-// Two leases that both lead to the gateway share the name. The engine's labels tell of leases of every user.
+// Two leases that both lead to the gateway share the name, and so do leases of one process with the same ports
+// (lease/same_ports.hpp), as those for the networks of a compose project. The engine's labels tell of leases of every user.
 //
 // Two processes may make a lease at once and see no sidecar of the other. So each checks again once its own sidecar
 // runs, and gives way to one that the engine created earlier: exactly one of them stays.

@@ -1,7 +1,8 @@
 // A lease that follows its target: a container by its name, or a network.
 //
 //   state    event                                                 next
-//   held     a container starts on the network                     held; it gets the alias
+//   held     a container starts on the network, or joins it        held; it gets the alias
+//   held     a container leaves the network                        held; it loses the alias
 //   held     the engine tells that the container ended             held; the lease looks at once
 //   held     the container stops, restarts, leaves its network;    away
 //            the network's bridge goes; the engine ends
@@ -104,7 +105,7 @@ class Follower {
   void connect();
   void read_events();
   bool is_of_target(const engine::Event& event) const;
-  void take_in(const std::string& container, JoinedNames& names);
+  void look_at(const std::string& container, JoinedNames& names);
   [[nodiscard]] bool wants_events() const;
   [[nodiscard]] std::chrono::milliseconds patience() const;
 

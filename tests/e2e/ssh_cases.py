@@ -521,6 +521,11 @@ class WhateverTheNetworks:
         for name in ("plain", "later"):
             self.assertTrue(eventually(lambda name=name: self.has_alias(name), timeout=10))
             self.reaches(name, HELLO, port=self.port)
+        self.engine.api.connect("web", "plain")
+        for change, expected in ((self.engine.api.disconnect, False), (self.engine.api.connect, True)):
+            change(self.engine.default_network, "plain")
+            self.assertTrue(eventually(lambda expected=expected: self.has_alias("plain") == expected, timeout=2))
+        self.reaches("plain", HELLO, port=self.port)
         self.assertEqual(lease.end()[0], 0)
         for name in ("plain", "later"):
             self.assertFalse(self.has_alias(name))

@@ -91,6 +91,7 @@ class HelperExposer : public Exposer {
     lease->ports = call.ports;
     lease->gateway = call.gateway;
     lease->interface = call.ifname;
+    lease->known.set(lease->id, lease->ports, {lease->gateway});
     watch_->add(lease->path(), lease);
     Exposure exposure(lease);  // releases the lease when a later step fails
     if (!resolved.sources.empty()) lease->ask_unpinned(deadline);
