@@ -5,6 +5,7 @@
 #include "cli/lease_view.hpp"
 #include "cli/output.hpp"
 #include "cli/stop_signals.hpp"
+#include "cli/unserved.hpp"
 #include "core/fd.hpp"
 #include "core/log.hpp"
 #include "core/thread.hpp"
@@ -38,6 +39,7 @@ using std::chrono::steady_clock;
 constexpr seconds kProjectLook{1};    // between two looks for new networks of a project
 constexpr seconds kProjectAnswer{2};  // for each; a stop waits for it
 constexpr seconds kPatience{5};       // with a new network that cannot be served, before that is told
+constexpr seconds kRarely{10};        // between two attempts after that
 
 void announce(const Exposure& exposure, const ExposeRequest& request, const ExposeOptions& words,
               const Globals& globals) {
@@ -129,6 +131,24 @@ class Leases {
     one.follower = std::move(follower);
   }
 
+  // One network of a project that cannot be served keeps no other from it.
+  void add_all(const Requests& requests) {
+    if (words_.request.project.empty()) {
+      for (const auto& request : requests) add(request);
+      return;
+    }
+    Unserved unserved(words_.request.project);
+    for (const auto& request : requests) {
+      try {
+        add(request);
+      } catch (const Error& error) {
+        unserved.add(request.target.name(), error);
+        refusals_[request.target.name()] = {.told = true, .next = steady_clock::now() + kRarely};
+      }
+    }
+    unserved.tell(!held_.empty());
+  }
+
   void announce_all() const {
     for (const auto& one : held_) announce(one.follower->exposure(), one.request, words_, globals_);
   }
@@ -157,8 +177,9 @@ class Leases {
   };
 
   struct Refusal {
-    steady_clock::time_point since;
+    steady_clock::time_point since = steady_clock::now();
     bool told = false;
+    steady_clock::time_point next = {};  // attempt
   };
 
   void start(Held& one) {
@@ -193,6 +214,9 @@ class Leases {
   void take_in(const std::string& name) {
     const auto is_here = [&](const Held& one) { return one.request.target.name() == name; };
     if (std::ranges::any_of(held_, is_here)) return;
+    if (const auto refusal = refusals_.find(name);
+        refusal != refusals_.end() && steady_clock::now() < refusal->second.next)
+      return;
     auto request = held_.front().request;
     request.target = Target::network(name);
     if (request.timeout) {
@@ -206,12 +230,13 @@ class Leases {
       // Podman makes a network's bridge with its first container, so that a refusal may last for a moment only.
       const auto now = steady_clock::now();
       auto& refusal = refusals_[name];
-      if (refusal.since == steady_clock::time_point()) refusal.since = now;
-      if (now - refusal.since >= kPatience && !std::exchange(refusal.told, true))
-        log::warn("network {} of compose project {} is not served yet: {}", name, words_.request.project,
-                  error.what());
+      const bool is_stubborn = now - refusal.since >= kPatience;
+      if (is_stubborn && !std::exchange(refusal.told, true))
+        warn_unserved(words_.request.project, name, error);
+      if (is_stubborn) refusal.next = now + kRarely;
       return;
     }
+    refusals_.erase(name);
     announce(held_.back().follower->exposure(), request, words_, globals_);
     start(held_.back());
   }
@@ -231,7 +256,7 @@ int hold(const Requests& requests, const ExposeOptions& words, const Globals& gl
   allow_many_descriptors();
   demote_ends();  // this command tells them itself
   Leases leases(words, globals);
-  for (const auto& request : requests) leases.add(request);
+  leases.add_all(requests);
   leases.announce_all();
   when_ready();
   return leases.follow_all();

@@ -512,6 +512,64 @@ class WhateverTheNetworks:
         self.assertEqual(lease.end()[0], 0)
         self.nothing_is_left()
 
+    def names_in(self, container):
+        return sum(ALIAS in line for line in self.engine.hosts(container))
+
+    def test_the_networks_of_a_compose_project(self):
+        """A container may be on two of them, with a lease each: both serve it, and neither is in the way of the other. One
+        that cannot be served keeps no other from it."""
+        label = "io.podman.compose.project" if isinstance(self.engine, engines.Podman) else "com.docker.compose.project"
+        run("ip", "link", "add", "lan0", "type", "veth", "peer", "name", "lan1")
+        self.addCleanup(run, "ip", "link", "delete", "lan0")
+        self.network("shop_lan", "--driver", "macvlan", "--subnet", "10.96.0.0/24", "--opt", "parent=lan0",
+                     "--label", f"{label}=shop")
+        project = (self.port, "--project", "shop")
+        alone = self.refused(3, "network shop_lan has driver 'macvlan'", *project)
+        self.assertNotIn("no network of compose project", alone)
+        for name in ("shop_back", "shop_front"):
+            self.network(name, "--label", f"{label}=shop")
+        self.container("api", network="shop_back")
+        self.container("page", network="shop_front")
+
+        # Joins the second network while it runs, and leaves it again.
+        lease = self.expose("--via", "native", *project)
+        self.assertEqual(lease.read_event()["event"], "ready")
+        self.assertEqual(self.names_in("api"), 1)
+        for change, names in ((self.engine.api.connect, 2), (self.engine.api.disconnect, 1), (self.engine.api.connect, 2)):
+            change("shop_front", "api")
+            self.assertTrue(eventually(lambda names=names: self.names_in("api") == names, timeout=2))
+            self.reaches("api", HELLO, port=self.port)
+        code, _, err = lease.end()
+        self.assertEqual((code, err.count("\n")), (0, 1), err)
+        self.assertIn("network shop_lan of compose project shop is not served: ", err)
+        self.assertEqual(self.names_in("api"), 0)
+
+        for via in ("native", "ssh"):
+            with self.subTest(via=via):
+                self.settle()
+                lease = self.expose("--via", via, *project)
+                self.assertEqual(lease.read_event()["event"], "ready")
+                for name in ("api", "page"):
+                    self.reaches(name, HELLO, port=self.port)
+                walk = self.tc_hostnet("doctor", "--container", "api", "--port", self.port).stdout
+                self.assertIn("the way is open", walk)
+                code, _, err = lease.end()
+                self.assertEqual((code, err.count("\n")), (0, 1), err)
+        plans = self.tc_hostnet("expose", *project, "--dry-run")
+        self.assertIn("network shop_lan of compose project shop is not served: ", plans.stderr)
+        # A line for each reason, if none can be served.
+        self.engine.api.disconnect("shop_front", "api")
+        for name in ("api", "page"):
+            self.engine.api.remove(name)
+        for name in ("shop_back", "shop_front"):
+            self.engine.api.remove_network(name)
+        self.network("shop_low", "--driver", "macvlan", "--subnet", "10.95.0.0/24", "--opt", "parent=lan1",
+                     "--label", f"{label}=shop")
+        told = self.refused(3, "no network of compose project shop can be served: shop_lan: ", *project, "--via", "ssh")
+        self.assertIn("; shop_low: ", told)
+        self.assertEqual(told.count("\n"), 1, told)
+        self.nothing_is_left()
+
     def test_it_follows_the_containers_of_a_network(self):
         """On the default bridge, whose containers have the name in their hosts files."""
         self.container("plain")
