@@ -357,9 +357,9 @@ class WhateverTheNetworks:
             time.sleep(1)
 
     def test_a_second_lease_takes_nothing_from_the_first(self):
-        """A container resolves the name to one address. The line that the refusal shows exposes both ports."""
+        """A container resolves the name to one address. The line that the refusal shows exposes both ports, and nothing is
+        said of the second one's service, which is not there."""
         other = free_port()
-        self.service(other, "other\n")
         # The conflict is found before an image is pulled or a sidecar is made.
         no_image = {"TESTCONTAINERS_SSHD_CONTAINER_IMAGE": "127.0.0.1:9/not/here:1"}
         network, container = ("--network", "web"), ("--container", "app")
@@ -367,21 +367,34 @@ class WhateverTheNetworks:
                                          (container, "ssh", container, "native"), (network, "ssh", container, "native"),
                                          (network, "ssh", network, "native"), (container, "native", network, "ssh"),
                                          (container, "native", container, "ssh"),
-                                         (network, "native", network, "ssh"), (network, "native", container, "ssh")):
+                                         (network, "native", network, "ssh"), (network, "native", container, "ssh"),
+                                         (container, "relay", container, "native"), (container, "relay", network, "ssh"),
+                                         (container, "native", container, "relay"),
+                                         (network, "native", container, "relay")):
             with self.subTest(first=(via, first), second=(then, second)):
                 self.settle()
                 lease = self.expose("--via", via, self.port, *first)
                 done = self.tc_hostnet("expose", "--via", then, other, *second, check=False, env=self.env | no_image)
                 self.assertEqual(done.returncode, 8, done.stderr)
                 self.assertIn("already defined", done.stderr)
-                self.assertIn(lease.id, done.stderr)
-                if via == "ssh":
-                    both = f"expose {min(self.port, other)} {max(self.port, other)} "
-                    self.assertIn(both + " ".join(network if network in (first, second) else container), done.stderr)
+                self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+                target = " ".join(network if network in (first, second) else container)
+                self.assertIn(f"have one lease for both: tc-hostnet release {lease.id} && tc-hostnet expose "
+                              f"{min(self.port, other)} {max(self.port, other)} {target}", done.stderr)
                 self.assertEqual(len(self.sidecars()), 1 if via == "ssh" else 0)
                 self.reaches("app", HELLO, port=self.port)
                 self.assertEqual(lease.end()[0], 0)
                 self.nothing_is_left()
+        # A user cannot release root's lease, nor read its ports unless a sidecar's label tells them.
+        for via, line in (("native", "release that lease first (sudo tc-hostnet release {}), then name its ports"),
+                          ("ssh", "have one lease for both: sudo tc-hostnet release {} && tc-hostnet expose ")):
+            with self.subTest(root=via):
+                self.settle()
+                lease = self.expose("--via", via, self.port, *container)
+                done = self.as_nobody("expose", str(other), *container, check=False)
+                self.assertEqual(done.returncode, 8, done.stderr)
+                self.assertIn("that lease is another user's; " + line.format(lease.id), done.stderr)
+                self.assertEqual(lease.end()[0], 0)
 
     def start(self, *arguments):
         process = subprocess.Popen([self.program, "--json", "expose", *map(str, arguments)], env=self.env,

@@ -57,7 +57,7 @@ class HelperExposer : public Exposer {
     netlink::Rtnl rtnl;
     Resolver resolver(rtnl, options_.engine);
     const auto resolved = resolver.resolve(request.target, false, false, deadline);
-    check_alias_is_unheld(options_.engine, request, deadline);
+    check_alias_is_unheld(options_.engine, request, {.runtime_dir = options_.runtime_dir}, deadline);
     call.ifindex = resolved.bridge.ifindex;
     call.ifname = resolved.bridge.name;
     call.gateway = resolved.gateways.front().to_string();

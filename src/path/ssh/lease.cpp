@@ -144,7 +144,9 @@ void SshLease::set_up(const ExposeRequest& request, const SshTarget& target, Dea
   // Two leases that are made at once do not see each other's sidecar before; now the later one does.
   if (request.write_alias) {
     engine::Client client(settings_.engine);
-    check_alias_is_unheld(client, request, name_by(target), deadline, id);
+    check_alias_is_unheld(client, request,
+                          {.by = name_by(target), .runtime_dir = settings_.store->configured(), .own = id},
+                          deadline);
   }
   const auto place = sidecar_->place();
   addresses_ = place.addresses;
