@@ -11,8 +11,11 @@
 #include "core/thread.hpp"
 #include "engine/client.hpp"
 #include "hostnet/error.hpp"
+#include "lease/checks.hpp"
 #include "lease/exposure_impl.hpp"
+#include "lease/listening.hpp"
 #include "lease/port_json.hpp"
+#include "path/paths.hpp"
 #include "target/project.hpp"
 #include "watch/follower.hpp"
 
@@ -41,24 +44,42 @@ constexpr seconds kProjectAnswer{2};  // for each; a stop waits for it
 constexpr seconds kPatience{5};       // with a new network that cannot be served, before that is told
 constexpr seconds kRarely{10};        // between two attempts after that
 
+// The lease's ports with the addresses where their services listen now, as the path reaches them.
+std::vector<std::string> found_services(const Exposure& exposure) {
+  const auto* const path = exposer::find_path(exposer::paths(), BehindExposure::via(exposure));
+  const bool by_bridge = path != nullptr && path->serves_bridges;
+  exposer::Listeners listeners;
+  std::vector<std::string> out;
+  for (const auto& port : exposure.ports())
+    out.push_back(found_at(port, listeners.on(port.protocol, port.host),
+                           by_bridge ? exposer::Origin::bridge : exposer::Origin::host));
+  return out;
+}
+
 void announce(const Exposure& exposure, const ExposeRequest& request, const ExposeOptions& words,
               const Globals& globals) {
+  const auto found = found_services(exposure);
+  auto ports = exposure.ports();
   if (globals.json) {
+    auto listed = to_json(ports);
+    for (std::size_t i = 0; i < found.size(); ++i)
+      if (!found[i].empty()) listed[i]["found"] = found[i];
     json::Value event{{"event", "ready"},
                       {"lease", exposure.id()},
                       {"target", request.target.to_string()},
                       {"via", BehindExposure::via(exposure)},
                       {"alias", kAlias},
                       {"gateway", exposure.gateway()},
-                      {"ports", to_json(exposure.ports())}};
+                      {"ports", std::move(listed)}};
     add_place(event, BehindExposure::via(exposure), exposure.interface());
     return print_json(std::move(event));
   }
   print(exposure.id());
-  const auto ports = exposure.ports();
-  for (std::size_t i = 0; i < ports.size() && i < 10; ++i)
+  for (std::size_t i = 0; i < ports.size() && i < 10; ++i) {
+    if (found[i] == "::1") ports[i].address = found[i];
     say(fmt::format("{}:{} ({}) → {}, for {}", kAlias, ports[i].container, exposure.gateway(),
                     ports[i].service(), request.target.to_string()));
+  }
   if (ports.size() > 10) say(fmt::format("… and {} more ports", ports.size() - 10));
   const auto* const via = BehindExposure::via(exposure);
   if (words.detach)

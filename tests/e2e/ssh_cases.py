@@ -646,10 +646,16 @@ class WhateverTheNetworks:
     def test_a_service_on_the_ipv6_loopback_alone(self):
         service = Service(free_port(), HELLO, address="::1")
         self.addCleanup(service.close)
-        lease = self.expose_by_ssh(service.port, "--container", "app", "--require-listener")
-        self.reaches("app", HELLO, port=service.port)
-        code, _, err = lease.end()
-        self.assertEqual((code, err), (0, ""))
+        for via in ("ssh", "relay"):
+            with self.subTest(via=via):
+                lease = self.expose("--via", via, service.port, "--container", "app", "--require-listener")
+                self.assertEqual(lease.ready["ports"][0]["found"], "::1")
+                self.reaches("app", HELLO, port=service.port)
+                code, _, err = lease.end()
+                self.assertEqual((code, err), (0, ""))
+        told = self.tc_hostnet("expose", "--via", "ssh", service.port, "--container", "app", "--detach").stderr
+        self.assertIn(f") → [::1]:{service.port}, for container app", told)
+        self.tc_hostnet("release", "--all")
         # Native reaches 127.0.0.1 alone, and leaves such a service to ssh.
         for target in (("--container", "app"), ("--network", "web")):
             lease = self.expose(service.port, *target)
