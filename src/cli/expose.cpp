@@ -8,6 +8,7 @@
 #include "cli/record_view.hpp"
 #include "cli/request_options.hpp"
 #include "cli/stop_signals.hpp"
+#include "cli/unserved.hpp"
 #include "core/fd.hpp"
 #include "core/log.hpp"
 #include "hostnet/error.hpp"
@@ -120,7 +121,21 @@ int expose(const ExposeOptions& options, const Globals& globals) {
   if (globals.dry_run) {
     auto settings = exposer_options(globals);
     settings.firewall = words.wanted_firewall();
-    for (const auto& request : requests) dry_run(request, words.order(), settings, globals);
+    if (words.project.empty()) {
+      dry_run(requests.front(), words.order(), settings, globals);
+      return 0;
+    }
+    Unserved unserved(words.project);
+    bool any = false;
+    for (const auto& request : requests) {
+      try {
+        dry_run(request, words.order(), settings, globals);
+        any = true;
+      } catch (const Error& error) {
+        unserved.add(request.target.name(), error);
+      }
+    }
+    unserved.tell(any);
     return 0;
   }
   return options.detach ? detach(requests, options, globals) : hold(requests, options, globals, [] {});

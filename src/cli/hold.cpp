@@ -5,14 +5,18 @@
 #include "cli/lease_view.hpp"
 #include "cli/output.hpp"
 #include "cli/stop_signals.hpp"
+#include "cli/unserved.hpp"
 #include "core/log.hpp"
 #include "core/printable.hpp"
 #include "core/thread.hpp"
 #include "engine/client.hpp"
 #include "hostnet/error.hpp"
+#include "lease/checks.hpp"
 #include "lease/command_line.hpp"
 #include "lease/exposure_impl.hpp"
+#include "lease/listening.hpp"
 #include "lease/port_json.hpp"
+#include "path/paths.hpp"
 #include "target/project.hpp"
 #include "watch/follower.hpp"
 
@@ -40,25 +44,44 @@ using std::chrono::steady_clock;
 constexpr seconds kProjectLook{1};    // between two looks for new networks of a project
 constexpr seconds kProjectAnswer{2};  // for each; a stop waits for it
 constexpr seconds kPatience{5};       // with a new network that cannot be served, before that is told
+constexpr seconds kRarely{10};        // between two attempts after that
+
+// The lease's ports with the addresses where their services listen now, as the path reaches them.
+std::vector<std::string> found_services(const Exposure& exposure) {
+  const auto* const path = exposer::find_path(exposer::paths(), BehindExposure::via(exposure));
+  const bool by_bridge = path != nullptr && path->serves_bridges;
+  exposer::Listeners listeners;
+  std::vector<std::string> out;
+  for (const auto& port : exposure.ports())
+    out.push_back(found_at(port, listeners.on(port.protocol, port.host),
+                           by_bridge ? exposer::Origin::bridge : exposer::Origin::host));
+  return out;
+}
 
 void announce(const Exposure& exposure, const ExposeRequest& request, const ExposeOptions& words,
               const Globals& globals) {
+  const auto found = found_services(exposure);
+  auto ports = exposure.ports();
   if (globals.json) {
+    auto listed = to_json(ports);
+    for (std::size_t i = 0; i < found.size(); ++i)
+      if (!found[i].empty()) listed[i]["found"] = found[i];
     json::Value event{{"event", "ready"},
                       {"lease", exposure.id()},
                       {"target", request.target.to_string()},
                       {"via", BehindExposure::via(exposure)},
                       {"alias", kAlias},
                       {"gateway", exposure.gateway()},
-                      {"ports", to_json(exposure.ports())}};
+                      {"ports", std::move(listed)}};
     add_place(event, BehindExposure::via(exposure), exposure.interface());
     return print_json(std::move(event));
   }
   print(exposure.id());
-  const auto ports = exposure.ports();
-  for (std::size_t i = 0; i < ports.size() && i < 10; ++i)
+  for (std::size_t i = 0; i < ports.size() && i < 10; ++i) {
+    if (found[i] == "::1") ports[i].address = found[i];
     say(fmt::format("{}:{} ({}) → {}, for {}", kAlias, ports[i].container, exposure.gateway(),
                     ports[i].service(), request.target.to_string()));
+  }
   if (ports.size() > 10) say(fmt::format("… and {} more ports", ports.size() - 10));
   const auto* const via = BehindExposure::via(exposure);
   if (words.detach)
@@ -145,6 +168,25 @@ class Leases {
     one.follower = std::move(follower);
   }
 
+  // One network of a project that cannot be served keeps no other from it.
+  void add_all(const Requests& requests) {
+    if (words_.request.project.empty()) {
+      for (const auto& request : requests) add(request);
+      return;
+    }
+    Unserved unserved(words_.request.project);
+    for (const auto& request : requests) {
+      try {
+        add(request);
+      } catch (const Error& error) {
+        if (signals_.number() != 0) throw;  // a signal stops the set-up
+        unserved.add(request.target.name(), error);
+        refusals_[request.target.name()] = {.told = true, .next = steady_clock::now() + kRarely};
+      }
+    }
+    unserved.tell(!held_.empty());
+  }
+
   void announce_all() const {
     for (const auto& one : held_) announce(one.follower->exposure(), one.request, words_, globals_);
   }
@@ -173,8 +215,9 @@ class Leases {
   };
 
   struct Refusal {
-    steady_clock::time_point since;
+    steady_clock::time_point since = steady_clock::now();
     bool told = false;
+    steady_clock::time_point next = {};  // attempt
   };
 
   [[nodiscard]] int follow(const Held& one) const {
@@ -213,6 +256,9 @@ class Leases {
   void take_in(const std::string& name) {
     const auto is_here = [&](const Held& one) { return one.request.target.name() == name; };
     if (std::ranges::any_of(held_, is_here)) return;
+    if (const auto refusal = refusals_.find(name);
+        refusal != refusals_.end() && steady_clock::now() < refusal->second.next)
+      return;
     auto request = held_.front().request;
     request.target = Target::network(name);
     if (request.timeout) {
@@ -226,12 +272,13 @@ class Leases {
       // Podman makes a network's bridge with its first container, so that a refusal may last for a moment only.
       const auto now = steady_clock::now();
       auto& refusal = refusals_[name];
-      if (refusal.since == steady_clock::time_point()) refusal.since = now;
-      if (now - refusal.since >= kPatience && !std::exchange(refusal.told, true))
-        log::warn("network {} of compose project {} is not served yet: {}", name, words_.request.project,
-                  error.what());
+      const bool is_stubborn = now - refusal.since >= kPatience;
+      if (is_stubborn && !std::exchange(refusal.told, true))
+        warn_unserved(words_.request.project, name, error);
+      if (is_stubborn) refusal.next = now + kRarely;
       return;
     }
+    refusals_.erase(name);
     announce(held_.back().follower->exposure(), request, words_, globals_);
     start(held_.back());
   }
@@ -253,7 +300,7 @@ int hold(const Requests& requests, const ExposeOptions& words, const Globals& gl
   StopSignals signals(StopSignals::Phase::setting_up);
   try {
     Leases leases(words, globals, signals);
-    for (const auto& request : requests) leases.add(request);
+    leases.add_all(requests);
     if (signals.stand()) {
       leases.announce_all();
       when_ready();

@@ -16,8 +16,9 @@ namespace hostnet::cli {
 void add_place(json::Value& object, std::string_view via, const std::string& place) {
   const auto* const path = exposer::find_path(exposer::paths(), via);
   const bool is_network = path != nullptr && !path->serves_bridges;
-  object["interface"] = is_network ? std::nullopt : std::optional(place);
-  object["network"] = is_network ? std::optional(place) : std::nullopt;
+  const auto named = place.empty() ? std::nullopt : std::optional(place);
+  object["interface"] = is_network ? std::nullopt : named;
+  object["network"] = is_network ? named : std::nullopt;
 }
 
 std::string ports_text(const std::vector<HostPort>& ports) {

@@ -70,18 +70,23 @@ std::vector<Row> rows_of(const exposer::RecordedLease& lease) {
   const auto view = exposer::describe(lease);
   std::string sources;
   for (const auto& source : record.sources) sources += (sources.empty() ? "" : ", ") + source;
-  return {
-      {"lease", record.id},
-      {"target", record.target},
-      {"via", lease.driver->name},
-      {"ports", ports_text(record.ports)},
-      {"network", record.network},
-      {view.kind, record.address.empty() ? view.id : fmt::format("{} ({})", view.id, record.address)},
-      {"sources", sources.empty() ? "every container on the network" : sources},
-      {"alias in", fmt::format("{} containers", record.alias_in.size())},
-      {"owner", fmt::format("{} (pid {}, uid {})", record.owner.command, record.owner.pid, record.owner.uid)},
-      {"label", record.label},
-      {view.way, view.state}};
+  std::vector<Row> rows{{"lease", record.id},
+                        {"target", record.target},
+                        {"via", lease.driver->name},
+                        {"ports", ports_text(record.ports)}};
+  // One that waits has nothing on any network.
+  if (record.stats.state != state::kWaiting)
+    rows.insert(
+        rows.end(),
+        {{"network", record.network},
+         {view.kind, record.address.empty() ? view.id : fmt::format("{} ({})", view.id, record.address)},
+         {"sources", sources.empty() ? "every container on the network" : sources},
+         {"alias in", fmt::format("{} containers", record.alias_in.size())}});
+  const auto& owner = record.owner;
+  rows.push_back({"owner", fmt::format("{} (pid {}, uid {})", owner.command, owner.pid, owner.uid)});
+  rows.push_back({"label", record.label});
+  rows.push_back({view.way, view.state});
+  return rows;
 }
 
 std::string state_of(const exposer::RecordedLease& lease) { return exposer::describe(lease).state; }

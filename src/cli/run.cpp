@@ -67,6 +67,13 @@ state::Lease lease_for(const SandboxNet& net, int ifindex, const RunOptions& opt
           .ports = std::move(ports)};
 }
 
+// As expose does.
+void warn_of_missing_services(const std::vector<HostPort>& ports) {
+  exposer::Listeners listeners;
+  check_host_ports({.target = Target::netns(""), .ports = ports}, ports, listeners, exposer::Loopback::ipv4,
+                   exposer::Caller::program);
+}
+
 Firewall wanted_firewall(const RunOptions& options) {
   return firewall::parse_firewall(options.firewall).value_or(Firewall::automatic);
 }
@@ -76,7 +83,9 @@ int dry_run(const RunOptions& options, const Globals& globals) {
   netlink::Rtnl host;
   const auto net = exposer::next_net(host);
   const state::Bridge link{.ifindex = 0, .name = "tchn-XXXXXXXX"};
-  auto lease = lease_for(net, link.ifindex, options, forwarded_ports(options));
+  auto ports = forwarded_ports(options);
+  warn_of_missing_services(ports);
+  auto lease = lease_for(net, link.ifindex, options, std::move(ports));
   lease.id = "dry-run";
   auto settings = exposer_options(globals);
   settings.firewall = wanted_firewall(options);
@@ -168,6 +177,7 @@ std::vector<Exposure> expose_to(Sandbox& sandbox, const RunOptions& options, std
 
 int run(const RunOptions& options, const Globals& globals) {
   auto ports = forwarded_ports(options);
+  warn_of_missing_services(ports);
   sigset_t watched;
   ::sigemptyset(&watched);
   ::sigaddset(&watched, SIGCHLD);

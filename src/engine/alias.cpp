@@ -83,9 +83,10 @@ void put_at(int file, std::string_view text, std::size_t offset) {
 
 // `file` is open with O_APPEND, and positioned at its beginning.
 AliasResult add_line(int file, std::string_view container, std::string_view alias, Ip address,
-                     std::string_view lease, std::span<const Ipv4> as_good) {
+                     std::string_view lease, std::span<const Ipv4> as_good,
+                     std::span<const std::string> beside) {
   const auto before = read_all(file, kLargestHostsFile);
-  if (const auto others = definition_by_others(before, alias, lease)) {
+  if (const auto others = definition_by_others(before, alias, lease, beside)) {
     const auto given = Ip::parse(others->address);
     const bool good =
         given && (*given == address || std::ranges::find(as_good, given->ipv4()) != as_good.end());
@@ -97,10 +98,8 @@ AliasResult add_line(int file, std::string_view container, std::string_view alia
   return AliasResult::written;
 }
 
-// `file` is open without O_APPEND, and positioned at its beginning.
-void remove_lines(int file, std::string_view lease) {
-  const auto before = read_all(file, kLargestHostsFile);
-  const auto after = without_alias(before, lease);
+// `file` is open without O_APPEND.
+void change(int file, const std::string& before, const std::string& after) {
   if (after == before) return;
   // Writes from the first differing byte on: if our line is the last one, the file is only cut.
   const auto differs = std::ranges::mismatch(before, after).in2;
@@ -140,7 +139,8 @@ Error already_defined(std::string_view alias, std::string_view container, const 
 }
 
 AliasResult write_alias(const AliasRecord& record, std::string_view alias, Ip address, std::string_view lease,
-                        std::span<const Ipv4> as_good, Deadline deadline) {
+                        std::span<const Ipv4> as_good, Deadline deadline, std::span<const std::string> beside,
+                        std::optional<Ip> bare) {
   const auto file = hold_hosts(record, Walk::any);
   if (!file)
     throw Error(Errc::not_found,
@@ -148,16 +148,26 @@ AliasResult write_alias(const AliasRecord& record, std::string_view alias, Ip ad
   const auto on_host = hold_hosts_path(record, Walk::any);
   check_is_the_engines(*file, on_host, record);
 
+  if (bare) {
+    const Fd anew = open_locked(*file, on_host, O_RDWR, deadline);
+    const auto before = read_all(anew.get(), kLargestHostsFile);
+    change(anew.get(), before, with_marks(before, alias, *bare, lease));
+  }
   const Fd fd = open_locked(*file, on_host, O_RDWR | O_APPEND, deadline);
-  return add_line(fd.get(), called(record), alias, address, lease, as_good);
+  return add_line(fd.get(), called(record), alias, address, lease, as_good, beside);
 }
 
-void remove_alias(const AliasRecord& record, std::string_view lease, Deadline deadline) {
+void remove_alias(const AliasRecord& record, std::string_view lease, Deadline deadline,
+                  std::string_view alias, std::optional<Ip> bare) {
+  const auto remove_lines = [&](const Fd& file) {
+    const auto before = read_all(file.get(), kLargestHostsFile);
+    change(file.get(), before, without_alias(bare ? with_marks(before, alias, *bare, lease) : before, lease));
+  };
   const auto on_host = hold_hosts_path(record, Walk::any);
   try {
     if (const auto file = hold_hosts(record, Walk::any)) {
       check_is_the_engines(*file, on_host, record);
-      return remove_lines(open_locked(*file, on_host, O_RDWR, deadline).get(), lease);
+      return remove_lines(open_locked(*file, on_host, O_RDWR, deadline));
     }
   } catch (const Error& error) {
     if (error.code() != Errc::conflict || !on_host) throw;
@@ -165,18 +175,19 @@ void remove_alias(const AliasRecord& record, std::string_view lease, Deadline de
   // The container is gone or has another file there. Its own file may still exist at HostsPath.
   if (!on_host || on_host->id != record.file) return;
   check_is_the_engines(*on_host, on_host, record);
-  remove_lines(open_locked(*on_host, on_host, O_RDWR, deadline).get(), lease);
+  remove_lines(open_locked(*on_host, on_host, O_RDWR, deadline));
 }
 
 AliasResult write_alias_to(int file, std::string_view container, std::string_view alias, Ip address,
                            std::string_view lease, Deadline deadline) {
   const LockedHosts locked(file, O_APPEND, deadline);
-  return add_line(file, container, alias, address, lease, {});
+  return add_line(file, container, alias, address, lease, {}, {});
 }
 
 void remove_alias_from(int file, std::string_view lease, Deadline deadline) {
   const LockedHosts locked(file, 0, deadline);
-  remove_lines(file, lease);
+  const auto before = read_all(file, kLargestHostsFile);
+  change(file, before, without_alias(before, lease));
 }
 
 bool may_remove_alias(const AliasRecord& record) {

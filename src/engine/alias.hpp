@@ -122,24 +122,27 @@ enum class AliasResult {
 /// Adds the alias. Returns written, and adds no second line, if this lease's line exists already. `as_good`
 /// holds the other addresses that lead where `address` does, such as the one that the engine resolves
 /// `host-gateway` to. The container can delay this beyond `deadline`, so call it only in a process that can
-/// be abandoned: see edit_aliases().
+/// be abandoned: see edit_aliases(). Lines of the leases in `beside` stay, and are no conflict. With `bare`, a bare
+/// line with that address (engine/hosts_file.hpp, with_marks()) is the lease's, too.
 /// @throws Error: conflict (already_defined()) when the user's own entry or another lease gives another
 /// address, or when the user mounted the container's hosts file; not_found when the container is gone;
 /// not_authorised (needs CAP_SYS_PTRACE and write access); timed_out when another process holds a lock or a
 /// lease on the file until the deadline; failure.
 AliasResult write_alias(const AliasRecord& record, std::string_view alias, Ip address, std::string_view lease,
-                        std::span<const Ipv4> as_good = {},
-                        Deadline deadline = Deadline::after(kAliasBudget));
+                        std::span<const Ipv4> as_good = {}, Deadline deadline = Deadline::after(kAliasBudget),
+                        std::span<const std::string> beside = {}, std::optional<Ip> bare = {});
 
 /// The error of write_alias() and write_alias_inside() when the user or another lease gave the alias another
 /// address: conflict, "host port exposure: … is already defined in container …". `container` is its name or
 /// a short id.
 Error already_defined(std::string_view alias, std::string_view container, const Definition& by);
 
-/// Removes the line that write_alias() added for this lease, with the same checks and the same delays. Does
-/// nothing when the container or the line is gone. @throws Error as write_alias().
+/// Removes the line that write_alias() added for this lease, with the same checks and the same delays; with `bare`
+/// also a bare one that gives `alias` that address. Does nothing when the container or the line is gone.
+/// @throws Error as write_alias().
 void remove_alias(const AliasRecord& record, std::string_view lease,
-                  Deadline deadline = Deadline::after(kAliasBudget));
+                  Deadline deadline = Deadline::after(kAliasBudget), std::string_view alias = {},
+                  std::optional<Ip> bare = {});
 
 /// As write_alias() and remove_alias(), for a hosts file that is open for reading and writing and that the
 /// caller knows to be the container's. `container` is its name, for messages. Neither waits for the container
@@ -158,6 +161,8 @@ struct AliasEdit {
   std::string lease;
   std::optional<Ip> address;  ///< The address to write; nullopt removes our line.
   std::vector<Ipv4> as_good = {};
+  std::vector<std::string> beside = {};  ///< As in definition_by_others().
+  std::optional<Ip> bare = {};           ///< A bare line with this address is the lease's.
 };
 
 /// Runs write_alias() or remove_alias() for each edit in child processes, so that no container can delay the

@@ -183,9 +183,10 @@ std::vector<std::optional<Error>> edit_aliases(std::span<const AliasEdit> edits,
           return enclose([&] {
             const auto at_once = Deadline::after(std::chrono::milliseconds{0});
             if (edit.address)
-              write_alias(edit.record, alias, *edit.address, edit.lease, edit.as_good, at_once);
+              write_alias(edit.record, alias, *edit.address, edit.lease, edit.as_good, at_once, edit.beside,
+                          edit.bare);
             else
-              remove_alias(edit.record, edit.lease, at_once);
+              remove_alias(edit.record, edit.lease, at_once, alias, edit.bare);
             return std::string();
           });
         },

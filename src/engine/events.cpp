@@ -65,6 +65,19 @@ void send_all(Wire& wire, std::string_view text, const std::string& call, Deadli
   }
 }
 
+// Docker's actor is the network; the container is among its attributes, and may be one of the engine's own
+// ("ingress-sbox"). Podman's actor is the container.
+std::optional<Event> of_network(Event event, const JsonReader& actor) {
+  const auto attributes = actor.strings_or_empty("Attributes");
+  event.container = actor.string_or_empty("ID");
+  if (const auto container = attributes.find("container"); container != attributes.end())
+    event.network = std::exchange(event.container, container->second);
+  else if (const auto name = attributes.find("name"); name != attributes.end())
+    event.name = name->second;
+  if (!looks_like_id(event.container)) return std::nullopt;
+  return event;
+}
+
 }  // namespace
 
 bool Event::is_end() const {
@@ -75,11 +88,13 @@ bool Event::is_end() const {
 std::optional<Event> parse_event(std::string_view line) {
   const auto tree = parse_json(line);
   const JsonReader json(tree);
-  if (json.at("Type").string() != "container") return std::nullopt;
+  const auto type = json.at("Type").string();
+  if (type != "container" && type != "network") return std::nullopt;
   Event event;
   event.action = json.at("Action").string();
   if (const auto colon = event.action.find(':'); colon != std::string::npos) event.action.resize(colon);
   const auto actor = json.at("Actor");
+  if (type == "network") return event.is_move() ? of_network(std::move(event), actor) : std::nullopt;
   event.container = id_of(actor.at("ID"));
   event.attributes = actor.strings_or_empty("Attributes");
   if (const auto name = event.attributes.find("name"); name != event.attributes.end())
@@ -104,9 +119,7 @@ void EventReader::feed(std::string_view piece, const EventSink& sink) {
 EventStream::EventStream(const Address& address, std::string_view path_prefix, std::int64_t since,
                          Deadline deadline)
     : call_(fmt::format("GET {}/events on {}", path_prefix, address.socket)), wire_(address, deadline) {
-  send_all(wire_,
-           fmt::format("GET {}/events?since={}&filters={} HTTP/1.0\r\nHost: engine\r\n\r\n", path_prefix,
-                       since, query_value(R"({"type":["container"]})")),
+  send_all(wire_, fmt::format("GET {}/events?since={} HTTP/1.0\r\nHost: engine\r\n\r\n", path_prefix, since),
            call_, deadline);
 }
 

@@ -1,4 +1,4 @@
-// Live container events: GET /events, an endless answer with one JSON object per line. States and limits:
+// Live events of containers: GET /events, an endless answer with one JSON object per line. States and limits:
 // events.cpp.
 //
 // Uses a Wire instead of a libcurl request: a program that follows events also waits for signals, timers and
@@ -19,22 +19,25 @@
 
 namespace hostnet::engine {
 
-/// A container event.
+/// An event of a container, or of a network that a container joins or leaves.
 struct Event {
   std::string action;     ///< "start", "die", …; up to the first colon: "exec_create", "health_status".
   std::string container;  ///< Id.
   std::string name;       ///< Without a slash; empty if the engine does not report it.
+  std::string network;    ///< Id, for the network's events; empty: Podman does not report it.
   /// The container's labels and the engine's additions ("name", "image", "exitCode", …).
   std::map<std::string, std::string> attributes;
 
   /// The container may have a process now that it did not have before.
   [[nodiscard]] bool is_start() const { return action == "start" || action == "unpause"; }
+  /// The container may be on a network on which it was not, or the reverse.
+  [[nodiscard]] bool is_move() const { return action == "connect" || action == "disconnect"; }
   /// The container has no process any more. Podman reports "died", "remove" and "cleanup" for Docker's "die"
   /// and "destroy".
   [[nodiscard]] bool is_end() const;
 };
 
-/// Parses one line of the answer; nullopt for an event of anything but a container.
+/// Parses one line of the answer; nullopt for an event of which no container is a part.
 /// @throws Error{engine_error} for an invalid line.
 std::optional<Event> parse_event(std::string_view line);
 
@@ -53,7 +56,7 @@ class EventReader {
 /// The stream of one engine. Not thread-safe.
 class EventStream {
  public:
-  /// Requests all container events from `since` on (seconds since the epoch, by the engine's clock). Waits
+  /// Requests all events from `since` on (seconds since the epoch, by the engine's clock). Waits
   /// only until the request is sent, not for the answer. For Client::events().
   /// @throws Error as Client's calls do.
   EventStream(const Address& address, std::string_view path_prefix, std::int64_t since, Deadline deadline);

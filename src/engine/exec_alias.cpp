@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 namespace hostnet::engine {
 namespace {
 
@@ -26,6 +28,12 @@ std::string run_inside(Containers& containers, const Container& container, std::
       "expose to a user-defined network, where the name needs no hosts file: --network; or add --no-alias");
 }
 
+void put_inside(Containers& containers, const Container& container, const std::string& hosts,
+                Deadline deadline) {
+  run_inside(containers, container, {"sh", "-c", R"(printf %s "$1" >/etc/hosts)", "sh", hosts}, "write",
+             deadline);
+}
+
 }  // namespace
 
 std::string read_hosts_inside(Containers& containers, const Container& container, Deadline deadline) {
@@ -33,9 +41,15 @@ std::string read_hosts_inside(Containers& containers, const Container& container
 }
 
 AliasResult write_alias_inside(Containers& containers, const Container& container, std::string_view alias,
-                               Ip address, std::string_view lease, Deadline deadline) {
-  const auto hosts = read_hosts_inside(containers, container, deadline);
-  if (const auto others = definition_by_others(hosts, alias, lease)) {
+                               Ip address, std::string_view lease, Deadline deadline,
+                               std::span<const std::string> beside, std::optional<Ip> bare) {
+  auto hosts = read_hosts_inside(containers, container, deadline);
+  if (bare) {
+    auto marked = with_marks(hosts, alias, *bare, lease);
+    if (marked != hosts) put_inside(containers, container, marked, deadline);
+    hosts = std::move(marked);
+  }
+  if (const auto others = definition_by_others(hosts, alias, lease, beside)) {
     if (Ip::parse(others->address) != address) throw already_defined(alias, container.name, *others);
     if (others->lease.empty()) return AliasResult::already_there;
   }
@@ -48,13 +62,11 @@ AliasResult write_alias_inside(Containers& containers, const Container& containe
 }
 
 void remove_alias_inside(Containers& containers, const Container& container, std::string_view lease,
-                         Deadline deadline) {
+                         Deadline deadline, std::string_view alias, std::optional<Ip> bare) {
   try {
     const auto hosts = read_hosts_inside(containers, container, deadline);
-    const auto wanted = without_alias(hosts, lease);
-    if (wanted == hosts) return;
-    run_inside(containers, container, {"sh", "-c", R"(printf %s "$1" >/etc/hosts)", "sh", wanted}, "write",
-               deadline);
+    const auto wanted = without_alias(bare ? with_marks(hosts, alias, *bare, lease) : hosts, lease);
+    if (wanted != hosts) put_inside(containers, container, wanted, deadline);
   } catch (const Error& error) {
     if (error.code() != Errc::not_found && error.code() != Errc::conflict) throw;
   }

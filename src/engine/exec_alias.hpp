@@ -18,10 +18,11 @@ std::string read_hosts_inside(Containers& containers, const Container& container
 /// As write_alias(). @throws Error: conflict ("host port exposure … already defined") when the file, or
 /// another lease, gives the alias another address; failure when the file cannot be written.
 AliasResult write_alias_inside(Containers& containers, const Container& container, std::string_view alias,
-                               Ip address, std::string_view lease, Deadline deadline);
+                               Ip address, std::string_view lease, Deadline deadline,
+                               std::span<const std::string> beside = {}, std::optional<Ip> bare = {});
 
 /// As remove_alias(). Does nothing when the container is gone or not running.
 void remove_alias_inside(Containers& containers, const Container& container, std::string_view lease,
-                         Deadline deadline);
+                         Deadline deadline, std::string_view alias = {}, std::optional<Ip> bare = {});
 
 }  // namespace hostnet::engine

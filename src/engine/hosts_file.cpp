@@ -58,6 +58,10 @@ Line take_line(std::string_view& hosts) {
   return line;
 }
 
+bool is_bare(const Line& line, std::string_view alias) {
+  return trim(line.names) == alias && line.text.find('#') == std::string_view::npos;
+}
+
 bool gives(const Line& line, std::string_view alias) {
   auto names = line.names;
   for (auto name = take_word(names); !name.empty(); name = take_word(names))
@@ -94,12 +98,19 @@ std::optional<std::string> foreign_definition(std::string_view hosts, std::strin
 }
 
 std::optional<Definition> definition_by_others(std::string_view hosts, std::string_view alias,
-                                               std::string_view lease) {
-  if (auto foreign = foreign_definition(hosts, alias)) return Definition{std::move(*foreign), {}};
-  while (!hosts.empty())
-    if (const auto line = take_line(hosts); line.lease != lease && gives(line, alias))
-      return Definition{std::string(line.address), std::string(line.lease)};
-  return std::nullopt;
+                                               std::string_view lease, std::span<const std::string> beside) {
+  const auto is_among = [&](std::string_view word) {
+    return std::ranges::find(beside, word) != beside.end();
+  };
+  std::optional<Definition> found;
+  while (!hosts.empty()) {
+    const auto line = take_line(hosts);
+    if (!gives(line, alias) || line.lease == lease) continue;
+    if (line.lease.empty() ? is_bare(line, alias) && is_among(line.address) : is_among(line.lease)) continue;
+    if (line.lease.empty()) return Definition{std::string(line.address), {}};
+    if (!found) found = Definition{std::string(line.address), std::string(line.lease)};
+  }
+  return found;
 }
 
 std::optional<Definition> first_definition(std::string_view hosts, std::string_view alias) {
@@ -122,6 +133,16 @@ std::string with_alias(std::string_view hosts, std::string_view alias, Ip addres
   std::string out(hosts);
   if (!out.empty() && out.back() != '\n') out += '\n';
   return out + ours;
+}
+
+std::string with_marks(std::string_view hosts, std::string_view alias, Ip address, std::string_view lease) {
+  const auto ours = alias_line(alias, address, lease);
+  std::string out;
+  while (!hosts.empty()) {
+    const auto line = take_line(hosts);
+    out += is_bare(line, alias) && Ip::parse(line.address) == address ? std::string_view(ours) : line.text;
+  }
+  return out;
 }
 
 std::string without_alias(std::string_view hosts, std::string_view lease) {

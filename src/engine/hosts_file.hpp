@@ -7,6 +7,7 @@
 #include "core/ip.hpp"
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -26,9 +27,11 @@ struct Definition {
   std::string lease;    ///< The lease of our line; empty for the user's own line.
 };
 
-/// A definition of `alias` that is not from `lease`: the user's, else another lease's; nullopt without one.
+/// A definition of `alias` that is neither from `lease` nor from one `beside` it: the user's, else another lease's;
+/// nullopt without one. `beside` has leases, and addresses: a bare line that gives one of these is such a lease's.
 std::optional<Definition> definition_by_others(std::string_view hosts, std::string_view alias,
-                                               std::string_view lease);
+                                               std::string_view lease,
+                                               std::span<const std::string> beside = {});
 
 /// The first line, anyone's, that gives `alias` an IPv4 address: what a resolver tries first; nullopt without
 /// one.
@@ -40,6 +43,10 @@ bool defines(std::string_view hosts, std::string_view alias);
 /// `hosts` with our line for the lease appended, after a newline if the last line lacks one; unchanged if it
 /// has exactly that line already. @throws as alias_line().
 std::string with_alias(std::string_view hosts, std::string_view alias, Ip address, std::string_view lease);
+
+/// `hosts` with our mark on each bare line that gives `alias` that address. A bare line has one name and no comment: Podman
+/// leaves our lines so when it writes the file anew, because a container has left a network. @throws as alias_line().
+std::string with_marks(std::string_view hosts, std::string_view alias, Ip address, std::string_view lease);
 
 /// `hosts` without our lines for this lease. Keeps every other byte, and a missing last newline missing.
 std::string without_alias(std::string_view hosts, std::string_view lease);

@@ -49,9 +49,7 @@ Deadline within(Deadline deadline, std::chrono::milliseconds span) {
 }
 
 // False if this user may not edit the file, but a command in the container may.
-bool edit_from_outside(const engine::AliasRecord& record, const std::string& lease, std::optional<Ip> address,
-                       Deadline deadline) {
-  const engine::AliasEdit edit{record, lease, address};
+bool edit_from_outside(const engine::AliasEdit& edit, Deadline deadline) {
   const auto outcomes =
       engine::edit_aliases(std::span(&edit, 1), kAlias, within(deadline, engine::kAliasBudget));
   if (!outcomes.front()) return true;
@@ -65,15 +63,18 @@ bool edit_from_outside(const engine::AliasRecord& record, const std::string& lea
 Deadline alias_deadline(Deadline deadline) { return within(deadline, kAll); }
 
 void write_container_alias(engine::Client& client, const std::string& container, Ip address,
-                           const std::string& lease, Deadline deadline) {
+                           const std::string& lease, Deadline deadline,
+                           const std::vector<std::string>& beside, bool bare) {
   std::string name = container.substr(0, 12);
   try {
     const auto found = client.container(container, deadline);
     name = found.name;
     const auto record = from_outside(client, found, deadline);
-    if (record && edit_from_outside(*record, lease, address, deadline)) return;
+    const auto reclaimed = bare && may_be_bare(found) ? std::optional(address) : std::nullopt;
+    if (record && edit_from_outside({*record, lease, address, {}, beside, reclaimed}, deadline)) return;
     engine::Containers containers(client);
-    engine::write_alias_inside(containers, found, kAlias, address, lease, within(deadline, kOne));
+    engine::write_alias_inside(containers, found, kAlias, address, lease, within(deadline, kOne), beside,
+                               reclaimed);
   } catch (const Error& error) {
     throw error.in_context(fmt::format("{} is not written into container {}", kAlias, name));
   }
@@ -87,8 +88,13 @@ std::string read_container_hosts(engine::Client& client, const engine::Container
   return engine::read_hosts_inside(containers, container, within(deadline, kOne));
 }
 
+bool may_be_bare(const engine::Container& container) {
+  const auto is_alias = [](const std::string& entry) { return entry.starts_with(std::string(kAlias) + ":"); };
+  return std::ranges::none_of(container.extra_hosts, is_alias);
+}
+
 void remove_container_alias(engine::Client& client, const std::string& container, const std::string& lease,
-                            Deadline deadline) {
+                            Deadline deadline, std::optional<Ip> bare) {
   const engine::Undoing undoing;
   std::string name = container.substr(0, 12);
   try {
@@ -96,9 +102,10 @@ void remove_container_alias(engine::Client& client, const std::string& container
     name = found.name;
     if (!found.running) return;
     const auto record = from_outside(client, found, deadline);
-    if (record && edit_from_outside(*record, lease, std::nullopt, deadline)) return;
+    const auto reclaimed = may_be_bare(found) ? bare : std::nullopt;
+    if (record && edit_from_outside({*record, lease, std::nullopt, {}, {}, reclaimed}, deadline)) return;
     engine::Containers containers(client);
-    engine::remove_alias_inside(containers, found, lease, within(deadline, kOne));
+    engine::remove_alias_inside(containers, found, lease, within(deadline, kOne), kAlias, reclaimed);
   } catch (const Error& error) {
     if (error.code() != Errc::not_found)
       throw error.in_context(fmt::format("the hosts file of container {} is not tidied", name));

@@ -3,6 +3,7 @@
 
 #include "core/forked.hpp"
 #include "hostnet/exposure.hpp"
+#include "lease/same_ports.hpp"
 
 #include <memory>
 #include <string>
@@ -30,6 +31,8 @@ class Exposure::Impl {
   std::vector<HostPort> ports;
   std::string gateway;
   std::string interface;
+  /// The path sets it with id and ports, if the lease writes names.
+  exposer::KnownLease known;
 };
 
 /// Gives the library access to the implementation of a handle.

@@ -1,4 +1,4 @@
-// What a lease is told of the engine's events: containers that come to its network, and the end of its own.
+// What a lease is told of the engine's events: containers that come to its network or leave it, and the end of its own.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -10,9 +10,12 @@ namespace hostnet::exposer {
 class JoinedNames {
  public:
   virtual ~JoinedNames() = default;
-  /// Writes the alias into one more running container of the lease's network, or again after a restart, and
-  /// removes it with the lease. Does nothing once the lease has ended. @throws Error.
+  /// Writes the alias into one more running container of the lease's network, or again after a restart or when the
+  /// engine may have written its hosts file anew, and removes it with the lease. Does nothing once the lease has ended. @throws Error.
   virtual void take_in(const engine::Container& container, Deadline deadline) = 0;
+  /// Removes the alias from a running container that has left the lease's network. Does nothing if the lease has not
+  /// written it there. @throws Error.
+  virtual void let_go(const engine::Container& container, Deadline deadline) = 0;
   /// Its container may have ended: a lease that looks in periods looks now. Does not wait.
   virtual void look_now() noexcept {}
 };

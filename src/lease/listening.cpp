@@ -44,6 +44,18 @@ bool is_reached(const HostPort& port, const netlink::Listener& listener, Origin 
          listener.serves_ipv6_loopback();
 }
 
+std::string found_at(const HostPort& port, const std::vector<netlink::Listener>& found, Origin origin) {
+  if (!port.socket.empty()) return {};
+  const auto address = ipv4_of(port);
+  std::string at;
+  for (const auto& listener : found) {
+    if (!is_reached(port, listener, origin)) continue;
+    if (address && listener.serves(*address)) return address->to_string();  // dialled first
+    at = "::1";
+  }
+  return at;
+}
+
 std::optional<Others> others_of(const HostPort& port, const std::vector<netlink::Listener>& found,
                                 Origin origin) {
   if (found.empty()) return std::nullopt;

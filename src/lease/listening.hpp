@@ -27,6 +27,10 @@ enum class Origin {
 
 bool is_reached(const HostPort& port, const netlink::Listener& listener, Origin origin);
 
+/// The address on which the service listens now: the port's own, or ::1 where that is dialled instead; empty: nothing
+/// that is reached listens. A service that starts again may listen on another.
+std::string found_at(const HostPort& port, const std::vector<netlink::Listener>& found, Origin origin);
+
 /// Listeners on the port's number of which none is reached.
 struct Others {
   std::string listeners;            ///< "127.0.0.53:53 and 127.0.0.54:53".

@@ -148,7 +148,10 @@ TunnelRecord tunnel_record_from_json(std::string_view text, PathTest is_known) {
 }
 
 TunnelStore::TunnelStore(const std::string& configured, PathTest is_known)
-    : base_(user_dir(configured)), folder_(base_ / kRecordFolder), is_known_(is_known) {}
+    : configured_(configured),
+      base_(user_dir(configured)),
+      folder_(base_ / kRecordFolder),
+      is_known_(is_known) {}
 
 PrivateFolder TunnelStore::lock(Deadline deadline) const {
   for (;;) {

@@ -85,6 +85,7 @@ class TunnelStore {
   /// nothing. @throws as user_dir().
   explicit TunnelStore(const std::string& configured, PathTest is_known = keeps_records);
 
+  [[nodiscard]] const std::string& configured() const noexcept { return configured_; }
   /// The folder of the records and of the owners' files.
   [[nodiscard]] const std::filesystem::path& folder() const noexcept { return folder_; }
   /// Creates the folder and locks it; tidy() of every process waits or gives up while it is open. @throws
@@ -109,6 +110,7 @@ class TunnelStore {
   // Bounds the wait for the lock, which covers the write of one small file.
   static constexpr std::chrono::seconds kPatience{5};
 
+  std::string configured_;
   std::filesystem::path base_;
   std::filesystem::path folder_;
   PathTest is_known_;

@@ -11,8 +11,11 @@
 #include "lease/command_line.hpp"
 #include "lease/container_alias.hpp"
 #include "lease/lease.hpp"
+#include "lease/same_ports.hpp"
+#include "target/seen_lease.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <ctime>
@@ -46,7 +49,8 @@ std::optional<std::int64_t> created_at(engine::Client& client, const std::string
 
 // An engine that does not list its containers, as Podman does with one that is being removed, must not keep a
 // lease from being made.
-Holders holders_at(engine::Client& client, const std::string& own, Deadline deadline) {
+Holders holders_at(engine::Client& client, const std::string& own, const std::vector<std::string>& beside,
+                   Deadline deadline) {
   Holders out;
   try {
     const auto sidecars = engine::Containers(client).list({kLeaseLabel}, deadline);
@@ -56,6 +60,7 @@ Holders holders_at(engine::Client& client, const std::string& own, Deadline dead
     for (const auto& one : sidecars) {
       auto holder = alias_holder(one.labels);
       if (!runs_soon(one.state) || holder.lease.empty() || holder.lease == own) continue;
+      if (std::ranges::find(beside, holder.lease) != beside.end()) continue;
       if (ours != sidecars.end()) {
         if (!our_time) our_time = created_at(client, ours->id, deadline).value_or(0);
         const auto its_time = created_at(client, one.id, deadline);
@@ -71,22 +76,53 @@ Holders holders_at(engine::Client& client, const std::string& own, Deadline dead
   return out;
 }
 
-// `both`: the target that covers both leases; nullptr: none does.
-[[noreturn]] void refuse(const std::string& where, const std::string& lease,
-                         const std::vector<HostPort>* ports, const ExposeRequest& request,
-                         const Target* both) {
-  const auto release = fmt::format("tc-hostnet release {}", lease);
-  std::string hint = "release that lease first: " + release;
-  if (both != nullptr && ports != nullptr && !ports->empty())
-    hint =
-        fmt::format("have one lease for both: {} && {}", release, one_line_for(*ports, request.ports, *both));
-  else if (both != nullptr)
+// A lease that stands, as far as it is known here, and where it has the name.
+struct OtherLease {
+  std::string lease;
+  std::string where;
+  std::vector<HostPort> ports = {};  // by its label; empty: as its record says
+  std::optional<Target> both = {};   // covers this lease and the request; none does without one
+};
+
+// How this user gets a lease released. A lease that is not seen here is another user's.
+std::string release_of(const std::string& lease, bool is_seen) {
+  const bool is_root = ::geteuid() == 0;
+  return fmt::format("{}tc-hostnet release {}", is_seen || is_root ? "" : "sudo ", lease);
+}
+
+[[noreturn]] void refuse(const OtherLease& other, const ExposeRequest& request,
+                         const std::string& runtime_dir) {
+  const auto seen = seen_lease(other.lease, runtime_dir);
+  const auto ports = other.ports.empty() && seen ? seen->ports : other.ports;
+  const auto release = release_of(other.lease, seen.has_value());
+  std::string hint;
+  if (!other.both)
+    hint = "release that lease first: " + release;
+  else if (ports.empty())
     hint = fmt::format("release that lease first ({}), then name its ports in this request, too", release);
+  else
+    hint = fmt::format("have one lease for both: {} && {}", release,
+                       one_line_for(ports, request.ports, *other.both));
+  if (!seen) hint = "that lease is another user's; " + hint;
   throw Error(
       Errc::conflict,
       fmt::format("host port exposure {} already defined {} by lease {}, which would lose its ports there",
-                  kAlias, where, lease),
+                  kAlias, other.where, other.lease),
       hint);
+}
+
+// A line of another lease in the hosts file of a container of the request.
+[[noreturn]] void refuse_by_file(const std::string& lease, const std::string& container,
+                                 const ExposeRequest& request, const std::string& runtime_dir) {
+  const auto seen = seen_lease(lease, runtime_dir);
+  std::optional<Target> both = request.target;
+  constexpr std::string_view kNetwork = "network ";
+  if (seen && seen->target.starts_with(kNetwork) && seen->target != request.target.to_string()) {
+    both.reset();  // no target has two networks
+    if (request.target.kind() == Target::Kind::container)
+      both = Target::network(seen->target.substr(kNetwork.size()));
+  }
+  refuse({.lease = lease, .where = "in container " + container, .both = both}, request, runtime_dir);
 }
 
 // The name of a network of the container that this holder serves by DNS.
@@ -104,24 +140,28 @@ std::optional<std::string> shared_network(engine::Client& client, const engine::
 }
 
 void check_container(engine::Client& client, const engine::Container& container, const Holders& holders,
-                     const ExposeRequest& request, Deadline deadline) {
-  const auto name = Target::container(container.name);
+                     const ExposeRequest& request, const std::string& runtime_dir, Deadline deadline) {
   for (const auto& holder : holders) {
     if (holder.container == container.id)
-      refuse("for container " + container.name, holder.lease, &holder.ports, request, &name);
-    if (const auto network = shared_network(client, container, holder, deadline)) {
-      const auto both = Target::network(*network);
-      refuse("on network " + *network, holder.lease, &holder.ports, request, &both);
-    }
+      refuse(
+          {holder.lease, "for container " + container.name, holder.ports, Target::container(container.name)},
+          request, runtime_dir);
+    if (const auto network = shared_network(client, container, holder, deadline))
+      refuse({holder.lease, "on network " + *network, holder.ports, Target::network(*network)}, request,
+             runtime_dir);
   }
 }
 
-// The definition in its hosts file that is not from lease `own`; nullopt also if the file cannot be read.
+// The definition in its hosts file that is not from lease `own` or one beside it; nullopt also if the file cannot be
+// read.
 std::optional<engine::Definition> defined_by_others(engine::Client& client,
                                                     const engine::Container& container,
-                                                    const std::string& own, Deadline deadline) {
+                                                    const std::string& own,
+                                                    const std::vector<std::string>& beside,
+                                                    Deadline deadline) {
   try {
-    return engine::definition_by_others(read_container_hosts(client, container, deadline), kAlias, own);
+    return engine::definition_by_others(read_container_hosts(client, container, deadline), kAlias, own,
+                                        beside);
   } catch (const Error& error) {  // it has no cat, or has stopped
     log::debug("the hosts file of container {} is not read: {}", container.name, error.what());
     return std::nullopt;
@@ -136,25 +176,26 @@ std::optional<std::string> own_entry(const engine::Container& container) {
 
 // The container's own entry comes before the engine's DNS.
 void check_hosts(engine::Client& client, const engine::Container& container, const ExposeRequest& request,
-                 const std::string& own, Deadline deadline) {
-  const bool told = !own.empty();  // by the first check
+                 const AliasCheck& check, const std::vector<std::string>& beside, Deadline deadline) {
+  const bool told = !check.own.empty();  // by the first check
   if (told ? own_entry(container).has_value() : warn_of_own_entry(container)) return;
-  const auto other = defined_by_others(client, container, own, deadline);
+  const auto other = defined_by_others(client, container, check.own, beside, deadline);
   if (!other) return;
   if (other->lease.empty() && told) return;
   if (other->lease.empty())
     log::warn("container {} does not reach these ports: its hosts file gives {} the address {}",
               container.name, kAlias, quote(other->address));
   else
-    refuse("in container " + container.name, other->lease, nullptr, request, &request.target);
+    refuse_by_file(other->lease, container.name, request, check.runtime_dir);
 }
 
-void check_network(engine::Client& client, const ExposeRequest& request, const Holders& holders, NameBy by,
-                   const std::string& own, Deadline deadline) {
+void check_network(engine::Client& client, const ExposeRequest& request, const Holders& holders,
+                   const AliasCheck& check, const std::vector<std::string>& beside, Deadline deadline) {
   const auto network = client.network(request.target.name(), deadline);
   for (const auto& holder : holders)
     if (holder.network == network.id)
-      refuse("on network " + network.name, holder.lease, &holder.ports, request, &request.target);
+      refuse({holder.lease, "on network " + network.name, holder.ports, request.target}, request,
+             check.runtime_dir);
   const auto files = Deadline::after(std::min<std::chrono::milliseconds>(kAllFiles, deadline.remaining()));
   for (const auto& id : network.containers) {
     try {
@@ -163,13 +204,14 @@ void check_network(engine::Client& client, const ExposeRequest& request, const H
           container.labels.contains(kOwnerLabel))
         continue;
       for (const auto& holder : holders) {
-        if (by == NameBy::dns && holder.container == container.id)
-          refuse("for container " + container.name, holder.lease, &holder.ports, request, &request.target);
+        if (check.by == NameBy::dns && holder.container == container.id)
+          refuse({holder.lease, "for container " + container.name, holder.ports, request.target}, request,
+                 check.runtime_dir);
         if (const auto other = shared_network(client, container, holder, deadline))
-          refuse(fmt::format("on network {} of container {}", *other, container.name), holder.lease, nullptr,
-                 request, nullptr);
+          refuse({holder.lease, fmt::format("on network {} of container {}", *other, container.name)},
+                 request, check.runtime_dir);
       }
-      if (by == NameBy::dns) check_hosts(client, container, request, own, files);
+      if (check.by == NameBy::dns) check_hosts(client, container, request, check, beside, files);
     } catch (const Error& error) {
       // The container may have stopped since the network was listed.
       if (error.code() != Errc::not_found) throw;
@@ -240,28 +282,40 @@ std::string one_line_for(const std::vector<HostPort>& first, const std::vector<H
   return expose_command({all.begin(), all.end()}, target);
 }
 
-void check_alias_is_unheld(engine::Client& client, const ExposeRequest& request, NameBy by, Deadline deadline,
-                           const std::string& own) {
+void check_alias_is_unheld(engine::Client& client, const ExposeRequest& request, const AliasCheck& check,
+                           Deadline deadline) {
   const auto kind = request.target.kind();
   if (!request.write_alias || (kind != Target::Kind::container && kind != Target::Kind::network)) return;
-  const auto holders = holders_at(client, own, deadline);
-  if (kind == Target::Kind::network) return check_network(client, request, holders, by, own, deadline);
-  const bool reads_file = by == NameBy::sidecar_in_file && own.empty();
+  const auto beside = names_beside(request.ports);
+  const auto holders = holders_at(client, check.own, beside, deadline);
+  if (kind == Target::Kind::network) return check_network(client, request, holders, check, beside, deadline);
+  const bool reads_file = check.by == NameBy::sidecar_in_file && check.own.empty();
   if (holders.empty() && !reads_file) return;
   const auto container = client.container(request.target.name(), deadline);
-  check_container(client, container, holders, request, deadline);
+  check_container(client, container, holders, request, check.runtime_dir, deadline);
   if (!reads_file) return;
-  const auto other = defined_by_others(client, container, own, deadline);
+  const auto other = defined_by_others(client, container, {}, beside, deadline);
   if (!other) return;
   if (other->lease.empty()) throw engine::already_defined(kAlias, container.name, *other);
-  refuse("in container " + container.name, other->lease, nullptr, request, &request.target);
+  refuse_by_file(other->lease, container.name, request, check.runtime_dir);
 }
 
-void check_alias_is_unheld(const std::string& engine, const ExposeRequest& request, Deadline deadline) {
+void check_alias_is_unheld(const std::string& engine, const ExposeRequest& request, const AliasCheck& check,
+                           Deadline deadline) {
   const auto kind = request.target.kind();
   if (!request.write_alias || (kind != Target::Kind::container && kind != Target::Kind::network)) return;
   engine::Client client(engine::Address::find(engine));
-  check_alias_is_unheld(client, request, NameBy::gateway_in_file, deadline);
+  check_alias_is_unheld(client, request, check, deadline);
+}
+
+void check_hosts_file(const std::string& hosts, const std::string& container, const ExposeRequest& request,
+                      const std::vector<Ip>& leads_to, const std::string& runtime_dir) {
+  const auto other = engine::definition_by_others(hosts, kAlias, {}, names_beside(request.ports));
+  if (!other) return;
+  const auto address = Ip::parse(other->address);
+  if (address && std::ranges::find(leads_to, *address) != leads_to.end()) return;
+  if (other->lease.empty()) throw engine::already_defined(kAlias, container, *other);
+  refuse_by_file(other->lease, container, request, runtime_dir);
 }
 
 }  // namespace hostnet::exposer

@@ -9,18 +9,21 @@
 //   for a container, any path     a sidecar with the name on one of the container's networks;
 //                                 a sidecar for the same container
 //   for a container, by sidecar   any line with the name in its hosts file
+//   for a container, else         a line that gives it another address than its own
 //   for a network, any path       a sidecar with the name on that network, or on another network of one of
 //                                 its containers
 //   for a network, by DNS         a lease's line in the hosts file of one of its containers, and a sidecar for
 //                                 one of them; an entry of the user (--add-host) gets a warning
 //
-// Two leases that both lead to the gateway share the name. The engine's labels tell of leases of every user.
+// Two leases that both lead to the gateway share the name, and so do leases of one process with the same ports
+// (lease/same_ports.hpp), as those for the networks of a compose project. The engine's labels tell of leases of every user.
 //
 // Two processes may make a lease at once and see no sidecar of the other. So each checks again once its own sidecar
 // runs, and gives way to one that the engine created earlier: exactly one of them stays.
 #pragma once
 
 #include "core/deadline.hpp"
+#include "core/ip.hpp"
 #include "engine/client.hpp"
 #include "hostnet/exposer.hpp"
 
@@ -76,15 +79,26 @@ enum class NameBy {
   gateway_in_file,  ///< Hosts files, with an address that leases share: the gateway's, or the relay's.
 };
 
-/// Checks a request that writes the alias. With `own`, the sidecar of that lease runs: it does not count, and
-/// the hosts file of a single container is not read again, as writing to it makes the same check.
-/// @throws Error: conflict, with the line that exposes the ports of both leases; not_found, and what the
-/// client throws.
-void check_alias_is_unheld(engine::Client& client, const ExposeRequest& request, NameBy by, Deadline deadline,
-                           const std::string& own = {});
+struct AliasCheck {
+  NameBy by = NameBy::gateway_in_file;
+  std::string runtime_dir = {};  ///< As in ExposerOptions: where this user's leases are.
+  /// The sidecar of this lease runs: it does not count, and the hosts file of a single container is not read again, as
+  /// writing to it makes the same check.
+  std::string own = {};
+};
 
-/// The same for a path whose leases lead to the gateway; `engine` as in ExposerOptions. Asks no engine for other
-/// targets than containers and networks.
-void check_alias_is_unheld(const std::string& engine, const ExposeRequest& request, Deadline deadline);
+/// Checks a request that writes the alias. @throws Error: conflict, with the line that exposes the ports of both
+/// leases; not_found, and what the client throws.
+void check_alias_is_unheld(engine::Client& client, const ExposeRequest& request, const AliasCheck& check,
+                           Deadline deadline);
+
+/// The same; `engine` as in ExposerOptions. Asks no engine for other targets than containers and networks.
+void check_alias_is_unheld(const std::string& engine, const ExposeRequest& request, const AliasCheck& check,
+                           Deadline deadline);
+
+/// Checks the hosts file of the one container of a request, whose name may have one of these addresses already. Only
+/// for NameBy::gateway_in_file, which the checks above do not read it for. @throws Error{conflict}.
+void check_hosts_file(const std::string& hosts, const std::string& container, const ExposeRequest& request,
+                      const std::vector<Ip>& leads_to, const std::string& runtime_dir);
 
 }  // namespace hostnet::exposer

@@ -53,17 +53,17 @@ bool was_asked_for(const std::string& reason) {
          reason == dbus::reason::kReleased || reason == dbus::reason::kExpired;
 }
 
-state::TunnelRecord waiting_record(const ExposeRequest& request, const Exposure& lease,
-                                   const std::string& reason, state::TunnelRecord before) {
+state::TunnelRecord waiting_record(const ExposeRequest& request, const Exposure& lease, std::string reason,
+                                   state::TunnelRecord before) {
   if (before.id != lease.id() || before.created == 0) before.created = std::time(nullptr);
   before.via = BehindExposure::via(lease);
   before.id = lease.id();
   before.target = request.target.to_string();
   before.label = request.label;
-  before.network = lease.interface();
+  before.network.clear();  // which one it will be is known when the target is back
   before.ports = lease.ports();
   before.stats.state = state::kWaiting;
-  before.stats.reason = reason;
+  before.stats.reason = std::move(reason);
   return before;
 }
 
@@ -298,10 +298,11 @@ std::optional<Follower::End> Follower::away_step() {
   return std::nullopt;
 }
 
-void Follower::save_waiting(const std::string& reason) {
+// The reason may be the record's own.
+void Follower::save_waiting(std::string reason) {
   try {
     become_owner();
-    waiting_ = waiting_record(settings_.request, exposure_, reason, std::move(waiting_));
+    waiting_ = waiting_record(settings_.request, exposure_, std::move(reason), std::move(waiting_));
     if (expires_) waiting_.expires = std::chrono::system_clock::to_time_t(*expires_);
     store_.save(waiting_);
   } catch (const Error& error) {
@@ -320,16 +321,19 @@ void Follower::connect() {
 }
 
 void Follower::read_events() {
-  std::vector<std::string> started;
+  std::vector<std::string> moved;
   bool ended = false;
   try {
     const bool more = stream_->read([&](const engine::Event& event) {
       if (settings_.request.target.kind() == Target::Kind::container) {
-        ended = ended || (event.is_end() && is_of_target(event));
+        const bool is_its = (event.is_end() || event.is_move()) && is_of_target(event);
+        ended = ended || (is_its && event.is_end());
+        if (is_its && event.is_move()) moved = {event.container};
         return;
       }
-      if (!event.is_start() || event.attributes.contains(kLeaseLabel)) return;
-      if (std::ranges::find(started, event.container) == started.end()) started.push_back(event.container);
+      const bool moves_here = event.is_move() && (event.network.empty() || event.network == network_id_);
+      if (!(event.is_start() || moves_here) || event.attributes.contains(kLeaseLabel)) return;
+      if (std::ranges::find(moved, event.container) == moved.end()) moved.push_back(event.container);
     });
     seen_until_ = std::time(nullptr);
     if (!more) stream_.reset();
@@ -340,7 +344,7 @@ void Follower::read_events() {
   auto* const names = dynamic_cast<JoinedNames*>(BehindExposure::of(exposure_));
   if (names == nullptr) return;
   if (ended) names->look_now();
-  for (const auto& container : started) take_in(container, *names);
+  for (const auto& container : moved) look_at(container, *names);
 }
 
 // By name or by the beginning of the id, as the user may have given it.
@@ -349,19 +353,27 @@ bool Follower::is_of_target(const engine::Event& event) const {
   return event.name == name || event.container.starts_with(name);
 }
 
-void Follower::take_in(const std::string& id, JoinedNames& names) {
+// Goes by what the engine says now: events may be late. Podman writes a container's hosts file anew when it leaves any
+// network, and drops our mark.
+void Follower::look_at(const std::string& id, JoinedNames& names) {
   std::string called = id.substr(0, 12);
   try {
     const auto container = engine().container(id, Deadline::after(kLook));
     called = container.name;
     const auto& name = settings_.request.target.name();
-    const bool on_it = std::ranges::any_of(container.endpoints, [&](const engine::Endpoint& endpoint) {
-      return endpoint.network_id == network_id_ || endpoint.network == name;
-    });
-    if (container.running && on_it) names.take_in(container, Deadline::after(kLook));
+    const bool is_target = settings_.request.target.kind() == Target::Kind::container;
+    const bool on_it =
+        is_target || std::ranges::any_of(container.endpoints, [&](const engine::Endpoint& endpoint) {
+          return endpoint.network_id == network_id_ || endpoint.network == name;
+        });
+    if (!container.running || container.labels.contains(kLeaseLabel)) return;
+    if (on_it)
+      names.take_in(container, Deadline::after(kLook));
+    else
+      names.let_go(container, Deadline::after(kLook));
   } catch (const Error& error) {
     if (error.code() != Errc::not_found)
-      log::warn("{} is not written into container {}: {}", kAlias, called, error.what());
+      log::warn("the hosts file of container {} stays as it is: {}", called, error.what());
   }
 }
 

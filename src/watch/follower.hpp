@@ -1,7 +1,8 @@
 // A lease that follows its target: a container by its name, or a network.
 //
 //   state    event                                                 next
-//   held     a container starts on the network                     held; it gets the alias
+//   held     a container starts on the network, or joins it        held; it gets the alias
+//   held     a container leaves the network                        held; it loses the alias
 //   held     the engine tells that the container ended             held; the lease looks at once
 //   held     the container stops, restarts, leaves its network;    away
 //            the network's bridge goes; the engine ends
@@ -53,8 +54,8 @@ bool may_follow(ExposureState state, const std::string& reason);
 bool was_asked_for(const std::string& reason);
 
 /// The record of a lease that waits for its target, from the lease as it was. Pure.
-state::TunnelRecord waiting_record(const ExposeRequest& request, const Exposure& lease,
-                                   const std::string& reason, state::TunnelRecord before);
+state::TunnelRecord waiting_record(const ExposeRequest& request, const Exposure& lease, std::string reason,
+                                   state::TunnelRecord before);
 
 /// One thread uses it: the one that made it.
 class Follower {
@@ -100,11 +101,11 @@ class Follower {
   std::optional<End> away_step();
   std::optional<End> over_while_away() const;
   End revoked();
-  void save_waiting(const std::string& reason);
+  void save_waiting(std::string reason);
   void connect();
   void read_events();
   bool is_of_target(const engine::Event& event) const;
-  void take_in(const std::string& container, JoinedNames& names);
+  void look_at(const std::string& container, JoinedNames& names);
   [[nodiscard]] bool wants_events() const;
   [[nodiscard]] std::chrono::milliseconds patience() const;
 

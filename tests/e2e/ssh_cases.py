@@ -409,9 +409,9 @@ class WhateverTheNetworks:
             time.sleep(1)
 
     def test_a_second_lease_takes_nothing_from_the_first(self):
-        """A container resolves the name to one address. The line that the refusal shows exposes both ports."""
+        """A container resolves the name to one address. The line that the refusal shows exposes both ports, and nothing is
+        said of the second one's service, which is not there."""
         other = free_port()
-        self.service(other, "other\n")
         # The conflict is found before an image is pulled or a sidecar is made.
         no_image = {"TESTCONTAINERS_SSHD_CONTAINER_IMAGE": "127.0.0.1:9/not/here:1"}
         network, container = ("--network", "web"), ("--container", "app")
@@ -419,21 +419,34 @@ class WhateverTheNetworks:
                                          (container, "ssh", container, "native"), (network, "ssh", container, "native"),
                                          (network, "ssh", network, "native"), (container, "native", network, "ssh"),
                                          (container, "native", container, "ssh"),
-                                         (network, "native", network, "ssh"), (network, "native", container, "ssh")):
+                                         (network, "native", network, "ssh"), (network, "native", container, "ssh"),
+                                         (container, "relay", container, "native"), (container, "relay", network, "ssh"),
+                                         (container, "native", container, "relay"),
+                                         (network, "native", container, "relay")):
             with self.subTest(first=(via, first), second=(then, second)):
                 self.settle()
                 lease = self.expose("--via", via, self.port, *first)
                 done = self.tc_hostnet("expose", "--via", then, other, *second, check=False, env=self.env | no_image)
                 self.assertEqual(done.returncode, 8, done.stderr)
                 self.assertIn("already defined", done.stderr)
-                self.assertIn(lease.id, done.stderr)
-                if via == "ssh":
-                    both = f"expose {min(self.port, other)} {max(self.port, other)} "
-                    self.assertIn(both + " ".join(network if network in (first, second) else container), done.stderr)
+                self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+                target = " ".join(network if network in (first, second) else container)
+                self.assertIn(f"have one lease for both: tc-hostnet release {lease.id} && tc-hostnet expose "
+                              f"{min(self.port, other)} {max(self.port, other)} {target}", done.stderr)
                 self.assertEqual(len(self.sidecars()), 1 if via == "ssh" else 0)
                 self.reaches("app", HELLO, port=self.port)
                 self.assertEqual(lease.end()[0], 0)
                 self.nothing_is_left()
+        # A user cannot release root's lease, nor read its ports unless a sidecar's label tells them.
+        for via, line in (("native", "release that lease first (sudo tc-hostnet release {}), then name its ports"),
+                          ("ssh", "have one lease for both: sudo tc-hostnet release {} && tc-hostnet expose ")):
+            with self.subTest(root=via):
+                self.settle()
+                lease = self.expose("--via", via, self.port, *container)
+                done = self.as_nobody("expose", str(other), *container, check=False)
+                self.assertEqual(done.returncode, 8, done.stderr)
+                self.assertIn("that lease is another user's; " + line.format(lease.id), done.stderr)
+                self.assertEqual(lease.end()[0], 0)
 
     def start(self, *arguments):
         process = subprocess.Popen([self.program, "--json", "expose", *map(str, arguments)], env=self.env,
@@ -564,6 +577,64 @@ class WhateverTheNetworks:
         self.assertEqual(lease.end()[0], 0)
         self.nothing_is_left()
 
+    def names_in(self, container):
+        return sum(ALIAS in line for line in self.engine.hosts(container))
+
+    def test_the_networks_of_a_compose_project(self):
+        """A container may be on two of them, with a lease each: both serve it, and neither is in the way of the other. One
+        that cannot be served keeps no other from it."""
+        label = "io.podman.compose.project" if isinstance(self.engine, engines.Podman) else "com.docker.compose.project"
+        run("ip", "link", "add", "lan0", "type", "veth", "peer", "name", "lan1")
+        self.addCleanup(run, "ip", "link", "delete", "lan0")
+        self.network("shop_lan", "--driver", "macvlan", "--subnet", "10.96.0.0/24", "--opt", "parent=lan0",
+                     "--label", f"{label}=shop")
+        project = (self.port, "--project", "shop")
+        alone = self.refused(3, "network shop_lan has driver 'macvlan'", *project)
+        self.assertNotIn("no network of compose project", alone)
+        for name in ("shop_back", "shop_front"):
+            self.network(name, "--label", f"{label}=shop")
+        self.container("api", network="shop_back")
+        self.container("page", network="shop_front")
+
+        # Joins the second network while it runs, and leaves it again.
+        lease = self.expose("--via", "native", *project)
+        self.assertEqual(lease.read_event()["event"], "ready")
+        self.assertEqual(self.names_in("api"), 1)
+        for change, names in ((self.engine.api.connect, 2), (self.engine.api.disconnect, 1), (self.engine.api.connect, 2)):
+            change("shop_front", "api")
+            self.assertTrue(eventually(lambda names=names: self.names_in("api") == names, timeout=2))
+            self.reaches("api", HELLO, port=self.port)
+        code, _, err = lease.end()
+        self.assertEqual((code, err.count("\n")), (0, 1), err)
+        self.assertIn("network shop_lan of compose project shop is not served: ", err)
+        self.assertEqual(self.names_in("api"), 0)
+
+        for via in ("native", "ssh"):
+            with self.subTest(via=via):
+                self.settle()
+                lease = self.expose("--via", via, *project)
+                self.assertEqual(lease.read_event()["event"], "ready")
+                for name in ("api", "page"):
+                    self.reaches(name, HELLO, port=self.port)
+                walk = self.tc_hostnet("doctor", "--container", "api", "--port", self.port).stdout
+                self.assertIn("the way is open", walk)
+                code, _, err = lease.end()
+                self.assertEqual((code, err.count("\n")), (0, 1), err)
+        plans = self.tc_hostnet("expose", *project, "--dry-run")
+        self.assertIn("network shop_lan of compose project shop is not served: ", plans.stderr)
+        # A line for each reason, if none can be served.
+        self.engine.api.disconnect("shop_front", "api")
+        for name in ("api", "page"):
+            self.engine.api.remove(name)
+        for name in ("shop_back", "shop_front"):
+            self.engine.api.remove_network(name)
+        self.network("shop_low", "--driver", "macvlan", "--subnet", "10.95.0.0/24", "--opt", "parent=lan1",
+                     "--label", f"{label}=shop")
+        told = self.refused(3, "no network of compose project shop can be served: shop_lan: ", *project, "--via", "ssh")
+        self.assertIn("; shop_low: ", told)
+        self.assertEqual(told.count("\n"), 1, told)
+        self.nothing_is_left()
+
     def test_it_follows_the_containers_of_a_network(self):
         """On the default bridge, whose containers have the name in their hosts files."""
         self.container("plain")
@@ -573,6 +644,11 @@ class WhateverTheNetworks:
         for name in ("plain", "later"):
             self.assertTrue(eventually(lambda name=name: self.has_alias(name), timeout=10))
             self.reaches(name, HELLO, port=self.port)
+        self.engine.api.connect("web", "plain")
+        for change, expected in ((self.engine.api.disconnect, False), (self.engine.api.connect, True)):
+            change(self.engine.default_network, "plain")
+            self.assertTrue(eventually(lambda expected=expected: self.has_alias("plain") == expected, timeout=2))
+        self.reaches("plain", HELLO, port=self.port)
         self.assertEqual(lease.end()[0], 0)
         for name in ("plain", "later"):
             self.assertFalse(self.has_alias(name))
@@ -690,10 +766,16 @@ class WhateverTheNetworks:
     def test_a_service_on_the_ipv6_loopback_alone(self):
         service = Service(free_port(), HELLO, address="::1")
         self.addCleanup(service.close)
-        lease = self.expose_by_ssh(service.port, "--container", "app", "--require-listener")
-        self.reaches("app", HELLO, port=service.port)
-        code, _, err = lease.end()
-        self.assertEqual((code, err), (0, ""))
+        for via in ("ssh", "relay"):
+            with self.subTest(via=via):
+                lease = self.expose("--via", via, service.port, "--container", "app", "--require-listener")
+                self.assertEqual(lease.ready["ports"][0]["found"], "::1")
+                self.reaches("app", HELLO, port=service.port)
+                code, _, err = lease.end()
+                self.assertEqual((code, err), (0, ""))
+        told = self.tc_hostnet("expose", "--via", "ssh", service.port, "--container", "app", "--detach").stderr
+        self.assertIn(f") → [::1]:{service.port}, for container app", told)
+        self.tc_hostnet("release", "--all")
         # Native reaches 127.0.0.1 alone, and leaves such a service to ssh.
         for target in (("--container", "app"), ("--network", "web")):
             lease = self.expose(service.port, *target)

@@ -284,7 +284,12 @@ class Engine(LifecycleCase):
         self.engine.api.remove("brief")
         self.assertTrue(eventually(lambda: [one.get("state") for one in self.leases()] == ["waiting"], timeout=10))
         self.assertEqual(self.traces(), self.quiet)
-        self.assertIn("brief", self.tc_hostnet("inspect", lease, check=False).stdout)
+        time.sleep(0.6)  # it has looked for its target meanwhile
+        (listed,) = self.leases()
+        self.assertEqual((listed["reason"], listed["interface"], listed["network"]), ("its container has stopped", None, None))
+        told = self.tc_hostnet("inspect", lease).stdout
+        self.assertIn("waiting for container brief: its container has stopped", told)
+        self.assertNotIn("network", told)
         self.engine.api.run("brief", "alpine:3.19", ("sleep", "600"), network="web")
         self.assertTrue(eventually(lambda: self.has_alias("brief"), timeout=10))
         self.reaches("brief", HELLO)

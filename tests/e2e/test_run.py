@@ -43,6 +43,11 @@ class Run(HostCase):
     def test_reaches_the_service_by_name(self):
         done = self.run_in_it("curl", "-sS", "-m", "10", URL)
         self.assertEqual((done.stdout, done.stderr), (HELLO, ""))
+        self.service(8090, HELLO, address="127.0.0.2")
+        done = self.run_in_it("true", ports=["8088", "8089", "8090"])
+        self.assertIn("warning: nothing listens on 127.0.0.1:8089; exposing the port anyway\n", done.stderr)
+        self.assertIn("nothing listens on 127.0.0.1:8090, only on 127.0.0.2:8090; exposing the port anyway; "
+                      "to expose 127.0.0.2:8090: name it as 127.0.0.2:8090\n", done.stderr)
 
     def test_reaches_another_port_number(self):
         done = self.run_in_it("curl", "-s", "-m", "10", f"http://{ALIAS}:80/", ports=["8088:80"])

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The ssh path against rootful Podman, by its API for Docker's clients, on netavark's networks and on CNI's."""
 from engines import PodmanWithCniAndSshd, PodmanWithSshd
-from harness import main, run
+from harness import ALIAS, eventually, main, run
 from ssh_cases import HELLO, Reach, SshCase, WhateverTheNetworks
 
 
@@ -46,7 +46,14 @@ class PodmanReach(Reach, WithoutDns, WhateverTheNetworks, SshCase):
             with self.subTest(path=path):
                 lease = self.expose(self.port, "--via", path, "--container", "mixed")
                 self.reaches("mixed", HELLO, port=self.port)
+                # Podman then writes the hosts file anew, without comments. The line is the lease's all the same.
+                self.engine.api.disconnect("apart", "mixed")
+                self.assertTrue(eventually(lambda: f"{ALIAS} # tc-hostnet {lease.id}" in "".join(self.engine.hosts("mixed")),
+                                           timeout=2))
+                self.reaches("mixed", HELLO, port=self.port)
                 self.assertEqual(lease.end()[0], 0)
+                self.assertFalse(self.has_alias("mixed"))
+                self.engine.api.connect("apart", "mixed")
 
 
 class PodmanCniReach(Reach, WithoutDns, SshCase):

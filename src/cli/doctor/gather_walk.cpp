@@ -133,11 +133,16 @@ void look_at_sidecars(WalkFacts& facts) {
   }
 }
 
-// A container on several networks: looks at the one whose bridge has the lease for the port.
+// A container on several networks: looks at the one whose bridge has the lease for the port. If several have one, it is
+// that of the lease whose line comes first in the hosts file, which a resolver takes.
 void choose_bridge(WalkFacts& facts, const std::string& engine) {
+  const auto named = facts.alias.hosts ? engine::first_definition(*facts.alias.hosts, kAlias) : std::nullopt;
+  const auto is_resolved = [&](const Opening& opening) {
+    return facts.bridge.resolved && facts.bridge.resolved->bridge.name == opening.interface;
+  };
+  const Opening* chosen = nullptr;
   for (const auto& opening : facts.openings) {
     if (opening.interface.empty() || opening.dead) continue;
-    if (facts.bridge.resolved && facts.bridge.resolved->bridge.name == opening.interface) continue;
     const bool has_port = std::ranges::any_of(opening.ports, [&](const HostPort& port) {
       return port.container == facts.port.container && port.protocol == facts.port.protocol;
     });
@@ -150,15 +155,19 @@ void choose_bridge(WalkFacts& facts, const std::string& engine) {
                  (opening.sources.empty() || is_in(opening.sources, endpoint.address));
         });
     if (!has_port || !is_here) continue;
-    netlink::Rtnl rtnl;
-    exposer::Resolver resolver(rtnl, engine);
-    auto resolved = see([&] {
-      return resolver.resolve(Target::bridge(opening.interface), false, false,
-                              Deadline::after(kWalkEngineSpan));
-    });
-    if (resolved) facts.bridge.resolved = std::move(resolved);
-    return;
+    const auto rank = [&](const Opening& one) {
+      return named && named->lease == one.lease ? 2 : is_resolved(one) ? 1 : 0;
+    };
+    if (chosen == nullptr || rank(opening) > rank(*chosen)) chosen = &opening;
   }
+  if (chosen == nullptr || is_resolved(*chosen)) return;
+  netlink::Rtnl rtnl;
+  exposer::Resolver resolver(rtnl, engine);
+  auto resolved = see([&] {
+    return resolver.resolve(Target::bridge(chosen->interface), false, false,
+                            Deadline::after(kWalkEngineSpan));
+  });
+  if (resolved) facts.bridge.resolved = std::move(resolved);
 }
 
 std::string down_port(const BridgeFacts& bridge) {
@@ -366,10 +375,10 @@ WalkFacts gather_walk(const std::string& container, const HostPort& port, const 
     facts.unseen_openings = error;
   }
   look_at_sidecars(facts);
-  choose_bridge(facts, globals.engine);
-  facts.port_down = down_port(facts.bridge);
   facts.alias = gather_alias(target, facts.engine, state, bridges);
   read_hosts_otherwise(facts.alias, facts);
+  choose_bridge(facts, globals.engine);
+  facts.port_down = down_port(facts.bridge);
 
   auto service = port;
   const auto* const opening = find_opening(facts);

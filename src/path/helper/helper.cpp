@@ -57,7 +57,7 @@ class HelperExposer : public Exposer {
     netlink::Rtnl rtnl;
     Resolver resolver(rtnl, options_.engine);
     const auto resolved = resolver.resolve(request.target, false, false, deadline);
-    check_alias_is_unheld(options_.engine, request, deadline);
+    check_alias_is_unheld(options_.engine, request, {.runtime_dir = options_.runtime_dir}, deadline);
     call.ifindex = resolved.bridge.ifindex;
     call.ifname = resolved.bridge.name;
     call.gateway = resolved.gateways.front().to_string();
@@ -91,6 +91,7 @@ class HelperExposer : public Exposer {
     lease->ports = call.ports;
     lease->gateway = call.gateway;
     lease->interface = call.ifname;
+    lease->known.set(lease->id, lease->ports, {lease->gateway});
     watch_->add(lease->path(), lease);
     Exposure exposure(lease);  // releases the lease when a later step fails
     if (!resolved.sources.empty()) lease->ask_unpinned(deadline);

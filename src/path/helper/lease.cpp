@@ -214,15 +214,21 @@ void HelperLease::write_alias(const std::vector<std::string>& containers, bool r
   if (!address)
     throw Error(Errc::failure, fmt::format("the gateway {} is not an address", quote(record.address)));
   record.alias_in = containers;
+  change_names([&] {
+    record_ = std::move(record);
+    put_alias(*address, required, deadline);
+  });
+}
+
+void HelperLease::change_names(const std::function<void()>& change) {
   {
     const std::scoped_lock lock(mutex_);
     is_writing_ = true;
   }
   std::exception_ptr failed;
   if (life_.is_active()) {
-    record_ = std::move(record);
     try {
-      put_alias(*address, required, deadline);
+      change();
     } catch (const Error&) {
       failed = std::current_exception();
     }
@@ -250,13 +256,25 @@ void HelperLease::take_in(const engine::Container& container, Deadline deadline)
   write_alias(containers, false, std::move(record), deadline);
 }
 
+void HelperLease::let_go(const engine::Container& container, Deadline deadline) {
+  if (!record_ || !life_.is_active()) return;
+  if (std::ranges::find(record_->alias_in, container.id) == record_->alias_in.end()) return;
+  change_names([&] {
+    engine::Client client(engine::Address::recorded(settings_.engine, "the lease"));
+    remove_container_alias(client, container.id, id, alias_deadline(deadline), Ip::parse(record_->address));
+    std::erase(record_->alias_in, container.id);
+    settings_.store->save(*record_, deadline);
+  });
+}
+
 void HelperLease::put_alias(Ipv4 address, bool required, Deadline deadline) {
   settings_.store->save(*record_, deadline);
   engine::Client client(engine::Address::recorded(settings_.engine, "the lease"));
   const auto limit = alias_deadline(deadline);
+  const auto beside = names_beside(ports);
   for (const auto& container : record_->alias_in) {
     try {
-      write_container_alias(client, container, address, id, limit);
+      write_container_alias(client, container, address, id, limit, beside, written_);
     } catch (const Error& error) {
       if (!required) {
         log::warn("{}", error.what());
@@ -267,6 +285,7 @@ void HelperLease::put_alias(Ipv4 address, bool required, Deadline deadline) {
           fmt::format("start it with --add-host {}:host-gateway, and expose with --no-alias", kAlias));
     }
   }
+  written_ = true;
 }
 
 void HelperLease::remove_alias(Deadline deadline, Failures& failures) {

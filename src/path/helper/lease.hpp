@@ -27,6 +27,7 @@
 #include "lease/tunnel_record.hpp"
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -91,20 +92,23 @@ class HelperLease : public Exposure::Impl,
                    Deadline deadline);
   /// Does nothing for a lease without an alias. @throws Error as write_alias().
   void take_in(const engine::Container& container, Deadline deadline) override;
+  void let_go(const engine::Container& container, Deadline deadline) override;
   /// Ends the lease as the helper reports.
   void end(ExposureState state, const std::string& reason);
 
  private:
+  void change_names(const std::function<void()>& change);
   void put_alias(Ipv4 address, bool required, Deadline deadline);
   void remove_alias(Deadline deadline, Failures& failures);
 
   Settings settings_;
   dbus::Granted granted_;
   std::optional<state::TunnelRecord> record_;
+  bool written_ = false;  // the names, once: from then on the engine may have dropped our marks
   std::string unpinned_;
 
   LeaseLife life_;
-  // When the lease ends during write_alias(), that call removes the alias and end() does not.
+  // When the lease ends during change_names(), that call removes the alias and end() does not.
   std::mutex mutex_;  // guards what follows
   bool is_writing_ = false;
 };

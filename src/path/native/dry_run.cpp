@@ -74,7 +74,8 @@ json::Value plan_to_json(const state::Snapshot& wanted, const std::vector<Step>&
 }  // namespace
 
 DryRun native_dry_run(const ExposeRequest& request, const ExposerOptions& options) {
-  auto prepared = prepare(std::span(&request, 1), options.engine, Deadline::after(kDryRunSpan));
+  auto prepared = prepare(std::span(&request, 1), options.engine, Deadline::after(kDryRunSpan),
+                          Caller::command, options.runtime_dir);
   for (auto& lease : prepared.leases) lease.id = "dry-run";
   return dry_run_of({prepared.bridges, std::move(prepared.leases)}, options);
 }

@@ -17,6 +17,7 @@
 
 #include "core/log.hpp"
 #include "hostnet/error.hpp"
+#include "lease/container_alias.hpp"
 #include "lease/exposure_impl.hpp"
 #include "lease/joined_names.hpp"
 #include "lease/lease_id.hpp"
@@ -44,7 +45,10 @@ class HeldExposure : public Exposure::Impl, public JoinedNames {
   [[nodiscard]] std::string reason() const override { return holder_->reason(id); }
   [[nodiscard]] std::string unpinned() const override { return holder_->unpinned(id); }
   void take_in(const engine::Container& container, Deadline deadline) override {
-    holder_->take_in(id, engine::alias_record(container), deadline);
+    holder_->take_in(id, engine::alias_record(container), may_be_bare(container), deadline);
+  }
+  void let_go(const engine::Container& container, Deadline deadline) override {
+    holder_->let_go_of(id, container.id, may_be_bare(container), deadline);
   }
 
  private:
@@ -168,6 +172,7 @@ Exposure Holder::handle_of(const state::Lease& lease, const std::string& bridge)
   impl->id = lease.id;
   impl->ports = lease.ports;
   impl->gateway = lease.gateways.front().to_string();
+  impl->known.set(lease.id, lease.ports, {impl->gateway});
   impl->interface = bridge;
   const std::scoped_lock lock(mutex_);
   held_[lease.id] = {.state = ExposureState::active,
@@ -197,7 +202,8 @@ void Holder::restrict_to(const std::string& lease, const Served& served, Deadlin
 }
 
 // As hold(): the journal has the name before it is written.
-void Holder::take_in(const std::string& lease, const engine::AliasRecord& record, Deadline deadline) {
+void Holder::take_in(const std::string& lease, const engine::AliasRecord& record, bool bare,
+                     Deadline deadline) {
   state::Lease one;
   {
     const std::scoped_lock work(work_);
@@ -208,11 +214,43 @@ void Holder::take_in(const std::string& lease, const engine::AliasRecord& record
     // An earlier run of the same container has another process, and a file that the engine has written anew.
     std::erase_if(one.aliases, [&](const auto& known) { return known.container == record.container; });
     one.aliases.push_back(record);
+    // A name that is still to be removed there would take this one with it.
+    auto left = transaction.held().names;
+    std::erase_if(left, [&](const state::NameLeft& name) {
+      return name.lease == lease && name.record.container == record.container;
+    });
+    transaction.settle(std::move(left));
     transaction.amend(one);
   }
   one.aliases = {record};
-  write_names(std::span(&one, 1), name_budget(deadline));
+  write_names(std::span(&one, 1), name_budget(deadline), bare);
   take_out(names_of_released({one}), Deadline::after(engine::kAliasBudget));
+}
+
+// The journal has the name as one to remove before the lease no longer has it.
+void Holder::let_go_of(const std::string& lease, const std::string& container, bool bare, Deadline deadline) {
+  std::vector<engine::AliasEdit> edits;
+  {
+    const std::scoped_lock work(work_);
+    auto transaction = store_.begin(deadline);
+    const auto* const present = transaction.held().lease(lease);
+    if (present == nullptr || present->releasing) return;
+    auto one = *present;
+    const auto is_there = [&](const engine::AliasRecord& record) { return record.container == container; };
+    auto left = transaction.held().names;
+    for (const auto& record : one.aliases) {
+      if (!is_there(record)) continue;
+      left.push_back({.lease = lease, .record = record});
+      edits.push_back({record, lease, std::nullopt});
+      if (bare) edits.back().bare = one.gateways.front();
+    }
+    if (std::erase_if(one.aliases, is_there) == 0) return;
+    transaction.settle(std::move(left));
+    transaction.amend(std::move(one));
+  }
+  // What this cannot remove, the next one tells, and tries again.
+  static_cast<void>(engine::edit_aliases(edits, kAlias, Deadline::after(engine::kAliasBudget)));
+  finish_names(store_, Deadline::after(engine::kAliasBudget), &work_);
 }
 
 void Holder::release(const std::string& lease) { give_back({lease}); }

@@ -93,8 +93,12 @@ class Holder : public std::enable_shared_from_this<Holder> {
   void restrict_to(const std::string& lease, const Served& served, Deadline deadline);
 
   /// Writes the alias into one more container of a lease, or again. Does nothing for a lease that has ended. A
-  /// failure to write is a warning for a network's lease. @throws Error as Transaction::amend().
-  void take_in(const std::string& lease, const engine::AliasRecord& record, Deadline deadline);
+  /// failure to write is a warning for a network's lease. `bare` as in write_names(). @throws Error as
+  /// Transaction::amend().
+  void take_in(const std::string& lease, const engine::AliasRecord& record, bool bare, Deadline deadline);
+  /// Removes the alias of the lease from one container, by its id. `bare` as in take_in(). @throws Error as
+  /// Transaction::amend().
+  void let_go_of(const std::string& lease, const std::string& container, bool bare, Deadline deadline);
 
   /// As Exposure::release().
   void release(const std::string& lease);

@@ -3,6 +3,7 @@
 
 #include "core/log.hpp"
 #include "hostnet/exposer.hpp"
+#include "lease/same_ports.hpp"
 
 #include <fmt/format.h>
 
@@ -36,14 +37,17 @@ Deadline name_budget(Deadline deadline) {
   return Deadline::after(std::min(engine::kAliasBudget, deadline.remaining()));
 }
 
-void write_names(std::span<const state::Lease> leases, Deadline budget) {
+void write_names(std::span<const state::Lease> leases, Deadline budget, bool bare) {
   std::vector<engine::AliasEdit> edits;
   std::vector<const state::Lease*> whose;
-  for (const auto& lease : leases)
+  for (const auto& lease : leases) {
+    const auto beside = names_beside(lease.ports);
+    const auto reclaimed = bare ? std::optional<Ip>(lease.gateways.front()) : std::nullopt;
     for (const auto& record : lease.aliases) {
-      edits.push_back({record, lease.id, lease.gateways.front(), lease.gateways});
+      edits.push_back({record, lease.id, lease.gateways.front(), lease.gateways, beside, reclaimed});
       whose.push_back(&lease);
     }
+  }
   if (edits.empty()) return;
   const auto outcomes = engine::edit_aliases(edits, kAlias, budget);
   for (std::size_t i = 0; i < edits.size(); ++i) {

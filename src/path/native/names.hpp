@@ -33,8 +33,9 @@ constexpr int kNameTries = 5;
 Deadline name_budget(Deadline deadline);
 
 /// Writes the alias for new leases. Call without a lock. A failure is a warning for a network lease, where
-/// the alias is best-effort. @throws Error if it fails for the one container of a lease.
-void write_names(std::span<const state::Lease> leases, Deadline budget);
+/// the alias is best-effort. With `bare`, a bare line with the lease's gateway is its own (engine/hosts_file.hpp,
+/// with_marks()). @throws Error if it fails for the one container of a lease.
+void write_names(std::span<const state::Lease> leases, Deadline budget, bool bare = false);
 
 /// The names that a lease has written or may have written.
 std::vector<state::NameLeft> names_of(const state::Lease& lease);

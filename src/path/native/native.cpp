@@ -2,6 +2,7 @@
 #include "path/native/native.hpp"
 
 #include "core/forked.hpp"
+#include "core/log.hpp"
 #include "core/strings.hpp"
 #include "firewall/backend.hpp"
 #include "firewall/input_check.hpp"
@@ -70,10 +71,23 @@ void check_firewall(const std::string& bridge) {
       fmt::format("let it in with: {} (or go on regardless with --force)", blocker->remedy));
 }
 
+// Before anything is set up, what write_names() would find. A file that cannot be read is its matter.
+void check_name(const engine::AliasRecord& record, const ExposeRequest& request,
+                const std::vector<Ipv4>& gateways, const std::string& runtime_dir) {
+  std::string hosts;
+  try {
+    hosts = engine::read_hosts_outside(record);
+  } catch (const Error& error) {
+    return log::debug("the hosts file of container {} is not read: {}", engine::called(record), error.what());
+  }
+  check_hosts_file(hosts, engine::called(record), request, {gateways.begin(), gateways.end()}, runtime_dir);
+}
+
 class NativeExposer : public Exposer {
  public:
   explicit NativeExposer(const ExposerOptions& options)
       : engine_(options.engine),
+        runtime_dir_(options.runtime_dir),
         deadline_(options.deadline),
         holder_(
             std::make_shared<Holder>(Holder::Settings{.runtime_dir = state::runtime_dir(options.runtime_dir),
@@ -97,13 +111,13 @@ class NativeExposer : public Exposer {
   // A sidecar in the way may be that of a killed owner, of any user.
   Prepared prepared_at_last(std::span<const ExposeRequest> requests, Deadline deadline) {
     try {
-      return prepare(requests, engine_, deadline);
+      return prepare(requests, engine_, deadline, Caller::command, runtime_dir_);
     } catch (const Error& error) {
       if (error.code() != Errc::conflict || !std::ranges::any_of(requests, is_of_engine)) throw;
     }
     engine::Client client(engine::Address::find(engine_));
     remove_orphans(client, deadline);
-    return prepare(requests, engine_, deadline);
+    return prepare(requests, engine_, deadline, Caller::command, runtime_dir_);
   }
 
   static bool is_of_engine(const ExposeRequest& request) {
@@ -111,6 +125,7 @@ class NativeExposer : public Exposer {
   }
 
   std::string engine_;
+  std::string runtime_dir_;
   std::chrono::milliseconds deadline_;
   OfThisProcess<Holder> holder_;
 };
@@ -125,7 +140,7 @@ std::function<void(const Ended&)> by_notifier(const StateCallback& callback) {
 }
 
 Prepared prepare(std::span<const ExposeRequest> requests, const std::string& engine, Deadline deadline,
-                 Caller caller) {
+                 Caller caller, const std::string& runtime_dir) {
   netlink::Rtnl rtnl;
   Resolver resolver(rtnl, engine);
   Listeners listeners;
@@ -135,7 +150,9 @@ Prepared prepare(std::span<const ExposeRequest> requests, const std::string& eng
     auto ports = checked_ports(request);
     for (const auto& port : ports) check_ipv4_service(port, "native path");
     const auto resolved = resolver.resolve(request.target, request.write_alias, request.force, deadline);
-    check_alias_is_unheld(engine, request, deadline);
+    check_alias_is_unheld(engine, request, {.runtime_dir = runtime_dir}, deadline);
+    if (request.target.kind() == Target::Kind::container)
+      for (const auto& record : resolved.aliases) check_name(record, request, resolved.gateways, runtime_dir);
     if (!request.force && !bridges.contains(resolved.bridge.ifindex)) check_firewall(resolved.bridge.name);
     if (!request.force)
       for (const auto& port : ports)

@@ -24,10 +24,10 @@ struct Prepared {
   std::vector<state::Bridge> bridges;
 };
 
-/// All of expose_all() before its first change. Changes nothing.
+/// All of expose_all() before its first change. Changes nothing. `engine` and `runtime_dir` as in ExposerOptions.
 /// @throws Error as Exposer::expose_all().
 Prepared prepare(std::span<const ExposeRequest> requests, const std::string& engine, Deadline deadline,
-                 Caller caller = Caller::command);
+                 Caller caller = Caller::command, const std::string& runtime_dir = {});
 
 /// Checks for what would block a lease or divert another service's traffic: a dropping chain of the host's
 /// firewall, a listener on gateway:port, no listener on the loopback. Changes nothing.

@@ -1,8 +1,10 @@
 // Checks the container, then its ports.
 #include "path/relay/target.hpp"
 
+#include "core/log.hpp"
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
+#include "lease/container_alias.hpp"
 #include "target/alias_holders.hpp"
 #include "target/network_mode.hpp"
 
@@ -30,6 +32,18 @@ void check_own_network(engine::Client& client, const engine::Container& containe
   for (int i = 0; i < 8 && mode.starts_with(shared); ++i)
     mode = client.container(mode.substr(shared.size()), deadline).network_mode;
   if (mode == "host") throw relay::uses_our_network(container.name);
+}
+
+// Before anything is set up, what writing the name would find. A file that cannot be read is its matter.
+void check_name_by_relay(engine::Client& client, const engine::Container& container,
+                         const ExposeRequest& request, const std::string& runtime_dir, Deadline deadline) {
+  std::string hosts;
+  try {
+    hosts = read_container_hosts(client, container, alias_deadline(deadline));
+  } catch (const Error& error) {
+    return log::debug("the hosts file of container {} is not read: {}", container.name, error.what());
+  }
+  check_hosts_file(hosts, container.name, request, {relay::kInside}, runtime_dir);
 }
 
 }  // namespace
@@ -99,7 +113,8 @@ RelayTarget resolve_for_relay(engine::Client& client, const state::TunnelStore& 
     if (const auto clash = port_clash(container, listening, port.container, request.force); !clash.empty())
       throw Error(Errc::conflict, fmt::format("{}: {}", port.to_string(), clash),
                   "choose another container port (HOST:CONTAINER)");
-  check_alias_is_unheld(client, request, NameBy::gateway_in_file, deadline);
+  check_alias_is_unheld(client, request, {.runtime_dir = store.configured()}, deadline);
+  if (request.write_alias) check_name_by_relay(client, container, request, store.configured(), deadline);
   RelayTarget out;
   out.network = container.endpoints.empty() ? container.network_mode : container.endpoints.front().network;
   out.sources = own_addresses(container);

@@ -39,6 +39,12 @@ std::string port_list(const std::vector<HostPort>& ports) {
   return out;
 }
 
+std::vector<std::string> texts_of(const std::vector<Ip>& addresses) {
+  std::vector<std::string> out;
+  for (const auto& address : addresses) out.push_back(address.to_string());
+  return out;
+}
+
 ssh::Service service_of(const HostPort& port) {
   return {.port = port.host, .path = port.socket, .address = port.address};
 }
@@ -118,7 +124,7 @@ void SshLease::set_up(const ExposeRequest& request, const SshTarget& target, Dea
   sources_ = target.sources;
   container_ = target.container;
   seen_ = target.network.containers;
-  by_hosts_files_ = request.write_alias && !target.container && !target.alias_by_dns;
+  by_hosts_files_ = request.write_alias && !target.alias_by_dns;
   ssh::SshdSetup setup{.host_private_key = host_key.private_text(),
                        .client_public_key = client_key.public_line()};
   std::map<std::uint16_t, ssh::Service> services;
@@ -140,10 +146,13 @@ void SshLease::set_up(const ExposeRequest& request, const SshTarget& target, Dea
   // Two leases that are made at once do not see each other's sidecar before; now the later one does.
   if (request.write_alias) {
     engine::Client client(settings_.engine);
-    check_alias_is_unheld(client, request, name_by(target), deadline, id);
+    check_alias_is_unheld(client, request,
+                          {.by = name_by(target), .runtime_dir = settings_.store->configured(), .own = id},
+                          deadline);
   }
   const auto place = sidecar_->place();
   addresses_ = place.addresses;
+  known.set(id, ports, texts_of(addresses_));
   gateway = place.address().to_string();
   record_.sidecar = sidecar_->id();
   record_.address = gateway;
@@ -210,30 +219,55 @@ void SshLease::take_in(const engine::Container& container, Deadline) {
   }
   {
     const std::lock_guard lock(mutex_);
-    joined_.push_back(container.id);
+    moved_.emplace_back(container.id, true);
+  }
+  nudge();
+}
+
+// The engine's DNS knows by itself that it left.
+void SshLease::let_go(const engine::Container& container, Deadline) {
+  if (!by_hosts_files_) return;
+  {
+    const std::lock_guard lock(mutex_);
+    moved_.emplace_back(container.id, false);
   }
   nudge();
 }
 
 // The record has the container before its file has the name, so that a later process removes it.
-void SshLease::name_joined(engine::Client& client) {
-  std::vector<std::string> joined;
+void SshLease::name_moved(engine::Client& client) {
+  std::vector<std::pair<std::string, bool>> moved;
   {
     const std::lock_guard lock(mutex_);
-    joined.swap(joined_);
+    moved.swap(moved_);
   }
-  for (const auto& container : joined) {
-    if (std::ranges::find(record_.alias_in, container) == record_.alias_in.end()) {
-      record_.alias_in.push_back(container);
-      settings_.store->save(record_);
-    }
+  for (const auto& [container, is_here] : moved) {
+    const bool is_named = std::ranges::find(record_.alias_in, container) != record_.alias_in.end();
+    if (!is_named && !is_here) continue;
     try {
+      if (!is_named) {
+        record_.alias_in.push_back(container);
+        settings_.store->save(record_);
+      }
       const auto limit = alias_deadline(Deadline::after(settings_.release_deadline));
-      for (const auto& address : addresses_) write_container_alias(client, container, address, id, limit);
+      if (is_here) {
+        write_aliases_in(client, container, addresses_, limit, true);
+        continue;
+      }
+      for (const auto& address : addresses_) remove_container_alias(client, container, id, limit, address);
+      std::erase(record_.alias_in, container);
+      settings_.store->save(record_);
     } catch (const Error& error) {
       log::warn("{}", error.what());
     }
   }
+}
+
+void SshLease::write_aliases_in(engine::Client& client, const std::string& container,
+                                const std::vector<Ip>& addresses, Deadline deadline, bool bare) const {
+  const auto beside = names_beside(ports);
+  for (const auto& address : addresses)
+    write_container_alias(client, container, address, id, deadline, beside, bare);
 }
 
 void SshLease::nudge() noexcept {
@@ -309,7 +343,7 @@ void SshLease::write_aliases(const std::vector<Ip>& addresses, bool is_for_one, 
   for (std::size_t i = 0; i < record_.alias_in.size(); ++i) {
     const auto& container = record_.alias_in[i];
     try {
-      for (const auto& address : addresses) write_container_alias(client, container, address, id, limit);
+      write_aliases_in(client, container, addresses, limit);
     } catch (const Error& error) {
       // One container of a network must not keep the others from their alias.
       if (!is_for_one) {
@@ -404,7 +438,7 @@ void SshLease::look_after(engine::Client& client) {
     return end(ExposureState::released, "its time is up");
   if (const auto reason = end_of_container(client)) return end(ExposureState::released, *reason);
   follow_sidecar(client);
-  name_joined(client);
+  name_moved(client);
   publish_stats();
 }
 
@@ -440,13 +474,14 @@ void SshLease::follow_sidecar(engine::Client& client) {
   for (const auto& container : record_.alias_in) {
     try {
       remove_container_alias(client, container, id, deadline);
-      for (const auto& address : addresses) write_container_alias(client, container, address, id, deadline);
+      write_aliases_in(client, container, addresses, deadline);
     } catch (const Error& error) {  // go on with the others
       log::warn("lease {}: {} still leads to {} in a container: {}", id, kAlias, record_.address,
                 error.what());
     }
   }
   addresses_ = addresses;
+  known.set(id, ports, texts_of(addresses_));
   record_.address = first;
 }
 

@@ -43,6 +43,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace hostnet::exposer {
@@ -76,6 +77,7 @@ class SshLease : public Exposure::Impl, public JoinedNames, public std::enable_s
   void serve(const engine::Container& container);
   /// The keeper writes the alias. If the engine's DNS gives it, warns of a container that has it from elsewhere.
   void take_in(const engine::Container& container, Deadline deadline) override;
+  void let_go(const engine::Container& container, Deadline deadline) override;
   void look_now() noexcept override { nudge(); }
   /// Makes the keeper check at once. Thread-safe.
   void nudge() noexcept;
@@ -93,13 +95,15 @@ class SshLease : public Exposure::Impl, public JoinedNames, public std::enable_s
   void look_after(engine::Client& client);
   std::optional<std::string> end_of_container(engine::Client& client) const;
   void publish_stats();
-  void name_joined(engine::Client& client);
+  void name_moved(engine::Client& client);
+  void write_aliases_in(engine::Client& client, const std::string& container,
+                        const std::vector<Ip>& addresses, Deadline deadline, bool bare = false) const;
   void follow_sidecar(engine::Client& client);
 
   SshSettings settings_;
   state::TunnelRecord record_;   // the keeper's while it runs
   std::string host_key_;         // the sidecar's
-  bool by_hosts_files_ = false;  // its network's containers get the alias in their hosts files
+  bool by_hosts_files_ = false;  // containers get the alias in their hosts files
   std::unique_ptr<Sidecar> sidecar_;
   std::vector<Ip> addresses_;  // that the alias leads to; the keeper's while it runs
   std::unique_ptr<ssh::Tunnel> tunnel_;
@@ -109,9 +113,9 @@ class SshLease : public Exposure::Impl, public JoinedNames, public std::enable_s
   std::condition_variable wake_;
   bool stopping_ = false;
   bool nudged_ = false;
-  std::vector<std::string> seen_;    // ids of containers on the network, whose own entries were looked at
-  std::vector<std::string> joined_;  // ids of containers that take_in() has left for the keeper
-  std::optional<std::vector<Ip>> sources_;  // as the tunnel has them
+  std::vector<std::string> seen_;  // ids of containers on the network, whose own entries were looked at
+  std::vector<std::pair<std::string, bool>> moved_;  // ids, and whether they joined, for the keeper
+  std::optional<std::vector<Ip>> sources_;           // as the tunnel has them
   std::optional<ServedContainer> container_;
   std::vector<std::weak_ptr<SshExtension>> extensions_;
   std::jthread keeper_;  // joined by release(), else by the destructor

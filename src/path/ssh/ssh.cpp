@@ -51,15 +51,18 @@ class SshExposer : public Exposer {
       auto ports = checked_ports(request);
       for (const auto& port : ports) check_port_for_ssh(port);
       auto target = resolve_for_ssh(client, request.target, request.write_alias, deadline);
-      check_host_ports(request, ports, listeners, Loopback::either);
       prepared.push_back({std::move(ports), std::move(target)});
     }
     // Conflicts are found before anything is pulled or created. A lease whose owner has died is none.
     const auto settings = settings_for_leases(client, deadline);
     const auto check_alias = [&](std::size_t i) {
-      check_alias_is_unheld(client, requests[i], name_by(prepared[i].target), deadline);
+      check_alias_is_unheld(client, requests[i],
+                            {.by = name_by(prepared[i].target), .runtime_dir = store_->configured()},
+                            deadline);
     };
     for (std::size_t i = 0; i < requests.size(); ++i) check_alias(i);
+    for (std::size_t i = 0; i < requests.size(); ++i)
+      check_host_ports(requests[i], prepared[i].ports, listeners, Loopback::either);
     if (fetch_missing_image(client, deadline)) deadline = Deadline::after(deadline_);
     std::vector<Exposure> out;  // released when a later lease fails
     for (std::size_t i = 0; i < requests.size(); ++i) {

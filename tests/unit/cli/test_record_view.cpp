@@ -56,3 +56,19 @@ TEST_CASE("a lease by ssh is shown with its sidecar and its tunnel") {
   CHECK(object.view().find("sidecar").text() == "0123456789abcdef");
   CHECK(object.view().find("tunnel").find("connections_open").integer() == 0);
 }
+
+TEST_CASE("a lease that waits is shown without what it had on a network") {
+  auto lease = recorded(exposer::find_path(exposer::paths(), "native"));
+  lease.record.stats = {.state = state::kWaiting, .reason = "its container has stopped"};
+  lease.record.target = "container late";
+  lease.record.network.clear();
+  const auto all = table(rows_of(lease));
+  CHECK(shows(all, "waiting for container late: its container has stopped"));
+  for (const auto* const words : {"sources", "network", "alias in"}) {
+    CAPTURE(words);
+    CHECK_FALSE(shows(all, words));
+  }
+  const auto object = to_json(lease);
+  CHECK(object.view().find("interface").is_null());
+  CHECK(object.view().find("network").is_null());
+}

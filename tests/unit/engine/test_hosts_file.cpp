@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <random>
+#include <string>
 #include <vector>
 
 using namespace hostnet;
@@ -122,4 +123,37 @@ TEST_CASE("another definition of the name") {
   const auto user = others("10.0.0.1\thost.example # tc-hostnet other\n10.0.0.2 host.example\n");
   REQUIRE(user);
   CHECK((user->address == "10.0.0.2" && user->lease.empty()));
+}
+
+TEST_CASE("a lease's line beside that of another is no other definition") {
+  const std::vector<std::string> beside{"sibling"};
+  const auto others = [&](const char* hosts) {
+    return hostnet::engine::definition_by_others(hosts, "host.example", "mine", beside);
+  };
+  CHECK_FALSE(others("10.0.0.1\thost.example # tc-hostnet sibling\n"));
+  const auto third =
+      others("10.0.0.1\thost.example # tc-hostnet sibling\n10.0.0.2\thost.example # tc-hostnet third\n");
+  REQUIRE(third);
+  CHECK(third->lease == "third");
+  const auto user = others("10.0.0.1\thost.example # tc-hostnet sibling\n10.0.0.3 host.example\n");
+  REQUIRE(user);
+  CHECK(user->address == "10.0.0.3");
+}
+
+TEST_CASE("a line of ours that the engine has left without its comment is marked again") {
+  const auto marked = [](const char* hosts) {
+    return hostnet::engine::with_marks(hosts, "host.example", Ip::parse("10.0.0.1").value(), "mine");
+  };
+  CHECK(marked("10.0.0.1\thost.example\n") == "10.0.0.1\thost.example # tc-hostnet mine\n");
+  for (const char* const other :
+       {"", "10.0.0.2\thost.example\n", "10.0.0.1\thost.example # by hand\n", "10.0.0.1\thost.example\tdb\n",
+        "10.0.0.1\thost.example # tc-hostnet other\n"})
+    CHECK(marked(other) == other);
+  const std::vector<std::string> beside{"10.0.0.1"};
+  const auto others = [&](const char* hosts) {
+    return hostnet::engine::definition_by_others(hosts, "host.example", "mine", beside);
+  };
+  CHECK_FALSE(others("10.0.0.1\thost.example\n"));
+  CHECK(others("10.0.0.1\thost.example # by hand\n"));
+  CHECK(others("10.0.0.2\thost.example\n"));
 }

@@ -88,3 +88,17 @@ TEST_CASE("a request as a command line") {
   CHECK(expose_command({ports[0]}, Target::netns("/run/netns/a")) ==
         "tc-hostnet expose 80 --netns /run/netns/a");
 }
+
+TEST_CASE("where a service was found") {
+  const auto at = [](const char* port, const std::vector<netlink::Listener>& found,
+                     Origin origin = Origin::host) { return found_at(HostPort::parse(port), found, origin); };
+  CHECK(at("80", {}).empty());
+  CHECK(at("80", {on("::1", 80)}) == "::1");
+  CHECK(at("80", {on("::1", 80)}, Origin::bridge).empty());
+  CHECK(at("80", {on("::1", 80), on("127.0.0.1", 80)}) == "127.0.0.1");  // dialled first
+  CHECK(at("80", {on("::", 80)}) == "127.0.0.1");
+  CHECK(at("80", {on("127.0.0.2", 80)}).empty());
+  CHECK(at("127.0.0.2:80", {on("127.0.0.2", 80)}, Origin::bridge) == "127.0.0.2");
+  CHECK(at("[::1]:80", {on("127.0.0.1", 80), on("::1", 80)}) == "::1");
+  CHECK(at("/run/db.sock:80", {on("127.0.0.1", 80)}).empty());
+}

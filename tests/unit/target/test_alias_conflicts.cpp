@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <string>
 #include <utility>
@@ -72,8 +73,8 @@ class AliasWorld {
     const test::FakeEngine engine(test::serve_paths(bodies, "Api-Version: 1.41\r\n"));
     engine::Client client({engine.socket(), "--engine"});
     try {
-      check_alias_is_unheld(client, {.target = target, .ports = {HostPort::same(9090)}}, by, test::soon(),
-                            own);
+      check_alias_is_unheld(client, {.target = target, .ports = {HostPort::same(9090)}},
+                            {.by = by, .own = own}, test::soon());
       return {};
     } catch (const Error& error) {
       CHECK(error.code() == Errc::conflict);
@@ -95,7 +96,8 @@ AliasWorld with_app() {
 
 const Target kToApp = Target::container("app");
 const Target kToWeb = Target::network("web");
-const std::string kRelease = "tc-hostnet release 1a2b3c4d";
+// No record or journal here has that lease: it is another user's.
+const std::string kRelease = std::string(::geteuid() == 0 ? "" : "sudo ") + "tc-hostnet release 1a2b3c4d";
 
 }  // namespace
 
@@ -104,12 +106,12 @@ TEST_CASE("a container whose name another lease has is refused, with the line th
   CHECK(with_app().sidecar("1a2b3c4d", kAliasContainerLabel, kApp).refusal(kToApp) ==
         "host port exposure host.testcontainers.internal already defined for container app by lease "
         "1a2b3c4d, which "
-        "would lose its ports there; have one lease for both: " +
+        "would lose its ports there; that lease is another user's; have one lease for both: " +
             kRelease + " && tc-hostnet expose 8088 9090 --container app");
   CHECK(with_app().sidecar("1a2b3c4d", kAliasLabel, kBack).refusal(kToApp) ==
         "host port exposure host.testcontainers.internal already defined on network back by lease 1a2b3c4d, "
         "which "
-        "would lose its ports there; have one lease for both: " +
+        "would lose its ports there; that lease is another user's; have one lease for both: " +
             kRelease + " && tc-hostnet expose 8088 9090 --network back");
   // Ports that its labels do not tell are in no line.
   CHECK(with_app()
@@ -143,8 +145,8 @@ TEST_CASE("what holds no name does not count") {
   // Of targets that are no container and no network, and of requests without the name, nothing is asked.
   const test::FakeEngine silent([](const std::string&, int) { return false; });
   engine::Client client({silent.socket(), "--engine"});
-  check_alias_is_unheld(client, {.target = Target::bridge("br0")}, NameBy::dns, test::soon());
-  check_alias_is_unheld(client, {.target = kToApp, .write_alias = false}, NameBy::dns, test::soon());
+  check_alias_is_unheld(client, {.target = Target::bridge("br0")}, {.by = NameBy::dns}, test::soon());
+  check_alias_is_unheld(client, {.target = kToApp, .write_alias = false}, {.by = NameBy::dns}, test::soon());
   CHECK(silent.requests().empty());
   // An engine that does not list its containers is no reason to refuse; an answer that never comes is.
   const test::FakeEngine broken([](const std::string& line, int connection) {
@@ -154,7 +156,7 @@ TEST_CASE("what holds no name does not count") {
     return true;
   });
   engine::Client of_broken({broken.socket(), "--engine"});
-  CHECK_NOTHROW(check_alias_is_unheld(of_broken, {.target = kToApp}, NameBy::gateway_in_file, test::soon()));
+  CHECK_NOTHROW(check_alias_is_unheld(of_broken, {.target = kToApp}, {}, test::soon()));
 }
 
 TEST_CASE("of two leases made at once, the one whose sidecar is older stays") {
