@@ -165,10 +165,10 @@ TEST_CASE("what the helper does not serve is refused before the bus is asked, an
   CHECK_FALSE(probe.usable);
   REQUIRE(probe.reasons.size() == 1);
   CHECK_FALSE(probe.reasons.front().empty());
-  CHECK(kHelperPath.leaves_to_another(Errc::no_path));
-  CHECK(kHelperPath.leaves_to_another(Errc::not_authorised));
-  CHECK(kHelperPath.leaves_to_another(Errc::interaction_required));
-  CHECK_FALSE(kHelperPath.leaves_to_another(Errc::conflict));
+  CHECK(kHelperPath.leaves_to_another(Error(Errc::no_path, "why")));
+  CHECK(kHelperPath.leaves_to_another(Error(Errc::not_authorised, "why")));
+  CHECK(kHelperPath.leaves_to_another(Error(Errc::interaction_required, "why")));
+  CHECK_FALSE(kHelperPath.leaves_to_another(Error(Errc::conflict, "why")));
   world.lease->ask_unpinned(Deadline::after(5s));
   CHECK(world.lease->unpinned().starts_with("the helper does not report whether the lease is pinned: "));
   CHECK_FALSE(std::string(test::error_of([&] { world.settings.watch->start(); }).what()).empty());
