@@ -113,11 +113,20 @@ std::optional<Definition> definition_by_others(std::string_view hosts, std::stri
   return found;
 }
 
-std::optional<Definition> first_definition(std::string_view hosts, std::string_view alias) {
-  while (!hosts.empty())
-    if (const auto line = take_line(hosts); gives(line, alias) && Ipv4::parse(line.address))
-      return Definition{std::string(line.address), std::string(line.lease)};
-  return std::nullopt;
+std::vector<Definition> first_definitions(std::string_view hosts, std::string_view alias) {
+  std::optional<Definition> four;
+  std::optional<Definition> six;
+  while (!hosts.empty()) {
+    const auto line = take_line(hosts);
+    const auto address = Ip::parse(line.address);
+    if (!address || !gives(line, alias)) continue;
+    auto& first = address->ipv4() ? four : six;
+    if (!first) first = Definition{std::string(line.address), std::string(line.lease)};
+  }
+  std::vector<Definition> out;
+  for (auto* const first : {&four, &six})
+    if (*first) out.push_back(std::move(**first));
+  return out;
 }
 
 bool defines(std::string_view hosts, std::string_view alias) {

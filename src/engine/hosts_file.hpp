@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace hostnet::engine {
 
@@ -33,9 +34,8 @@ std::optional<Definition> definition_by_others(std::string_view hosts, std::stri
                                                std::string_view lease,
                                                std::span<const std::string> beside = {});
 
-/// The first line, anyone's, that gives `alias` an IPv4 address: what a resolver tries first; nullopt without
-/// one.
-std::optional<Definition> first_definition(std::string_view hosts, std::string_view alias);
+/// What a resolver goes by: the first line, anyone's, that gives `alias` an IPv4 address, then the first for IPv6.
+std::vector<Definition> first_definitions(std::string_view hosts, std::string_view alias);
 
 /// Whether any line, ours or not, gives `alias`.
 bool defines(std::string_view hosts, std::string_view alias);

@@ -182,10 +182,16 @@ class Reach:
     def reaches_in_both_families(self, container, network):
         """By the name, and at each of the sidecar's addresses."""
         ipv4, ipv6 = self.addresses(self.sidecar(), network)
+        self.assertIn(f"✓ connect    connected from inside to {ipv4}:{self.port}", self.walk_of(container))
         for name in (ALIAS, ipv4, f"[{ipv6}]"):
             with self.subTest(name=name):
                 self.reaches(container, HELLO, port=self.port, name=name)
         return ipv4, ipv6
+
+    def walk_of(self, container):
+        done = self.tc_hostnet("doctor", "--container", container, "--port", self.port, env=self.env | {"COLUMNS": "200"}, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        return done.stdout
 
     def test_a_network_with_ipv6(self):
         self.network("six", "--ipv6", "--subnet", "fd00:77::/64", "--subnet", "10.77.0.0/24")

@@ -33,6 +33,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <thread>
 
 namespace hostnet::cli::doctor {
 namespace {
@@ -107,10 +108,22 @@ void look_at_sidecars(WalkFacts& facts) {
   const auto deadline = Deadline::after(kWalkEngineSpan);
   const auto sidecars = see([&] { return containers.list({exposer::kLeaseLabel}, deadline); });
   if (!sidecars) return;
+  const auto addresses_on = [](const engine::Container& sidecar, const std::string& network) {
+    std::vector<std::string> out;
+    for (const auto& endpoint : sidecar.endpoints)
+      if (endpoint.network == network)
+        for (const auto& address : endpoint.addresses()) out.push_back(address.to_string());
+    return out;
+  };
   for (auto& opening : facts.openings) {
     if (opening.sidecar.empty()) continue;
     const auto found = std::ranges::find(*sidecars, opening.sidecar, &engine::ContainerSummary::name);
     opening.sidecar_state = found == sidecars->end() ? "gone" : found->state;
+    if (found == sidecars->end()) continue;
+    // The record has one address; the name may lead to two.
+    if (const auto now = see([&] { return client.container(found->id, deadline); }))
+      if (auto addresses = addresses_on(*now, opening.network); !addresses.empty())
+        opening.addresses = std::move(addresses);
   }
   for (const auto& sidecar : *sidecars) {
     const auto lease = sidecar.labels.at(exposer::kLeaseLabel);
@@ -124,7 +137,7 @@ void look_at_sidecars(WalkFacts& facts) {
       opening.lease = lease;
       opening.via = "ssh";
       opening.network = endpoint.network;
-      if (endpoint.address) opening.addresses = {endpoint.address->to_string()};
+      opening.addresses = addresses_on(*found, endpoint.network);
       opening.sidecar = sidecar.name;
       opening.sidecar_state = sidecar.state;
       opening.foreign = true;
@@ -136,7 +149,8 @@ void look_at_sidecars(WalkFacts& facts) {
 // A container on several networks: looks at the one whose bridge has the lease for the port. If several have one, it is
 // that of the lease whose line comes first in the hosts file, which a resolver takes.
 void choose_bridge(WalkFacts& facts, const std::string& engine) {
-  const auto named = facts.alias.hosts ? engine::first_definition(*facts.alias.hosts, kAlias) : std::nullopt;
+  const auto lines = facts.alias.hosts ? engine::first_definitions(*facts.alias.hosts, kAlias)
+                                       : std::vector<engine::Definition>();
   const auto is_resolved = [&](const Opening& opening) {
     return facts.bridge.resolved && facts.bridge.resolved->bridge.name == opening.interface;
   };
@@ -156,7 +170,7 @@ void choose_bridge(WalkFacts& facts, const std::string& engine) {
         });
     if (!has_port || !is_here) continue;
     const auto rank = [&](const Opening& one) {
-      return named && named->lease == one.lease ? 2 : is_resolved(one) ? 1 : 0;
+      return !lines.empty() && lines.front().lease == one.lease ? 2 : is_resolved(one) ? 1 : 0;
     };
     if (chosen == nullptr || rank(opening) > rank(*chosen)) chosen = &opening;
   }
@@ -194,6 +208,11 @@ std::optional<Ipv4> own_address(const WalkFacts& facts, const Opening* opening) 
 // ssh and relay dial the service from this host.
 bool goes_by_host(const Opening* opening) {
   return opening != nullptr && (!opening->network.empty() || opening->via == exposer::kRelayPath.name);
+}
+
+// Without an IPv4 address its packets are not those that the rules are compared with.
+bool goes_by_sidecar_alone(const Opening& opening) {
+  return !opening.network.empty() && opening.via != exposer::kRelayPath.name;
 }
 
 // Where a forward leads to.
@@ -270,7 +289,7 @@ ReturnFacts look_back(const exposer::Resolved& resolved, Ipv4 container, Ipv4 se
   return facts;
 }
 
-Dialled dial(Ipv4 address, std::uint16_t port) {
+Dialled dial(Ip address, std::uint16_t port) {
   using Outcome = Dialled::Outcome;
   const auto begun = std::chrono::steady_clock::now();
   const auto result = [&](Outcome outcome, int error = 0) {
@@ -279,13 +298,20 @@ Dialled dial(Ipv4 address, std::uint16_t port) {
         std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begun),
         error == 0 ? "" : std::strerror(error)};
   };
-  const Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const auto four = address.ipv4();
+  const Fd fd(::socket(four ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return result(Outcome::failed, errno);
-  sockaddr_in where{};
-  where.sin_family = AF_INET;
-  where.sin_port = htons(port);
-  where.sin_addr.s_addr = address.network();
-  int error = ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&where), sizeof where) == 0 ? 0 : errno;
+  sockaddr_in where4{};
+  where4.sin_family = AF_INET;
+  where4.sin_port = htons(port);
+  where4.sin_addr.s_addr = four.value_or(Ipv4{}).network();
+  sockaddr_in6 where6{};
+  where6.sin6_family = AF_INET6;
+  where6.sin6_port = htons(port);
+  std::memcpy(&where6.sin6_addr, address.bytes.data(), sizeof where6.sin6_addr);
+  const auto* const where =
+      four ? reinterpret_cast<const sockaddr*>(&where4) : reinterpret_cast<const sockaddr*>(&where6);
+  int error = ::connect(fd.get(), where, four ? sizeof where4 : sizeof where6) == 0 ? 0 : errno;
   if (error == EINPROGRESS) {
     pollfd poll{fd.get(), POLLOUT, 0};
     const auto deadline = Deadline::after(kDialSpan);
@@ -313,7 +339,7 @@ std::string down_towards(netlink::Rtnl& rtnl, Ipv4 address) {
 
 // Uses a new thread that stays in the container's namespace until it ends: see netlink/namespace.cpp. Bounded
 // by kDialSpan; holds no lock.
-Inside look_inside(pid_t pid, Ipv4 address, const HostPort& port) {
+Inside look_inside(pid_t pid, Ip address, std::optional<Ip> second, const HostPort& port) {
   const auto path = fmt::format("/proc/{}/ns/net", pid);
   const Fd netns(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!netns) throw Error::from_errno("look into the container's network namespace", errno);
@@ -322,12 +348,21 @@ Inside look_inside(pid_t pid, Ipv4 address, const HostPort& port) {
       throw Error::from_errno("enter the container's network namespace", errno);
     Inside inside;
     netlink::Rtnl rtnl;
-    const auto routes = rtnl.routes();
-    inside.route = std::ranges::any_of(routes, [&](const netlink::Route& route) {
-      return !route.local && contains(route.destination, route.prefix, address);
-    });
-    if (!inside.route) inside.down = down_towards(rtnl, address);
-    if (port.protocol == Protocol::tcp) inside.dialled = dial(address, port.container);
+    if (const auto four = address.ipv4()) {
+      const auto routes = rtnl.routes();
+      inside.route = std::ranges::any_of(routes, [&](const netlink::Route& route) {
+        return !route.local && contains(route.destination, route.prefix, *four);
+      });
+      if (!inside.route) inside.down = down_towards(rtnl, *four);
+    } else {
+      inside.route = true;  // routes of IPv6 are not read: the connection tells
+    }
+    if (port.protocol != Protocol::tcp) return inside;
+    std::jthread other;  // in the same namespace, as its creator
+    if (second)
+      other = start_thread("tchn-dial", [&] { inside.dialled_second = dial(*second, port.container); });
+    inside.dialled = dial(address, port.container);
+    if (other.joinable()) other.join();
     return inside;
   });
 }
@@ -387,12 +422,14 @@ WalkFacts gather_walk(const std::string& container, const HostPort& port, const 
       return open.container == port.container && open.protocol == port.protocol;
     });
 
-  facts.address = alias_address(facts);
+  const auto named = alias_addresses(facts);
+  if (!named.empty()) facts.address = named.front();
+  if (named.size() > 1) facts.second_address = named[1];
   if (facts.address.empty() && opening != nullptr && !opening->network.empty() && !opening->addresses.empty())
     facts.address = opening->addresses.front();
   if (facts.address.empty() && facts.bridge.resolved && !facts.bridge.resolved->gateways.empty())
     facts.address = facts.bridge.resolved->gateways.front().to_string();
-  const auto address = Ipv4::parse(facts.address);
+  const auto address = Ip::parse(facts.address);
   Later inside([&] {
     return see([&] {
       if (!address)
@@ -404,11 +441,11 @@ WalkFacts gather_walk(const std::string& container, const HostPort& port, const 
                     "run doctor on the engine's machine, with the socket of root's engine");
       // The pid has to be the container's, not another process's with the same number: the relay looks for
       // evidence, and a resolved bridge proves it.
-      if (opening != nullptr && opening->via == exposer::kRelayPath.name)
+      if (goes_by_host(opening) && (opening->via == exposer::kRelayPath.name || !facts.bridge.resolved))
         static_cast<void>(relay::open_container_net(*facts.container));
       else if (!facts.bridge.resolved)
         throw Error(*facts.bridge.resolved.error);
-      return look_inside(facts.container->pid, *address, port);
+      return look_inside(facts.container->pid, *address, Ip::parse(facts.second_address), port);
     });
   });
 
@@ -424,6 +461,8 @@ WalkFacts gather_walk(const std::string& container, const HostPort& port, const 
   facts.drop = see([&]() -> std::optional<firewall::Drop> {
     if (!read) throw Error(*read.error);
     facts.unread = read->unseen;
+    if (!source && opening != nullptr && goes_by_sidecar_alone(*opening))
+      throw Error(Errc::no_path, "rules for IPv6 are not followed", "the connection tells");
     if (!source) return std::nullopt;
     const auto passage = passage_of(facts, opening, *source);
     return passage.bridge.empty() ? std::nullopt : firewall::find_drop(*read, passage);

@@ -32,7 +32,8 @@ bool is_on_network(const WalkFacts& facts, const std::string& network) {
 
 bool has_address_of(const WalkFacts& facts, const std::vector<std::string>& sources) {
   return std::ranges::any_of(facts.container->endpoints, [&](const engine::Endpoint& endpoint) {
-    return endpoint.address && is_among(sources, endpoint.address->to_string());
+    return std::ranges::any_of(endpoint.addresses(),
+                               [&](const Ip& own) { return is_among(sources, own.to_string()); });
   });
 }
 
@@ -89,10 +90,10 @@ Check judge_container(const WalkFacts& facts) {
             fmt::format("resume it: {} unpause {}", command, shell_word(container.name))};
   std::vector<std::string> places;
   for (const auto& endpoint : container.endpoints)
-    if (endpoint.address)
-      places.push_back(fmt::format("{} on {}", endpoint.address->to_string(), endpoint.network));
+    for (const auto& address : endpoint.addresses())
+      places.push_back(fmt::format("{} on {}", address.to_string(), endpoint.network));
   if (places.empty()) {
-    const auto without = fmt::format("no IPv4 address of its own (network mode {})", container.network_mode);
+    const auto without = fmt::format("no address of its own (network mode {})", container.network_mode);
     if (const auto* const opening = find_opening(facts); opening != nullptr && listens_inside(*opening))
       return {.name = name, .finding = fmt::format("{} runs, with {}", container.name, without)};
     return {name, Status::fail, fmt::format("{} has {}", container.name, without),
@@ -146,15 +147,18 @@ Check wrong_name(const WalkFacts& facts, const engine::Definition& first,
 Check judge_name(const WalkFacts& facts, const Opening* opening) {
   constexpr const char* name = "alias";
   const auto right = right_addresses(facts, opening);
-  const auto first = facts.alias.hosts ? engine::first_definition(*facts.alias.hosts, kAlias) : std::nullopt;
-  if (first) {
-    if (!right.empty() && !is_among(right, first->address)) return wrong_name(facts, *first, right);
-    return {.name = name,
-            .finding = fmt::format("{} is {} in its hosts file{}", kAlias, first->address,
-                                   first->lease.empty() ? "" : fmt::format(", by lease {}", first->lease))};
-  }
-  if (const auto address = alias_address(facts); !address.empty())
-    return {.name = name, .finding = fmt::format("{} is {}, by the network's DNS", kAlias, address)};
+  const auto addresses = alias_addresses(facts);
+  const auto said = fmt::format("{} is {}", kAlias, fmt::join(addresses, " and "));
+  if (facts.alias.hosts)
+    if (const auto lines = engine::first_definitions(*facts.alias.hosts, kAlias); !lines.empty()) {
+      for (const auto& line : lines)
+        if (!right.empty() && !is_among(right, line.address)) return wrong_name(facts, line, right);
+      const auto& lease = lines.front().lease;
+      return {.name = name,
+              .finding = fmt::format("{} in its hosts file{}", said,
+                                     lease.empty() ? "" : fmt::format(", by lease {}", lease))};
+    }
+  if (!addresses.empty()) return {.name = name, .finding = said + ", by the network's DNS"};
   if (!facts.alias.hosts) return unseen(name, "its hosts file is not readable", *facts.alias.hosts.error);
   const auto missing = fmt::format("{} is not in its hosts file", kAlias);
   // Without a lease that is no fault: expose writes the name.
@@ -257,8 +261,9 @@ Check judge_forward(const WalkFacts& facts, const Opening* opening) {
 }
 
 bool has_connected(const WalkFacts& facts) {
-  return facts.inside && facts.inside->dialled &&
-         facts.inside->dialled->outcome == Dialled::Outcome::connected;
+  const auto connected = [](const Dialled& one) { return one.outcome == Dialled::Outcome::connected; };
+  return facts.inside && facts.inside->dialled && connected(*facts.inside->dialled) &&
+         (!facts.inside->dialled_second || connected(*facts.inside->dialled_second));
 }
 
 bool has_failed_to_connect(const WalkFacts& facts) {
@@ -326,10 +331,25 @@ Check judge_service(const WalkFacts& facts, const Opening* opening) {
   return check;
 }
 
+std::string endpoint_text(const std::string& address, std::uint16_t port) {
+  const auto parsed = Ip::parse(address);
+  return parsed ? IpEndpoint(*parsed, port).to_string() : fmt::format("{}:{}", address, port);
+}
+
+// A program may try the name's second address first, and go no further.
+std::optional<std::string> second_fault(const WalkFacts& facts, const std::string& first) {
+  const auto& second = facts.inside->dialled_second;
+  if (!second || second->outcome == Dialled::Outcome::connected) return std::nullopt;
+  const auto how = second->outcome == Dialled::Outcome::refused     ? std::string("refuses")
+                   : second->outcome == Dialled::Outcome::timed_out ? std::string("does not answer")
+                                                                    : second->error;
+  return fmt::format("{} connects, but the name is {}, too, which {}", first, facts.second_address, how);
+}
+
 Check judge_connect(const WalkFacts& facts, const std::vector<Check>& before) {
   constexpr const char* name = "connect";
   if (!facts.inside) return unseen(name, "no connection from inside is possible", *facts.inside.error);
-  const auto where = fmt::format("{}:{}", facts.address, facts.port.container);
+  const auto where = endpoint_text(facts.address, facts.port.container);
   if (!facts.inside->dialled)
     return {.name = name,
             .finding = fmt::format("not tried: over UDP only the service of {} decides "
@@ -342,11 +362,17 @@ Check judge_connect(const WalkFacts& facts, const std::vector<Check>& before) {
           ? std::string()
           : fmt::format("watch where its packets end: tcpdump -ni {} host {}",
                         facts.bridge.resolved ? facts.bridge.resolved->bridge.name : "any", facts.address);
+  if (outcome == Dialled::Outcome::connected)
+    if (auto fault = second_fault(facts, where)) return {name, Status::fail, std::move(*fault), next};
   switch (outcome) {
     case Dialled::Outcome::connected:
-      return {.name = name,
-              .finding = fmt::format("connected from inside to {} in {:.1f} ms", where,
-                                     static_cast<double>(took.count()) / 1000)};
+      return {
+          .name = name,
+          .finding = fmt::format("connected from inside to {} in {:.1f} ms{}", where,
+                                 static_cast<double>(took.count()) / 1000,
+                                 facts.inside->dialled_second
+                                     ? ", and to " + endpoint_text(facts.second_address, facts.port.container)
+                                     : "")};
     case Dialled::Outcome::refused:
       return {name, Status::fail, fmt::format("{} refuses", where), next};
     case Dialled::Outcome::timed_out:
@@ -392,16 +418,18 @@ void thin_out(std::vector<Check>& steps) {
 
 }  // namespace
 
-std::string alias_address(const WalkFacts& facts) {
+std::vector<std::string> alias_addresses(const WalkFacts& facts) {
+  std::vector<std::string> out;
   if (facts.alias.hosts)
-    if (const auto definition = engine::first_definition(*facts.alias.hosts, kAlias))
-      return definition->address;
+    for (const auto& line : engine::first_definitions(*facts.alias.hosts, kAlias))
+      out.push_back(line.address);
+  if (!out.empty()) return out;
   // The default networks (bridge, podman) have no DNS server.
   for (const auto& opening : facts.openings)
     if (goes_by_sidecar(opening) && !opening.dead && !opening.addresses.empty() &&
         opening.network != "bridge" && opening.network != "podman" && is_on_network(facts, opening.network))
-      return opening.addresses.front();
-  return {};
+      return opening.addresses;
+  return out;
 }
 
 const Opening* find_opening(const WalkFacts& facts) {

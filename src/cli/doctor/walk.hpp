@@ -3,7 +3,7 @@
 //
 //   step       fails when                                                    judge_walk() reads
 //   container  engine does not answer; container is missing, stopped,        engine, container
-//              paused, or without an IPv4 address (then no other follows)
+//              paused, or without an address (then no other follows)
 //   alias      a lease is there, but the container has no name for it;       alias, openings, bridge
 //              the name's first address is neither this host's nor a
 //              sidecar's
@@ -16,7 +16,8 @@
 //   listener   nothing listens on the host port; n/a for a Unix socket       listener
 //   return     the host's routes lead the answers elsewhere; n/a with a      back
 //              sidecar
-//   connect    a real TCP connection from inside fails (root only, 1.2 s)    inside
+//   connect    a real TCP connection from inside fails (root only, 1.2 s),   inside
+//              to any address that the container's resolver has for the name
 //
 // A step that could not be read is `unseen`: then the way counts as open only if the connection succeeded.
 // Each fault has one remedy: a step that fails because an earlier one did shows none.
@@ -72,9 +73,10 @@ struct Dialled {
 
 /// Facts from the container's own network namespace.
 struct Inside {
-  bool route = false;              ///< One of its routes leads to the address.
-  std::optional<Dialled> dialled;  ///< TCP only: over UDP, the service decides whether to answer.
-  std::string down;                ///< Without a route: the interface that would lead there, and is down.
+  bool route = false;                     ///< One of its routes leads to the address.
+  std::optional<Dialled> dialled;         ///< TCP only: over UDP, the service decides whether to answer.
+  std::optional<Dialled> dialled_second;  ///< WalkFacts::second_address, likewise.
+  std::string down;  ///< Without a route: the interface that would lead there, and is down.
 };
 
 struct WalkFacts {
@@ -91,16 +93,17 @@ struct WalkFacts {
   std::string unread;                        ///< Why a part of the rules was not readable.
   ListenerFacts listener;
   Seen<ReturnFacts> back;
-  std::string address;  ///< The address of the name, or the one it would get; empty without one.
+  std::string address;         ///< The address of the name, or the one it would get; empty without one.
+  std::string second_address;  ///< The name's address in the other family, which a resolver gives, too.
   Seen<Inside> inside;
 };
 
 /// Reads the kernel, the engine and the leases; as root, dials from inside the container.
 WalkFacts gather_walk(const std::string& container, const HostPort& port, const Globals& globals);
 
-/// The address of the name inside the container: from its hosts file, else that of a sidecar, from the
-/// network's DNS. Empty if it has none or it is not readable. Pure.
-std::string alias_address(const WalkFacts& facts);
+/// The addresses of the name inside the container, as its resolver has them, IPv4 first: from its hosts file, else
+/// those of a sidecar, from the network's DNS. Empty if it has none or they are not readable. Pure.
+std::vector<std::string> alias_addresses(const WalkFacts& facts);
 /// The opening for this container and port, preferably one that has not ended; null if there is none. Pure.
 const Opening* find_opening(const WalkFacts& facts);
 

@@ -109,4 +109,10 @@ inline void stops(const WalkFacts& facts, std::string_view at, std::string_view 
   CHECK(says(check, words));
 }
 
+/// What a resolver tries first; empty without an address.
+inline std::string first_alias_address(const WalkFacts& facts) {
+  const auto all = alias_addresses(facts);
+  return all.empty() ? std::string() : all.front();
+}
+
 }  // namespace hostnet::cli::doctor::walked

@@ -19,7 +19,7 @@ TEST_CASE("an open path") {
   CHECK(says(step(facts, "forward"), "lease 1a2b3c4d (native) leads 15432/tcp to 127.0.0.1:5432"));
   CHECK(says(step(facts, "alias"), "by lease 1a2b3c4d"));
   CHECK(says(step(facts, "connect"), "in 1.5 ms"));
-  CHECK(alias_address(facts) == "198.19.0.1");
+  CHECK(alias_addresses(facts) == std::vector<std::string>{"198.19.0.1"});
 }
 
 TEST_CASE("each step broken once") {
@@ -49,7 +49,7 @@ TEST_CASE("each step broken once") {
   }
   SUBCASE("the alias leads elsewhere") {
     facts.alias.hosts = seen(std::string("192.0.2.1 host.testcontainers.internal\n"));
-    facts.address = alias_address(facts);
+    facts.address = first_alias_address(facts);
     stops(facts, "alias",
           "is 192.0.2.1 in its hosts file, by an entry of the container's own, but it should be 198.19.0.1");
     CHECK(step(facts, "alias").mend.starts_with("docker exec -u 0 app sh -c "));
@@ -60,7 +60,7 @@ TEST_CASE("each step broken once") {
   }
   SUBCASE("a stale line before the lease's") {
     facts.alias.hosts = seen("192.0.2.1 host.testcontainers.internal\n" + *facts.alias.hosts);
-    facts.address = alias_address(facts);
+    facts.address = first_alias_address(facts);
     CHECK(facts.address == "192.0.2.1");
     stops(facts, "alias", "is 192.0.2.1 in its hosts file");
   }
@@ -203,8 +203,8 @@ TEST_CASE("with a tunnel the alias is the sidecar's, and no answer of the host's
   facts.openings = {tunnel()};
   facts.alias.hosts = seen(std::string("127.0.0.1 localhost\n"));
   facts.back = denied<ReturnFacts>();
-  CHECK(alias_address(facts) == "198.19.0.9");
-  facts.address = alias_address(facts);
+  CHECK(alias_addresses(facts) == std::vector<std::string>{"198.19.0.9"});
+  facts.address = first_alias_address(facts);
   CHECK(stops_at(judge_walk(facts)).empty());
   CHECK(says(step(facts, "alias"), "198.19.0.9, by the network's DNS"));
   CHECK(says(step(facts, "gateway"), "is the sidecar of lease 1a2b3c4d on web"));
@@ -212,12 +212,63 @@ TEST_CASE("with a tunnel the alias is the sidecar's, and no answer of the host's
   // The default network has no DNS.
   facts.openings.front().network = "bridge";
   facts.container.value->endpoints.front().network = "bridge";
-  CHECK(alias_address(facts).empty());
+  CHECK(alias_addresses(facts).empty());
   // A Unix socket needs no listener on a port.
   facts.openings = {tunnel()};
   facts.openings.front().ports = {{0, 15432, Protocol::tcp, "/run/db.sock"}};
   facts.container.value->endpoints.front().network = "web";
   CHECK(says(step(facts, "listener"), "the Unix socket /run/db.sock"));
+}
+
+TEST_CASE("both families of the name are tried") {
+  auto facts = open_way();
+  facts.openings = {tunnel()};
+  facts.openings.front().addresses = {"198.19.0.9", "fd00:77::9"};
+  facts.alias.hosts = seen(std::string("127.0.0.1 localhost\n"));
+  facts.back = denied<ReturnFacts>();
+  CHECK(alias_addresses(facts) == std::vector<std::string>{"198.19.0.9", "fd00:77::9"});
+  facts.address = "198.19.0.9";
+  facts.second_address = "fd00:77::9";
+  facts.inside.value->dialled_second =
+      Dialled{Dialled::Outcome::connected, std::chrono::microseconds{500}, {}};
+  CHECK(stops_at(judge_walk(facts)).empty());
+  CHECK(says(step(facts, "alias"), "is 198.19.0.9 and fd00:77::9, by the network's DNS"));
+  facts.inside.value->dialled_second->outcome = Dialled::Outcome::refused;
+  CHECK(stops_at(judge_walk(facts)) == "connect");
+  CHECK(says(step(facts, "connect"),
+             "198.19.0.9:15432 connects, but the name is fd00:77::9, too, which refuses"));
+  facts.inside.value->dialled_second->outcome = Dialled::Outcome::timed_out;
+  CHECK(says(step(facts, "connect"), "which does not answer"));
+  // In the hosts file, too; there a line of the container's own for the other family is a wrong name.
+  facts.alias.hosts =
+      seen(std::string("fd00:77::9 host.testcontainers.internal # tc-hostnet 1a2b3c4d\n198.19.0.9 "
+                       "host.testcontainers.internal\n"));
+  CHECK(alias_addresses(facts) == std::vector<std::string>{"198.19.0.9", "fd00:77::9"});
+  facts.alias.hosts =
+      seen(std::string("198.19.0.9 host.testcontainers.internal\nfd00::1 host.testcontainers.internal\n"));
+  CHECK(stops_at(judge_walk(facts)) == "alias");
+  CHECK(says(step(facts, "alias"), "is fd00::1 in its hosts file"));
+}
+
+TEST_CASE("a container with an IPv6 address alone") {
+  auto facts = open_way();
+  auto& endpoint = facts.container.value->endpoints.front();
+  endpoint.address.reset();
+  endpoint.address6 = Ip::parse("fd00:77::2");
+  facts.openings = {tunnel()};
+  facts.openings.front().addresses = {"fd00:77::9"};
+  facts.openings.front().sources = {"fd00:77::2"};
+  facts.alias.hosts = seen(std::string("127.0.0.1 localhost\n"));
+  facts.bridge.resolved = {std::nullopt, Error(Errc::no_path, "no IPv4 here")};
+  facts.back = denied<ReturnFacts>();
+  facts.drop = {std::nullopt,
+                Error(Errc::no_path, "rules for IPv6 are not followed", "the connection tells")};
+  facts.address = first_alias_address(facts);
+  CHECK(facts.address == "fd00:77::9");
+  CHECK(says(step(facts, "container"), "app runs, fd00:77::2 on web"));
+  CHECK(stops_at(judge_walk(facts)).empty());
+  CHECK(unseen_steps(facts, judge_walk(facts)).empty());  // it connected
+  CHECK(says(step(facts, "connect"), "connected from inside to [fd00:77::9]:15432"));
 }
 
 TEST_CASE("a relay is in the container itself") {
@@ -228,7 +279,7 @@ TEST_CASE("a relay is in the container itself") {
   opening.addresses = {"127.0.0.77"};
   facts.alias.hosts = seen(std::string("127.0.0.1 localhost\n127.0.0.77 host.testcontainers.internal\n"));
   facts.back = denied<ReturnFacts>();
-  facts.address = alias_address(facts);
+  facts.address = first_alias_address(facts);
   CHECK(facts.address == "127.0.0.77");
   CHECK(stops_at(judge_walk(facts)).empty());
   CHECK(says(step(facts, "gateway"), "127.0.0.77 is the container's own, where lease 1a2b3c4d listens"));
@@ -238,7 +289,7 @@ TEST_CASE("a relay is in the container itself") {
   auto without = facts;
   without.container.value->endpoints.clear();
   without.container.value->network_mode = "none";
-  CHECK(says(step(without, "container"), "runs, with no IPv4 address of its own (network mode none)"));
+  CHECK(says(step(without, "container"), "runs, with no address of its own (network mode none)"));
   without.openings.front().container = "another";
   CHECK(stops_at(judge_walk(without)) == "container");
   CHECK(step(without, "container").mend.ends_with("--via relay"));

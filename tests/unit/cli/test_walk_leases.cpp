@@ -19,7 +19,7 @@ WalkFacts by_sidecar() {
   facts.openings.front().sidecar = "tchn-sidecar";
   facts.openings.front().sidecar_state = "running";
   facts.alias.hosts = seen(std::string("127.0.0.1 localhost\n"));
-  facts.address = alias_address(facts);
+  facts.address = first_alias_address(facts);
   return facts;
 }
 
@@ -96,17 +96,17 @@ TEST_CASE("the name where a sidecar and a native lease both serve the port") {
 
 TEST_CASE("the address of a sidecar by DNS, only on the container's network and while the lease lives") {
   auto facts = by_sidecar();
-  CHECK(alias_address(facts) == "198.19.0.9");
+  CHECK(alias_addresses(facts) == std::vector<std::string>{"198.19.0.9"});
   facts.openings.front().dead = true;
-  CHECK(alias_address(facts).empty());
+  CHECK(alias_addresses(facts).empty());
   facts.openings = {tunnel()};
   facts.openings.front().addresses.clear();
-  CHECK(alias_address(facts).empty());
+  CHECK(alias_addresses(facts).empty());
   facts.openings = {tunnel()};
   facts.openings.front().network = "other";
-  CHECK(alias_address(facts).empty());
+  CHECK(alias_addresses(facts).empty());
   facts.openings.front().network = facts.container.value->endpoints.front().network = "podman";
-  CHECK(alias_address(facts).empty());
+  CHECK(alias_addresses(facts).empty());
 }
 
 TEST_CASE("without a living lease a missing name is no fault: expose writes it") {
@@ -129,7 +129,7 @@ TEST_CASE("addresses: endpoints of IPv6 alone, a rootless engine, a bridge witho
   facts.engine.rootless = true;
   CHECK(says(step(facts, "container"), "its engine runs rootless"));
   facts.container.value->endpoints.pop_back();
-  stops(facts, "container", "has no IPv4 address of its own");
+  stops(facts, "container", "has no address of its own");
   facts = open_way();
   facts.bridge.resolved.value->gateways.clear();
   facts.inside = denied<Inside>();

@@ -62,7 +62,7 @@ TEST_CASE("only its comment makes a line ours") {
     CAPTURE(comment);
     const auto text = std::string("1.2.3.4 ") + kAlias + " " + comment + "\n";
     CHECK(foreign_definition(text, kAlias) == "1.2.3.4");
-    CHECK(hostnet::engine::first_definition(text, kAlias)->lease.empty());
+    CHECK(hostnet::engine::first_definitions(text, kAlias).front().lease.empty());
     CHECK(hostnet::engine::definition_by_others(text, kAlias, "L2")->lease.empty());
     CHECK(without_alias(text, "L1") == text);
   }
