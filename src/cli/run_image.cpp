@@ -30,9 +30,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <exception>
 #include <optional>
+#include <thread>
 #include <utility>
 
 namespace hostnet::cli {
@@ -45,6 +47,8 @@ constexpr std::array kPassedToContainer{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR
 constexpr seconds kSetUp{60};
 constexpr seconds kRemoval{10};
 constexpr seconds kSignal{5};  // to pass one on
+constexpr seconds kEndSeen{5};
+constexpr std::chrono::milliseconds kEndPoll{20};
 
 // Owns the container: the destructor removes it.
 class OwnContainer {
@@ -239,8 +243,12 @@ void serve(exposer::AheadLease& lease, const std::string& id, const RunPlace& pl
   try {
     lease.started(now, Deadline::after(kSetUp));
   } catch (const Error& error) {
+    // The kernel sees the end of the command first, the engine a moment later.
     if (error.code() != Errc::not_found) throw;
-    if (place.client.container(id, Deadline::after(kSetUp)).running) throw;
+    for (const auto limit = Deadline::after(kEndSeen);; std::this_thread::sleep_for(kEndPoll)) {
+      if (!place.client.container(id, Deadline::after(kSetUp)).running) break;
+      if (limit.expired()) throw;
+    }
     log::debug("the command has ended: {}", error.what());
   }
 }

@@ -33,6 +33,8 @@ RUNTIME_DIR = Path(os.environ["TC_HOSTNET_RUNTIME_DIR"])
 LEFT_BY_NETAVARK = "NETAVARK"
 # It sometimes keeps the isolation rules after a network's last containers; without the bridge they have no effect.
 KEPT_BY_NETAVARK = "NETAVARK_ISOLATION"
+# CNI's plugin dnsname accepts its DNS on a network's bridge, and may forget that rule when it removes the network.
+KEPT_BY_CNI = re.compile(r"-i cni-podman\d+ .*--dport 53 -j ACCEPT")
 TABLES = ("raw", "mangle", "nat", "filter")
 
 
@@ -93,7 +95,7 @@ def rules_of(*command, **options):
     chains, which has no meaning."""
     tables = {}
     for line in output(*command, timeout=30, **options).splitlines():
-        if KEPT_BY_NETAVARK in line:
+        if KEPT_BY_NETAVARK in line or KEPT_BY_CNI.search(line):
             continue
         if line.startswith("*"):
             chains = tables[line[1:]] = {}
@@ -113,6 +115,7 @@ def nft_ruleset(*command, **options):
     listed = output(*command or ("nft", "list", "ruleset"), **options)
     listed = re.sub(r"counter packets \d+ bytes \d+", "counter", listed)
     listed = re.sub(rf"\t+.*jump {KEPT_BY_NETAVARK}_1\n", "", listed)
+    listed = re.sub(r'\t+.*iifname "cni-podman\d+" udp dport 53 counter accept\n', "", listed)
     blocks, table = [], ""
     for block in re.split(r"\n+(?=\t\w|table )|\n}", listed):
         table = block.split(" {")[0] if block.startswith("table ") else table

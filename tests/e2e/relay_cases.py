@@ -26,6 +26,7 @@ class Watching(Lease):
 class ByRelay:
     """Mixed into a HostCase with an engine; the lease's owner is whoever may enter the engine's containers."""
 
+    runs_by_relay = True  # whether a new container's command may go by it
     first_instruction_by_relay = False  # whether the engine makes a container's network before its program runs
 
     def of_owner(self, *arguments):
@@ -219,6 +220,13 @@ class ByRelay:
 
     def test_by_relay_a_command_in_a_container_of_its_own(self):
         port, _ = self.serve_hello()
+        if not self.runs_by_relay:
+            before = self.engine.inventory()
+            done = self.command_of_owner("run", "-p", port, "--via", "relay", "--image", IMAGE, "--", "true", check=False)
+            self.assertEqual((done.returncode, done.stdout), (125, ""), done.stderr)
+            self.assertIn("only for root and the engine's own user; take the ssh path: --via ssh", done.stderr)
+            self.assertEqual(self.engine.inventory(), before)
+            return
         before = self.engine.inventory()
         fetch = f"wget -qO- http://{INSIDE}:{port}/"
         named = f"wget -qO- http://{ALIAS}:{port}/"

@@ -1,7 +1,7 @@
 // Leases ahead on the relay path. A container has no network namespace before its start.
 //
 //   engine   its namespace exists                   the ports answer
-//   Podman   after init, before the first process   from the first instruction
+//   Podman   after init, before the first process   from the first instruction; no hand-off
 //   Docker   after the start                        a moment later: until then they refuse
 //
 // The alias leads to the same address in every container, so it is in the hosts file from the beginning.
@@ -52,10 +52,18 @@ class RelayAhead : public AheadLease {
   }
 
   void initialised(const engine::Container& container, Deadline deadline) override {
+    // Podman starts a container whose network another one joins, also one that has ended: a hand-off could run the
+    // command before its time, or twice.
+    if (!relay::open_container_net(container).netns)
+      throw Error(
+          Errc::no_path,
+          "the relay path leads into a new container of Podman only for root and the engine's own user",
+          "take the ssh path: --via ssh");
     hold(container, deadline);
   }
   void started(const engine::Container& container, Deadline deadline) override {
-    if (exposure.state() != ExposureState::active) hold(container, deadline);
+    // Its first process is that of the init: if it has ended since, so has the lease.
+    if (!held_) hold(container, deadline);
   }
 
  private:
@@ -63,10 +71,12 @@ class RelayAhead : public AheadLease {
     if (!deadline.is_never()) options_.deadline = deadline.remaining();
     exposure = make_relay(options_)->expose(
         {.target = Target::container(container.id), .ports = ports_, .write_alias = gateway.empty()});
+    held_ = true;
   }
 
   ExposerOptions options_;
   std::vector<HostPort> ports_;
+  bool held_ = false;
 };
 
 }  // namespace

@@ -79,6 +79,12 @@ std::optional<uid_t> root_of(pid_t pid) {
   return std::nullopt;
 }
 
+// One that is only initialised has a process, too.
+bool has_stopped(engine::Client& client, const engine::Container& target, Deadline deadline) {
+  const auto now = client.container(target.id, deadline);
+  return !now.running && now.pid == 0;
+}
+
 // The container, from its creation until the engine has removed it.
 class OneShot {
  public:
@@ -98,8 +104,8 @@ class OneShot {
     try {
       engine::Containers(client_).start(id_, deadline);
     } catch (const Error& error) {
-      const auto now = client_.container(target.id, deadline);
-      if (!now.running) throw Error(Errc::not_found, fmt::format("container {} has stopped", target.name));
+      if (has_stopped(client_, target, deadline))
+        throw Error(Errc::not_found, fmt::format("container {} has stopped", target.name));
       throw error.in_context("hand-off start");
     }
   }
@@ -146,7 +152,7 @@ std::string create(engine::Client& client, const engine::ContainerSpec& spec, co
                       "does not: {}",
                       client.address().text(), error.what()),
           "take the ssh path: --via ssh");
-    if (error.code() == Errc::conflict && !client.container(target.id, deadline).running)
+    if (error.code() == Errc::conflict && has_stopped(client, target, deadline))
       throw Error(Errc::not_found, fmt::format("container {} has stopped", target.name));
     throw error.in_context("hand-off create");
   }
@@ -184,7 +190,7 @@ HandedOver hand_off(engine::Client& client, const state::TunnelStore& store, con
   try {
     id = create(client, handoff_spec(job), target, limit);
   } catch (const Error& error) {
-    if (error.code() != Errc::not_found || !client.container(target.id, limit).running) throw;
+    if (error.code() != Errc::not_found || has_stopped(client, target, limit)) throw;
     job.image = provide_image(client, wanted, limit);  // removed since
     id = create(client, handoff_spec(job), target, limit);
   }
