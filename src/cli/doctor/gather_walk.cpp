@@ -244,7 +244,11 @@ firewall::Passage passage_of(const WalkFacts& facts, const Opening* opening, Ipv
   passage.bridge = network ? network->bridge : "";
   passage.port.clear();
   netlink::Rtnl rtnl;
-  if (const auto link = rtnl.link(passage.bridge)) {
+  const auto link = rtnl.link(passage.bridge);
+  // A rootless engine's bridges are in its own network namespace, where these rules are not, and may have a namesake here.
+  const bool is_here = link && !facts.engine.rootless && facts.engine.remote.empty();
+  if (!is_here) passage.bridge.clear();
+  if (is_here) {
     const auto port =
         see([&] { return exposer::bridge_port_of(rtnl, facts.container->pid, link->ifindex, source); });
     if (port) passage.port = port->name;
