@@ -347,7 +347,7 @@ class Engine(LifecycleCase):
         self.engine.api.make_network("brief")
         lease.follows(self, time.monotonic())
         self.container("late", network="brief")
-        self.assertTrue(eventually(lambda: self.has_alias("late"), timeout=2))
+        self.assertTrue(eventually(lambda: self.has_alias("late"), timeout=10))
         self.reaches("late", HELLO)
         self.assertEqual(lease.end()[0], 0)
         self.engine.api.remove("late")
