@@ -756,8 +756,9 @@ class WhateverTheNetworks:
         with self.engine.hung():
             code, _, err = lease.end()
             self.assertLess(time.monotonic() - begun, 15)
-        slow, told = err.splitlines()
-        self.assertIn("has not answered for 3 s", slow)
+        *slow, told = err.splitlines()
+        for line in slow:  # if the engine hangs in a question, and not in the removal
+            self.assertIn("has not answered for 3 s", line)
         self.assertRegex(told, rf"\Atc-hostnet: lease {lease.id}: its sidecar tc-hostnet-{lease.id} is left: [^;]+; run tc-hostnet list: it")
         self.assertEqual(code, 1)
         self.tc_hostnet("list")
