@@ -73,7 +73,7 @@ void Attachment::carry() {
 }
 
 // A pipe that has room takes a piece of PIPE_BUF bytes whole: the thread never waits in write(2) for a reader that does
-// not read, but for that or `stop_`.
+// not read, only in poll(2) for that reader or `stop_`.
 void Attachment::put(engine::Stream stream, std::string_view piece) {
   const int fd = stream == engine::Stream::out ? STDOUT_FILENO : STDERR_FILENO;
   while (!piece.empty()) {

@@ -20,7 +20,7 @@ Fd stop_signals();
 ///
 ///   phase       event                                        next
 ///   ----------  -------------------------------------------  -------------------------------------------------------
-///   setting_up  a signal                                     ending; requests to engines fail, but for those that undo
+///   setting_up  a signal                                     ending; requests to engines fail, except those that undo
 ///   standing    a signal                                     ending
 ///   ending      an engine answers                            ending; kEngineAtStop begins anew
 ///   ending      no answer for kEngineAtStop                  ending; requests to engines time out

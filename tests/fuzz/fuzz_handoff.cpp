@@ -5,6 +5,7 @@
 // not return is closed.
 #include "core/fd.hpp"
 #include "hostnet/error.hpp"
+#include "input.hpp"
 #include "path/relay/container_net.hpp"
 #include "path/relay/handoff_message.hpp"
 #include "path/relay/handoff_receiver.hpp"
@@ -27,27 +28,13 @@
 using namespace hostnet;
 using namespace hostnet::relay;
 
+using fuzz::Input;
+using fuzz::require;
+
 namespace {
 
 constexpr std::uint16_t kPort = 4711;
 const std::string kToken(kTokenDigits, 'a');
-
-void require(bool promise, int line = __builtin_LINE()) {
-  if (promise) return;
-  std::fprintf(stderr, "fuzz_handoff.cpp:%d: a promise is broken\n", line);
-  std::abort();
-}
-
-class Input {
- public:
-  Input(const std::uint8_t* data, std::size_t size) : data_(data), end_(data + size) {}
-  std::uint8_t next() { return data_ < end_ ? *data_++ : std::uint8_t{0}; }
-  [[nodiscard]] bool empty() const { return data_ >= end_; }
-
- private:
-  const std::uint8_t* data_;
-  const std::uint8_t* end_;
-};
 
 struct Bed {
   std::string folder;

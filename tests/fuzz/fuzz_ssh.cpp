@@ -5,6 +5,7 @@
 // every foreign connection.
 #include "core/deadline.hpp"
 #include "hostnet/error.hpp"
+#include "input.hpp"
 #include "path/ssh/key.hpp"
 #include "path/ssh/pump.hpp"
 #include "path/ssh/session.hpp"
@@ -31,28 +32,14 @@
 
 using namespace hostnet;
 
+using fuzz::Input;
+using fuzz::require;
+
 namespace {
 
 constexpr std::uint16_t kPorts[] = {7001, 7002, 7003,
                                     7004};  // of the lease; the fifth kind of port is outside it
 const char* const kOrigins[] = {"10.0.0.1", "10.0.0.1", "10.0.0.1", "10.0.0.2", "", "::1", "10.0.0.1 "};
-
-void require(bool promise, int line = __builtin_LINE()) {
-  if (promise) return;
-  std::fprintf(stderr, "fuzz_ssh.cpp:%d: a promise is broken\n", line);
-  std::abort();
-}
-
-class Input {
- public:
-  Input(const std::uint8_t* data, std::size_t size) : data_(data), end_(data + size) {}
-  std::uint8_t next() { return data_ < end_ ? *data_++ : std::uint8_t{0}; }
-  [[nodiscard]] bool empty() const { return data_ >= end_; }
-
- private:
-  const std::uint8_t* data_;
-  const std::uint8_t* end_;
-};
 
 Fd loopback_listener() {
   Fd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));

@@ -210,7 +210,7 @@ bool goes_by_host(const Opening* opening) {
   return opening != nullptr && (!opening->network.empty() || opening->via == exposer::kRelayPath.name);
 }
 
-// Without an IPv4 address its packets are not those that the rules are compared with.
+// To a sidecar, which packets of a container without an IPv4 address reach, too: not those that the rules are compared with.
 bool goes_by_sidecar_alone(const Opening& opening) {
   return !opening.network.empty() && opening.via != exposer::kRelayPath.name;
 }
