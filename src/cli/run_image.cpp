@@ -34,7 +34,6 @@
 #include <csignal>
 #include <exception>
 #include <optional>
-#include <thread>
 #include <utility>
 
 namespace hostnet::cli {
@@ -47,8 +46,6 @@ constexpr std::array kPassedToContainer{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR
 constexpr seconds kSetUp{60};
 constexpr seconds kRemoval{10};
 constexpr seconds kSignal{5};  // to pass one on
-constexpr seconds kEndSeen{5};
-constexpr std::chrono::milliseconds kEndPoll{20};
 
 // Owns the container: the destructor removes it.
 class OwnContainer {
@@ -237,22 +234,6 @@ std::optional<Error> prepare(exposer::AheadLease& lease, engine::Containers& con
   return std::nullopt;
 }
 
-void serve(exposer::AheadLease& lease, const std::string& id, const RunPlace& place) {
-  const auto now = place.client.container(id, Deadline::after(kSetUp));
-  if (!now.running) return;
-  try {
-    lease.started(now, Deadline::after(kSetUp));
-  } catch (const Error& error) {
-    // The kernel sees the end of the command first, the engine a moment later.
-    if (error.code() != Errc::not_found) throw;
-    for (const auto limit = Deadline::after(kEndSeen);; std::this_thread::sleep_for(kEndPoll)) {
-      if (!place.client.container(id, Deadline::after(kSetUp)).running) break;
-      if (limit.expired()) throw;
-    }
-    log::debug("the command has ended: {}", error.what());
-  }
-}
-
 // Runs the command in its container. Returns the exit code. `stop` is for the set-up on entry and for the end on return.
 // Sets `begun` once the command may have run: another path would run it again.
 int run_container(const ImageRun& wanted, const RunPlace& place, exposer::AheadLease& lease,
@@ -291,7 +272,7 @@ int run_container(const ImageRun& wanted, const RunPlace& place, exposer::AheadL
   end.emplace(client.address(), container.id());
   try {
     if (wanted.tty) take_over_size(containers, container.id());
-    serve(lease, container.id(), place);
+    exposer::tell_started(lease, place.client, container.id(), Deadline::after(kSetUp));
     if (early != 0) pass_on(early, containers, container.id());
     const int code = see_to_its_end(signals, streams->output, *end, containers, container.id(), wanted.tty);
     stop.emplace(StopSignals::Phase::ending);

@@ -11,8 +11,9 @@
 //   host ports by PATH  makes the lease ahead of the container                 no host ports
 //   create, copy        creates the container; unpacks the files               (copy) no files
 //   init, host ports    engine's init, then lease->initialised()               no wants_init
-//   start, inspect      starts the container; reads its state
-//   host ports          lease->started()                                       no host ports, or it has ended
+//   start               starts the container
+//   inspect             reads its name                                         host ports
+//   host ports          reads its state, lease->started()                      no host ports, or (started) it has ended
 //   wait for CONDITION  each condition, in order
 //
 // Errors carry the stage's name; after "create" also the container's last output. On failure,
@@ -237,11 +238,11 @@ class Start {
       stage("host ports", [&] { lease->initialised(client_->container(made.id, deadline_), deadline_); });
     }
     stage("start", [&] { containers_->start(made.id, deadline_); });
-    const auto now = stage("inspect", [&] { return client_->container(made.id, deadline_); });
-    made.name = now.name;
-    if (lease == nullptr) return;
-    // A container that has already ended needs no ports any more.
-    if (now.running) stage("host ports", [&] { lease->started(now, deadline_); });
+    if (lease == nullptr)
+      made.name = stage("inspect", [&] { return client_->container(made.id, deadline_).name; });
+    else
+      made.name = stage("host ports",
+                        [&] { return exposer::tell_started(*lease, *client_, made.id, deadline_).name; });
   }
 
   void wait_until_ready(const Container::Impl& made) {
