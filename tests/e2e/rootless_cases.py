@@ -10,14 +10,14 @@ class RootlessCase(Reach, SshCase):
 
     def as_nobody(self, *arguments, check=True, **env):
         """Runs as the engine's own user."""
-        environment = self.env | {"HOME": str(self.engine.dir / "home"), "XDG_RUNTIME_DIR": str(self.engine.dir / "run")} | env
+        environment = self.env | {"HOME": str(self.engine.dir / "home"), "XDG_RUNTIME_DIR": str((self.engine.dir / "run").resolve())} | env
         environment.pop("TC_HOSTNET_RUNTIME_DIR")
         return run("setpriv", "--reuid", self.engine.user, "--regid", self.engine.user, "--clear-groups", self.program,
                    *arguments, env=environment, check=check)
 
     def of_owner(self, *arguments):
         """The engine's own user may enter its containers."""
-        environment = self.env | {"HOME": str(self.engine.dir / "home"), "XDG_RUNTIME_DIR": str(self.engine.dir / "run")}
+        environment = self.env | {"HOME": str(self.engine.dir / "home"), "XDG_RUNTIME_DIR": str((self.engine.dir / "run").resolve())}
         environment.pop("TC_HOSTNET_RUNTIME_DIR")
         return ["setpriv", "--reuid", self.engine.user, "--regid", self.engine.user, "--clear-groups", self.program,
                 *map(str, arguments)], environment

@@ -46,15 +46,17 @@ in_own_namespace() {
     fail "run it under tests/support/in_namespaces: its bridges and rules must not be the machine's"
 }
 
-# make_user NAME UID DIR: makes a user who may run a rootless engine in DIR, with DIR/home, DIR/run, DIR/tmp, and DIR/bin for
-# callers. The user exists in this mount namespace only, with ids for containers and /dev/net/tun as on any desktop. Sets
-# `as_user`, the prefix of a command to run as that user after login.
+# make_user NAME UID DIR: makes a user who may run a rootless engine in DIR, with DIR/home, DIR/tmp, and DIR/bin for callers,
+# and with a runtime folder, DIR/run, where a login has it: Podman's clean-up after a container refuses a long path, and
+# then each `podman wait` takes 20 seconds of processor time. The user exists in this mount namespace only, with ids for
+# containers and /dev/net/tun as on any desktop. Sets `as_user`, the prefix of a command to run as that user after login.
 make_user() {
-  local name=$1 uid=$2 dir=$3 file
-  mkdir -p "$dir"/{etc,home,run,tmp,bin}
+  local name=$1 uid=$2 dir=$3 file runtime=/run/user/$2
+  mkdir -p "$dir"/{etc,home,tmp,bin} "$runtime"
+  ln -sfn "$runtime" "$dir/run"
   chmod 755 "$dir" "$dir/bin"
-  chown "$uid:$uid" "$dir"/{home,run,tmp}
-  chmod 700 "$dir/run"
+  chown "$uid:$uid" "$dir"/{home,tmp} "$runtime"
+  chmod 700 "$runtime"
   for file in passwd group subuid subgid; do
     touch "/etc/$file"
     cp "/etc/$file" "$dir/etc"
@@ -70,12 +72,14 @@ make_user() {
   mknod -m 666 "$dir/tun" c 10 200
   mount --bind "$dir/tun" /dev/net/tun
   as_user=(setpriv --reuid "$uid" --regid "$uid" --clear-groups --inh-caps=-all
-    env -i PATH="/usr/sbin:/usr/bin:/sbin:/bin" USER="$name" HOME="$dir/home" XDG_RUNTIME_DIR="$dir/run")
+    env -i PATH="/usr/sbin:/usr/bin:/sbin:/bin" USER="$name" HOME="$dir/home" XDG_RUNTIME_DIR="$runtime")
 }
 
-# end_user UID: kills the remaining processes of a rootless engine, such as those that hold its namespaces.
+# end_user UID: kills the remaining processes of a rootless engine, such as those that hold its namespaces, and removes its
+# runtime folder, as the end of a login does.
 end_user() {
   local i
   pkill -KILL -U "$1" 2>/dev/null || true
   for ((i = 0; i < 100; i++)); do pgrep -U "$1" >/dev/null || break; sleep 0.05; done
+  rm -rf "/run/user/$1"
 }
