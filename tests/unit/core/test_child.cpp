@@ -31,6 +31,12 @@ void reap_all(int) {
   errno = before;
 }
 
+// Those of earlier tests: a killed one that takes long to die on a busy machine is reaped later (core/apart).
+void reap_earlier_children() {
+  while (::waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {
+  }
+}
+
 }  // namespace
 
 TEST_CASE("the exit code is the program's, even if other code waits for children") {
@@ -67,6 +73,7 @@ TEST_CASE("input, output and errors") {
 }
 
 TEST_CASE("a child that misses its deadline is killed, with its descendants") {
+  reap_earlier_children();
   const auto start = Deadline::Clock::now();
   CHECK_THROWS_WITH_AS(run_process({"sh", "-c", "sleep 60 & wait"}, {}, Deadline::after(200ms)),
                        "sh did not end in time", Error);
@@ -75,6 +82,7 @@ TEST_CASE("a child that misses its deadline is killed, with its descendants") {
 }
 
 TEST_CASE("a program that does not exist or is not executable") {
+  reap_earlier_children();
   CHECK_THROWS_AS(run_process({"no-such-program-here"}, {}, Deadline::after(20s)), Error);
   CHECK_THROWS_AS(Child("/etc/passwd", {"passwd"}, {}, Deadline::after(20s)), Error);
   CHECK(::waitpid(-1, nullptr, WNOHANG) < 0);
