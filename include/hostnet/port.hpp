@@ -24,8 +24,8 @@ struct HOSTNET_EXPORT HostPort {
   std::uint16_t host = 0;             ///< Port of the host's loopback, 1–65535; 0 with a socket.
   std::uint16_t container = 0;        ///< Port that the container connects to, 1–65535.
   Protocol protocol = Protocol::tcp;  ///< Of both ports.
-  std::string socket = {};  ///< Absolute path of a stream socket (unix(7)), at most 107 bytes. ssh path only.
-  std::string address = {};  ///< Of 127.0.0.0/8, or "::1" (TCP, ssh path only). Empty: 127.0.0.1.
+  std::string socket = {};  ///< Absolute path of a stream socket (unix(7)), at most 107 bytes. ssh and relay.
+  std::string address = {};  ///< Of 127.0.0.0/8, or "::1" (TCP; ssh and relay). Empty: 127.0.0.1.
 
   /// Parses "8088", "5432:15432" (host:container), "127.0.0.53:53:5353" or "[::1]:5173" (with the service's
   /// address before its port), or "/run/db.sock:5432" (socket:container). "/tcp" may follow, and "/udp" after

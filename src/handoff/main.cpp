@@ -29,6 +29,7 @@
 
 namespace {
 
+using hostnet::relay::Door;
 using hostnet::relay::HandoffMessage;
 using hostnet::relay::Step;
 
@@ -48,14 +49,18 @@ bool is_token(const char* text) {
   return std::strspn(text, "0123456789abcdef") == hostnet::relay::kTokenDigits;
 }
 
-// 0 for text that is no port.
-std::uint16_t port_of(const char* text) {
-  const auto length = std::strlen(text);
-  if (length == 0 || length > 5 || std::strspn(text, "0123456789") != length || text[0] == '0') return 0;
+// Port 0 for text that is no door.
+Door door_of(const char* text) {
+  auto length = std::strlen(text);
+  const auto suffix = std::strlen(hostnet::relay::kUdpSuffix);
+  const bool udp = length > suffix && std::strcmp(text + length - suffix, hostnet::relay::kUdpSuffix) == 0;
+  if (udp) length -= suffix;
+  if (length == 0 || length > 5 || std::strspn(text, "0123456789") != length || text[0] == '0') return {0};
   unsigned long value = 0;
-  for (const char* digit = text; *digit != '\0'; ++digit)
+  for (const char* digit = text; digit != text + length; ++digit)
     value = value * 10 + static_cast<unsigned long>(*digit - '0');
-  return value <= UINT16_MAX ? static_cast<std::uint16_t>(value) : std::uint16_t{0};
+  return {value <= UINT16_MAX ? static_cast<std::uint16_t>(value) : std::uint16_t{0},
+          udp ? SOCK_DGRAM : SOCK_STREAM};
 }
 
 int connect_to(const char* path) {
@@ -110,7 +115,7 @@ int main(int count, char** words) {
   if (count < (with_hosts ? 4 : 5) || !is_token(token) || ::inet_pton(AF_INET, words[3], &address) != 1)
     return kBadArguments;
   for (int i = 4; i < count; ++i)
-    if (port_of(words[i]) == 0) return kBadArguments;
+    if (door_of(words[i]).port == 0) return kBadArguments;
   std::memcpy(message.token, token, sizeof message.token);
 
   const int channel = connect_to(words[1]);
@@ -124,10 +129,10 @@ int main(int count, char** words) {
     ::close(file);
   }
   for (int i = 4; i < count; ++i) {
-    message.port = port_of(words[i]);
+    const auto door = door_of(words[i]);
+    message.port = door.port;
     int socket = -1;
-    const auto made = hostnet::relay::make_bound_socket(
-        hostnet::relay::socket_address(address.s_addr, message.port), socket);
+    const auto made = hostnet::relay::make_bound_socket(door, address.s_addr, socket);
     message.step = made.step;
     message.error = made.error;
     if (!send_message(channel, message, socket)) return kHungUp;

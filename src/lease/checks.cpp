@@ -46,7 +46,7 @@ std::optional<std::string> missing_service(const HostPort& port, bool required, 
   };
   const bool by_host = loopback == Loopback::either;
   if (reached_from(by_host ? Origin::host : Origin::bridge) != found.end()) return std::nullopt;
-  const bool falls_back = by_host && port.address.empty();
+  const bool falls_back = by_host && port.address.empty() && port.protocol == Protocol::tcp;
   std::string why = fmt::format("nothing listens on {}{}", port.service(),
                                 falls_back ? fmt::format(" or [::1]:{}", port.host) : "");
   const auto next = reached_from(Origin::host);

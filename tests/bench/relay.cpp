@@ -29,12 +29,12 @@ void run(const char* netns, const std::string& address, const std::vector<std::s
   net.container = netns;
   net.netns.reset(::open(netns, O_RDONLY | O_CLOEXEC));
   if (!net.netns) throw std::runtime_error(std::string("cannot open ") + netns);
-  std::vector<std::uint16_t> inside;
+  std::vector<relay::Door> inside;
   std::vector<relay::Service> services;
   for (const auto& word : words) {
-    inside.push_back(static_cast<std::uint16_t>(std::stoul(word)));
+    inside.emplace_back(static_cast<std::uint16_t>(std::stoul(word)));
     const auto host = static_cast<std::uint16_t>(std::stoul(word.substr(word.find('=') + 1)));
-    services.push_back(relay::Service::of({.host = host, .container = inside.back()}));
+    services.push_back(relay::Service::of({.host = host, .container = inside.back().port}));
   }
   const auto deadline = Deadline::after(std::chrono::seconds{10});
   auto sockets = relay::bind_inside(net, Ipv4::parse(address).value(), inside, deadline);

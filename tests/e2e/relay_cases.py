@@ -1,11 +1,14 @@
 """Shared by the tests of the relay path on all engines: a socket in the container's own network namespace."""
+import contextlib
 import json
 import os
 import re
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
+import threading
 import time
 
 from harness import ALIAS, IMAGE, Lease, eventually, run
@@ -260,6 +263,59 @@ class ByRelay:
         self.reaches("taker", HELLO, port=8700)
         self.assertEqual(watch.end()[0], 0)
         self.assertTrue(self.refuses_inside("taker", 8700))
+
+    def test_by_relay_datagrams(self):
+        """Those of each source are answered, none of a neighbour pass, and nobody there is a refusal."""
+        port = free_port()
+        self.container("taker")
+        pid = str(self.engine.api.inspect("taker")["State"]["Pid"])
+
+        def ask(*words):
+            """One line for each datagram: its answer, or the error."""
+            program = ("import socket, sys\n"
+                       "one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                       "one.settimeout(5)\n"
+                       "one.connect((sys.argv[1], int(sys.argv[2])))\n"
+                       "for word in sys.argv[3:]:\n"
+                       "    try:\n"
+                       "        one.send(word.encode())\n"
+                       "        print(one.recv(99).decode())\n"
+                       "    except OSError as error:\n"
+                       "        print(type(error).__name__)\n")
+            return run("nsenter", "--target", pid, "--net", sys.executable, "-c", program, INSIDE, str(port), *words).stdout.split()
+
+        lease = self.by_relay(f"{port}/udp", "--container", "taker")
+        self.assertTrue(eventually(lambda: ask("a") == ["ConnectionRefusedError"]))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as service:
+            service.bind(("127.0.0.1", port))
+            service.settimeout(0.1)
+            stop = threading.Event()
+
+            def echo():
+                while not stop.is_set():
+                    with contextlib.suppress(TimeoutError):
+                        text, peer = service.recvfrom(99)
+                        service.sendto(text + str(peer[1]).encode(), peer)
+            echoing = threading.Thread(target=echo)
+            echoing.start()
+            try:
+                self.assertTrue(eventually(lambda: ask("a")[0].startswith("a")))
+                answers = ask("b", "c"), ask("b", "c")
+            finally:
+                stop.set()
+                echoing.join()
+        # Two sources are two sources to the service, too.
+        (first, again), (other, _) = answers
+        self.assertEqual((first[0], again[0], first[1:]), ("b", "c", again[1:]), answers)
+        self.assertNotEqual(first, other)
+        self.assertTrue(eventually(lambda: ask("a") == ["ConnectionRefusedError"]))
+        # The container's use of the port is a conflict, as with TCP; the other protocol's port is another one.
+        self.assertIn("is lease", self.refused_by_relay(8, str(port), f"{port}/udp", "--container", "taker"))
+        self.by_relay(port, "--container", "taker").end()
+        code, _, said = lease.end()
+        self.assertEqual(code, 0)
+        self.assertRegex(said, rf"\Atc-hostnet: warning: nothing listens on 127.0.0.1:{port}; exposing the port anyway\n\Z")
+        self.assertEqual(ask("a"), ["ConnectionRefusedError"])
 
     def test_by_relay_only_that_container_reaches_it(self):
         port, _ = self.serve_hello()

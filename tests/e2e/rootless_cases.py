@@ -1,7 +1,7 @@
 """Shared by the tests of rootless engines: every request takes the ssh path, and the output says why."""
 import json
 
-from harness import eventually, run
+from harness import Lease, eventually, run
 from ssh_cases import HELLO, Reach, SshCase
 
 
@@ -61,6 +61,14 @@ class RootlessCase(Reach, SshCase):
         # tc-hostnet does not dial the sidecar's address there either.
         self.expose_by_ssh(self.port, "--container", "app")
         self.reaches("app", HELLO, port=self.port)
+
+    def test_datagrams_go_by_relay_unasked(self):
+        argv, env = self.of_owner("--json", "expose", f"{self.port}/udp", "--container", "app")
+        lease = Lease(argv, env)
+        self.addCleanup(lease.close)
+        self.assertEqual(lease.ready["via"], "relay", lease.ready)
+        self.assertIn("the ssh path carries TCP only; going by relay instead", lease.end()[2])
+        self.refused(2, "--via relay", f"{self.port}/udp", "--container", "app", "--via", "ssh")
 
     def test_the_doctor_names_it(self):
         def engine_check():

@@ -61,7 +61,7 @@ Bed& bed() {
     const auto hosts = name + "/hosts";
     out.hosts.reset(::open(hosts.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     int bound = -1;
-    make_bound_socket(socket_address(kInside.network(), kPort), bound);
+    make_bound_socket(kPort, kInside.network(), bound);
     out.others[0].reset(bound);
     out.others[1].reset(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     out.others[2].reset(::open("/dev/null", O_RDWR | O_CLOEXEC));

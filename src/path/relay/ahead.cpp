@@ -33,7 +33,6 @@ bool is_mode(std::string_view network) {
 }
 
 void check_ahead(engine::Client& client, const AheadRequest& request, Deadline deadline) {
-  for (const auto& port : request.ports) check_port_for_relay(port);
   if (request.network == "host")
     throw Error(Errc::invalid_argument, "a container on the host's network reaches 127.0.0.1 as it is",
                 "dial 127.0.0.1 in the container");

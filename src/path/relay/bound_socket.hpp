@@ -14,6 +14,13 @@ namespace hostnet::relay {
 /// The step at which a socket failed.
 enum class Step : std::uint8_t { enter_user, enter_net, make, bind, listen, hosts };
 
+/// What to bind.
+struct Door {
+  Door(std::uint16_t number, int of_type = SOCK_STREAM) noexcept : port(number), type(of_type) {}
+  std::uint16_t port;
+  int type;  ///< SOCK_STREAM or SOCK_DGRAM.
+};
+
 /// The outcome for one port; without an error, there is a socket.
 struct Answer {
   Step step = Step::make;
@@ -29,14 +36,19 @@ inline sockaddr_in socket_address(in_addr_t address, std::uint16_t port) noexcep
   return out;
 }
 
-/// Binds without SO_REUSEADDR first: with it, two sockets that do not listen could share the port. Where
-/// connections of an earlier lease are still closing, only a bind with it succeeds. listen(2) then fails if a
-/// socket there listens.
-inline Answer make_bound_socket(sockaddr_in address, int& socket) noexcept {
-  socket = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+/// `in`: the address, in network byte order. A TCP socket is bound without SO_REUSEADDR first: with it, two sockets that do not listen could
+/// share the port. Where connections of an earlier lease are still closing, only a bind with it succeeds. listen(2) then
+/// fails if a socket there listens.
+inline Answer make_bound_socket(Door door, in_addr_t in, int& socket) noexcept {
+  const auto address = socket_address(in, door.port);
+  socket = ::socket(AF_INET, door.type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (socket < 0) return {Step::make, errno};
   const int on = 1;
   const auto* const where = reinterpret_cast<const sockaddr*>(&address);
+  if (door.type == SOCK_DGRAM) {
+    if (::bind(socket, where, sizeof address) != 0) return {Step::bind, errno};
+    return {};
+  }
   const bool alone = ::bind(socket, where, sizeof address) == 0;
   if (!alone && errno != EADDRINUSE) return {Step::bind, errno};
   ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);

@@ -16,6 +16,7 @@
 #include "path/relay/flow.hpp"
 #include "path/relay/pipe_pool.hpp"
 #include "path/relay/service.hpp"
+#include "path/relay/source.hpp"
 
 #include <array>
 #include <cstddef>
@@ -25,15 +26,6 @@
 #include <vector>
 
 namespace hostnet::relay {
-
-/// What epoll reports to.
-class Source {
- public:
-  virtual void on_events(std::uint32_t events) = 0;
-
- protected:
-  ~Source() = default;
-};
 
 class Connection;
 

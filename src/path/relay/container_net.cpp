@@ -58,7 +58,7 @@ void answer(int channel, Answer answer, int socket) {
 }
 
 [[noreturn]] void bind_in_child(int channel, int userns, int netns, pid_t parent, Ipv4 inside,
-                                const std::uint16_t* ports, std::size_t count) {
+                                const Door* doors, std::size_t count) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::prctl(PR_SET_DUMPABLE, 0);
   if (::getppid() != parent) ::_exit(1);
@@ -72,7 +72,7 @@ void answer(int channel, Answer answer, int socket) {
   }
   for (std::size_t i = 0; i < count; ++i) {
     int socket = -1;
-    const auto result = make_bound_socket(socket_address(inside.network(), ports[i]), socket);
+    const auto result = make_bound_socket(doors[i], inside.network(), socket);
     answer(channel, result, socket);
     if (result.error != 0) ::_exit(1);
     ::close(socket);
@@ -84,7 +84,7 @@ void answer(int channel, Answer answer, int socket) {
 
 class BindingChild {
  public:
-  BindingChild(const ContainerNet& net, Ipv4 address, const std::vector<std::uint16_t>& ports) {
+  BindingChild(const ContainerNet& net, Ipv4 address, const std::vector<Door>& doors) {
     int ends[2];
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
       throw Error::from_errno("socketpair", errno);
@@ -97,8 +97,8 @@ class BindingChild {
       pid_ = ::fork();
       cause = errno;
       if (pid_ == 0)
-        bind_in_child(theirs.get(), net.userns.get(), net.netns.get(), parent, address, ports.data(),
-                      ports.size());
+        bind_in_child(theirs.get(), net.userns.get(), net.netns.get(), parent, address, doors.data(),
+                      doors.size());
     }
     if (pid_ < 0) throw Error::from_errno("fork", cause);
   }
@@ -228,31 +228,32 @@ ContainerNet open_container_net(const engine::Container& container) {
   return net;
 }
 
-std::vector<Fd> bind_inside(const ContainerNet& net, Ipv4 address, const std::vector<std::uint16_t>& ports,
+std::vector<Fd> bind_inside(const ContainerNet& net, Ipv4 address, const std::vector<Door>& doors,
                             Deadline deadline) {
   std::vector<Fd> out;
-  const BindingChild child(net, address, ports);
-  for (const auto port : ports) {
+  const BindingChild child(net, address, doors);
+  for (const auto& door : doors) {
     auto got = child.next(deadline);
     if (!got)
       throw Error(deadline.expired() ? Errc::timed_out : Errc::failure,
                   fmt::format("no socket came from the network of container {}", net.container));
-    if (got->first.error != 0) throw cannot_listen(net.container, got->first, address, port);
+    if (got->first.error != 0) throw cannot_listen(net.container, got->first, address, door.port);
     if (!got->second) throw Error(Errc::failure, "no descriptor is free for a socket", "see ulimit -n");
     out.push_back(std::move(got->second));
   }
   return out;
 }
 
-std::vector<std::uint16_t> listening_ports(std::string_view proc_net_tcp) {
-  constexpr std::string_view listen = "0A";  // TCP_LISTEN
+std::vector<std::uint16_t> listening_ports(std::string_view proc_net, Protocol protocol) {
+  // TCP_LISTEN; and TCP_CLOSE, which stands for an unconnected UDP socket.
+  const std::string_view state = protocol == Protocol::tcp ? "0A" : "07";
   std::vector<std::uint16_t> out;
-  for (const auto line : split(proc_net_tcp, '\n')) {
+  for (const auto line : split(proc_net, '\n')) {
     // "   0: 0100007F:1F90 00000000:0000 0A …"
     std::vector<std::string_view> fields;
     for (const auto field : split(trim(line), ' '))
       if (!field.empty()) fields.push_back(field);
-    if (fields.size() < 4 || fields[3] != listen) continue;
+    if (fields.size() < 4 || fields[3] != state) continue;
     const auto hex = fields[1].substr(fields[1].rfind(':') + 1);
     std::uint16_t port = 0;
     const auto [end, error] = std::from_chars(hex.data(), hex.data() + hex.size(), port, 16);
@@ -261,11 +262,12 @@ std::vector<std::uint16_t> listening_ports(std::string_view proc_net_tcp) {
   return out;
 }
 
-std::vector<std::uint16_t> listening_ports(const ContainerNet& net) {
+std::vector<std::uint16_t> listening_ports(const ContainerNet& net, Protocol protocol) {
   std::vector<std::uint16_t> out;
-  for (const auto* const file : {"tcp", "tcp6"}) {
-    const auto text = try_read_file(fmt::format("/proc/{}/net/{}", net.pid, file)).value_or("");
-    const auto found = listening_ports(text);
+  for (const auto* const version : {"", "6"}) {
+    const auto text =
+        try_read_file(fmt::format("/proc/{}/net/{}{}", net.pid, to_string(protocol), version)).value_or("");
+    const auto found = listening_ports(text, protocol);
     out.insert(out.end(), found.begin(), found.end());
   }
   std::ranges::sort(out);

@@ -17,7 +17,7 @@
 //   setns    the owning user namespace, unless it is ours   the container belongs to another user
 //   setns    the network namespace                          likewise
 //   bind     127.0.0.77 (kInside), port by port             the container uses the port
-//   listen   and shutdown(2) again                          likewise: a socket there listens
+//   listen   and shutdown(2) again, for TCP                 likewise: a socket there listens
 //   send     the socket by SCM_RIGHTS, or the error
 //
 // The child does nothing but these calls and allocates nothing. It is no process of the container's pid
@@ -33,6 +33,7 @@
 #include "core/ipv4.hpp"
 #include "engine/client.hpp"
 #include "hostnet/error.hpp"
+#include "hostnet/port.hpp"
 #include "path/relay/bound_socket.hpp"
 
 #include <sys/types.h>
@@ -59,19 +60,20 @@ struct ContainerNet {
 /// is not known to be on this machine, or the network is this process's own; not_found if it has ended.
 ContainerNet open_container_net(const engine::Container& container);
 
-/// Sockets for Relay::add(), one a port, in order. @throws Error: conflict that names the port if it is in
+/// Sockets for Relay::add(), one a door, in order. @throws Error: conflict that names the port if it is in
 /// use there, no_path if this process may not enter, timed_out, failure.
-std::vector<Fd> bind_inside(const ContainerNet& net, Ipv4 address, const std::vector<std::uint16_t>& ports,
+std::vector<Fd> bind_inside(const ContainerNet& net, Ipv4 address, const std::vector<Door>& doors,
                             Deadline deadline);
 
 /// The errors of a socket that was not made there, and of a container without a network of its own.
 Error cannot_listen(const std::string& container, Answer answer, Ipv4 address, std::uint16_t port);
 Error uses_our_network(const std::string& container);
 
-/// The ports with a listening socket in the text of /proc/PID/net/tcp or tcp6 (proc(5)). Pure.
-std::vector<std::uint16_t> listening_ports(std::string_view proc_net_tcp);
+/// The ports with a listening socket in the text of /proc/PID/net/tcp or tcp6 (proc(5)), or with one that takes datagrams
+/// of anybody in that of udp or udp6. Pure.
+std::vector<std::uint16_t> listening_ports(std::string_view proc_net, Protocol protocol = Protocol::tcp);
 
 /// Those of the container, sorted; empty if /proc does not show them.
-std::vector<std::uint16_t> listening_ports(const ContainerNet& net);
+std::vector<std::uint16_t> listening_ports(const ContainerNet& net, Protocol protocol);
 
 }  // namespace hostnet::relay

@@ -53,9 +53,9 @@ namespace hostnet::relay {
 
 struct HandoffRequest {
   std::string lease;
-  std::string name;                  ///< The container's that is made.
-  bool hosts = false;                ///< The hosts file, too.
-  std::vector<std::uint16_t> ports;  ///< None: the hosts file alone.
+  std::string name;         ///< The container's that is made.
+  bool hosts = false;       ///< The hosts file, too.
+  std::vector<Door> ports;  ///< None: the hosts file alone.
 };
 
 /// The name of the container that a lease makes first.

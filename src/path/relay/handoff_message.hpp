@@ -4,7 +4,7 @@
 //   argument 1               the Unix socket to connect to
 //   argument 2               the hosts file to open and hand over; "-": none
 //   argument 3               the IPv4 address to bind
-//   arguments 4 …            the ports, 1 to 65535; none only with a hosts file
+//   arguments 4 …            the ports, 1 to 65535, each with kUdpSuffix for UDP; none only with a hosts file
 //   $TC_HOSTNET_TOKEN        kTokenDigits hexadecimal digits, once for this one run
 //
 // It sends one HandoffMessage for each descriptor, in this order: the hosts file, then the ports in their
@@ -21,6 +21,7 @@ namespace hostnet::relay {
 inline constexpr unsigned kTokenDigits = 64;  // 256 bits
 inline constexpr const char* kTokenVariable = "TC_HOSTNET_TOKEN";
 inline constexpr const char* kNoHosts = "-";
+inline constexpr const char* kUdpSuffix = "/udp";
 
 /// One packet of a SOCK_SEQPACKET socket; both ends run on this machine.
 struct HandoffMessage {

@@ -116,9 +116,10 @@ engine::ContainerSpec handoff_spec(const HandoffJob& job) {
       .userns = job.userns,
       .memory = kHandoffMemory,
       .most_processes = kMostProcesses};
-  for (const auto port : job.ports) spec.command->push_back(std::to_string(port));
+  for (const auto& door : job.ports)
+    spec.command->push_back(fmt::format("{}{}", door.port, door.type == SOCK_DGRAM ? kUdpSuffix : ""));
   // Docker lets every process of a container bind any port, Podman does not.
-  if (std::ranges::any_of(job.ports, [](auto port) { return port < 1024; }))
+  if (std::ranges::any_of(job.ports, [](const Door& door) { return door.port < 1024; }))
     spec.cap_add = {"NET_BIND_SERVICE"};
   if (!job.hosts_path.empty()) spec.binds.push_back({job.hosts_path, kHostsInside});
   spec.labels.insert({{exposer::kVersionLabel, version()},

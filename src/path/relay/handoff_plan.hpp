@@ -4,6 +4,7 @@
 #include "core/ipv4.hpp"
 #include "engine/containers.hpp"
 #include "engine/images.hpp"
+#include "path/relay/bound_socket.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -46,7 +47,7 @@ struct HandoffJob {
   std::string socket;      ///< Path of our socket.
   std::string hosts_path;  ///< The hosts file to open; empty: none.
   Ipv4 address;
-  std::vector<std::uint16_t> ports;
+  std::vector<Door> ports;
   std::string token;
   std::string test_run_id;  ///< test_run_id().
   std::string owner;        ///< owner_label().

@@ -114,20 +114,22 @@ std::optional<std::uint64_t> network_of(int socket) {
   return cookie;
 }
 
-void verify_socket(int socket, const ExpectedHandoff& expected, std::uint16_t port) {
-  const auto asked = socket_address(expected.address.network(), port);
+void verify_socket(int socket, const ExpectedHandoff& expected, Door door) {
+  const auto asked = socket_address(expected.address.network(), door.port);
+  const bool is_tcp = door.type == SOCK_STREAM;
   sockaddr_in bound{};
   socklen_t size = sizeof bound;
   sockaddr_storage peer{};
   socklen_t peer_size = sizeof peer;
   const bool right =
-      option(socket, SO_DOMAIN) == AF_INET && option(socket, SO_TYPE) == SOCK_STREAM &&
-      option(socket, SO_PROTOCOL) == IPPROTO_TCP && option(socket, SO_ACCEPTCONN) == 0 &&
-      option(socket, SO_REUSEADDR) == 1 &&
+      option(socket, SO_DOMAIN) == AF_INET && option(socket, SO_TYPE) == door.type &&
+      option(socket, SO_PROTOCOL) == (is_tcp ? IPPROTO_TCP : IPPROTO_UDP) &&
+      option(socket, SO_ACCEPTCONN) == 0 && option(socket, SO_REUSEADDR) == (is_tcp ? 1 : 0) &&
       ::getsockname(socket, reinterpret_cast<sockaddr*>(&bound), &size) == 0 && size == sizeof bound &&
       bound.sin_port == asked.sin_port && bound.sin_addr.s_addr == asked.sin_addr.s_addr &&
       ::getpeername(socket, reinterpret_cast<sockaddr*>(&peer), &peer_size) != 0 && errno == ENOTCONN;
-  if (!right) broken(expected, fmt::format("the socket for port {} is not the one that was asked for", port));
+  if (!right)
+    broken(expected, fmt::format("the socket for port {} is not the one that was asked for", door.port));
   const Fd ours(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const auto own = network_of(ours.get());
   if (own && network_of(socket) == own) throw uses_our_network(expected.container);
@@ -157,11 +159,12 @@ void verify_hosts(int file, const ExpectedHandoff& expected) {
 // One connection. nullopt if it is not the program's.
 std::optional<HandedOver> converse(int peer, const ExpectedHandoff& expected, Deadline deadline) {
   HandedOver out;
-  std::vector<std::uint16_t> wanted;
-  if (expected.hosts) wanted.push_back(0);
+  std::vector<Door> wanted;
+  if (expected.hosts) wanted.emplace_back(std::uint16_t{0});
   wanted.insert(wanted.end(), expected.ports.begin(), expected.ports.end());
   bool known = false;
-  for (const auto port : wanted) {
+  for (const auto& door : wanted) {
+    const auto port = door.port;
     const auto patience = std::min(kFirstMessage, deadline.remaining());
     auto packet = next_packet(peer, known ? deadline : Deadline::after(patience));
     const bool is_its = packet && packet->size == sizeof(HandoffMessage) && !packet->cut &&
@@ -185,7 +188,7 @@ std::optional<HandedOver> converse(int peer, const ExpectedHandoff& expected, De
       verify_hosts(descriptor.get(), expected);
       out.hosts = std::move(descriptor);
     } else {
-      verify_socket(descriptor.get(), expected, port);
+      verify_socket(descriptor.get(), expected, door);
       out.sockets.push_back(std::move(descriptor));
     }
   }

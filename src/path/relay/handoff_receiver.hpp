@@ -12,7 +12,7 @@
 //   the program has ended and nobody is connected       no_path
 //   the deadline                                        timed_out
 //
-// What a descriptor is, the kernel says: a TCP socket over IPv4, bound to the address and port that were
+// What a descriptor is, the kernel says: a TCP or UDP socket over IPv4, bound to the address and port that were
 // asked for, not connected, not listening, and not in our own network namespace; a regular file with one
 // name, open for writing, that is not this machine's hosts file. The token shows that the peer got it from
 // the engine, in the environment of the container that we asked for; the socket is in a folder of ours alone.
@@ -21,6 +21,7 @@
 #include "core/deadline.hpp"
 #include "core/fd.hpp"
 #include "core/ipv4.hpp"
+#include "path/relay/bound_socket.hpp"
 
 #include <sys/types.h>
 
@@ -38,7 +39,7 @@ struct ExpectedHandoff {
   uid_t root = 0;         ///< Who root of its user namespace is on this machine; it may connect, as may root.
   bool hosts = false;
   Ipv4 address;
-  std::vector<std::uint16_t> ports;
+  std::vector<Door> ports;
 };
 
 struct HandedOver {

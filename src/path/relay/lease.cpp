@@ -78,8 +78,9 @@ RelayLease::RelayLease(RelaySettings settings, const ExposeRequest& request, std
 }
 
 std::vector<Fd> RelayLease::make_sockets(const RelayTarget& target, Deadline deadline) {
-  std::vector<std::uint16_t> inside;
-  for (const auto& port : ports) inside.push_back(port.container);
+  std::vector<relay::Door> inside;
+  for (const auto& port : ports)
+    inside.emplace_back(port.container, port.protocol == Protocol::udp ? SOCK_DGRAM : SOCK_STREAM);
   if (target.by_handoff) {
     engine::Client client(settings_.engine);
     auto handed = relay::hand_off(

@@ -31,6 +31,21 @@ bool is_scarcity(int error) {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
+bool is_datagram(int socket) {
+  int type = 0;
+  socklen_t size = sizeof type;
+  return ::getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_DGRAM;
+}
+
+std::optional<std::vector<netlink::Listener>> listeners_of(Protocol protocol) {
+  try {
+    return netlink::all_listeners(protocol);
+  } catch (const Error& error) {
+    log::debug("relay: every service counts as listening: {}", error.what());
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
 class Loop::Listener final : public Source {
@@ -157,15 +172,23 @@ Loop::Loop(Limits limits)
 Loop::~Loop() = default;
 
 Loop::Id Loop::add(Fd socket, Service service, std::shared_ptr<Counters> counters) {
-  auto listener =
-      std::make_unique<Listener>(*this, std::move(socket), std::move(service), std::move(counters));
   const auto id = next_id_++;
-  listeners_.emplace(id, std::move(listener));
+  if (is_datagram(socket.get()))
+    datagrams_.emplace(id,
+                       std::make_unique<Datagrams>(
+                           Datagrams::Place{epoll_.get(), {shared_.buffer.get(), kCopyRoom}, next_look_},
+                           std::move(socket), std::move(service), std::move(counters), limits_.datagrams));
+  else
+    listeners_.emplace(
+        id, std::make_unique<Listener>(*this, std::move(socket), std::move(service), std::move(counters)));
   look_at_services();
   return id;
 }
 
-void Loop::remove(Id id) { listeners_.erase(id); }
+void Loop::remove(Id id) {
+  listeners_.erase(id);
+  datagrams_.erase(id);
+}
 
 void Loop::watch(int fd, Source& source) {
   epoll_event event{.events = EPOLLIN, .data = {.ptr = &source}};
@@ -182,13 +205,13 @@ void Loop::turn() {
   continue_ready();
   bury();
   resume_paused();
-  if (!listeners_.empty() && Clock::now() >= next_look_) look_at_services();
+  if (serves() && Clock::now() >= next_look_) look_at_services();
 }
 
 // Milliseconds for epoll_wait(2).
 int Loop::patience() const {
   if (!shared_.ready.empty()) return 0;
-  if (listeners_.empty()) return -1;
+  if (!serves()) return -1;
   auto next = next_look_;
   for (const auto* const listener : paused_) next = std::min(next, listener->resumes_at());
   const auto left = std::chrono::ceil<milliseconds>(next - Clock::now()).count();
@@ -197,13 +220,14 @@ int Loop::patience() const {
 
 void Loop::look_at_services() {
   next_look_ = Clock::now() + limits_.gate_period;
-  std::optional<std::vector<netlink::Listener>> listeners;
-  try {
-    listeners = netlink::all_listeners();
-  } catch (const Error& error) {
-    log::debug("relay: every service counts as listening: {}", error.what());
+  if (!listeners_.empty()) {
+    const auto listening = listeners_of(Protocol::tcp);
+    for (const auto& [id, listener] : listeners_) listener->look(listening);
   }
-  for (const auto& [id, listener] : listeners_) listener->look(listeners);
+  if (datagrams_.empty()) return;
+  const auto bound = listeners_of(Protocol::udp);
+  for (const auto& [id, datagrams] : datagrams_)
+    datagrams->look(!bound || listens(datagrams->service(), *bound));
 }
 
 void Loop::continue_ready() {
@@ -228,6 +252,7 @@ void Loop::bury() {
   std::vector<Connection*> dead;
   dead.swap(shared_.buried);
   for (auto* const connection : dead) connection->free();
+  for (const auto& [id, datagrams] : datagrams_) datagrams->sweep();
 }
 
 }  // namespace hostnet::relay

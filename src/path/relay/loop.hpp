@@ -20,6 +20,8 @@
 // loop sleeps only when there is nothing to do. Everything is edge-triggered: a listener that is shut down
 // would otherwise report a hang-up for ever.
 //
+// A UDP socket is joined by datagrams.hpp, and followed by the same look at the services.
+//
 // Scarcity. A connection that cannot be accepted or joined for want of a descriptor stays in the listener's
 // queue, or waits accepted for kDialPatience; the loop tries again at intervals and never spins.
 #pragma once
@@ -27,6 +29,7 @@
 #include "core/fd.hpp"
 #include "path/relay/connection.hpp"
 #include "path/relay/counters.hpp"
+#include "path/relay/datagrams.hpp"
 #include "path/relay/presence.hpp"
 #include "path/relay/service.hpp"
 
@@ -45,6 +48,7 @@ struct Limits {
   std::size_t most_open = 16'384;  ///< Connections.
   std::chrono::milliseconds gate_period{50};
   std::chrono::milliseconds pause{20};
+  DatagramLimits datagrams = {};
 };
 
 /// Used by one thread.
@@ -60,7 +64,7 @@ class Loop {
   ~Loop();
 
   /// Serves a non-blocking TCP socket that was bound to a port by its number, with SO_REUSEADDR, and does not
-  /// listen. On return it listens if the service does. @throws Error.
+  /// listen, or a UDP socket. On return it listens if the service does. @throws Error.
   Id add(Fd socket, Service service, std::shared_ptr<Counters> counters);
   /// Closes the socket and resets its connections.
   void remove(Id id);
@@ -72,6 +76,7 @@ class Loop {
  private:
   class Listener;
 
+  [[nodiscard]] bool serves() const noexcept { return !listeners_.empty() || !datagrams_.empty(); }
   [[nodiscard]] int patience() const;
   void look_at_services();
   void continue_ready();
@@ -82,6 +87,7 @@ class Loop {
   Fd epoll_;
   Shared shared_;
   std::map<Id, std::unique_ptr<Listener>> listeners_;
+  std::map<Id, std::unique_ptr<Datagrams>> datagrams_;
   std::vector<Listener*> paused_;
   Id next_id_ = 1;
   Clock::time_point next_look_;

@@ -74,7 +74,6 @@ class RelayExposer : public Exposer {
     engine::Client client(engine_);
     for (const auto& request : requests) {
       auto ports = checked_ports(request);
-      for (const auto& port : ports) check_port_for_relay(port);
       auto target = resolve_for_relay(client, *store_, request, ports, deadline);
       check_host_ports(request, ports, listeners, Loopback::either);
       prepared.push_back({std::move(ports), std::move(target)});
@@ -169,7 +168,6 @@ void clear_away_relay(const state::TunnelStore& store, const state::TunnelRecord
 DryRun relay_dry_run(const ExposeRequest& request, const ExposerOptions& options) {
   const auto deadline = Deadline::after(kRelayDryRunSpan);
   auto ports = checked_ports(request);
-  for (const auto& port : ports) check_port_for_relay(port);
   engine::Client client(engine::Address::find(options.engine));
   const state::TunnelStore store(options.runtime_dir);
   const auto target = resolve_for_relay(client, store, request, ports, deadline);

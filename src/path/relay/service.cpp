@@ -82,6 +82,7 @@ Service Service::of(const HostPort& port) {
   if (!port.socket.empty()) return {{unix_address(port.socket)}};
   if (!port.address.empty())
     return {{ipv4_of(port) ? ipv4_address(port.address, port.host) : ipv6_address(port.address, port.host)}};
+  if (port.protocol == Protocol::udp) return {{ipv4_address("127.0.0.1", port.host)}};
   return {{ipv4_address("127.0.0.1", port.host), ipv6_address("::1", port.host)}};
 }
 

@@ -32,7 +32,8 @@ Address unix_address(std::string_view path);
 struct Service {
   std::vector<Address> addresses;
 
-  /// The port's address; without one 127.0.0.1, else ::1 when nothing listens there; or the Unix socket. @throws Error{invalid_argument}
+  /// The port's address; without one 127.0.0.1, else (TCP) ::1 when nothing listens there; or the Unix socket.
+  /// @throws Error{invalid_argument}
   static Service of(const HostPort& port);
 };
 

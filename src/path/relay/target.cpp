@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 namespace hostnet::exposer {
@@ -48,19 +49,14 @@ void check_name_by_relay(engine::Client& client, const engine::Container& contai
 
 }  // namespace
 
-void check_port_for_relay(const HostPort& port) {
-  if (port.protocol != Protocol::tcp)
-    throw Error(Errc::invalid_argument, fmt::format("{}: the relay path carries TCP only", port.to_string()),
-                "use the native path for UDP");
-}
-
 std::string port_clash(const engine::Container& container, const std::vector<std::uint16_t>& listening,
-                       std::uint16_t port, bool force) {
-  if (std::ranges::binary_search(listening, port))
-    return fmt::format("port {} is in use in container {}", port, container.name);
-  if (!force && std::ranges::find(container.exposed_ports, port) != container.exposed_ports.end())
-    return fmt::format("port {} is one that container {} announces for a service of its own (EXPOSE)", port,
-                       container.name);
+                       const HostPort& port, bool force) {
+  if (std::ranges::binary_search(listening, port.container))
+    return fmt::format("port {} is in use in container {}", port.container, container.name);
+  if (!force && port.protocol == Protocol::tcp &&
+      std::ranges::find(container.exposed_ports, port.container) != container.exposed_ports.end())
+    return fmt::format("port {} is one that container {} announces for a service of its own (EXPOSE)",
+                       port.container, container.name);
   return {};
 }
 
@@ -72,7 +68,9 @@ void check_ports_are_unheld(const state::TunnelStore& store, const engine::Conta
         !store.is_alive(other))
       continue;
     for (const auto& port : ports)
-      if (std::ranges::find(other.ports, port.container, &HostPort::container) != other.ports.end())
+      if (std::ranges::any_of(other.ports, [&](const HostPort& one) {
+            return one.container == port.container && one.protocol == port.protocol;
+          }))
         throw Error(
             Errc::conflict,
             fmt::format("port {} of container {} is lease {}'s", port.container, container.name, other.id),
@@ -108,9 +106,12 @@ RelayTarget resolve_for_relay(engine::Client& client, const state::TunnelStore& 
   check_ports_are_unheld(store, container, client.address().text(), ports);
   auto net = relay::open_container_net(container);
   if (!net.netns) check_own_network(client, container, deadline);
-  const auto listening = relay::listening_ports(net);
+  std::map<Protocol, std::vector<std::uint16_t>> listening;
+  for (const auto protocol : {Protocol::tcp, Protocol::udp})
+    listening[protocol] = relay::listening_ports(net, protocol);
   for (const auto& port : ports)
-    if (const auto clash = port_clash(container, listening, port.container, request.force); !clash.empty())
+    if (const auto clash = port_clash(container, listening[port.protocol], port, request.force);
+        !clash.empty())
       throw Error(Errc::conflict, fmt::format("{}: {}", port.to_string(), clash),
                   "choose another container port (HOST:CONTAINER)");
   check_alias_is_unheld(client, request, {.runtime_dir = store.configured()}, deadline);

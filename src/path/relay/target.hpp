@@ -22,17 +22,14 @@ struct RelayTarget {
   std::vector<std::string> sources;  ///< Where its connections come from, for display.
 };
 
-/// @throws Error{invalid_argument} for a port that the path cannot serve.
-void check_port_for_relay(const HostPort& port);
-
 /// @throws Error{no_path} for an engine that is not known to be on this machine.
 void check_engine_is_here(engine::Client& client, Deadline deadline);
 
 /// Why a port would collide with the container's own use of it, as a sentence; empty if nothing tells that it
-/// would. `listening`: the container's, sorted. `force` lets a port pass that the container only announces.
+/// would. `listening`: the container's of that protocol, sorted. `force` lets a port pass that the container only announces.
 /// Pure.
 std::string port_clash(const engine::Container& container, const std::vector<std::uint16_t>& listening,
-                       std::uint16_t port, bool force);
+                       const HostPort& port, bool force);
 
 /// Checks that no other recorded lease but `ignored` has one of these ports in the container: two sockets
 /// that both refuse connections for the moment could share a port. @throws Error{conflict} that names the

@@ -41,9 +41,11 @@ std::unique_ptr<AheadLease> ssh_ahead(const ExposerOptions& options, const Ahead
                                       Deadline deadline) {
   try {
     return std::make_unique<BySsh>(options, request, deadline);
-  } catch (const NoSidecarImage& error) {
+  } catch (const Error& error) {
     // The caller puts its own words before an error, which then has but a code.
-    throw Error(Errc::no_path, error.what(), error.hint(), error.sys_errno());
+    if (kSshPath.leaves_to_another(error))
+      throw Error(Errc::no_path, error.what(), error.hint(), error.sys_errno());
+    throw;
   }
 }
 

@@ -168,7 +168,8 @@ const PathDriver kSshPath{
     .ahead = ssh_ahead,
     .leaves_to_another =
         [](const Error& error) {
-          return error.code() == Errc::no_path || dynamic_cast<const NoSidecarImage*>(&error) != nullptr;
+          return error.code() == Errc::no_path || dynamic_cast<const NoSidecarImage*>(&error) != nullptr ||
+                 dynamic_cast<const NoDatagrams*>(&error) != nullptr;
         },
     .port_fault =
         [](std::uint16_t port) { return port == ssh::kPort ? kSshPortReserved : std::string_view{}; },

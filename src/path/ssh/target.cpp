@@ -137,8 +137,9 @@ ServedContainer served(const engine::Container& container, bool local) {
 
 void check_port_for_ssh(const HostPort& port) {
   if (port.protocol != Protocol::tcp)
-    throw Error(Errc::invalid_argument, fmt::format("{}: the ssh path carries TCP only", port.to_string()),
-                "use the native path for UDP");
+    throw NoDatagrams(Errc::invalid_argument,
+                      fmt::format("{}: the ssh path carries TCP only", port.to_string()),
+                      "take the native path as root, or the relay path: --via relay");
   if (port.container == ssh::kPort)
     throw Error(Errc::invalid_argument, fmt::format("{}: {}", port.to_string(), kSshPortReserved),
                 "choose another container port (HOST:CONTAINER)");

@@ -4,6 +4,7 @@
 #include "core/deadline.hpp"
 #include "core/ip.hpp"
 #include "engine/client.hpp"
+#include "hostnet/error.hpp"
 #include "hostnet/port.hpp"
 #include "hostnet/target.hpp"
 #include "target/alias_holders.hpp"
@@ -40,7 +41,13 @@ NameBy name_by(const SshTarget& target);
 
 inline constexpr std::string_view kSshPortReserved = "SSH port is reserved";
 
-/// @throws Error{invalid_argument} for a port that the path cannot serve.
+/// A UDP port (invalid_argument). A path that carries datagrams may serve it.
+class NoDatagrams : public Error {
+ public:
+  using Error::Error;
+};
+
+/// @throws Error{invalid_argument} for a port that the path cannot serve, NoDatagrams for UDP.
 void check_port_for_ssh(const HostPort& port);
 
 /// The address of the engine's host on which the sidecar's port is published: empty (none) when the sidecar

@@ -55,7 +55,7 @@ std::size_t open_descriptors() {
 // A socket as the program makes them, but in our own network namespace.
 Fd bound(std::uint16_t port) {
   int socket = -1;
-  const auto made = make_bound_socket(socket_address(kInside.network(), port), socket);
+  const auto made = make_bound_socket(port, kInside.network(), socket);
   REQUIRE(made.error == 0);
   return Fd(socket);
 }
@@ -113,7 +113,7 @@ class Peer {
   Fd peer_;
 };
 
-ExpectedHandoff expected(std::vector<std::uint16_t> ports = {kFirst}, bool hosts = false) {
+ExpectedHandoff expected(std::vector<Door> ports = {kFirst}, bool hosts = false) {
   return {.container = "api",
           .token = kToken,
           .root = ::getuid(),
