@@ -25,7 +25,7 @@ namespace {
   refuse(fmt::format("host port exposure: {}", why), std::move(hint));
 }
 
-void check_host_ports(const ContainerRequest& request, const exposer::PathDriver* path) {
+void check_host_ports(const ContainerRequest& request) {
   std::vector<HostPort> ports;
   try {
     ports = normalise(request.host_ports);
@@ -33,11 +33,11 @@ void check_host_ports(const ContainerRequest& request, const exposer::PathDriver
     throw error.in_context("host port exposure");
   }
   if (ports.empty()) return;
-  if (path != nullptr)
-    for (const auto& port : ports)
-      if (const auto fault = path->port_fault(port.container); !fault.empty())
-        refuse_exposure(fmt::format("{}: {}", port.to_string(), fault),
-                        "choose another container port: HostPort{host, container}");
+  const auto order = exposer::order_of(request.exposer);
+  for (const auto& port : ports)
+    if (const auto fault = exposer::port_fault_of(exposer::paths(), order, port.container); !fault.empty())
+      refuse_exposure(fmt::format("{}: {}", port.to_string(), fault),
+                      "choose another container port: HostPort{host, container}");
   for (const auto& [name, address] : request.hosts)
     if (::strcasecmp(name.c_str(), kAlias) == 0)
       throw Error(Errc::conflict,
@@ -50,7 +50,6 @@ void check_host_ports(const ContainerRequest& request, const exposer::PathDriver
   if (network.starts_with("container:"))
     refuse_exposure("a container that shares another's network has no address of its own",
                     "expose the ports to that other container");
-  const auto order = exposer::order_of(request.exposer);
   if (is_without_network(network) && std::ranges::all_of(order, &exposer::PathDriver::serves_networks))
     refuse_exposure("a container without a network reaches nothing",
                     "name a bridge network, or ask for the relay path: with_exposer(Path::relay)");
@@ -117,8 +116,8 @@ bool is_mode(const std::string& network) {
 
 }  // namespace
 
-void check(const ContainerRequest& request, const exposer::PathDriver* path) {
-  check_host_ports(request, path);
+void check(const ContainerRequest& request) {
+  check_host_ports(request);
   check_the_rest(request);
 }
 

@@ -20,17 +20,16 @@ struct Surroundings {
   std::map<std::string, std::string> labels;  ///< The library's own.
 };
 
-/// Rejects an invalid request before anything is created. `path` is the first path to try, nullptr if
-/// unknown; it matters only if host ports are exposed. @throws Error, the first that applies, in this order:
+/// Rejects an invalid request before anything is created. @throws Error, the first that applies, in this order:
 ///
 ///   invalid_argument  host port 0 ("greater than zero")
 ///   conflict          two host ports for one container port
-///   invalid_argument  container port 22 on the ssh path ("SSH port is reserved")
+///   invalid_argument  container port 22 ("SSH port is reserved"), unless another path than ssh is asked for
 ///   conflict          with_host() of the alias ("host port exposure … already defined")
 ///   invalid_argument  network modes host, container:<id>, none (unless a path for it is asked for); then a
 ///                     reused container
 ///   any               every other fault of the request
-void check(const ContainerRequest& request, const exposer::PathDriver* path);
+void check(const ContainerRequest& request);
 
 /// The container's description for the engine.
 engine::ContainerSpec spec_of(const ContainerRequest& request, const Surroundings& surroundings);

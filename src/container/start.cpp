@@ -115,7 +115,7 @@ class Start {
         no_path = error;  // thrown later: faults of the request itself come first
       }
     }
-    check(request_, !paths.empty() ? paths.front() : wanted.empty() ? nullptr : wanted.front());
+    check(request_);
     if (no_path) throw Error(*no_path);
     std::vector<TarFile> files;
     for (const auto& copy : request_.copies) {

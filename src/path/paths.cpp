@@ -90,6 +90,12 @@ PathOrder order_of(const ExposerOptions& options) {
   return order;
 }
 
+std::string_view port_fault_of(PathTable table, const PathOrder& wanted, std::uint16_t container_port) {
+  for (const auto* const driver : wanted.empty() ? table : PathTable(wanted).first(1))
+    if (const auto fault = driver->port_fault(container_port); !fault.empty()) return fault;
+  return {};
+}
+
 bool may_serve(const PathDriver& driver, const Target& target) noexcept {
   switch (target.kind()) {
     case Target::Kind::container:

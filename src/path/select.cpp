@@ -29,6 +29,14 @@ std::string kind_reason(const PathDriver& driver, const Target& target) {
 
 constexpr const char* kAsRootHint = "run it as root: sudo tc-hostnet …";
 
+void check_ports_for_choice(PathTable table, std::span<const ExposeRequest> requests) {
+  for (const auto& request : requests)
+    for (const auto& port : request.ports)
+      if (const auto fault = port_fault_of(table, {}, port.container); !fault.empty())
+        throw Error(Errc::invalid_argument, fmt::format("{}: {}", port.to_string(), fault),
+                    "choose another container port (HOST:CONTAINER), or name the path: --via native");
+}
+
 [[noreturn]] void refuse_all(const PathOrder& wanted, const std::vector<std::string>& reasons) {
   throw Error(wanted.size() == 1 ? wanted.front()->unusable : Errc::no_path,
               fmt::format("no usable path: {}", list_of(reasons)),
@@ -45,13 +53,14 @@ class InOrder : public Exposer {
   };
 
   /// `ways` is not empty. `against` holds the reasons against the paths before the first of them.
-  InOrder(PathOrder wanted, std::vector<Way> ways, std::vector<std::string> against)
-      : wanted_(std::move(wanted)), ways_(std::move(ways)), against_(std::move(against)) {}
+  InOrder(PathTable table, PathOrder wanted, std::vector<Way> ways, std::vector<std::string> against)
+      : table_(table), wanted_(std::move(wanted)), ways_(std::move(ways)), against_(std::move(against)) {}
 
   [[nodiscard]] Path path() const noexcept override { return ways_.front().driver->path; }
   [[nodiscard]] Probe probe() override { return ways_.front().exposer->probe(); }
 
   std::vector<Exposure> expose_all(std::span<const ExposeRequest> requests) override {
+    if (wanted_.empty()) check_ports_for_choice(table_, requests);
     auto against = against_;
     std::vector<Failed> failed;
     for (const auto& way : ways_) {
@@ -106,6 +115,7 @@ class InOrder : public Exposer {
             before.hint(), before.sys_errno()};
   }
 
+  PathTable table_;
   PathOrder wanted_;
   std::vector<Way> ways_;
   std::vector<std::string> against_;
@@ -186,8 +196,6 @@ std::unique_ptr<Exposer> make_exposer_by(PathTable table, const PathOrder& wante
     if (probe.usable) usable.push_back(driver);
     if (usable.empty()) add_reasons(against, *driver, probe);
   }
-  if (usable.size() == 1 && (against.empty() || !usable.front()->by_sidecar))
-    return usable.front()->make(options);
   // One callback at a time, for the leases of all paths together.
   if (options.on_state) {
     options.on_state = [notifier = std::make_shared<Notifier>(options.on_state)](
@@ -197,7 +205,7 @@ std::unique_ptr<Exposer> make_exposer_by(PathTable table, const PathOrder& wante
   }
   std::vector<InOrder::Way> ways;
   for (const auto* const driver : usable) ways.push_back({driver, driver->make(options)});
-  return std::make_unique<InOrder>(wanted, std::move(ways), std::move(against));
+  return std::make_unique<InOrder>(table, wanted, std::move(ways), std::move(against));
 }
 
 PathOrder paths_to_try(PathTable table, const PathOrder& wanted, const ExposerOptions& options) {
@@ -230,6 +238,7 @@ DryRun dry_run_by(PathTable table, const PathDriver* driver, const ExposeRequest
 DryRun dry_run(PathTable table, const PathOrder& wanted, const ExposeRequest& request,
                const ExposerOptions& options) {
   PathOrder drivers;
+  if (wanted.empty()) check_ports_for_choice(table, {&request, 1});
   if (wanted.size() == 1) {
     drivers = wanted;
   } else {

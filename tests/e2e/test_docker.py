@@ -7,6 +7,7 @@ from pathlib import Path
 from engines import Docker
 from harness import ALIAS, FIREWALL, HostCase, changed, eventually, main, output, returns_to, route_localnet, run, snapshot
 from relay_cases import ByHandoff, ByRelay
+from ssh_cases import free_port
 
 HELLO = "hello from 127.0.0.1\n"
 
@@ -256,6 +257,19 @@ class Firewall(DockerCase):
             self.tc_hostnet("release", lease, env=environment)
             # The owner's own file goes with the owner, which learns of the release by itself.
             self.assertTrue(returns_to(before), changed(before))
+
+
+class Port22(DockerCase):
+    def test_it_is_refused_unless_a_path_is_named_that_has_no_sshd(self):
+        port = free_port()
+        self.service(port, HELLO)
+        self.container("app")
+        done = self.tc_hostnet("expose", f"{port}:22", "--container", "app", check=False)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("SSH port is reserved", done.stderr)
+        self.assertIn("--via native", done.stderr)
+        self.expose(f"{port}:22", "--container", "app", "--via", "native")
+        self.assertEqual(self.engine.fetch("app", f"http://{ALIAS}:22/"), HELLO)
 
 
 class Relay(ByRelay, HostCase):

@@ -173,6 +173,28 @@ TEST_CASE("an order that is asked for is kept to, and if none serves, every reas
   CHECK(both.hint() == "make a way");
 }
 
+TEST_CASE(
+    "a port that one path refuses is refused in the automatic choice, and allowed where another is named") {
+  const Tables tables;
+  dummy_world().refusal.reset();
+  auto request = kDummyRequest;
+  request.ports = {HostPort{8088, 7}};
+  auto open = kDummyPath;
+  open.name = "open";
+  open.port_fault = [](std::uint16_t) { return std::string_view(); };
+  const std::array<const PathDriver*, 2> table{&open, &kDummyPath};
+  for (const auto& error : {test::error_of([&] { make_exposer_by(table, {}, {})->expose(request); }),
+                            test::error_of([&] { dry_run(table, {}, request, {}); })}) {
+    CHECK(error.code() == Errc::invalid_argument);
+    CHECK(std::string_view(error.what()) == "8088:7/tcp: 7 is the hatch");
+  }
+  CHECK(make_exposer_by(table, {&open}, {})->expose(request).state() == ExposureState::active);
+  CHECK(port_fault_of(table, {&open, &kDummyPath}, 7).empty());
+  CHECK(port_fault_of(table, {&kDummyPath, &open}, 7) == "7 is the hatch");
+  request.ports = {HostPort{7, 8088}};
+  CHECK(make_exposer_by(table, {}, {})->expose(request).state() == ExposureState::active);
+}
+
 TEST_CASE("a path that asks another process is probed unless one before it makes the same rules") {
   const Tables tables;
   static int probed = 0;
