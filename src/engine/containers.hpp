@@ -68,7 +68,7 @@ struct ContainerSpec {
   bool read_only_root = false;
   bool no_log = false;              ///< The engine keeps nothing of its output.
   bool no_selinux_label = false;    ///< Lets it use what is bound into it on a host with SELinux.
-  std::string userns;               ///< "host", Podman's "container:ID"; empty: the engine's default.
+  std::string userns;               ///< "host", Podman's "ns:PATH"; empty: the engine's default.
   std::int64_t memory = 0;          ///< Bytes; 0: no limit.
   std::int64_t most_processes = 0;  ///< 0: no limit.
 };

@@ -92,7 +92,7 @@ class PodmanCase(ByRelay, HostCase):
 
 class RelayByHandoff(ByHandoff, HostCase):
     engine_type = Podman
-    runs_by_relay = False  # Podman would start the command itself, for the container that joins its network
+    first_instruction_by_relay = True
     networks_by_relay = (*ByRelay.networks_by_relay, "macvlan", "mapped")
 
 

@@ -172,7 +172,7 @@ HandedOver hand_off(engine::Client& client, const state::TunnelStore& store, con
   HandoffJob job{.name = request.name,
                  .lease = request.lease,
                  .image = provide_image(client, wanted, deadline),
-                 .joins = request.ports.empty() ? "" : target.id,
+                 .network = "none",
                  .socket = {},
                  .hosts_path = request.hosts ? target.hosts_path : "",
                  .address = kInside,
@@ -180,8 +180,9 @@ HandedOver hand_off(engine::Client& client, const state::TunnelStore& store, con
                  .token = random_hex(kTokenDigits),
                  .test_run_id = exposer::test_run_id(),
                  .owner = exposer::owner_label()};
-  const auto root = root_of(target.pid);
-  job.userns = handoff_userns(root, client.is_podman(deadline), target.id);
+  const HandoffTarget where{target.id, target.pid, root_of(target.pid), client.is_podman(deadline)};
+  if (!request.ports.empty()) job.network = handoff_network(where);
+  job.user = handoff_user(where);
   job.selinux = ::access("/sys/fs/selinux/enforce", F_OK) == 0 && client.has_selinux(deadline);
   const auto limit = Deadline::after(std::min<milliseconds>(kLongestHandoff, deadline.remaining()));
   const state::RecordSocket socket(store, request.name, limit);
@@ -199,7 +200,7 @@ HandedOver hand_off(engine::Client& client, const state::TunnelStore& store, con
   auto out = receive_handoff(socket.listener(),
                              {.container = target.name,
                               .token = job.token,
-                              .root = root.value_or(0),
+                              .root = where.root.value_or(0),
                               .hosts = request.hosts,
                               .address = job.address,
                               .ports = job.ports},

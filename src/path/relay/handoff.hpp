@@ -3,8 +3,8 @@
 //
 // Theory of operation
 //
-// A container that shares the target's network runs our program (src/handoff) once. It binds the lease's
-// ports at kInside and passes the sockets to this process by SCM_RIGHTS; from then on they are as those of
+// A container that shares the target's network runs our program (src/handoff) once: with Docker it names the target, with
+// Podman, which would start it then, the target's namespace (handoff_plan.hpp). The program binds the lease's ports at kInside and passes the sockets to this process by SCM_RIGHTS; from then on they are as those of
 // bind_inside(). The container has ended and is removed before hand_off() returns.
 //
 //   step       what                                                        an error means
@@ -27,8 +27,8 @@
 // /etc/hosts, which the target's own root could replace, and which is read-only in a read-only container. The
 // next command after a killed owner runs one more container, for the hosts file alone.
 //
-// The user namespace is the target's, whose root alone may write that file: the host's, or with Podman that
-// of the target. Docker with --userns-remap has one besides, its default.
+// Only root of the target's user namespace may write that file, and the program runs as that user: with Docker in that
+// namespace, which is the engine's default; with Podman by its number on this machine.
 //
 // What is left by a kill at any moment: the container's name and the lease are in the record before it is
 // created, and its labels name the owner; the engine removes it by itself once it has run. The Unix socket is

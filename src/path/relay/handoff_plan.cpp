@@ -88,11 +88,16 @@ std::vector<std::string> handoff_tags(const engine::Image& image) {
   return out;
 }
 
-std::string handoff_userns(std::optional<std::uint32_t> root, bool is_podman, const std::string& target) {
-  if (!root) return {};
-  if (*root == 0) return "host";  // whatever the engine's default is
-  // Docker has one other, which is then its default.
-  return is_podman ? "container:" + target : std::string();
+std::string handoff_network(const HandoffTarget& target) {
+  return target.of_podman ? fmt::format("ns:/proc/{}/ns/net", target.pid) : "container:" + target.id;
+}
+
+HandoffUser handoff_user(const HandoffTarget& target) {
+  const std::string root = "0:0";
+  if (!target.root) return {"", root};
+  if (*target.root == 0) return {"host", root};  // whatever the engine's default is
+  // Docker has one other user namespace, which is then its default.
+  return target.of_podman ? HandoffUser{"host", fmt::format("{0}:{0}", *target.root)} : HandoffUser{"", root};
 }
 
 engine::ContainerSpec handoff_spec(const HandoffJob& job) {
@@ -104,16 +109,16 @@ engine::ContainerSpec handoff_spec(const HandoffJob& job) {
                                           job.address.to_string()},
       .environment = {fmt::format("{}={}", kTokenVariable, job.token)},
       .labels = exposer::family_labels(),
-      .network = job.joins.empty() ? "none" : "container:" + job.joins,
+      .network = job.network,
       .cap_drop = {"ALL"},
       .no_new_privileges = true,
       .auto_remove = true,
-      .user = "0:0",
+      .user = job.user.user,
       .binds = {{job.socket, kSocketInside}},
       .read_only_root = true,
       .no_log = true,
       .no_selinux_label = job.selinux,
-      .userns = job.userns,
+      .userns = job.user.userns,
       .memory = kHandoffMemory,
       .most_processes = kMostProcesses};
   for (const auto& door : job.ports)

@@ -6,6 +6,8 @@
 #include "engine/images.hpp"
 #include "path/relay/bound_socket.hpp"
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -35,15 +37,32 @@ bool holds_program(const engine::Image& found, const HandoffImage& wanted);
 /// Those tags of the image that are ours: "tc-hostnet/handoff:…", with or without Podman's "localhost/".
 std::vector<std::string> handoff_tags(const engine::Image& image);
 
-/// The user namespace of a container that may write the target's hosts file, as ContainerSpec has it.
-/// `root`: who root of the target's user namespace is on this machine; nullopt if that is unknown.
-std::string handoff_userns(std::optional<std::uint32_t> root, bool is_podman, const std::string& target);
+/// The container whose network or hosts file is wanted.
+struct HandoffTarget {
+  std::string id;
+  pid_t pid = 0;  ///< On this machine.
+  std::optional<std::uint32_t>
+      root;  ///< Who root of its user namespace is on this machine; nullopt: unknown.
+  bool of_podman = false;
+};
+
+/// The network namespace of the target, as ContainerSpec has it. Podman starts a container that another one names in its
+/// options, unless it runs at that moment: a restart would fail over that, and a new container run its command too early.
+/// So Podman gets the namespace by the process.
+std::string handoff_network(const HandoffTarget& target);
+
+/// As whom a container may write the target's hosts file, as ContainerSpec has it.
+struct HandoffUser {
+  std::string userns = {};
+  std::string user = "0:0";
+};
+HandoffUser handoff_user(const HandoffTarget& target);
 
 struct HandoffJob {
   std::string name;  ///< The container's.
   std::string lease;
   std::string image;       ///< Id.
-  std::string joins;       ///< Id of the container whose network it shares; empty: it needs no network.
+  std::string network;     ///< As in ContainerSpec: handoff_network(), or "none".
   std::string socket;      ///< Path of our socket.
   std::string hosts_path;  ///< The hosts file to open; empty: none.
   Ipv4 address;
@@ -51,7 +70,7 @@ struct HandoffJob {
   std::string token;
   std::string test_run_id;  ///< test_run_id().
   std::string owner;        ///< owner_label().
-  std::string userns;       ///< As in ContainerSpec.
+  HandoffUser user;         ///< handoff_user().
   bool selinux = false;     ///< Else it could not use the socket.
 };
 

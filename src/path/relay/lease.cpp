@@ -89,6 +89,10 @@ std::vector<Fd> RelayLease::make_sockets(const RelayTarget& target, Deadline dea
         deadline);
     hosts_ = std::move(handed.hosts);
     record_.sidecar.clear();
+    // The engine may have found the namespace by the process's number, which is another's once this one has ended.
+    pollfd process{net_.process.get(), POLLIN, 0};
+    if (::poll(&process, 1, 0) != 0)
+      throw Error(Errc::not_found, fmt::format("container {} has stopped", net_.container));
     return std::move(handed.sockets);
   }
   auto sockets = relay::bind_inside(net_, relay::kInside, inside, deadline);

@@ -184,7 +184,7 @@ TEST_CASE("the container has no privilege but the one that a low port needs") {
   HandoffJob job{.name = "tc-hostnet-1",
                  .lease = "1",
                  .image = "sha256:0",
-                 .joins = "abc",
+                 .network = "container:abc",
                  .socket = "/run/s",
                  .hosts_path = "/data/hosts",
                  .address = kInside,
@@ -205,24 +205,32 @@ TEST_CASE("the container has no privilege but the one that a low port needs") {
   CHECK(spec.binds.size() == 2);
   CHECK(spec.labels.at(exposer::kLeaseLabel) == "1");
   CHECK(spec.labels.at(exposer::kOwnerLabel) == "owner");
-  job.ports = {80};
+  job.ports = {80, Door(53, SOCK_DGRAM)};
+  CHECK(handoff_spec(job).command->back() == "53/udp");
   job.selinux = true;
   spec = handoff_spec(job);
   CHECK(spec.cap_add == std::vector<std::string>{"NET_BIND_SERVICE"});
   CHECK(spec.no_selinux_label);
   job.ports = {};
-  job.joins = {};
+  job.network = "none";
   spec = handoff_spec(job);
   CHECK(spec.network == "none");
   CHECK(spec.command->size() == 3);
 }
 
-TEST_CASE("the container is in the target's user namespace, as far as the engine can do that") {
-  CHECK(handoff_userns(std::nullopt, false, "abc").empty());
-  CHECK(handoff_userns(0, false, "abc") == "host");
-  CHECK(handoff_userns(0, true, "abc") == "host");
-  CHECK(handoff_userns(100000, false, "abc").empty());
-  CHECK(handoff_userns(100000, true, "abc") == "container:abc");
+TEST_CASE(
+    "the container runs as who may write the target's hosts file, and Podman is not told of the target") {
+  const auto user = [](std::optional<std::uint32_t> root, bool of_podman) {
+    const auto one = handoff_user({"abc", 7, root, of_podman});
+    return one.userns + " " + one.user;
+  };
+  CHECK(user(std::nullopt, false) == " 0:0");
+  CHECK(user(0, false) == "host 0:0");
+  CHECK(user(0, true) == "host 0:0");
+  CHECK(user(100000, false) == " 0:0");
+  CHECK(user(100000, true) == "host 100000:100000");
+  CHECK(handoff_network({"abc", 7, 0, false}) == "container:abc");
+  CHECK(handoff_network({"abc", 7, 0, true}) == "ns:/proc/7/ns/net");
 }
 
 TEST_CASE("an image's description, with and without what an engine may leave out") {
