@@ -8,6 +8,8 @@
 #include "hostnet/wait_for.hpp"
 
 #include <chrono>
+#include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -15,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace hostnet {
@@ -85,8 +88,16 @@ class HOSTNET_EXPORT Container {
   /// @throws Error: conflict when the container does not run; timed_out, and the command goes on;
   /// engine_error for more than 16 MiB of output.
   ExecResult exec(const ExecCommand& command) const;
-  /// exec() with default options.
-  ExecResult exec(std::vector<std::string> words) const;
+  /// exec() of these words with default options: `exec({"cat", "/etc/hosts"})`.
+  template <std::size_t N>
+  ExecResult exec(const std::string (&words)[N]) const {
+    return exec(ExecCommand{.words = {words, words + N}});
+  }
+  // A template, because g++ 12 takes `exec({.words = {"id"}})` for a list of strings otherwise.
+  template <std::same_as<std::vector<std::string>> Words>
+  ExecResult exec(Words words) const {
+    return exec(ExecCommand{.words = std::move(words)});
+  }
 
   /// The output so far. @throws Error{engine_error} above 16 MiB.
   [[nodiscard]] Logs logs() const;

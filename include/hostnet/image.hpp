@@ -42,8 +42,9 @@ enum class PullPolicy : std::uint8_t {
 ///     auto container = GenericImage("nginx", "1.25").with_exposed_port(tcp(80)).start();
 class HOSTNET_EXPORT GenericImage {
  public:
-  /// "nginx", "registry.example:5000/team/app"; the tag may be a digest ("sha256:…").
-  explicit GenericImage(const std::string& name, const std::string& tag = "latest");
+  /// "nginx", "registry.example:5000/team/app"; the tag may be a digest ("sha256:…"). Without a tag the name may have
+  /// it, "alpine:3.19" or "alpine@sha256:…"; else it is "latest".
+  explicit GenericImage(const std::string& name, const std::string& tag = {});
   GenericImage(const GenericImage& other);                 ///< A separate description.
   GenericImage(GenericImage&& other) noexcept;             ///< Leaves the source without a description.
   GenericImage& operator=(const GenericImage& other);      ///< A separate description.

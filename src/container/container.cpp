@@ -79,12 +79,6 @@ ExecResult Container::exec(const ExecCommand& command) const {
   return {result.exit_code, std::move(result.out), std::move(result.err)};
 }
 
-ExecResult Container::exec(std::vector<std::string> words) const {
-  ExecCommand command;
-  command.words = std::move(words);
-  return exec(command);
-}
-
 Logs Container::logs() const {
   engine::Client client(impl_->engine);
   auto output = engine::Containers(client).output(impl_->id, Deadline::after(kQuery));

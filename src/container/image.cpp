@@ -7,12 +7,21 @@
 #include "hostnet/container.hpp"
 
 namespace hostnet {
+namespace {
+
+// A colon before a slash is a registry's port.
+std::string with_tag(const std::string& name) {
+  const auto last = name.substr(name.rfind('/') + 1);  // all of it without a slash
+  return last.find_first_of(":@") == std::string::npos ? name + ":latest" : name;
+}
+
+}  // namespace
 
 GenericImage::GenericImage(const std::string& name, const std::string& tag)
     : request_(std::make_unique<ContainerRequest>()) {
   // A digest ("sha256:…") follows "@", a tag follows ":".
-  const char* const sign = tag.find(':') == std::string::npos ? ":" : "@";
-  request_->image = name + sign + tag;
+  request_->image =
+      tag.empty() ? with_tag(name) : name + (tag.find(':') == std::string::npos ? ":" : "@") + tag;
 }
 
 GenericImage::GenericImage(const GenericImage& other)

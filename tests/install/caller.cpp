@@ -21,6 +21,15 @@ hostnet::Exposure expose(const hostnet::StateCallback& on_state) {
 std::string run(const hostnet::Container& container, const std::vector<std::string>& words,
                 const std::string& user) {
   const hostnet::ExecResult result = container.exec({.words = words, .user = user});
+  // Compiled only: with g++ 12, a brace may stand for several things.
+  const auto other_forms = [&] {
+    container.exec({.words = {"id"}});
+    container.exec({.words = {"id"}, .user = "nobody"});
+    container.exec({"id"});
+    container.exec({"id", "-u", user});
+    container.exec(words);
+  };
+  static_cast<void>(other_forms);
   const hostnet::Logs logs = container.logs();
   return result.out + logs.err + std::to_string(container.get_host_port_ipv4({.number = 80}));
 }

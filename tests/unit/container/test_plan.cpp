@@ -28,6 +28,10 @@ bool says(const Error& error, std::string_view words) {
 TEST_CASE("an image by tag and by digest") {
   CHECK(image().request().image == "alpine:3.19");
   CHECK(GenericImage("alpine").request().image == "alpine:latest");
+  CHECK(GenericImage("alpine:3.19").request().image == "alpine:3.19");
+  CHECK(GenericImage("alpine@sha256:00ff").request().image == "alpine@sha256:00ff");
+  CHECK(GenericImage("a.example:5000/b").request().image == "a.example:5000/b:latest");
+  CHECK(GenericImage("a.example:5000/b:1").request().image == "a.example:5000/b:1");
   CHECK(GenericImage("a.example:5000/b", "sha256:00ff").request().image == "a.example:5000/b@sha256:00ff");
 }
 
