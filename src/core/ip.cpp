@@ -1,6 +1,8 @@
 // Text and bytes of addresses of either family.
 #include "core/ip.hpp"
 
+#include "core/strings.hpp"
+
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
@@ -41,6 +43,27 @@ std::string Ip::to_string() const {
   std::array<char, INET6_ADDRSTRLEN> text{};
   ::inet_ntop(AF_INET6, bytes.data(), text.data(), text.size());
   return text.data();
+}
+
+std::optional<Subnet> Subnet::parse(std::string_view text) {
+  const auto slash = text.find('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  const auto address = Ip::parse(text.substr(0, slash));
+  if (!address) return std::nullopt;
+  const unsigned mapped = address->ipv4() ? 96 : 0;
+  const auto bits = parse_number(text.substr(slash + 1), 128 - mapped);
+  if (!bits) return std::nullopt;
+  return Subnet{.address = *address, .prefix = static_cast<unsigned>(*bits) + mapped};
+}
+
+bool Subnet::contains(const Ip& one) const {
+  const std::size_t whole = prefix / 8;
+  if (!std::equal(one.bytes.begin(), one.bytes.begin() + static_cast<std::ptrdiff_t>(whole),
+                  address.bytes.begin()))
+    return false;
+  if (prefix % 8 == 0) return true;
+  const auto differ = static_cast<unsigned>(one.bytes[whole] ^ address.bytes[whole]);
+  return differ >> (8 - prefix % 8) == 0;
 }
 
 std::string IpEndpoint::to_string() const {

@@ -45,4 +45,16 @@ struct IpEndpoint {
   auto operator<=>(const IpEndpoint&) const = default;
 };
 
+/// The addresses of one prefix: "172.17.0.0/16", "fd00::/64".
+struct Subnet {
+  Ip address;
+  unsigned prefix = 128;  ///< Of the 128 bits of `address`, also for IPv4.
+
+  /// nullopt for anything else.
+  static std::optional<Subnet> parse(std::string_view text);
+  [[nodiscard]] bool contains(const Ip& one) const;
+
+  bool operator==(const Subnet&) const = default;
+};
+
 }  // namespace hostnet

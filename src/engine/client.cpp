@@ -25,6 +25,7 @@
 
 #include "engine/api_version.hpp"
 #include "engine/events.hpp"
+#include "engine/own_container.hpp"
 #include "engine/parse.hpp"
 #include "engine/transport.hpp"
 #include "engine/url.hpp"
@@ -153,8 +154,16 @@ std::map<std::string, std::string> Client::image_labels(std::string_view name_or
 std::optional<std::string> Client::why_remote(Deadline deadline) {
   if (address_.tcp) return "which is not known to be on this machine";
   dialect(deadline);  // connects
-  if (transport_->fault().empty()) return std::nullopt;
-  return fmt::format("which may be another user's ({})", transport_->fault());
+  if (!transport_->fault().empty())
+    return fmt::format("which may be another user's ({})", transport_->fault());
+  if (const auto& own = own_container(deadline); own && !own->same_pids)
+    return fmt::format("which runs this program in its container {}, with process ids of its own", own->name);
+  return std::nullopt;
+}
+
+const std::optional<OwnContainer>& Client::own_container(Deadline deadline) {
+  if (!own_container_) own_container_ = find_own_container(*this, deadline);
+  return *own_container_;
 }
 
 bool Client::is_roots(Deadline deadline) {

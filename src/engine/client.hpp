@@ -46,7 +46,8 @@ struct Network {
   std::optional<Ipv4> gateway;
   /// Ids of the running containers attached to it, sorted. Docker fills this in network(), not in networks().
   std::vector<std::string> containers;
-  const char* command = "docker";  ///< As of Container.
+  const char* command = "docker";    ///< As of Container.
+  std::vector<Subnet> subnets = {};  ///< As configured.
 };
 
 /// A container's end of a network.
@@ -99,6 +100,16 @@ struct Container {
   std::string stop_signal;  ///< "SIGQUIT", "3"; empty: SIGTERM.
   std::string image_id;     ///< Of the image that it was made from; `image` may name another one by now.
   const char* command = "docker";  ///< The engine's own command, for hints: "docker" or "podman".
+  std::string hostname = {};       ///< As it was given at the creation.
+};
+
+/// The container of an engine in which this process runs (engine/own_container.hpp).
+struct OwnContainer {
+  std::string id;
+  std::string name;
+  bool host_network = false;        ///< This process's network is that of the engine's host.
+  bool same_pids = false;           ///< The engine's process ids mean the same processes here.
+  std::vector<Endpoint> endpoints;  ///< Of this process's network, also of one shared with another container.
 };
 
 /// One engine. Not thread-safe. Each call ends by its deadline.
@@ -138,10 +149,12 @@ class Client {
   /// The engine's own command, for hints: "docker" or "podman".
   const char* command(Deadline deadline) { return is_podman(deadline) ? "podman" : "docker"; }
   /// Why the engine does not count as one of root's or our own on this machine: it listens on the network, or
-  /// its Unix socket is or can become another user's (engine/unix_socket.hpp). A clause that follows the
-  /// engine's address in a message; nullopt if there is no reason. We never act upon what such an engine
+  /// its Unix socket is or can become another user's (engine/unix_socket.hpp), or it runs this process in a
+  /// container, where its process ids mean other processes. A clause that follows the engine's address in a message; nullopt if there is no reason. We never act upon what such an engine
   /// reports about processes, paths and bridges. A reason, once found, stays for the life of this Client.
   std::optional<std::string> why_remote(Deadline deadline);
+  /// The container of this engine in which this process runs; nullopt if in none. Asked once. @throws Error.
+  const std::optional<OwnContainer>& own_container(Deadline deadline);
   /// Whether a root process listens on the Unix socket; false over TCP.
   bool is_roots(Deadline deadline);
   /// Whether the engine is rootless, which puts its networks into a namespace of their own.
@@ -171,6 +184,7 @@ class Client {
   Address address_;
   std::unique_ptr<Transport> transport_;
   std::optional<Dialect> dialect_;
+  std::optional<std::optional<OwnContainer>> own_container_;  // once asked
 };
 
 }  // namespace hostnet::engine

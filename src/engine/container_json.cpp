@@ -138,6 +138,10 @@ std::string network_request(const std::string& name, const std::map<std::string,
   return dump({{"Name", name}, {"Driver", "bridge"}, {"CheckDuplicate", true}, {"Labels", labels}});
 }
 
+std::string connect_request(std::string_view container) {
+  return dump({{"Container", std::string(container)}});
+}
+
 std::string parse_id(std::string_view text, Deadline deadline) {
   const auto tree = parse_json(text, deadline);
   return id_of(JsonReader(tree).at("Id"));

@@ -25,6 +25,9 @@ std::string label_filter(const std::vector<std::string>& labels);
 /// and for text that is not UTF-8.
 std::string network_request(const std::string& name, const std::map<std::string, std::string>& labels);
 
+/// The body of POST /networks/ID/connect.
+std::string connect_request(std::string_view container);
+
 /// State of a command in a container.
 struct ExecState {
   bool running = false;

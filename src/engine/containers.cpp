@@ -25,6 +25,7 @@ namespace {
 
 // Poll interval: the engine notices the end of a command a little later than the end of its output.
 constexpr std::chrono::milliseconds kExecPoll{10};
+constexpr std::string_view kExecStart = R"({"Detach":false,"Tty":false})";
 // Silence after which we check whether the container has ended. Doubles with each check.
 constexpr std::chrono::seconds kSilence{1};
 constexpr std::chrono::seconds kLongestSilence{8};
@@ -203,11 +204,20 @@ void Containers::resize(std::string_view id, unsigned rows, unsigned columns, De
   transport().post(of_container(id, fmt::format("/resize?h={}&w={}", rows, columns), deadline), {}, deadline);
 }
 
-ExecResult Containers::exec(std::string_view id, const ExecSpec& spec, Deadline deadline) {
+// Returns its path.
+std::string Containers::make_exec(std::string_view id, const ExecSpec& spec, Deadline deadline) {
   const auto request = exec_request(spec);
   const auto made = transport().post(of_container(id, "/exec", deadline), request, deadline);
-  const auto exec = path("exec/" + path_segment(parsed(made, parse_id)), deadline);
+  return path("exec/" + path_segment(parsed(made, parse_id)), deadline);
+}
 
+OpenStream Containers::open_exec(std::string_view id, ExecSpec spec, Deadline deadline) {
+  spec.input.emplace();
+  return open_stream(client_.address(), make_exec(id, spec, deadline) + "/start", kExecStart, deadline);
+}
+
+ExecResult Containers::exec(std::string_view id, const ExecSpec& spec, Deadline deadline) {
+  const auto exec = make_exec(id, spec, deadline);
   ExecResult result;
   Demultiplexer stream([&](Stream which, std::string_view piece) {
     if (result.out.size() + result.err.size() + piece.size() > kLargestBody)
@@ -215,11 +225,10 @@ ExecResult Containers::exec(std::string_view id, const ExecSpec& spec, Deadline 
     (which == Stream::out ? result.out : result.err) += piece;
   });
   const auto take = [&](std::string_view piece) { stream.feed(piece); };
-  constexpr std::string_view start = R"({"Detach":false,"Tty":false})";
   if (spec.input)
-    converse(client_.address(), exec + "/start", start, *spec.input, deadline, take);
+    converse(client_.address(), exec + "/start", kExecStart, *spec.input, deadline, take);
   else
-    transport().post(exec + "/start", start, deadline, take);
+    transport().post(exec + "/start", kExecStart, deadline, take);
   stream.finish();
   return finish_exec(exec, std::move(result), deadline);
 }

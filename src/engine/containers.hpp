@@ -18,6 +18,8 @@
 
 namespace hostnet::engine {
 
+struct OpenStream;
+
 /// A container port to publish on the engine's host.
 struct Publish {
   std::uint16_t container = 0;
@@ -161,6 +163,9 @@ class Containers {
   /// shell, and the engine's message in one of the outputs. The command goes on running after the deadline.
   /// @throws Error: conflict when the container is not running, engine_error above 16 MiB of output.
   ExecResult exec(std::string_view id, const ExecSpec& spec, Deadline deadline);
+  /// Starts a command whose standard streams are then the connection: its input as it is, its output as a
+  /// Demultiplexer takes it. The command's input ends with the connection.
+  OpenStream open_exec(std::string_view id, ExecSpec spec, Deadline deadline);
   /// All containers, running or not, that carry every one of these labels ("name" or "name=value").
   std::vector<ContainerSummary> list(const std::vector<std::string>& labels, Deadline deadline);
 
@@ -171,6 +176,7 @@ class Containers {
   void pull(std::string_view reference, const ProgressSink& progress, Deadline deadline);
 
  private:
+  std::string make_exec(std::string_view id, const ExecSpec& spec, Deadline deadline);
   ExecResult finish_exec(const std::string& exec, ExecResult result, Deadline deadline);
   Transport& transport();
   // Adds the prefix of the engine's API version.

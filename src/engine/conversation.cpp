@@ -163,6 +163,15 @@ class Carrier {
 
 }  // namespace
 
+OpenStream open_stream(const Address& address, const std::string& path, std::string_view json,
+                       Deadline deadline) {
+  const auto call = fmt::format("POST {} on {}", path, address.socket);
+  Conversation conversation(address, call, deadline);
+  bool more = true;
+  auto first = upgrade(conversation, call, path, json, more);
+  return {std::move(conversation.wire()), std::move(first), more};
+}
+
 bool attach_to(const Address& address, const std::string& path, Deadline deadline, const AttachEnds& ends) {
   const auto call = fmt::format("POST {} on {}", path, address.socket);
   Conversation conversation(address, call, deadline);

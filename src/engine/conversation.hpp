@@ -4,6 +4,7 @@
 
 #include "core/deadline.hpp"
 #include "engine/client.hpp"
+#include "engine/raw_http.hpp"
 #include "engine/transport.hpp"
 
 #include <functional>
@@ -17,6 +18,17 @@ namespace hostnet::engine {
 /// @throws Error as Transport's calls do, no_path over TLS; also what the sink throws.
 void converse(const Address& address, const std::string& path, std::string_view json, std::string_view input,
               Deadline deadline, const BodySink& sink);
+
+/// A connection that has become a stream.
+struct OpenStream {
+  Wire wire;
+  std::string first;  ///< Bytes of the stream that came with the answer's headers.
+  bool more = true;   ///< False: the engine has ended it already.
+};
+
+/// POSTs `json` and requests an upgrade. @throws Error as Transport's calls do.
+OpenStream open_stream(const Address& address, const std::string& path, std::string_view json,
+                       Deadline deadline);
 
 /// The ends on this side of an attachment.
 struct AttachEnds {

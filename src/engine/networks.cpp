@@ -38,6 +38,11 @@ std::string Networks::create(const std::string& name, const std::map<std::string
   return parsed(transport.post(path, network_request(name, labels), deadline), parse_id);
 }
 
+void Networks::connect(std::string_view id, std::string_view container, Deadline deadline) {
+  const auto path = fmt::format("{}/networks/{}/connect", client_.dialect(deadline).docker, path_segment(id));
+  client_.transport_->post(path, connect_request(container), deadline);
+}
+
 bool Networks::remove(std::string_view id, Deadline deadline) {
   const auto path = fmt::format("{}/networks/{}", client_.dialect(deadline).docker, path_segment(id));
   try {

@@ -27,6 +27,8 @@ class Networks {
   /// Creates a bridge network; returns its id. @throws Error{conflict} when the name is in use.
   std::string create(const std::string& name, const std::map<std::string, std::string>& labels,
                      Deadline deadline);
+  /// Connects a container, running or not.
+  void connect(std::string_view id, std::string_view container, Deadline deadline);
   /// Returns whether the network is gone; false while a container uses it.
   bool remove(std::string_view id, Deadline deadline);
   /// All networks that carry every one of these labels ("name" or "name=value").

@@ -60,6 +60,17 @@ std::optional<Ipv4> configured_gateway(const JsonReader& network) {
   return gateway;
 }
 
+std::vector<Subnet> configured_subnets(const JsonReader& network) {
+  const auto ipam = network.maybe("IPAM");
+  const auto config = ipam ? ipam->maybe("Config") : std::nullopt;
+  std::vector<Subnet> subnets;
+  if (config)
+    config->each_element([&](const JsonReader& pool) {
+      if (const auto subnet = Subnet::parse(pool.string_or_empty("Subnet"))) subnets.push_back(*subnet);
+    });
+  return subnets;
+}
+
 bool has_ipv4(const JsonReader& network) {
   const auto ipam = network.maybe("IPAM");
   const auto config = ipam ? ipam->maybe("Config") : std::nullopt;
@@ -109,6 +120,7 @@ Network read_network(const JsonReader& json) {
   network.dns = network.name != "bridge";  // only Docker's default network has none
   network.ipv4 = has_ipv4(json);
   network.gateway = configured_gateway(json);
+  network.subnets = configured_subnets(json);
   if (const auto containers = json.maybe("Containers"))
     containers->each_member([&](const std::string& id, const JsonReader& container) {
       // Docker lists endpoints under removal as "ep-…", which is no container id.
@@ -251,6 +263,7 @@ Container parse_container(std::string_view text, Deadline deadline) {
     container.image = config->string_or_empty("Image");
     container.labels = config->strings_or_empty("Labels");
     container.stop_signal = config->string_or_empty("StopSignal");
+    container.hostname = config->string_or_empty("Hostname");
     if (const auto exposed = config->maybe("ExposedPorts"))
       exposed->each_member([&](const std::string& name, const JsonReader&) {
         const auto slash = name.find('/');

@@ -20,7 +20,8 @@ void check_network_mode(engine::Client& client, const engine::Container& contain
     if (client.address().tcp) return true;
     // Rootless Podman's host network is this machine's; rootless Docker's is RootlessKit's.
     if (runs_rootless(client, deadline)) return !client.is_podman(deadline);
-    return client.why_remote(deadline).has_value();
+    const auto& own = client.own_container(deadline);
+    return client.why_remote(deadline).has_value() && !(own && own->host_network);
   };
   const bool own_loopback = container.network_mode == "host" && elsewhere();
   check_network_mode(container, own_loopback);

@@ -48,8 +48,6 @@ std::optional<pid_t> lock_holder(std::string_view proc_locks, dev_t device, ino_
 bool lists_module(std::string_view modules, std::string_view name);
 /// Whether a capability is effective, from the text of /proc/PID/status (proc(5)). Pure.
 bool has_effective(std::string_view proc_status, unsigned capability);
-/// The id of the container in which a process runs, from its mountinfo (proc(5)); empty if in none. Pure.
-std::string container_id_in(std::string_view mountinfo);
 /// Path of a program in $PATH or in the standard bin and sbin folders; empty if there is none.
 std::string find_program(const std::string& name);
 

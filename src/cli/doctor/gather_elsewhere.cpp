@@ -5,6 +5,7 @@
 #include "core/file.hpp"
 #include "core/strings.hpp"
 #include "core/thread.hpp"
+#include "engine/own_container.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -75,8 +76,8 @@ bool has_socket(pid_t pid, std::uint32_t inode) {
 
 // The name of the process's container; its id if the engine does not know it.
 std::string container_of(pid_t pid, const EngineFacts& engine) {
-  const auto id = container_id_in(try_read_file(fmt::format("/proc/{}/mountinfo", pid)).value_or(""));
-  if (id.empty() || id == container_id_in(try_read_file("/proc/thread-self/mountinfo").value_or("")))
+  const auto id = engine::container_id_in(try_read_file(fmt::format("/proc/{}/mountinfo", pid)).value_or(""));
+  if (id.empty() || id == engine::container_id_in(try_read_file("/proc/thread-self/mountinfo").value_or("")))
     return {};
   if (engine.answers && engine.remote.empty())
     if (const auto found =
@@ -120,18 +121,6 @@ std::vector<Elsewhere> listeners_elsewhere(const HostPort& port, const EngineFac
 }
 
 }  // namespace
-
-std::string container_id_in(std::string_view mountinfo) {
-  // Both engines mount the container's files from ".../containers/ID/..." (Podman: "overlay-containers").
-  constexpr std::string_view folder = "containers/";
-  constexpr std::size_t length = 64;
-  for (auto at = mountinfo.find(folder); at != std::string_view::npos; at = mountinfo.find(folder, at + 1)) {
-    const auto id = mountinfo.substr(at + folder.size(), length);
-    if (id.size() == length && id.find_first_not_of("0123456789abcdef") == std::string_view::npos)
-      return std::string(id);
-  }
-  return {};
-}
 
 ListenerFacts gather_listener(const HostPort& port, const EngineFacts& engine,
                               const std::optional<Target>& target, exposer::Origin origin) {

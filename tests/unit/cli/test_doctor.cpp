@@ -252,15 +252,6 @@ TEST_CASE("a listener elsewhere is named by its process and its container") {
   CHECK(says(judge_listener(facts), "a process in network namespace far listens on 127.0.0.1:8088"));
 }
 
-TEST_CASE("the container of a process, by its mounts") {
-  const std::string id(64, 'a');
-  CHECK(container_id_in("1 2 3:4 /var/lib/docker/containers/" + id + "/hosts /etc/hosts rw - ext4 x rw\n") ==
-        id);
-  CHECK(container_id_in("1 2 0:9 /containers/storage/overlay-containers/" + id +
-                        "/userdata/hosts /etc/hosts rw") == id);
-  CHECK(container_id_in("1 2 3:4 / / rw - ext4 x rw\n").empty());
-}
-
 TEST_CASE("bridges: a fault of the target's is a failure, of another only a warning") {
   CHECK(judge_bridges({good_bridge("br0")}, docker()).front().finding == "bridge br0, gateway 198.18.0.1");
   auto facts = good_bridge("br0");
