@@ -217,8 +217,9 @@ std::vector<PortTraffic> traffic_of(const state::Lease& lease, const std::string
 
 Probe probe_native() {
   Probe probe;
-  if (!has_capability(CAP_NET_ADMIN)) probe.reasons.emplace_back("it needs CAP_NET_ADMIN (run it as root)");
-  if (!has_capability(CAP_NET_RAW)) probe.reasons.emplace_back("it needs CAP_NET_RAW (run it as root)");
+  const std::string advice = ::geteuid() == 0 ? "" : " (run it as root)";
+  if (!has_capability(CAP_NET_ADMIN)) probe.reasons.push_back("it needs CAP_NET_ADMIN" + advice);
+  if (!has_capability(CAP_NET_RAW)) probe.reasons.push_back("it needs CAP_NET_RAW" + advice);
   probe.usable = probe.reasons.empty();
   return probe;
 }
