@@ -90,6 +90,10 @@ std::string tunnel_record_to_json(const TunnelRecord& record) {
              {"bytes_from_host", record.stats.bytes_from_host},
              {"open", record.stats.open}}}};
   if (record.expires) out["expires"] = *record.expires;
+  if (!record.stats.dialled_by.empty()) {
+    out["dialled_by"] = record.stats.dialled_by;
+    out["dialled_at"] = record.stats.dialled_at;
+  }
   if (!record.container.empty()) out["container"] = record.container;
   if (record.handed_off) out["handed_off"] = true;
   if (!record.follows.empty()) out["follows"] = record.follows;
@@ -138,6 +142,10 @@ TunnelRecord tunnel_record_from_json(std::string_view text, PathTest is_known) {
         [&](const json::Reader& port) { out.ports.push_back(HostPort::parse(port.string())); });
     if (record.contains("container")) out.container = record.at("container").string();
     if (record.contains("handed_off")) out.handed_off = record.at("handed_off").boolean();
+    if (record.contains("dialled_by")) {
+      out.stats.dialled_by = record.at("dialled_by").string();
+      out.stats.dialled_at = record.at("dialled_at").string();
+    }
     if (record.contains("follows")) out.follows = record.at("follows").string();
     if (record.contains("expires")) out.expires = record.at("expires").number<std::int64_t>();
     if (!is_token(out.id) || !is_token(out.owner.token)) corrupt_record("an id is not hexadecimal");

@@ -40,6 +40,8 @@ struct TunnelStats {
   std::uint64_t bytes_to_host = 0;
   std::uint64_t bytes_from_host = 0;
   std::int64_t open = 0;
+  std::string dialled_by = {};  ///< Of a sidecar: the kind of way to it, "address"; empty: not known.
+  std::string dialled_at = {};  ///< Where: "172.18.0.3:22"; may be empty.
 
   /// Adds the counters of another tunnel of the same lease.
   void add(const TunnelStats& other);

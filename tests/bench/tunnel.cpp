@@ -53,7 +53,12 @@ void run(const std::filesystem::path& folder, const std::vector<std::string>& wo
   if (!std::getline(std::cin, line)) return;
   const Endpoint sshd{Ipv4::parse(line).value(), ssh::kPort};
   const auto deadline = Deadline::after(std::chrono::seconds{10});
-  const ssh::Tunnel tunnel({.dial = [&](Deadline by) { return ssh::dial_sshd(sshd, by, [] {}); },
+  const ssh::Way way{.text = "its address", .endpoint = sshd};
+  const ssh::Tunnel tunnel({.dial =
+                                [&](Deadline by, const ssh::Accept& accept) {
+                                  ssh::dial_sshd(
+                                      {&way, 1}, by, [] {}, accept);
+                                },
                             .client = std::move(client),
                             .host_key = host.public_line(),
                             .services = services},

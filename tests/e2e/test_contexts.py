@@ -288,10 +288,18 @@ class Tls(ContextCase):
         self.nothing_is_left()
         self.wanted = {"DOCKER_CONTEXT": "here"}
 
-    def test_an_internal_network_cannot_be_reached(self):
+    def test_an_internal_network_is_reached_through_the_engine(self):
+        """It publishes nothing there; the session goes by TLS as its other calls do."""
         self.network("inside", "--internal")
+        self.container("shut", network="inside")
+        self.addCleanup(self.tc_hostnet, "release", "--all", env=self.environment({"DOCKER_CONTEXT": "here"}))
         self.wanted = {"DOCKER_CONTEXT": "elsewhere"}
-        self.says(3, "inside is internal", "expose", self.port, "--network", "inside", "--via", "ssh")
+        lease = self.detach(self.port, "--network", "inside", "--via", "ssh")
+        shown = json.loads(self.tc_hostnet("inspect", lease, "--json").stdout)
+        self.assertEqual(shown["tunnel"]["dialled_by"], "exec")
+        self.reaches("shut", HELLO, port=self.port)
+        self.tc_hostnet("release", lease)
+        self.nothing_is_left()
 
     def test_who_is_not_trusted(self):
         self.wanted = {"DOCKER_CONTEXT": "distrusted"}

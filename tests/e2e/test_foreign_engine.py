@@ -265,12 +265,16 @@ class TunnelToAnEngine(HostCase):
         self.rules()  # listing a legacy table creates it
         self.is_refused(tunnel)
         self.is_refused(self.engine.socket)  # its process is in another network namespace
-        # Without --via, on the ssh path: the local host with the sidecar's address is not dialled and gets no packet.
+        # Without --via, on the ssh path: the local host with the sidecar's address is not dialled and gets no packet. What
+        # the tunnel carries leads to the sidecar.
         self.addCleanup(run, "ip", "-n", "unrelated", "address", "flush", "dev", "eth0")
         run("ip", "-n", "unrelated", "address", "add", "198.18.0.3/24", "dev", "eth0")
-        done = self.from_afar("expose", "8088", "--network", "bridge", "--engine", tunnel)
-        self.assertNotEqual(done.returncode, 0)
+        done = self.from_afar("expose", "8088", "--network", "bridge", "--engine", tunnel, "--detach")
+        self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("going by ssh instead", done.stderr)
+        shown = json.loads(self.from_afar("inspect", done.stdout.strip(), "--json").stdout)
+        self.assertEqual(shown["tunnel"]["dialled_by"], "exec")
+        self.assertEqual(self.from_afar("release", "--all").returncode, 0)
         dial = "import socket; socket.create_connection(('198.18.0.3', 22), 1)"
         run("ip", "netns", "exec", "far", "/usr/bin/python3", "-c", dial, check=False)
         time.sleep(0.5)

@@ -1,20 +1,26 @@
 // Creates, finds, dials and removes a sidecar.
 #include "path/sidecar/sidecar.hpp"
 
+#include "core/apart.hpp"
 #include "core/log.hpp"
 #include "core/strings.hpp"
+#include "engine/networks.hpp"
 #include "engine/parse.hpp"
 #include "hostnet/error.hpp"
 #include "lease/container_alias.hpp"
-#include "path/sidecar/dial.hpp"
 #include "path/sidecar/own_labels.hpp"
 #include "path/sidecar/plan.hpp"
 #include "path/sidecar/sshd.hpp"
 #include "target/alias_holders.hpp"
 
 #include <fmt/format.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 namespace hostnet::exposer {
 namespace {
@@ -22,15 +28,39 @@ namespace {
 using std::chrono::seconds;
 
 constexpr seconds kRemoval{10};
+// A way without an answer delays the next one by this long; the last one, which costs most, by more.
+constexpr std::chrono::milliseconds kHeadStart{250};
+constexpr std::chrono::milliseconds kHeadStartOfExec{1'000};
+constexpr seconds kNameLookup{2};
+
+// For $TESTCONTAINERS_HOST_OVERRIDE. A child asks: a name server may take its time.
+std::optional<Ip> address_of(const std::string& host, Deadline deadline) {
+  if (const auto address = Ip::parse(host)) return address;
+  const auto lookup = [&](std::size_t) -> std::string {
+    addrinfo wanted{};
+    wanted.ai_socktype = SOCK_STREAM;
+    addrinfo* found = nullptr;
+    if (::getaddrinfo(host.c_str(), nullptr, &wanted, &found) != 0) return {};
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    const int code = ::getnameinfo(found->ai_addr, found->ai_addrlen, text.data(), text.size(), nullptr, 0,
+                                   NI_NUMERICHOST);
+    ::freeaddrinfo(found);
+    return code == 0 ? text.data() : "";
+  };
+  const auto answers = run_apart(1, lookup, deadline, kNameLookup);
+  return answers.front() ? Ip::parse(*answers.front()) : std::nullopt;
+}
 
 }  // namespace
 
-Sidecar::Sidecar(const engine::Address& engine, const engine::ContainerSpec& spec, Deadline deadline)
-    : engine_(engine), published_(!spec.ports.empty()) {
+Sidecar::Sidecar(const engine::Address& engine, const engine::ContainerSpec& spec, SidecarReach reach,
+                 Deadline deadline)
+    : engine_(engine), reach_(std::move(reach)) {
   auto begin = Deadline::Clock::now();
   create(spec, deadline);
   times_.create = elapsed_since(begin);
   try {
+    if (reach_.join) join_ours(deadline);
     begin = Deadline::Clock::now();
     engine::Client client(engine_);
     engine::Containers containers(client);
@@ -70,45 +100,39 @@ void Sidecar::create(const engine::ContainerSpec& spec, Deadline deadline) {
   }
 }
 
+// A way more: without it the engine carries the sessions.
+void Sidecar::join_ours(Deadline deadline) {
+  engine::Client client(engine_);
+  for (const auto& end : reach_.known.own->endpoints) {
+    try {
+      const auto network = client.network(end.network_id.empty() ? end.network : end.network_id, deadline);
+      if (reach_.only_with_subnets && network.subnets.empty()) continue;
+      engine::Networks(client).connect(network.id, id_, deadline);
+      joined_ = network.subnets;
+      return;
+    } catch (const Error& error) {
+      if (error.code() == Errc::timed_out) throw error.in_context("sidecar create");
+      log::debug("the sidecar does not join network {}: {}", end.network, error.what());
+    }
+  }
+}
+
 SidecarPlace Sidecar::look(Deadline deadline) const {
   engine::Client client(engine_);
   const auto container = client.container(id_, deadline);
   if (!container.running) throw Error(Errc::failure, "sidecar start: the sidecar ended at once");
   SidecarPlace place;
-  // It is on one network, whose name here differs between engines.
-  for (const auto& endpoint : container.endpoints)
-    if (place.addresses.empty()) place.addresses = endpoint.addresses();
+  if (const auto* const end = end_on(container, reach_.network, reach_.known))
+    place.addresses = end->addresses();
   if (place.addresses.empty())
     throw Error(Errc::engine_error, "sidecar start: the engine gave it no address");
-  place.sshd = {place.address(), ssh::kPort};
-  if (published_) {
-    const auto port = std::ranges::find(container.ports, ssh::kPort, &engine::PublishedPort::container);
-    if (port == container.ports.end() || port->host == 0)
-      throw Error(Errc::engine_error, "sidecar start: the engine did not publish its port");
-    place.sshd = {published_at(client), port->host};
-  }
+  place.candidates = dial_candidates(reach_.known, engine_, client.peer(), reach_.network, container);
   return place;
-}
-
-// The address of the machine that publishes the port.
-Ipv4 Sidecar::published_at(const engine::Client& client) const {
-  if (!engine_.tcp || engine_.tcp->is_loopback()) return Ipv4::parse("127.0.0.1").value();
-  // The address that the engine has just answered from; its name may have several.
-  if (const auto peer = client.peer()) return *peer;
-  throw Error(Errc::no_path,
-              fmt::format("the engine at {} is reached by IPv6, and its sidecars are dialled by IPv4 only",
-                          engine_.socket),
-              "name the engine by a host name or address that leads to it by IPv4");
 }
 
 // Another cause that may keep us from a running sidecar.
 std::string Sidecar::hint() const {
-  if (!published_ || !engine_.tcp) return {};
-  if (engine_.tcp->is_loopback())
-    return fmt::format(
-        "if {} is the end of a tunnel to another machine, its sidecars cannot be reached: name "
-        "that machine itself, tcp:// with TLS",
-        engine_.socket);
+  if (!engine_.tcp || engine_.tcp->is_loopback()) return {};
   return fmt::format("let the firewall of {} admit this machine to the ports that the engine publishes",
                      engine_.tcp->host);
 }
@@ -118,21 +142,66 @@ SidecarPlace Sidecar::place() const {
   return place_;
 }
 
-Fd Sidecar::dial(Deadline deadline) {
-  IpEndpoint sshd;
-  {
-    const std::lock_guard lock(mutex_);
-    sshd = place_.sshd;
+std::optional<DialCandidate> Sidecar::dialled() const {
+  const std::lock_guard lock(mutex_);
+  return dialled_;
+}
+
+// What served last comes first.
+std::vector<DialCandidate> Sidecar::in_order() const {
+  const std::lock_guard lock(mutex_);
+  auto out = place_.candidates;
+  if (dialled_)
+    std::stable_partition(out.begin(), out.end(), [&](const DialCandidate& one) { return one == *dialled_; });
+  return out;
+}
+
+ssh::Stream Sidecar::run_session(Deadline deadline) {
+  engine::ExecSpec spec;
+  spec.command = ssh::session_command();
+  auto session = std::make_shared<engine::ExecStream>(engine_, id_, std::move(spec), deadline);
+  auto socket = session->take_socket();
+  const std::lock_guard lock(mutex_);
+  std::erase_if(sessions_, [](const auto& one) { return one->is_over(); });
+  sessions_.push_back(session);
+  return {std::move(socket), [session] { return session->words(); }};
+}
+
+ssh::Way Sidecar::way_by(const DialCandidate& candidate, bool is_last_but_one, Deadline deadline) {
+  ssh::Way way{.text = candidate.text(),
+               .endpoint = {},
+               .head_start = is_last_but_one ? kHeadStartOfExec : kHeadStart};
+  if (candidate.by == DialCandidate::By::exec) {
+    way.open = [this](Deadline limit) { return run_session(limit); };
+  } else if (const auto address = address_of(candidate.host, deadline)) {
+    way.endpoint = {*address, candidate.port};
+  } else {
+    way.open = [host = candidate.host](Deadline) -> ssh::Stream {
+      throw Error(Errc::not_found, fmt::format("{} is not the name of a host here", quote(host)));
+    };
   }
+  return way;
+}
+
+void Sidecar::dial(Deadline deadline, const ssh::Accept& accept) {
+  const auto order = in_order();
+  std::vector<ssh::Way> ways;
+  for (std::size_t i = 0; i < order.size(); ++i)
+    ways.push_back(
+        way_by(order[i], i + 1 < order.size() && order[i + 1].by == DialCandidate::By::exec, deadline));
+  const auto still_there = [&] {
+    listen_to_it();
+    auto now = look(deadline);
+    const std::lock_guard lock(mutex_);
+    const bool moved = now.candidates != place_.candidates;
+    place_ = std::move(now);
+    if (moved) throw Error(Errc::timed_out, "the sidecar has moved to another address");
+  };
   try {
-    return ssh::dial_sshd(sshd, deadline, [&] {
-      listen_to_it();
-      const auto now = look(deadline);
-      const std::lock_guard lock(mutex_);
-      const bool moved = now.sshd != sshd;
-      place_ = now;
-      if (moved) throw Error(Errc::timed_out, "the sidecar has moved to another address");
-    });
+    const auto& by = order[ssh::dial_sshd(ways, deadline, still_there, accept)];
+    const std::lock_guard lock(mutex_);
+    if (dialled_ != by) log::info("sidecar {}: its sshd is reached by {}", id_.substr(0, 12), by.text());
+    dialled_ = by;
   } catch (const Error& error) {
     if (error.code() == Errc::not_found) throw Error(Errc::not_found, "the sidecar was removed");
     if (error.code() == Errc::timed_out && error.hint().empty())

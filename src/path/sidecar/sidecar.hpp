@@ -2,25 +2,38 @@
 #pragma once
 
 #include "core/deadline.hpp"
-#include "core/fd.hpp"
-#include "core/ipv4.hpp"
+#include "core/ip.hpp"
 #include "engine/client.hpp"
 #include "engine/containers.hpp"
+#include "engine/exec_stream.hpp"
 #include "hostnet/error.hpp"
+#include "path/sidecar/candidates.hpp"
+#include "path/sidecar/dial.hpp"
 
 #include <chrono>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace hostnet::exposer {
+
+/// How a new sidecar will be reached.
+struct SidecarReach {
+  Surroundings known;
+  engine::Network network;  ///< The sidecar's.
+  bool join = false;        ///< As Provision::join.
+  /// Joins only a network whose addresses are known, so that they can be told from those of its own.
+  bool only_with_subnets = false;
+};
 
 /// Where a sidecar is reached.
 struct SidecarPlace {
   /// On its network, IPv4 before IPv6: what the alias resolves to. Not empty.
   std::vector<Ip> addresses;
-  /// Dialled by us: the first address, or the published port on 127.0.0.1 or on the engine's machine.
-  IpEndpoint sshd;
+  /// For us, in order.
+  std::vector<DialCandidate> candidates;
 
   [[nodiscard]] Ip address() const { return addresses.front(); }
 };
@@ -42,7 +55,8 @@ class Sidecar {
  public:
   /// Creates and starts the container, and finds its address. A failure leaves no container behind.
   /// @throws Error: what the engine's calls throw, with the stage named.
-  Sidecar(const engine::Address& engine, const engine::ContainerSpec& spec, Deadline deadline);
+  Sidecar(const engine::Address& engine, const engine::ContainerSpec& spec, SidecarReach reach,
+          Deadline deadline);
   Sidecar(const Sidecar&) = delete;
   Sidecar& operator=(const Sidecar&) = delete;
   /// remove(), unless the engine gave no answer to that before; logs failures.
@@ -51,10 +65,14 @@ class Sidecar {
   [[nodiscard]] const std::string& id() const noexcept { return id_; }
   [[nodiscard]] SidecarPlace place() const;
   [[nodiscard]] const SidecarTimes& times() const noexcept { return times_; }
-  /// A connection with the banner of its sshd unread. While it does not answer, inspects it for a new
-  /// address.
-  /// @throws Error: not_found when it is gone, timed_out.
-  Fd dial(Deadline deadline);
+  /// Gives `accept` connections with the banner of an sshd unread, until it takes one. While none answers,
+  /// inspects the sidecar for new addresses.
+  /// @throws Error: not_found when it is gone, timed_out, and what `accept` throws.
+  void dial(Deadline deadline, const ssh::Accept& accept);
+  /// The candidate that led to it last; nullopt before dial().
+  [[nodiscard]] std::optional<DialCandidate> dialled() const;
+  /// The addresses of a network that it has joined for our sake: connections from there are not for the lease.
+  [[nodiscard]] const std::vector<Subnet>& joined() const noexcept { return joined_; }
   /// Adds a line of ssh::authorized_key() to the permitted keys, unless it is there. Call it when sshd
   /// answers.
   /// @throws Error: not_found when it is gone, engine_error, timed_out.
@@ -67,21 +85,27 @@ class Sidecar {
 
  private:
   void create(const engine::ContainerSpec& spec, Deadline deadline);
+  void join_ours(Deadline deadline);
   SidecarPlace look(Deadline deadline) const;
-  Ipv4 published_at(const engine::Client& client) const;
+  std::vector<DialCandidate> in_order() const;
+  ssh::Way way_by(const DialCandidate& candidate, bool is_last_but_one, Deadline deadline);
+  ssh::Stream run_session(Deadline deadline);
   std::string hint() const;
   void listen_to_it() noexcept;
   void remove_or_log() noexcept;
 
   engine::Address engine_;
-  bool published_;
+  SidecarReach reach_;
   std::string id_;
   SidecarTimes times_;
+  std::vector<Subnet> joined_;
   mutable std::mutex mutex_;
   SidecarPlace place_;
+  std::optional<DialCandidate> dialled_;
   std::string words_;
   bool removed_ = false;
-  bool unanswered_ = false;  // the engine gave no answer to remove()
+  bool unanswered_ = false;                                    // the engine gave no answer to remove()
+  std::vector<std::shared_ptr<engine::ExecStream>> sessions_;  // those that the engine carries
 };
 
 /// The image is not here and cannot be pulled (not_found). A path without a sidecar may still serve.

@@ -59,6 +59,10 @@ std::vector<std::string> sshd_environment(const SshdSetup& setup) {
           fmt::format("TC_HOSTNET_SSHD_CONFIG={}", sshd_config())};
 }
 
+std::vector<std::string> session_command() {
+  return {"/usr/sbin/sshd", "-i", "-e", "-f", "/run/tc-hostnet/sshd_config"};
+}
+
 std::map<std::string, std::string> sshd_sysctls() { return {{"net.ipv4.tcp_syncookies", "0"}}; }
 
 std::string sshd_command(const SshdSetup& setup) {

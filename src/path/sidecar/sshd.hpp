@@ -48,6 +48,10 @@ std::vector<std::string> sshd_environment(const SshdSetup& setup);
 /// The container's command: the one argument of `sh -c`. Pure.
 std::string sshd_command(const SshdSetup& setup);
 
+/// A command in the running sidecar that serves one session on its standard input and output, as the same sshd.
+/// Pure.
+std::vector<std::string> session_command();
+
 /// Kernel parameters of the container's network namespace. SYN cookies are off: a burst of connects fills
 /// sshd's short queue (128), and the kernel forgets a connection that a cookie stands for when its ACK finds
 /// the queue full. The client then believes that it is connected and waits forever for a service that speaks

@@ -6,11 +6,17 @@
 namespace hostnet::exposer {
 namespace {
 
-// "up, aes128-gcm@openssh.com on 2 sessions, 3 connections open of 120, 1.2 MB to the host, 3.0 kB from it"
+// "by address 172.18.0.3:22", "by exec"
+std::string dialled_text(const state::TunnelStats& stats) {
+  if (stats.dialled_by.empty()) return {};
+  return fmt::format(" by {}{}{}", stats.dialled_by, stats.dialled_at.empty() ? "" : " ", stats.dialled_at);
+}
+
+// "up, aes128-gcm@openssh.com on 2 sessions by address 172.18.0.3:22, 3 connections open of 120, 1.2 MB to the host, 3.0 kB from it"
 std::string tunnel_text(const state::TunnelStats& stats) {
-  return fmt::format("{}{}{}, {} on {} session{}, {}", stats.state, stats.reason.empty() ? "" : ": ",
+  return fmt::format("{}{}{}, {} on {} session{}{}, {}", stats.state, stats.reason.empty() ? "" : ": ",
                      stats.reason, stats.cipher, stats.sessions, stats.sessions == 1 ? "" : "s",
-                     state::carried(stats));
+                     dialled_text(stats), state::carried(stats));
 }
 
 }  // namespace
@@ -26,6 +32,8 @@ RecordView describe_tunnel(const state::TunnelRecord& record) {
                                              {"reason", stats.reason},
                                              {"cipher", stats.cipher},
                                              {"sessions", stats.sessions},
+                                             {"dialled_by", stats.dialled_by},
+                                             {"dialled_at", stats.dialled_at},
                                              {"reconnects", stats.reconnects},
                                              {"connections_open", stats.open},
                                              {"connections", stats.accepted},

@@ -58,7 +58,7 @@ json::Value tunnel_plan_to_json(const TunnelPlan& plan, const CommandContainer* 
                      {"image", plan.image},
                      {"image_present", plan.image_is_here},
                      {"network", plan.target.network.name},
-                     {"direct", plan.target.direct},
+                     {"direct", plan.target.known.direct},
                      {"sources", plan.sources},
                      {"ports", to_json(plan.ports)},
                      {"alias_in", plan.target.alias_in},
@@ -100,7 +100,7 @@ DryRun dry_run_of_tunnel(const ExposeRequest& request, const ExposerOptions& opt
                          const CommandContainer* run) {
   engine::Client client(engine::Address::find(options.engine));
   const auto plan = plan_tunnel(client, request, Deadline::after(kTunnelDryRunSpan));
-  const auto published = publish_on(plan.target, client.address());
+  const auto published = provision(plan.target.known, client.address(), plan.target.network).publish_on;
   return {.lines = tunnel_plan_lines(plan, published, run), .object = tunnel_plan_to_json(plan, run)};
 }
 

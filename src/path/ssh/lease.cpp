@@ -132,17 +132,22 @@ void SshLease::set_up(const ExposeRequest& request, const SshTarget& target, Dea
     setup.listen_ports.push_back(port.container);
     services.emplace(port.container, service_of(port));
   }
+  const auto ways = provision(target.known, settings_.engine, target.network);
   const SidecarRequest wanted{
       .lease = id,
       .image = settings_.image,
       .network_id = target.network.id,
       .alias_by_dns = target.alias_by_dns,
       .alias_container = target.container && !target.alias_in.empty() ? target.container->id : std::string(),
-      .publish_on = publish_on(target, settings_.engine),
+      .publish_on = ways.publish_on,
       .test_run_id = test_run_id(),
       .owner = owner_label(),
       .ports = port_list(ports)};
-  sidecar_ = std::make_unique<Sidecar>(settings_.engine, sidecar_spec(wanted, setup), deadline);
+  const SidecarReach reach{.known = target.known,
+                           .network = target.network,
+                           .join = ways.join,
+                           .only_with_subnets = !target.sources};
+  sidecar_ = std::make_unique<Sidecar>(settings_.engine, sidecar_spec(wanted, setup), reach, deadline);
   // Two leases that are made at once do not see each other's sidecar before; now the later one does.
   if (request.write_alias) {
     engine::Client client(settings_.engine);
@@ -164,11 +169,13 @@ void SshLease::set_up(const ExposeRequest& request, const SshTarget& target, Dea
   auto aliases = writing.get_future();
   const auto writer = start_thread("tchn-alias", [&writing] { writing(); });
   ssh::TunnelSettings tunnel{
-      .dial = [sidecar = sidecar_.get()](Deadline limit) { return sidecar->dial(limit); },
+      .dial = [sidecar = sidecar_.get()](Deadline limit,
+                                         const ssh::Accept& accept) { sidecar->dial(limit, accept); },
       .client = std::move(client_key),
       .host_key = host_key_,
       .services = std::move(services),
       .sources = target.sources,
+      .barred = sidecar_->joined(),
       .on_state = [this](ssh::TunnelState, const std::string&) { nudge(); },
   };
   try {
@@ -288,15 +295,17 @@ std::shared_ptr<Exposure::Impl> SshLease::extend(const HostPort& port) {
   ssh::TunnelSettings tunnel{
       // Permit the key at each attempt: a restarted sidecar has forgotten it.
       .dial =
-          [sidecar = sidecar_.get(), line](Deadline limit) {
-            auto connection = sidecar->dial(limit);
-            sidecar->permit(line, limit);
-            return connection;
+          [sidecar = sidecar_.get(), line](Deadline limit, const ssh::Accept& accept) {
+            sidecar->dial(limit, [&](Fd connection, Deadline login) {
+              sidecar->permit(line, login);
+              accept(std::move(connection), login);
+            });
           },
       .client = std::move(key),
       .host_key = host_key_,
       .services = {{port.container, service_of(port)}},
       .sources = {},
+      .barred = sidecar_->joined(),
       .most_lanes = 1,
       .on_state = {},
   };
@@ -487,6 +496,10 @@ void SshLease::follow_sidecar(engine::Client& client) {
 
 void SshLease::publish_stats() {
   auto stats = tunnel_->stats();
+  if (const auto by = sidecar_->dialled()) {
+    stats.dialled_by = by->kind();
+    stats.dialled_at = by->at();
+  }
   auto now = ports;
   for_each_extension([&](const SshExtension& one) {
     if (one.state() != ExposureState::active) return;

@@ -51,8 +51,9 @@ Fd make_epoll() {
 
 }  // namespace
 
-Policy::Policy(std::map<std::uint16_t, Service> services, std::optional<std::vector<Ip>> sources)
-    : services_(std::move(services)), sources_(std::move(sources)) {}
+Policy::Policy(std::map<std::uint16_t, Service> services, std::optional<std::vector<Ip>> sources,
+               std::vector<Subnet> barred)
+    : services_(std::move(services)), barred_(std::move(barred)), sources_(std::move(sources)) {}
 
 void Policy::set_sources(std::optional<std::vector<Ip>> sources) {
   {
@@ -67,10 +68,13 @@ const Service* Policy::admit(std::uint16_t port, std::string_view originator) co
   if (found == services_.end()) return nullptr;
   std::unique_lock lock(mutex_);
   known_.wait_for(lock, kPatience, [&] { return !sources_ || !sources_->empty(); });
-  if (sources_) {
-    const auto address = Ip::parse(originator);
-    if (!address || std::ranges::find(*sources_, *address) == sources_->end()) return nullptr;
-  }
+  if (!sources_ && barred_.empty()) return &found->second;
+  const auto address = Ip::parse(originator);
+  if (!address) return nullptr;
+  if (sources_ && std::ranges::find(*sources_, *address) == sources_->end()) return nullptr;
+  const bool is_barred =
+      std::ranges::any_of(barred_, [&](const Subnet& subnet) { return subnet.contains(*address); });
+  if (!sources_ && is_barred) return nullptr;
   return &found->second;
 }
 

@@ -69,8 +69,10 @@ class Connection;
 class Policy {
  public:
   /// `services` by the port that the container dials. nullopt for `sources` admits every address on the
-  /// sidecar's networks; an empty list means that the source is not known yet, and admit() waits for it.
-  Policy(std::map<std::uint16_t, Service> services, std::optional<std::vector<Ip>> sources);
+  /// sidecar's networks that is not in `barred`; an empty list means that the source is not known yet, and admit()
+  /// waits for it.
+  Policy(std::map<std::uint16_t, Service> services, std::optional<std::vector<Ip>> sources,
+         std::vector<Subnet> barred = {});
 
   /// Replaces the sources. Open connections stay.
   void set_sources(std::optional<std::vector<Ip>> sources);
@@ -83,6 +85,7 @@ class Policy {
   static constexpr std::chrono::seconds kPatience{5};
 
   const std::map<std::uint16_t, Service> services_;
+  const std::vector<Subnet> barred_;
   mutable std::mutex mutex_;
   mutable std::condition_variable known_;
   std::optional<std::vector<Ip>> sources_;

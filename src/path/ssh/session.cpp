@@ -3,6 +3,7 @@
 
 #include "core/log.hpp"
 #include "hostnet/error.hpp"
+#include "path/sidecar/dial.hpp"
 #include "path/sidecar/sshd.hpp"
 
 #include <fcntl.h>
@@ -98,18 +99,11 @@ Session::Session(Fd connected, const Identity& identity, Deadline deadline)
 
   auto start = Clock::now();
   [[maybe_unused]] const int theirs = connected.release();  // libssh closes it, even after a failed connect
-  const int code = complete("handshake", deadline, [&] { return lib_.ssh_connect(session); });
-  if (code != SSH_OK) throw Error(Errc::failure, fmt::format("ssh handshake: {}", last_error()));
-  // ssh_connect() has made it blocking.
-  ::fcntl(fd_, F_SETFL, ::fcntl(fd_, F_GETFL) | O_NONBLOCK);
-
-  ssh_key shown = nullptr;
-  if (lib_.ssh_get_server_publickey(session, &shown) != SSH_OK)
-    throw Error(Errc::failure, "ssh handshake: the sidecar shows no host key");
-  const KeyHandle host_key(shown);
-  if (!is_public_key(host_key.get(), identity.host_key))
-    throw Error(Errc::conflict, "ssh handshake: the server's host key is not the sidecar's",
-                "something else answers in the sidecar's place: see docker ps and the port mapping");
+  try {
+    shake_hands(identity.host_key, deadline);
+  } catch (const Error& error) {
+    throw NotOurSshd(error.code(), error.what(), error.hint(), error.sys_errno());
+  }
   times_.handshake = since(start);
 
   start = Clock::now();
@@ -130,6 +124,22 @@ Session::Session(Fd connected, const Identity& identity, Deadline deadline)
   event_.reset(lib_.ssh_event_new());
   if (!event_ || lib_.ssh_event_add_session(event_.get(), session) != SSH_OK)
     throw Error(Errc::failure, "libssh cannot create an event context");
+}
+
+void Session::shake_hands(const std::string& host_key, Deadline deadline) {
+  const auto session = session_.get();
+  const int code = complete("handshake", deadline, [&] { return lib_.ssh_connect(session); });
+  if (code != SSH_OK) throw Error(Errc::failure, fmt::format("ssh handshake: {}", last_error()));
+  // ssh_connect() has made it blocking.
+  ::fcntl(fd_, F_SETFL, ::fcntl(fd_, F_GETFL) | O_NONBLOCK);
+
+  ssh_key shown = nullptr;
+  if (lib_.ssh_get_server_publickey(session, &shown) != SSH_OK)
+    throw Error(Errc::failure, "ssh handshake: the sidecar shows no host key");
+  const KeyHandle shown_key(shown);
+  if (!is_public_key(shown_key.get(), host_key))
+    throw Error(Errc::conflict, "ssh handshake: the server's host key is not the sidecar's",
+                "something else answers in the sidecar's place: see docker ps and the port mapping");
 }
 
 Session::~Session() {

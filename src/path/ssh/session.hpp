@@ -28,11 +28,11 @@ struct SessionTimes {
 /// Used by one thread at a time. After any Error, only destroy the session.
 class Session {
  public:
-  /// Does the handshake on a connected TCP socket, checks the host key, logs in and starts the forced
+  /// Does the handshake on a connected stream socket, checks the host key, logs in and starts the forced
   /// command: sshd sets TCP_NODELAY on its side only for sessions that run a command, and the sidecar counts
   /// its owner as alive while the command runs.
-  /// @throws Error: timed_out, not_authorised (the key is refused), conflict (another host key: another
-  ///         server answers), failure; each names the stage.
+  /// @throws NotOurSshd in the handshake: timed_out, conflict (another host key: another server answers),
+  ///         failure; then Error: timed_out, not_authorised (the key is refused), failure; each names the stage.
   Session(Fd connected, const Identity& identity, Deadline deadline);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -71,6 +71,7 @@ class Session {
   [[nodiscard]] const SessionTimes& times() const noexcept { return times_; }
 
  private:
+  void shake_hands(const std::string& host_key, Deadline deadline);
   template <class Call>
   int complete(const char* stage, Deadline deadline, Call call);
   [[nodiscard]] std::string last_error() const;

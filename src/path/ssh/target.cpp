@@ -5,6 +5,7 @@
 #include "hostnet/error.hpp"
 #include "hostnet/exposer.hpp"
 #include "netlink/link.hpp"
+#include "path/sidecar/plan.hpp"
 #include "path/sidecar/sshd.hpp"
 #include "target/attached.hpp"
 #include "target/endpoint.hpp"
@@ -17,23 +18,47 @@
 namespace hostnet::exposer {
 namespace {
 
+// The bridge here that has the network's name and gateway: it may be another network's.
+std::optional<netlink::Link> namesake(netlink::Rtnl& rtnl, const engine::Network& network) {
+  if (network.bridge.empty() || interface_name_fault(network.bridge)) return std::nullopt;
+  auto link = rtnl.link(network.bridge);
+  if (!link || link->kind != "bridge") return std::nullopt;
+  const auto addresses = rtnl.addresses(link->ifindex);
+  const bool has_gateway =
+      !network.ipv4 ||
+      (network.gateway ? netlink::has_address(addresses, *network.gateway) : !addresses.empty());
+  return has_gateway ? link : std::nullopt;
+}
+
 // Why addresses on the network cannot be dialled from here. nullopt when they can: its bridge is here, has
 // the gateway's address, and belongs to this engine.
 std::optional<std::string> why_not_direct(engine::Client& client, const engine::Network& network,
                                           Deadline deadline) {
   if (const auto why = client.why_remote(deadline))
     return fmt::format("it is of the engine at {}, {}", client.address().socket, *why);
-  constexpr const char* not_here = "its bridge is not in this network namespace";
-  if (network.bridge.empty() || interface_name_fault(network.bridge)) return not_here;
   netlink::Rtnl rtnl;
-  const auto link = rtnl.link(network.bridge);
-  if (!link || link->kind != "bridge") return not_here;
-  const auto addresses = rtnl.addresses(link->ifindex);
-  const bool has_gateway =
-      !network.ipv4 ||
-      (network.gateway ? netlink::has_address(addresses, *network.gateway) : !addresses.empty());
-  if (!has_gateway || runs_rootless(client, deadline)) return not_here;
+  const auto link = namesake(rtnl, network);
+  if (!link || runs_rootless(client, deadline)) return "its bridge is not in this network namespace";
   return why_not_its_bridge(client, rtnl, network, *link, deadline);
+}
+
+// In a container with the network of the engine's host a namesake is the network's bridge, unless the engine has its
+// networks elsewhere.
+bool is_on_our_host(engine::Client& client, const engine::Network& network, Deadline deadline) {
+  const auto& own = client.own_container(deadline);
+  if (!own || !own->host_network || runs_rootless(client, deadline)) return false;
+  netlink::Rtnl rtnl;
+  return namesake(rtnl, network).has_value();
+}
+
+Surroundings surroundings(engine::Client& client, const engine::Network& network, bool direct,
+                          Deadline deadline) {
+  Surroundings known{.direct = direct};
+  if (direct) return known;
+  known.on_host = is_on_our_host(client, network, deadline);
+  known.own = client.own_container(deadline);
+  known.host_override = process_environment("TESTCONTAINERS_HOST_OVERRIDE").value_or("");
+  return known;
 }
 
 // Why the engine would not let a sidecar join, known before one is created.
@@ -59,8 +84,9 @@ SshTarget on_network(engine::Client& client, const std::string& name, Deadline d
   SshTarget out{.network = network_named(client, name, deadline)};
   check_joinable(out.network);
   const auto why = why_not_direct(client, out.network, deadline);
-  out.direct = !why;
-  if (!why) return out;
+  out.known = surroundings(client, out.network, !why, deadline);
+  // For such an engine the relay path is no better way, and a command of the engine leads to the sidecar.
+  if (!why || client.why_remote(deadline)) return out;
   if (out.network.internal)
     throw Error(Errc::no_path,
                 fmt::format("network {} is internal, and a sidecar on it cannot be reached: {}",
@@ -143,11 +169,6 @@ void check_port_for_ssh(const HostPort& port) {
   if (port.container == ssh::kPort)
     throw Error(Errc::invalid_argument, fmt::format("{}: {}", port.to_string(), kSshPortReserved),
                 "choose another container port (HOST:CONTAINER)");
-}
-
-std::string publish_on(const SshTarget& target, const engine::Address& engine) {
-  if (target.direct) return {};
-  return engine.tcp && !engine.tcp->is_loopback() ? "0.0.0.0" : "127.0.0.1";
 }
 
 SshTarget resolve_for_ssh(engine::Client& client, const Target& target, bool with_alias, Deadline deadline) {

@@ -7,6 +7,7 @@
 #include "hostnet/error.hpp"
 #include "hostnet/port.hpp"
 #include "hostnet/target.hpp"
+#include "path/sidecar/candidates.hpp"
 #include "target/alias_holders.hpp"
 
 #include <optional>
@@ -33,7 +34,7 @@ struct SshTarget {
   std::optional<ServedContainer> container;  ///< The lease ends with it; none for a whole network.
   std::vector<std::string> alias_in;  ///< Ids of the running containers whose hosts file gets the alias.
   bool alias_by_dns = false;          ///< The engine's DNS resolves the alias to the sidecar.
-  bool direct = false;                ///< The sidecar's address can be dialled from here.
+  Surroundings known = {};            ///< Ways to the sidecar.
 };
 
 /// How the lease gives containers the alias.
@@ -49,11 +50,6 @@ class NoDatagrams : public Error {
 
 /// @throws Error{invalid_argument} for a port that the path cannot serve, NoDatagrams for UDP.
 void check_port_for_ssh(const HostPort& port);
-
-/// The address of the engine's host on which the sidecar's port is published: empty (none) when the sidecar
-/// is dialled directly, 127.0.0.1 for an engine reached on this machine, 0.0.0.0 for an engine on another
-/// machine, because only that machine's routes tell which of its addresses leads here.
-std::string publish_on(const SshTarget& target, const engine::Address& engine);
 
 /// @throws Error: no_path for a target that is neither a container nor a network of an engine, and for
 /// networks that a sidecar cannot join or where it cannot be reached (of a container: each of its networks

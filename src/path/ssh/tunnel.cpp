@@ -55,7 +55,7 @@ struct Tunnel::Lane {
 };
 
 Tunnel::Tunnel(TunnelSettings settings, Deadline deadline)
-    : settings_(std::move(settings)), policy_(settings_.services, settings_.sources) {
+    : settings_(std::move(settings)), policy_(settings_.services, settings_.sources, settings_.barred) {
   Libssh::get();  // reports a missing library before a lane starts
   const auto count =
       std::clamp<std::size_t>(settings_.services.size(), 1, std::max(1U, settings_.most_lanes));
@@ -104,11 +104,13 @@ void Tunnel::close() noexcept {
 
 void Tunnel::connect_lane(Lane& lane, Deadline deadline) {
   const auto start = std::chrono::steady_clock::now();
-  auto connection = settings_.dial(deadline);
-  const auto dialled =
-      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start);
-  auto session = std::make_unique<Session>(
-      std::move(connection), Identity{.client = settings_.client, .host_key = settings_.host_key}, deadline);
+  std::chrono::microseconds dialled{0};
+  std::unique_ptr<Session> session;
+  settings_.dial(deadline, [&](Fd connection, Deadline limit) {
+    dialled = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start);
+    session = std::make_unique<Session>(
+        std::move(connection), Identity{.client = settings_.client, .host_key = settings_.host_key}, limit);
+  });
   for (const auto port : lane.ports) session->listen(port, deadline);
   auto pump = std::make_unique<Pump>(*session, policy_, counters_);
   const std::lock_guard lock(mutex_);

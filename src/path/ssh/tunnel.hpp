@@ -23,6 +23,7 @@
 #include "core/fd.hpp"
 #include "hostnet/error.hpp"
 #include "lease/tunnel_record.hpp"
+#include "path/sidecar/dial.hpp"
 #include "path/ssh/key.hpp"
 #include "path/ssh/pump.hpp"
 
@@ -50,14 +51,15 @@ enum class TunnelState : std::uint8_t {
 const char* to_string(TunnelState state) noexcept;
 
 struct TunnelSettings {
-  /// Returns a connected TCP socket with the banner of the sidecar's sshd unread. Called for each attempt,
-  /// from several threads at once. @throws Error; not_found means that the sidecar is gone and no attempt can
+  /// Gives connections with the banner of an sshd unread, until one is taken. Called for each attempt, from
+  /// several threads at once. @throws Error; not_found means that the sidecar is gone and no attempt can
   /// succeed.
-  std::function<Fd(Deadline)> dial;
+  std::function<void(Deadline, const Accept&)> dial;
   Key client;                                 ///< Logs in.
   std::string host_key;                       ///< The sidecar's, as Key::public_line().
   std::map<std::uint16_t, Service> services;  ///< By the port that the container dials; not empty.
-  std::optional<std::vector<Ip>> sources;     ///< As in Policy.
+  std::optional<std::vector<Ip>> sources;     ///< As in Policy,
+  std::vector<Subnet> barred = {};            ///< likewise.
   unsigned most_lanes = 2;
   std::chrono::milliseconds give_up{30'000};  ///< Time to restore a lost session.
   std::chrono::milliseconds drain{500};       ///< Time for open connections to end, on close().

@@ -125,8 +125,28 @@ bool Sidecar::alive() {
   return false;
 }
 
+void dial_one(const IpEndpoint& at, Deadline deadline, const std::function<void()>& still_there,
+              const ssh::Accept& accept) {
+  const ssh::Way way{.text = at.to_string(), .endpoint = at};
+  ssh::dial_sshd({&way, 1}, deadline, still_there, accept);
+}
+
+std::function<void(Deadline, const ssh::Accept&)> dial_at(const IpEndpoint& at) {
+  return [at](Deadline deadline, const ssh::Accept& accept) {
+    dial_one(
+        at, deadline, [] {}, accept);
+  };
+}
+
+Fd connection_to(const IpEndpoint& at, Deadline deadline) {
+  Fd out;
+  dial_one(
+      at, deadline, [] {}, [&](Fd connection, Deadline) { out = std::move(connection); });
+  return out;
+}
+
 ssh::TunnelSettings Sidecar::settings() {
-  return {.dial = [at = at(ssh::kPort)](Deadline deadline) { return ssh::dial_sshd(at, deadline, [] {}); },
+  return {.dial = dial_at(at(ssh::kPort)),
           .client = std::move(client_),
           .host_key = host_public_key_,
           .services = services_};

@@ -16,6 +16,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <map>
 #include <string>
@@ -81,5 +82,13 @@ class Sidecar {
 
 /// Ten seconds from now.
 inline hostnet::Deadline soon() { return hostnet::Deadline::after(std::chrono::seconds{10}); }
+
+/// Dials an sshd that has but one place.
+void dial_one(const hostnet::IpEndpoint& at, hostnet::Deadline deadline,
+              const std::function<void()>& still_there, const hostnet::ssh::Accept& accept);
+/// As TunnelSettings::dial.
+std::function<void(hostnet::Deadline, const hostnet::ssh::Accept&)> dial_at(const hostnet::IpEndpoint& at);
+/// A connection with the banner unread.
+hostnet::Fd connection_to(const hostnet::IpEndpoint& at, hostnet::Deadline deadline);
 
 }  // namespace test

@@ -35,7 +35,7 @@ bool says(const Outcome& outcome, std::string_view words) {
 }
 
 void wait_for_sshd(const Sidecar& sidecar) {
-  static_cast<void>(ssh::dial_sshd(sidecar.at(ssh::kPort), soon(), [] {}));
+  static_cast<void>(connection_to(sidecar.at(ssh::kPort), soon()));
 }
 
 }  // namespace
@@ -70,8 +70,8 @@ TEST_CASE("a client with the key runs no other command and forwards only the lea
 TEST_CASE("a session runs one command and no second one") {
   Sidecar sidecar(ports({{7001, 7001}}));
   const auto settings = sidecar.settings();
-  ssh::Session session(settings.dial(soon()), {.client = settings.client, .host_key = settings.host_key},
-                       soon());
+  ssh::Session session(connection_to(sidecar.at(ssh::kPort), soon()),
+                       {.client = settings.client, .host_key = settings.host_key}, soon());
   const auto& lib = ssh::Libssh::get();
   const auto second = lib.ssh_channel_new(session.handle());
   int code = SSH_AGAIN;
@@ -149,17 +149,21 @@ TEST_CASE("an sshd that never answers gives an error within the deadline, which 
     const auto start = std::chrono::steady_clock::now();
     const auto deadline = Deadline::after(700ms);
     const auto error = error_of([&] {
-      const ssh::Session session(ssh::dial_sshd({ip("127.0.0.1"), port}, deadline, [] {}),
-                                 {.client = settings.client, .host_key = settings.host_key}, deadline);
+      dial_one(
+          {ip("127.0.0.1"), port}, deadline, [] {},
+          [&](Fd connection, Deadline limit) {
+            const ssh::Session session(std::move(connection),
+                                       {.client = settings.client, .host_key = settings.host_key}, limit);
+          });
     });
     CHECK(std::chrono::steady_clock::now() - start < 1500ms);
     CHECK(error.code() == Errc::timed_out);
     return std::string(error.what());
   };
-  const std::string start = "ssh banner: the sidecar's sshd at 127.0.0.1:";
-  CHECK(attempt(2221) == start + "2221 does not serve: Connection refused");
-  CHECK(attempt(2222) == start + "2222 does not serve: it accepts the connection and sends no banner");
-  CHECK(attempt(2223) == start + "2223 does not serve: it hangs up before its banner");
-  CHECK(attempt(2224) == start + "2224 does not serve: it sends no SSH banner");
+  const std::string start = "ssh banner: the sidecar's sshd does not serve: 127.0.0.1:";
+  CHECK(attempt(2221) == start + "2221: Connection refused");
+  CHECK(attempt(2222) == start + "2222: it accepts the connection and sends no banner");
+  CHECK(attempt(2223) == start + "2223: it hangs up before its banner");
+  CHECK(attempt(2224) == start + "2224: it sends no SSH banner");
   CHECK(attempt(2225) == "ssh handshake: the sidecar gave no answer in time");
 }

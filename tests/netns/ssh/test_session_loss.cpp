@@ -139,7 +139,7 @@ TEST_CASE("a sidecar that does not come back fails the tunnel within its limit, 
   sidecar.kill();
   CHECK(eventually([&] { return tunnel.state() == TunnelState::failed; }, 3s));
   CHECK(eventually([&] { return reports.states() == "reconnecting failed "; }, 1s));
-  CHECK(reports.reason().starts_with("ssh banner: the sidecar's sshd at 198.18.50.2:22 does not serve"));
+  CHECK(reports.reason().starts_with("ssh banner: the sidecar's sshd does not serve: 198.18.50.2:22: "));
   CHECK(tunnel.stats().reason == reports.reason());
 }
 
@@ -148,10 +148,11 @@ TEST_CASE("a sidecar that no longer exists fails the tunnel immediately") {
   std::atomic<bool> gone = false;
   Reports reports;
   auto settings = one_lane(sidecar, reports);
-  settings.dial = [&, at = sidecar.at(ssh::kPort)](Deadline deadline) {
-    return ssh::dial_sshd(at, deadline, [&] {
+  settings.dial = [&, at = sidecar.at(ssh::kPort)](Deadline deadline, const ssh::Accept& accept) {
+    const auto still_there = [&] {
       if (gone) throw Error(Errc::not_found, "the sidecar was removed");
-    });
+    };
+    test::dial_one(at, deadline, still_there, accept);
   };
   const ssh::Tunnel tunnel(std::move(settings), soon());
   gone = true;
@@ -186,14 +187,14 @@ TEST_CASE("a session lost during the set-up of another does not delay the constr
   auto settings = sidecar.settings();
   std::atomic<int> dialled = 0;
   std::atomic<bool> is_lost = false;
-  settings.dial = [&, dial = settings.dial](Deadline limit) {
+  settings.dial = [&, dial = settings.dial](Deadline limit, const ssh::Accept& accept) {
     const int n = dialled++;
     if (n == 1) {  // the second lane waits until the first has been cut
       if (!eventually([&] { return is_lost.load(); }, 10s)) throw Error(Errc::failure, "nothing was cut");
     } else if (n > 1) {  // and no lane comes back
       throw Error(Errc::failure, "nobody there");
     }
-    return dial(limit);
+    dial(limit, accept);
   };
   settings.on_state = [&](TunnelState state, const std::string&) {
     is_lost = state == TunnelState::reconnecting;

@@ -1,7 +1,6 @@
 // The sidecar as data: which image, what the engine is asked for.
 #include "core/file.hpp"
 #include "path/sidecar/plan.hpp"
-#include "path/ssh/target.hpp"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -97,19 +96,4 @@ TEST_CASE("the name by DNS, and a port where the address cannot be dialled") {
   REQUIRE(both.ports.size() == 1);
   CHECK(both.ports.front().container == 22);
   CHECK(both.ports.front().host_ip == "127.0.0.1");
-}
-
-TEST_CASE("where the sidecar's port is published: as near as the engine is") {
-  const auto of = [](bool direct, const char* engine) {
-    SshTarget target;
-    target.direct = direct;
-    return publish_on(target, engine::Address::recorded(engine, "a test"));
-  };
-  CHECK(of(true, "/run/docker.sock").empty());
-  CHECK(of(false, "/run/docker.sock") == "127.0.0.1");
-  CHECK(of(false, "tcp://127.0.0.1:2375?tls=none") == "127.0.0.1");
-  CHECK(of(false, "tcp://[::1]:2375?tls=none") == "127.0.0.1");
-  CHECK(of(false, "tcp://localhost:2376?tls=verified") == "127.0.0.1");
-  CHECK(of(false, "tcp://192.0.2.1:2376?tls=verified") == "0.0.0.0");
-  CHECK(of(false, "tcp://engine.example:2376?tls=verified") == "0.0.0.0");
 }

@@ -46,3 +46,15 @@ TEST_CASE("with sources only these may") {
   policy.set_sources(std::nullopt);
   CHECK(policy.admit(80, "10.0.0.1") != nullptr);
 }
+
+TEST_CASE("a network that the sidecar has joined for our sake is not the lease's") {
+  const std::vector joined{Subnet::parse("172.17.0.0/16").value(), Subnet::parse("fd00:17::/64").value()};
+  Policy policy({{80, {.port = 8080}}}, std::nullopt, joined);
+  CHECK(policy.admit(80, "172.18.0.3") != nullptr);
+  CHECK(policy.admit(80, "fd00:18::3") != nullptr);
+  for (const auto* stranger : {"172.17.0.3", "172.17.255.255", "fd00:17::3", "", "x"})
+    CHECK_MESSAGE(policy.admit(80, stranger) == nullptr, stranger);
+  // A named source is meant, wherever it is.
+  policy.set_sources(only("172.17.0.3"));
+  CHECK(policy.admit(80, "172.17.0.3") != nullptr);
+}
