@@ -14,6 +14,7 @@
 #include <cstring>
 #include <string>
 #include <thread>
+#include <utility>
 
 namespace hostnet::ssh {
 namespace {
@@ -54,9 +55,9 @@ int connect_to(int fd, const IpEndpoint& endpoint) {
   return ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
 }
 
-// A connection with a banner waiting on it, or none, and then the reason.
-Fd dial_once(const IpEndpoint& endpoint, Deadline deadline, const std::function<void()>& still_there,
-             std::string& reason) {
+// A connection, or none, and then the reason.
+Fd connect_once(const IpEndpoint& endpoint, Deadline deadline, const std::function<void()>& still_there,
+                std::string& reason) {
   const int family = endpoint.address.ipv4() ? AF_INET : AF_INET6;
   Fd socket(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket) throw Error::from_errno("socket", errno);
@@ -72,7 +73,12 @@ Fd dial_once(const IpEndpoint& endpoint, Deadline deadline, const std::function<
       return {};
     }
   }
-  // The engine's proxy accepts connections before sshd listens, and then hangs up.
+  return socket;
+}
+
+// The same connection if a banner waits on it, or none, and then the reason.
+Fd with_banner(Fd socket, Deadline deadline, const std::function<void()>& still_there, std::string& reason) {
+  // The engine's proxy, and ssh, accept connections before sshd listens, and then hang up.
   const auto began = Deadline::Clock::now();
   if (!wait_for(socket.get(), POLLIN, deadline, still_there)) {
     // An attempt that began just before the deadline has no new reason.
@@ -88,9 +94,10 @@ Fd dial_once(const IpEndpoint& endpoint, Deadline deadline, const std::function<
   return {};
 }
 
-}  // namespace
-
-Fd dial_sshd(IpEndpoint endpoint, Deadline deadline, const std::function<void()>& still_there) {
+// `once` is one attempt: a connection with a banner, or none, and then the reason.
+template <class Once>
+Fd dial_until(const std::string& where, Deadline deadline, const std::function<void()>& still_there,
+              Once once) {
   std::string reason = "it does not answer";
   // Ignores a check that the deadline cut off: sshd was late, not the engine.
   const auto look = [&] {
@@ -104,16 +111,40 @@ Fd dial_sshd(IpEndpoint endpoint, Deadline deadline, const std::function<void()>
   };
   auto next_check = Deadline::after(kCheckPeriod);
   for (;;) {
-    if (auto socket = dial_once(endpoint, deadline, look, reason)) return socket;
+    if (auto socket = once(look, reason)) return socket;
     if (deadline.expired())
-      throw Error(Errc::timed_out, fmt::format("ssh banner: the sidecar's sshd at {} does not serve: {}",
-                                               endpoint.to_string(), reason));
+      throw Error(Errc::timed_out,
+                  fmt::format("ssh banner: the sidecar's sshd at {} does not serve: {}", where, reason));
     if (next_check.expired()) {
       look();
       next_check = Deadline::after(kCheckPeriod);
     }
     std::this_thread::sleep_for(kPause);
   }
+}
+
+}  // namespace
+
+Fd dial_sshd(IpEndpoint endpoint, Deadline deadline, const std::function<void()>& still_there) {
+  return dial_until(endpoint.to_string(), deadline, still_there,
+                    [&](const std::function<void()>& look, std::string& reason) {
+                      auto socket = connect_once(endpoint, deadline, look, reason);
+                      return socket ? with_banner(std::move(socket), deadline, look, reason) : Fd();
+                    });
+}
+
+Fd dial_sshd(const std::string& where, const Connect& connect, Deadline deadline,
+             const std::function<void()>& still_there) {
+  return dial_until(where, deadline, still_there,
+                    [&](const std::function<void()>& look, std::string& reason) {
+                      try {
+                        return with_banner(connect(deadline), deadline, look, reason);
+                      } catch (const Error& error) {
+                        if (error.code() != Errc::failure) throw;
+                        reason = error.what();
+                        return Fd();
+                      }
+                    });
 }
 
 }  // namespace hostnet::ssh

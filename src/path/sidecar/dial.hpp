@@ -6,6 +6,7 @@
 #include "core/ip.hpp"
 
 #include <functional>
+#include <string>
 
 namespace hostnet::ssh {
 
@@ -14,5 +15,12 @@ namespace hostnet::ssh {
 /// four times a second; it throws when further attempts are useless.
 /// @throws Error: timed_out, and what `still_there` throws.
 Fd dial_sshd(IpEndpoint endpoint, Deadline deadline, const std::function<void()>& still_there);
+
+/// Makes a connection that may hang up at once. @throws Error; failure: the next attempt may succeed.
+using Connect = std::function<Fd(Deadline)>;
+
+/// The same by `connect`, which leads to `where`, for messages.
+Fd dial_sshd(const std::string& where, const Connect& connect, Deadline deadline,
+             const std::function<void()>& still_there);
 
 }  // namespace hostnet::ssh

@@ -4,6 +4,7 @@
 #include "core/log.hpp"
 #include "core/strings.hpp"
 #include "engine/parse.hpp"
+#include "engine/ssh_link.hpp"
 #include "hostnet/error.hpp"
 #include "lease/container_alias.hpp"
 #include "path/sidecar/dial.hpp"
@@ -22,6 +23,7 @@ namespace {
 using std::chrono::seconds;
 
 constexpr seconds kRemoval{10};
+constexpr seconds kForwardPatience{2};
 
 }  // namespace
 
@@ -92,6 +94,7 @@ SidecarPlace Sidecar::look(Deadline deadline) const {
 
 // The address of the machine that publishes the port.
 Ipv4 Sidecar::published_at(const engine::Client& client) const {
+  // Behind a login it is that machine's own, to which ssh leads.
   if (!engine_.tcp || engine_.tcp->is_loopback()) return Ipv4::parse("127.0.0.1").value();
   // The address that the engine has just answered from; its name may have several.
   if (const auto peer = client.peer()) return *peer;
@@ -124,15 +127,26 @@ Fd Sidecar::dial(Deadline deadline) {
     const std::lock_guard lock(mutex_);
     sshd = place_.sshd;
   }
+  const auto still_there = [&] {
+    listen_to_it();
+    const auto now = look(deadline);
+    const std::lock_guard lock(mutex_);
+    const bool moved = now.sshd != sshd;
+    place_ = now;
+    if (moved) throw Error(Errc::timed_out, "the sidecar has moved to another address");
+  };
   try {
-    return ssh::dial_sshd(sshd, deadline, [&] {
-      listen_to_it();
-      const auto now = look(deadline);
-      const std::lock_guard lock(mutex_);
-      const bool moved = now.sshd != sshd;
-      place_ = now;
-      if (moved) throw Error(Errc::timed_out, "the sidecar has moved to another address");
-    });
+    if (!engine_.ssh) return ssh::dial_sshd(sshd, deadline, still_there);
+    const auto link = engine::SshLink::to(engine_);
+    // Where one logs in need not be where the engine publishes ports: a container with its socket, for example. The
+    // sidecar's sshd needs less than that to start.
+    const auto patience = Deadline::after(kForwardPatience);
+    const auto connect = [&](Deadline limit) {
+      const bool inside = patience.expired() || link->goes_by_command(limit);
+      return inside ? link->dial_inside(id_, limit) : link->dial(sshd, limit);
+    };
+    return ssh::dial_sshd(fmt::format("{} on {}", sshd.to_string(), engine_.socket), connect, deadline,
+                          still_there);
   } catch (const Error& error) {
     if (error.code() == Errc::not_found) throw Error(Errc::not_found, "the sidecar was removed");
     if (error.code() == Errc::timed_out && error.hint().empty())
@@ -187,8 +201,13 @@ void Sidecar::remove(Deadline deadline) {
     unanswered_ = error.code() == Errc::timed_out;
     throw;
   }
-  const std::lock_guard lock(mutex_);
-  removed_ = true;
+  IpEndpoint sshd;
+  {
+    const std::lock_guard lock(mutex_);
+    removed_ = true;
+    sshd = place_.sshd;
+  }
+  if (engine_.ssh) engine::SshLink::to(engine_)->forget(sshd);
 }
 
 void fetch_image(engine::Containers& containers, const std::string& image, Deadline deadline) {
