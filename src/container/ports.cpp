@@ -47,6 +47,7 @@ std::uint16_t host_port(const engine::Container& container, ContainerPort port, 
 std::string host_of(const engine::Address& engine) {
   const char* const override = std::getenv("TESTCONTAINERS_HOST_OVERRIDE");
   if (override != nullptr && *override != '\0') return override;
+  if (engine.ssh) return engine.ssh->host;
   return engine.tcp && !engine.tcp->is_loopback() ? engine.tcp->host : "localhost";
 }
 

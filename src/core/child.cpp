@@ -5,10 +5,13 @@
 #include "core/signals.hpp"
 #include "hostnet/error.hpp"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,11 +26,24 @@ extern char** environ;
 namespace hostnet {
 namespace {
 
-constexpr int kNews = 3;  // the intermediate child's end of the pipe
+constexpr int kNews = 3;       // the intermediate child's end of the pipe
+constexpr int kToEnd = 1'000;  // milliseconds from SIGTERM to SIGKILL
 
-struct Start {
+struct Started {
   int failed;  // an errno, or 0
   pid_t pid;
+};
+
+// What the intermediate child needs to know. Made before the fork: it must not allocate.
+struct Plan {
+  const char* path;
+  char* const* argv;
+  char* const* environment;
+  const posix_spawnattr_t* attributes;
+  pid_t parent;
+  bool bound;
+  bool asks_on_terminal;
+  const char* folder;  // nullptr: none
 };
 
 template <class Word>
@@ -58,30 +74,6 @@ bool arrange(std::array<int, kNews + 1>& wanted) {
   return ::fcntl(kNews, F_SETFD, FD_CLOEXEC) == 0;
 }
 
-// Must not allocate or take a lock: at the fork another thread of the parent may have held any lock.
-[[noreturn]] void live_between(const char* path, char* const* argv, char* const* environment,
-                               std::array<int, kNews + 1> wanted, const posix_spawnattr_t* attributes) {
-  struct sigaction action {};
-  action.sa_handler = SIG_DFL;
-  ::sigaction(SIGCHLD, &action, nullptr);
-  ::setpgid(0, 0);  // the terminal's signals are only for the program that links the library
-  Start start{};
-  if (!arrange(wanted)) {
-    start.failed = errno;
-    tell(wanted.back(), start);
-    ::_exit(1);
-  }
-  start.failed = ::posix_spawn(&start.pid, path, nullptr, attributes, argv, environment);
-  tell(kNews, start);
-  if (start.failed != 0) ::_exit(1);
-  for (int fd = 0; fd < kNews; ++fd) ::close(fd);  // only the program keeps its ends of the pipes
-  int status = 0;
-  while (::waitpid(start.pid, &status, 0) < 0 && errno == EINTR) {
-  }
-  tell(kNews, WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
-  ::_exit(0);
-}
-
 pid_t fork_quietly() {
 #if defined(__GLIBC_PREREQ)
 #if __GLIBC_PREREQ(2, 34)
@@ -90,6 +82,110 @@ pid_t fork_quietly() {
 #endif
 #endif
   return ::fork();
+}
+
+// Becomes the program, or tells why not. In the child of the intermediate child.
+[[noreturn]] void become(const Plan& plan, pid_t between, int why) {
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (::getppid() != between) ::_exit(1);  // it has ended already
+  struct sigaction action {};
+  action.sa_handler = SIG_DFL;
+  for (int signal = 1; signal < NSIG; ++signal) ::sigaction(signal, &action, nullptr);
+  action.sa_handler = SIG_IGN;
+  if (plan.asks_on_terminal)
+    for (const int signal : {SIGINT, SIGQUIT, SIGHUP, SIGTSTP}) ::sigaction(signal, &action, nullptr);
+  else
+    ::setpgid(0, 0);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::execve(plan.path, plan.argv, plan.environment);
+  tell(why, errno);
+  ::_exit(127);
+}
+
+// Starts a bound program. posix_spawn(3) cannot set PR_SET_PDEATHSIG.
+Started start_bound(const Plan& plan) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return {errno, -1};
+  const pid_t between = ::getpid();
+  const pid_t pid = fork_quietly();
+  if (pid < 0) return {errno, -1};
+  if (pid == 0) become(plan, between, ends[1]);
+  ::close(ends[1]);
+  int cause = 0;
+  while (::read(ends[0], &cause, sizeof cause) < 0 && errno == EINTR) {
+  }
+  ::close(ends[0]);
+  if (!plan.asks_on_terminal) ::setpgid(pid, pid);  // as it does itself, so that it is done when this returns
+  return {cause, pid};
+}
+
+// Removes a folder and the files in it. Without readdir(3), which allocates.
+void remove_folder(const char* path) {
+  const int folder = ::open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (folder < 0) return;
+  alignas(dirent64) std::array<char, 4096> entries;
+  for (long got = 0; (got = ::syscall(SYS_getdents64, folder, entries.data(), entries.size())) > 0;) {
+    for (long at = 0; at < got;) {
+      const auto* const entry = reinterpret_cast<const dirent64*>(entries.data() + at);
+      ::unlinkat(folder, entry->d_name, 0);  // fails for "." and ".."
+      at += entry->d_reclen;
+    }
+  }
+  ::close(folder);
+  ::rmdir(path);
+}
+
+// Waits for the end of the program or of the parent, upon which the program has to end, too.
+void wait_for_either(const Plan& plan, pid_t program) {
+  const int parent = static_cast<int>(::syscall(SYS_pidfd_open, plan.parent, 0U));
+  const int own = static_cast<int>(::syscall(SYS_pidfd_open, program, 0U));
+  // A parent that ended before may have left its pid to another process.
+  bool is_over = parent < 0 || ::getppid() != plan.parent;
+  pollfd polls[2] = {{own, POLLIN, 0}, {parent, POLLIN, 0}};
+  while (!is_over) {
+    if (::poll(polls, 2, -1) < 0 && errno != EINTR) break;
+    if ((polls[0].revents & POLLIN) != 0) return;
+    is_over = (polls[1].revents & POLLIN) != 0;
+  }
+  const pid_t whom = plan.asks_on_terminal ? program : -program;
+  ::kill(whom, SIGTERM);
+  if (own >= 0) ::poll(polls, 1, kToEnd);
+  ::kill(whom, SIGKILL);
+}
+
+// Must not allocate or take a lock: at the fork another thread of the parent may have held any lock.
+[[noreturn]] void live_between(const Plan& plan, std::array<int, kNews + 1> wanted) {
+  struct sigaction action {};
+  action.sa_handler = SIG_DFL;
+  ::sigaction(SIGCHLD, &action, nullptr);
+  Started start{};
+  const auto give_up = [&](int cause) {
+    start.failed = cause;
+    if (plan.folder != nullptr) remove_folder(plan.folder);
+    tell(wanted.back(), start);
+    ::_exit(1);
+  };
+  // The terminal's signals are only for the program that links the library.
+  if (!plan.asks_on_terminal) ::setpgid(0, 0);
+  if (!arrange(wanted)) give_up(errno);
+  wanted.back() = kNews;
+  if (plan.bound)
+    start = start_bound(plan);
+  else
+    start.failed =
+        ::posix_spawn(&start.pid, plan.path, nullptr, plan.attributes, plan.argv, plan.environment);
+  if (start.failed != 0) give_up(start.failed);
+  tell(kNews, start);
+  for (int fd = 0; fd < kNews; ++fd) ::close(fd);  // only the program keeps its ends of the pipes
+  if (plan.bound) wait_for_either(plan, start.pid);
+  int status = 0;
+  while (::waitpid(start.pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (plan.folder != nullptr) remove_folder(plan.folder);
+  tell(kNews, WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+  ::_exit(0);
 }
 
 constexpr std::chrono::seconds kKillLimit{2};  // for the end of a killed program
@@ -132,12 +228,29 @@ struct Attributes {
 
 Child::Child(const std::string& path, const std::vector<std::string>& argv, Streams streams,
              Deadline deadline, Environment environment) {
+  start(path, argv, streams, deadline, environment, {});
+}
+
+Child::Child(const std::string& path, const std::vector<std::string>& argv, Streams streams,
+             Deadline deadline, const Life& life) {
+  start(path, argv, streams, deadline, Environment::ours, life);
+}
+
+void Child::start(const std::string& path, const std::vector<std::string>& argv, Streams streams,
+                  Deadline deadline, Environment environment, const Life& life) {
   std::vector<char*> words;
   for (const auto& word : argv) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
   std::array<char*, 1> nothing{};
-  char** const variables = environment == Environment::ours ? environ : nothing.data();
   const Attributes attributes;
+  const Plan plan{.path = path.c_str(),
+                  .argv = words.data(),
+                  .environment = environment == Environment::ours ? environ : nothing.data(),
+                  .attributes = &attributes.value,
+                  .parent = ::getpid(),
+                  .bound = life.bound,
+                  .asks_on_terminal = life.asks_on_terminal,
+                  .folder = life.folder.empty() ? nullptr : life.folder.c_str()};
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) throw Error::from_errno("pipe", errno);
   news_.reset(ends[0]);
@@ -147,13 +260,11 @@ Child::Child(const std::string& path, const std::vector<std::string>& argv, Stre
     const SignalsBlocked blocked;  // no handler of the program may run in the child
     between_ = fork_quietly();
     cause = errno;
-    if (between_ == 0)
-      live_between(path.c_str(), words.data(), variables,
-                   {streams.in, streams.out, streams.err, theirs.get()}, &attributes.value);
+    if (between_ == 0) live_between(plan, {streams.in, streams.out, streams.err, theirs.get()});
   }
   if (between_ < 0) throw Error::from_errno("fork", cause);
   theirs.reset();
-  const auto start = read_word<Start>(news_.get(), deadline);
+  const auto start = read_word<Started>(news_.get(), deadline);
   if (start && start->failed == 0) {
     program_ = start->pid;
     return;
@@ -173,6 +284,7 @@ void Child::end(bool has_reported) noexcept {
   if (between_ < 0) return;
   if (program_ > 0) {
     ::kill(-program_, SIGKILL);
+    ::kill(program_, SIGKILL);  // leads no group if it asks on the terminal
     has_reported = read_word<int>(news_.get(), Deadline::after(kKillLimit)).has_value();
   }
   if (!has_reported) ::kill(between_, SIGKILL);

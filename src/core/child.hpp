@@ -14,6 +14,12 @@
 //   running    pipe: exit code, read by wait()       ended
 //   running    deadline of wait(), or pipe closes    running; wait() returns nullopt
 //   running    ~Child()                              ended: SIGKILL to the program's process group
+//   running    this process ends, Life::bound        ended: SIGTERM, after 1 s SIGKILL
+//
+// Life::bound. A program whose end is the end of this process, whatever ends that. PR_SET_PDEATHSIG alone does not
+// do: the kernel sends it when the *thread* ends that made the child. A pipe that closes does not do: a forked
+// child of this process would keep its end, and the program need not read it. So the intermediate child waits for
+// the pidfd of this process, and the program has PR_SET_PDEATHSIG for the intermediate child, which has one thread.
 //
 // The caller's deadlines are the only timeouts, except 2 s (kKillLimit) for the end of a killed program: one in an
 // uninterruptible sleep is then left to init.
@@ -40,6 +46,14 @@ class Child {
     int err = -1;
   };
   enum class Environment { ours, empty };
+  /// How the program lives beside this process.
+  struct Life {
+    bool bound = false;  ///< It ends when this process ends, also when that is killed.
+    /// It stays in this process's group, so that it may ask on the terminal, and ignores the terminal's signals.
+    /// Only it, not its group, is killed then. Bound programs only.
+    bool asks_on_terminal = false;
+    std::string folder;  ///< Removed with the files in it when the program has ended. Bound programs only.
+  };
 
   /// Starts the program at `path` with this argv, only the standard streams open, every signal at its default
   /// and none blocked. Runs none of this process's pthread_atfork(3) handlers (glibc 2.34 or later).
@@ -47,6 +61,8 @@ class Child {
   /// the result is known.
   Child(const std::string& path, const std::vector<std::string>& argv, Streams streams, Deadline deadline,
         Environment environment = Environment::ours);
+  Child(const std::string& path, const std::vector<std::string>& argv, Streams streams, Deadline deadline,
+        const Life& life);
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
   /// Kills the program and its process group, unless wait() has returned an exit code.
@@ -56,10 +72,12 @@ class Child {
   std::optional<int> wait(Deadline deadline);
 
  private:
+  void start(const std::string& path, const std::vector<std::string>& argv, Streams streams,
+             Deadline deadline, Environment environment, const Life& life);
   void end(bool has_reported) noexcept;
 
   pid_t between_ = -1;
-  // Leads its own process group. The pid cannot be reused before the intermediate child has reaped it.
+  // Leads its own process group, unless it asks on the terminal. The pid cannot be reused before the intermediate child has reaped it.
   pid_t program_ = -1;
   Fd news_;  // first the result of the start, then the exit code
 };

@@ -18,18 +18,6 @@
 namespace hostnet {
 namespace {
 
-std::string find_program(const std::string& name) {
-  if (name.find('/') != std::string::npos) return name;
-  const char* const path = std::getenv("PATH");
-  const auto folders = std::string(path != nullptr ? path : "") + ":/usr/sbin:/sbin:/usr/bin:/bin";
-  for (const auto folder : split(folders, ':')) {
-    if (folder.empty()) continue;
-    const auto candidate = fmt::format("{}/{}", folder, name);
-    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
-  }
-  throw Error(Errc::not_found, fmt::format("there is no program {} in PATH", name), {}, ENOENT);
-}
-
 // A socket pair instead of a pipe: only send(2) can suppress SIGPIPE when the child exits without reading its
 // input.
 struct Pipe {
@@ -44,6 +32,18 @@ struct Pipe {
 };
 
 }  // namespace
+
+std::string find_program(const std::string& name) {
+  if (name.find('/') != std::string::npos) return name;
+  const char* const path = std::getenv("PATH");
+  const auto folders = std::string(path != nullptr ? path : "") + ":/usr/sbin:/sbin:/usr/bin:/bin";
+  for (const auto folder : split(folders, ':')) {
+    if (folder.empty()) continue;
+    const auto candidate = fmt::format("{}/{}", folder, name);
+    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  throw Error(Errc::not_found, fmt::format("there is no program {} in PATH", name), {}, ENOENT);
+}
 
 ProcessResult run_process(const std::vector<std::string>& argv, std::string_view input, Deadline deadline) {
   const auto program = find_program(argv.front());

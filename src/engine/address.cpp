@@ -20,7 +20,8 @@
 namespace hostnet::engine {
 namespace {
 
-constexpr const char* kForm = "give unix:///path/to/engine.sock or tcp://host:port";
+constexpr const char* kForm = "give unix:///path/to/engine.sock, tcp://host:port or ssh://user@host";
+constexpr const char* kContainerHost = "CONTAINER_HOST";
 // Docker's own ports for the API.
 constexpr std::uint16_t kPlainPort = 2375;
 constexpr std::uint16_t kTlsPort = 2376;
@@ -47,26 +48,6 @@ std::optional<Tls> tls_of_environment() {
   return tls;
 }
 
-std::optional<std::string> decoded(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out += text[i];
-      continue;
-    }
-    const auto digit = [&](std::size_t at) {
-      constexpr std::string_view digits = "0123456789ABCDEF";
-      return at < text.size() ? digits.find(text[at]) : std::string_view::npos;
-    };
-    const auto high = digit(i + 1);
-    const auto low = digit(i + 2);
-    if (high == std::string_view::npos || low == std::string_view::npos) return std::nullopt;
-    out += static_cast<char>(high * 16 + low);
-    i += 2;
-  }
-  return out;
-}
-
 // Parses what text() writes after the question mark. False for anything else.
 bool read_query(std::string_view query, std::optional<Tls>& tls) {
   tls.reset();
@@ -75,7 +56,7 @@ bool read_query(std::string_view query, std::optional<Tls>& tls) {
     const auto equals = part.find('=');
     if (equals == std::string_view::npos) return false;
     const auto key = part.substr(0, equals);
-    const auto value = decoded(part.substr(equals + 1));
+    const auto value = percent_decoded(part.substr(equals + 1));
     if (!value) return false;
     if (key == "tls" && !has_tls) {
       has_tls = true;
@@ -145,15 +126,18 @@ Address parse_tcp(std::string_view text, std::string_view rest, const std::strin
   return {std::move(name), from, std::move(tcp)};
 }
 
+// `rest` is what follows "ssh://". Podman's own variable means Podman's socket.
+Address address_of_ssh(std::string_view text, std::string_view rest, const std::string& from) {
+  try {
+    auto ssh = parse_ssh(rest, from == kContainerHost ? kPodmanSocketThere : kDockerSocketThere);
+    return {.socket = ssh.name(), .from = from, .ssh = std::move(ssh)};
+  } catch (const Error& error) {
+    throw Error(error.code(), fmt::format("{} is {}: {}", from, quote(text), error.what()),
+                "give ssh://user@host, ssh://user@host:port or ssh://host/path/to/engine.sock");
+  }
+}
+
 [[noreturn]] void refuse_scheme(std::string_view text, std::string_view scheme, const std::string& from) {
-  if (scheme == "ssh")
-    throw Error(
-        Errc::engine_unavailable,
-        fmt::format("{} is {}: an engine reached through an SSH login is not supported, because services on "
-                    "its machine cannot be dialled through the login",
-                    from, quote(text)),
-        "have the engine listen with TLS and name it: DOCKER_HOST=tcp://HOST:2376 DOCKER_TLS_VERIFY=1; "
-        "or run tc-hostnet on that machine");
   if (scheme == "http" || scheme == "https")
     throw Error(Errc::engine_unavailable,
                 fmt::format("{} is {}: an engine on the network has a tcp:// address", from, quote(text)),
@@ -169,6 +153,7 @@ Address parse(std::string_view text, const std::string& from, const TlsSource& t
     const auto scheme = text.substr(0, colon);
     path = text.substr(colon + 3);
     if (scheme == "tcp") return parse_tcp(text, path, from, tls_source);
+    if (scheme == "ssh") return address_of_ssh(text, path, from);
     if (scheme != "unix") refuse_scheme(text, scheme, from);
   }
   if (!path.starts_with('/') || path.ends_with('/') || path.find('\0') != std::string_view::npos)
@@ -195,6 +180,7 @@ std::string Tcp::url() const {
 }
 
 std::string Address::text() const {
+  if (ssh) return ssh->text();
   if (!tcp) return socket;
   auto out = fmt::format("{}?tls={}", tcp_name(*tcp),
                          !tcp->tls          ? "none"
@@ -220,8 +206,8 @@ Address Address::find(std::string_view explicit_address) {
     return parse(context.host, fmt::format("context {}, by {}", choice->name, choice->by),
                  [&] { return context.tls; });
   }
-  if (const char* value = from_environment("CONTAINER_HOST"))
-    return parse(value, "CONTAINER_HOST", &tls_of_environment);
+  if (const char* value = from_environment(kContainerHost))
+    return parse(value, kContainerHost, &tls_of_environment);
 
   // /var/run is no link to /run in every image.
   std::vector<std::string> usual{"/run/docker.sock", "/var/run/docker.sock", "/run/podman/podman.sock"};

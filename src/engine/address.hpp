@@ -5,6 +5,8 @@
 // text(), which holds the paths of the certificates, never their contents.
 #pragma once
 
+#include "engine/ssh_url.hpp"
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -39,15 +41,19 @@ struct Tcp {
 
 /// Where an engine listens.
 struct Address {
-  /// Path of the Unix socket. For an engine on the network "tcp://host:port", in messages only.
+  /// Path of the Unix socket. For an engine elsewhere "tcp://host:port" or "ssh://user@host", in messages only.
   std::string socket;
   /// Source of the address, for messages: "--engine", "DOCKER_HOST", "context dev", "default".
   std::string from;
   std::optional<Tcp> tcp = std::nullopt;  ///< Set for an engine on the network.
+  std::optional<Ssh> ssh = std::nullopt;  ///< Set for an engine behind a login.
+
+  /// A Unix socket of this machine.
+  [[nodiscard]] bool is_unix() const noexcept { return !tcp && !ssh; }
 
   /// Finds the engine as the docker command does. The first match wins; an empty variable counts as unset.
   ///
-  ///   1. explicit_address: "unix:///path", "/path" or "tcp://host:port"
+  ///   1. explicit_address: "unix:///path", "/path", "tcp://host:port" or "ssh://user@host"
   ///   2. DOCKER_HOST
   ///   3. the context named by DOCKER_CONTEXT, else by `currentContext` in docker's config.json
   ///   4. CONTAINER_HOST
@@ -57,13 +63,13 @@ struct Address {
   /// A tcp:// address that comes from no context uses TLS if DOCKER_TLS_VERIFY or DOCKER_CERT_PATH is set,
   /// with ca.pem, cert.pem and key.pem from $DOCKER_CERT_PATH, else from docker's own folder.
   /// @throws Error: invalid_argument for a malformed address, not_found for an unknown context,
-  /// engine_unavailable for ssh://, for missing certificates, and when no socket exists (the message lists
+  /// engine_unavailable for missing certificates, and when no socket exists (the message lists
   /// the paths tried).
   static Address find(std::string_view explicit_address);
 
   /// Reads what text() wrote; ignores the environment. @throws Error{invalid_argument}
   static Address recorded(std::string_view text, std::string from);
-  /// Everything except `from`: the path, or "tcp://host:port?tls=…&ca=…". find() accepts it too.
+  /// Everything except `from`: the path, "tcp://host:port?tls=…&ca=…" or "ssh://user@host/path". find() accepts it too.
   [[nodiscard]] std::string text() const;
 };
 

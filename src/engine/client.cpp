@@ -152,6 +152,7 @@ std::map<std::string, std::string> Client::image_labels(std::string_view name_or
 }
 
 std::optional<std::string> Client::why_remote(Deadline deadline) {
+  if (address_.ssh) return "which is on another machine";
   if (address_.tcp) return "which is not known to be on this machine";
   dialect(deadline);  // connects
   if (!transport_->fault().empty())
@@ -167,7 +168,7 @@ const std::optional<OwnContainer>& Client::own_container(Deadline deadline) {
 }
 
 bool Client::is_roots(Deadline deadline) {
-  if (address_.tcp) return false;
+  if (!address_.is_unix()) return false;
   dialect(deadline);
   return transport_->is_roots();
 }

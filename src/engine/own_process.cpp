@@ -94,7 +94,7 @@ bool is_roots(const std::string& process) {
 }  // namespace
 
 bool serves_from_here(const Address& address, Deadline deadline) {
-  if (address.tcp) return false;
+  if (!address.is_unix()) return false;
   Wire wire(address, deadline);
   struct stat own {};
   if (!ping(wire, deadline) || ::fstat(wire.fd(), &own) != 0) return false;

@@ -4,6 +4,7 @@
 #include "core/strings.hpp"
 #include "engine/cutoff.hpp"
 #include "engine/reach.hpp"
+#include "engine/ssh_link.hpp"
 #include "engine/transport_error.hpp"
 #include "engine/unix_socket.hpp"
 #include "hostnet/error.hpp"
@@ -51,6 +52,11 @@ ssize_t result_of(CURLcode code, std::size_t bytes) noexcept {
 }  // namespace
 
 Wire::Wire(const Address& address, Deadline deadline) {
+  if (address.ssh) {
+    own_ = connect_unix({.socket = SshLink::to(address)->engine_socket(deadline), .from = address.from}).fd;
+    fd_ = own_.get();
+    return;
+  }
   if (!address.tcp) {
     own_ = connect_unix(address).fd;
     fd_ = own_.get();

@@ -24,7 +24,8 @@ inline constexpr std::size_t kLargestHead = 64U << 10;
 /// libcurl keeps no bytes back, for which fd() would not become readable.
 class Wire {
  public:
-  /// Over TCP, waits for the connection until the deadline or the cutoff; to a Unix socket, does not wait.
+  /// Over TCP, waits for the connection until the deadline or the cutoff, by ssh for the login; to a Unix socket, does
+  /// not wait.
   /// @throws Error: invalid_argument for a path too long for a Unix socket, engine_unavailable,
   /// not_authorised, timed_out.
   Wire(const Address& address, Deadline deadline);

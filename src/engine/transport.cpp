@@ -9,6 +9,7 @@
 //   start       stop_requests()                          timed_out; nothing is sent
 //   connecting  Unix socket checked (open())             connected; fault and is_roots noted (look_at_peer())
 //   connecting  socket missing, refused or queue full    connect_error(), open_unix()'s error
+//   connecting  ssh: no login, no engine behind it       SshLink::engine_socket()'s error
 //   connecting  name lookup, TLS or certificate fails    transfer_error()
 //   headers     blank line                               body
 //   headers     more than kLargestHeaders                engine_error
@@ -37,6 +38,7 @@
 // a callback stores the exception, and send() throws it again.
 #include "engine/transport.hpp"
 
+#include "core/forked.hpp"
 #include "core/log.hpp"
 #include "core/strings.hpp"
 #include "engine/curl.hpp"
@@ -44,6 +46,7 @@
 #include "engine/json_reader.hpp"
 #include "engine/reach.hpp"
 #include "engine/slow_engine.hpp"
+#include "engine/ssh_link.hpp"
 #include "engine/transport_error.hpp"
 #include "engine/unix_socket.hpp"
 #include "hostnet/error.hpp"
@@ -61,6 +64,10 @@
 #include <cstddef>
 #include <cstring>
 #include <exception>
+#include <map>
+#include <mutex>
+#include <utility>
+#include <vector>
 
 namespace hostnet::engine {
 namespace {
@@ -197,6 +204,8 @@ struct Transport::Connection {
   std::string fault;                           // of the first faulty connection; never cleared
   bool is_roots = true;
   std::exception_ptr not_connected;
+  std::shared_ptr<SshLink> link;  // for ssh://
+  Address forwarded;
 
   // libcurl connects by path, to whatever is there at that moment. So for each new connection we replace the
   // address by the inode that was checked, and look up the listener afterwards. (We cannot give libcurl a
@@ -250,6 +259,18 @@ struct Transport::Connection {
                   fmt::format("this libcurl cannot make the request: {}", curl.curl_easy_strerror(code)));
   }
 
+  struct Idle;
+  static std::unique_ptr<Connection> idle(const std::string& engine);
+  static void keep(const std::string& engine, std::unique_ptr<Connection> connection) noexcept;
+
+  // Where to connect: the address itself, or the socket here that leads to an engine behind a login.
+  const Address& way_to(const Address& address, Deadline deadline) {
+    if (!address.ssh) return address;
+    if (!link) link = SshLink::to(address);
+    forwarded = {.socket = link->engine_socket(deadline), .from = address.from};
+    return forwarded;
+  }
+
   // Sets the options of one request; the connection stays open. libcurl copies strings, but not the body.
   void prepare(const Address& address, const Request& request, Deadline deadline, Exchange& exchange) {
     curl.curl_easy_reset(handle.get());
@@ -294,19 +315,55 @@ struct Transport::Connection {
   }
 };
 
+// Connections to engines behind a login that no Transport uses at the moment, by the engine's address. Never destroyed:
+// a Transport may outlive everything that is.
+struct Transport::Connection::Idle {
+  std::mutex mutex;
+  std::uint64_t generation = fork_generation();
+  std::map<std::string, std::vector<std::unique_ptr<Connection>>> of;
+
+  static Idle& get() {
+    static auto& idle = *new Idle;
+    return idle;
+  }
+};
+
+std::unique_ptr<Transport::Connection> Transport::Connection::idle(const std::string& engine) {
+  auto& all = Idle::get();
+  const std::scoped_lock lock(all.mutex);
+  auto& here = all.of[engine];
+  if (here.empty() || all.generation != fork_generation()) return nullptr;
+  auto connection = std::move(here.back());
+  here.pop_back();
+  return connection;
+}
+
+void Transport::Connection::keep(const std::string& engine, std::unique_ptr<Connection> connection) noexcept {
+  constexpr std::size_t most = 4;
+  auto& all = Idle::get();
+  const std::scoped_lock lock(all.mutex);
+  // A forked child shares its parent's connections, and can neither use nor end them.
+  if (all.generation != fork_generation() || all.of[engine].size() >= most) return;
+  all.of[engine].push_back(std::move(connection));
+}
+
 Transport::Transport(Address address) : address_(std::move(address)) {
   constexpr std::size_t longest = sizeof(sockaddr_un::sun_path) - 1;
-  if (!address_.tcp && address_.socket.size() > longest)
+  if (address_.is_unix() && address_.socket.size() > longest)
     throw Error(
         Errc::invalid_argument,
         fmt::format("the engine's socket path {} ({}) has {} bytes; a Unix socket's path has at most {}",
                     quote(address_.socket), address_.from, address_.socket.size(), longest),
         "give a shorter path, for example through a symbolic link to the folder");
-  connection_ = std::make_unique<Connection>();
+  if (address_.ssh) connection_ = Connection::idle(address_.text());
+  if (!connection_) connection_ = std::make_unique<Connection>();
   if (!connection_->handle) throw Error(Errc::engine_unavailable, "libcurl gives no handle");
 }
 
-Transport::~Transport() = default;
+// The next one of this process need not make a connection through the login again.
+Transport::~Transport() {
+  if (address_.ssh) Connection::keep(address_.text(), std::move(connection_));
+}
 
 std::optional<Ipv4> Transport::peer() const {
   const char* text = nullptr;
@@ -344,8 +401,23 @@ Response Transport::remove(std::string_view path, Deadline deadline) {
   return send({"DELETE", path, {}}, deadline, {});
 }
 
+// A lost login takes the connections with it. What may be asked twice is asked once more, by another login.
 Response Transport::send(const Request& request, Deadline deadline, const BodySink& sink,
                          const StillWanted& still_wanted) {
+  const bool may_repeat =
+      address_.ssh && !sink && !still_wanted && (request.method == "GET" || request.method == "DELETE");
+  if (may_repeat) {
+    try {
+      return send_once(request, deadline, sink, still_wanted);
+    } catch (const HungUp& lost) {
+      log::debug("{}: once more", lost.what());
+    }
+  }
+  return send_once(request, deadline, sink, still_wanted);
+}
+
+Response Transport::send_once(const Request& request, Deadline deadline, const BodySink& sink,
+                              const StillWanted& still_wanted) {
   auto& curl = connection_->curl;
   auto& handle = connection_->handle;
   auto& detail = connection_->detail;
@@ -367,7 +439,7 @@ Response Transport::send(const Request& request, Deadline deadline, const BodySi
   if (stopped_for() >= std::chrono::milliseconds{0}) throw stopped(exchange.response.call);
   if (deadline.expired()) throw timed_out(exchange);
 
-  connection_->prepare(address_, request, deadline, exchange);
+  connection_->prepare(connection_->way_to(address_, deadline), request, deadline, exchange);
   const CURLcode code = curl.curl_easy_perform(handle.get());
   connection_->look_at_peer(code == CURLE_OK);
   long system_error = 0;
@@ -390,6 +462,7 @@ Response Transport::send(const Request& request, Deadline deadline, const BodySi
       if (!address_.tcp || exchange.header_bytes != 0) throw timed_out(exchange);
       [[fallthrough]];
     default:
+      if (address_.ssh && exchange.header_bytes == 0) throw HungUp(address_);
       throw transfer_error(address_, call, code, detail.data(), static_cast<int>(system_error));
   }
 

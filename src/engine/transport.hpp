@@ -90,6 +90,8 @@ class Transport {
   struct Connection;
   Response send(const Request& request, Deadline deadline, const BodySink& sink,
                 const StillWanted& still_wanted = {});
+  Response send_once(const Request& request, Deadline deadline, const BodySink& sink,
+                     const StillWanted& still_wanted);
 
   Address address_;
   std::unique_ptr<Connection> connection_;

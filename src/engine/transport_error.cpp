@@ -113,6 +113,13 @@ Error connect_error(const Address& address, int cause) {
           "start the engine, or set DOCKER_HOST to the socket of one that runs", cause};
 }
 
+HungUp::HungUp(const Address& address)
+    : Error(Errc::engine_unavailable,
+            fmt::format("no container engine answers at {} on {} ({}): the connection through ssh ends "
+                        "without an answer",
+                        address.ssh->path, address.socket, address.from),
+            "see whether it runs there, and whether that user may open its socket") {}
+
 Error broken_off(const std::string& call) {
   return {Errc::engine_error,
           fmt::format("{}: the container engine closed the connection before the end of its answer", call),

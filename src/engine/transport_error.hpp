@@ -13,6 +13,12 @@ Error connect_error(const Address& address, int cause);
 Error transfer_error(const Address& address, const std::string& call, CURLcode code, std::string_view detail,
                      int cause);
 
+/// The error of an engine behind a login that gives no answer at all.
+class HungUp : public Error {
+ public:
+  explicit HungUp(const Address& address);
+};
+
 /// The error of an answer without its end.
 Error broken_off(const std::string& call);
 

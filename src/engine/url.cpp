@@ -32,6 +32,27 @@ std::string path_segment(std::string_view name) {
   return encode(name, dots ? kWithoutDot : kUnreserved);
 }
 
+std::optional<std::string> percent_decoded(std::string_view text) {
+  constexpr std::string_view digits = "0123456789ABCDEFabcdef";
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out += text[i];
+      continue;
+    }
+    const auto digit = [&](std::size_t at) {
+      const auto found = at < text.size() ? digits.find(text[at]) : std::string_view::npos;
+      return found != std::string_view::npos && found > 15 ? found - 6 : found;
+    };
+    const auto high = digit(i + 1);
+    const auto low = digit(i + 2);
+    if (high == std::string_view::npos || low == std::string_view::npos) return std::nullopt;
+    out += static_cast<char>(high * 16 + low);
+    i += 2;
+  }
+  return out;
+}
+
 bool looks_like_id(std::string_view text) {
   constexpr std::size_t length = 64;
   return text.size() == length && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;

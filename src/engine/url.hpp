@@ -1,6 +1,7 @@
-// Encodes names of containers, images and labels for a request's path and query.
+// Encodes and decodes names of containers, images and labels for a request's path and query.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,9 @@ std::string path_segment(std::string_view name);
 
 /// `text` as the value of a query parameter; may be empty.
 std::string query_value(std::string_view text);
+
+/// `text` with its percent-encoded bytes as they are; nullopt if two hexadecimal digits do not follow a percent sign.
+std::optional<std::string> percent_decoded(std::string_view text);
 
 /// Whether a text has the form of a Docker or Podman id of a container, network or exec: 64 hexadecimal
 /// digits. Requests also take names, so a malformed id in a listing could name a resource outside the

@@ -21,7 +21,7 @@ namespace hostnet::exposer {
 // user would choose, by pids and paths, what root does.
 void Resolver::refuse_remote(const std::string& whose, Deadline deadline) {
   const auto& address = client().address();
-  if (!address.tcp && runs_rootless(client(), deadline))
+  if (address.is_unix() && runs_rootless(client(), deadline))
     throw Error(
         Errc::no_path,
         fmt::format("{} is of an engine that runs rootless: its bridges are in a network namespace of "
@@ -32,8 +32,9 @@ void Resolver::refuse_remote(const std::string& whose, Deadline deadline) {
   if (!why) return;
   throw Error(Errc::no_path,
               fmt::format("{} is of the engine at {}, {}: {}", whose, address.socket, *why,
-                          address.tcp ? "its bridges may be elsewhere"
-                                      : "what it says of this machine is not acted upon"),
+                          address.ssh   ? "so are its bridges"
+                          : address.tcp ? "its bridges may be elsewhere"
+                                        : "what it says of this machine is not acted upon"),
               "take the ssh path: --via ssh; or give the socket of an engine of this machine: --engine "
               "unix:///run/docker.sock");
 }

@@ -17,7 +17,7 @@ bool runs_rootless(engine::Client& client, Deadline deadline) {
 
 void check_network_mode(engine::Client& client, const engine::Container& container, Deadline deadline) {
   const auto elsewhere = [&] {
-    if (client.address().tcp) return true;
+    if (!client.address().is_unix()) return true;
     // Rootless Podman's host network is this machine's; rootless Docker's is RootlessKit's.
     if (runs_rootless(client, deadline)) return !client.is_podman(deadline);
     const auto& own = client.own_container(deadline);

@@ -217,7 +217,7 @@ class Plain(ContextCase):
         for wanted in ({"DOCKER_CONTEXT": "login"}, {"DOCKER_HOST": "ssh://me@engine.invalid"}):
             with self.subTest(wanted=wanted):
                 self.wanted = wanted
-                self.assertIn("DOCKER_HOST=tcp://", self.says(3, "ssh://me@engine.invalid"))
+                self.assertIn("try it by hand: ssh -l me", self.says(3, "ssh login to .*ssh://me@engine.invalid"))
         self.wanted = {"DOCKER_CONTEXT": "here"}
 
     def test_one_that_does_not_answer(self):

@@ -37,6 +37,8 @@ std::optional<RequestFacts> gather_request(const std::optional<Target>& target,
                                            const std::vector<HostPort>& ports, const EngineFacts& engine,
                                            const Globals& globals) {
   if (!target || ports.empty() || (engine.needed && !engine.answers)) return std::nullopt;
+  if (engine.needed && engine.address->ssh)
+    return std::nullopt;  // the request would be one for the native path
   // require_listener turns a missing listener into an error, not a log line; the listener check reports it.
   const ExposeRequest request{.target = *target, .ports = ports, .require_listener = true};
   const auto prepared = see(

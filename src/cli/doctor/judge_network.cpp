@@ -25,7 +25,7 @@ std::string gateways_text(const std::vector<Ipv4>& list) {
 // Whether the relay path serves such a target: it listens in the container itself.
 bool may_be_relayed(const BridgeFacts& facts, const EngineFacts& engine) {
   return facts.whose.starts_with("container ") && engine.remote.empty() && engine.address &&
-         !engine.address->tcp;
+         engine.address->is_unix();
 }
 
 Check judge_bridge(const BridgeFacts& facts, const EngineFacts& engine) {
@@ -58,6 +58,10 @@ Check judge_bridge(const BridgeFacts& facts, const EngineFacts& engine) {
                : facts.whose.starts_with("container ") ? fmt::format("see the containers: {} ps", command)
                : facts.whose.starts_with("network ") ? fmt::format("see the networks: {} network ls", command)
                                                      : "see the bridges: ip link show type bridge";
+  if (error.code() == Errc::no_path && engine.address && engine.address->ssh) {
+    check.status = Status::warn;
+    check.mend = "none is needed: without --via it goes by ssh";
+  }
   if (error.code() == Errc::no_path && may_be_relayed(facts, engine))
     check.mend += "; or go by relay, which needs no bridge: --via relay";
   return check;
@@ -137,6 +141,12 @@ Check judge_engine(const EngineFacts& facts) {
             fmt::format("check whether it is overloaded: {} version", engine_command(is_podman(facts)))};
   const auto what = fmt::format("{} {} at {} ({})", facts.version->product, facts.version->version,
                                 facts.address->socket, facts.address->from);
+  if (facts.address->ssh)
+    return {
+        "engine", Status::warn,
+        fmt::format(
+            "{}, by an ssh login, is on another machine, so only the ssh path leads to its containers", what),
+        "for the native path, run tc-hostnet on that machine"};
   if (facts.address->tcp)
     return {"engine", Status::warn,
             fmt::format(

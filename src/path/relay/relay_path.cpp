@@ -39,7 +39,9 @@ Probe probe_relay(const std::string& engine) {
   Probe probe;
   try {
     const auto address = engine::Address::find(engine);
-    if (address.tcp)
+    if (address.ssh)
+      probe.reasons.push_back(fmt::format("the engine at {} is on another machine", address.socket));
+    else if (address.tcp)
       probe.reasons.push_back(
           fmt::format("the engine at {} is not known to be on this machine", address.text()));
     else if (::access(address.socket.c_str(), R_OK | W_OK) != 0)

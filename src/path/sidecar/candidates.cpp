@@ -71,7 +71,9 @@ Provision provision(const Surroundings& known, const engine::Address& engine,
   Provision out;
   out.join = has_own_loopback(known) && !known.own->endpoints.empty();
   if (!can_publish(network)) return out;
-  if (!known.host_override.empty())
+  if (engine.ssh)
+    out.publish_on = "127.0.0.1";  // $TESTCONTAINERS_HOST_OVERRIDE is for the ports of the user's containers
+  else if (!known.host_override.empty())
     out.publish_on = is_loopback_name(known.host_override) ? "127.0.0.1" : "0.0.0.0";
   else if (!has_own_loopback(known))
     out.publish_on = is_elsewhere(engine) ? "0.0.0.0" : "127.0.0.1";
@@ -90,6 +92,8 @@ std::string DialCandidate::text() const {
       return "its address " + at();
     case By::network:
       return "its address on this container's network, " + at();
+    case By::forward:
+      return "a forward of the login to its port " + at();
     case By::published:
       return "its published port " + at();
     case By::exec:
@@ -104,6 +108,8 @@ const char* DialCandidate::kind() const noexcept {
       return "address";
     case DialCandidate::By::network:
       return "network";
+    case DialCandidate::By::forward:
+      return "forward";
     case DialCandidate::By::published:
       return "published";
     case DialCandidate::By::exec:
@@ -124,7 +130,9 @@ std::vector<DialCandidate> dial_candidates(const Surroundings& known, const engi
       add_addresses(out, DialCandidate::By::network, endpoint);
   const auto port = std::ranges::find(sidecar.ports, ssh::kPort, &engine::PublishedPort::container);
   if (port != sidecar.ports.end()) {
-    if (!known.host_override.empty())
+    if (engine.ssh)
+      out.push_back({DialCandidate::By::forward, "127.0.0.1", port->host});
+    else if (!known.host_override.empty())
       out.push_back({DialCandidate::By::published, known.host_override, port->host});
     else if (!is_elsewhere(engine))
       out.push_back({DialCandidate::By::published, "127.0.0.1", port->host});

@@ -11,6 +11,8 @@
 //               engine's host
 //   network     this program runs in a container of the engine, which      joins one of its networks before its
 //               is on other networks                                       start
+//   forward     the engine is behind a login (ssh://)                      has its port 22 published on 127.0.0.1 there,
+//                                                                          to which a forward of that session leads
 //   published   the engine's host may be this machine, or has answered     has its port 22 published there
 //               from an address, or $TESTCONTAINERS_HOST_OVERRIDE names
 //               it
@@ -48,17 +50,17 @@ const engine::Endpoint* end_on(const engine::Container& sidecar, const engine::N
                                const Surroundings& known);
 
 struct DialCandidate {
-  enum class By : std::uint8_t { address, network, published, exec };
+  enum class By : std::uint8_t { address, network, forward, published, exec };
 
   By by = By::exec;
   std::string host;  ///< An address, or the override's name; empty for exec.
   std::uint16_t port = 0;
 
-  /// "its address 172.18.0.3:22", "its published port 127.0.0.1:32768", "a command of the engine".
+  /// "its address 172.18.0.3:22", "its published port 127.0.0.1:32768", "a forward of the login to 127.0.0.1:32768", "a command of the engine".
   [[nodiscard]] std::string text() const;
   /// "172.18.0.3:22"; empty for exec.
   [[nodiscard]] std::string at() const;
-  /// "address", "network", "published", "exec".
+  /// "address", "network", "forward", "published", "exec".
   [[nodiscard]] const char* kind() const noexcept;
   bool operator==(const DialCandidate&) const = default;
 };

@@ -6,6 +6,7 @@
 #include "core/strings.hpp"
 #include "engine/networks.hpp"
 #include "engine/parse.hpp"
+#include "engine/ssh_link.hpp"
 #include "hostnet/error.hpp"
 #include "lease/container_alias.hpp"
 #include "path/sidecar/own_labels.hpp"
@@ -32,6 +33,11 @@ constexpr seconds kRemoval{10};
 constexpr std::chrono::milliseconds kHeadStart{250};
 constexpr std::chrono::milliseconds kHeadStartOfExec{1'000};
 constexpr seconds kNameLookup{2};
+
+// The sidecar's sshd as the engine's machine sees it.
+IpEndpoint forwarded(const DialCandidate& candidate) {
+  return {Ip::parse(candidate.host).value(), candidate.port};
+}
 
 // For $TESTCONTAINERS_HOST_OVERRIDE. A child asks: a name server may take its time.
 std::optional<Ip> address_of(const std::string& host, Deadline deadline) {
@@ -173,6 +179,10 @@ ssh::Way Sidecar::way_by(const DialCandidate& candidate, bool is_last_but_one, D
                .head_start = is_last_but_one ? kHeadStartOfExec : kHeadStart};
   if (candidate.by == DialCandidate::By::exec) {
     way.open = [this](Deadline limit) { return run_session(limit); };
+  } else if (candidate.by == DialCandidate::By::forward) {
+    way.open = [link = engine::SshLink::to(engine_), at = forwarded(candidate)](Deadline limit) {
+      return ssh::Stream{link->dial(at, limit), nullptr};
+    };
   } else if (const auto address = address_of(candidate.host, deadline)) {
     way.endpoint = {*address, candidate.port};
   } else {
@@ -256,8 +266,15 @@ void Sidecar::remove(Deadline deadline) {
     unanswered_ = error.code() == Errc::timed_out;
     throw;
   }
-  const std::lock_guard lock(mutex_);
-  removed_ = true;
+  SidecarPlace place;
+  {
+    const std::lock_guard lock(mutex_);
+    removed_ = true;
+    place = place_;
+  }
+  for (const auto& candidate : place.candidates)
+    if (candidate.by == DialCandidate::By::forward)
+      engine::SshLink::to(engine_)->forget(forwarded(candidate));
 }
 
 void fetch_image(engine::Containers& containers, const std::string& image, Deadline deadline) {

@@ -143,8 +143,8 @@ Probe probe_ssh(const std::string& engine) {
   Probe probe;
   try {
     const auto address = engine::Address::find(engine);
-    // Do not try an engine on the network: that can take long.
-    if (!address.tcp && ::access(address.socket.c_str(), R_OK | W_OK) != 0)
+    // Do not try an engine elsewhere: that can take long.
+    if (address.is_unix() && ::access(address.socket.c_str(), R_OK | W_OK) != 0)
       probe.reasons.push_back(
           fmt::format("the engine's socket {} cannot be opened: {}", address.socket, std::strerror(errno)));
   } catch (const Error& error) {

@@ -1,7 +1,10 @@
 // Child programs of a process with its own handling of SIGCHLD.
 #include "core/child.hpp"
+#include "core/file.hpp"
 #include "core/process.hpp"
+#include "core/strings.hpp"
 #include "hostnet/error.hpp"
+#include "support/expect_error.hpp"
 #include "support/forked.hpp"
 #include "support/temp_dir.hpp"
 
@@ -9,9 +12,18 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <cerrno>
+#include <climits>
 #include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
 
 using namespace hostnet;
 using namespace std::chrono_literals;
@@ -124,4 +136,89 @@ TEST_CASE("a full descriptor table is an error, and no other file is written to"
     ::_exit(written.st_size == 0 ? faults : 99);
   }));
   CHECK(status == 0);
+}
+
+namespace {
+
+// Starts a bound program in a child of this process, in a thread that ends; returns that child and the program's pid.
+std::pair<pid_t, pid_t> start_bound(const test::TempDir& folder, Child::Life life, const char* script) {
+  life.bound = true;
+  const auto file = (folder.path() / "pid").string();
+  const pid_t owner = test::start_child([&] {
+    std::thread([&] {
+      static const Child child("/bin/sh", {"sh", "-c", script, file}, {}, Deadline::after(20s), life);
+    }).join();
+    ::pause();
+  });
+  std::optional<std::uint64_t> pid;
+  for (int i = 0; i < 2000 && !pid; ++i) {
+    std::this_thread::sleep_for(10ms);
+    if (const auto text = try_read_file(file)) pid = parse_number(trim(std::string_view(*text)), INT_MAX);
+  }
+  REQUIRE(pid);
+  return {owner, static_cast<pid_t>(*pid)};
+}
+
+bool ends(pid_t pid) {
+  for (int i = 0; i < 2000; ++i) {
+    const auto text = try_read_file("/proc/" + std::to_string(pid) + "/stat");
+    if (!text || text->find(") Z ") != std::string::npos) return true;
+    std::this_thread::sleep_for(10ms);
+  }
+  return false;
+}
+
+constexpr const char* kTellPid = "echo $$ > $0.new && mv $0.new $0 && exec sleep 600";
+
+}  // namespace
+
+TEST_CASE("a bound program outlives the thread that started it, and ends with the process") {
+  const test::TempDir folder;
+  const auto own = folder.path() / "own";
+  std::filesystem::create_directory(own);
+  std::ofstream(own / "socket") << "x";
+  const auto [owner, program] = start_bound(folder, {.folder = own.string()}, kTellPid);
+  std::this_thread::sleep_for(100ms);
+  CHECK(::kill(program, 0) == 0);
+  CHECK(std::filesystem::exists(own));
+  ::kill(owner, SIGKILL);
+  ::waitpid(owner, nullptr, 0);
+  CHECK(ends(program));
+  for (int i = 0; i < 1000 && std::filesystem::exists(own); ++i) std::this_thread::sleep_for(10ms);
+  CHECK_FALSE(std::filesystem::exists(own));
+}
+
+TEST_CASE("a bound program that ignores SIGTERM ends all the same") {
+  const test::TempDir folder;
+  const auto [owner, program] =
+      start_bound(folder, {}, "trap '' TERM; echo $$ > $0.new && mv $0.new $0; while :; do sleep 1; done");
+  ::kill(owner, SIGKILL);
+  ::waitpid(owner, nullptr, 0);
+  CHECK(ends(program));
+}
+
+TEST_CASE("a bound program ends with its intermediate child") {
+  const test::TempDir folder;
+  const auto [owner, program] = start_bound(folder, {}, kTellPid);
+  const auto stat = try_read_file("/proc/" + std::to_string(program) + "/stat").value_or("");
+  const auto fields = stat.substr(stat.rfind(") ") + 2);
+  const auto between = std::atoi(fields.c_str() + 2);
+  CHECK(::kill(between, SIGKILL) == 0);
+  CHECK(ends(program));
+  ::kill(owner, SIGKILL);
+  ::waitpid(owner, nullptr, 0);
+}
+
+TEST_CASE("a bound program reports its exit code, and one that does not start its reason") {
+  const Child::Life bound{.bound = true};
+  Child child("/bin/sh", {"sh", "-c", "exit 7"}, {}, Deadline::after(20s), bound);
+  CHECK(child.wait(Deadline::after(20s)) == 7);
+  const test::TempDir folder;
+  const auto own = folder.path() / "own";
+  std::filesystem::create_directory(own);
+  const Child::Life with_folder{.bound = true, .folder = own.string()};
+  const auto error = test::error_of(
+      [&] { const Child none("/nonexistent", {"nonexistent"}, {}, Deadline::after(20s), with_folder); });
+  CHECK(error.sys_errno() == ENOENT);
+  CHECK_FALSE(std::filesystem::exists(own));
 }

@@ -128,7 +128,11 @@ TEST_CASE("invalid contexts, and unrelated ones that do not matter") {
     const Variable context("DOCKER_CONTEXT", "good");
     CHECK(found() == "/run/good.sock");
   }
-  for (const char* name : {"number", "empty", "null", "by-ssh"}) {
+  {
+    const Variable context("DOCKER_CONTEXT", "by-ssh");
+    CHECK(found() == "ssh://me@elsewhere");
+  }
+  for (const char* name : {"number", "empty", "null"}) {
     CAPTURE(name);
     CHECK(code_of(name) == Errc::engine_unavailable);
   }

@@ -130,7 +130,7 @@ TEST_CASE("an absent engine is reported lost once, however long it is absent") {
 }
 
 TEST_CASE("a permanent failure is thrown") {
-  CHECK(test::error_of([] { watch("ssh://me@engine.invalid", 10ms); }).code() == Errc::engine_unavailable);
+  CHECK(test::error_of([] { watch("https://engine.invalid", 10ms); }).code() == Errc::engine_unavailable);
   CHECK(test::error_of([] { watch("relative", 10ms); }).code() == Errc::invalid_argument);
 }
 

@@ -1,0 +1,97 @@
+// Accepts connections and starts ssh for each.
+#include "engine/ssh_runner.hpp"
+
+#include "core/log.hpp"
+#include "core/process.hpp"
+#include "core/thread.hpp"
+#include "engine/ssh_command.hpp"
+#include "hostnet/error.hpp"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <utility>
+
+namespace hostnet::engine {
+namespace {
+
+constexpr int kCollectPeriod = 1'000;  // milliseconds between two looks for commands that have ended
+constexpr std::chrono::seconds kStartOfSsh{5};
+
+}  // namespace
+
+SshRunner::SshRunner(const Ssh& ssh, std::string control, int words)
+    : ssh_(ssh),
+      control_(std::move(control)),
+      words_(words),
+      program_(find_program("ssh")),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  if (!wake_) throw Error::from_errno("eventfd", errno);
+}
+
+void SshRunner::serve(const std::string& socket, std::string command) {
+  command_ = std::move(command);
+  listener_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_un where{};
+  where.sun_family = AF_UNIX;
+  socket.copy(where.sun_path, sizeof where.sun_path - 1);
+  if (!listener_ || ::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0 ||
+      ::listen(listener_.get(), SOMAXCONN) != 0)
+    throw Error::from_errno("listen at " + socket, errno);
+  thread_ = start_thread("tchn-ssh-run", [this] { accept_all(); });
+}
+
+SshRunner::~SshRunner() {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);
+  if (thread_.joinable()) thread_.join();
+}
+
+Fd SshRunner::run(const std::string& command) {
+  collect();
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+    throw Error::from_errno("socketpair", errno);
+  Fd ours(ends[0]);
+  const Fd theirs(ends[1]);
+  start(theirs, command);
+  return ours;
+}
+
+void SshRunner::start(const Fd& streams, const std::string& command) {
+  auto child = std::make_unique<Child>(
+      program_, ssh_run(ssh_, control_, command),
+      Child::Streams{.in = streams.get(), .out = streams.get(), .err = words_}, Deadline::after(kStartOfSsh));
+  const std::lock_guard lock(mutex_);
+  running_.push_back(std::move(child));
+}
+
+void SshRunner::collect() {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(running_, [](const auto& child) {
+    return child->wait(Deadline::after(std::chrono::milliseconds{0})).has_value();
+  });
+}
+
+void SshRunner::accept_all() {
+  for (;;) {
+    std::array<pollfd, 2> polls{{{listener_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}}};
+    if (::poll(polls.data(), polls.size(), kCollectPeriod) < 0 && errno != EINTR) return;
+    if (polls[1].revents != 0) return;
+    collect();
+    const Fd connection(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (!connection) continue;
+    try {
+      start(connection, command_);
+    } catch (const Error& error) {
+      log::debug("ssh: {}", error.what());
+    }
+  }
+}
+
+}  // namespace hostnet::engine
