@@ -178,7 +178,7 @@ exposer::AheadRequest request_of(const ImageRun& wanted, const RunPlace& place) 
 
 // Without a network there is nothing for a sidecar or a bridge.
 exposer::PathOrder order_on(const std::string& network, exposer::PathOrder order) {
-  if (network == "none") std::erase_if(order, [](const auto* path) { return path->serves_networks; });
+  if (network == "none") std::erase_if(order, [](const auto* path) { return !path->needs_no_network; });
   if (order.empty())
     throw Error(Errc::no_path, "a container without a network is served by the relay path alone",
                 "leave out --via, or name a network");

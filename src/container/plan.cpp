@@ -50,7 +50,7 @@ void check_host_ports(const ContainerRequest& request) {
   if (network.starts_with("container:"))
     refuse_exposure("a container that shares another's network has no address of its own",
                     "expose the ports to that other container");
-  if (is_without_network(network) && std::ranges::all_of(order, &exposer::PathDriver::serves_networks))
+  if (is_without_network(network) && std::ranges::none_of(order, &exposer::PathDriver::needs_no_network))
     refuse_exposure("a container without a network reaches nothing",
                     "name a bridge network, or ask for the relay path: with_exposer(Path::relay)");
   if (request.reuse)

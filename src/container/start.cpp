@@ -106,7 +106,7 @@ class Start {
     exposer::PathOrder paths;
     auto wanted = exposer::order_of(request_.exposer);
     if (is_without_network(request_.network))
-      std::erase_if(wanted, [](const auto* path) { return path->serves_networks; });
+      std::erase_if(wanted, [](const auto* path) { return !path->needs_no_network; });
     std::optional<Error> no_path;
     if (!request_.host_ports.empty()) {
       try {

@@ -82,7 +82,8 @@ std::optional<Packet> at_ip(const Passage& passage, Hook hook, int priority) {
     Packet packet = answer_of(passage, passage.service, passage.host_port);
     packet.out = passage.bridge;
     packet.has_out = true;
-    packet.tracked = packet.dnat = hook == Hook::postrouting || priority > kConntrackPriority;
+    packet.tracked = hook == Hook::postrouting || priority > kConntrackPriority;
+    packet.dnat = packet.tracked && passage.dnat;
     packet.to_host = false;
     if (packet.tracked) packet.original_destination = passage.dialled;
     return packet;
@@ -91,7 +92,7 @@ std::optional<Packet> at_ip(const Passage& passage, Hook hook, int priority) {
   packet.in = passage.bridge;
   packet.has_in = true;
   packet.tracked = hook == Hook::input || priority > kConntrackPriority;
-  packet.dnat = hook == Hook::input || priority >= kDnatPriority;
+  packet.dnat = passage.dnat && (hook == Hook::input || priority >= kDnatPriority);
   packet.to_host = true;
   if (packet.tracked) packet.original_destination = passage.dialled;
   if (packet.dnat) {

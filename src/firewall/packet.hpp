@@ -10,6 +10,8 @@
 //                 output, postrouting: the answer                  service:host port → container
 //                 bridge output, postrouting, netdev egress: the   gateway:dialled port → container
 //                 answer
+//   to a socket   as to the host, with the dialled address and port everywhere
+//   of the host
 //   to a sidecar  netdev ingress; bridge prerouting, forward,      container → sidecar:dialled port
 //                 postrouting
 //                 netdev egress of the container's port: the       sidecar:dialled port → container
@@ -42,6 +44,7 @@ struct Passage {
   bool to_sidecar = false;
   bool bridge_calls_iptables = false;  ///< Bridged packets pass the hooks of family ip, too.
   Ipv4 service = kLoopback;            ///< The address that the DNAT leads to.
+  bool dnat = true;  ///< false: a socket of this host is at the dialled address; `service` is that, too.
 };
 
 enum class Hook : std::uint8_t { ingress, prerouting, input, forward, output, postrouting, egress };

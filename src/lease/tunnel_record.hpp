@@ -65,10 +65,12 @@ struct TunnelRecord {
   std::int64_t created = 0;           ///< Seconds since the epoch.
   std::optional<std::int64_t> expires;
   TunnelStats stats;
-  std::string container = {};  ///< Id of the one container that a relay lease serves; else empty.
-  std::string follows = {};    ///< With kFollowing: the lease's id.
+  std::string container =
+      {};  ///< Id of the one container that a relay lease serves; else empty, as of a network's.
+  std::string follows = {};  ///< With kFollowing: the lease's id.
   /// Of a relay lease: a container at the engine made it, as only the engine may look into the target.
   bool handed_off = false;
+  std::string bridge = {};  ///< Interface name, of a relay lease at the gateway of a network; else empty.
 
   bool operator==(const TunnelRecord&) const = default;
 };

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace hostnet::netlink {
@@ -62,6 +63,8 @@ class Rtnl {
   /// In another network namespace, given by a descriptor of /proc/PID/ns/net or /run/netns/NAME. The calling
   /// thread stays in its own.
   static Rtnl in_namespace(int netns_fd);
+  /// In that of this socket of NETLINK_ROUTE.
+  static Rtnl on(Socket socket) { return Rtnl(std::move(socket)); }
 
   /// nullopt when there is no such interface.
   std::optional<Link> link(std::string_view name);

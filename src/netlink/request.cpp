@@ -33,6 +33,20 @@ Socket open_socket(int protocol) {
   return socket;
 }
 
+Socket adopt_socket(Fd made, int protocol) {
+  Socket socket(nl_socket_alloc());
+  if (!socket) throw std::bad_alloc();
+  sockaddr_nl any{};
+  any.nl_family = AF_NETLINK;
+  // libnl takes the address that it has, and the kernel gives one that is free.
+  if (::bind(made.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0)
+    throw Error::from_errno("bind a netlink socket", errno);
+  if (const int error = nl_socket_set_fd(socket.get(), protocol, made.get()); error < 0)
+    throw Error(Errc::failure, fmt::format("take over a netlink socket: {}", nl_geterror(error)));
+  static_cast<void>(made.release());
+  return socket;
+}
+
 Message make_message(int type, int flags, const void* header, std::size_t size) {
   Message message(nlmsg_alloc());
   if (!message) throw std::bad_alloc();

@@ -28,6 +28,10 @@ using Visitor = std::function<void(const nlmsghdr&)>;
 /// A connected socket of NETLINK_ROUTE, NETLINK_NETFILTER, … in the calling thread's netns. @throws Error.
 Socket open_socket(int protocol);
 
+/// A socket that was made, perhaps in another network namespace, by socket(2) with that protocol. @throws
+/// Error.
+Socket adopt_socket(Fd made, int protocol);
+
 /// An empty message of a type with NLM_F_* flags; NLM_F_REQUEST is implied. @throws std::bad_alloc.
 Message make_message(int type, int flags, const void* header, std::size_t size);
 template <class Header>

@@ -9,6 +9,8 @@
 #include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
 
+#include <cerrno>
+
 namespace hostnet::netlink {
 namespace {
 
@@ -28,6 +30,24 @@ const char* rejection_name(unsigned char type) {
 }
 
 }  // namespace
+
+OwnAddresses::OwnAddresses() : socket_(open_socket(NETLINK_ROUTE)) {}
+
+bool OwnAddresses::has(Ipv4 address) {
+  rtmsg header{};
+  header.rtm_family = AF_INET;
+  header.rtm_dst_len = 32;
+  const auto request = make_message(RTM_GETROUTE, 0, header);
+  put(request.get(), RTA_DST, address.network());
+  bool local = false;
+  const int error = transact(socket_.get(), request.get(), [&](const nlmsghdr& message) {
+    local = payload<rtmsg>(message).rtm_type == RTN_LOCAL;
+  });
+  // No route, or one that rejects: then it is not here.
+  if (error != 0 && error != ENETUNREACH && error != EHOSTUNREACH && error != EACCES && error != EINVAL)
+    throw Error::from_errno("ask for the route to " + address.to_string(), error);
+  return local;
+}
 
 RouteAnswer route_to(Ipv4 destination, std::optional<Ipv4> source) {
   const auto socket = open_socket(NETLINK_ROUTE);

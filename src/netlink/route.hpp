@@ -2,10 +2,12 @@
 #pragma once
 
 #include "core/ipv4.hpp"
+#include "netlink/socket.hpp"
 
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace hostnet::netlink {
@@ -18,6 +20,20 @@ struct RouteAnswer {
 
 /// How a packet of this host would go. `source` must be an address of this host. @throws Error.
 RouteAnswer route_to(Ipv4 destination, std::optional<Ipv4> source = std::nullopt);
+
+/// Tells a host's own addresses from all others, as the kernel does that delivers packets. Not thread-safe.
+class OwnAddresses {
+ public:
+  /// Those of the calling thread's network namespace. @throws Error.
+  OwnAddresses();
+  /// Those of the network namespace of this socket of NETLINK_ROUTE.
+  explicit OwnAddresses(Socket socket) : socket_(std::move(socket)) {}
+  /// @throws Error.
+  bool has(Ipv4 address);
+
+ private:
+  Socket socket_;
+};
 
 /// A rule of `ip rule`, beside the kernel's own three.
 struct PolicyRule {

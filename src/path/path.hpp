@@ -50,6 +50,8 @@ struct PathDriver {
   bool serves_bridges;
   /// Accepts an engine's networks as targets; false: single containers only.
   bool serves_networks;
+  /// Serves a container without a network, too.
+  bool needs_no_network;
   /// A sidecar container on the target's network has the ports; false: the gateway of the bridge has them.
   bool by_sidecar;
   /// The probe asks another process; skipped if an earlier path is usable and this one is not requested.

@@ -97,9 +97,9 @@ class InOrder : public Exposer {
     return found == requests.end() ? nullptr : &*found;
   }
 
-  // With a user's order, all reasons and the advice of the path that the user prefers. By itself, the last path is
-  // the one that needs least; if that is one for single containers, a last resort, the advice of the one before it
-  // is better.
+  // With a user's order, all reasons and the advice of the path that the user prefers. By itself, the last
+  // path is the one that needs least; if that is the last resort, which needs not even a network, the advice
+  // of the one before it is better.
   [[nodiscard]] Error error_of(const std::vector<Failed>& failed,
                                const std::vector<std::string>& against) const {
     const auto& last = failed.back();
@@ -109,7 +109,7 @@ class InOrder : public Exposer {
       return {first.code(), fmt::format("no usable path: {}", list_of(against)), first.hint(),
               first.sys_errno()};
     }
-    if (last.driver->serves_networks) return last.error;
+    if (!last.driver->needs_no_network) return last.error;
     const auto& before = failed[failed.size() - 2].error;
     return {before.code(), fmt::format("{}; {}: {}", before.what(), last.driver->name, last.error.what()),
             before.hint(), before.sys_errno()};

@@ -16,7 +16,7 @@ class PodmanContainerCase(ContainerCase):
 
 
 class PodmanWorkflows(Workflows, PodmanContainerCase):
-    first_instruction_by_relay = True
+    network_before_start = True
 
 
 class PodmanContainers(Containers, Networks, PodmanContainerCase):

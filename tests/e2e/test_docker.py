@@ -1,12 +1,14 @@
 #!/usr/bin/python3
 """Containers of a real Docker Engine reach services on this host's 127.0.0.1, and only the permitted containers do."""
+import json
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 from engines import Docker
 from harness import ALIAS, FIREWALL, HostCase, changed, eventually, main, output, returns_to, route_localnet, run, snapshot
-from relay_cases import ByHandoff, ByRelay
+from relay_cases import AtGateway, ByHandoff, ByRelay
 from ssh_cases import free_port
 
 HELLO = "hello from 127.0.0.1\n"
@@ -272,14 +274,76 @@ class Port22(DockerCase):
         self.assertEqual(self.engine.fetch("app", f"http://{ALIAS}:22/"), HELLO)
 
 
-class Relay(ByRelay, HostCase):
+class Relay(AtGateway, ByRelay, HostCase):
     engine_type = Docker
+    first_instruction_by_relay = ((),)
     networks_by_relay = (*ByRelay.networks_by_relay, "macvlan")
 
 
-class RelayByHandoff(ByHandoff, HostCase):
+    def test_at_gateway_root_is_told_of_a_firewall_that_drops(self):
+        port, _ = self.serve_hello()
+        self.network("relayed")
+        self.container("app", network="relayed")
+        rule = ("INPUT", "-p", "tcp", "--dport", "8803", "-j", "DROP")
+        run("iptables-legacy", "-A", *rule)
+        self.addCleanup(run, "iptables-legacy", "-D", *rule)
+        lease = self.at_gateway(f"{port}:8803", "--network", "relayed")
+        self.reaches_nothing("app", port=8803)
+        walk = self.command_of_owner("doctor", "--container", "app", "--port", 8803, check=False).stdout
+        self.assertIn("✗ firewall", walk)
+        code, _, said = lease.end()
+        self.assertEqual(code, 0)
+        self.assertIn(f"drops what containers send to {self.gateway('relayed')}:8803; let it in with: ", said)
+
+
+class RelayByHandoff(AtGateway, ByHandoff, HostCase):
     engine_type = Docker
+    first_instruction_by_relay = ((),)
     networks_by_relay = (*ByRelay.networks_by_relay, "macvlan")
+
+    def test_at_gateway_a_low_port_is_for_root(self):
+        port, _ = self.serve_hello()
+        self.network("relayed")
+        self.container("app", network="relayed")
+        said = self.refused_by_relay(3, "may not listen at port 81 of this host", f"{port}:81", "--network", "relayed")
+        self.assertIn(f"such as {port}:8081/tcp; or take the ssh path", said)
+
+    def test_at_gateway_a_bridge_that_is_made_anew(self):
+        port, _ = self.serve_hello()
+        self.network("relayed")
+        self.container("app", network="relayed")
+        bridge, gateway = self.engine.api.bridge("relayed"), self.gateway("relayed")
+        lease = self.at_gateway(port, "--network", "relayed", "--once")
+        self.reaches("app", HELLO, port=port)
+        links = json.loads(output("ip", "-j", "link", "show", "master", bridge))
+        (own,) = json.loads(output("ip", "-j", "link", "show", bridge))
+        run("ip", "link", "del", bridge)
+        self.addCleanup(run, "ip", "link", "del", bridge, check=False)
+        # With the old Ethernet address, which the container remembers.
+        run("sh", "-c", f"ip link add {bridge} address {own['address']} type bridge && "
+                        f"ip address add {gateway}/24 dev {bridge} && ip link set {bridge} up")
+        for link in links:
+            run("ip", "link", "set", link["ifname"], "master", bridge)
+        since = time.monotonic()
+        self.assertTrue(eventually(lambda: self.engine.fetch("app", f"http://{ALIAS}:{port}/", timeout=1) == HELLO))
+        self.assertLess(time.monotonic() - since, 10)
+        self.assertEqual(self.outcome_on_host(gateway, port), "reset")
+        self.assertEqual(lease.end()[0], 0)
+
+    def test_at_gateway_the_name_by_a_line_of_the_containers_own(self):
+        port, _ = self.serve_hello()
+        self.network("relayed")
+        self.container("plain", network="relayed")
+        lease = self.at_gateway(port, "--network", "relayed")
+        default = self.gateway("bridge")
+        self.assertEqual(self.outcome_on_host(default, port), "refused")
+        self.container("app", network="relayed", hosts=[f"{ALIAS}:host-gateway"])
+        hosts = self.engine.hosts("app")
+        self.assertTrue(eventually(lambda: self.engine.fetch("app", f"http://{ALIAS}:{port}/") == HELLO))
+        self.reaches("plain", HELLO, port=port)
+        self.assertEqual(self.outcome_on_host(default, port), "refused")  # it is for what comes in by that bridge
+        self.assertEqual(lease.end()[0], 0)
+        self.assertEqual(self.engine.hosts("app"), hosts)
 
 
 class Alias(DockerCase):

@@ -2,14 +2,15 @@
 """The tests of test_docker.py for rootful Podman with netavark bridges, by its Docker API."""
 from engines import Podman
 from harness import ALIAS, HostCase, main
-from relay_cases import ByHandoff, ByRelay
+from relay_cases import EVERYWHERE, AtGateway, ByHandoff, ByRelay
 
 HELLO = "hello from 127.0.0.1\n"
 
 
-class PodmanCase(ByRelay, HostCase):
+class PodmanCase(AtGateway, ByRelay, HostCase):
     engine_type = Podman
-    first_instruction_by_relay = True
+    first_instruction_by_relay = EVERYWHERE
+    gateway_serves_new_containers = False  # the container's network is there before its program runs
     networks_by_relay = (*ByRelay.networks_by_relay, "macvlan", "mapped")
 
     def setUp(self):
@@ -90,9 +91,10 @@ class PodmanCase(ByRelay, HostCase):
         return self.engine.api.bridge(network)
 
 
-class RelayByHandoff(ByHandoff, HostCase):
+class RelayByHandoff(AtGateway, ByHandoff, HostCase):
     engine_type = Podman
-    first_instruction_by_relay = True
+    first_instruction_by_relay = EVERYWHERE
+    gateway_serves_new_containers = False
     networks_by_relay = (*ByRelay.networks_by_relay, "macvlan", "mapped")
 
 

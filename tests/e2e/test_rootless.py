@@ -2,11 +2,11 @@
 """Rootless Podman: its bridges are in a separate namespace, so every request takes the ssh path, with the reason shown."""
 from engines import RootlessPodmanWithSshd
 from harness import main
-from relay_cases import ByRelay
+from relay_cases import EVERYWHERE, AtEnginesGateway, ByRelay
 from rootless_cases import RootlessCase
 
 
-class RootlessReach(RootlessCase, ByRelay):
+class RootlessReach(RootlessCase, AtEnginesGateway, ByRelay):
     engine_type = RootlessPodmanWithSshd
 
     def bridge(self, network):
@@ -18,7 +18,7 @@ class RootlessReach(RootlessCase, ByRelay):
         self.assertIn("--network web", said)
 
 
-    first_instruction_by_relay = True
+    first_instruction_by_relay = EVERYWHERE
     networks_by_relay = ("bridge", "internal", "none", "shared", "default", "keep-id")
 
 

@@ -6,12 +6,12 @@ import os
 from engine_api import attempt
 from engines import Docker, RootlessDockerWithSshd
 from harness import ALIAS, IMAGE, main, output, run
-from relay_cases import ByRelay
+from relay_cases import AtEnginesGateway, ByRelay
 from rootless_cases import RootlessCase
 from ssh_cases import HELLO
 
 
-class RootlessDockerReach(RootlessCase, ByRelay):
+class RootlessDockerReach(RootlessCase, AtEnginesGateway, ByRelay):
     engine_type = RootlessDockerWithSshd
 
     @classmethod

@@ -34,11 +34,11 @@ ON_HOSTS = ("reach", "reach-nft", "sharing", "sharing-nft")
 HELPER = tuple(f"test_{name}.py" for name in ("authorisation", "bus_restart", "hostile", "leases", "messages",
                                               "port_changes_hands", "prompt", "waiting"))
 OF_ASAN = {"unit": (),
-           "netns": ("cli", "engine", "native", "native-nft", "netlink", "reach", "reach-nft", "sharing", "sharing-nft", "ssh"),
+           "netns": ("cli", "engine", "native", "native-nft", "netlink", "reach", "reach-nft", "relay", "sharing", "sharing-nft", "ssh"),
            "dbus": (*HELPER, "test_terminals.py"), "e2e": ("test_container_many.py", "test_ssh_faults.py")}
 # Only code with threads: the event loop, the exposer with its monitor and two processes at once, the tunnel's
 # lanes, the helper and its callers, and a program that starts containers from many threads, on both paths.
-OF_TSAN = {"unit": ("core", "relay"), "netns": ("native", "reach", "sharing", "ssh"), "dbus": HELPER, "e2e": ("test_container_many.py",)}
+OF_TSAN = {"unit": ("core", "relay"), "netns": ("native", "reach", "relay", "sharing", "ssh"), "dbus": HELPER, "e2e": ("test_container_many.py",)}
 STAGES = (*OF_RELEASE, "demo", "format", "asan", "tsan", "fuzz")
 
 

@@ -80,14 +80,19 @@ void add_helpers(std::vector<Opening>& openings) {
   }
 }
 
-void add_recorded(std::vector<Opening>& openings, const std::string& runtime_dir) {
+void add_recorded(std::vector<Opening>& openings, const std::string& runtime_dir, bool bridges_are_here) {
   const state::TunnelStore store(runtime_dir);
   for (const auto& [driver, record] : exposer::recorded_leases(exposer::paths(), store)) {
     Opening opening;
     opening.lease = record.id;
     opening.via = driver->name;
     opening.target = record.target;
-    opening.network = record.network;
+    opening.at_gateway = !record.bridge.empty();
+    // A rootless engine's bridge is in another network namespace.
+    if (opening.at_gateway && bridges_are_here)
+      opening.interface = record.bridge;
+    else
+      opening.network = record.network;
     opening.container = record.container;
     if (!record.address.empty()) opening.addresses = {record.address};
     if (!record.sidecar.empty()) opening.sidecar = "tc-hostnet-" + record.id;
@@ -215,6 +220,9 @@ bool goes_by_sidecar_alone(const Opening& opening) {
   return !opening.network.empty() && opening.via != exposer::kRelayPath.name;
 }
 
+// To a socket of the relay at this host's address on the bridge, which joins it with the service.
+bool goes_by_gateway(const Opening& opening) { return opening.at_gateway && !opening.interface.empty(); }
+
 // Where a forward leads to.
 Ipv4 service_address(const WalkFacts& facts) { return ipv4_of(facts.listener.port).value_or(kLoopback); }
 
@@ -234,6 +242,11 @@ firewall::Passage passage_of(const WalkFacts& facts, const Opening* opening, Ipv
   if (const auto alias = Ipv4::parse(facts.address); alias && facts.bridge.resolved)
     for (const auto gateway : facts.bridge.resolved->gateways)
       if (gateway == *alias) passage.dialled = gateway;
+  if (opening != nullptr && goes_by_gateway(*opening)) {
+    passage.dnat = false;
+    passage.service = passage.dialled;
+    passage.host_port = passage.dialled_port;
+  }
   if (opening == nullptr || opening->network.empty()) return passage;
   passage.to_sidecar = true;
   if (!opening->addresses.empty())
@@ -409,7 +422,7 @@ WalkFacts gather_walk(const std::string& container, const HostPort& port, const 
   if (state.deviations) facts.deviations = *state.deviations;
   add_helpers(facts.openings);
   try {
-    add_recorded(facts.openings, globals.runtime_dir);
+    add_recorded(facts.openings, globals.runtime_dir, facts.bridge.resolved.value.has_value());
   } catch (const Error& error) {
     facts.unseen_openings = error;
   }
@@ -459,7 +472,10 @@ WalkFacts gather_walk(const std::string& container, const HostPort& port, const 
   facts.back = see([&] {
     if (!facts.bridge.resolved) throw Error(*facts.bridge.resolved.error);
     if (!source) throw Error(Errc::not_found, "the container has no address on that bridge");
-    return look_back(*facts.bridge.resolved, *source, service_address(facts));
+    const auto gateway = opening != nullptr && goes_by_gateway(*opening)
+                             ? Ipv4::parse(opening->addresses.front())
+                             : std::nullopt;
+    return look_back(*facts.bridge.resolved, *source, gateway.value_or(service_address(facts)));
   });
   const auto read = rules.get();
   facts.drop = see([&]() -> std::optional<firewall::Drop> {

@@ -167,8 +167,8 @@ Check judge_engine(const EngineFacts& facts) {
         "for the native path, use the system's engine: DOCKER_HOST=unix:///run/docker.sock"};
   return {"engine", Status::warn,
           what +
-              " runs rootless: its bridges are in a network namespace of its own, so only the ssh path leads "
-              "there, and the relay path to single containers",
+              " runs rootless: its bridges are in a network namespace of its own, so only the ssh and relay "
+              "paths lead there",
           "for the native path, use the system's engine: DOCKER_HOST=unix:///run/docker.sock"};
 }
 

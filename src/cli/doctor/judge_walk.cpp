@@ -40,7 +40,7 @@ bool has_address_of(const WalkFacts& facts, const std::vector<std::string>& sour
 bool goes_by_sidecar(const Opening& opening) { return !opening.network.empty(); }
 
 bool listens_inside(const Opening& opening) {
-  return opening.via == exposer::kRelayPath.name && !opening.addresses.empty();
+  return opening.via == exposer::kRelayPath.name && !opening.at_gateway && !opening.addresses.empty();
 }
 
 // Whether the opening serves this container, on any port.
@@ -183,8 +183,9 @@ Check judge_gateway(const WalkFacts& facts, const Opening* opening) {
             .finding = fmt::format("{} is the container's own, where lease {} listens",
                                    opening->addresses.front(), opening->lease)};
   if (opening != nullptr && goes_by_sidecar(*opening) && !opening->addresses.empty())
-    return routed(fmt::format("{} is the sidecar of lease {} on {}", opening->addresses.front(),
-                              opening->lease, opening->network));
+    return routed(fmt::format("{} is the {} of lease {} on {}", opening->addresses.front(),
+                              opening->at_gateway ? "gateway, with the socket" : "sidecar", opening->lease,
+                              opening->network));
   if (!facts.bridge.resolved) {
     const auto& error = *facts.bridge.resolved.error;
     return {name, Status::fail, error.what(),
@@ -296,7 +297,10 @@ Check judge_return(const WalkFacts& facts, const Opening* opening) {
   if (opening != nullptr && listens_inside(*opening))
     return {.name = name, .finding = "not needed: the socket is in the container itself"};
   if (opening != nullptr && goes_by_sidecar(*opening))
-    return {.name = name, .finding = "not needed: the sidecar is on the container's network"};
+    return {.name = name,
+            .finding = opening->at_gateway
+                           ? "not by this host: the bridge is in the engine's network namespace"
+                           : "not needed: the sidecar is on the container's network"};
   if (!facts.back) return unseen(name, "the route of the answers is not known", *facts.back.error);
   const auto& back = *facts.back;
   const auto& bridge = facts.bridge.resolved->bridge.name;
@@ -426,7 +430,7 @@ std::vector<std::string> alias_addresses(const WalkFacts& facts) {
   if (!out.empty()) return out;
   // The default networks (bridge, podman) have no DNS server.
   for (const auto& opening : facts.openings)
-    if (goes_by_sidecar(opening) && !opening.dead && !opening.addresses.empty() &&
+    if (goes_by_sidecar(opening) && !opening.at_gateway && !opening.dead && !opening.addresses.empty() &&
         opening.network != "bridge" && opening.network != "podman" && is_on_network(facts, opening.network))
       return opening.addresses;
   return out;

@@ -37,12 +37,13 @@ namespace hostnet::cli::doctor {
 /// What a lease opens, on any path, and to which sources.
 struct Opening {
   std::string lease;
-  std::string via;                     ///< The name of its path.
-  bool in_journal = false;             ///< A native lease: its rules are on this host.
-  std::string target;                  ///< As requested: "network web".
-  std::string interface;               ///< The bridge; empty with a sidecar.
-  std::string network;                 ///< The sidecar's network; empty without one.
-  std::string container;               ///< Id of the container in which it listens; empty unless by relay.
+  std::string via;          ///< The name of its path.
+  bool in_journal = false;  ///< A native lease: its rules are on this host.
+  std::string target;       ///< As requested: "network web".
+  std::string interface;    ///< The bridge; empty with a sidecar, or if it listens in the container.
+  std::string network;      ///< The sidecar's network; empty without one.
+  std::string container;    ///< Id of the one container that it is for; empty unless by relay.
+  bool at_gateway = false;  ///< By relay: a socket at the gateway of a network, not in the container.
   std::vector<std::string> addresses;  ///< Addresses to dial: gateways, or the sidecar's.
   std::vector<std::string> sources;    ///< Allowed sources; empty: all on the network.
   std::vector<HostPort> ports;

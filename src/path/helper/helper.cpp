@@ -165,6 +165,7 @@ const PathDriver kHelperPath{
     .name = "helper",
     .serves_bridges = true,
     .serves_networks = true,
+    .needs_no_network = false,
     .by_sidecar = false,
     .probed_late = true,
     .unusable = Errc::no_path,

@@ -237,6 +237,7 @@ const PathDriver kNativePath{
     .name = "native",
     .serves_bridges = true,
     .serves_networks = true,
+    .needs_no_network = false,
     .by_sidecar = false,
     .probed_late = false,
     .unusable = Errc::not_authorised,

@@ -1,21 +1,33 @@
 // Leases ahead on the relay path. A container has no network namespace before its start.
 //
-//   engine   its namespace exists                   the ports answer
-//   Podman   after init, before the first process   from the first instruction
-//   Docker   after the start                        a moment later: until then they refuse
+//   engine                      its namespace exists      where the ports are, and when they answer
+//   Podman                      after init, before the    in the container: from the first instruction
+//                               first process
+//   Docker                      with the start            at the network's gateway: from the first instruction;
+//                                                         what connects before the container's address is known
+//                                                         waits in the kernel's queue (peers.hpp)
+//   Docker, without a bridge    with the start            in the container, a moment later: until then they refuse.
+//   here, or with a port that                             So with another's network, none, macvlan, for UDP, and on
+//   is not free there                                     a rootless engine's network on which nothing runs yet
 //
-// The alias leads to the same address in every container, so it is in the hosts file from the beginning.
+// The alias leads to an address that is known before, so it is in the hosts file from the beginning. A lease
+// at the gateway stays there: a program that has asked for the name once may keep the address for as long as
+// it runs.
+#include "core/log.hpp"
 #include "engine/client.hpp"
 #include "hostnet/error.hpp"
 #include "lease/checks.hpp"
 #include "lease/port_json.hpp"
 #include "path/relay/container_net.hpp"
+#include "path/relay/gateway.hpp"
+#include "path/relay/gateway_lease.hpp"
 #include "path/relay/relay_path.hpp"
 #include "path/relay/target.hpp"
 
 #include <fmt/format.h>
 
 #include <chrono>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -39,15 +51,13 @@ void check_ahead(engine::Client& client, const AheadRequest& request, Deadline d
   check_engine_is_here(client, deadline);
 }
 
-class RelayAhead : public AheadLease {
+// Listens in the container's own network namespace once that exists.
+class InContainer : public AheadLease {
  public:
-  RelayAhead(ExposerOptions options, const AheadRequest& request, Deadline deadline)
+  InContainer(ExposerOptions options, const AheadRequest& request, bool is_podman)
       : options_(std::move(options)), ports_(request.ports) {
-    engine::Client client(engine::Address::find(options_.engine));
-    if (deadline.is_never()) deadline = Deadline::after(options_.deadline);
-    check_ahead(client, request, deadline);
     if (!shares_hosts_file(request.network)) gateway = relay::kInside.to_string();
-    wants_init = client.is_podman(deadline);
+    wants_init = is_podman;
   }
 
   void initialised(const engine::Container& container, Deadline deadline) override {
@@ -71,11 +81,61 @@ class RelayAhead : public AheadLease {
   bool held_ = false;
 };
 
+ExposeRequest at_gateway(const AheadRequest& request) {
+  return {.target = Target::network(request.network), .ports = request.ports, .write_alias = false};
+}
+
+// Listens at the gateway before the container is created.
+class AtGateway : public AheadLease {
+ public:
+  AtGateway(const ExposerOptions& options, const AheadRequest& request, Deadline deadline) {
+    auto made = expose_at_gateway(options, at_gateway(request), deadline);
+    lease_ = made.lease;
+    exposure = std::move(made.exposure);
+    gateway = exposure.gateway();
+  }
+
+  void started(const engine::Container& container, Deadline) override { lease_->serve_only(container); }
+
+ private:
+  GatewayLease* lease_ = nullptr;  // exposure's
+};
+
+std::unique_ptr<AheadLease> on_docker(const ExposerOptions& options, const AheadRequest& request,
+                                      Deadline deadline) {
+  if (!is_mode(request.network)) {
+    try {
+      return std::make_unique<AtGateway>(options, request, deadline);
+    } catch (const Error& error) {
+      if (error.code() != Errc::no_path && error.code() != Errc::conflict) throw;
+      log::debug("relay: not at the gateway of network {}: {}", request.network, error.what());
+    }
+  }
+  return std::make_unique<InContainer>(options, request, false);
+}
+
+// The gateway at which a lease would listen; nullopt: it would in the container.
+std::optional<Ipv4> gateway_of(const ExposerOptions& options, engine::Client& client,
+                               const AheadRequest& request, Deadline deadline) {
+  if (is_mode(request.network)) return std::nullopt;
+  try {
+    for (const auto& port : request.ports) check_port_for_gateway(port);
+    return resolve_gateway(client, options.engine, request.network, false, deadline).gateway;
+  } catch (const Error& error) {
+    if (error.code() != Errc::no_path) throw;
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
 std::unique_ptr<AheadLease> relay_ahead(const ExposerOptions& options, const AheadRequest& request,
                                         Deadline deadline) {
-  return std::make_unique<RelayAhead>(options, request, deadline);
+  engine::Client client(engine::Address::find(options.engine));
+  if (deadline.is_never()) deadline = Deadline::after(options.deadline);
+  check_ahead(client, request, deadline);
+  if (client.is_podman(deadline)) return std::make_unique<InContainer>(options, request, true);
+  return on_docker(options, request, deadline);
 }
 
 DryRun relay_dry_run_ahead(const ExposerOptions& options, const AheadRequest& request,
@@ -85,17 +145,20 @@ DryRun relay_dry_run_ahead(const ExposerOptions& options, const AheadRequest& re
   const auto ports = normalise(request.ports);
   check_ahead(client, {request.network, ports}, deadline);
   if (!is_mode(request.network)) static_cast<void>(client.network(request.network, deadline));
-  const bool before = client.is_podman(deadline);
-  const auto address = relay::kInside.to_string();
+  const bool is_podman = client.is_podman(deadline);
+  const auto at = is_podman ? std::nullopt : gateway_of(options, client, {request.network, ports}, deadline);
+  const bool before = is_podman || at;
+  const auto address = at.value_or(relay::kInside).to_string();
   DryRun out;
-  out.lines.push_back(fmt::format("# create {} a container from {} on network {}, and run {}",
-                                  before ? "and initialise" : "and start", container.image, request.network,
-                                  container.command.empty()
-                                      ? "the image's own command"
-                                      : fmt::format("{}", fmt::join(container.command, " "))));
+  out.lines.push_back(
+      fmt::format("# create {} a container from {} on network {}, and run {}",
+                  is_podman ? "and initialise" : "and start", container.image, request.network,
+                  container.command.empty() ? "the image's own command"
+                                            : fmt::format("{}", fmt::join(container.command, " "))));
   for (const auto& port : ports)
-    out.lines.push_back(fmt::format("# {} listen at {}:{} in its network, and join its connections with {}",
+    out.lines.push_back(fmt::format("# {} listen at {}:{} {}, and join its connections with {}",
                                     before ? "before that," : "then", address, port.container,
+                                    at ? "of this host, for that container alone" : "in its network",
                                     port.service()));
   out.object = json::Value{
       {"via", kRelayPath.name}, {"network", request.network},

@@ -8,11 +8,12 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <cstring>
 
 namespace hostnet::relay {
 
 /// The step at which a socket failed.
-enum class Step : std::uint8_t { enter_user, enter_net, make, bind, listen, hosts };
+enum class Step : std::uint8_t { enter_user, enter_net, make, bind, listen, hosts, device };
 
 /// What to bind.
 struct Door {
@@ -36,14 +37,18 @@ inline sockaddr_in socket_address(in_addr_t address, std::uint16_t port) noexcep
   return out;
 }
 
-/// `in`: the address, in network byte order. A TCP socket is bound without SO_REUSEADDR first: with it, two sockets that do not listen could
-/// share the port. Where connections of an earlier lease are still closing, only a bind with it succeeds. listen(2) then
-/// fails if a socket there listens.
-inline Answer make_bound_socket(Door door, in_addr_t in, int& socket) noexcept {
+/// `in`: the address, in network byte order. A TCP socket is bound without SO_REUSEADDR first: with it, two
+/// sockets that do not listen could share the port. Where connections of an earlier lease are still closing,
+/// only a bind with it succeeds. listen(2) then fails if a socket there listens. With a device the socket
+/// takes only what comes in by that, which needs no privilege since Linux 5.7.
+inline Answer make_bound_socket(Door door, in_addr_t in, int& socket, const char* device = nullptr) noexcept {
   const auto address = socket_address(in, door.port);
   socket = ::socket(AF_INET, door.type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (socket < 0) return {Step::make, errno};
   const int on = 1;
+  if (device != nullptr && ::setsockopt(socket, SOL_SOCKET, SO_BINDTODEVICE, device,
+                                        static_cast<socklen_t>(std::strlen(device))) != 0)
+    return {Step::device, errno};
   const auto* const where = reinterpret_cast<const sockaddr*>(&address);
   if (door.type == SOCK_DGRAM) {
     if (::bind(socket, where, sizeof address) != 0) return {Step::bind, errno};

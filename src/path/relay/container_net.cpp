@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <linux/netlink.h>
 #include <linux/nsfs.h>
 
 #include <algorithm>
@@ -57,8 +58,15 @@ void answer(int channel, Answer answer, int socket) {
   [[maybe_unused]] const auto sent = ::sendmsg(channel, &message, MSG_NOSIGNAL);
 }
 
-[[noreturn]] void bind_in_child(int channel, int userns, int netns, pid_t parent, Ipv4 inside,
-                                const Door* doors, std::size_t count) {
+Answer make(const Wish& wish, int& socket) {
+  if (!wish.routes)
+    return make_bound_socket(wish.door, wish.address, socket, wish.device[0] == '\0' ? nullptr : wish.device);
+  socket = ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  return {Step::make, socket < 0 ? errno : 0};
+}
+
+[[noreturn]] void make_in_child(int channel, int userns, int netns, pid_t parent, const Wish* wishes,
+                                std::size_t count) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::prctl(PR_SET_DUMPABLE, 0);
   if (::getppid() != parent) ::_exit(1);
@@ -72,7 +80,7 @@ void answer(int channel, Answer answer, int socket) {
   }
   for (std::size_t i = 0; i < count; ++i) {
     int socket = -1;
-    const auto result = make_bound_socket(doors[i], inside.network(), socket);
+    const auto result = make(wishes[i], socket);
     answer(channel, result, socket);
     if (result.error != 0) ::_exit(1);
     ::close(socket);
@@ -82,9 +90,9 @@ void answer(int channel, Answer answer, int socket) {
 
 // --- In the parent. ---
 
-class BindingChild {
+class MakingChild {
  public:
-  BindingChild(const ContainerNet& net, Ipv4 address, const std::vector<Door>& doors) {
+  MakingChild(const Fd& netns, const Fd& userns, const std::vector<Wish>& wishes) {
     int ends[2];
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
       throw Error::from_errno("socketpair", errno);
@@ -97,14 +105,13 @@ class BindingChild {
       pid_ = ::fork();
       cause = errno;
       if (pid_ == 0)
-        bind_in_child(theirs.get(), net.userns.get(), net.netns.get(), parent, address, doors.data(),
-                      doors.size());
+        make_in_child(theirs.get(), userns.get(), netns.get(), parent, wishes.data(), wishes.size());
     }
     if (pid_ < 0) throw Error::from_errno("fork", cause);
   }
-  BindingChild(const BindingChild&) = delete;
-  BindingChild& operator=(const BindingChild&) = delete;
-  ~BindingChild() {
+  MakingChild(const MakingChild&) = delete;
+  MakingChild& operator=(const MakingChild&) = delete;
+  ~MakingChild() {
     ::kill(pid_, SIGKILL);
     while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
     }
@@ -219,27 +226,48 @@ ContainerNet open_container_net(const engine::Container& container) {
   const int cause = errno;
   if (process_start_time(record.pid) != record.pid_start) throw gone(container.name);
   if (!net.netns && (cause == EACCES || cause == EPERM)) return net;
+  // A process that has ended and is not waited for yet has left its namespaces.
+  if (!net.netns && (cause == ENOENT || cause == ESRCH)) throw gone(container.name);
   if (!net.netns) throw not_enterable(container.name, cause);
-  if (is_same_file(net.netns.get(), open_own("net").get())) throw uses_our_network(container.name);
-  net.userns.reset(::ioctl(net.netns.get(), NS_GET_USERNS));
-  if (!net.userns) throw not_enterable(container.name, errno);
-  ::fcntl(net.userns.get(), F_SETFD, FD_CLOEXEC);
-  if (is_same_file(net.userns.get(), open_own("user").get())) net.userns.reset();
+  if (is_our_netns(net.netns)) throw uses_our_network(container.name);
+  net.userns = owner_of(net.netns, container.name);
   return net;
+}
+
+bool is_our_netns(const Fd& netns) { return is_same_file(netns.get(), open_own("net").get()); }
+
+Fd owner_of(const Fd& netns, const std::string& container) {
+  Fd userns(::ioctl(netns.get(), NS_GET_USERNS));
+  if (!userns) throw not_enterable(container, errno);
+  ::fcntl(userns.get(), F_SETFD, FD_CLOEXEC);
+  if (is_same_file(userns.get(), open_own("user").get())) userns.reset();
+  return userns;
+}
+
+std::vector<std::pair<Answer, Fd>> make_inside(const Fd& netns, const Fd& userns, const std::string& whose,
+                                               const std::vector<Wish>& wishes, Deadline deadline) {
+  std::vector<std::pair<Answer, Fd>> out;
+  const MakingChild child(netns, userns, wishes);
+  while (out.size() < wishes.size() && (out.empty() || out.back().first.error == 0)) {
+    auto got = child.next(deadline);
+    if (!got)
+      throw Error(deadline.expired() ? Errc::timed_out : Errc::failure,
+                  fmt::format("no socket came from the network of container {}", whose));
+    if (got->first.error == 0 && !got->second)
+      throw Error(Errc::failure, "no descriptor is free for a socket", "see ulimit -n");
+    out.push_back(std::move(*got));
+  }
+  return out;
 }
 
 std::vector<Fd> bind_inside(const ContainerNet& net, Ipv4 address, const std::vector<Door>& doors,
                             Deadline deadline) {
+  std::vector<Wish> wishes;
+  for (const auto& door : doors) wishes.push_back({.door = door, .address = address.network()});
   std::vector<Fd> out;
-  const BindingChild child(net, address, doors);
-  for (const auto& door : doors) {
-    auto got = child.next(deadline);
-    if (!got)
-      throw Error(deadline.expired() ? Errc::timed_out : Errc::failure,
-                  fmt::format("no socket came from the network of container {}", net.container));
-    if (got->first.error != 0) throw cannot_listen(net.container, got->first, address, door.port);
-    if (!got->second) throw Error(Errc::failure, "no descriptor is free for a socket", "see ulimit -n");
-    out.push_back(std::move(got->second));
+  for (auto& [answer, socket] : make_inside(net.netns, net.userns, net.container, wishes, deadline)) {
+    if (answer.error != 0) throw cannot_listen(net.container, answer, address, doors[out.size()].port);
+    out.push_back(std::move(socket));
   }
   return out;
 }

@@ -36,11 +36,14 @@
 #include "hostnet/port.hpp"
 #include "path/relay/bound_socket.hpp"
 
+#include <net/if.h>
+#include <netinet/in.h>
 #include <sys/types.h>
 
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace hostnet::relay {
@@ -59,6 +62,25 @@ struct ContainerNet {
 /// Opens what bind_inside() needs; enters nothing. The container runs. @throws Error: no_path if the process
 /// is not known to be on this machine, or the network is this process's own; not_found if it has ended.
 ContainerNet open_container_net(const engine::Container& container);
+
+/// A socket to be made in a network namespace.
+struct Wish {
+  Door door = 0;
+  in_addr_t address = 0;       ///< In network byte order.
+  char device[IFNAMSIZ] = {};  ///< As make_bound_socket()'s; empty: none.
+  bool routes = false;         ///< One of NETLINK_ROUTE instead.
+};
+
+/// Makes them in a child that enters both namespaces (`userns` may be empty), in order, up to the first that
+/// fails: without an error in the answer there is a socket. `whose` is for messages. @throws Error: timed_out,
+/// failure.
+std::vector<std::pair<Answer, Fd>> make_inside(const Fd& netns, const Fd& userns, const std::string& whose,
+                                               const std::vector<Wish>& wishes, Deadline deadline);
+
+/// Whether an open network namespace is this process's. @throws Error.
+bool is_our_netns(const Fd& netns);
+/// The user namespace that owns a network namespace; empty if it is this process's. @throws Error{no_path}.
+Fd owner_of(const Fd& netns, const std::string& container);
 
 /// Sockets for Relay::add(), one a door, in order. @throws Error: conflict that names the port if it is in
 /// use there, no_path if this process may not enter, timed_out, failure.

@@ -10,6 +10,7 @@ namespace hostnet::relay {
 struct Counters {
   std::atomic<std::uint64_t> accepted{0};         ///< Connections joined to the service.
   std::atomic<std::uint64_t> unserved{0};         ///< Reset, because the service refused.
+  std::atomic<std::uint64_t> strangers{0};        ///< Reset, because of who they were (peers.hpp).
   std::atomic<std::uint64_t> bytes_to_host{0};    ///< Payload.
   std::atomic<std::uint64_t> bytes_from_host{0};  ///< Payload.
   std::atomic<std::int64_t> open{0};

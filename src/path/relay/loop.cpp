@@ -50,12 +50,14 @@ std::optional<std::vector<netlink::Listener>> listeners_of(Protocol protocol) {
 
 class Loop::Listener final : public Source {
  public:
-  Listener(Loop& loop, Fd socket, Service service, std::shared_ptr<Counters> counters)
+  Listener(Loop& loop, Fd socket, Service service, std::shared_ptr<Counters> counters,
+           std::shared_ptr<Peers> peers)
       : loop_(loop),
         socket_(std::move(socket)),
         service_(std::move(service)),
         presence_(service_),
-        counters_(std::move(counters)) {
+        counters_(std::move(counters)),
+        peers_(std::move(peers)) {
     const int on = 1;  // for the sockets that it accepts
     ::setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     ::setsockopt(socket_.get(), SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
@@ -85,7 +87,7 @@ class Loop::Listener final : public Source {
     }
   }
 
-  /// Continues after a pause.
+  /// Continues after a pause, or once its peers are known.
   void resume() { accept_some(); }
   [[nodiscard]] Clock::time_point resumes_at() const { return resumes_at_; }
 
@@ -100,14 +102,22 @@ class Loop::Listener final : public Source {
     pause(milliseconds{0});
   }
 
-  // Takes a connection into waiting_. False if there is none to take now.
+  // Takes a connection into waiting_, unless its peer may not connect. False if there is none to take now.
   bool accept_one() {
-    if (!accepts_) return false;
+    if (!accepts_ || (peers_ && !peers_->are_known())) return false;
     if (loop_.shared_.open >= loop_.limits_.most_open) {
       pause(loop_.limits_.pause);
       return false;
     }
-    Fd client(::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    sockaddr_in peer{};
+    socklen_t size = sizeof peer;
+    Fd client(
+        ::accept4(socket_.get(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (client && peers_ && !peers_->admit(Ipv4::from_network(peer.sin_addr.s_addr))) {
+      reset(std::move(client));
+      ++counters_->strangers;
+      return true;
+    }
     if (client) {
       waiting_ = std::move(client);
       waits_until_ = Clock::now() + kDialPatience;
@@ -156,6 +166,7 @@ class Loop::Listener final : public Source {
   const Service service_;
   Presence presence_;
   std::shared_ptr<Counters> counters_;
+  std::shared_ptr<Peers> peers_;  // null: everybody may connect
   std::list<Connection> connections_;
   Fd waiting_;  // accepted, to be joined with the service
   Clock::time_point waits_until_;
@@ -171,7 +182,8 @@ Loop::Loop(Limits limits)
 
 Loop::~Loop() = default;
 
-Loop::Id Loop::add(Fd socket, Service service, std::shared_ptr<Counters> counters) {
+Loop::Id Loop::add(Fd socket, Service service, std::shared_ptr<Counters> counters,
+                   std::shared_ptr<Peers> peers) {
   const auto id = next_id_++;
   if (is_datagram(socket.get()))
     datagrams_.emplace(id,
@@ -179,8 +191,8 @@ Loop::Id Loop::add(Fd socket, Service service, std::shared_ptr<Counters> counter
                            Datagrams::Place{epoll_.get(), {shared_.buffer.get(), kCopyRoom}, next_look_},
                            std::move(socket), std::move(service), std::move(counters), limits_.datagrams));
   else
-    listeners_.emplace(
-        id, std::make_unique<Listener>(*this, std::move(socket), std::move(service), std::move(counters)));
+    listeners_.emplace(id, std::make_unique<Listener>(*this, std::move(socket), std::move(service),
+                                                      std::move(counters), std::move(peers)));
   look_at_services();
   return id;
 }
@@ -188,6 +200,11 @@ Loop::Id Loop::add(Fd socket, Service service, std::shared_ptr<Counters> counter
 void Loop::remove(Id id) {
   listeners_.erase(id);
   datagrams_.erase(id);
+}
+
+void Loop::resume(Id id) {
+  const auto found = listeners_.find(id);
+  if (found != listeners_.end()) found->second->resume();
 }
 
 void Loop::watch(int fd, Source& source) {

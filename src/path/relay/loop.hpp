@@ -8,6 +8,8 @@
 //   accepts    the service listens no more, or refuses a connection       refuses: shutdown(2)
 //   accepts    no descriptor is free, or a Unix service's queue is full   pauses for Limits::pause
 //   accepts    Limits::most_open connections are open                     pauses for Limits::pause
+//   accepts    it is not known yet who may connect (peers.hpp)            accepts; they wait in the kernel's queue
+//                                                                         until resume()
 //   pauses     the time has passed                                        accepts
 //
 // True refusal. A socket that is bound and does not listen holds the port and refuses connections, as the
@@ -30,6 +32,7 @@
 #include "path/relay/connection.hpp"
 #include "path/relay/counters.hpp"
 #include "path/relay/datagrams.hpp"
+#include "path/relay/peers.hpp"
 #include "path/relay/presence.hpp"
 #include "path/relay/service.hpp"
 
@@ -64,8 +67,12 @@ class Loop {
   ~Loop();
 
   /// Serves a non-blocking TCP socket that was bound to a port by its number, with SO_REUSEADDR, and does not
-  /// listen, or a UDP socket. On return it listens if the service does. @throws Error.
-  Id add(Fd socket, Service service, std::shared_ptr<Counters> counters);
+  /// listen, or a UDP socket. On return it listens if the service does. Without `peers`, which are for TCP, it
+  /// serves whoever connects. @throws Error.
+  Id add(Fd socket, Service service, std::shared_ptr<Counters> counters,
+         std::shared_ptr<Peers> peers = nullptr);
+  /// Call when its peers have become known.
+  void resume(Id id);
   /// Closes the socket and resets its connections.
   void remove(Id id);
   /// Reports a descriptor, level-triggered, until the loop ends. @throws Error.

@@ -61,8 +61,15 @@ auto Relay::in_thread(Work work) {
   return result.get();
 }
 
-Loop::Id Relay::add(Fd socket, Service service, std::shared_ptr<Counters> counters) {
-  return in_thread([&] { return loop_.add(std::move(socket), std::move(service), std::move(counters)); });
+Loop::Id Relay::add(Fd socket, Service service, std::shared_ptr<Counters> counters,
+                    std::shared_ptr<Peers> peers) {
+  return in_thread([&] {
+    return loop_.add(std::move(socket), std::move(service), std::move(counters), std::move(peers));
+  });
+}
+
+void Relay::resume(Loop::Id id) {
+  in_thread([&] { loop_.resume(id); });
 }
 
 void Relay::remove(Loop::Id id) {
@@ -81,10 +88,15 @@ void Relay::run() noexcept {
   }
 }
 
-Forward::Forward(Fd socket, Service service, std::shared_ptr<Counters> counters, std::shared_ptr<Relay> relay)
+Forward::Forward(Fd socket, Service service, std::shared_ptr<Counters> counters, std::shared_ptr<Relay> relay,
+                 std::shared_ptr<Peers> peers)
     : relay_(std::move(relay)),
       made_in_(fork_generation()),
-      id_(relay_->add(std::move(socket), std::move(service), std::move(counters))) {}
+      id_(relay_->add(std::move(socket), std::move(service), std::move(counters), std::move(peers))) {}
+
+void Forward::resume() {
+  if (relay_ && made_in_ == fork_generation()) relay_->resume(id_);
+}
 
 Forward::~Forward() {
   if (!relay_) return;

@@ -31,7 +31,9 @@ class Relay {
   static std::shared_ptr<Relay> of_process();
 
   /// As Loop's.
-  Loop::Id add(Fd socket, Service service, std::shared_ptr<Counters> counters);
+  Loop::Id add(Fd socket, Service service, std::shared_ptr<Counters> counters,
+               std::shared_ptr<Peers> peers = nullptr);
+  void resume(Loop::Id id);
   void remove(Loop::Id id);
 
  private:
@@ -55,11 +57,14 @@ class Forward {
  public:
   /// @throws Error.
   Forward(Fd socket, Service service, std::shared_ptr<Counters> counters,
-          std::shared_ptr<Relay> relay = Relay::of_process());
+          std::shared_ptr<Relay> relay = Relay::of_process(), std::shared_ptr<Peers> peers = nullptr);
   Forward(Forward&& other) noexcept = default;
   Forward& operator=(Forward&&) = delete;
   /// Leaves it to the parent in a forked child.
   ~Forward();
+
+  /// Call when its peers have become known.
+  void resume();
 
  private:
   std::shared_ptr<Relay> relay_;

@@ -11,9 +11,11 @@
 #include "lease/port_json.hpp"
 #include "lease/record_socket.hpp"
 #include "path/clear_away.hpp"
+#include "path/relay/container_lease.hpp"
+#include "path/relay/gateway.hpp"
+#include "path/relay/gateway_lease.hpp"
 #include "path/relay/handoff.hpp"
 #include "path/relay/handoff_plan.hpp"
-#include "path/relay/lease.hpp"
 #include "path/relay/target.hpp"
 #include "path/sidecar/clear_away.hpp"
 #include "path/sidecar/sidecar.hpp"
@@ -29,6 +31,7 @@
 #include <mutex>
 #include <thread>
 #include <utility>
+#include <variant>
 
 namespace hostnet::exposer {
 namespace {
@@ -69,29 +72,62 @@ class RelayExposer : public Exposer {
     const auto deadline = Deadline::after(deadline_);
     struct Prepared {
       std::vector<HostPort> ports;
-      RelayTarget target;
+      std::variant<RelayTarget, GatewayTarget> target;
     };
     std::vector<Prepared> prepared;
     Listeners listeners;
     engine::Client client(engine_);
     for (const auto& request : requests) {
       auto ports = checked_ports(request);
+      if (request.target.kind() == Target::Kind::network) {
+        auto target = checked_network(client, *store_, request, ports, deadline);
+        check_host_ports(request, ports, listeners, Loopback::either);
+        warn_of_firewall(target, ports, deadline);
+        prepared.push_back({std::move(ports), std::move(target)});
+        continue;
+      }
       auto target = resolve_for_relay(client, *store_, request, ports, deadline);
       check_host_ports(request, ports, listeners, Loopback::either);
       prepared.push_back({std::move(ports), std::move(target)});
     }
     const auto settings = settings_for_leases(deadline);
     // They may have died between two steps of a hand-off.
-    if (std::ranges::any_of(prepared, [](const Prepared& one) { return one.target.by_handoff; }))
+    if (std::ranges::any_of(prepared, [](const Prepared& one) {
+          const auto* const target = std::get_if<RelayTarget>(&one.target);
+          return target != nullptr && target->by_handoff;
+        }))
       remove_orphans(client, deadline);
     std::vector<Exposure> out;  // released when a later lease fails
     for (std::size_t i = 0; i < requests.size(); ++i)
-      out.emplace_back(std::make_shared<RelayLease>(settings, requests[i], std::move(prepared[i].ports),
-                                                    std::move(prepared[i].target), deadline));
+      out.emplace_back(make_lease(settings, requests[i], std::move(prepared[i].ports),
+                                  std::move(prepared[i].target), deadline));
     return out;
   }
 
+  GatewayAhead expose_ahead(const ExposeRequest& request, Deadline deadline) {
+    engine::Client client(engine_);
+    auto ports = checked_ports(request);
+    Listeners listeners;
+    check_host_ports(request, ports, listeners, Loopback::either, Caller::program);
+    auto target = checked_network(client, *store_, request, ports, deadline);
+    auto lease =
+        std::make_shared<GatewayLease>(settings_for_leases(deadline), request, std::move(ports),
+                                       std::move(target), relay::Peers::From::container_to_come, deadline);
+    return {Exposure(lease), lease.get()};
+  }
+
  private:
+  static std::shared_ptr<Exposure::Impl> make_lease(const RelaySettings& settings,
+                                                    const ExposeRequest& request, std::vector<HostPort> ports,
+                                                    std::variant<RelayTarget, GatewayTarget> target,
+                                                    Deadline deadline) {
+    if (auto* const network = std::get_if<GatewayTarget>(&target))
+      return std::make_shared<GatewayLease>(settings, request, std::move(ports), std::move(*network),
+                                            relay::Peers::From::network, deadline);
+    return std::make_shared<ContainerLease>(settings, request, std::move(ports),
+                                            std::get<RelayTarget>(std::move(target)), deadline);
+  }
+
   RelaySettings settings_for_leases(Deadline deadline) {
     const std::lock_guard lock(mutex_);
     clear_dead_leases(*store_, deadline);
@@ -164,7 +200,32 @@ void clear_away_handoff(const state::TunnelStore& store, const state::TunnelReco
 
 void clear_away_relay(const state::TunnelStore& store, const state::TunnelRecord& record, Deadline deadline) {
   if (record.handed_off) return clear_away_handoff(store, record, deadline);
-  clear_away_sidecar(store, record, deadline);  // it has none: what a dead owner leaves is the alias
+  clear_away_sidecar(store, record,
+                     deadline);  // it has none: what a dead owner leaves is the alias
+}
+
+DryRun network_dry_run(const ExposeRequest& request, const GatewayTarget& target,
+                       const std::vector<HostPort>& ports) {
+  const auto address = target.gateway.to_string();
+  DryRun out;
+  for (const auto& [at, port] : relay::gateway_sockets(target, ports.size()))
+    out.lines.push_back(
+        fmt::format("# listen at {}:{} for what comes in by bridge {}, except from this host, and join its "
+                    "connections with {}",
+                    at.to_string(), ports[port].container, target.bridge, ports[port].service()));
+  const auto names = request.write_alias ? target.containers : std::vector<std::string>{};
+  if (request.write_alias)
+    out.lines.push_back(
+        fmt::format("# write {} and {} into the hosts files of {} containers, and of those that start later",
+                    address, kAlias, names.size()));
+  out.object = json::Value{{"via", kRelayPath.name},
+                           {"network", target.network},
+                           {"bridge", target.bridge},
+                           {"address", address},
+                           {"sources", std::vector<std::string>{}},
+                           {"ports", to_json(ports)},
+                           {"alias_in", names}};
+  return out;
 }
 
 DryRun relay_dry_run(const ExposeRequest& request, const ExposerOptions& options) {
@@ -172,6 +233,8 @@ DryRun relay_dry_run(const ExposeRequest& request, const ExposerOptions& options
   auto ports = checked_ports(request);
   engine::Client client(engine::Address::find(options.engine));
   const state::TunnelStore store(options.runtime_dir);
+  if (request.target.kind() == Target::Kind::network)
+    return network_dry_run(request, checked_network(client, store, request, ports, deadline), ports);
   const auto target = resolve_for_relay(client, store, request, ports, deadline);
   const auto address = relay::kInside.to_string();
   DryRun out;
@@ -204,19 +267,25 @@ DryRun relay_dry_run(const ExposeRequest& request, const ExposerOptions& options
 
 RecordView describe_relay(const state::TunnelRecord& record) {
   const auto& stats = record.stats;
-  return {.kind = "container",
-          .id = record.container.substr(0, 12),
-          .way = "relay",
-          .state = fmt::format("{}{}{}, {}", stats.state, stats.reason.empty() ? "" : ": ", stats.reason,
-                               state::carried(stats)),
-          .members = {{"container_id", json::Item(record.container.substr(0, 12))},
-                      {"relay", json::Value{{"state", stats.state},
-                                            {"reason", stats.reason},
-                                            {"connections_open", stats.open},
-                                            {"connections", stats.accepted},
-                                            {"refused_unserved", stats.unserved},
-                                            {"bytes_to_host", stats.bytes_to_host},
-                                            {"bytes_from_host", stats.bytes_from_host}}}}};
+  const bool at_gateway = !record.bridge.empty();
+  RecordView out{.kind = at_gateway ? "bridge" : "container",
+                 .id = at_gateway ? record.bridge : record.container.substr(0, 12),
+                 .way = "relay",
+                 .state = fmt::format("{}{}{}, {}", stats.state, stats.reason.empty() ? "" : ": ",
+                                      stats.reason, state::carried(stats)),
+                 .members = {}};
+  if (!record.container.empty())
+    out.members.emplace_back("container_id", json::Item(record.container.substr(0, 12)));
+  if (at_gateway) out.members.emplace_back("bridge", json::Item(record.bridge));
+  out.members.emplace_back("relay", json::Value{{"state", stats.state},
+                                                {"reason", stats.reason},
+                                                {"connections_open", stats.open},
+                                                {"connections", stats.accepted},
+                                                {"refused_unserved", stats.unserved},
+                                                {"refused_strangers", stats.strangers},
+                                                {"bytes_to_host", stats.bytes_to_host},
+                                                {"bytes_from_host", stats.bytes_from_host}});
+  return out;
 }
 
 }  // namespace
@@ -225,11 +294,17 @@ std::unique_ptr<Exposer> make_relay(const ExposerOptions& options) {
   return std::make_unique<RelayExposer>(options);
 }
 
+GatewayAhead expose_at_gateway(const ExposerOptions& options, const ExposeRequest& request,
+                               Deadline deadline) {
+  return RelayExposer(options).expose_ahead(request, deadline);
+}
+
 const PathDriver kRelayPath{
     .path = Path::relay,
     .name = "relay",
     .serves_bridges = false,
-    .serves_networks = false,
+    .serves_networks = true,
+    .needs_no_network = true,
     .by_sidecar = false,
     .probed_late = false,
     .unusable = Errc::no_path,

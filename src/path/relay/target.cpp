@@ -93,9 +93,9 @@ RelayTarget resolve_for_relay(engine::Client& client, const state::TunnelStore& 
                               Deadline deadline) {
   if (request.target.kind() != Target::Kind::container)
     throw Error(Errc::no_path,
-                fmt::format("the relay path serves single containers of an engine, not {}",
+                fmt::format("the relay path serves containers and networks of an engine, not {}",
                             request.target.to_string()),
-                "name a running container: --container NAME");
+                "name a running container or a network: --container NAME, --network NAME");
   check_engine_is_here(client, deadline);
   auto container = client.container(request.target.name(), deadline);
   if (container.network_mode == "host") check_network_mode(client, container, deadline);

@@ -38,10 +38,10 @@ void check_ports_are_unheld(const state::TunnelStore& store, const engine::Conta
                             const std::string& engine, const std::vector<HostPort>& ports,
                             const std::string& ignored = {});
 
-/// Changes nothing. @throws Error: no_path for a target other than a container, for an engine that is not
-/// known to be on this machine; invalid_argument for the host's network;
-/// not_found for a container that does not run; conflict for a port that the container uses itself, and if a
-/// sidecar has the alias; and what the client throws.
+/// For a container. Changes nothing. @throws Error: no_path for another target, and for an engine that is not
+/// known to be on this machine; invalid_argument for the host's network; not_found for a container that does
+/// not run; conflict for a port that the container uses itself, and if a sidecar has the alias; and what the
+/// client throws.
 RelayTarget resolve_for_relay(engine::Client& client, const state::TunnelStore& store,
                               const ExposeRequest& request, const std::vector<HostPort>& ports,
                               Deadline deadline);

@@ -159,6 +159,7 @@ const PathDriver kSshPath{
     .name = "ssh",
     .serves_bridges = false,
     .serves_networks = true,
+    .needs_no_network = false,
     .by_sidecar = true,
     .probed_late = false,
     .unusable = Errc::no_path,

@@ -298,6 +298,25 @@ TEST_CASE("a relay is in the container itself") {
   CHECK(step(facts, "firewall").status == Status::ok);
 }
 
+TEST_CASE("a relay is at the gateway of the network") {
+  auto facts = open_way();
+  auto& opening = facts.openings.front();
+  opening.via = "relay";
+  opening.in_journal = false;
+  opening.at_gateway = true;
+  CHECK(stops_at(judge_walk(facts)).empty());
+  CHECK(says(step(facts, "gateway"), "is this host, on bridge"));
+  CHECK(says(step(facts, "return"), "go back by"));
+  facts.drop = seen(std::optional(drop(true)));
+  facts.inside = dialled(Dialled::Outcome::timed_out);
+  CHECK(stops_at(judge_walk(facts)) == "firewall");
+  // A rootless engine's is in another network namespace, where rules of this host do not matter.
+  opening.interface.clear();
+  opening.network = "web";
+  CHECK(says(step(facts, "gateway"), "is the gateway, with the socket of lease"));
+  CHECK(says(step(facts, "return"), "in the engine's network namespace"));
+}
+
 TEST_CASE("without root, a fact that cannot be seen is not a failure") {
   auto facts = open_way();
   facts.alias.hosts = denied<std::string>();

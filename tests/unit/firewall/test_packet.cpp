@@ -60,6 +60,19 @@ TEST_CASE("packets to the host, in family ip") {
   CHECK(packet_at(passage(), Layer::ip, Hook::prerouting, -300)->to_host == true);
 }
 
+TEST_CASE("packets to a socket of the host, which no rule changes") {
+  auto to_socket = passage();
+  to_socket.dnat = false;
+  to_socket.service = to_socket.dialled;
+  to_socket.host_port = to_socket.dialled_port;
+  CHECK(at(to_socket, Layer::ip, Hook::prerouting, -300) == "br0>- " + kRequest);
+  CHECK(at(to_socket, Layer::ip, Hook::input, 0) == "br0>- " + kRequest + " tracked");
+  CHECK(at(to_socket, Layer::ip, Hook::output, -300) == "->br0 " + kAnswer);
+  CHECK(at(to_socket, Layer::ip, Hook::postrouting, 0) == "->br0 " + kAnswer + " tracked");
+  to_socket.bridge_calls_iptables = true;
+  CHECK(packet_at(to_socket, Layer::bridge, Hook::input, 0)->destination.address == to_socket.dialled);
+}
+
 TEST_CASE("packets to the host, in the bridge") {
   CHECK(at(passage(), Layer::bridge, Hook::prerouting) == "veth1>- " + kRequest);
   CHECK(at(passage(), Layer::bridge, Hook::input) == "veth1>- " + kRequest);

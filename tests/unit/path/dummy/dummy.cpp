@@ -137,6 +137,7 @@ const exposer::PathDriver kDummyPath{
     .name = "dummy",
     .serves_bridges = false,
     .serves_networks = true,
+    .needs_no_network = false,
     .by_sidecar = false,
     .probed_late = false,
     .unusable = Errc::failure,

@@ -112,6 +112,7 @@ TEST_CASE("automatic falls over from it and to it, and names both") {
 TEST_CASE("if the last path serves it not either, both reasons are told, with the hint of the one before") {
   auto last = test::other_path("last");
   last.serves_networks = false;
+  last.needs_no_network = true;
   last.make = [](const ExposerOptions& options) {
     class Unwilling : public Exposer {
      public:
