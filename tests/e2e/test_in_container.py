@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """tc-hostnet in a container with the engine's socket: what is served is the container's own 127.0.0.1. The container has
 this machine's programs and libraries, read-only."""
+import contextlib
 import json
 import subprocess
 import tempfile
@@ -26,6 +27,8 @@ class InContainer(SshCase):
         serve = f"mkdir /srv; printf '{HELLO.strip()}\\n' >/srv/index.html; httpd -p 127.0.0.1:{self.port} -h /srv; exec sleep 600"
         self.engine("run", "-d", "--name", "client", *BINDS, "-v", f"{self.program}:/tc-hostnet:ro",
                     "-v", f"{self.engine.socket}:/var/run/docker.sock", *options, image, "sh", "-c", serve)
+        own = f"http://127.0.0.1:{self.port}/"
+        self.assertTrue(eventually(lambda: self.engine.fetch("client", own) == HELLO))
 
     def in_client(self, *arguments, check=True, user=()):
         done = run(*self.engine.command, "exec", *user, "client", "/tc-hostnet", *arguments, env=self.engine.env, check=False)
@@ -55,13 +58,22 @@ class InContainer(SshCase):
 
     def usual(self):
         """The same from this namespace, by the path that a container's client takes."""
-        service = Service(self.port, HELLO)
-        begun = time.monotonic()
-        lease = self.expose_by_ssh(self.port, "--container", "app")
-        took = time.monotonic() - begun
-        self.assertEqual(lease.end()[0], 0)
-        service.close()
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):  # a client with the host's network has it here
+                stack.callback(Service(self.port, HELLO).close)
+            begun = time.monotonic()
+            lease = self.expose_by_ssh(self.port, "--container", "app")
+            took = time.monotonic() - begun
+            self.assertEqual(lease.end()[0], 0)
         return took
+
+    def served_in_time(self, *target, by):
+        """Two measurements side by side: a machine that is busy with something else changes its pace."""
+        for _ in range(3):
+            usual, took = self.usual(), self.served(*target, by=by)
+            if took < usual + ALLOWED:
+                return
+        self.fail(f"{took:.1f} s, where the same took {usual:.1f} s outside")
 
     def setUp(self):
         super().setUp()
@@ -72,13 +84,11 @@ class InContainer(SshCase):
 class Variants:
     def test_on_the_containers_network(self):
         self.client("--network", "web")
-        usual = self.usual_once()
-        self.assertLess(self.served("--container", "app", by="address"), usual + ALLOWED)
+        self.served_in_time("--container", "app", by="address")
 
     def test_on_another_network(self):
         self.client("--network", "other")
-        usual = self.usual_once()
-        self.assertLess(self.served("--container", "app", by="network"), usual + ALLOWED)
+        self.served_in_time("--container", "app", by="network")
         # Containers of the client's own network are not meant.
         self.container("stranger", network="other")
         lease = self.in_client("expose", self.port, "--network", "web", "--detach").stdout.strip()
@@ -91,25 +101,21 @@ class Variants:
 
     def test_a_whole_network_from_the_default_one(self):
         self.client()
-        usual = self.usual_once()
-        self.assertLess(self.served("--network", "web", by="network"), usual + ALLOWED)
+        self.served_in_time("--network", "web", by="network")
 
     def test_on_the_hosts_network(self):
         self.client("--network", "host")
-        usual = self.usual_once()
-        self.assertLess(self.served("--container", "app", by="address"), usual + ALLOWED)
+        self.served_in_time("--container", "app", by="address")
 
     def test_on_the_hosts_network_with_its_processes(self):
         self.client("--network", "host", "--pid", "host")
-        usual = self.usual_once()
-        self.assertLess(self.served("--container", "app", by="address"), usual + ALLOWED)
+        self.served_in_time("--container", "app", by="address")
 
     def test_without_a_network(self):
         """Only the engine's socket leads out."""
         self.client("--network", "none")
-        usual = self.usual_once()
-        self.assertLess(self.served("--container", "app", by="exec"), usual + ALLOWED)
-        self.assertLess(self.served("--network", "web", by="exec"), usual + ALLOWED)
+        self.served_in_time("--container", "app", by="exec")
+        self.served_in_time("--network", "web", by="exec")
 
     def test_with_the_capabilities_of_the_native_path(self):
         """But with process ids of its own: neither a bridge of that name here nor a process
@@ -123,12 +129,6 @@ class Variants:
         done = self.in_client("expose", self.port, "--container", "app", "--via", "relay", check=False)
         self.assertEqual(done.returncode, 3, done.stderr)
         self.assertIn("with process ids of its own", done.stderr)
-
-    def usual_once(self):
-        kind = type(self)
-        if not hasattr(kind, "usual_time"):
-            kind.usual_time = self.usual()
-        return kind.usual_time
 
     def service(self, port, text, address="127.0.0.1"):
         """None here: it is in the client's container."""
@@ -156,7 +156,7 @@ class Docker(Variants, InContainer):
         begun = time.monotonic()
         done = run("ip", "netns", "exec", namespace, self.program, "expose", self.port, "--network", "web", "--detach",
                    env=self.env)
-        self.assertLess(time.monotonic() - begun, self.usual_once() + ALLOWED)
+        self.assertLess(time.monotonic() - begun, 10)  # not at the deadline, 30 s
         self.reaches("app", HELLO, port=self.port)
         shown = json.loads(self.tc_hostnet("inspect", done.stdout.strip(), "--json").stdout)
         self.assertEqual((shown["tunnel"]["dialled_by"], shown["tunnel"]["dialled_at"]), ("exec", ""))

@@ -48,8 +48,9 @@ struct Way {
   std::chrono::milliseconds head_start{250};
 };
 
-/// Takes a connection with the banner unread. @throws NotOurSshd: the next way is tried; other errors end it.
-using Accept = std::function<void(Fd connection, Deadline deadline)>;
+/// Takes a connection with the banner unread; the deadline is the handshake's. @throws NotOurSshd: the next way is
+/// tried; other errors end it.
+using Accept = std::function<void(Fd connection, Deadline handshake)>;
 
 /// Dials until `accept` has taken a connection; returns the index of its way. Calls `still_there` some four times
 /// a second; it throws when further attempts are useless.

@@ -296,9 +296,9 @@ std::shared_ptr<Exposure::Impl> SshLease::extend(const HostPort& port) {
       // Permit the key at each attempt: a restarted sidecar has forgotten it.
       .dial =
           [sidecar = sidecar_.get(), line](Deadline limit, const ssh::Accept& accept) {
-            sidecar->dial(limit, [&](Fd connection, Deadline login) {
-              sidecar->permit(line, login);
-              accept(std::move(connection), login);
+            sidecar->dial(limit, [&](Fd connection, Deadline) {
+              sidecar->permit(line, limit);
+              accept(std::move(connection), limit);
             });
           },
       .client = std::move(key),

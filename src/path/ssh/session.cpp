@@ -71,7 +71,7 @@ int Session::complete(const char* stage, Deadline deadline, Call call) {
   }
 }
 
-Session::Session(Fd connected, const Identity& identity, Deadline deadline)
+Session::Session(Fd connected, const Identity& identity, Deadline deadline, Deadline handshake)
     : lib_(Libssh::get()), session_(lib_.ssh_new()), fd_(connected.get()) {
   if (!session_) throw Error(Errc::failure, "libssh cannot create a session");
   set_tcp_option(fd_, TCP_NODELAY, 1);
@@ -100,7 +100,7 @@ Session::Session(Fd connected, const Identity& identity, Deadline deadline)
   auto start = Clock::now();
   [[maybe_unused]] const int theirs = connected.release();  // libssh closes it, even after a failed connect
   try {
-    shake_hands(identity.host_key, deadline);
+    shake_hands(identity.host_key, handshake.remaining() < deadline.remaining() ? handshake : deadline);
   } catch (const Error& error) {
     throw NotOurSshd(error.code(), error.what(), error.hint(), error.sys_errno());
   }

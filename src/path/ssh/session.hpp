@@ -33,7 +33,8 @@ class Session {
   /// its owner as alive while the command runs.
   /// @throws NotOurSshd in the handshake: timed_out, conflict (another host key: another server answers),
   ///         failure; then Error: timed_out, not_authorised (the key is refused), failure; each names the stage.
-  Session(Fd connected, const Identity& identity, Deadline deadline);
+  /// `handshake` bounds that part alone.
+  Session(Fd connected, const Identity& identity, Deadline deadline, Deadline handshake = Deadline::never());
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   /// Ends it without waiting for data in flight; drain first.

@@ -106,10 +106,11 @@ void Tunnel::connect_lane(Lane& lane, Deadline deadline) {
   const auto start = std::chrono::steady_clock::now();
   std::chrono::microseconds dialled{0};
   std::unique_ptr<Session> session;
-  settings_.dial(deadline, [&](Fd connection, Deadline limit) {
+  settings_.dial(deadline, [&](Fd connection, Deadline handshake) {
     dialled = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start);
-    session = std::make_unique<Session>(
-        std::move(connection), Identity{.client = settings_.client, .host_key = settings_.host_key}, limit);
+    session = std::make_unique<Session>(std::move(connection),
+                                        Identity{.client = settings_.client, .host_key = settings_.host_key},
+                                        deadline, handshake);
   });
   for (const auto port : lane.ports) session->listen(port, deadline);
   auto pump = std::make_unique<Pump>(*session, policy_, counters_);
