@@ -93,7 +93,7 @@ class HOSTNET_EXPORT Container {
   ExecResult exec(const std::string (&words)[N]) const {
     return exec(ExecCommand{.words = {words, words + N}});
   }
-  // A template, because g++ 12 takes `exec({.words = {"id"}})` for a list of strings otherwise.
+  /// The same. A template, because g++ 12 takes `exec({.words = {"id"}})` for a list of strings otherwise.
   template <std::same_as<std::vector<std::string>> Words>
   ExecResult exec(Words words) const {
     return exec(ExecCommand{.words = std::move(words)});

@@ -11,7 +11,9 @@ enum class Path {
   native,     ///< DNAT and route_localnet on a bridge of this host. Needs CAP_NET_ADMIN and CAP_NET_RAW.
   helper,     ///< The same rules, installed by tc-hostnetd for a caller that polkit authorises.
   ssh,        ///< An sshd sidecar on the container's network and a reverse tunnel. Needs an engine. TCP only.
-  relay,  ///< A socket in the container's own network, relayed by this process. Containers only. TCP only.
+  /// A socket in the container's own network, or for TCP at the gateway of a network, relayed by this process. Needs an
+  /// engine of this machine.
+  relay,
 };
 
 /// "auto", "native", "helper", "ssh" or "relay", the values of `tc-hostnet --via`. Never null.

@@ -35,7 +35,10 @@ void check_host_ports(const ContainerRequest& request) {
   if (ports.empty()) return;
   const auto order = exposer::order_of(request.exposer);
   for (const auto& port : ports)
-    if (const auto fault = exposer::port_fault_of(exposer::paths(), order, port.container); !fault.empty())
+    if (const auto fault = order.empty()
+                               ? exposer::port_fault_of(exposer::paths(), port, Target::container("new"))
+                               : order.front()->port_fault(port.container);
+        !fault.empty())
       refuse_exposure(fmt::format("{}: {}", port.to_string(), fault),
                       "choose another container port: HostPort{host, container}");
   for (const auto& [name, address] : request.hosts)

@@ -87,6 +87,7 @@ struct Container {
   /// HostConfig.NetworkMode: "bridge", "host", "none", "container:<id>", a name, … Podman reports "bridge"
   /// for every bridge network, so take names from `endpoints`.
   std::string network_mode;
+  std::string pid_mode = {};  ///< HostConfig.PidMode: "host"; "" or "private"; "container:<id>".
   std::string hosts_path;  ///< The hosts file on the engine's host; may be empty.
   /// The user mounted a file at /etc/hosts; `hosts_path` may be that file.
   bool hosts_mounted = false;

@@ -38,10 +38,11 @@ bool has_one_of_our_addresses(const std::vector<Endpoint>& endpoints) {
   }
 }
 
-// Whether the engine's number of the container's first process is that process's number here.
+// Whether the engine's number of the container's first process is that process's number here. With processes of its own,
+// any of the container's may have that number here.
 bool has_same_pids(const Container& container) {
   const auto process = fmt::format("/proc/{}", container.pid);
-  if (container.pid <= 0) return false;
+  if (container.pid <= 0 || container.pid_mode != "host") return false;
   if (container_id_in(try_read_file(process + "/mountinfo").value_or("")) == container.id) return true;
   const auto ids = container_ids_in_cgroup(try_read_file(process + "/cgroup").value_or(""));
   return std::ranges::find(ids, container.id) != ids.end();

@@ -275,6 +275,7 @@ Container parse_container(std::string_view text, Deadline deadline) {
 
   const auto host_config = json.at("HostConfig");
   container.network_mode = host_config.at("NetworkMode").string();
+  container.pid_mode = host_config.string_or_empty("PidMode");
   if (const auto hosts = host_config.maybe("ExtraHosts"))
     hosts->each_element([&](const JsonReader& entry) { container.extra_hosts.push_back(entry.string()); });
   // Drops a relative path, and one with a NUL byte, which would end it early.

@@ -208,9 +208,9 @@ Fd SshLink::dial(const IpEndpoint& endpoint, Deadline deadline) {
   return connect_to_socket(local);
 }
 
-void SshLink::forget(const IpEndpoint& endpoint) noexcept {
+void SshLink::forget(const IpEndpoint& endpoint, Deadline deadline) noexcept {
   try {
-    const std::scoped_lock lock(mutex_);
+    const auto lock = locked(deadline);
     check_session();
     if (!session_) return;
     const auto remote = forward_target(endpoint.address.to_string(), endpoint.port);

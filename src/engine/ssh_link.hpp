@@ -62,8 +62,8 @@ class SshLink {
   /// A connection to an endpoint, as that machine sees it. Closed at once if nothing listens, or the server does not
   /// forward. @throws as engine_socket(); failure.
   Fd dial(const IpEndpoint& endpoint, Deadline deadline);
-  /// No more connections to that endpoint; frees what dial() made. Logs failures.
-  void forget(const IpEndpoint& endpoint) noexcept;
+  /// No more connections to that endpoint; frees what dial() made. Logs failures, also that there was no time.
+  void forget(const IpEndpoint& endpoint, Deadline deadline) noexcept;
 
  private:
   struct Session;

@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -22,6 +23,7 @@ namespace {
 
 constexpr int kCollectPeriod = 1'000;  // milliseconds between two looks for commands that have ended
 constexpr std::chrono::seconds kStartOfSsh{5};
+constexpr std::chrono::milliseconds kScarcePause{100};  // while no descriptor is free
 
 }  // namespace
 
@@ -37,6 +39,7 @@ SshRunner::SshRunner(const Ssh& ssh, std::string control, int words)
 void SshRunner::serve(const std::string& socket, std::string command) {
   command_ = std::move(command);
   listener_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  ::unlink(socket.c_str());  // of an attempt that its caller gave up; the folder is ours alone
   sockaddr_un where{};
   where.sun_family = AF_UNIX;
   socket.copy(where.sun_path, sizeof where.sun_path - 1);
@@ -52,27 +55,15 @@ SshRunner::~SshRunner() {
   if (thread_.joinable()) thread_.join();
 }
 
-Fd SshRunner::run(const std::string& command) {
-  collect();
-  int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
-    throw Error::from_errno("socketpair", errno);
-  Fd ours(ends[0]);
-  const Fd theirs(ends[1]);
-  start(theirs, command);
-  return ours;
-}
-
-void SshRunner::start(const Fd& streams, const std::string& command) {
-  auto child = std::make_unique<Child>(
-      program_, ssh_run(ssh_, control_, command),
-      Child::Streams{.in = streams.get(), .out = streams.get(), .err = words_}, Deadline::after(kStartOfSsh));
-  const std::lock_guard lock(mutex_);
-  running_.push_back(std::move(child));
+void SshRunner::start(const Fd& streams) {
+  // It may have had to log in by itself.
+  running_.push_back(
+      std::make_unique<Child>(program_, ssh_run(ssh_, control_, command_),
+                              Child::Streams{.in = streams.get(), .out = streams.get(), .err = words_},
+                              Deadline::after(kStartOfSsh), Child::Life{.bound = true}));
 }
 
 void SshRunner::collect() {
-  const std::lock_guard lock(mutex_);
   std::erase_if(running_, [](const auto& child) {
     return child->wait(Deadline::after(std::chrono::milliseconds{0})).has_value();
   });
@@ -85,9 +76,12 @@ void SshRunner::accept_all() {
     if (polls[1].revents != 0) return;
     collect();
     const Fd connection(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (!connection) continue;
+    if (!connection) {
+      if (errno == EMFILE || errno == ENFILE) std::this_thread::sleep_for(kScarcePause);
+      continue;
+    }
     try {
-      start(connection, command_);
+      start(connection);
     } catch (const Error& error) {
       log::debug("ssh: {}", error.what());
     }

@@ -9,14 +9,13 @@
 #include "engine/address.hpp"
 
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
 namespace hostnet::engine {
 
-/// Thread-safe.
+/// Used by one thread.
 class SshRunner {
  public:
   /// `control` is the master's. The commands write their standard error to `words`. @throws Error.
@@ -27,12 +26,10 @@ class SshRunner {
 
   /// Runs `command` for each connection to the Unix socket `socket`, which it makes. Call it once. @throws Error.
   void serve(const std::string& socket, std::string command);
-  /// Runs a command; returns the other end of its standard streams. @throws Error.
-  Fd run(const std::string& command);
 
  private:
   void accept_all();
-  void start(const Fd& streams, const std::string& command);
+  void start(const Fd& streams);
   void collect();
 
   const Ssh ssh_;
@@ -42,8 +39,7 @@ class SshRunner {
   std::string command_;
   Fd listener_;
   Fd wake_;
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<Child>> running_;
+  std::vector<std::unique_ptr<Child>> running_;  // the thread's
   std::jthread thread_;
 };
 

@@ -94,9 +94,11 @@ Ssh parse_ssh(std::string_view rest, std::string_view usual) {
   if (slash != std::string_view::npos && rest.size() > slash + 1) {
     ssh.path = decoded_or_throw(rest.substr(slash), "its path");
     if (ssh.path.ends_with('/') || std::ranges::any_of(ssh.path, [](char c) {
-          return static_cast<unsigned char>(c) < ' ' || c == 0x7f;
+          // The last four mean something to ssh in a path.
+          return static_cast<unsigned char>(c) < ' ' || c == 0x7f ||
+                 std::string_view(":%$\\").find(c) != std::string_view::npos;
         }))
-      throw malformed("its path is not that of a socket");
+      throw malformed("its path is not that of a socket, or has one of the characters : % $ \\");
   } else {
     ssh.path = usual;
   }

@@ -1,13 +1,19 @@
 // What the leases ahead of several paths share: a check, and the start of a container that may end at once.
 #include "path/ahead.hpp"
 
+#include "core/fd.hpp"
 #include "core/file.hpp"
 #include "core/log.hpp"
 #include "hostnet/error.hpp"
 #include "target/endpoint.hpp"
 
 #include <fmt/format.h>
+#include <poll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <thread>
 
@@ -19,15 +25,38 @@ using std::chrono::milliseconds;
 // From the end of a command to the engine's word of it: some 50 ms, and seconds on a busy machine.
 constexpr std::chrono::seconds kEndSeen{30};
 constexpr milliseconds kEndPoll{20};
+constexpr milliseconds kLongestEndPoll{500};
 
 // The kernel sees the end of a command first, the engine a moment later.
 bool has_ended(engine::Client& client, const engine::Container& was, bool surely, Deadline deadline) {
   const auto limit = Deadline::after(kEndSeen);
-  while (client.container(was.id, deadline).running) {
-    if (!surely || limit.expired() || deadline.expired()) return false;
-    std::this_thread::sleep_for(kEndPoll);
+  try {
+    for (auto pause = kEndPoll; client.container(was.id, deadline).running;
+         pause = std::min(2 * pause, kLongestEndPoll)) {
+      if (!surely || limit.expired() || deadline.expired()) return false;
+      std::this_thread::sleep_for(pause);
+    }
+  } catch (const Error& error) {
+    if (error.code() != Errc::not_found) throw;
   }
   return true;
+}
+
+// One that has ended and is not reaped still has its pid and its start time.
+bool lives(pid_t pid) {
+  const Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!process) return errno != ESRCH && process_start_time(pid).has_value();
+  pollfd poll{process.get(), POLLIN, 0};
+  return ::poll(&poll, 1, 0) == 0;
+}
+
+// It would wait for its container for ever.
+void end(AheadLease& lease, const engine::Container& container) {
+  try {
+    lease.exposure.release();
+  } catch (const Error& error) {
+    log::error("container {}: {}", container.name, error.what());
+  }
 }
 
 }  // namespace
@@ -42,14 +71,19 @@ void AheadLease::check_mac(const engine::Container& container) const {
 engine::Container tell_started(AheadLease& lease, engine::Client& client, const std::string& id,
                                Deadline deadline) {
   auto now = client.container(id, deadline);
-  if (!now.running) return now;
+  if (!now.running) {
+    end(lease, now);
+    return now;
+  }
   try {
     lease.started(now, deadline);
   } catch (const Error& error) {
     // A path may fail anywhere over a process that has ended, and calls it what it looks like there.
-    const bool surely = error.code() == Errc::not_found || !process_start_time(now.pid);
+    // The pid is a process of this machine if the engine is.
+    const bool surely = error.code() == Errc::not_found || (!lives(now.pid) && !client.why_remote(deadline));
     if (!has_ended(client, now, surely, deadline)) throw;
     log::debug("container {} has ended: {}", now.name, error.what());
+    end(lease, now);
   }
   return now;
 }

@@ -60,7 +60,7 @@ struct AheadRequest {
 };
 
 /// Looks at a container that was started, and calls lease.started() unless it has ended, which also may be while that
-/// works: then the lease stands for nothing, and is no error. Returns what the container was when looked at.
+/// works: then the lease is released, and that is no error. Returns what the container was when looked at.
 /// @throws Error: as AheadLease::started() and engine::Client::container().
 engine::Container tell_started(AheadLease& lease, engine::Client& client, const std::string& id,
                                Deadline deadline);

@@ -90,9 +90,12 @@ PathOrder order_of(const ExposerOptions& options) {
   return order;
 }
 
-std::string_view port_fault_of(PathTable table, const PathOrder& wanted, std::uint16_t container_port) {
-  for (const auto* const driver : wanted.empty() ? table : PathTable(wanted).first(1))
-    if (const auto fault = driver->port_fault(container_port); !fault.empty()) return fault;
+std::string_view port_fault_of(PathTable table, const HostPort& port, const Target& target) {
+  if (port.protocol != Protocol::tcp) return {};
+  for (const auto* const driver : table) {
+    if (!may_serve(*driver, target)) continue;
+    if (const auto fault = driver->port_fault(port.container); !fault.empty()) return fault;
+  }
   return {};
 }
 

@@ -32,9 +32,10 @@ const PathDriver* find_path(PathTable table, std::string_view name) noexcept;
 /// The path with that public value; nullptr for Path::automatic.
 const PathDriver* driver_of(Path path) noexcept;
 
-/// As PathDriver::port_fault, for an order. The automatic one refuses what any path refuses: which path serves differs
-/// from machine to machine, and a request must not mean another thing there. A path that is asked for decides itself.
-std::string_view port_fault_of(PathTable table, const PathOrder& wanted, std::uint16_t container_port);
+/// As PathDriver::port_fault, for the automatic choice, which refuses what any path that may serve such a target refuses:
+/// which one serves differs from machine to machine, and a request must not mean another thing there. Datagrams have no
+/// fault: no path that carries them has one.
+std::string_view port_fault_of(PathTable table, const HostPort& port, const Target& target);
 
 /// Whether the path can serve such a target at all.
 bool may_serve(const PathDriver& driver, const Target& target) noexcept;

@@ -32,7 +32,7 @@ constexpr const char* kAsRootHint = "run it as root: sudo tc-hostnet …";
 void check_ports_for_choice(PathTable table, std::span<const ExposeRequest> requests) {
   for (const auto& request : requests)
     for (const auto& port : request.ports)
-      if (const auto fault = port_fault_of(table, {}, port.container); !fault.empty())
+      if (const auto fault = port_fault_of(table, port, request.target); !fault.empty())
         throw Error(Errc::invalid_argument, fmt::format("{}: {}", port.to_string(), fault),
                     "choose another container port (HOST:CONTAINER), or name the path: --via native");
 }

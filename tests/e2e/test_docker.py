@@ -279,7 +279,6 @@ class Relay(AtGateway, ByRelay, HostCase):
     first_instruction_by_relay = ((),)
     networks_by_relay = (*ByRelay.networks_by_relay, "macvlan")
 
-
     def test_at_gateway_root_is_told_of_a_firewall_that_drops(self):
         port, _ = self.serve_hello()
         self.network("relayed")
@@ -294,11 +293,16 @@ class Relay(AtGateway, ByRelay, HostCase):
         code, _, said = lease.end()
         self.assertEqual(code, 0)
         self.assertIn(f"drops what containers send to {self.gateway('relayed')}:8803; let it in with: ", said)
+        # A new container is served in its own network then.
+        fetch = f"until wget -qO- http://{ALIAS}:8803/ 2>/dev/null; do sleep 0.05; done"
+        done = self.command_of_owner("run", "-p", f"{port}:8803", "--network", "relayed", "--via", "relay", "--image", IMAGE,
+                                     "--", "sh", "-c", fetch)
+        self.assertEqual(done.stdout, HELLO)
 
 
 class RelayByHandoff(AtGateway, ByHandoff, HostCase):
     engine_type = Docker
-    first_instruction_by_relay = ((),)
+    gateway_serves_new_containers = False  # a user cannot read whether the firewall lets containers in
     networks_by_relay = (*ByRelay.networks_by_relay, "macvlan")
 
     def test_at_gateway_a_low_port_is_for_root(self):

@@ -107,7 +107,10 @@ std::unique_ptr<AheadLease> on_docker(const ExposerOptions& options, const Ahead
     try {
       return std::make_unique<AtGateway>(options, request, deadline);
     } catch (const Error& error) {
-      if (error.code() != Errc::no_path && error.code() != Errc::conflict) throw;
+      // Also for a bridge that leads out of this machine (invalid_argument).
+      if (error.code() != Errc::no_path && error.code() != Errc::conflict &&
+          error.code() != Errc::invalid_argument)
+        throw;
       log::debug("relay: not at the gateway of network {}: {}", request.network, error.what());
     }
   }
@@ -120,9 +123,11 @@ std::optional<Ipv4> gateway_of(const ExposerOptions& options, engine::Client& cl
   if (is_mode(request.network)) return std::nullopt;
   try {
     for (const auto& port : request.ports) check_port_for_gateway(port);
-    return resolve_gateway(client, options.engine, request.network, false, deadline).gateway;
+    const auto target = resolve_gateway(client, options.engine, request.network, false, deadline);
+    check_firewall_ahead(target, request.ports, deadline);
+    return target.gateway;
   } catch (const Error& error) {
-    if (error.code() != Errc::no_path) throw;
+    if (error.code() != Errc::no_path && error.code() != Errc::invalid_argument) throw;
     return std::nullopt;
   }
 }

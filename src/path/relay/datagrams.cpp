@@ -30,6 +30,13 @@ std::string device_of(int socket) {
   return name.data();
 }
 
+std::string name_of(int socket) {
+  sockaddr_storage own{};
+  socklen_t length = sizeof own;
+  if (::getsockname(socket, reinterpret_cast<sockaddr*>(&own), &length) != 0) return {};
+  return {reinterpret_cast<const char*>(&own), length};
+}
+
 }  // namespace
 
 Datagrams::Datagrams(Place place, Fd socket, Service service, std::shared_ptr<Counters> counters,
@@ -39,7 +46,8 @@ Datagrams::Datagrams(Place place, Fd socket, Service service, std::shared_ptr<Co
       service_(std::move(service)),
       counters_(std::move(counters)),
       limits_(limits),
-      device_(device_of(socket_.get())) {
+      device_(device_of(socket_.get())),
+      own_(name_of(socket_.get())) {
   refuse();
   report(place_.epoll, socket_.get(), *this);
 }
@@ -53,10 +61,8 @@ Datagrams::~Datagrams() {
 
 void Datagrams::refuse() {
   if (!std::exchange(accepts_, false)) return;
-  sockaddr_storage own{};
-  socklen_t length = sizeof own;
-  auto* const address = reinterpret_cast<sockaddr*>(&own);
-  if (::getsockname(socket_.get(), address, &length) != 0 || ::connect(socket_.get(), address, length) != 0)
+  const auto* const address = reinterpret_cast<const sockaddr*>(own_.data());
+  if (::connect(socket_.get(), address, static_cast<socklen_t>(own_.size())) != 0)
     log::debug("relay: datagrams are dropped rather than refused: {}",
                Error::from_errno("connect", errno).what());
 }
@@ -97,7 +103,9 @@ void Datagrams::on_events(std::uint32_t) {
       ++counters_->unserved;
       continue;
     }
-    auto* const conversation = conversation_with({reinterpret_cast<const char*>(&from), length});
+    const std::string peer(reinterpret_cast<const char*>(&from), length);
+    if (peer == own_) continue;  // forged: the answers would come back here for ever
+    auto* const conversation = conversation_with(peer);
     if (conversation != nullptr) pass_on(*conversation, place_.buffer.first(static_cast<std::size_t>(got)));
   }
 }
@@ -114,8 +122,8 @@ Datagrams::Conversation* Datagrams::begin(const std::string& peer) {
   Fd socket(::socket(address.family(), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket || ::connect(socket.get(), address.get(), address.length) != 0) {
     if (!std::exchange(warned_, true))
-      log::warn("relay: datagrams are dropped: {} (see ulimit -n)",
-                Error::from_errno("socket", errno).what());
+      log::warn("relay: datagrams are dropped: {}",
+                Error::from_errno("a socket for their source", errno).what());
     return nullptr;
   }
   auto& made = conversations_.emplace_front(*this, peer, std::move(socket));

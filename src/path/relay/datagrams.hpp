@@ -100,6 +100,7 @@ class Datagrams final : public Source {
   std::shared_ptr<Counters> counters_;
   const DatagramLimits limits_;
   std::string device_;  // that the socket is bound to; empty: none
+  std::string own_;     // its address, byte for byte
   bool accepts_ = true;
   bool warned_ = false;
   std::list<Conversation> conversations_;

@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -66,6 +67,19 @@ EngineNet::EngineNet(const engine::Container& container) : container_(container.
   if (parent <= 1) throw not_found_there(container_, "its process has no parent");
   netns_ = open_netns(container_, parent);
   userns_ = owner_of(netns_, container_);
+}
+
+bool EngineNet::is_that_of(const engine::Container& container) const {
+  try {
+    const EngineNet other(container);
+    struct stat ours {};
+    struct stat theirs {};
+    return ::fstat(netns_.get(), &ours) != 0 || ::fstat(other.netns_.get(), &theirs) != 0 ||
+           (ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino);
+  } catch (const Error& error) {
+    if (error.code() != Errc::no_path && error.code() != Errc::not_found) throw;
+    return true;  // it may have ended
+  }
 }
 
 std::pair<Answer, Fd> EngineNet::bind(Ipv4 address, std::uint16_t port, const std::string& bridge,

@@ -37,6 +37,9 @@ class EngineNet {
   /// not this user's.
   explicit EngineNet(const engine::Container& container);
 
+  /// Whether another container's engine has it, as far as that is found. @throws Error but no_path and not_found.
+  [[nodiscard]] bool is_that_of(const engine::Container& container) const;
+
   /// A socket there for what comes in by a bridge; without an error in the answer there is one. @throws
   /// Error: timed_out, failure.
   [[nodiscard]] std::pair<Answer, Fd> bind(Ipv4 address, std::uint16_t port, const std::string& bridge,

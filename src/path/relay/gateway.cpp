@@ -83,6 +83,7 @@ std::shared_ptr<const relay::EngineNet> find_engine_net(engine::Client& client,
 
 // The bridge is where the engine's other processes are, so it is the engine's.
 GatewayTarget resolve_rootless(engine::Client& client, const std::string& name, Deadline deadline) {
+  check_engine_is_here(client, deadline);  // it leads to the namespace that is entered
   const auto network = network_named(client, name, deadline);
   if (network.driver != "bridge")
     throw Error(
@@ -158,33 +159,57 @@ GatewayTarget checked_network(engine::Client& client, const state::TunnelStore& 
   return target;
 }
 
-// What this host's firewall does to packets that come in by the bridge. A user may not read its rules: doctor
-// says so.
-void warn_of_firewall(const GatewayTarget& target, const std::vector<HostPort>& ports, Deadline deadline) {
+namespace {
+
+std::vector<firewall::Drop> certain_drops(const GatewayTarget& target, const std::vector<HostPort>& ports,
+                                          Deadline deadline) {
   constexpr std::chrono::milliseconds span{1500};
+  const auto rules =
+      firewall::read_rules(Deadline::after(std::min<std::chrono::milliseconds>(span, deadline.remaining())));
+  std::vector<firewall::Drop> out;
+  for (const auto& port : ports) {
+    auto drop = firewall::find_drop(rules, {.bridge = target.bridge,
+                                            .port = {},
+                                            .source = {target.gateway, target.prefix},
+                                            .dialled = target.gateway,
+                                            .dialled_port = port.container,
+                                            .host_port = port.container,
+                                            .bridge_calls_iptables = firewall::bridge_calls_iptables(),
+                                            .service = target.gateway,
+                                            .dnat = false});
+    if (!drop || !drop->certain) continue;
+    drop->what += fmt::format(" {} what containers send to {}:{}", drop->rejects ? "rejects" : "drops",
+                              target.gateway.to_string(), port.container);
+    out.push_back(std::move(*drop));
+  }
+  return out;
+}
+
+}  // namespace
+
+// A rootless engine's bridges are in a namespace that this host's rules do not see.
+void warn_of_firewall(const GatewayTarget& target, const std::vector<HostPort>& ports, Deadline deadline) {
   if (::geteuid() != 0 || target.net) return;
   try {
-    const auto rules = firewall::read_rules(
-        Deadline::after(std::min<std::chrono::milliseconds>(span, deadline.remaining())));
-    for (const auto& port : ports) {
-      const auto drop =
-          firewall::find_drop(rules, {.bridge = target.bridge,
-                                      .port = {},
-                                      .source = {target.gateway, target.prefix},
-                                      .dialled = target.gateway,
-                                      .dialled_port = port.container,
-                                      .host_port = port.container,
-                                      .bridge_calls_iptables = firewall::bridge_calls_iptables(),
-                                      .service = target.gateway,
-                                      .dnat = false});
-      if (drop && drop->certain)
-        log::warn("{} {} what containers send to {}:{}; let it in with: {}", drop->what,
-                  drop->rejects ? "rejects" : "drops", target.gateway.to_string(), port.container,
-                  drop->remedy);
-    }
+    for (const auto& drop : certain_drops(target, ports, deadline))
+      log::warn("{}; let it in with: {}", drop.what, drop.remedy);
   } catch (const Error& error) {
     log::debug("this host's rules are not read: {}", error.what());
   }
+}
+
+void check_firewall_ahead(const GatewayTarget& target, const std::vector<HostPort>& ports,
+                          Deadline deadline) {
+  if (target.net) return;
+  if (::geteuid() != 0)
+    throw Error(Errc::no_path, "whether this host's firewall lets containers in is not readable");
+  std::vector<firewall::Drop> drops;
+  try {
+    drops = certain_drops(target, ports, deadline);
+  } catch (const Error& error) {
+    throw Error(Errc::no_path, fmt::format("this host's rules are not read: {}", error.what()));
+  }
+  if (!drops.empty()) throw Error(Errc::no_path, drops.front().what);
 }
 
 }  // namespace hostnet::exposer

@@ -84,6 +84,10 @@ GatewayTarget checked_network(engine::Client& client, const state::TunnelStore& 
 /// read that.
 void warn_of_firewall(const GatewayTarget& target, const std::vector<HostPort>& ports, Deadline deadline);
 
+/// For a container that has not started, which could as well be served in its own network: nobody sees there that this
+/// host drops its packets. @throws Error{no_path} if it does, or if this user cannot find out.
+void check_firewall_ahead(const GatewayTarget& target, const std::vector<HostPort>& ports, Deadline deadline);
+
 }  // namespace hostnet::exposer
 
 namespace hostnet::relay {

@@ -43,6 +43,7 @@ GatewayLease::GatewayLease(RelaySettings settings, const ExposeRequest& request,
     : RelayLease(std::move(settings), request, std::move(wanted), target.gateway, target.network),
       made_for_(std::move(target)),
       target_(made_for_),
+      forced_(request.force),
       peers_(peers_of(target_, from, deadline)),
       rtnl_(links_of(target_, deadline)) {
   record_.bridge = target_.bridge;
@@ -182,21 +183,15 @@ void GatewayLease::look_at_bridge() {
   }
   away_ = !link ? fmt::format("bridge {} is gone", target_.bridge)
                 : fmt::format("address {} of bridge {} is gone", target_.gateway.to_string(), target_.bridge);
-  // A rootless engine that ends takes its namespace with it: the next one has another.
-  if (has_gateway || target_.net) {
+  // In another namespace it would have to be found again from the beginning: a new lease does that.
+  if (has_gateway && !target_.net) {
     try {
       engine::Client client(settings_.engine);
-      auto target = resolve_gateway(client, settings_.engine.text(), target_.network, false,
-                                    Deadline::after(kEngineLook));
-      if (target.gateway == target_.gateway && target.bridge == target_.bridge) {
-        const auto limit = Deadline::after(kEngineLook);
+      const auto target = resolve_gateway(client, settings_.engine.text(), target_.network, forced_,
+                                          Deadline::after(kEngineLook));
+      if (target.gateway == target_.gateway && target.bridge == target_.bridge && !target.net) {
         target_.ifindex = target.ifindex;
-        if (target.net) {
-          target_.net = target.net;
-          peers_ = peers_of(target_, relay::Peers::From::network, limit);
-          rtnl_ = links_of(target_, limit);
-        }
-        open_missing(limit);
+        open_missing(Deadline::after(kEngineLook));
         away_.clear();
         log::info("lease {}: bridge {} is there again", id, target_.bridge);
         return;
@@ -216,9 +211,13 @@ void GatewayLease::name_moved() {
     moved.swap(moved_);
   }
   for (const auto& [container, is_here] : moved) {
+    if (!is_active()) return;
     const bool is_named = std::ranges::find(record_.alias_in, container.id) != record_.alias_in.end();
     if (!is_named && !is_here) continue;
     try {
+      if (is_here && target_.net && !target_.net->is_that_of(container))
+        return end(ExposureState::failed,
+                   fmt::format("the network namespace of bridge {} is gone", target_.bridge));
       if (is_here && target_.host_gateway && has_line_for(container, *target_.host_gateway)) {
         target_.by_host_gateway = true;
         open_missing(Deadline::after(kEngineLook));

@@ -3,9 +3,11 @@
 //   state    event                                              next
 //   served   the bridge goes, or its address                    away: no socket
 //   away     a bridge of that name and address is there, and    served, by new sockets: the old ones were bound to an
-//            is known to be the network's                       interface that is gone
+//            is known to be the network's (not rootless)        interface that is gone
 //   away     kBridgeAway has passed                             failed, "… is gone"
 //   served   a container starts on the network, or joins it     it gets the name; or a second socket, by its own line
+//   served   a container of a rootless engine starts in         failed, "… is gone": the sockets keep the old one
+//            another namespace than the lease's
 //   served   a container leaves the network                     it loses the name
 //   waiting  serve_only(): the container has started            served, for its addresses alone
 //   served   that container's first process ends                released
@@ -81,7 +83,8 @@ class GatewayLease final : public RelayLease, public JoinedNames {
 
   const GatewayTarget made_for_;
   GatewayTarget target_;  // the keeper's: as it is now
-  std::shared_ptr<relay::Peers> peers_;
+  const bool forced_;
+  const std::shared_ptr<relay::Peers> peers_;
   netlink::Rtnl rtnl_;  // where the bridge is; the keeper's
   netlink::LinkMonitor links_;
   Fd process_;        // of the one container: a pidfd

@@ -110,6 +110,7 @@ class RelayExposer : public Exposer {
     Listeners listeners;
     check_host_ports(request, ports, listeners, Loopback::either, Caller::program);
     auto target = checked_network(client, *store_, request, ports, deadline);
+    check_firewall_ahead(target, ports, deadline);
     auto lease =
         std::make_shared<GatewayLease>(settings_for_leases(deadline), request, std::move(ports),
                                        std::move(target), relay::Peers::From::container_to_come, deadline);

@@ -56,7 +56,7 @@ struct DialCandidate {
   std::string host;  ///< An address, or the override's name; empty for exec.
   std::uint16_t port = 0;
 
-  /// "its address 172.18.0.3:22", "its published port 127.0.0.1:32768", "a forward of the login to 127.0.0.1:32768", "a command of the engine".
+  /// "its address 172.18.0.3:22", "its published port 127.0.0.1:32768", "a forward of the login to its port 127.0.0.1:32768", "a command of the engine".
   [[nodiscard]] std::string text() const;
   /// "172.18.0.3:22"; empty for exec.
   [[nodiscard]] std::string at() const;

@@ -153,11 +153,13 @@ std::optional<DialCandidate> Sidecar::dialled() const {
   return dialled_;
 }
 
-// What served last comes first.
+// What served last comes first, but for the engine's command where the address is known to lead there: that one was only
+// sooner, on a busy machine.
 std::vector<DialCandidate> Sidecar::in_order() const {
   const std::lock_guard lock(mutex_);
   auto out = place_.candidates;
-  if (dialled_)
+  const bool is_makeshift = dialled_ && dialled_->by == DialCandidate::By::exec && reach_.known.direct;
+  if (dialled_ && !is_makeshift)
     std::stable_partition(out.begin(), out.end(), [&](const DialCandidate& one) { return one == *dialled_; });
   return out;
 }
@@ -274,7 +276,7 @@ void Sidecar::remove(Deadline deadline) {
   }
   for (const auto& candidate : place.candidates)
     if (candidate.by == DialCandidate::By::forward)
-      engine::SshLink::to(engine_)->forget(forwarded(candidate));
+      engine::SshLink::to(engine_)->forget(forwarded(candidate), deadline);
 }
 
 void fetch_image(engine::Containers& containers, const std::string& image, Deadline deadline) {

@@ -190,8 +190,9 @@ TEST_CASE(
     CHECK(std::string_view(error.what()) == "8088:7/tcp: 7 is the hatch");
   }
   CHECK(make_exposer_by(table, {&open}, {})->expose(request).state() == ExposureState::active);
-  CHECK(port_fault_of(table, {&open, &kDummyPath}, 7).empty());
-  CHECK(port_fault_of(table, {&kDummyPath, &open}, 7) == "7 is the hatch");
+  CHECK(port_fault_of(table, request.ports.front(), request.target) == "7 is the hatch");
+  CHECK(port_fault_of(table, {8088, 7, Protocol::udp}, request.target).empty());
+  CHECK(port_fault_of(table, request.ports.front(), Target::bridge("br0")).empty());  // dummy serves none
   request.ports = {HostPort{7, 8088}};
   CHECK(make_exposer_by(table, {}, {})->expose(request).state() == ExposureState::active);
 }

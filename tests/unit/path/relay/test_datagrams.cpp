@@ -150,7 +150,7 @@ TEST_CASE("while no service is there, datagrams are refused as by a port that no
 
 TEST_CASE("a conversation ends when it has been quiet, sooner if it was never answered") {
   Answering service;
-  const DatagramBed bed(service.port, {.unanswered = 20ms, .quiet = 100'000ms});
+  const DatagramBed bed(service.port, {.unanswered = 1s, .quiet = 100'000ms});
   const auto answered = bed.source();
   send_all(answered, "a");
   CHECK(service.serve() == "a");
