@@ -88,7 +88,7 @@ struct Container {
   /// for every bridge network, so take names from `endpoints`.
   std::string network_mode;
   std::string pid_mode = {};  ///< HostConfig.PidMode: "host"; "" or "private"; "container:<id>".
-  std::string hosts_path;  ///< The hosts file on the engine's host; may be empty.
+  std::string hosts_path;     ///< The hosts file on the engine's host; may be empty.
   /// The user mounted a file at /etc/hosts; `hosts_path` may be that file.
   bool hosts_mounted = false;
   std::vector<std::string> extra_hosts;  ///< HostConfig.ExtraHosts, "name:address".

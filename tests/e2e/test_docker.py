@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from engines import Docker
-from harness import ALIAS, FIREWALL, HostCase, changed, eventually, main, output, returns_to, route_localnet, run, snapshot
+from harness import ALIAS, FIREWALL, IMAGE, HostCase, changed, eventually, main, output, returns_to, route_localnet, run, snapshot
 from relay_cases import AtGateway, ByHandoff, ByRelay
 from ssh_cases import free_port
 
