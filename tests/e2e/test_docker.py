@@ -3,7 +3,6 @@
 import json
 import shutil
 import tempfile
-import time
 from pathlib import Path
 
 from engines import Docker
@@ -317,20 +316,18 @@ class RelayByHandoff(AtGateway, ByHandoff, HostCase):
         self.network("relayed")
         self.container("app", network="relayed")
         bridge, gateway = self.engine.api.bridge("relayed"), self.gateway("relayed")
-        lease = self.at_gateway(port, "--network", "relayed", "--once")
+        lease = self.at_gateway(port, "--network", "relayed")
         self.reaches("app", HELLO, port=port)
         links = json.loads(output("ip", "-j", "link", "show", "master", bridge))
         (own,) = json.loads(output("ip", "-j", "link", "show", bridge))
         run("ip", "link", "del", bridge)
         self.addCleanup(run, "ip", "link", "del", bridge, check=False)
         # With the old Ethernet address, which the container remembers.
+        masters = "".join(f" && ip link set {link['ifname']} master {bridge}" for link in links)
         run("sh", "-c", f"ip link add {bridge} address {own['address']} type bridge && "
-                        f"ip address add {gateway}/24 dev {bridge} && ip link set {bridge} up")
-        for link in links:
-            run("ip", "link", "set", link["ifname"], "master", bridge)
-        since = time.monotonic()
+                        f"ip address add {gateway}/24 dev {bridge} && ip link set {bridge} up{masters}")
+        # In place, or on a busy machine by the follower.
         self.assertTrue(eventually(lambda: self.engine.fetch("app", f"http://{ALIAS}:{port}/", timeout=1) == HELLO))
-        self.assertLess(time.monotonic() - since, 10)
         self.assertEqual(self.outcome_on_host(gateway, port), "reset")
         self.assertEqual(lease.end()[0], 0)
 

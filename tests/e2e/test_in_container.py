@@ -15,7 +15,7 @@ from ssh_cases import HELLO, SshCase
 
 BINDS = [word for folder in ("/usr", "/lib", "/lib64") for word in ("-v", f"{folder}:{folder}:ro")]
 # Beyond what the same costs outside. The engine's own pace is in both.
-ALLOWED = 2
+ALLOWED = 6  # seconds; a quiet machine needs less than one, and a way that is waited for in vain costs 30
 
 
 class InContainer(SshCase):
@@ -156,7 +156,7 @@ class Docker(Variants, InContainer):
         begun = time.monotonic()
         done = run("ip", "netns", "exec", namespace, self.program, "expose", self.port, "--network", "web", "--detach",
                    env=self.env)
-        self.assertLess(time.monotonic() - begun, 10)  # not at the deadline, 30 s
+        self.assertLess(time.monotonic() - begun, 20)  # not at the deadline, 30 s
         self.reaches("app", HELLO, port=self.port)
         shown = json.loads(self.tc_hostnet("inspect", done.stdout.strip(), "--json").stdout)
         self.assertEqual((shown["tunnel"]["dialled_by"], shown["tunnel"]["dialled_at"]), ("exec", ""))
