@@ -97,8 +97,8 @@ class Worker(threading.Thread):
         allowed = {OK}
         if last == signal.SIGKILL or self._history.touched([f"pid {process.pid}"], begin, now()):
             allowed.add(-signal.SIGKILL)
-        if self._disturbed([request.bridge.name], begin):
-            allowed.add(FAILURE)  # the lease ended by itself
+        if self._disturbed(request.names, begin):
+            allowed.add(FAILURE)  # the lease ended by itself, with its bridge or its container
         self._check(event.status, allowed, process, request)
 
     def _expose_detached(self, chance):
