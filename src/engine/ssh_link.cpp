@@ -53,7 +53,6 @@ bool is_plain(std::string_view folder) {
          });
 }
 
-// Where no other user can replace what we make: our own folder, or /tmp with its sticky bit.
 Fd connect_to_socket(const std::string& path) {
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) throw Error::from_errno("socket", errno);
@@ -90,6 +89,7 @@ void remove_dead_folders(const std::string& base) {
   }
 }
 
+// Where no other user can replace what we make: our own folder, or /tmp with its sticky bit.
 std::string make_folder() {
   std::string base = "/tmp";
   struct stat status {};

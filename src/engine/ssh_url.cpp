@@ -27,21 +27,6 @@ bool is_in_ssh_host(char c) {
          std::string_view("._-+").find(c) != std::string_view::npos;
 }
 
-// Unreserved characters and those that neither end the part nor mean anything in it.
-std::string encoded(std::string_view text, std::string_view also) {
-  std::string out;
-  for (const char c : text) {
-    const bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-                       std::string_view("-._~").find(c) != std::string_view::npos ||
-                       also.find(c) != std::string_view::npos;
-    if (plain)
-      out += c;
-    else
-      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-  }
-  return out;
-}
-
 std::string decoded_or_throw(std::string_view text, const char* what) {
   auto out = percent_decoded(text);
   if (!out) throw malformed(fmt::format("{} has a % that two hexadecimal digits must follow", what));
@@ -79,11 +64,11 @@ std::string Ssh::name() const {
   const bool literal = host.find(':') != std::string::npos;
   auto shown = host;
   if (const auto zone = shown.find('%'); zone != std::string::npos) shown.replace(zone, 1, "%25");
-  return fmt::format("ssh://{}{}{}", user.empty() ? "" : encoded(user, "+,=@") + "@",
+  return fmt::format("ssh://{}{}{}", user.empty() ? "" : percent_encoded(user, "+,=@") + "@",
                      literal ? fmt::format("[{}]", shown) : shown, port == 0 ? "" : fmt::format(":{}", port));
 }
 
-std::string Ssh::text() const { return name() + encoded(path, "/+,=@:"); }
+std::string Ssh::text() const { return name() + percent_encoded(path, "/+,=@:"); }
 
 Ssh parse_ssh(std::string_view rest, std::string_view usual) {
   Ssh ssh;

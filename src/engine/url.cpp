@@ -25,6 +25,10 @@ constexpr std::string_view kWithoutDot = kUnreserved.substr(0, kUnreserved.size(
 
 }  // namespace
 
+std::string percent_encoded(std::string_view text, std::string_view also) {
+  return encode(text, std::string(kUnreserved).append(also));
+}
+
 std::string path_segment(std::string_view name) {
   if (name.empty()) throw Error(Errc::invalid_argument, "the name of a container, network or image is empty");
   // A segment "." or ".." has a meaning of its own, although dots need no encoding. Encoded dots have none.

@@ -14,6 +14,9 @@ std::string path_segment(std::string_view name);
 /// `text` as the value of a query parameter; may be empty.
 std::string query_value(std::string_view text);
 
+/// `text` with every byte percent-encoded but the unreserved ones and those in `also`.
+std::string percent_encoded(std::string_view text, std::string_view also);
+
 /// `text` with its percent-encoded bytes as they are; nullopt if two hexadecimal digits do not follow a percent sign.
 std::optional<std::string> percent_decoded(std::string_view text);
 
