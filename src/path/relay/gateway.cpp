@@ -136,14 +136,7 @@ void check_gateway_is_unheld(const state::TunnelStore& store, const GatewayTarge
     const bool is_here = other.bridge == target.bridge && other.address == target.gateway.to_string() &&
                          (!target.net || other.engine == engine);
     if (!is_here || other.id == ignored || !store.is_alive(other)) continue;
-    for (const auto& port : ports)
-      if (std::ranges::find(other.ports, port.container, &HostPort::container) != other.ports.end())
-        throw Error(
-            Errc::conflict,
-            fmt::format("port {} of network {} is lease {}'s", port.container, target.network, other.id),
-            fmt::format("release that lease first (tc-hostnet release {}), or choose another container "
-                        "port (HOST:CONTAINER)",
-                        other.id));
+    check_ports_differ(other, ports, "network " + target.network);
   }
 }
 

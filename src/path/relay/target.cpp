@@ -60,6 +60,18 @@ std::string port_clash(const engine::Container& container, const std::vector<std
   return {};
 }
 
+void check_ports_differ(const state::TunnelRecord& other, const std::vector<HostPort>& ports,
+                        std::string_view whose) {
+  for (const auto& port : ports)
+    if (std::ranges::any_of(other.ports, [&](const HostPort& one) {
+          return one.container == port.container && one.protocol == port.protocol;
+        }))
+      throw Error(Errc::conflict, fmt::format("port {} of {} is lease {}'s", port.container, whose, other.id),
+                  fmt::format("release that lease first (tc-hostnet release {}), or choose another container "
+                              "port (HOST:CONTAINER)",
+                              other.id));
+}
+
 void check_ports_are_unheld(const state::TunnelStore& store, const engine::Container& container,
                             const std::string& engine, const std::vector<HostPort>& ports,
                             const std::string& ignored) {
@@ -67,16 +79,7 @@ void check_ports_are_unheld(const state::TunnelStore& store, const engine::Conta
     if (other.container != container.id || other.engine != engine || other.id == ignored ||
         !store.is_alive(other))
       continue;
-    for (const auto& port : ports)
-      if (std::ranges::any_of(other.ports, [&](const HostPort& one) {
-            return one.container == port.container && one.protocol == port.protocol;
-          }))
-        throw Error(
-            Errc::conflict,
-            fmt::format("port {} of container {} is lease {}'s", port.container, container.name, other.id),
-            fmt::format("release that lease first (tc-hostnet release {}), or choose another container "
-                        "port (HOST:CONTAINER)",
-                        other.id));
+    check_ports_differ(other, ports, "container " + container.name);
   }
 }
 

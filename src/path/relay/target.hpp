@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace hostnet::exposer {
@@ -30,6 +31,10 @@ void check_engine_is_here(engine::Client& client, Deadline deadline);
 /// Pure.
 std::string port_clash(const engine::Container& container, const std::vector<std::uint16_t>& listening,
                        const HostPort& port, bool force);
+
+/// @throws Error{conflict} that names the other lease if it has one of these container ports. `whose`: "container NAME".
+void check_ports_differ(const state::TunnelRecord& other, const std::vector<HostPort>& ports,
+                        std::string_view whose);
 
 /// Checks that no other recorded lease but `ignored` has one of these ports in the container: two sockets
 /// that both refuse connections for the moment could share a port. @throws Error{conflict} that names the
