@@ -44,11 +44,11 @@ void check_field(const std::string& name) {
 
 const std::vector<std::string>& list_fields() {
   static const std::vector<std::string> fields{
-      "id",           "target",    "via",         "state",         "label",        "interface",
-      "network",      "gateway",   "sources",     "unpinned",      "ports",        "created",
-      "expires",      "owner.pid", "owner.uid",   "owner.command", "ifindex",      "gateways",
-      "mac",          "alias_in",  "lifetime",    "sidecar",       "tunnel.state", "tunnel.reason",
-      "container_id", "bridge",    "relay.state", "relay.reason",  "reason"};
+      "id",           "target",    "via",         "state",         "label",         "interface",
+      "network",      "gateway",   "sources",     "unpinned",      "ports",         "created",
+      "expires",      "owner.pid", "owner.uid",   "owner.command", "ifindex",       "gateways",
+      "mac",          "alias_in",  "lifetime",    "sidecar",       "tunnel.state",  "tunnel.reason",
+      "container_id", "bridge",    "relay.state", "relay.reason",  "relay.listens", "reason"};
   return fields;
 }
 

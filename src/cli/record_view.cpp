@@ -82,6 +82,7 @@ std::vector<Row> rows_of(const exposer::RecordedLease& lease) {
          {view.kind, record.address.empty() ? view.id : fmt::format("{} ({})", view.id, record.address)},
          {"sources", sources.empty() ? "every container on the network" : sources},
          {"alias in", fmt::format("{} containers", record.alias_in.size())}});
+  if (!view.listens.empty()) rows.push_back({"listens at", view.listens});
   const auto& owner = record.owner;
   rows.push_back({"owner", fmt::format("{} (pid {}, uid {})", owner.command, owner.pid, owner.uid)});
   rows.push_back({"label", record.label});

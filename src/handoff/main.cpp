@@ -1,7 +1,7 @@
 // The program of the relay path's hand-off: runs once in a container that shares the target's network, binds
-// the lease's ports there, sends the sockets to tc-hostnet by a Unix socket, and ends. It also opens the
-// target's hosts file for tc-hostnet, which edits it. path/relay/handoff_message.hpp has its arguments and
-// messages.
+// the lease's ports there, behind a port map if it may make one, sends the sockets to tc-hostnet by a Unix
+// socket, and ends. It also opens the target's hosts file for tc-hostnet, which edits it.
+// path/relay/handoff_message.hpp has its arguments and messages.
 //
 // It is the whole content of an image, so it is static and calls the C library only: no C++ runtime. It
 // trusts its arguments no further than it must: anything unexpected ends it before it connects. Its exit
@@ -14,6 +14,7 @@
 //   4        a descriptor could not be made; the message says why
 //   5        tc-hostnet hung up
 #include "path/relay/handoff_message.hpp"
+#include "path/relay/port_map.hpp"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -31,12 +32,15 @@ namespace {
 
 using hostnet::relay::Door;
 using hostnet::relay::HandoffMessage;
+using hostnet::relay::PortMap;
 using hostnet::relay::Step;
 
 constexpr int kBadArguments = 2;
 constexpr int kNoConnection = 3;
 constexpr int kNoDescriptor = 4;
 constexpr int kHungUp = 5;
+
+constexpr int kFirstPort = 5;  // argument
 
 // A process in the target may hold a lease on its hosts file (fcntl(2)): then opening it waits.
 constexpr int kOpenTries = 50;
@@ -112,9 +116,10 @@ int main(int count, char** words) {
   const char* const token = std::getenv(hostnet::relay::kTokenVariable);
   in_addr address{};
   const bool with_hosts = count > 3 && std::strcmp(words[2], hostnet::relay::kNoHosts) != 0;
-  if (count < (with_hosts ? 4 : 5) || !is_token(token) || ::inet_pton(AF_INET, words[3], &address) != 1)
+  if (count < kFirstPort + (with_hosts ? 0 : 1) || !is_token(token) ||
+      ::inet_pton(AF_INET, words[3], &address) != 1)
     return kBadArguments;
-  for (int i = 4; i < count; ++i)
+  for (int i = kFirstPort; i < count; ++i)
     if (door_of(words[i]).port == 0) return kBadArguments;
   std::memcpy(message.token, token, sizeof message.token);
 
@@ -128,11 +133,18 @@ int main(int count, char** words) {
     if (message.error != 0) return kNoDescriptor;
     ::close(file);
   }
-  for (int i = 4; i < count; ++i) {
+  PortMap map;
+  if (std::strcmp(words[4], hostnet::relay::kNoMap) != 0) {
+    message.step = Step::map;
+    message.error = map.open(words[4], address.s_addr);
+    if (!send_message(channel, message, map.socket())) return kHungUp;
+  }
+  for (int i = kFirstPort; i < count; ++i) {
     const auto door = door_of(words[i]);
     message.port = door.port;
     int socket = -1;
-    const auto made = hostnet::relay::make_bound_socket(door, address.s_addr, socket);
+    const auto made = map.is_open() ? map.add(door, socket)
+                                    : hostnet::relay::make_bound_socket(door, address.s_addr, socket);
     message.step = made.step;
     message.error = made.error;
     if (!send_message(channel, message, socket)) return kHungUp;

@@ -39,6 +39,11 @@ std::string file_of(const std::string& id) { return id + std::string(kSuffix); }
 
 }  // namespace
 
+std::string listens_at(const TunnelRecord& record, std::size_t port) {
+  const auto at = port < record.listens.size() ? record.listens[port] : record.ports.at(port).container;
+  return fmt::format("{}:{}", record.address, at);
+}
+
 std::string carried(const TunnelStats& stats) {
   return fmt::format("{} connections open of {}, {} to the host, {} from it", stats.open, stats.accepted,
                      bytes_text(stats.bytes_to_host), bytes_text(stats.bytes_from_host));
@@ -97,6 +102,7 @@ std::string tunnel_record_to_json(const TunnelRecord& record) {
   if (!record.container.empty()) out["container"] = record.container;
   if (record.handed_off) out["handed_off"] = true;
   if (!record.bridge.empty()) out["bridge"] = record.bridge;
+  for (const auto port : record.listens) out["listens"].push_back(port);
   if (!record.follows.empty()) out["follows"] = record.follows;
   // dump_in_lines() also takes bytes that are not UTF-8: a label or an engine's message may hold them.
   return out.dump_in_lines() + "\n";
@@ -148,6 +154,9 @@ TunnelRecord tunnel_record_from_json(std::string_view text, PathTest is_known) {
       out.stats.dialled_at = record.at("dialled_at").string();
     }
     if (record.contains("bridge")) out.bridge = record.at("bridge").string();
+    if (record.contains("listens"))
+      record.at("listens").each_element(
+          [&](const json::Reader& port) { out.listens.push_back(port.number<std::uint16_t>()); });
     if (record.contains("follows")) out.follows = record.at("follows").string();
     if (record.contains("expires")) out.expires = record.at("expires").number<std::int64_t>();
     if (!is_token(out.id) || !is_token(out.owner.token)) corrupt_record("an id is not hexadecimal");

@@ -71,9 +71,14 @@ struct TunnelRecord {
   /// Of a relay lease: a container at the engine made it, as only the engine may look into the target.
   bool handed_off = false;
   std::string bridge = {};  ///< Interface name, of a relay lease at the gateway of a network; else empty.
+  /// Of a relay lease in a container: the port of each socket, in order; empty: the lease's own ports.
+  std::vector<std::uint16_t> listens = {};
 
   bool operator==(const TunnelRecord&) const = default;
 };
+
+/// Where a relay lease listens for its port of this index: "127.0.0.77:61080".
+std::string listens_at(const TunnelRecord& record, std::size_t port);
 
 /// "3 connections open of 120, 1.2 MB to the host, 3.0 kB from it".
 std::string carried(const TunnelStats& stats);

@@ -39,6 +39,7 @@ struct RecordView {
   std::string way;    ///< What carries the bytes: "tunnel".
   std::string state;  ///< The state of that, one line.
   std::vector<std::pair<std::string, json::Value>> members;  ///< Further JSON members.
+  std::string listens = {};  ///< Where it listens, if that is in the container; else empty.
 };
 
 /// One path. Plain data and functions without state: thread-safe.

@@ -37,10 +37,10 @@ void run(const char* netns, const std::string& address, const std::vector<std::s
     services.push_back(relay::Service::of({.host = host, .container = inside.back().port}));
   }
   const auto deadline = Deadline::after(std::chrono::seconds{10});
-  auto sockets = relay::bind_inside(net, Ipv4::parse(address).value(), inside, deadline);
+  auto opened = relay::bind_inside(net, Ipv4::parse(address).value(), inside, "bench", deadline);
   std::vector<relay::Forward> forwards;
-  for (std::size_t i = 0; i < sockets.size(); ++i)
-    forwards.emplace_back(std::move(sockets[i]), services[i], std::make_shared<relay::Counters>());
+  for (std::size_t i = 0; i < opened.sockets.size(); ++i)
+    forwards.emplace_back(std::move(opened.sockets[i]), services[i], std::make_shared<relay::Counters>());
   std::cout << "ready" << std::endl;
   ::pause();
 }

@@ -80,12 +80,17 @@ class ByRelay:
         done = self.engine.inside(container, "timeout", "5", "wget", "-qO-", f"http://{INSIDE}:{port}/")
         return "Connection refused" in done.stderr
 
+    def rules_inside(self, container):
+        pid = str(self.engine.api.inspect(container)["State"]["Pid"])
+        return run("nsenter", "--target", pid, "--net", "nft", "--stateless", "list", "ruleset").stdout
+
     def the_doctor_sees(self, lease, container, port, unseen=("connect", "not")):
         """A user who must enter another user namespace cannot try to connect; nothing else is unknown, unless it is the
         host's firewall."""
         walk = self.command_of_owner("doctor", "--container", container, "--port", port, check=False).stdout
         self.assertIn(f"lease {lease.id} (relay) leads", walk)
         self.assertNotIn("✗", walk)
+        self.assertIn(f" at {INSIDE}:", walk)
         self.assertLessEqual(set(re.findall(r"\? (\w+) ", walk)), set() if "✓ connect" in walk else set(unseen))
 
     networks_by_relay = ("bridge", "internal", "none", "shared")
@@ -131,6 +136,7 @@ class ByRelay:
                 listed = [json.loads(line) for line in self.command_of_owner("list", "--json").stdout.splitlines()]
                 (one,) = [one for one in listed if one["id"] == lease.id]
                 self.assertEqual((one["via"], one["gateway"]), ("relay", INSIDE))
+                self.assertNotEqual(one["relay"]["listens"], [f"{INSIDE}:{port}"])  # the container has it for itself
                 code, _, said = lease.end()
                 self.assertEqual((code, said), (0, ""))
                 self.assertEqual(self.engine.hosts(app), hosts)
@@ -214,27 +220,40 @@ class ByRelay:
         self.assertEqual(lease.process.wait(20), 0)
 
     def test_by_relay_the_containers_own_use_of_the_port(self):
-        """Neither is shadowed in silence: who comes second is told."""
+        """Both have the port, whoever comes first, and neither is shadowed in silence."""
         port = free_port()
         self.container("taker")
+        rules = self.rules_inside("taker")
         lease = self.by_relay(port, "--container", "taker")
-        # Nothing listens on the host, so the port is the container's to take.
-        listen = ("httpd", "-p", str(port))
-        self.assertEqual(self.engine.inside("taker", *listen).returncode, 0)
+        service = self.service(port, HELLO)
+        self.assertTrue(eventually(lambda: self.engine.fetch("taker", f"http://{ALIAS}:{port}/") == HELLO))
+        # The container's own bind of every address, while the lease serves.
+        done = self.engine.inside("taker", "sh", "-c", f"echo own >/tmp/index.html && httpd -h /tmp -p {port}")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.reaches_inside("taker", port)
+        self.assertEqual(self.engine.fetch("taker", f"http://127.0.0.1:{port}/index.html"), "own\n")
+        # The name is the host's service or nothing.
+        service.close()
+        self.assertTrue(eventually(lambda: self.refuses_inside("taker", port)))
+        # Only the socket's own port can be taken from the lease, and that is told.
+        (listens,) = self.relay_of(lease)["listens"]
+        self.assertIn(f"{lease.id}", self.rules_inside("taker"))
+        self.assertIn(listens, self.command_of_owner("inspect", lease.id).stdout)
+        taken = int(listens.rpartition(":")[2])
+        self.assertGreater(taken, 60_999)
+        self.assertEqual(self.engine.inside("taker", "httpd", "-p", str(taken)).returncode, 0)
         self.service(port, HELLO)
 
         def blocked():
-            relay = json.loads(self.command_of_owner("--json", "inspect", lease.id).stdout)["relay"]
+            relay = self.relay_of(lease)
             return relay["reason"] if relay["state"] == "blocked" else None
-        self.assertEqual(eventually(blocked), f"port {port} is in use in container taker now")
+        self.assertEqual(eventually(blocked), f"port {taken} is in use in container taker now")
         self.engine.inside("taker", "killall", "httpd")
         self.assertTrue(eventually(lambda: self.engine.fetch("taker", f"http://{ALIAS}:{port}/") == HELLO))
-        # While it is served, the container's own bind fails.
-        done = self.engine.inside("taker", *listen)
-        self.assertIn("in use", done.stderr)
         code, _, said = lease.end()
         self.assertEqual(code, 0)
-        self.assertIn(f"port {port} is in use in container taker now", said)
+        self.assertIn(f"port {taken} is in use in container taker now", said)
+        self.assertEqual(self.rules_inside("taker"), rules)
 
     def test_by_relay_a_command_in_a_container_of_its_own(self):
         port, _ = self.serve_hello()
@@ -392,10 +411,11 @@ class ByRelay:
     def test_by_relay_a_killed_owner_leaves_nothing_behind(self):
         port, _ = self.serve_hello()
         self.container("taker")
-        hosts = self.engine.hosts("taker")
+        hosts, rules = self.engine.hosts("taker"), self.rules_inside("taker")
         lease = self.by_relay(port, "--container", "taker")
         self.reaches("taker", HELLO, port=port)
         lease.end(signal.SIGKILL)
+        self.assertEqual(self.rules_inside("taker"), rules)
         self.assertTrue(self.refuses_inside("taker", port))
         self.assertEqual(self.command_of_owner("list", "--json").stdout, "")
         self.assertEqual(self.engine.hosts("taker"), hosts)
@@ -761,7 +781,7 @@ class ByHandoff(ByRelay):
     def test_by_handoff_a_kill_at_any_moment_leaves_nothing_beyond_the_next_command(self):
         port, _ = self.serve_hello()
         self.container("taker")
-        hosts = self.engine.hosts("taker")
+        hosts, rules = self.engine.hosts("taker"), self.rules_inside("taker")
         argv, env = self.of_owner("expose", port, "--via", "relay", "--container", "taker")
         for moment in (0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.3):
             with self.subTest(moment=moment):
@@ -774,6 +794,7 @@ class ByHandoff(ByRelay):
                 self.assertEqual(listed.stdout.count("relay"), 0, listed.stderr)
                 self.assertTrue(eventually(lambda: not self.engine.api.containers(LEASE_LABEL)))
                 self.assertEqual(self.engine.hosts("taker"), hosts)
+                self.assertEqual(self.rules_inside("taker"), rules)
                 self.assertEqual(self.files(), [])
                 self.assertLessEqual(len(self.our_images()), 1)
         self.by_relay(port, "--container", "taker")

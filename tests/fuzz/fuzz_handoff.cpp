@@ -16,6 +16,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <linux/netlink.h>
+
 #include <array>
 #include <cstdint>
 #include <cstdio>
@@ -41,7 +43,7 @@ struct Bed {
   std::string socket;
   Fd listener;
   Fd hosts;
-  std::array<Fd, 4> others;  // a bound socket, UDP, a device, the hosts file for reading
+  std::array<Fd, 5> others;  // a bound socket, UDP, a device, the hosts file for reading, netlink
 };
 
 Bed& bed() {
@@ -66,6 +68,7 @@ Bed& bed() {
     out.others[1].reset(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     out.others[2].reset(::open("/dev/null", O_RDWR | O_CLOEXEC));
     out.others[3].reset(::open(hosts.c_str(), O_RDONLY | O_CLOEXEC));
+    out.others[4].reset(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
     static const struct Remover {
       std::string folder;
       ~Remover() { std::filesystem::remove_all(folder); }
@@ -82,7 +85,7 @@ void send_one(int peer, Input& input) {
   if (kind % 4 == 0) message.token[input.next() % kTokenDigits] = static_cast<char>(input.next());
   const std::array<std::uint16_t, 4> ports{0, kPort, kPort, 1};
   message.port = ports[input.next() % ports.size()];
-  message.step = static_cast<Step>(input.next());
+  message.step = static_cast<Step>(input.next() % 10U);  // one of each, and others
   if (kind % 8 == 1) message.error = input.next();
   std::vector<char> bytes(sizeof message + 300);
   std::memcpy(bytes.data(), &message, sizeof message);
@@ -128,6 +131,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   ExpectedHandoff expected{
       .container = "api", .token = kToken, .root = ::geteuid(), .hosts = wanted % 2 == 0};
   expected.address = kInside;
+  expected.map = wanted % 32 < 16;
   if (wanted % 3 != 0 || !expected.hosts) expected.ports = {kPort};
   for (int peers = 0; peers < 4 && !input.empty(); ++peers) {
     sockaddr_un address{};
@@ -141,7 +145,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     // Everything is there already.
     const auto got = receive_handoff(made.listener.get(), expected, Deadline::after(std::chrono::seconds{0}),
                                      [] { return true; });
-    require(expected.ports.empty() && got.sockets.empty() && got.hosts);
+    require(expected.ports.empty() && got.doors.sockets.empty() && !got.doors.map && got.hosts);
     struct stat ours {};
     struct stat theirs {};
     require(::fstat(made.hosts.get(), &ours) == 0 && ::fstat(got.hosts.get(), &theirs) == 0 &&

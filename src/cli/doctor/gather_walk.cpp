@@ -101,6 +101,9 @@ void add_recorded(std::vector<Opening>& openings, const std::string& runtime_dir
       opening.tunnel = record.stats.reason.empty() ? tunnel : record.stats.reason;
     opening.sources = record.sources;
     opening.ports = record.ports;
+    if (!record.container.empty() && !record.address.empty())
+      for (std::size_t i = 0; i < record.ports.size(); ++i)
+        opening.listens.push_back(state::listens_at(record, i));
     opening.dead = !store.is_alive(record);
     openings.push_back(std::move(opening));
   }

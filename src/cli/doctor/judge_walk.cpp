@@ -59,6 +59,17 @@ bool has_port(const Opening& opening, const HostPort& port) {
   });
 }
 
+// Where the relay listens for the port, if that is not the port itself; else empty.
+std::string listens_elsewhere(const Opening& opening, const HostPort& port) {
+  for (std::size_t i = 0; i < opening.listens.size(); ++i) {
+    const auto& open = opening.ports.at(i);
+    if (open.container != port.container || open.protocol != port.protocol) continue;
+    if (opening.listens[i] == fmt::format("{}:{}", opening.addresses.front(), open.container)) return {};
+    return fmt::format(" at {}, to which rules there lead port {}", opening.listens[i], open.container);
+  }
+  return {};
+}
+
 const HostPort& port_of(const Opening& opening, const HostPort& port) {
   return *std::ranges::find_if(opening.ports, [&](const HostPort& open) {
     return open.container == port.container && open.protocol == port.protocol;
@@ -180,8 +191,9 @@ Check judge_gateway(const WalkFacts& facts, const Opening* opening) {
   // An address of its loopback needs no route.
   if (opening != nullptr && listens_inside(*opening))
     return {.name = name,
-            .finding = fmt::format("{} is the container's own, where lease {} listens",
-                                   opening->addresses.front(), opening->lease)};
+            .finding =
+                fmt::format("{} is the container's own, where lease {} listens{}", opening->addresses.front(),
+                            opening->lease, listens_elsewhere(*opening, facts.port))};
   if (opening != nullptr && goes_by_sidecar(*opening) && !opening->addresses.empty())
     return routed(fmt::format("{} is the {} of lease {} on {}", opening->addresses.front(),
                               opening->at_gateway ? "gateway, with the socket" : "sidecar", opening->lease,

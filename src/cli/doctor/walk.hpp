@@ -47,7 +47,8 @@ struct Opening {
   std::vector<std::string> addresses;  ///< Addresses to dial: gateways, or the sidecar's.
   std::vector<std::string> sources;    ///< Allowed sources; empty: all on the network.
   std::vector<HostPort> ports;
-  bool dead = false;  ///< It has ended but is not released yet.
+  std::vector<std::string> listens = {};  ///< By relay, in the container: "127.0.0.77:61080", one a port.
+  bool dead = false;                      ///< It has ended but is not released yet.
   /// Another user's, of which only the sidecar is visible: its ports and sources are unknown.
   bool foreign = false;
   std::string sidecar;        ///< Its container's name; empty without one.

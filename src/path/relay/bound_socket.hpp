@@ -13,7 +13,7 @@
 namespace hostnet::relay {
 
 /// The step at which a socket failed.
-enum class Step : std::uint8_t { enter_user, enter_net, make, bind, listen, hosts, device };
+enum class Step : std::uint8_t { enter_user, enter_net, make, bind, listen, hosts, device, map };
 
 /// What to bind.
 struct Door {

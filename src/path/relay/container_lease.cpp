@@ -7,11 +7,13 @@
 #include "hostnet/error.hpp"
 #include "lease/container_alias.hpp"
 #include "path/relay/handoff.hpp"
+#include "path/relay/port_map.hpp"
 #include "path/sidecar/sidecar.hpp"
 
 #include <fmt/format.h>
 #include <poll.h>
 
+#include <cstring>
 #include <utility>
 
 namespace hostnet::exposer {
@@ -34,16 +36,20 @@ void ContainerLease::check_rivals() {
   check_ports_are_unheld(*settings_.store, container_, record_.engine, ports, id);
 }
 
-void ContainerLease::open(Deadline deadline) {
-  std::vector<relay::Door> inside;
+std::vector<relay::Door> ContainerLease::doors() const {
+  std::vector<relay::Door> out;
   for (const auto& port : ports)
-    inside.emplace_back(port.container, port.protocol == Protocol::udp ? SOCK_DGRAM : SOCK_STREAM);
-  std::vector<Fd> sockets;
+    out.emplace_back(port.container, port.protocol == Protocol::udp ? SOCK_DGRAM : SOCK_STREAM);
+  return out;
+}
+
+void ContainerLease::open(Deadline deadline) {
+  relay::OpenDoors opened;
   if (record_.handed_off) {
     engine::Client client(settings_.engine);
     auto handed = relay::hand_off(
         client, *settings_.store, container_,
-        {.lease = id, .name = record_.sidecar, .hosts = !record_.alias_in.empty(), .ports = inside},
+        {.lease = id, .name = record_.sidecar, .hosts = !record_.alias_in.empty(), .ports = doors()},
         deadline);
     hosts_ = std::move(handed.hosts);
     record_.sidecar.clear();
@@ -52,13 +58,28 @@ void ContainerLease::open(Deadline deadline) {
     pollfd process{net_.process.get(), POLLIN, 0};
     if (::poll(&process, 1, 0) != 0)
       throw Error(Errc::not_found, fmt::format("container {} has stopped", net_.container));
-    sockets = std::move(handed.sockets);
+    opened = std::move(handed.doors);
   } else {
-    sockets = relay::bind_inside(net_, relay::kInside, inside, deadline);
+    opened = relay::bind_inside(net_, relay::kInside, doors(), id, deadline);
     net_.netns.reset();  // not needed any more, and would keep the namespace after the container
     net_.userns.reset();
   }
-  for (std::size_t i = 0; i < ports.size(); ++i) serve(i, relay::kInside, std::move(sockets[i]));
+  map_ = std::move(opened.map);
+  if (opened.map_error != 0)
+    log::debug("lease {}: no rules in container {} ({}): it cannot bind the lease's ports itself", id,
+               net_.container, std::strerror(opened.map_error));
+  for (const auto& socket : opened.sockets) record_.listens.push_back(relay::bound_port(socket));
+  for (std::size_t i = 0; i < ports.size(); ++i) serve(i, relay::kInside, std::move(opened.sockets[i]));
+}
+
+void ContainerLease::close_rest() noexcept {
+  if (!map_) return;
+  const auto all = doors();
+  std::vector<relay::Door> behind;
+  for (std::size_t i = 0; i < record_.listens.size(); ++i)
+    if (record_.listens[i] != all[i].port) behind.push_back(all[i]);
+  relay::PortMap::remove(map_.get(), id.c_str(), behind);
+  map_.reset();
 }
 
 void ContainerLease::write_names(Deadline deadline) {
@@ -102,7 +123,8 @@ void ContainerLease::look(bool readable) {
 }
 
 std::string ContainerLease::taken(const Served& one) const {
-  return fmt::format("port {} is in use in container {} now", ports[one.port].container, net_.container);
+  // With a port map the container may use the lease's own port as it likes.
+  return fmt::format("port {} is in use in container {} now", record_.listens.at(one.port), net_.container);
 }
 
 }  // namespace hostnet::exposer

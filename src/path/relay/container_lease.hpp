@@ -21,6 +21,7 @@ class ContainerLease final : public RelayLease {
  private:
   void check_rivals() override;
   void open(Deadline deadline) override;
+  void close_rest() noexcept override;
   void write_names(Deadline deadline) override;
   void remove_names(Deadline deadline, Failures& failures) override;
   void remove_remains(Deadline deadline) override;
@@ -28,9 +29,12 @@ class ContainerLease final : public RelayLease {
   void look(bool readable) override;
   [[nodiscard]] std::string taken(const Served& one) const override;
 
+  [[nodiscard]] std::vector<relay::Door> doors() const;
+
   relay::ContainerNet net_;
   engine::Container container_;
   Fd hosts_;  // of a hand-off: the container's hosts file
+  Fd map_;    // of the port map, if there is one
 };
 
 }  // namespace hostnet::exposer

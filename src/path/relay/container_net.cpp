@@ -6,6 +6,7 @@
 #include "core/strings.hpp"
 #include "engine/alias.hpp"
 #include "hostnet/error.hpp"
+#include "path/relay/port_map.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -58,7 +59,13 @@ void answer(int channel, Answer answer, int socket) {
   [[maybe_unused]] const auto sent = ::sendmsg(channel, &message, MSG_NOSIGNAL);
 }
 
-Answer make(const Wish& wish, int& socket) {
+Answer make(const Wish& wish, PortMap& map, int& socket) {
+  if (wish.map != nullptr) {
+    const int error = map.open(wish.map, wish.address);
+    socket = map.socket();
+    return {Step::map, error};
+  }
+  if (map.is_open() && !wish.routes) return map.add(wish.door, socket);
   if (!wish.routes)
     return make_bound_socket(wish.door, wish.address, socket, wish.device[0] == '\0' ? nullptr : wish.device);
   socket = ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
@@ -78,10 +85,12 @@ Answer make(const Wish& wish, int& socket) {
     answer(channel, {Step::enter_net, errno}, -1);
     ::_exit(1);
   }
+  PortMap map;
   for (std::size_t i = 0; i < count; ++i) {
     int socket = -1;
-    const auto result = make(wishes[i], socket);
+    const auto result = make(wishes[i], map, socket);
     answer(channel, result, socket);
+    if (wishes[i].map != nullptr) continue;
     if (result.error != 0) ::_exit(1);
     ::close(socket);
   }
@@ -248,7 +257,11 @@ std::vector<std::pair<Answer, Fd>> make_inside(const Fd& netns, const Fd& userns
                                                const std::vector<Wish>& wishes, Deadline deadline) {
   std::vector<std::pair<Answer, Fd>> out;
   const MakingChild child(netns, userns, wishes);
-  while (out.size() < wishes.size() && (out.empty() || out.back().first.error == 0)) {
+  const auto has_failed = [&] {
+    if (out.empty() || out.back().first.error == 0) return false;
+    return wishes[out.size() - 1].map == nullptr || out.back().first.step != Step::map;
+  };
+  while (out.size() < wishes.size() && !has_failed()) {
     auto got = child.next(deadline);
     if (!got)
       throw Error(deadline.expired() ? Errc::timed_out : Errc::failure,
@@ -260,16 +273,30 @@ std::vector<std::pair<Answer, Fd>> make_inside(const Fd& netns, const Fd& userns
   return out;
 }
 
-std::vector<Fd> bind_inside(const ContainerNet& net, Ipv4 address, const std::vector<Door>& doors,
-                            Deadline deadline) {
-  std::vector<Wish> wishes;
+OpenDoors bind_inside(const ContainerNet& net, Ipv4 address, const std::vector<Door>& doors,
+                      const std::string& lease, Deadline deadline) {
+  std::vector<Wish> wishes{{.address = address.network(), .map = lease.c_str()}};
   for (const auto& door : doors) wishes.push_back({.door = door, .address = address.network()});
-  std::vector<Fd> out;
-  for (auto& [answer, socket] : make_inside(net.netns, net.userns, net.container, wishes, deadline)) {
-    if (answer.error != 0) throw cannot_listen(net.container, answer, address, doors[out.size()].port);
-    out.push_back(std::move(socket));
+  auto made = make_inside(net.netns, net.userns, net.container, wishes, deadline);
+  OpenDoors out;
+  // The first answer may be the child's that it could not enter.
+  const auto& first = made.front().first;
+  if (first.error != 0 && first.step != Step::map) throw cannot_listen(net.container, first, address, 0);
+  out.map_error = first.error;
+  out.map = std::move(made.front().second);
+  for (std::size_t i = 1; i < made.size(); ++i) {
+    auto& [answer, socket] = made[i];
+    if (answer.error != 0) throw cannot_listen(net.container, answer, address, doors[i - 1].port);
+    out.sockets.push_back(std::move(socket));
   }
   return out;
+}
+
+std::uint16_t bound_port(const Fd& socket) {
+  sockaddr_in bound{};
+  socklen_t size = sizeof bound;
+  if (::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&bound), &size) != 0) return 0;
+  return ntohs(bound.sin_port);
 }
 
 std::vector<std::uint16_t> listening_ports(std::string_view proc_net, Protocol protocol) {

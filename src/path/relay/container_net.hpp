@@ -16,6 +16,7 @@
 //   child    step                                           an error means
 //   setns    the owning user namespace, unless it is ours   the container belongs to another user
 //   setns    the network namespace                          likewise
+//   map      rules that leave the ports to the container    the ports are bound themselves (port_map.hpp)
 //   bind     127.0.0.77 (kInside), port by port             the container uses the port
 //   listen   and shutdown(2) again, for TCP                 likewise: a socket there listens
 //   send     the socket by SCM_RIGHTS, or the error
@@ -24,8 +25,9 @@
 // namespace, and not dumpable, so that root in a user namespace that it has entered cannot read its memory.
 //
 // The address. Nothing else uses 127.0.0.77, so a port there collides only with a socket on that port at
-// every address. A bind without SO_REUSEADDR comes first: with it, two sockets that do not listen could share
-// the port. Where connections of an earlier lease are still closing, only one with it succeeds.
+// every address. With a port map it is another port than the lease's, which the container may then use at
+// every other address. A bind without SO_REUSEADDR comes first: with it, two sockets that do not listen could
+// share the port. Where connections of an earlier lease are still closing, only one with it succeeds.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -69,11 +71,13 @@ struct Wish {
   in_addr_t address = 0;       ///< In network byte order.
   char device[IFNAMSIZ] = {};  ///< As make_bound_socket()'s; empty: none.
   bool routes = false;         ///< One of NETLINK_ROUTE instead.
+  /// The netlink socket of a port map instead, for a lease of this id; the doors that follow go behind it.
+  const char* map = nullptr;
 };
 
 /// Makes them in a child that enters both namespaces (`userns` may be empty), in order, up to the first that
-/// fails: without an error in the answer there is a socket. `whose` is for messages. @throws Error: timed_out,
-/// failure.
+/// fails, which a port map may do: without an error in the answer there is a socket. `whose` is for messages.
+/// @throws Error: timed_out, failure.
 std::vector<std::pair<Answer, Fd>> make_inside(const Fd& netns, const Fd& userns, const std::string& whose,
                                                const std::vector<Wish>& wishes, Deadline deadline);
 
@@ -82,17 +86,27 @@ bool is_our_netns(const Fd& netns);
 /// The user namespace that owns a network namespace; empty if it is this process's. @throws Error{no_path}.
 Fd owner_of(const Fd& netns, const std::string& container);
 
-/// Sockets for Relay::add(), one a door, in order. @throws Error: conflict that names the port if it is in
-/// use there, no_path if this process may not enter, timed_out, failure.
-std::vector<Fd> bind_inside(const ContainerNet& net, Ipv4 address, const std::vector<Door>& doors,
-                            Deadline deadline);
+/// Sockets in a container's network.
+struct OpenDoors {
+  std::vector<Fd> sockets;  ///< For Relay::add(), one a door, in order.
+  Fd map;                   ///< Of the port map; to be closed after the sockets. Empty: none.
+  int map_error = 0;        ///< Why there is none, an errno.
+};
+
+/// With a port map for the lease, if the kernel gives one. @throws Error: conflict that names the port if it
+/// is in use there, no_path if this process may not enter, timed_out, failure.
+OpenDoors bind_inside(const ContainerNet& net, Ipv4 address, const std::vector<Door>& doors,
+                      const std::string& lease, Deadline deadline);
+
+/// The port of 127.x at which a socket of this namespace or another is; 0 if the kernel does not say.
+std::uint16_t bound_port(const Fd& socket);
 
 /// The errors of a socket that was not made there, and of a container without a network of its own.
 Error cannot_listen(const std::string& container, Answer answer, Ipv4 address, std::uint16_t port);
 Error uses_our_network(const std::string& container);
 
-/// The ports with a listening socket in the text of /proc/PID/net/tcp or tcp6 (proc(5)), or with one that takes datagrams
-/// of anybody in that of udp or udp6. Pure.
+/// The ports with a listening socket in the text of /proc/PID/net/tcp or tcp6 (proc(5)), or with one that
+/// takes datagrams of anybody in that of udp or udp6. Pure.
 std::vector<std::uint16_t> listening_ports(std::string_view proc_net, Protocol protocol = Protocol::tcp);
 
 /// Those of the container, sorted; empty if /proc does not show them.

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <optional>
 #include <thread>
@@ -158,6 +159,33 @@ std::string create(engine::Client& client, const engine::ContainerSpec& spec, co
   }
 }
 
+// One container for the job, from its creation to its end.
+HandedOver run_job(engine::Client& client, const HandoffJob& job, const HandoffImage& image,
+                   const engine::Container& target, int listener, uid_t root, Deadline limit) {
+  auto spec = handoff_spec(job);
+  std::string id;
+  try {
+    id = create(client, spec, target, limit);
+  } catch (const Error& error) {
+    if (error.code() != Errc::not_found || has_stopped(client, target, limit)) throw;
+    spec.image = provide_image(client, image, limit);  // removed since
+    id = create(client, spec, target, limit);
+  }
+  OneShot one_shot(client, id);
+  one_shot.start(target, limit);
+  auto out = receive_handoff(listener,
+                             {.container = target.name,
+                              .token = job.token,
+                              .root = root,
+                              .hosts = !job.hosts_path.empty(),
+                              .map = job.with_map,
+                              .address = job.address,
+                              .ports = job.ports},
+                             limit, [&] { return one_shot.has_ended(limit); });
+  one_shot.wait_gone(limit);
+  return out;
+}
+
 }  // namespace
 
 std::string handoff_name(const std::string& lease) { return "tc-hostnet-" + lease; }
@@ -175,6 +203,7 @@ HandedOver hand_off(engine::Client& client, const state::TunnelStore& store, con
                  .network = "none",
                  .socket = {},
                  .hosts_path = request.hosts ? target.hosts_path : "",
+                 .with_map = !request.ports.empty(),
                  .address = kInside,
                  .ports = request.ports,
                  .token = random_hex(kTokenDigits),
@@ -187,25 +216,19 @@ HandedOver hand_off(engine::Client& client, const state::TunnelStore& store, con
   const auto limit = Deadline::after(std::min<milliseconds>(kLongestHandoff, deadline.remaining()));
   const state::RecordSocket socket(store, request.name, limit);
   job.socket = socket.path();
-  std::string id;
+  const auto run = [&] {
+    return run_job(client, job, wanted, target, socket.listener(), where.root.value_or(0), limit);
+  };
   try {
-    id = create(client, handoff_spec(job), target, limit);
+    return run();
   } catch (const Error& error) {
-    if (error.code() != Errc::not_found || has_stopped(client, target, limit)) throw;
-    job.image = provide_image(client, wanted, limit);  // removed since
-    id = create(client, handoff_spec(job), target, limit);
+    // An engine may refuse the capability: by an authorisation plugin, or as one in a container without it.
+    if (!job.with_map || error.code() != Errc::engine_error) throw;
+    log::debug("hand-off: again without CAP_NET_ADMIN: {}", error.what());
   }
-  OneShot one_shot(client, id);
-  one_shot.start(target, limit);
-  auto out = receive_handoff(socket.listener(),
-                             {.container = target.name,
-                              .token = job.token,
-                              .root = where.root.value_or(0),
-                              .hosts = request.hosts,
-                              .address = job.address,
-                              .ports = job.ports},
-                             limit, [&] { return one_shot.has_ended(limit); });
-  one_shot.wait_gone(limit);
+  job.with_map = false;
+  auto out = run();
+  out.doors.map_error = EPERM;
   return out;
 }
 

@@ -3,15 +3,19 @@
 //
 // Theory of operation
 //
-// A container that shares the target's network runs our program (src/handoff) once: with Docker it names the target, with
-// Podman, which would start it then, the target's namespace (handoff_plan.hpp). The program binds the lease's ports at kInside and passes the sockets to this process by SCM_RIGHTS; from then on they are as those of
-// bind_inside(). The container has ended and is removed before hand_off() returns.
+// A container that shares the target's network runs our program (src/handoff) once: with Docker it names the
+// target, with Podman, which would start it then, the target's namespace (handoff_plan.hpp). The program
+// binds the lease's ports at kInside, behind a port map if it may, and passes the sockets to this process by
+// SCM_RIGHTS; from then on they are as those of bind_inside(). The container has ended and is removed before
+// hand_off() returns.
 //
 //   step       what                                                        an error means
 //   image      the engine has, or loads, an image with the program alone   no_path, engine_error
 //   socket     a Unix socket in the folder of the records, mode 0700
 //   create     the container, with that socket bound into it               no_path: the engine lacks our files
 //   start      it                                                          not_found: the target has stopped
+//   again      create and start without CAP_NET_ADMIN, and so without a    as before
+//              port map, if the engine refused either
 //   receive    handoff_receiver.hpp
 //   remove     the engine does that by itself; this process waits for it
 //
@@ -27,8 +31,8 @@
 // /etc/hosts, which the target's own root could replace, and which is read-only in a read-only container. The
 // next command after a killed owner runs one more container, for the hosts file alone.
 //
-// Only root of the target's user namespace may write that file, and the program runs as that user: with Docker in that
-// namespace, which is the engine's default; with Podman by its number on this machine.
+// Only root of the target's user namespace may write that file, and the program runs as that user: with
+// Docker in that namespace, which is the engine's default; with Podman by its number on this machine.
 //
 // What is left by a kill at any moment: the container's name and the lease are in the record before it is
 // created, and its labels name the owner; the engine removes it by itself once it has run. The Unix socket is

@@ -106,7 +106,7 @@ engine::ContainerSpec handoff_spec(const HandoffJob& job) {
       .image = job.image,
       .entrypoint = std::vector<std::string>{kProgram},
       .command = std::vector<std::string>{kSocketInside, job.hosts_path.empty() ? kNoHosts : kHostsInside,
-                                          job.address.to_string()},
+                                          job.address.to_string(), job.with_map ? job.lease : kNoMap},
       .environment = {fmt::format("{}={}", kTokenVariable, job.token)},
       .labels = exposer::family_labels(),
       .network = job.network,
@@ -126,6 +126,7 @@ engine::ContainerSpec handoff_spec(const HandoffJob& job) {
   // Docker lets every process of a container bind any port, Podman does not.
   if (std::ranges::any_of(job.ports, [](const Door& door) { return door.port < 1024; }))
     spec.cap_add = {"NET_BIND_SERVICE"};
+  if (job.with_map) spec.cap_add.emplace_back("NET_ADMIN");
   if (!job.hosts_path.empty()) spec.binds.push_back({job.hosts_path, kHostsInside});
   spec.labels.insert({{exposer::kVersionLabel, version()},
                       {exposer::kTestRunLabel, job.test_run_id},

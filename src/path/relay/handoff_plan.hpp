@@ -65,6 +65,7 @@ struct HandoffJob {
   std::string network;     ///< As in ContainerSpec: handoff_network(), or "none".
   std::string socket;      ///< Path of our socket.
   std::string hosts_path;  ///< The hosts file to open; empty: none.
+  bool with_map = false;   ///< Make a port map for the lease, which takes CAP_NET_ADMIN.
   Ipv4 address;
   std::vector<Door> ports;
   std::string token;

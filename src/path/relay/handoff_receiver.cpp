@@ -4,7 +4,6 @@
 #include "core/log.hpp"
 #include "engine/alias.hpp"
 #include "hostnet/error.hpp"
-#include "path/relay/container_net.hpp"
 #include "path/relay/handoff_message.hpp"
 
 #include <fcntl.h>
@@ -13,6 +12,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+
+#include <linux/netlink.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -114,7 +115,20 @@ std::optional<std::uint64_t> network_of(int socket) {
   return cookie;
 }
 
-void verify_socket(int socket, const ExpectedHandoff& expected, Door door) {
+void check_not_ours(int socket, const ExpectedHandoff& expected) {
+  const Fd ours(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const auto own = network_of(ours.get());
+  if (own && network_of(socket) == own) throw uses_our_network(expected.container);
+}
+
+// This process only keeps it: it writes nothing, and reads nothing.
+void verify_map(int socket, const ExpectedHandoff& expected) {
+  if (option(socket, SO_DOMAIN) != AF_NETLINK || option(socket, SO_PROTOCOL) != NETLINK_NETFILTER)
+    broken(expected, "the socket of its port map is not the one that was asked for");
+  check_not_ours(socket, expected);
+}
+
+void verify_socket(int socket, const ExpectedHandoff& expected, Door door, bool with_map) {
   const auto asked = socket_address(expected.address.network(), door.port);
   const bool is_tcp = door.type == SOCK_STREAM;
   sockaddr_in bound{};
@@ -126,13 +140,12 @@ void verify_socket(int socket, const ExpectedHandoff& expected, Door door) {
       option(socket, SO_PROTOCOL) == (is_tcp ? IPPROTO_TCP : IPPROTO_UDP) &&
       option(socket, SO_ACCEPTCONN) == 0 && option(socket, SO_REUSEADDR) == (is_tcp ? 1 : 0) &&
       ::getsockname(socket, reinterpret_cast<sockaddr*>(&bound), &size) == 0 && size == sizeof bound &&
-      bound.sin_port == asked.sin_port && bound.sin_addr.s_addr == asked.sin_addr.s_addr &&
+      (bound.sin_port == asked.sin_port || (with_map && bound.sin_port != 0)) &&
+      bound.sin_addr.s_addr == asked.sin_addr.s_addr &&
       ::getpeername(socket, reinterpret_cast<sockaddr*>(&peer), &peer_size) != 0 && errno == ENOTCONN;
   if (!right)
     broken(expected, fmt::format("the socket for port {} is not the one that was asked for", door.port));
-  const Fd ours(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const auto own = network_of(ours.get());
-  if (own && network_of(socket) == own) throw uses_our_network(expected.container);
+  check_not_ours(socket, expected);
   ::fcntl(socket, F_SETFL, O_NONBLOCK);
 }
 
@@ -156,15 +169,58 @@ void verify_hosts(int file, const ExpectedHandoff& expected) {
   throw cannot_listen(expected.container, {message.step, message.error}, expected.address, message.port);
 }
 
+// What a message is about.
+struct Item {
+  enum class Kind : std::uint8_t { hosts, map, door };
+  Kind kind = Kind::door;
+  Door door{0};
+};
+
+std::vector<Item> items_of(const ExpectedHandoff& expected) {
+  std::vector<Item> out;
+  if (expected.hosts) out.push_back({.kind = Item::Kind::hosts});
+  if (expected.map) out.push_back({.kind = Item::Kind::map});
+  for (const auto& door : expected.ports) out.push_back({.kind = Item::Kind::door, .door = door});
+  return out;
+}
+
+void take(HandedOver& out, const Item& item, Packet packet, const ExpectedHandoff& expected) {
+  const auto& message = packet.message;
+  if (message.port != item.door.port)
+    broken(expected, fmt::format("port {} came instead of {}", message.port, item.door.port));
+  const bool is_map = item.kind == Item::Kind::map;
+  if ((message.step == Step::map && message.port == 0) != is_map)
+    broken(expected, "the port map is not in its place");
+  if (is_map && message.error != 0) {
+    if (!packet.descriptors.empty()) broken(expected, "a descriptor came with an error");
+    out.doors.map_error = message.error;
+    return;
+  }
+  if (message.error != 0) program_failed(expected, message);
+  if (packet.descriptors.size() != 1)
+    broken(expected, fmt::format("{} descriptors came with one message", packet.descriptors.size()));
+  auto& descriptor = packet.descriptors.front();
+  switch (item.kind) {
+    case Item::Kind::hosts:
+      verify_hosts(descriptor.get(), expected);
+      out.hosts = std::move(descriptor);
+      break;
+    case Item::Kind::map:
+      verify_map(descriptor.get(), expected);
+      out.doors.map = std::move(descriptor);
+      break;
+    case Item::Kind::door:
+      verify_socket(descriptor.get(), expected, item.door, bool(out.doors.map));
+      out.doors.sockets.push_back(std::move(descriptor));
+      break;
+  }
+}
+
 // One connection. nullopt if it is not the program's.
 std::optional<HandedOver> converse(int peer, const ExpectedHandoff& expected, Deadline deadline) {
   HandedOver out;
-  std::vector<Door> wanted;
-  if (expected.hosts) wanted.emplace_back(std::uint16_t{0});
-  wanted.insert(wanted.end(), expected.ports.begin(), expected.ports.end());
   bool known = false;
-  for (const auto& door : wanted) {
-    const auto port = door.port;
+  for (const auto& item : items_of(expected)) {
     const auto patience = std::min(kFirstMessage, deadline.remaining());
     auto packet = next_packet(peer, known ? deadline : Deadline::after(patience));
     const bool is_its = packet && packet->size == sizeof(HandoffMessage) && !packet->cut &&
@@ -178,19 +234,7 @@ std::optional<HandedOver> converse(int peer, const ExpectedHandoff& expected, De
     if (packet->lacks_descriptors && packet->descriptors.empty())
       throw Error(Errc::failure, "no descriptor is free for a socket", "see ulimit -n");
     if (packet->lacks_descriptors) broken(expected, "too many descriptors came with one message");
-    const auto& message = packet->message;
-    if (message.port != port) broken(expected, fmt::format("port {} came instead of {}", message.port, port));
-    if (message.error != 0) program_failed(expected, message);
-    if (packet->descriptors.size() != 1)
-      broken(expected, fmt::format("{} descriptors came with one message", packet->descriptors.size()));
-    auto& descriptor = packet->descriptors.front();
-    if (port == 0) {
-      verify_hosts(descriptor.get(), expected);
-      out.hosts = std::move(descriptor);
-    } else {
-      verify_socket(descriptor.get(), expected, door);
-      out.sockets.push_back(std::move(descriptor));
-    }
+    take(out, item, std::move(*packet), expected);
   }
   return out;
 }

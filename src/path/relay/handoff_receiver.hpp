@@ -12,16 +12,18 @@
 //   the program has ended and nobody is connected       no_path
 //   the deadline                                        timed_out
 //
-// What a descriptor is, the kernel says: a TCP or UDP socket over IPv4, bound to the address and port that were
-// asked for, not connected, not listening, and not in our own network namespace; a regular file with one
-// name, open for writing, that is not this machine's hosts file. The token shows that the peer got it from
-// the engine, in the environment of the container that we asked for; the socket is in a folder of ours alone.
+// What a descriptor is, the kernel says: a TCP or UDP socket over IPv4, bound to the address and port that
+// were asked for (with a port map, to any port), not connected, not listening, and not in our own network
+// namespace; a netlink socket for nf_tables, not in that either; a regular file with one name, open for
+// writing, that is not this machine's hosts file. The token shows that the peer got it from the engine, in
+// the environment of the container that we asked for; the socket is in a folder of ours alone.
 #pragma once
 
 #include "core/deadline.hpp"
 #include "core/fd.hpp"
 #include "core/ipv4.hpp"
 #include "path/relay/bound_socket.hpp"
+#include "path/relay/container_net.hpp"
 
 #include <sys/types.h>
 
@@ -38,13 +40,14 @@ struct ExpectedHandoff {
   std::string token;      ///< kTokenDigits digits.
   uid_t root = 0;         ///< Who root of its user namespace is on this machine; it may connect, as may root.
   bool hosts = false;
+  bool map = false;  ///< A port map.
   Ipv4 address;
   std::vector<Door> ports;
 };
 
 struct HandedOver {
-  Fd hosts;                 ///< The target's hosts file, if it was asked for.
-  std::vector<Fd> sockets;  ///< For Relay::add(), one a port, in order.
+  Fd hosts;  ///< The target's hosts file, if it was asked for.
+  OpenDoors doors;
 };
 
 /// `listener`: a listening SOCK_SEQPACKET socket. `has_ended` says whether the program has ended; it is asked

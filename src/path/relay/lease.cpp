@@ -110,6 +110,7 @@ void RelayLease::serve(std::size_t port, Ipv4 address, Fd socket,
 Failures RelayLease::take_down(Deadline deadline) noexcept {
   Failures failures;
   failures.run([&] { served_.clear(); });
+  close_rest();
   failures.run([&] { remove_remains(deadline); });
   failures.run([&] { remove_names(deadline, failures); });
   if (failures.empty()) settings_.store->remove(id);

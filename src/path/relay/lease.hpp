@@ -93,6 +93,8 @@ class RelayLease : public Exposure::Impl {
   virtual void check_rivals() = 0;
   /// Makes the sockets and serves them. @throws Error.
   virtual void open(Deadline deadline) = 0;
+  /// Closes what the sockets need, once they are closed.
+  virtual void close_rest() noexcept {}
   /// Writes the name into the containers of record_.alias_in. @throws Error.
   virtual void write_names(Deadline deadline) = 0;
   virtual void remove_names(Deadline deadline, Failures& failures) = 0;

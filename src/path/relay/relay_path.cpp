@@ -249,6 +249,10 @@ DryRun relay_dry_run(const ExposeRequest& request, const ExposerOptions& options
         fmt::format("# listen at {}:{} in the network of container {} (process {}), and join "
                     "its connections with {}",
                     address, port.container, target.container.name, target.net.pid, port.service()));
+  out.lines.push_back(
+      "# that is, at higher ports, to which nf_tables rules in that network lead, if the kernel takes them: "
+      "the "
+      "container can bind the ports itself");
   if (request.write_alias)
     out.lines.push_back(fmt::format("# write {} and {} into the hosts file of container {}", address, kAlias,
                                     target.container.name));
@@ -275,8 +279,13 @@ RecordView describe_relay(const state::TunnelRecord& record) {
                  .state = fmt::format("{}{}{}, {}", stats.state, stats.reason.empty() ? "" : ": ",
                                       stats.reason, state::carried(stats)),
                  .members = {}};
-  if (!record.container.empty())
+  std::vector<std::string> listens;
+  for (std::size_t i = 0; i < record.ports.size() && !record.address.empty(); ++i)
+    listens.push_back(state::listens_at(record, i));
+  if (!record.container.empty()) {
     out.members.emplace_back("container_id", json::Item(record.container.substr(0, 12)));
+    out.listens = fmt::format("{}", fmt::join(listens, ", "));
+  }
   if (at_gateway) out.members.emplace_back("bridge", json::Item(record.bridge));
   out.members.emplace_back("relay", json::Value{{"state", stats.state},
                                                 {"reason", stats.reason},
@@ -285,7 +294,8 @@ RecordView describe_relay(const state::TunnelRecord& record) {
                                                 {"refused_unserved", stats.unserved},
                                                 {"refused_strangers", stats.strangers},
                                                 {"bytes_to_host", stats.bytes_to_host},
-                                                {"bytes_from_host", stats.bytes_from_host}});
+                                                {"bytes_from_host", stats.bytes_from_host},
+                                                {"listens", listens}});
   return out;
 }
 

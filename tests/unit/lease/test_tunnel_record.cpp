@@ -60,7 +60,17 @@ TEST_CASE("every field survives") {
   for_one.container = "0123";
   CHECK(tunnel_record_from_json(tunnel_record_to_json(for_one)) == for_one);
   for_one.handed_off = true;
+  for_one.listens = {61080, 5432};
   CHECK(tunnel_record_from_json(tunnel_record_to_json(for_one)) == for_one);
+}
+
+TEST_CASE("a relay lease listens at the port, or where its record says") {
+  auto one = record();
+  one.address = "127.0.0.77";
+  CHECK(listens_at(one, 0) == "127.0.0.77:80");
+  one.listens = {61080};
+  CHECK(listens_at(one, 0) == "127.0.0.77:61080");
+  CHECK(listens_at(one, 1) == "127.0.0.77:5432");
 }
 
 TEST_CASE("what a tunnel has carried, in words") {

@@ -21,6 +21,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <linux/netlink.h>
+
 #include <cstring>
 #include <filesystem>
 #include <thread>
@@ -180,7 +182,7 @@ TEST_CASE("only our own tags are removed") {
   CHECK(handoff_tags({}).empty());
 }
 
-TEST_CASE("the container has no privilege but the one that a low port needs") {
+TEST_CASE("the container has no privilege but what a low port and a port map need") {
   HandoffJob job{.name = "tc-hostnet-1",
                  .lease = "1",
                  .image = "sha256:0",
@@ -200,7 +202,8 @@ TEST_CASE("the container has no privilege but the one that a low port needs") {
   CHECK(spec.read_only_root);
   CHECK(spec.auto_remove);
   CHECK_FALSE(spec.no_selinux_label);
-  CHECK(*spec.command == std::vector<std::string>{"/socket", "/hosts", kInside.to_string(), "8080", "9090"});
+  CHECK(*spec.command ==
+        std::vector<std::string>{"/socket", "/hosts", kInside.to_string(), kNoMap, "8080", "9090"});
   CHECK(spec.environment == std::vector{fmt::format("{}={}", kTokenVariable, kToken)});
   CHECK(spec.binds.size() == 2);
   CHECK(spec.labels.at(exposer::kLeaseLabel) == "1");
@@ -211,11 +214,16 @@ TEST_CASE("the container has no privilege but the one that a low port needs") {
   spec = handoff_spec(job);
   CHECK(spec.cap_add == std::vector<std::string>{"NET_BIND_SERVICE"});
   CHECK(spec.no_selinux_label);
+  job.with_map = true;
+  spec = handoff_spec(job);
+  CHECK(spec.cap_add == std::vector<std::string>{"NET_BIND_SERVICE", "NET_ADMIN"});
+  CHECK(spec.command->at(3) == job.lease);
+  job.with_map = false;
   job.ports = {};
   job.network = "none";
   spec = handoff_spec(job);
   CHECK(spec.network == "none");
-  CHECK(spec.command->size() == 3);
+  CHECK(spec.command->size() == 4);
 }
 
 TEST_CASE(
@@ -391,6 +399,68 @@ TEST_CASE("after the first descriptor the token still counts, and an early end i
   }
   const auto error = error_of([&] { receive(peer, expected({kFirst}, true)); });
   CHECK(error.code() == Errc::failure);
+  CHECK(std::string(error.what()).find(words) != std::string::npos);
+}
+
+TEST_CASE("a port map is a netlink socket of another network, or a reason why there is none") {
+  const test::TempDir folder;
+  const Peer peer(folder);
+  auto wanted = expected();
+  wanted.map = true;
+  auto text = message(0);
+  text.step = Step::map;
+  Errc code = Errc::failure;
+  std::string words;
+  const Fd netlink(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
+  const Fd routes(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  const auto socket = bound(kFirst);
+  SUBCASE("of this process's own network") {
+    peer.send(text, {netlink.get()});
+    code = Errc::no_path;
+    words = "this host's network";
+  }
+  SUBCASE("another kind of netlink") {
+    peer.send(text, {routes.get()});
+    words = "port map is not the one";
+  }
+  SUBCASE("another kind of socket") {
+    peer.send(text, {socket.get()});
+    words = "port map is not the one";
+  }
+  SUBCASE("none came") {
+    peer.send(text);
+    words = "0 descriptors";
+  }
+  SUBCASE("the port came in its place") {
+    peer.send(message(kFirst), {socket.get()});
+    words = "port 4711 came instead of 0";
+  }
+  SUBCASE("another message without a port") {
+    peer.send(message(0), {netlink.get()});
+    words = "not in its place";
+  }
+  SUBCASE("an error, with a descriptor") {
+    text.error = EPERM;
+    peer.send(text, {netlink.get()});
+    words = "a descriptor came with an error";
+  }
+  SUBCASE("an error; then the ports follow") {
+    text.error = EPERM;
+    peer.send(text);
+    peer.send(message(kFirst), {socket.get()});
+    code = Errc::no_path;
+    words = "this host's network";
+  }
+  SUBCASE("an error; then no other port passes for the one asked for") {
+    text.error = EPERM;
+    peer.send(text);
+    const auto other = bound(kSecond);
+    peer.send(message(kFirst), {other.get()});
+    words = "not the one that was asked for";
+  }
+  const auto error = error_of([&] { receive(peer, wanted); });
+  CHECK(error.code() == code);
+  CAPTURE(error.what());
   CHECK(std::string(error.what()).find(words) != std::string::npos);
 }
 

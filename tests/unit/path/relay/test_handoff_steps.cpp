@@ -173,6 +173,31 @@ TEST_CASE("a container that does not start is removed") {
   CHECK(other.asked("DELETE /v1.41/containers/" + kMade));
 }
 
+TEST_CASE("an engine that refuses the capability for a port map is asked once more without it") {
+  const auto bodies_of = [](const World& world) {
+    std::vector<std::string> out;
+    const auto lines = world.engine.requests();
+    const auto bodies = world.engine.bodies();
+    for (std::size_t i = 0; i < lines.size(); ++i)
+      if (lines[i].starts_with("POST /v1.41/containers/create")) out.push_back(bodies[i]);
+    return out;
+  };
+  const std::pair<const std::string, std::string> refuses{"POST /v1.41/containers/create",
+                                                          http(403, R"({"message":"denied by a plugin"})")};
+  const std::pair<const std::string, std::string> fails{
+      "/start ", http(500, R"({"message":"unable to apply caps: operation not permitted"})")};
+  const std::pair<const std::string, std::string> runs{"GET /v1.41/containers/" + kTarget,
+                                                       described(kTarget, true)};
+  for (auto answers : {std::map{kHasImage, refuses}, std::map{kHasImage, kCreates, kRemoves, fails, runs}}) {
+    World world(std::move(answers));
+    CHECK(world.failure().code() == Errc::engine_error);
+    const auto bodies = bodies_of(world);
+    REQUIRE(bodies.size() == 2);
+    CHECK(bodies[0].find("NET_ADMIN") != std::string::npos);
+    CHECK(bodies[1].find("NET_ADMIN") == std::string::npos);
+  }
+}
+
 TEST_CASE("a container that ends without a word is no reason to wait, and is removed") {
   World world({kHasImage,
                kCreates,
