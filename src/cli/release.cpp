@@ -96,18 +96,22 @@ void release_recorded(ReleaseOptions& options, const Globals& globals, ReleasePl
   for (const auto& [driver, record] : leases) {
     if (!ids.contains(record.id)) {
       options.others.push_back(record.id);
-      continue;
-    }
-    if (globals.dry_run) {
+    } else if (globals.dry_run) {
       const auto view = exposer::describe({driver, record});
       plan.leases.push_back(record.id);
       plan.steps.push_back(fmt::format("remove {} {} of lease {}", view.kind, view.id, record.id));
-      continue;
+    } else {
+      store.revoke(record.id);  // first: tells the owner that the lease was released, not lost
     }
-    store.remove(record.id);  // first: tells the owner that the lease was released, not lost
+  }
+  if (globals.dry_run) return;
+  for (const auto& [driver, record] : leases) {
+    if (!ids.contains(record.id)) continue;
     driver->clear_away(store, record, command_deadline());
     report(record.id, globals);
   }
+  // An owner that ended in the meantime found something of ours in the folder.
+  store.tidy();
 }
 
 // Releases leases that the helper holds: with --all those of this user, by id those of any user. Ids of other

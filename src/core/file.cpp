@@ -95,11 +95,15 @@ std::optional<ProcessStat> process_stat(pid_t pid) {
   const auto name_end = stat->rfind(')');
   if (name_end == std::string::npos || name_end + 2 >= stat->size()) return std::nullopt;
   const auto fields = split(std::string_view(*stat).substr(name_end + 2), ' ');
-  constexpr std::size_t start_time = 22 - 3;  // field 3 is the first after the name
+  constexpr std::size_t flags = 9 - 3;  // field 3 is the first after the name
+  constexpr std::size_t start_time = 22 - 3;
   if (fields.size() <= start_time || fields.front().empty()) return std::nullopt;
   const auto start = parse_number(fields[start_time], UINT64_MAX);
-  if (!start) return std::nullopt;
-  return ProcessStat{fields.front().front(), *start};
+  const auto bits = parse_number(fields[flags], UINT64_MAX);
+  if (!start || !bits) return std::nullopt;
+  const char state = fields.front().front();
+  constexpr std::uint64_t exiting = 0x4;  // the kernel's PF_EXITING
+  return ProcessStat{state, *start, state == 'Z' || state == 'X' || (*bits & exiting) != 0};
 }
 
 std::optional<std::uint64_t> process_start_time(pid_t pid) {

@@ -41,6 +41,9 @@ bool lock_file(int fd, Deadline deadline);
 struct ProcessStat {
   char state = 0;           ///< Field 3: 'R', 'S', … 'Z' once its main thread has ended.
   std::uint64_t start = 0;  ///< Field 22: start time, in clock ticks after boot.
+  /// Whether its main thread has ended, or is about to (PF_EXITING of field 9): its root and its namespaces may be
+  /// gone by then, a moment before a pidfd tells.
+  bool ending = false;
 };
 
 /// nullopt when there is no such process.

@@ -26,6 +26,25 @@ bool is_socket(int folder, const std::string& file, struct stat& status) {
   return ::fstatat(folder, file.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISSOCK(status.st_mode);
 }
 
+sockaddr_un address_in(int folder, const std::string& file) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const auto path = fmt::format("/proc/self/fd/{}/{}", folder, file);
+  if (path.size() >= sizeof address.sun_path) throw Error::from_errno("use socket " + file, ENAMETOOLONG);
+  std::memcpy(address.sun_path, path.data(), path.size());
+  return address;
+}
+
+// A stream socket cannot be connected with one of packets, so a listener learns nothing of it: the kernel says
+// EPROTOTYPE where one lives (unix(7)).
+bool is_dead(const PrivateFolder& folder, const std::string& file) {
+  const Fd knock(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!knock) throw Error::from_errno("socket", errno);
+  const auto address = address_in(folder.fd(), file);
+  return ::connect(knock.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 &&
+         errno == ECONNREFUSED;
+}
+
 }  // namespace
 
 RecordSocket::RecordSocket(const TunnelStore& store, const std::string& name, Deadline deadline)
@@ -41,11 +60,7 @@ RecordSocket::RecordSocket(const TunnelStore& store, const std::string& name, De
   const auto folder = std::filesystem::read_symlink(locked.by_descriptor(), error);
   if (error) throw Error::from_errno("read the path of " + locked.path().string(), error.value());
   path_ = (folder / file_).string();
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const auto short_path = fmt::format("/proc/self/fd/{}/{}", folder_.get(), file_);
-  if (short_path.size() >= sizeof address.sun_path) throw Error::from_errno("bind " + path_, ENAMETOOLONG);
-  std::memcpy(address.sun_path, short_path.data(), short_path.size());
+  const auto address = address_in(folder_.get(), file_);
   if (::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
     throw Error::from_errno("bind " + path_, errno);
   // For root of another user namespace, and for root without privileges; the folder keeps other users out.
@@ -69,12 +84,12 @@ void remove_socket(const TunnelStore& store, const std::string& name) noexcept {
   }
 }
 
-void remove_old_sockets(const PrivateFolder& folder, std::chrono::seconds age) noexcept {
+void remove_dead_sockets(const PrivateFolder& folder) noexcept {
   try {
     for (const auto& file : folder.names()) {
       struct stat status {};
-      if (!file.ends_with(kSocketSuffix) || !is_socket(folder.fd(), file, status)) continue;
-      if (std::time(nullptr) - status.st_ctim.tv_sec >= age.count()) ::unlinkat(folder.fd(), file.c_str(), 0);
+      if (file.ends_with(kSocketSuffix) && is_socket(folder.fd(), file, status) && is_dead(folder, file))
+        ::unlinkat(folder.fd(), file.c_str(), 0);
     }
   } catch (const std::exception& error) {
     log::warn("tidying {}: {}", folder.path().string(), error.what());

@@ -7,14 +7,10 @@
 #include "lease/private_folder.hpp"
 #include "lease/tunnel_record.hpp"
 
-#include <chrono>
 #include <filesystem>
 #include <string>
 
 namespace hostnet::state {
-
-/// No such socket is in use for longer; an older one is left of a killed process.
-inline constexpr std::chrono::seconds kOldestSocket{60};
 
 class RecordSocket {
  public:
@@ -39,7 +35,7 @@ class RecordSocket {
 /// Removes the socket of that name, if it is there.
 void remove_socket(const TunnelStore& store, const std::string& name) noexcept;
 
-/// Removes those of that age.
-void remove_old_sockets(const PrivateFolder& folder, std::chrono::seconds age = kOldestSocket) noexcept;
+/// Removes those at which nobody listens any more. `folder` is locked, as it is while a socket is made.
+void remove_dead_sockets(const PrivateFolder& folder) noexcept;
 
 }  // namespace hostnet::state

@@ -25,6 +25,7 @@ constexpr std::size_t kLargestRecord =
     1U << 20;  // bytes; enough for about ten thousand containers with the alias
 constexpr const char* kRecordFolder = "ssh";
 constexpr std::string_view kSuffix = ".json";
+constexpr std::string_view kRevoked = ".released";
 
 [[noreturn]] void corrupt_record(const std::string& what) { throw Error(Errc::state_corrupt, what); }
 std::string bytes_text(std::uint64_t bytes) {
@@ -35,7 +36,7 @@ std::string bytes_text(std::uint64_t bytes) {
   return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", amount, units[unit]);
 }
 
-std::string file_of(const std::string& id) { return id + std::string(kSuffix); }
+std::string named(const std::string& id, std::string_view suffix) { return id + std::string(suffix); }
 
 }  // namespace
 
@@ -58,6 +59,10 @@ void TunnelStats::add(const TunnelStats& other) {
   bytes_to_host += other.bytes_to_host;
   bytes_from_host += other.bytes_from_host;
   open += other.open;
+}
+
+Error revoked(const std::string& id) {
+  return {Errc::failure, fmt::format("lease {} was released by another process", id)};
 }
 
 std::string tunnel_record_to_json(const TunnelRecord& record) {
@@ -172,6 +177,8 @@ TunnelStore::TunnelStore(const std::string& configured, PathTest is_known)
       folder_(base_ / kRecordFolder),
       is_known_(is_known) {}
 
+std::string TunnelStore::file_of(const std::string& id) { return named(id, kSuffix); }
+
 PrivateFolder TunnelStore::lock(Deadline deadline) const {
   for (;;) {
     auto folder = PrivateFolder::make(base_).make_folder(kRecordFolder);
@@ -190,15 +197,39 @@ std::optional<PrivateFolder> TunnelStore::find() const {
 }
 
 void TunnelStore::save(const TunnelRecord& record, Deadline deadline) const {
-  lock(deadline).replace(file_of(record.id), tunnel_record_to_json(record));
+  const auto folder = lock(deadline);
+  if (folder.has(named(record.id, kRevoked))) throw revoked(record.id);
+  folder.replace(file_of(record.id), tunnel_record_to_json(record));
 }
 
 void TunnelStore::remove(const std::string& id) const noexcept {
   try {
-    if (const auto folder = find()) folder->remove(file_of(id));
+    const auto folder = find();
+    if (!folder) return;
+    folder->remove(file_of(id));
+    folder->remove(named(id, kRevoked));
   } catch (const std::exception& error) {
     log::warn("the record of lease {} stays: {}", id, error.what());
   }
+}
+
+void TunnelStore::revoke(const std::string& id, Deadline deadline) const {
+  const auto folder = lock(deadline);
+  if (folder.has(file_of(id))) folder.rename(file_of(id), named(id, kRevoked));
+}
+
+bool TunnelStore::is_revoked(const std::string& id) const noexcept {
+  try {
+    const auto folder = find();
+    return folder && folder->has(named(id, kRevoked));
+  } catch (const std::exception& error) {
+    log::debug("cannot read the record of lease {}: {}", id, error.what());
+    return false;
+  }
+}
+
+void TunnelStore::forget(const TunnelRecord& record) const noexcept {
+  if (contains(record.id) || !is_alive(record)) remove(record.id);
 }
 
 void TunnelStore::tidy() const noexcept {
@@ -209,7 +240,7 @@ void TunnelStore::tidy() const noexcept {
     const auto unfinished = file_of({}) + std::string(kUnfinished);
     for (const auto& name : folder->names())
       if (name.ends_with(unfinished)) folder->remove(name);
-    remove_old_sockets(*folder);
+    remove_dead_sockets(*folder);
     folder->remove_itself();
   } catch (const std::exception& error) {
     log::warn("tidying {}: {}", folder_.string(), error.what());
@@ -226,17 +257,21 @@ bool TunnelStore::contains(const std::string& id) const noexcept {
   }
 }
 
-std::vector<TunnelRecord> TunnelStore::load() const {
+std::vector<TunnelRecord> TunnelStore::load() const { return load_named(kSuffix); }
+
+std::vector<TunnelRecord> TunnelStore::load_revoked() const { return load_named(kRevoked); }
+
+std::vector<TunnelRecord> TunnelStore::load_named(std::string_view suffix) const {
   const auto folder = find();
   if (!folder) return {};
   std::vector<TunnelRecord> out;
   for (const auto& name : folder->names()) {
-    if (!name.ends_with(kSuffix)) continue;
+    if (!name.ends_with(suffix)) continue;
     try {
       const auto text = folder->read(name, kLargestRecord);
       if (!text) continue;  // just removed by another process
       auto record = tunnel_record_from_json(*text, is_known_);
-      if (file_of(record.id) != name)
+      if (named(record.id, suffix) != name)
         throw Error(Errc::state_corrupt, fmt::format("it is the record of lease {}", record.id));
       out.push_back(std::move(record));
     } catch (const Error& bad) {

@@ -4,9 +4,14 @@
 // They are separate from the journal: no rule and no sysctl depends on them, so a lease needs no lock, and
 // they belong to a user, not to a network namespace. The file is written before the sidecar is created and
 // removed after the sidecar is gone.
+//
+// A lease that another process releases has two who take it down: that process at once, and the owner, who may
+// be in the middle of its set-up. Either may be killed in the meantime. So the record is renamed to ID.released
+// first, which tells the owner, and goes with the owner.
 #pragma once
 
 #include "core/deadline.hpp"
+#include "hostnet/error.hpp"
 #include "hostnet/port.hpp"
 #include "lease/lease.hpp"
 #include "lease/path_name.hpp"
@@ -94,27 +99,40 @@ class TunnelStore {
   /// nothing. @throws as user_dir().
   explicit TunnelStore(const std::string& configured, PathTest is_known = keeps_records);
 
+  /// The name of a record in the folder.
+  static std::string file_of(const std::string& id);
   [[nodiscard]] const std::string& configured() const noexcept { return configured_; }
   /// The folder of the records and of the owners' files.
   [[nodiscard]] const std::filesystem::path& folder() const noexcept { return folder_; }
   /// Creates the folder and locks it; tidy() of every process waits or gives up while it is open. @throws
   /// Error{timed_out}.
   [[nodiscard]] PrivateFolder lock(Deadline deadline = Deadline::after(kPatience)) const;
-  /// Writes the record in one step. @throws Error, also timed_out.
+  /// Writes the record in one step. @throws Error, also timed_out; failure for a lease that was revoked.
   void save(const TunnelRecord& record, Deadline deadline = Deadline::after(kPatience)) const;
-  /// Does nothing if there is no record.
+  /// For the owner, and for whoever finds it dead: removes all there is of the record, if anything.
   void remove(const std::string& id) const noexcept;
-  /// Removes the files of dead owners and of unfinished writes, and old sockets (record_socket.hpp), then the
+  /// Tells the owner that the lease is released: contains() is false from now on. Does nothing if there is no
+  /// record. @throws Error, also timed_out.
+  void revoke(const std::string& id, Deadline deadline = Deadline::after(kPatience)) const;
+  /// Whether there is a record of a lease that was revoked; false if that is unknown.
+  [[nodiscard]] bool is_revoked(const std::string& id) const noexcept;
+  /// For whoever has cleared away what the lease left: as remove(), unless the owner lives and the lease was
+  /// revoked, for then the owner removes what it has made since.
+  void forget(const TunnelRecord& record) const noexcept;
+  /// Removes the files of dead owners and of unfinished writes, and dead sockets (record_socket.hpp), then the
   /// folder if it is empty. Gives up if the lock is not free within 1 s.
   void tidy() const noexcept;
   /// Whether the record exists; true also if that is unknown.
   [[nodiscard]] bool contains(const std::string& id) const noexcept;
   /// All records, oldest first. Skips a corrupt or unknown file with a warning.
   [[nodiscard]] std::vector<TunnelRecord> load() const;
+  /// As load(), of the leases that were revoked and whose owners have not ended them yet.
+  [[nodiscard]] std::vector<TunnelRecord> load_revoked() const;
   [[nodiscard]] bool is_alive(const TunnelRecord& record) const;
 
  private:
   [[nodiscard]] std::optional<PrivateFolder> find() const;
+  [[nodiscard]] std::vector<TunnelRecord> load_named(std::string_view suffix) const;
 
   // Bounds the wait for the lock, which covers the write of one small file.
   static constexpr std::chrono::seconds kPatience{5};
@@ -124,6 +142,9 @@ class TunnelStore {
   std::filesystem::path folder_;
   PathTest is_known_;
 };
+
+/// What save() throws for a revoked lease: the reason, too, for what else fails in its set-up from then on.
+Error revoked(const std::string& id);
 
 /// The file's text, and the reverse. @throws Error{state_corrupt} for text that tunnel_record_to_json()
 /// cannot have written, and for an unknown `via`.

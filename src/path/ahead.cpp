@@ -1,16 +1,13 @@
 // What the leases ahead of several paths share: a check, and the start of a container that may end at once.
 #include "path/ahead.hpp"
 
-#include "core/fd.hpp"
 #include "core/file.hpp"
 #include "core/log.hpp"
 #include "hostnet/error.hpp"
 #include "target/endpoint.hpp"
 
 #include <fmt/format.h>
-#include <poll.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -44,10 +41,8 @@ bool has_ended(engine::Client& client, const engine::Container& was, bool surely
 
 // One that has ended and is not reaped still has its pid and its start time.
 bool lives(pid_t pid) {
-  const Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  if (!process) return errno != ESRCH && process_start_time(pid).has_value();
-  pollfd poll{process.get(), POLLIN, 0};
-  return ::poll(&poll, 1, 0) == 0;
+  if (const auto stat = process_stat(pid)) return !stat->ending;
+  return ::kill(pid, 0) == 0 || errno != ESRCH;  // hidden, as by /proc's hidepid
 }
 
 // It would wait for its container for ever.

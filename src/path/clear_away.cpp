@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <map>
 #include <utility>
 
@@ -22,7 +24,9 @@ void clear_away(PathTable table, const state::TunnelStore& store, const state::T
 }
 
 void clear_dead_leases(PathTable table, const state::TunnelStore& store, Deadline deadline) {
-  for (const auto& record : store.load()) {
+  auto records = store.load();
+  std::ranges::move(store.load_revoked(), std::back_inserter(records));
+  for (const auto& record : records) {
     if (store.is_alive(record)) continue;
     try {
       clear_away(table, store, record, deadline);

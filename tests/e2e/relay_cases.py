@@ -423,6 +423,14 @@ class ByRelay:
         self.by_relay(port, "--container", "taker")
         self.reaches("taker", HELLO, port=port)
 
+    def test_by_relay_a_released_port_is_free_at_once(self):
+        port, _ = self.serve_hello()
+        self.container("taker")
+        for _ in range(3):
+            lease = self.command_of_owner("expose", port, "--via", "relay", "--container", "taker", "--detach").stdout.split()[0]
+            self.assertEqual(self.command_of_owner("release", lease).stdout, f"{lease}\n")
+            self.assertTrue(self.refuses_inside("taker", port))
+
     def test_by_relay_a_lease_follows_its_container(self):
         port, _ = self.serve_hello()
         self.container("taker")

@@ -1,8 +1,12 @@
 #!/usr/bin/python3
 """Containers of a real Docker Engine reach services on this host's 127.0.0.1, and only the permitted containers do."""
+import fcntl
 import json
+import re
 import shutil
+import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from engines import Docker
@@ -310,6 +314,33 @@ class RelayByHandoff(AtGateway, ByHandoff, HostCase):
         self.container("app", network="relayed")
         said = self.refused_by_relay(3, "may not listen at port 81 of this host", f"{port}:81", "--network", "relayed")
         self.assertIn(f"such as {port}:8081/tcp; or take the ssh path", said)
+
+    def test_at_gateway_the_name_goes_under_the_lock_of_all_editors(self):
+        """A user edits the file by a command in the container, and others, as root, from outside."""
+        flock = shutil.which("flock")
+        needed = [flock, *re.findall(r"(/\S+) \(0x", output("ldd", flock))]
+        self.network("relayed")
+        self.container("app", network="relayed", Binds=[f"{path}:{path}:ro" for path in needed])
+        port, _ = self.serve_hello()
+        hosts = Path(self.engine.api.inspect("app")["HostsPath"])
+        before = hosts.read_text()
+        lease = self.at_gateway(port, "--network", "relayed")
+        self.assertIn(lease.id, hosts.read_text())
+        with hosts.open("a") as another:
+            fcntl.flock(another, fcntl.LOCK_EX)
+            since = time.monotonic()
+            argv, env = self.of_owner("release", lease.id)
+            release = subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL)
+            self.addCleanup(release.wait, 30)
+            self.assertTrue(eventually(lambda: "exec 9<" in self.engine.inside("app", "ps").stdout or
+                                       lease.id not in hosts.read_text()))
+            still_there = lease.id in hosts.read_text()
+            if time.monotonic() - since < 1.5:  # after 2 s it waits no longer
+                self.assertTrue(still_there)
+            another.write("192.0.2.7 theirs\n")
+        self.assertEqual(release.wait(30), 0)
+        lease.process.wait(30)
+        self.assertEqual(hosts.read_text(), before + "192.0.2.7 theirs\n")
 
     def test_at_gateway_a_bridge_that_is_made_anew(self):
         port, _ = self.serve_hello()

@@ -63,11 +63,11 @@ class History:
         found = [event for event in self._touching(names) if event.begin <= until]
         return max(found, key=lambda event: event.end, default=None)
 
-    def looked_since(self, moment):
+    def looked_since(self, moment, look="look"):
         """A successful command that cleans up after dead holders and began after this moment, or None."""
         with self._lock:
             return next((event for event in self._events
-                         if "look" in event.touches and event.begin > moment and event.status == 0), None)
+                         if look in event.touches and event.begin > moment and event.status == 0), None)
 
     def tail(self, count):
         """The last events as lines, including those still running."""

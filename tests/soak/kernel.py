@@ -193,12 +193,7 @@ class Lease:
     expires: int  # seconds since 1970; 0 for never
 
     def holder_lives(self):
-        """Whether its holder runs; the start time rules out another process with the same pid."""
-        try:
-            fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return False
-        return fields[0] not in "ZX" and int(fields[19]) == self.start
+        return process_lives(self.pid, self.start)
 
 
 class Journal:
@@ -247,6 +242,15 @@ def _lease(entry, bridges):
     owner = entry["owner"]
     return Lease(entry["id"], entry["ifindex"], bridge, frozenset(forwards), owner["pid"], owner["start"],
                  entry["releasing"], entry.get("expires", 0))
+
+
+def process_lives(pid, start):
+    """The start time rules out another process with the same pid."""
+    try:
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return False
+    return fields[0] not in "ZX" and int(fields[19]) == start
 
 
 def holders():

@@ -9,7 +9,7 @@ import soak
 class OneMinute(unittest.TestCase):
     def test_the_invariants_hold_and_everything_is_as_it_was(self):
         seed = os.environ.get("SOAK_SEED") or str(random.SystemRandom().randrange(1 << 32))
-        one = soak.Soak(60, seed, os.environ["TC_HOSTNET_FIREWALL"], os.environ["TC_HOSTNET"],
+        one = soak.Soak(60, seed, os.environ["SOAK_OF"], os.environ["TC_HOSTNET"],
                         lambda text: print(text, flush=True))
         self.assertTrue(one.run(), one.report())
         # It passed with real work done.

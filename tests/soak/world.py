@@ -39,6 +39,20 @@ class Server(socketserver.ThreadingTCPServer):
     request_queue_size = 256
 
 
+class Services:
+    """One on each port of SERVICES."""
+
+    def __init__(self):
+        self._servers = [Server(("127.0.0.1", port), Service) for port in SERVICES]
+        for server in self._servers:
+            threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
+
+    def close(self):
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
+
+
 class Container:
     def __init__(self, bridge, number):
         self.bridge, self.name = bridge, f"{bridge.name}-{number}"
@@ -62,20 +76,25 @@ class Container:
         run("ip", "netns", "delete", self.name)
 
     def fetch(self, address, port, patience):
-        """The answer of the service that the container dials."""
-        with self._socket() as connection:
-            connection.settimeout(patience)
-            connection.connect((address, port))
-            return b"".join(iter(lambda: connection.recv(4096), b"")).decode().strip()
+        return fetch(self.path, address, port, patience)
 
-    def _socket(self):
-        # A socket stays in the namespace that created it, even if its thread moves.
-        with open("/proc/thread-self/ns/net", "rb") as home, open(self.path, "rb") as there:
-            _enter(there)
-            try:
-                return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            finally:
-                _enter(home)
+
+def fetch(path, address, port, patience):
+    """The answer of the service that is dialled in this network namespace."""
+    with _socket_in(path) as connection:
+        connection.settimeout(patience)
+        connection.connect((address, port))
+        return b"".join(iter(lambda: connection.recv(4096), b"")).decode().strip()
+
+
+def _socket_in(path):
+    # A socket stays in the namespace that created it, even if its thread moves.
+    with open("/proc/thread-self/ns/net", "rb") as home, open(path, "rb") as there:
+        _enter(there)
+        try:
+            return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        finally:
+            _enter(home)
 
 
 def _enter(namespace):
@@ -108,32 +127,30 @@ class World:
         self.containers = [container for bridge in self.bridges for container in bridge.containers]
         self._strangers = threading.Lock()
         self._last_flush = 0.0
-        self._servers = []
+        self._services = Services()
         for table in TABLES if firewall == "iptables" else ():
             run("iptables-legacy", "-t", table, "-n", "-L")  # create it now: an empty table counts as none
         for bridge in self.bridges:
             bridge.start()
             for container in bridge.containers:
                 container.start()
-        for port in SERVICES:
-            self._servers.append(Server(("127.0.0.1", port), Service))
-            threading.Thread(target=self._servers[-1].serve_forever, args=(0.1,), daemon=True).start()
         self.before = kernel.snapshot(self.runtime_dir)
+
+    @staticmethod
+    def last_commands(command):
+        """(argv, environment) of what removes all that is left."""
+        return [([command, "release", "--all"], None)]
 
     def end(self):
         for container in self.containers:
             container.stop()
         for bridge in self.bridges:
             run("ip", "link", "delete", bridge.name)
-        for server in self._servers:
-            server.shutdown()
-            server.server_close()
+        self._services.close()
 
     def changes(self):
         """The lines added and removed since the beginning."""
-        after = kernel.snapshot(self.runtime_dir)
-        return ([f"- {line}" for line in self.before if line not in after] +
-                [f"+ {line}" for line in after if line not in self.before])
+        return difference(self.before, kernel.snapshot(self.runtime_dir))
 
     def restart(self, who, container):
         with container.bridge.lock, self._history.doing(who, f"restart container {container.name}", [container.name]):
@@ -179,6 +196,11 @@ class World:
                 self._history.doing(who, "a stranger saves all rules and restores them"):
             subprocess.run("iptables-legacy-save | iptables-legacy-restore", shell=True, check=True, timeout=30,
                            env=environment)
+
+
+def difference(before, after):
+    """The lines removed and added."""
+    return [f"- {line}" for line in before if line not in after] + [f"+ {line}" for line in after if line not in before]
 
 
 @contextlib.contextmanager

@@ -32,7 +32,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr seconds kLongestHandoff{30};
-static_assert(kLongestHandoff < state::kOldestSocket);
 constexpr seconds kRemoval{10};
 constexpr milliseconds kRemovalPoll{5};
 constexpr milliseconds kLongestRemovalPoll{100};

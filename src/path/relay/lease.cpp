@@ -58,6 +58,7 @@ RelayLease::RelayLease(RelaySettings settings, const ExposeRequest& request, std
 void RelayLease::begin(Deadline deadline) {
   try {
     settings_.store->save(record_, deadline);
+    revoked_.emplace(*settings_.store, id);
     check_rivals();
     open(deadline);
     write_names(deadline);
@@ -65,7 +66,9 @@ void RelayLease::begin(Deadline deadline) {
     settings_.store->save(record_, deadline);
     keeper_ = start_thread("tchn-keeper", [this] { keep(); });
   } catch (...) {
+    const bool is_revoked = settings_.store->is_revoked(id);
     undo();
+    if (is_revoked) throw state::revoked(id);  // who released it took away what this waited for
     throw;
   }
 }
@@ -137,9 +140,12 @@ std::chrono::milliseconds RelayLease::period() const { return kKeeperLook; }
 
 void RelayLease::keep() {
   while (life_.is_active()) {
-    std::array<pollfd, 2> fds{{{wake_.get(), POLLIN, 0}, {watched(), POLLIN, 0}}};
+    std::array<pollfd, 3> fds{
+        {{wake_.get(), POLLIN, 0}, {watched(), POLLIN, 0}, {revoked_->fd(), POLLIN, 0}}};
     if (::poll(fds.data(), fds.size(), static_cast<int>(period().count())) < 0 && errno != EINTR) return;
     if (stopping_) return;
+    const bool others_changed = (fds[2].revents & POLLIN) != 0 && !revoked_->read();
+    if (others_changed && fds[0].revents == 0 && fds[1].revents == 0) continue;
     if ((fds[0].revents & POLLIN) != 0) {
       std::uint64_t count = 0;
       [[maybe_unused]] const auto got = ::read(wake_.get(), &count, sizeof count);

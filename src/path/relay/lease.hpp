@@ -6,14 +6,15 @@
 //   setup    sockets served, names written                  active; the keeper starts
 //   setup    any error                                      undone; the constructor throws
 //   active   release()                                      released
-//   active   another process removes the record             released
+//   active   another process revokes the record             released
 //   active   the request's timeout passes                   released
 //   active   the kind of lease calls end()                  released or failed
 //   active   another socket takes a port meanwhile          active; a warning, and the record says so
 //   active   statistics change                              active; the record is saved
 //
 //   timeout            value     for
-//   kKeeperLook        1 s       the keeper's next check of these events, if watched() tells nothing
+//   kKeeperLook        1 s       the keeper's next check of these events, if watched() and the record's watch
+//                                tell nothing
 //   kUndoRelay         30 s      undoing a failed setup
 //   release_deadline   30 s      taking an active lease down
 //
@@ -29,6 +30,7 @@
 #include "lease/lease_life.hpp"
 #include "lease/notifier.hpp"
 #include "lease/owner.hpp"
+#include "lease/record_watch.hpp"
 #include "lease/tunnel_record.hpp"
 #include "path/relay/peers.hpp"
 #include "path/relay/relay.hpp"
@@ -123,7 +125,8 @@ class RelayLease : public Exposure::Impl {
   [[nodiscard]] state::TunnelStats stats();
 
   LeaseLife life_;
-  Fd wake_;  // readable: look now, or end if stopping_
+  Fd wake_;                                    // readable: look now, or end if stopping_
+  std::optional<state::RecordWatch> revoked_;  // the keeper's while it runs
   std::atomic<bool> stopping_ = false;
   std::jthread keeper_;  // joined by release(), else by the destructor
 };

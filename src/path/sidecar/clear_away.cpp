@@ -17,7 +17,7 @@ void clear_away_sidecar(const state::TunnelStore& store, const state::TunnelReco
   failures.run([&] { remove_recorded_sidecar(client, record.sidecar, record.id, deadline); });
   failures.run([&] { remove_container_aliases(client, record.alias_in, record.id, deadline, failures); });
   failures.raise("lease " + record.id);
-  store.remove(record.id);
+  store.forget(record);
 }
 
 }  // namespace hostnet::exposer

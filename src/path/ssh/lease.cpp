@@ -82,7 +82,9 @@ SshLease::SshLease(SshSettings settings, const ExposeRequest& request, std::vect
     keeper_ = start_thread("tchn-keeper", [this] { keep(); });
   } catch (const Error& error) {
     const auto words = sidecar_ ? sidecar_->last_words() : std::string();
+    const bool is_revoked = settings_.store->is_revoked(id);
     undo();
+    if (is_revoked) throw state::revoked(id);  // who released it took the sidecar away
     if (words.empty()) throw;
     throw Error(error.code(), fmt::format("{}; the sidecar's last words: {}", error.what(), words),
                 error.hint(), error.sys_errno());

@@ -1,6 +1,7 @@
-// A socket beside the records: reachable, and gone with its object or by its age.
+// A socket beside the records: reachable, and gone with its object or its process.
 #include "hostnet/error.hpp"
 #include "lease/record_socket.hpp"
+#include "support/forked.hpp"
 #include "support/temp_dir.hpp"
 
 #include <doctest/doctest.h>
@@ -62,21 +63,27 @@ TEST_CASE("it accepts connections while it lives, also under a long path, and ke
   CHECK_FALSE(fs::exists(store.folder()));
 }
 
-TEST_CASE("what a killed process left goes by name, or by its age; other files stay") {
+TEST_CASE("what a killed process left goes, by name and by nobody's listening; other files stay") {
   const test::TempDir folder;
   const TunnelStore store((folder.path() / "state").string());
   std::optional<RecordSocket> first(std::in_place, store, "first", soon());
-  std::optional<RecordSocket> second(std::in_place, store, "second", soon());
+  const RecordSocket second(store, "second", soon());
+  const auto killed = test::start_child([&] {
+    const RecordSocket left(store, "left", soon());
+    ::_exit(0);
+  });
+  CHECK(test::await_child(killed) == 0);
   std::ofstream(store.folder() / "third.sock") << "a file";
   remove_socket(store, "first");
   remove_socket(store, "third");
   remove_socket(store, "none");
   CHECK_FALSE(fs::exists(store.folder() / "first.sock"));
-  const auto opened = PrivateFolder::find(store.folder());
-  REQUIRE(opened);
-  remove_old_sockets(*opened);
+  CHECK(fs::exists(store.folder() / "left.sock"));
+  store.tidy();
+  CHECK_FALSE(fs::exists(store.folder() / "left.sock"));
   CHECK(fs::exists(store.folder() / "second.sock"));
-  remove_old_sockets(*opened, std::chrono::seconds{0});
-  CHECK_FALSE(fs::exists(store.folder() / "second.sock"));
   CHECK(fs::exists(store.folder() / "third.sock"));
+  // Whoever looked is not among those who wait to be accepted.
+  CHECK(::accept4(second.listener(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK) == -1);
+  CHECK(errno == EAGAIN);
 }

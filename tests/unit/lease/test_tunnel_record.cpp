@@ -1,10 +1,12 @@
 // Records of leases on the ssh path: their text and their folder.
 #include "lease/owner.hpp"
+#include "lease/record_watch.hpp"
 #include "lease/tunnel_record.hpp"
 #include "support/expect_error.hpp"
 #include "support/temp_dir.hpp"
 
 #include <doctest/doctest.h>
+#include <poll.h>
 #include <sys/stat.h>
 
 #include <chrono>
@@ -130,6 +132,71 @@ TEST_CASE("a store keeps records, oldest first, and leaves nothing behind") {
   CHECK_FALSE(store.contains("0a"));
   store.tidy();
   CHECK_FALSE(std::filesystem::exists(store.folder()));
+}
+
+// Who releases a lease of a live owner clears away what is there, and may be killed in between; the owner may be adding
+// something at that moment, and be killed, too.
+TEST_CASE("a revoked record stays until its owner has ended") {
+  const test::TempDir folder;
+  const TunnelStore store(folder.path() / "state");
+  store.revoke("0a");
+  auto held = record();
+  {
+    const Owner owner(store.folder());
+    held.owner = owner.id();
+    store.save(held);
+    store.revoke(held.id);
+    CHECK_FALSE(store.contains(held.id));
+    CHECK(store.load().empty());
+    CHECK(store.load_revoked() == std::vector{held});
+    CHECK(store.is_revoked(held.id));
+    CHECK_FALSE(store.is_revoked("0b"));
+    CHECK(test::error_of([&] { store.save(held); }).code() == Errc::failure);
+    CHECK(store.load().empty());
+    store.forget(held);
+    store.tidy();
+    CHECK(store.load_revoked() == std::vector{held});
+  }
+  store.tidy();
+  CHECK(store.load_revoked() == std::vector{held});
+  store.forget(held);  // by the next command, as the owner is dead
+  CHECK(store.load_revoked().empty());
+  {
+    const Owner owner(store.folder());
+    held.owner = owner.id();
+    store.save(held);
+    store.revoke(held.id);
+    store.remove(held.id);  // by the owner
+    CHECK(store.load_revoked().empty());
+    store.save(held);  // one that nobody revoked, although its owner lives
+    store.forget(held);
+    CHECK_FALSE(store.contains(held.id));
+  }
+  store.tidy();
+  CHECK_FALSE(fs::exists(store.folder()));
+}
+
+TEST_CASE("an owner hears at once that its record was revoked, and not of other changes") {
+  const test::TempDir folder;
+  const TunnelStore store(folder.path() / "state");
+  store.save(record());
+  RecordWatch watch(store, "0a");
+  REQUIRE(watch.fd() >= 0);
+  const auto is_readable = [&] {
+    pollfd fd{watch.fd(), POLLIN, 0};
+    return ::poll(&fd, 1, 0) == 1;
+  };
+  store.save(record());
+  store.save(record("0b"));
+  store.revoke("0b");
+  CHECK(is_readable());
+  CHECK_FALSE(watch.read());
+  CHECK_FALSE(is_readable());
+  store.revoke("0a");
+  CHECK(is_readable());
+  CHECK(watch.read());
+  const TunnelStore none(folder.path() / "none");
+  CHECK(RecordWatch(none, "0a").fd() == -1);
 }
 
 TEST_CASE("tidying keeps the files of live owners") {

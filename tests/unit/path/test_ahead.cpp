@@ -1,13 +1,18 @@
 // A command may end before its lease is complete: what the path reports then is no failure.
+#include "core/file.hpp"
 #include "hostnet/error.hpp"
 #include "path/ahead.hpp"
+#include "support/forked.hpp"
 #include "unit/engine/fake_engine.hpp"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <signal.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <string>
+#include <thread>
 
 using namespace hostnet;
 using namespace hostnet::exposer;
@@ -66,6 +71,21 @@ TEST_CASE("a container that ended before its lease was complete") {
   Failing unasked(Errc::failure);
   CHECK_FALSE(OneContainer(0, 0).tell(unasked).running);
   CHECK(unasked.told == 0);
+}
+
+// The kernel takes a process's root and namespaces away before a pidfd tells of its end: a process that stays in the
+// middle of that, as only another thread of it lives, is not one that runs on.
+TEST_CASE("a container that is about to end when its lease fails") {
+  const pid_t child = test::start_child([] {
+    std::thread([] { ::pause(); }).detach();
+    ::syscall(SYS_exit, 0);  // of this thread
+  });
+  while (!process_stat(child).value().ending) std::this_thread::yield();
+  Failing lease(Errc::no_path);
+  CHECK(OneContainer(3, child).tell(lease).name == "brief");
+  CHECK(lease.told == 1);
+  ::kill(child, SIGKILL);
+  test::await_child(child);
 }
 
 TEST_CASE("a failure for a container that runs on") {
