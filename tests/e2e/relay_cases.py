@@ -275,28 +275,25 @@ class ByRelay:
         self.assertEqual(watch.end()[0], 0)
         self.assertTrue(self.refuses_inside("taker", 8700))
 
-    def test_by_relay_datagrams(self):
-        """Those of each source are answered, none of a neighbour pass, and nobody there is a refusal."""
-        port = free_port()
-        self.container("taker")
-        pid = str(self.engine.api.inspect("taker")["State"]["Pid"])
+    def ask_by_datagrams(self, container, address, port, *words):
+        """One line for each datagram: its answer, or the error."""
+        program = ("import socket, sys\n"
+                   "one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                   "one.settimeout(5)\n"
+                   "one.connect((sys.argv[1], int(sys.argv[2])))\n"
+                   "for word in sys.argv[3:]:\n"
+                   "    try:\n"
+                   "        one.send(word.encode())\n"
+                   "        print(one.recv(99).decode())\n"
+                   "    except OSError as error:\n"
+                   "        print(type(error).__name__)\n")
+        pid = str(self.engine.api.inspect(container)["State"]["Pid"])
+        return run("nsenter", "--target", pid, "--net", sys.executable, "-c", program, address, str(port), *words).stdout.split()
 
-        def ask(*words):
-            """One line for each datagram: its answer, or the error."""
-            program = ("import socket, sys\n"
-                       "one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
-                       "one.settimeout(5)\n"
-                       "one.connect((sys.argv[1], int(sys.argv[2])))\n"
-                       "for word in sys.argv[3:]:\n"
-                       "    try:\n"
-                       "        one.send(word.encode())\n"
-                       "        print(one.recv(99).decode())\n"
-                       "    except OSError as error:\n"
-                       "        print(type(error).__name__)\n")
-            return run("nsenter", "--target", pid, "--net", sys.executable, "-c", program, INSIDE, str(port), *words).stdout.split()
-
-        lease = self.by_relay(f"{port}/udp", "--container", "taker")
-        self.assertTrue(eventually(lambda: ask("a") == ["ConnectionRefusedError"]))
+    @contextlib.contextmanager
+    def echoing_datagrams(self, port):
+        """A service on 127.0.0.1 that answers each datagram, with its source's port at the end; to a tftp client's
+        question (RFC 1350) it gives the one line "hello"."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as service:
             service.bind(("127.0.0.1", port))
             service.settimeout(0.1)
@@ -306,15 +303,29 @@ class ByRelay:
                 while not stop.is_set():
                     with contextlib.suppress(TimeoutError):
                         text, peer = service.recvfrom(99)
-                        service.sendto(text + str(peer[1]).encode(), peer)
+                        is_tftp = text.startswith(b"\0")
+                        service.sendto(b"\0\3\0\1hello\n" if is_tftp else text + str(peer[1]).encode(), peer)
             echoing = threading.Thread(target=echo)
             echoing.start()
             try:
-                self.assertTrue(eventually(lambda: ask("a")[0].startswith("a")))
-                answers = ask("b", "c"), ask("b", "c")
+                yield
             finally:
                 stop.set()
                 echoing.join()
+
+    def test_by_relay_datagrams(self):
+        """Those of each source are answered, none of a neighbour pass, and nobody there is a refusal."""
+        port = free_port()
+        self.container("taker")
+
+        def ask(*words):
+            return self.ask_by_datagrams("taker", INSIDE, port, *words)
+
+        lease = self.by_relay(f"{port}/udp", "--container", "taker")
+        self.assertTrue(eventually(lambda: ask("a") == ["ConnectionRefusedError"]))
+        with self.echoing_datagrams(port):
+            self.assertTrue(eventually(lambda: ask("a")[0].startswith("a")))
+            answers = ask("b", "c"), ask("b", "c")
         # Two sources are two sources to the service, too.
         (first, again), (other, _) = answers
         self.assertEqual((first[0], again[0], first[1:]), ("b", "c", again[1:]), answers)
@@ -449,7 +460,7 @@ class AtEnginesGateway:
         self.refused_by_relay(3, "none runs on network relayed", port, "--network", "relayed")
         self.container("first", network="relayed")
         hosts, before, gateway = self.engine.hosts("first"), self.engine.inventory(), self.gateway("relayed")
-        lease = self.at_gateway(f"{port}:{port}", f"{port}:81", "--network", "relayed")
+        lease = self.at_gateway(f"{port}:{port}", f"{port}:81", f"{port}/udp", "--network", "relayed")
         self.assertEqual(lease.ready["gateway"], gateway)
         self.reaches("first", HELLO, port=port)
         self.reaches("first", HELLO, port=81)  # whose user namespace it is, has the low ports
@@ -457,6 +468,8 @@ class AtEnginesGateway:
         self.assertTrue(eventually(lambda: self.has_alias("late")))
         self.reaches("late", HELLO, port=port)
         self.assertEqual(len(self.engine.inventory()), len(before))
+        with self.echoing_datagrams(port):
+            self.assertTrue(eventually(lambda: self.ask_by_datagrams("late", gateway, port, "a")[0].startswith("a")))
         knock = "import socket,sys; s=socket.create_connection((sys.argv[1],int(sys.argv[2])),5); s.sendall(b'x'); s.recv(1)"
         done = self.in_engines_namespace("first", "/usr/bin/python3", "-c", knock, gateway, str(port))
         self.assertIn("ConnectionResetError", done.stderr)
@@ -536,6 +549,50 @@ class AtGateway:
         self.assertEqual((code, said), (0, ""))
         self.assertEqual(self.engine.hosts("app"), hosts)
         self.assertEqual(self.outcome_on_host(gateway, port), "refused")
+
+    def test_at_gateway_datagrams(self):
+        """Of a network; and of a container that has not started."""
+        port = free_port()
+        self.network("relayed")
+        self.container("app", network="relayed")
+        gateway = self.gateway("relayed")
+        lease = self.at_gateway(f"{port}/udp", "--network", "relayed")
+
+        def ask(*words):
+            return self.ask_by_datagrams("app", gateway, port, *words)
+
+        def ask_here():
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as host:
+                host.settimeout(0.3)
+                host.connect((gateway, port))
+                host.send(b"a")
+                return host.recv(99)
+        self.assertTrue(self.has_alias("app"))
+        self.assertTrue(eventually(lambda: ask("a") == ["ConnectionRefusedError"]))
+        with self.echoing_datagrams(port):
+            self.assertTrue(eventually(lambda: ask("a")[0].startswith("a")))
+            (first, again), (other, _) = ask("b", "c"), ask("b", "c")
+            self.assertEqual((first[0], again[0], first[1:]), ("b", "c", again[1:]))
+            self.assertNotEqual(first, other)
+            with self.assertRaises(TimeoutError):
+                ask_here()
+            self.assertEqual(eventually(lambda: self.relay_of(lease)["refused_strangers"] or None), 1)
+            self.assertIn(f"lease {lease.id}'s", self.refused_by_relay(8, str(port), f"{port}/udp", "--network", "relayed"))
+            self.the_doctor_sees(lease, "app", f"{port}/udp", unseen=("connect", "not", "firewall"))
+        self.assertTrue(eventually(lambda: ask("a") == ["ConnectionRefusedError"]))
+        self.at_gateway(port, "--network", "relayed").end()  # the other protocol's port is another one
+        self.assertEqual(lease.end()[0], 0)
+        self.assertEqual(ask("a"), ["ConnectionRefusedError"])
+        with self.assertRaises(ConnectionRefusedError):
+            ask_here()
+
+        word = f"tftp -g -r any -l - {ALIAS} {port}"
+        if not self.first_instruction_by_relay:
+            word = f"until {word} 2>/dev/null; do sleep 0.05; done"
+        with self.echoing_datagrams(port):
+            done = self.command_of_owner("run", "-p", f"{port}/udp", "--via", "relay", "--network", "relayed", "--image", IMAGE,
+                                         "--", "sh", "-c", word)
+        self.assertEqual(done.stdout, "hello\n")
 
     def test_at_gateway_what_has_the_port_is_told(self):
         port, _ = self.serve_hello()

@@ -36,8 +36,7 @@ void ContainerLease::check_rivals() {
 
 void ContainerLease::open(Deadline deadline) {
   std::vector<relay::Door> inside;
-  for (const auto& port : ports)
-    inside.emplace_back(port.container, port.protocol == Protocol::udp ? SOCK_DGRAM : SOCK_STREAM);
+  for (const auto& port : ports) inside.push_back(relay::door_of(port));
   std::vector<Fd> sockets;
   if (record_.handed_off) {
     engine::Client client(settings_.engine);

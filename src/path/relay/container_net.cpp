@@ -260,6 +260,10 @@ std::vector<std::pair<Answer, Fd>> make_inside(const Fd& netns, const Fd& userns
   return out;
 }
 
+Door door_of(const HostPort& port) noexcept {
+  return {port.container, port.protocol == Protocol::udp ? SOCK_DGRAM : SOCK_STREAM};
+}
+
 std::vector<Fd> bind_inside(const ContainerNet& net, Ipv4 address, const std::vector<Door>& doors,
                             Deadline deadline) {
   std::vector<Wish> wishes;

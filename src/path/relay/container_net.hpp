@@ -82,6 +82,9 @@ bool is_our_netns(const Fd& netns);
 /// The user namespace that owns a network namespace; empty if it is this process's. @throws Error{no_path}.
 Fd owner_of(const Fd& netns, const std::string& container);
 
+/// The port in the container, or at the gateway.
+Door door_of(const HostPort& port) noexcept;
+
 /// Sockets for Relay::add(), one a door, in order. @throws Error: conflict that names the port if it is in
 /// use there, no_path if this process may not enter, timed_out, failure.
 std::vector<Fd> bind_inside(const ContainerNet& net, Ipv4 address, const std::vector<Door>& doors,

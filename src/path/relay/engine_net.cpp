@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -82,10 +83,10 @@ bool EngineNet::is_that_of(const engine::Container& container) const {
   }
 }
 
-std::pair<Answer, Fd> EngineNet::bind(Ipv4 address, std::uint16_t port, const std::string& bridge,
+std::pair<Answer, Fd> EngineNet::bind(Ipv4 address, Door door, const std::string& bridge,
                                       Deadline deadline) const {
   Wish wish;
-  wish.door = port;
+  wish.door = door;
   wish.address = address.network();
   bridge.copy(wish.device, sizeof wish.device - 1);
   auto made = make_inside(netns_, userns_, container_, {wish}, deadline);

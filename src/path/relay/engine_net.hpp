@@ -42,7 +42,7 @@ class EngineNet {
 
   /// A socket there for what comes in by a bridge; without an error in the answer there is one. @throws
   /// Error: timed_out, failure.
-  [[nodiscard]] std::pair<Answer, Fd> bind(Ipv4 address, std::uint16_t port, const std::string& bridge,
+  [[nodiscard]] std::pair<Answer, Fd> bind(Ipv4 address, Door door, const std::string& bridge,
                                            Deadline deadline) const;
   /// Its interfaces and addresses. @throws Error.
   [[nodiscard]] netlink::Rtnl links(Deadline deadline) const;

@@ -25,14 +25,6 @@
 #include <utility>
 
 namespace hostnet::exposer {
-void check_port_for_gateway(const HostPort& port) {
-  if (port.protocol == Protocol::udp)
-    throw Error(
-        Errc::no_path,
-        fmt::format("{}: the relay path carries UDP to single containers, not to networks", port.to_string()),
-        "name a container (--container NAME), or use the native path");
-}
-
 bool has_line_for(const engine::Container& container, Ipv4 host_gateway) {
   return std::ranges::any_of(container.extra_hosts, [&](const std::string& line) {
     return line == std::string(kAlias) + ":host-gateway" ||
@@ -143,7 +135,6 @@ void check_gateway_is_unheld(const state::TunnelStore& store, const GatewayTarge
 GatewayTarget checked_network(engine::Client& client, const state::TunnelStore& store,
                               const ExposeRequest& request, const std::vector<HostPort>& ports,
                               Deadline deadline) {
-  for (const auto& port : ports) check_port_for_gateway(port);
   check_engine_is_here(client, deadline);
   auto target =
       resolve_gateway(client, client.address().text(), request.target.name(), request.force, deadline);
@@ -167,12 +158,14 @@ std::vector<firewall::Drop> certain_drops(const GatewayTarget& target, const std
                                             .dialled = target.gateway,
                                             .dialled_port = port.container,
                                             .host_port = port.container,
+                                            .protocol = port.protocol,
                                             .bridge_calls_iptables = firewall::bridge_calls_iptables(),
                                             .service = target.gateway,
                                             .dnat = false});
     if (!drop || !drop->certain) continue;
-    drop->what += fmt::format(" {} what containers send to {}:{}", drop->rejects ? "rejects" : "drops",
-                              target.gateway.to_string(), port.container);
+    drop->what += fmt::format(" {} what containers send to {}:{}{}", drop->rejects ? "rejects" : "drops",
+                              target.gateway.to_string(), port.container,
+                              port.protocol == Protocol::udp ? " by UDP" : "");
     out.push_back(std::move(*drop));
   }
   return out;
@@ -217,11 +210,11 @@ std::vector<GatewaySocket> gateway_sockets(const exposer::GatewayTarget& target,
   return out;
 }
 
-std::string holder_of(const exposer::GatewayTarget& target, Ipv4 address, std::uint16_t port) {
-  auto in_use = fmt::format("port {} is in use at {}", port, address.to_string());
+std::string holder_of(const exposer::GatewayTarget& target, Ipv4 address, const HostPort& port) {
+  auto in_use = fmt::format("port {} is in use at {}", port.container, address.to_string());
   if (target.net) return in_use;
   try {
-    for (const auto& one : netlink::listeners(port))
+    for (const auto& one : netlink::listeners(port.container, port.protocol))
       if (one.serves(address) &&
           (one.device == 0 || one.device == static_cast<std::uint32_t>(target.ifindex)))
         return fmt::format("a service of uid {} listens on {}", one.uid, one.to_string());
@@ -274,15 +267,16 @@ Fd bind_at_gateway(const exposer::GatewayTarget& target, Ipv4 address, const Hos
                    Deadline deadline) {
   Answer answer;
   Fd socket;
+  const auto door = door_of(port);
   if (target.net) {
-    std::tie(answer, socket) = target.net->bind(address, port.container, target.bridge, deadline);
+    std::tie(answer, socket) = target.net->bind(address, door, target.bridge, deadline);
   } else {
     int made = -1;
-    answer = make_bound_socket(port.container, address.network(), made, target.bridge.c_str());
+    answer = make_bound_socket(door, address.network(), made, target.bridge.c_str());
     socket.reset(made);
   }
   if (answer.error == 0) return socket;
-  const auto holder = answer.error == EADDRINUSE ? holder_of(target, address, port.container) : std::string();
+  const auto holder = answer.error == EADDRINUSE ? holder_of(target, address, port) : std::string();
   throw cannot_listen_at(target.bridge, address, port, answer, holder);
 }
 

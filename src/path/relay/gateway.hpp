@@ -60,9 +60,6 @@ struct GatewayTarget {
 GatewayTarget resolve_gateway(engine::Client& client, const std::string& engine, const std::string& network,
                               bool force, Deadline deadline);
 
-/// @throws Error{no_path} for a port that the relay serves in a container alone.
-void check_port_for_gateway(const HostPort& port);
-
 /// Whether the container was made with a line of its own that gives the name that address, or `host-gateway`.
 /// Pure.
 bool has_line_for(const engine::Container& container, Ipv4 host_gateway);
@@ -109,7 +106,7 @@ Fd bind_at_gateway(const exposer::GatewayTarget& target, Ipv4 address, const Hos
 
 /// What has taken the port: "a service of uid 1000 listens on 0.0.0.0:80"; or that it is in use, if that is
 /// not seen.
-std::string holder_of(const exposer::GatewayTarget& target, Ipv4 address, std::uint16_t port);
+std::string holder_of(const exposer::GatewayTarget& target, Ipv4 address, const HostPort& port);
 
 /// The error of a socket that was not made. Pure. `holder` as holder_of().
 Error cannot_listen_at(const std::string& bridge, Ipv4 address, const HostPort& port, Answer answer,

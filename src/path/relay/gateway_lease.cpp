@@ -113,7 +113,6 @@ std::shared_ptr<Exposure::Impl> GatewayLease::extend(const HostPort& port) {
     container = served_container_;
   }
   if (!container) return nullptr;
-  check_port_for_gateway(port);
   Listeners listeners;
   check_host_port(port, false, listeners, Loopback::either,
                   [](const HostPort& instead) { return "name it as " + instead.to_string(); });
@@ -243,7 +242,7 @@ void GatewayLease::name_moved() {
 }
 
 std::string GatewayLease::taken(const Served& one) const {
-  return fmt::format("{} now", relay::holder_of(target_, one.address, ports[one.port].container));
+  return fmt::format("{} now", relay::holder_of(target_, one.address, ports[one.port]));
 }
 
 std::string GatewayLease::blocked() const { return away_; }

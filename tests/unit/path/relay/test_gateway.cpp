@@ -35,11 +35,6 @@ TEST_CASE(
   CHECK(relay::gateway_sockets(target, 0).empty());
 }
 
-TEST_CASE("UDP is for single containers") {
-  check_port_for_gateway(HostPort::same(80));
-  CHECK(test::error_of([] { check_port_for_gateway(HostPort::parse("53/udp")); }).code() == Errc::no_path);
-}
-
 TEST_CASE("a line of the container's own for host-gateway is known in both its forms") {
   engine::Container container;
   CHECK(!has_line_for(container, kDefault));
