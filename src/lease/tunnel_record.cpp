@@ -97,6 +97,7 @@ std::string tunnel_record_to_json(const TunnelRecord& record) {
   if (!record.container.empty()) out["container"] = record.container;
   if (record.handed_off) out["handed_off"] = true;
   if (!record.bridge.empty()) out["bridge"] = record.bridge;
+  if (record.bridge_netns != 0) out["bridge_netns"] = record.bridge_netns;
   if (!record.follows.empty()) out["follows"] = record.follows;
   // dump_in_lines() also takes bytes that are not UTF-8: a label or an engine's message may hold them.
   return out.dump_in_lines() + "\n";
@@ -148,6 +149,7 @@ TunnelRecord tunnel_record_from_json(std::string_view text, PathTest is_known) {
       out.stats.dialled_at = record.at("dialled_at").string();
     }
     if (record.contains("bridge")) out.bridge = record.at("bridge").string();
+    if (record.contains("bridge_netns")) out.bridge_netns = record.at("bridge_netns").number<std::uint64_t>();
     if (record.contains("follows")) out.follows = record.at("follows").string();
     if (record.contains("expires")) out.expires = record.at("expires").number<std::int64_t>();
     if (!is_token(out.id) || !is_token(out.owner.token)) corrupt_record("an id is not hexadecimal");

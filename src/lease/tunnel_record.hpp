@@ -71,6 +71,8 @@ struct TunnelRecord {
   /// Of a relay lease: a container at the engine made it, as only the engine may look into the target.
   bool handed_off = false;
   std::string bridge = {};  ///< Interface name, of a relay lease at the gateway of a network; else empty.
+  /// The inode of that bridge's network namespace: two engines may each have a docker0. 0: not known.
+  std::uint64_t bridge_netns = 0;
 
   bool operator==(const TunnelRecord&) const = default;
 };

@@ -236,6 +236,14 @@ ContainerNet open_container_net(const engine::Container& container) {
 
 bool is_our_netns(const Fd& netns) { return is_same_file(netns.get(), open_own("net").get()); }
 
+std::uint64_t inode_of(const Fd& netns) {
+  struct stat status {};
+  if (::fstat(netns.get(), &status) != 0) throw Error::from_errno("fstat of a network namespace", errno);
+  return status.st_ino;
+}
+
+std::uint64_t own_netns_inode() { return inode_of(open_own("net")); }
+
 Fd owner_of(const Fd& netns, const std::string& container) {
   Fd userns(::ioctl(netns.get(), NS_GET_USERNS));
   if (!userns) throw not_enterable(container, errno);

@@ -70,6 +70,8 @@ EngineNet::EngineNet(const engine::Container& container) : container_(container.
   userns_ = owner_of(netns_, container_);
 }
 
+std::uint64_t EngineNet::inode() const { return inode_of(netns_); }
+
 bool EngineNet::is_that_of(const engine::Container& container) const {
   try {
     const EngineNet other(container);

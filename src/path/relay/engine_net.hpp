@@ -40,6 +40,9 @@ class EngineNet {
   /// Whether another container's engine has it, as far as that is found. @throws Error but no_path and not_found.
   [[nodiscard]] bool is_that_of(const engine::Container& container) const;
 
+  /// As inode_of() of that namespace. @throws Error.
+  [[nodiscard]] std::uint64_t inode() const;
+
   /// A socket there for what comes in by a bridge; without an error in the answer there is one. @throws
   /// Error: timed_out, failure.
   [[nodiscard]] std::pair<Answer, Fd> bind(Ipv4 address, Door door, const std::string& bridge,

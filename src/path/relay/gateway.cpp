@@ -7,6 +7,7 @@
 #include "hostnet/exposer.hpp"
 #include "netlink/link.hpp"
 #include "netlink/sock_diag.hpp"
+#include "path/relay/container_net.hpp"
 #include "path/relay/target.hpp"
 #include "target/alias_holders.hpp"
 #include "target/named.hpp"
@@ -84,6 +85,7 @@ GatewayTarget resolve_rootless(engine::Client& client, const std::string& name, 
         "take the ssh path: --via ssh");
   GatewayTarget out{.network = network.name, .bridge = network.bridge};
   out.net = find_engine_net(client, network, deadline);
+  out.netns = out.net->inode();
   auto links = out.net->links(deadline);
   const auto bridge = links.link(network.bridge);
   const auto own = bridge ? links.addresses(bridge->ifindex) : std::vector<netlink::Address>();
@@ -112,7 +114,8 @@ GatewayTarget resolve_gateway(engine::Client& client, const std::string& engine,
   GatewayTarget out{.network = network.name,
                     .bridge = resolved.bridge.name,
                     .ifindex = resolved.bridge.ifindex,
-                    .gateway = resolved.gateways.front()};
+                    .gateway = resolved.gateways.front(),
+                    .netns = relay::own_netns_inode()};
   for (const auto& address : rtnl.addresses(out.ifindex))
     if (address.address == out.gateway) out.prefix = address.prefix;
   if (resolved.gateways.size() > 1) out.host_gateway = resolved.gateways[1];
@@ -121,12 +124,11 @@ GatewayTarget resolve_gateway(engine::Client& client, const std::string& engine,
 }
 
 void check_gateway_is_unheld(const state::TunnelStore& store, const GatewayTarget& target,
-                             const std::string& engine, const std::vector<HostPort>& ports,
-                             const std::string& ignored) {
+                             const std::vector<HostPort>& ports, const std::string& ignored) {
   for (const auto& other : store.load()) {
-    // One of this namespace may be recorded by another path of the same engine's socket.
-    const bool is_here = other.bridge == target.bridge && other.address == target.gateway.to_string() &&
-                         (!target.net || other.engine == engine);
+    const bool is_apart = other.bridge_netns != 0 && target.netns != 0 && other.bridge_netns != target.netns;
+    const bool is_here =
+        other.bridge == target.bridge && other.address == target.gateway.to_string() && !is_apart;
     if (!is_here || other.id == ignored || !store.is_alive(other)) continue;
     check_ports_differ(other, ports, "network " + target.network);
   }
@@ -138,7 +140,7 @@ GatewayTarget checked_network(engine::Client& client, const state::TunnelStore& 
   check_engine_is_here(client, deadline);
   auto target =
       resolve_gateway(client, client.address().text(), request.target.name(), request.force, deadline);
-  check_gateway_is_unheld(store, target, client.address().text(), ports);
+  check_gateway_is_unheld(store, target, ports);
   check_alias_is_unheld(client, request, {.runtime_dir = store.configured()}, deadline);
   return target;
 }

@@ -47,6 +47,7 @@ GatewayLease::GatewayLease(RelaySettings settings, const ExposeRequest& request,
       peers_(peers_of(target_, from, deadline)),
       rtnl_(links_of(target_, deadline)) {
   record_.bridge = target_.bridge;
+  record_.bridge_netns = target_.netns;
   if (from == relay::Peers::From::container_to_come)
     record_.target = fmt::format("a new container on network {}", target_.network);
   else if (request.write_alias)
@@ -55,9 +56,7 @@ GatewayLease::GatewayLease(RelaySettings settings, const ExposeRequest& request,
   begin(deadline);
 }
 
-void GatewayLease::check_rivals() {
-  check_gateway_is_unheld(*settings_.store, target_, record_.engine, ports, id);
-}
+void GatewayLease::check_rivals() { check_gateway_is_unheld(*settings_.store, target_, ports, id); }
 
 void GatewayLease::open(Deadline deadline) { open_missing(deadline); }
 
