@@ -10,7 +10,6 @@
 #include "path/sidecar/sidecar.hpp"
 
 #include <fmt/format.h>
-#include <poll.h>
 
 #include <utility>
 
@@ -48,8 +47,7 @@ void ContainerLease::open(Deadline deadline) {
     record_.sidecar.clear();
     // The engine may have found the namespace by the process's number, which is another's once this one has
     // ended.
-    pollfd process{net_.process.get(), POLLIN, 0};
-    if (::poll(&process, 1, 0) != 0)
+    if (relay::has_ended(net_.process))
       throw Error(Errc::not_found, fmt::format("container {} has stopped", net_.container));
     sockets = std::move(handed.sockets);
   } else {

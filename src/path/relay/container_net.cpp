@@ -234,6 +234,11 @@ ContainerNet open_container_net(const engine::Container& container) {
   return net;
 }
 
+bool has_ended(const Fd& process) noexcept {
+  pollfd poll{process.get(), POLLIN, 0};
+  return ::poll(&poll, 1, 0) != 0;
+}
+
 bool is_our_netns(const Fd& netns) { return is_same_file(netns.get(), open_own("net").get()); }
 
 std::uint64_t inode_of(const Fd& netns) {

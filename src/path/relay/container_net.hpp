@@ -77,6 +77,8 @@ struct Wish {
 std::vector<std::pair<Answer, Fd>> make_inside(const Fd& netns, const Fd& userns, const std::string& whose,
                                                const std::vector<Wish>& wishes, Deadline deadline);
 
+/// Whether the process of a pidfd has ended.
+bool has_ended(const Fd& process) noexcept;
 /// Whether an open network namespace is this process's. @throws Error.
 bool is_our_netns(const Fd& netns);
 /// Tells network namespaces apart while both exist: the inode of an open one, or of this process's. @throws Error.

@@ -12,6 +12,9 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -83,6 +86,24 @@ bool EngineNet::is_that_of(const engine::Container& container) const {
     if (error.code() != Errc::no_path && error.code() != Errc::not_found) throw;
     return true;  // it may have ended
   }
+}
+
+// The kernel tells who listens. The pidfd comes first: what is read after it is of that process, or of none.
+Fd EngineNet::engine_process(const engine::Address& engine) const {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (!engine.is_unix() || engine.socket.size() >= sizeof address.sun_path) return {};
+  engine.socket.copy(address.sun_path, sizeof address.sun_path - 1);
+  const Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  ucred listener{};
+  socklen_t size = sizeof listener;
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &listener, &size) != 0 || listener.pid <= 1)
+    return {};
+  Fd process(static_cast<int>(::syscall(SYS_pidfd_open, listener.pid, 0)));
+  const auto its = open_for_reading(fmt::format("/proc/{}/ns/net", listener.pid));
+  if (!process || !its || inode_of(its) != inode() || has_ended(process)) return {};
+  return process;
 }
 
 std::pair<Answer, Fd> EngineNet::bind(Ipv4 address, Door door, const std::string& bridge,
