@@ -6,8 +6,9 @@ import tempfile
 from pathlib import Path
 
 from engines import Docker
+from gateway_cases import AtGateway
 from harness import ALIAS, FIREWALL, IMAGE, HostCase, changed, eventually, main, output, returns_to, route_localnet, run, snapshot
-from relay_cases import AtGateway, ByHandoff, ByRelay
+from relay_cases import ByHandoff, ByRelay
 from ssh_cases import free_port
 
 HELLO = "hello from 127.0.0.1\n"

@@ -7,8 +7,9 @@ import time
 
 from engine_api import attempt
 from engines import Docker, RootlessDockerWithSshd
+from gateway_cases import AtEnginesGateway
 from harness import ALIAS, IMAGE, Lease, eventually, main, output, run
-from relay_cases import AtEnginesGateway, ByRelay
+from relay_cases import ByRelay
 from rootless_cases import RootlessCase
 from ssh_cases import HELLO
 
