@@ -317,7 +317,7 @@ class RelayByHandoff(AtGateway, ByHandoff, HostCase):
         self.network("relayed")
         self.container("app", network="relayed")
         bridge, gateway = self.engine.api.bridge("relayed"), self.gateway("relayed")
-        lease = self.at_gateway(port, "--network", "relayed")
+        lease = self.at_gateway(port, f"{port}/udp", "--network", "relayed")
         self.reaches("app", HELLO, port=port)
         links = json.loads(output("ip", "-j", "link", "show", "master", bridge))
         (own,) = json.loads(output("ip", "-j", "link", "show", bridge))
@@ -329,6 +329,8 @@ class RelayByHandoff(AtGateway, ByHandoff, HostCase):
                         f"ip address add {gateway}/24 dev {bridge} && ip link set {bridge} up{masters}")
         # In place, or on a busy machine by the follower.
         self.assertTrue(eventually(lambda: self.engine.fetch("app", f"http://{ALIAS}:{port}/", timeout=1) == HELLO))
+        with self.echoing_datagrams(port):
+            self.assertTrue(eventually(lambda: self.ask_by_datagrams("app", gateway, port, "a")[0].startswith("a")))
         self.assertEqual(self.outcome_on_host(gateway, port), "reset")
         self.assertEqual(lease.end()[0], 0)
 
