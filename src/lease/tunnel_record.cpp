@@ -108,6 +108,7 @@ std::string tunnel_record_to_json(const TunnelRecord& record) {
   if (record.handed_off) out["handed_off"] = true;
   if (!record.bridge.empty()) out["bridge"] = record.bridge;
   for (const auto port : record.listens) out["listens"].push_back(port);
+  if (record.bridge_netns != 0) out["bridge_netns"] = record.bridge_netns;
   if (!record.follows.empty()) out["follows"] = record.follows;
   // dump_in_lines() also takes bytes that are not UTF-8: a label or an engine's message may hold them.
   return out.dump_in_lines() + "\n";
@@ -162,6 +163,7 @@ TunnelRecord tunnel_record_from_json(std::string_view text, PathTest is_known) {
     if (record.contains("listens"))
       record.at("listens").each_element(
           [&](const json::Reader& port) { out.listens.push_back(port.number<std::uint16_t>()); });
+    if (record.contains("bridge_netns")) out.bridge_netns = record.at("bridge_netns").number<std::uint64_t>();
     if (record.contains("follows")) out.follows = record.at("follows").string();
     if (record.contains("expires")) out.expires = record.at("expires").number<std::int64_t>();
     if (!is_token(out.id) || !is_token(out.owner.token)) corrupt_record("an id is not hexadecimal");

@@ -78,6 +78,8 @@ struct TunnelRecord {
   std::string bridge = {};  ///< Interface name, of a relay lease at the gateway of a network; else empty.
   /// Of a relay lease in a container: the port of each socket, in order; empty: the lease's own ports.
   std::vector<std::uint16_t> listens = {};
+  /// The inode of that bridge's network namespace: two engines may each have a docker0. 0: not known.
+  std::uint64_t bridge_netns = 0;
 
   bool operator==(const TunnelRecord&) const = default;
 };

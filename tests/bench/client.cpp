@@ -29,6 +29,7 @@ using Seconds = std::chrono::duration<double>;
 
 constexpr Seconds kWarmUp{0.05};
 constexpr std::size_t kHeld = 2000;
+constexpr std::size_t kBurst = 512;
 
 Clock::time_point after(Seconds span) {
   return Clock::now() + std::chrono::duration_cast<Clock::duration>(span);
@@ -282,6 +283,11 @@ double connect_many(const sockaddr_in& server, Seconds span, std::size_t at_once
   return static_cast<double>(done) / seconds_since(start);
 }
 
+/// All connects at once, a byte each way on every one, close: milliseconds until the last one is answered.
+double burst(const sockaddr_in& server) {
+  return 1000 * static_cast<double>(kBurst) / connect_many(server, Seconds{0}, kBurst);
+}
+
 /// One byte each way, then an orderly end: the path works.
 void check(const sockaddr_in& server) {
   const Fd fd = connect_to(server);
@@ -327,6 +333,9 @@ void run_client(const Arguments& arguments) {
     const std::size_t at_once = metric == "connect" ? 8 : 32;
     connect_many(server, kWarmUp, at_once);
     fmt::print("{{\"{}\": {}}}\n", metric, connect_many(server, span, at_once));
+  } else if (metric == "burst") {
+    connect_many(server, kWarmUp, 8);
+    fmt::print("{{\"burst\": {}}}\n", burst(server));
   } else if (metric == "hold") {
     hold(server, span);
   } else if (metric == "stall") {

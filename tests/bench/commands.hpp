@@ -13,9 +13,9 @@ using Arguments = std::vector<std::string_view>;
 void run_server(const Arguments& arguments);
 
 /// `client METRIC ADDRESS:PORT SECONDS`: one measurement with its warm-up, printed as one JSON object. METRIC
-/// is check, upload, download, request, request32, request256 (these with latencies), connect (8 at once) or
-/// connect32; or one of two that only load the path for SECONDS after their line of output: hold (2,000
-/// connections) and stall (a download that the client does not read).
+/// is check, upload, download, request, request32, request256 (these with latencies), connect (8 at once),
+/// connect32 or burst (512 connects at once); or one of two that only load the path for SECONDS after their
+/// line of output: hold (2,000 connections) and stall (a download that the client does not read).
 void run_client(const Arguments& arguments);
 
 /// `spawn-time [--until-line] -- COMMAND... [+ COMMAND...]`: starts the commands one after the other and

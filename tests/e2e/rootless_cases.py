@@ -63,11 +63,12 @@ class RootlessCase(Reach, SshCase):
         self.reaches("app", HELLO, port=self.port)
 
     def test_datagrams_go_by_relay_unasked(self):
-        argv, env = self.of_owner("--json", "expose", f"{self.port}/udp", "--container", "app")
-        lease = Lease(argv, env)
-        self.addCleanup(lease.close)
-        self.assertEqual(lease.ready["via"], "relay", lease.ready)
-        self.assertIn("the ssh path carries TCP only; going by relay instead", lease.end()[2])
+        for target in (("--container", "app"), ("--network", "web")):
+            argv, env = self.of_owner("--json", "expose", f"{self.port}/udp", *target)
+            lease = Lease(argv, env)
+            self.addCleanup(lease.close)
+            self.assertEqual(lease.ready["via"], "relay", lease.ready)
+            self.assertIn("the ssh path carries TCP only; going by relay instead", lease.end()[2])
         self.refused(2, "--via relay", f"{self.port}/udp", "--container", "app", "--via", "ssh")
 
     def test_the_doctor_names_it(self):

@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 
 from engines import Docker
+from gateway_cases import AtGateway
 from harness import ALIAS, FIREWALL, IMAGE, HostCase, changed, eventually, main, output, returns_to, route_localnet, run, snapshot
-from relay_cases import AtGateway, ByHandoff, ByRelay
+from relay_cases import ByHandoff, ByRelay
 from ssh_cases import free_port
 
 HELLO = "hello from 127.0.0.1\n"
@@ -347,7 +348,7 @@ class RelayByHandoff(AtGateway, ByHandoff, HostCase):
         self.network("relayed")
         self.container("app", network="relayed")
         bridge, gateway = self.engine.api.bridge("relayed"), self.gateway("relayed")
-        lease = self.at_gateway(port, "--network", "relayed")
+        lease = self.at_gateway(port, f"{port}/udp", "--network", "relayed")
         self.reaches("app", HELLO, port=port)
         links = json.loads(output("ip", "-j", "link", "show", "master", bridge))
         (own,) = json.loads(output("ip", "-j", "link", "show", bridge))
@@ -359,6 +360,8 @@ class RelayByHandoff(AtGateway, ByHandoff, HostCase):
                         f"ip address add {gateway}/24 dev {bridge} && ip link set {bridge} up{masters}")
         # In place, or on a busy machine by the follower.
         self.assertTrue(eventually(lambda: self.engine.fetch("app", f"http://{ALIAS}:{port}/", timeout=1) == HELLO))
+        with self.echoing_datagrams(port):
+            self.assertTrue(eventually(lambda: self.ask_by_datagrams("app", gateway, port, "a")[0].startswith("a")))
         self.assertEqual(self.outcome_on_host(gateway, port), "reset")
         self.assertEqual(lease.end()[0], 0)
 

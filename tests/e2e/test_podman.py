@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """The tests of test_docker.py for rootful Podman with netavark bridges, by its Docker API."""
 from engines import Podman
+from gateway_cases import AtGateway
 from harness import ALIAS, HostCase, main
-from relay_cases import EVERYWHERE, AtGateway, ByHandoff, ByRelay
+from relay_cases import EVERYWHERE, ByHandoff, ByRelay
 
 HELLO = "hello from 127.0.0.1\n"
 

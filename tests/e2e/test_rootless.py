@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """Rootless Podman: its bridges are in a separate namespace, so every request takes the ssh path, with the reason shown."""
 from engines import RootlessPodmanWithSshd
+from gateway_cases import AtEnginesGateway
 from harness import main
-from relay_cases import EVERYWHERE, AtEnginesGateway, ByRelay
+from relay_cases import EVERYWHERE, ByRelay
 from rootless_cases import RootlessCase
 
 

@@ -2,11 +2,14 @@
 """Rootless Docker: dockerd with its bridges and its 127.0.0.1 in RootlessKit's namespaces. The system engine runs beside
 it, with a default bridge of the same name and address, as both have by default."""
 import os
+import signal
+import time
 
 from engine_api import attempt
 from engines import Docker, RootlessDockerWithSshd
-from harness import ALIAS, IMAGE, main, output, run
-from relay_cases import AtEnginesGateway, ByRelay
+from gateway_cases import AtEnginesGateway
+from harness import ALIAS, IMAGE, Lease, eventually, main, output, run
+from relay_cases import ByRelay
 from rootless_cases import RootlessCase
 from ssh_cases import HELLO
 
@@ -43,6 +46,46 @@ class RootlessDockerReach(RootlessCase, AtEnginesGateway, ByRelay):
         self.refused(3, "rootless", self.port, "--container", "alone", "--via", "native")
         self.expose_as_root(self.port, "--container", "alone")
         self.reaches("alone", HELLO, port=self.port)
+
+    def test_at_gateway_the_default_networks_of_two_engines_are_two(self):
+        """One user of both: the leases differ by where the bridge is."""
+        for path in (self.system.dir, self.system.socket):
+            path.chmod(path.stat().st_mode | (0o001 if path.is_dir() else 0o006))
+        port, _ = self.serve_hello()
+        self.container("alone")
+        self.addCleanup(attempt, self.system.api.remove, "theirs")
+        self.system.api.run("theirs", IMAGE, ("sleep", "600"))
+        ask = (f"{port}:8900", "--network", "bridge")
+        lease = self.at_gateway(*ask)
+        argv, env = self.of_owner("--json", "expose", "--via", "relay", *ask)
+        theirs = Lease(argv, env | {"DOCKER_HOST": f"unix://{self.system.socket}"})
+        self.addCleanup(theirs.close)
+        self.assertEqual((theirs.ready["via"], theirs.ready["gateway"]), ("relay", lease.ready["gateway"]))
+        for engine, container in ((self.engine, "alone"), (self.system, "theirs")):
+            self.assertEqual(engine.fetch(container, f"http://{ALIAS}:8900/"), HELLO)
+        self.refused_by_relay(8, f"lease {lease.id}'s", *ask)
+        self.assertEqual(eventually(lambda: self.relay_of(theirs)["connections"] or None), 1)
+
+    def test_at_gateway_the_engine_is_restarted(self):
+        port, _ = self.serve_hello()
+        self.network("relayed")
+        self.container("first", network="relayed")
+        lease, bridge = self.at_gateway(port, "--network", "relayed"), self.bridge("relayed")
+        self.reaches("first", HELLO, port=port)
+        os.kill(self.engine.pid, signal.SIGTERM)  # RootlessKit's: stop() would end all of the user's processes
+        self.assertTrue(eventually(lambda: not os.path.exists(f"/proc/{self.engine.pid}")))
+        try:
+            # The sockets would keep its network namespace, with a bridge on which nothing runs.
+            self.assertTrue(eventually(lambda: self.relay_of(lease)["state"] == "blocked"))
+            self.assertEqual(self.relay_of(lease)["reason"], f"the network namespace of bridge {bridge} is gone")
+        finally:
+            self.engine.start()
+            self.engine.api.start("app")
+        since = time.monotonic()
+        self.engine.api.start("first")
+        lease.follows(self, since, within=30)
+        self.assertTrue(eventually(lambda: self.has_alias("first")))
+        self.reaches("first", HELLO, port=port)
 
     def test_the_systems_containers_keep_the_native_path(self):
         self.addCleanup(attempt, self.system.api.remove, "theirs")

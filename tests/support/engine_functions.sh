@@ -50,8 +50,12 @@ in_own_namespace() {
 # and with a runtime folder, DIR/run, where a login has it: Podman's clean-up after a container refuses a long path, and
 # then each `podman wait` takes 20 seconds of processor time. The user exists in this mount namespace only, with ids for
 # containers and /dev/net/tun as on any desktop. Sets `as_user`, the prefix of a command to run as that user after login.
+# A user who exists already stays.
 make_user() {
   local name=$1 uid=$2 dir=$3 file runtime=/run/user/$2
+  as_user=(setpriv --reuid "$uid" --regid "$uid" --clear-groups --inh-caps=-all
+    env -i PATH="/usr/sbin:/usr/bin:/sbin:/bin" USER="$name" HOME="$dir/home" XDG_RUNTIME_DIR="$runtime")
+  [ ! -e "$dir/tun" ] || return 0
   mkdir -p "$dir"/{etc,home,tmp,bin} "$runtime"
   ln -sfn "$runtime" "$dir/run"
   chmod 755 "$dir" "$dir/bin"
@@ -71,8 +75,6 @@ make_user() {
   [ -e /dev/net/tun ] || mknod /dev/net/tun c 10 200
   mknod -m 666 "$dir/tun" c 10 200
   mount --bind "$dir/tun" /dev/net/tun
-  as_user=(setpriv --reuid "$uid" --regid "$uid" --clear-groups --inh-caps=-all
-    env -i PATH="/usr/sbin:/usr/bin:/sbin:/bin" USER="$name" HOME="$dir/home" XDG_RUNTIME_DIR="$runtime")
 }
 
 # end_user UID: kills the remaining processes of a rootless engine, such as those that hold its namespaces, and removes its

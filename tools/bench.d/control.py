@@ -253,8 +253,8 @@ def print_leases(times, rounds):
                                 for name, summary in summaries.items()), flush=True)
 
 
-def bench(tools, quick):
-    rounds, few = (8, 3) if quick else (40, 11)
+def bench(tools, pace):
+    rounds, few = {"check": (2, 2), "quick": (8, 3), "full": (40, 11)}[pace]
     native, on_nftables, by_hand, restored, many = (
         Bed(name, tools) for name in ("ours", "ours-nft", "recipe", "restore", "many"))
     beds = dict(zip(CONTENDERS, (native, native, on_nftables, on_nftables, by_hand, by_hand, restored), strict=True))

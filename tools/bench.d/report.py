@@ -47,6 +47,14 @@ def verdict(facts, spread):
     return f"{heading} {word} ({plain(spread['median'])} {unit}".rstrip() + f", goal {goal}{unsure})"
 
 
+def outcome(facts, spread):
+    """The same as data."""
+    heading, unit, less, goal = facts
+    median = spread["median"]
+    return {"what": heading, "unit": unit, "goal": goal, "median": median,
+            "met": median <= goal if less else median >= goal}
+
+
 def plain(value):
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 

@@ -23,6 +23,7 @@ class Tools:
     command: Path  # tc-hostnet
     tunnel: Path
     relay: Path
+    handoff: Path  # tc-hostnet-handoff
     startup: Path
     leases: Path
     reaper: Path  # tc-hostnet-reaper

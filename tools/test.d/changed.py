@@ -18,7 +18,7 @@ ROWS = (
     (r"tests/(dbus|e2e|install)/(test_\w+\.py)$", (r"\1: \2",)),
     (r"tests/(dbus|e2e|install|soak)/", (r"\1: ",)),
     (r"tests/fuzz/", ("fuzz: ",)),
-    (r"tests/bench/", ("unit: loadgen",)),
+    (r"tests/bench/", ("unit: loadgen", "netns: bench$")),
     (r"tests/support/", ("netns: ", "hosts: ", "dbus: ", "e2e: ", "install: ", "soak: ", "demo: ")),
     (r"src/(daemon|dbus)/", (r"unit: (daemon|dbus)$", "dbus: ", "e2e: test_helper", "fuzz: fuzz_helper", "install: ")),
     (r"src/path/ssh/", ("unit: (path|cli)$", "netns: ssh$", r"e2e: test_(ssh|container|rootless|contexts|run|watch)", "fuzz: fuzz_ssh",
@@ -32,7 +32,7 @@ ROWS = (
                         "e2e: test_(docker|podman|firewalls|lifecycle|run|container_docker|errors|helper)")),
     (r"src/engine/", ("unit: (engine|target|path|watch|container)$", "netns: engine$", "e2e: ", "fuzz: fuzz_engine", "demo: ")),
     (r"tools/demo$", ("demo: ",)),
-    (r"tools/(bench|soak)", ("unit: loadgen",)),
+    (r"tools/(bench|soak)", ("unit: loadgen", "netns: bench$")),
     (r"tools/coverage$", ("format: ",)),
     (r"", ("",)),
 )

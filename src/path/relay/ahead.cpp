@@ -7,8 +7,8 @@
 //                                                         what connects before the container's address is known
 //                                                         waits in the kernel's queue (peers.hpp)
 //   Docker, without a bridge    with the start            in the container, a moment later: until then they refuse.
-//   here, or with a port that                             So with another's network, none, macvlan, for UDP, and on
-//   is not free there                                     a rootless engine's network on which nothing runs yet
+//   here, or with a port that                             So with another's network, none, macvlan, and on a rootless
+//   is not free there                                     engine's network on which nothing runs yet
 //
 // The alias leads to an address that is known before, so it is in the hosts file from the beginning. A lease
 // at the gateway stays there: a program that has asked for the name once may keep the address for as long as
@@ -122,7 +122,6 @@ std::optional<Ipv4> gateway_of(const ExposerOptions& options, engine::Client& cl
                                const AheadRequest& request, Deadline deadline) {
   if (is_mode(request.network)) return std::nullopt;
   try {
-    for (const auto& port : request.ports) check_port_for_gateway(port);
     const auto target = resolve_gateway(client, options.engine, request.network, false, deadline);
     check_firewall_ahead(target, request.ports, deadline);
     return target.gateway;

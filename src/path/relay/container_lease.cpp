@@ -11,7 +11,6 @@
 #include "path/sidecar/sidecar.hpp"
 
 #include <fmt/format.h>
-#include <poll.h>
 
 #include <cstring>
 #include <utility>
@@ -38,8 +37,7 @@ void ContainerLease::check_rivals() {
 
 std::vector<relay::Door> ContainerLease::doors() const {
   std::vector<relay::Door> out;
-  for (const auto& port : ports)
-    out.emplace_back(port.container, port.protocol == Protocol::udp ? SOCK_DGRAM : SOCK_STREAM);
+  for (const auto& port : ports) out.push_back(relay::door_of(port));
   return out;
 }
 
@@ -55,8 +53,7 @@ void ContainerLease::open(Deadline deadline) {
     record_.sidecar.clear();
     // The engine may have found the namespace by the process's number, which is another's once this one has
     // ended.
-    pollfd process{net_.process.get(), POLLIN, 0};
-    if (::poll(&process, 1, 0) != 0)
+    if (relay::has_ended(net_.process))
       throw Error(Errc::not_found, fmt::format("container {} has stopped", net_.container));
     opened = std::move(handed.doors);
   } else {

@@ -243,7 +243,20 @@ ContainerNet open_container_net(const engine::Container& container) {
   return net;
 }
 
+bool has_ended(const Fd& process) noexcept {
+  pollfd poll{process.get(), POLLIN, 0};
+  return ::poll(&poll, 1, 0) != 0;
+}
+
 bool is_our_netns(const Fd& netns) { return is_same_file(netns.get(), open_own("net").get()); }
+
+std::uint64_t inode_of(const Fd& netns) {
+  struct stat status {};
+  if (::fstat(netns.get(), &status) != 0) throw Error::from_errno("fstat of a network namespace", errno);
+  return status.st_ino;
+}
+
+std::uint64_t own_netns_inode() { return inode_of(open_own("net")); }
 
 Fd owner_of(const Fd& netns, const std::string& container) {
   Fd userns(::ioctl(netns.get(), NS_GET_USERNS));
@@ -271,6 +284,10 @@ std::vector<std::pair<Answer, Fd>> make_inside(const Fd& netns, const Fd& userns
     out.push_back(std::move(*got));
   }
   return out;
+}
+
+Door door_of(const HostPort& port) noexcept {
+  return {port.container, port.protocol == Protocol::udp ? SOCK_DGRAM : SOCK_STREAM};
 }
 
 OpenDoors bind_inside(const ContainerNet& net, Ipv4 address, const std::vector<Door>& doors,

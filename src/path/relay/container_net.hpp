@@ -81,10 +81,18 @@ struct Wish {
 std::vector<std::pair<Answer, Fd>> make_inside(const Fd& netns, const Fd& userns, const std::string& whose,
                                                const std::vector<Wish>& wishes, Deadline deadline);
 
+/// Whether the process of a pidfd has ended.
+bool has_ended(const Fd& process) noexcept;
 /// Whether an open network namespace is this process's. @throws Error.
 bool is_our_netns(const Fd& netns);
+/// Tells network namespaces apart while both exist: the inode of an open one, or of this process's. @throws Error.
+std::uint64_t inode_of(const Fd& netns);
+std::uint64_t own_netns_inode();
 /// The user namespace that owns a network namespace; empty if it is this process's. @throws Error{no_path}.
 Fd owner_of(const Fd& netns, const std::string& container);
+
+/// The port in the container, or at the gateway.
+Door door_of(const HostPort& port) noexcept;
 
 /// Sockets in a container's network.
 struct OpenDoors {

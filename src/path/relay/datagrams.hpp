@@ -2,7 +2,10 @@
 // service's answers find their way back.
 //
 //   event                                                 then
-//   a datagram of a new source                            a conversation: a socket connected with the service
+//   a datagram of a new source                            a conversation: a socket connected with the service; dropped
+//                                                         if the source may not have one (peers.hpp)
+//   it is not known yet who may have one                  nothing is read: datagrams wait in the kernel's queue until
+//                                                         resume()
 //   a datagram of a conversation                          passed on, and it lives on
 //   no datagram of a source that was never answered       the conversation ends after Limits::unanswered
 //   no datagram either way after an answer                it ends after Limits::quiet
@@ -17,11 +20,17 @@
 // True refusal. A UDP socket that is connected takes datagrams of its peer alone, and the kernel answers others with
 // "port unreachable", as for a port that nobody has. So the socket is connected with its own address, whose port nobody
 // else can have, while the service is not there, and disconnected again (connect(2) with AF_UNSPEC, which keeps the port)
-// when it is. Disconnecting forgets the device that it was bound to, which is then set again.
+// when it is.
+//
+// A socket that is bound to a device. Disconnecting forgets the device, which is then set again, by its number: its name
+// may be another interface's by now. In between the socket takes what comes in anywhere, so each datagram is asked
+// where it came in (IP_PKTINFO), and only that device's count. Answers leave with the address that the source has
+// asked, as the socket is bound to that.
 #pragma once
 
 #include "core/fd.hpp"
 #include "path/relay/counters.hpp"
+#include "path/relay/peers.hpp"
 #include "path/relay/service.hpp"
 #include "path/relay/source.hpp"
 
@@ -57,9 +66,10 @@ class Datagrams final : public Source {
     Clock::time_point& next_look;  ///< At the services; set to an earlier time when one has gone.
   };
 
-  /// `socket`: non-blocking, bound to a port by its number. Refuses until look(). @throws Error.
+  /// `socket`: non-blocking, bound to a port by its number. Refuses until look(). Without `peers` it serves
+  /// every source. @throws Error.
   Datagrams(Place place, Fd socket, Service service, std::shared_ptr<Counters> counters,
-            DatagramLimits limits);
+            std::shared_ptr<Peers> peers, DatagramLimits limits);
   Datagrams(const Datagrams&) = delete;
   Datagrams& operator=(const Datagrams&) = delete;
   ~Datagrams();
@@ -68,6 +78,8 @@ class Datagrams final : public Source {
   void on_events(std::uint32_t events) override;
   /// `there`: whether the service takes datagrams now. Also ends what has been quiet for too long.
   void look(bool there);
+  /// Its peers are known now.
+  void resume() { read_on(); }
   /// Frees what has ended. Call when no event that epoll_wait(2) has returned is left.
   void sweep() { ended_.clear(); }
 
@@ -87,6 +99,9 @@ class Datagrams final : public Source {
 
   void refuse();
   void accept();
+  void read_on();
+  void take(const std::string& peer, std::span<const char> datagram);
+  [[nodiscard]] bool admits(const std::string& peer) const;
   Conversation* conversation_with(const std::string& peer);
   Conversation* begin(const std::string& peer);
   void pass_on(Conversation& conversation, std::span<const char> datagram);
@@ -98,10 +113,12 @@ class Datagrams final : public Source {
   Fd socket_;
   const Service service_;
   std::shared_ptr<Counters> counters_;
+  std::shared_ptr<Peers> peers_;  // null: every source
   const DatagramLimits limits_;
-  std::string device_;  // that the socket is bound to; empty: none
-  std::string own_;     // its address, byte for byte
+  int device_;       // the number of the interface that the socket is bound to; 0: none
+  std::string own_;  // its address, byte for byte
   bool accepts_ = true;
+  bool reads_ = false;  // whether epoll reports its datagrams
   bool warned_ = false;
   std::list<Conversation> conversations_;
   std::list<Conversation> ended_;

@@ -10,7 +10,11 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -69,6 +73,8 @@ EngineNet::EngineNet(const engine::Container& container) : container_(container.
   userns_ = owner_of(netns_, container_);
 }
 
+std::uint64_t EngineNet::inode() const { return inode_of(netns_); }
+
 bool EngineNet::is_that_of(const engine::Container& container) const {
   try {
     const EngineNet other(container);
@@ -82,10 +88,28 @@ bool EngineNet::is_that_of(const engine::Container& container) const {
   }
 }
 
-std::pair<Answer, Fd> EngineNet::bind(Ipv4 address, std::uint16_t port, const std::string& bridge,
+// The kernel tells who listens. The pidfd comes first: what is read after it is of that process, or of none.
+Fd EngineNet::engine_process(const engine::Address& engine) const {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (!engine.is_unix() || engine.socket.size() >= sizeof address.sun_path) return {};
+  engine.socket.copy(address.sun_path, sizeof address.sun_path - 1);
+  const Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  ucred listener{};
+  socklen_t size = sizeof listener;
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &listener, &size) != 0 || listener.pid <= 1)
+    return {};
+  Fd process(static_cast<int>(::syscall(SYS_pidfd_open, listener.pid, 0)));
+  const auto its = open_for_reading(fmt::format("/proc/{}/ns/net", listener.pid));
+  if (!process || !its || inode_of(its) != inode() || has_ended(process)) return {};
+  return process;
+}
+
+std::pair<Answer, Fd> EngineNet::bind(Ipv4 address, Door door, const std::string& bridge,
                                       Deadline deadline) const {
   Wish wish;
-  wish.door = port;
+  wish.door = door;
   wish.address = address.network();
   bridge.copy(wish.device, sizeof wish.device - 1);
   auto made = make_inside(netns_, userns_, container_, {wish}, deadline);

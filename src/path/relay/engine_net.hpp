@@ -12,6 +12,10 @@
 // Both belong to the engine's user. setns(2) takes what container_net.hpp says. In the namespace of anything
 // else that has become the parent there is no bridge with the network's name and gateway, and nothing is
 // bound.
+//
+// How long it lasts. Docker's is RootlessKit's, which ends with dockerd; sockets made there keep what is left of it, with
+// bridges on which nothing will ever run again. So dockerd's end is watched. Podman's lasts until its last
+// container stops, and has no process.
 #pragma once
 
 #include "core/deadline.hpp"
@@ -40,9 +44,16 @@ class EngineNet {
   /// Whether another container's engine has it, as far as that is found. @throws Error but no_path and not_found.
   [[nodiscard]] bool is_that_of(const engine::Container& container) const;
 
+  /// As inode_of() of that namespace. @throws Error.
+  [[nodiscard]] std::uint64_t inode() const;
+
+  /// A pidfd of the engine, if its process is in that namespace and listens at the engine's socket itself; else
+  /// empty.
+  [[nodiscard]] Fd engine_process(const engine::Address& engine) const;
+
   /// A socket there for what comes in by a bridge; without an error in the answer there is one. @throws
   /// Error: timed_out, failure.
-  [[nodiscard]] std::pair<Answer, Fd> bind(Ipv4 address, std::uint16_t port, const std::string& bridge,
+  [[nodiscard]] std::pair<Answer, Fd> bind(Ipv4 address, Door door, const std::string& bridge,
                                            Deadline deadline) const;
   /// Its interfaces and addresses. @throws Error.
   [[nodiscard]] netlink::Rtnl links(Deadline deadline) const;

@@ -7,6 +7,7 @@
 #include "hostnet/exposer.hpp"
 #include "netlink/link.hpp"
 #include "netlink/sock_diag.hpp"
+#include "path/relay/container_net.hpp"
 #include "path/relay/target.hpp"
 #include "target/alias_holders.hpp"
 #include "target/named.hpp"
@@ -25,14 +26,6 @@
 #include <utility>
 
 namespace hostnet::exposer {
-void check_port_for_gateway(const HostPort& port) {
-  if (port.protocol == Protocol::udp)
-    throw Error(
-        Errc::no_path,
-        fmt::format("{}: the relay path carries UDP to single containers, not to networks", port.to_string()),
-        "name a container (--container NAME), or use the native path");
-}
-
 bool has_line_for(const engine::Container& container, Ipv4 host_gateway) {
   return std::ranges::any_of(container.extra_hosts, [&](const std::string& line) {
     return line == std::string(kAlias) + ":host-gateway" ||
@@ -92,6 +85,7 @@ GatewayTarget resolve_rootless(engine::Client& client, const std::string& name, 
         "take the ssh path: --via ssh");
   GatewayTarget out{.network = network.name, .bridge = network.bridge};
   out.net = find_engine_net(client, network, deadline);
+  out.netns = out.net->inode();
   auto links = out.net->links(deadline);
   const auto bridge = links.link(network.bridge);
   const auto own = bridge ? links.addresses(bridge->ifindex) : std::vector<netlink::Address>();
@@ -120,7 +114,8 @@ GatewayTarget resolve_gateway(engine::Client& client, const std::string& engine,
   GatewayTarget out{.network = network.name,
                     .bridge = resolved.bridge.name,
                     .ifindex = resolved.bridge.ifindex,
-                    .gateway = resolved.gateways.front()};
+                    .gateway = resolved.gateways.front(),
+                    .netns = relay::own_netns_inode()};
   for (const auto& address : rtnl.addresses(out.ifindex))
     if (address.address == out.gateway) out.prefix = address.prefix;
   if (resolved.gateways.size() > 1) out.host_gateway = resolved.gateways[1];
@@ -129,12 +124,11 @@ GatewayTarget resolve_gateway(engine::Client& client, const std::string& engine,
 }
 
 void check_gateway_is_unheld(const state::TunnelStore& store, const GatewayTarget& target,
-                             const std::string& engine, const std::vector<HostPort>& ports,
-                             const std::string& ignored) {
+                             const std::vector<HostPort>& ports, const std::string& ignored) {
   for (const auto& other : store.load()) {
-    // One of this namespace may be recorded by another path of the same engine's socket.
-    const bool is_here = other.bridge == target.bridge && other.address == target.gateway.to_string() &&
-                         (!target.net || other.engine == engine);
+    const bool is_apart = other.bridge_netns != 0 && target.netns != 0 && other.bridge_netns != target.netns;
+    const bool is_here =
+        other.bridge == target.bridge && other.address == target.gateway.to_string() && !is_apart;
     if (!is_here || other.id == ignored || !store.is_alive(other)) continue;
     check_ports_differ(other, ports, "network " + target.network);
   }
@@ -143,11 +137,10 @@ void check_gateway_is_unheld(const state::TunnelStore& store, const GatewayTarge
 GatewayTarget checked_network(engine::Client& client, const state::TunnelStore& store,
                               const ExposeRequest& request, const std::vector<HostPort>& ports,
                               Deadline deadline) {
-  for (const auto& port : ports) check_port_for_gateway(port);
   check_engine_is_here(client, deadline);
   auto target =
       resolve_gateway(client, client.address().text(), request.target.name(), request.force, deadline);
-  check_gateway_is_unheld(store, target, client.address().text(), ports);
+  check_gateway_is_unheld(store, target, ports);
   check_alias_is_unheld(client, request, {.runtime_dir = store.configured()}, deadline);
   return target;
 }
@@ -167,12 +160,14 @@ std::vector<firewall::Drop> certain_drops(const GatewayTarget& target, const std
                                             .dialled = target.gateway,
                                             .dialled_port = port.container,
                                             .host_port = port.container,
+                                            .protocol = port.protocol,
                                             .bridge_calls_iptables = firewall::bridge_calls_iptables(),
                                             .service = target.gateway,
                                             .dnat = false});
     if (!drop || !drop->certain) continue;
-    drop->what += fmt::format(" {} what containers send to {}:{}", drop->rejects ? "rejects" : "drops",
-                              target.gateway.to_string(), port.container);
+    drop->what += fmt::format(" {} what containers send to {}:{}{}", drop->rejects ? "rejects" : "drops",
+                              target.gateway.to_string(), port.container,
+                              port.protocol == Protocol::udp ? " by UDP" : "");
     out.push_back(std::move(*drop));
   }
   return out;
@@ -217,11 +212,11 @@ std::vector<GatewaySocket> gateway_sockets(const exposer::GatewayTarget& target,
   return out;
 }
 
-std::string holder_of(const exposer::GatewayTarget& target, Ipv4 address, std::uint16_t port) {
-  auto in_use = fmt::format("port {} is in use at {}", port, address.to_string());
+std::string holder_of(const exposer::GatewayTarget& target, Ipv4 address, const HostPort& port) {
+  auto in_use = fmt::format("port {} is in use at {}", port.container, address.to_string());
   if (target.net) return in_use;
   try {
-    for (const auto& one : netlink::listeners(port))
+    for (const auto& one : netlink::listeners(port.container, port.protocol))
       if (one.serves(address) &&
           (one.device == 0 || one.device == static_cast<std::uint32_t>(target.ifindex)))
         return fmt::format("a service of uid {} listens on {}", one.uid, one.to_string());
@@ -274,15 +269,16 @@ Fd bind_at_gateway(const exposer::GatewayTarget& target, Ipv4 address, const Hos
                    Deadline deadline) {
   Answer answer;
   Fd socket;
+  const auto door = door_of(port);
   if (target.net) {
-    std::tie(answer, socket) = target.net->bind(address, port.container, target.bridge, deadline);
+    std::tie(answer, socket) = target.net->bind(address, door, target.bridge, deadline);
   } else {
     int made = -1;
-    answer = make_bound_socket(port.container, address.network(), made, target.bridge.c_str());
+    answer = make_bound_socket(door, address.network(), made, target.bridge.c_str());
     socket.reset(made);
   }
   if (answer.error == 0) return socket;
-  const auto holder = answer.error == EADDRINUSE ? holder_of(target, address, port.container) : std::string();
+  const auto holder = answer.error == EADDRINUSE ? holder_of(target, address, port) : std::string();
   throw cannot_listen_at(target.bridge, address, port, answer, holder);
 }
 

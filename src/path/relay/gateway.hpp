@@ -32,6 +32,7 @@
 #include "path/relay/bound_socket.hpp"
 #include "path/relay/engine_net.hpp"
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -52,6 +53,7 @@ struct GatewayTarget {
   std::vector<std::string> containers = {};  ///< Ids of those that run and have no such line.
   /// Where its bridge is, if not in this network namespace: the engine runs rootless.
   std::shared_ptr<const relay::EngineNet> net = {};
+  std::uint64_t netns = 0;  ///< The inode of that network namespace, or of this one.
 };
 
 /// Changes nothing. @throws Error: no_path if the network has no bridge, or none with an address that is
@@ -60,19 +62,15 @@ struct GatewayTarget {
 GatewayTarget resolve_gateway(engine::Client& client, const std::string& engine, const std::string& network,
                               bool force, Deadline deadline);
 
-/// @throws Error{no_path} for a port that the relay serves in a container alone.
-void check_port_for_gateway(const HostPort& port);
-
 /// Whether the container was made with a line of its own that gives the name that address, or `host-gateway`.
 /// Pure.
 bool has_line_for(const engine::Container& container, Ipv4 host_gateway);
 
 /// Checks that no other recorded lease has one of these ports at that gateway: two sockets that both refuse
-/// connections for the moment could share a port. `engine` as recorded. @throws Error{conflict} that names
-/// the lease.
+/// connections for the moment could share a port. A bridge of that name in another network namespace, as of a
+/// rootless engine, is another gateway. @throws Error{conflict} that names the lease.
 void check_gateway_is_unheld(const state::TunnelStore& store, const GatewayTarget& target,
-                             const std::string& engine, const std::vector<HostPort>& ports,
-                             const std::string& ignored = {});
+                             const std::vector<HostPort>& ports, const std::string& ignored = {});
 
 /// resolve_gateway() for a request, with all checks of it against other leases. Changes nothing. @throws
 /// Error: as that, and as those checks; no_path for an engine that is not known to be on this machine.
@@ -109,7 +107,7 @@ Fd bind_at_gateway(const exposer::GatewayTarget& target, Ipv4 address, const Hos
 
 /// What has taken the port: "a service of uid 1000 listens on 0.0.0.0:80"; or that it is in use, if that is
 /// not seen.
-std::string holder_of(const exposer::GatewayTarget& target, Ipv4 address, std::uint16_t port);
+std::string holder_of(const exposer::GatewayTarget& target, Ipv4 address, const HostPort& port);
 
 /// The error of a socket that was not made. Pure. `holder` as holder_of().
 Error cannot_listen_at(const std::string& bridge, Ipv4 address, const HostPort& port, Answer answer,

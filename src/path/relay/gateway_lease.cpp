@@ -32,6 +32,10 @@ std::shared_ptr<relay::Peers> peers_of(const GatewayTarget& target, relay::Peers
                     : std::make_shared<relay::Peers>(from);
 }
 
+Fd engine_of(const GatewayTarget& target, const engine::Address& engine) {
+  return target.net ? target.net->engine_process(engine) : Fd();
+}
+
 netlink::Rtnl links_of(const GatewayTarget& target, Deadline deadline) {
   return target.net ? target.net->links(deadline) : netlink::Rtnl();
 }
@@ -45,8 +49,10 @@ GatewayLease::GatewayLease(RelaySettings settings, const ExposeRequest& request,
       target_(made_for_),
       forced_(request.force),
       peers_(peers_of(target_, from, deadline)),
-      rtnl_(links_of(target_, deadline)) {
+      rtnl_(links_of(target_, deadline)),
+      engine_(engine_of(target_, settings_.engine)) {
   record_.bridge = target_.bridge;
+  record_.bridge_netns = target_.netns;
   if (from == relay::Peers::From::container_to_come)
     record_.target = fmt::format("a new container on network {}", target_.network);
   else if (request.write_alias)
@@ -55,9 +61,7 @@ GatewayLease::GatewayLease(RelaySettings settings, const ExposeRequest& request,
   begin(deadline);
 }
 
-void GatewayLease::check_rivals() {
-  check_gateway_is_unheld(*settings_.store, target_, record_.engine, ports, id);
-}
+void GatewayLease::check_rivals() { check_gateway_is_unheld(*settings_.store, target_, ports, id); }
 
 void GatewayLease::open(Deadline deadline) { open_missing(deadline); }
 
@@ -113,7 +117,6 @@ std::shared_ptr<Exposure::Impl> GatewayLease::extend(const HostPort& port) {
     container = served_container_;
   }
   if (!container) return nullptr;
-  check_port_for_gateway(port);
   Listeners listeners;
   check_host_port(port, false, listeners, Loopback::either,
                   [](const HostPort& instead) { return "name it as " + instead.to_string(); });
@@ -172,6 +175,12 @@ void GatewayLease::become_ones() {
 
 // A link that changes its addresses is told of by no event that is heard here: the period finds that.
 void GatewayLease::look_at_bridge() {
+  // The names are taken out by the engine, so they wait until it is there again, and starts a container.
+  if (engine_ && relay::has_ended(engine_)) {
+    away_ = fmt::format("the network namespace of bridge {} is gone", target_.bridge);
+    for (auto& one : served_) one.forward.reset();
+    return;
+  }
   const auto link = rtnl_.link(target_.bridge);
   const bool has_gateway =
       link && link->kind == "bridge" && netlink::has_address(rtnl_.addresses(link->ifindex), target_.gateway);
@@ -243,7 +252,7 @@ void GatewayLease::name_moved() {
 }
 
 std::string GatewayLease::taken(const Served& one) const {
-  return fmt::format("{} now", relay::holder_of(target_, one.address, ports[one.port].container));
+  return fmt::format("{} now", relay::holder_of(target_, one.address, ports[one.port]));
 }
 
 std::string GatewayLease::blocked() const { return away_; }

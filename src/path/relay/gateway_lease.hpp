@@ -5,9 +5,10 @@
 //   away     a bridge of that name and address is there, and    served, by new sockets: the old ones were bound to an
 //            is known to be the network's (not rootless)        interface that is gone
 //   away     kBridgeAway has passed                             failed, "… is gone"
+//   served   a rootless Docker ends, and its namespace          over: no socket, until a container starts (below)
 //   served   a container starts on the network, or joins it     it gets the name; or a second socket, by its own line
-//   served   a container of a rootless engine starts in         failed, "… is gone": the sockets keep the old one
-//            another namespace than the lease's
+//   served,  a container of a rootless engine starts in         failed, "… is gone": the sockets keep the old one
+//   over     another namespace than the lease's
 //   served   a container leaves the network                     it loses the name
 //   waiting  serve_only(): the container has started            served, for its addresses alone
 //   served   that container's first process ends                released
@@ -87,6 +88,7 @@ class GatewayLease final : public RelayLease, public JoinedNames {
   const std::shared_ptr<relay::Peers> peers_;
   netlink::Rtnl rtnl_;  // where the bridge is; the keeper's
   netlink::LinkMonitor links_;
+  const Fd engine_;   // of a rootless engine: a pidfd, if its end is that of the namespace
   Fd process_;        // of the one container: a pidfd
   std::string away_;  // what is gone; empty while the sockets are there
   std::chrono::steady_clock::time_point away_since_ = {};

@@ -186,10 +186,10 @@ Loop::Id Loop::add(Fd socket, Service service, std::shared_ptr<Counters> counter
                    std::shared_ptr<Peers> peers) {
   const auto id = next_id_++;
   if (is_datagram(socket.get()))
-    datagrams_.emplace(id,
-                       std::make_unique<Datagrams>(
-                           Datagrams::Place{epoll_.get(), {shared_.buffer.get(), kCopyRoom}, next_look_},
-                           std::move(socket), std::move(service), std::move(counters), limits_.datagrams));
+    datagrams_.emplace(id, std::make_unique<Datagrams>(
+                               Datagrams::Place{epoll_.get(), {shared_.buffer.get(), kCopyRoom}, next_look_},
+                               std::move(socket), std::move(service), std::move(counters), std::move(peers),
+                               limits_.datagrams));
   else
     listeners_.emplace(id, std::make_unique<Listener>(*this, std::move(socket), std::move(service),
                                                       std::move(counters), std::move(peers)));
@@ -203,8 +203,8 @@ void Loop::remove(Id id) {
 }
 
 void Loop::resume(Id id) {
-  const auto found = listeners_.find(id);
-  if (found != listeners_.end()) found->second->resume();
+  if (const auto found = listeners_.find(id); found != listeners_.end()) found->second->resume();
+  if (const auto found = datagrams_.find(id); found != datagrams_.end()) found->second->resume();
 }
 
 void Loop::watch(int fd, Source& source) {

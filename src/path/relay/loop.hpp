@@ -67,8 +67,8 @@ class Loop {
   ~Loop();
 
   /// Serves a non-blocking TCP socket that was bound to a port by its number, with SO_REUSEADDR, and does not
-  /// listen, or a UDP socket. On return it listens if the service does. Without `peers`, which are for TCP, it
-  /// serves whoever connects. @throws Error.
+  /// listen, or a UDP socket. On return it listens if the service does. Without `peers` it serves whoever
+  /// connects or sends. @throws Error.
   Id add(Fd socket, Service service, std::shared_ptr<Counters> counters,
          std::shared_ptr<Peers> peers = nullptr);
   /// Call when its peers have become known.

@@ -4,10 +4,10 @@
 // SO_BINDTODEVICE keeps out what comes in by other interfaces. It does not keep out this host: the kernel
 // takes a connection of its own to a bridge's address for one that came in by that bridge. So a peer with one
 // of the host's own addresses is reset before a byte passes; else each local user, and each container on the
-// host's network, would have the service.
+// host's network, would have the service. A datagram of such a source is dropped.
 //
 // A container has no address before it starts, but may connect in its first instruction. Until restrict_to()
-// the connections wait in the kernel's queue, established, and none is served.
+// the connections wait in the kernel's queue, established, and none is served; so do datagrams.
 #pragma once
 
 #include "core/ipv4.hpp"

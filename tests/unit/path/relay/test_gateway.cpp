@@ -1,5 +1,6 @@
 // Sockets at a network's gateway: which, and why not.
 #include "lease/owner.hpp"
+#include "path/relay/container_net.hpp"
 #include "path/relay/gateway.hpp"
 #include "support/expect_error.hpp"
 #include "support/temp_dir.hpp"
@@ -33,11 +34,6 @@ TEST_CASE(
   target.by_host_gateway = false;
   CHECK(relay::gateway_sockets(target, 1).size() == 1);
   CHECK(relay::gateway_sockets(target, 0).empty());
-}
-
-TEST_CASE("UDP is for single containers") {
-  check_port_for_gateway(HostPort::same(80));
-  CHECK(test::error_of([] { check_port_for_gateway(HostPort::parse("53/udp")); }).code() == Errc::no_path);
 }
 
 TEST_CASE("a line of the container's own for host-gateway is known in both its forms") {
@@ -113,12 +109,43 @@ TEST_CASE("a port of another live lease at the same gateway is a conflict that n
   store.save(record);
   CHECK(store.load().front() == record);
   GatewayTarget target{.network = "web", .bridge = "br-web", .gateway = kGateway};
-  const auto error = test::error_of(
-      [&] { check_gateway_is_unheld(store, target, "/run/docker.sock", {HostPort::parse("90:8080")}); });
+  const auto error =
+      test::error_of([&] { check_gateway_is_unheld(store, target, {HostPort::parse("90:8080")}); });
   CHECK(error.code() == Errc::conflict);
   CHECK(std::string_view(error.what()) == "port 8080 of network web is lease 0a's");
-  check_gateway_is_unheld(store, target, "/run/docker.sock", {HostPort::parse("80:8081")});
-  check_gateway_is_unheld(store, target, "/run/docker.sock", {HostPort::parse("90:8080")}, "0a");
+  check_gateway_is_unheld(store, target, {HostPort::parse("80:8081")});
+  check_gateway_is_unheld(store, target, {HostPort::parse("90:8080/udp")});
+  check_gateway_is_unheld(store, target, {HostPort::parse("90:8080")}, "0a");
   target.bridge = "br-other";
-  check_gateway_is_unheld(store, target, "/run/docker.sock", {HostPort::parse("90:8080")});
+  check_gateway_is_unheld(store, target, {HostPort::parse("90:8080")});
+}
+
+TEST_CASE("a bridge of the same name and address in another engine's network namespace is another gateway") {
+  const test::TempDir folder;
+  const state::TunnelStore store(folder.path() / "state");
+  const auto owner = [&] {
+    const auto locked = store.lock();
+    return state::Owner(store.folder());
+  }();
+  state::TunnelRecord record{.via = "relay", .id = "0a", .target = "network bridge"};
+  record.bridge = "docker0";
+  record.bridge_netns = relay::own_netns_inode();
+  record.address = "198.19.0.1";
+  record.ports = {HostPort::parse("80:8080")};
+  record.owner = owner.id();
+  store.save(record);
+  CHECK(store.load().front() == record);
+  const auto is_free = [&](std::uint64_t netns) {
+    const GatewayTarget target{.network = "bridge", .bridge = "docker0", .gateway = kGateway, .netns = netns};
+    try {
+      check_gateway_is_unheld(store, target, record.ports);
+      return true;
+    } catch (const Error& error) {
+      CHECK(error.code() == Errc::conflict);
+      return false;
+    }
+  };
+  CHECK(!is_free(record.bridge_netns));
+  CHECK(is_free(record.bridge_netns + 1));
+  CHECK(!is_free(0));
 }
