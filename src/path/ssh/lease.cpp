@@ -64,7 +64,7 @@ SshLease::SshLease(SshSettings settings, const ExposeRequest& request, std::vect
              .label = request.label,
              .owner = settings_.owner->id(),
              .engine = settings_.engine.text(),
-             .sidecar = "tc-hostnet-" + id,
+             .sidecar = std::string(kSidecarPrefix) + id,
              .network = target.network.name,
              .address = {},
              .sources = {},
