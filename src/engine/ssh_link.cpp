@@ -6,6 +6,7 @@
 #include "core/log.hpp"
 #include "core/process.hpp"
 #include "core/strings.hpp"
+#include "core/unix_address.hpp"
 #include "engine/cutoff.hpp"
 #include "engine/ssh_runner.hpp"
 #include "hostnet/error.hpp"
@@ -16,7 +17,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -56,10 +57,8 @@ bool is_plain(std::string_view folder) {
 Fd connect_to_socket(const std::string& path) {
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) throw Error::from_errno("socket", errno);
-  sockaddr_un where{};
-  where.sun_family = AF_UNIX;
-  path.copy(where.sun_path, sizeof where.sun_path - 1);
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0)
+  const auto where = unix_address(path).value();  // its folder is_plain()
+  if (::connect(fd.get(), as_sockaddr(where), sizeof where) != 0)
     throw Error::from_errno("connect to " + path, errno);
   return fd;
 }
@@ -167,14 +166,8 @@ std::shared_ptr<SshLink> SshLink::to(const Address& address) {
     std::uint64_t generation = fork_generation();
     std::map<std::string, std::shared_ptr<SshLink>> of;
   };
-  static std::mutex mutex;
-  // Never destroyed: leases may outlive static objects. ssh ends with the process in any case.
-  static auto& links = *new Links;
-  const std::scoped_lock lock(mutex);
-  if (links.generation != fork_generation()) {
-    for (auto& [text, link] : links.of) leave_to_parent(std::move(link));
-    links = {};
-  }
+  auto& links = for_this_process<Links>();
+  const std::scoped_lock lock(links.mutex);
   auto& link = links.of[address.text()];
   if (!link) link = std::make_shared<SshLink>(address);
   return link;

@@ -3,13 +3,13 @@
 #include "lease/record_socket.hpp"
 
 #include "core/log.hpp"
+#include "core/unix_address.hpp"
 #include "hostnet/error.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -41,12 +41,9 @@ RecordSocket::RecordSocket(const TunnelStore& store, const std::string& name, De
   const auto folder = std::filesystem::read_symlink(locked.by_descriptor(), error);
   if (error) throw Error::from_errno("read the path of " + locked.path().string(), error.value());
   path_ = (folder / file_).string();
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const auto short_path = fmt::format("/proc/self/fd/{}/{}", folder_.get(), file_);
-  if (short_path.size() >= sizeof address.sun_path) throw Error::from_errno("bind " + path_, ENAMETOOLONG);
-  std::memcpy(address.sun_path, short_path.data(), short_path.size());
-  if (::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+  const auto address = unix_address(fmt::format("/proc/self/fd/{}/{}", folder_.get(), file_));
+  if (!address) throw Error::from_errno("bind " + path_, ENAMETOOLONG);
+  if (::bind(listener_.get(), as_sockaddr(*address), sizeof *address) != 0)
     throw Error::from_errno("bind " + path_, errno);
   // For root of another user namespace, and for root without privileges; the folder keeps other users out.
   if (::fchmodat(folder_.get(), file_.c_str(), 0666, 0) != 0 || ::listen(listener_.get(), kBacklog) != 0) {
