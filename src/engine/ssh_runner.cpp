@@ -55,10 +55,10 @@ SshRunner::~SshRunner() {
 
 void SshRunner::start(const Fd& streams) {
   // It may have had to log in by itself.
-  running_.push_back(
-      std::make_unique<Child>(program_, ssh_run(ssh_, control_, command_),
-                              Child::Streams{.in = streams.get(), .out = streams.get(), .err = words_},
-                              Deadline::after(kStartOfSsh), Child::Life{.bound = true}));
+  running_.push_back(std::make_unique<Child>(
+      program_, ssh_run(ssh_, control_, command_),
+      Child::Streams{.in = streams.get(), .out = streams.get(), .err = words_}, Deadline::after(kStartOfSsh),
+      Child::Life{.bound = true, .variables = {"SSH_ASKPASS_REQUIRE=never"}}));
 }
 
 void SshRunner::collect() {
