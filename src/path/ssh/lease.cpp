@@ -293,14 +293,10 @@ std::shared_ptr<Exposure::Impl> SshLease::extend(const HostPort& port) {
   auto key = ssh::Key::generate();
   const auto line = ssh::authorized_key(key.public_line(), {port.container});
   ssh::TunnelSettings tunnel{
-      // Permit the key at each attempt: a restarted sidecar has forgotten it.
-      .dial =
-          [sidecar = sidecar_.get(), line](Deadline limit, const ssh::Accept& accept) {
-            sidecar->dial(limit, [&](Fd connection, Deadline) {
-              sidecar->permit(line, limit);
-              accept(std::move(connection), limit);
-            });
-          },
+      .dial = [sidecar = sidecar_.get()](Deadline limit,
+                                         const ssh::Accept& accept) { sidecar->dial(limit, accept); },
+      // At each attempt: a restarted sidecar has forgotten it.
+      .before_login = [sidecar = sidecar_.get(), line](Deadline limit) { sidecar->permit(line, limit); },
       .client = std::move(key),
       .host_key = host_key_,
       .services = {{port.container, service_of(port)}},
