@@ -39,7 +39,11 @@ std::vector<OverlayEnd> parse_overlay_ends(std::string_view text, Deadline deadl
 std::string_view host_of_manager(std::string_view address) {
   const auto colon = address.rfind(':');
   const bool has_port = colon != std::string_view::npos && !address.substr(colon).ends_with(']');
-  return has_port ? address.substr(0, colon) : address;
+  const auto host = has_port ? address.substr(0, colon) : address;
+  constexpr std::string_view usual = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]";
+  return host.find_first_not_of(usual) == std::string_view::npos && !host.starts_with('-')
+             ? host
+             : std::string_view{};
 }
 
 }  // namespace hostnet::engine

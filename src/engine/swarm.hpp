@@ -35,7 +35,8 @@ std::vector<OverlayEnd> parse_overlay_ends(std::string_view json, Deadline deadl
 /// Error{engine_error}.
 SwarmNode parse_swarm_node(std::string_view json, Deadline deadline = Deadline::never());
 
-/// The host of a manager's address, as an address with a scheme has it: "198.51.100.2", "[::1]".
+/// The host of a manager's address, as an address with a scheme has it: "198.51.100.2", "[::1]". Empty if it has
+/// characters that no host has: it gets into a command line that people copy.
 std::string_view host_of_manager(std::string_view address);
 
 }  // namespace hostnet::engine

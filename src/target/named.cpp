@@ -48,8 +48,9 @@ std::string at_a_manager(const engine::SwarmNode& swarm) {
   auto out = std::string(
       "this engine is a worker of a swarm, and knows a network of the swarm only while a container of "
       "its own is on it: ask a manager, with --engine");
-  if (!swarm.managers.empty())
-    out += fmt::format(" ssh://{}", engine::host_of_manager(swarm.managers.front()));
+  const auto manager =
+      swarm.managers.empty() ? std::string_view{} : engine::host_of_manager(swarm.managers.front());
+  if (!manager.empty()) out += fmt::format(" ssh://{}", manager);
   return out;
 }
 

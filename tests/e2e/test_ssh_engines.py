@@ -252,21 +252,6 @@ class SshEngine(Laptop):
         lease.end()
         self.assertEqual(self.sidecars(), [])
 
-    def forwards(self):
-        """The sockets here that lead to sidecars."""
-        return [path.name for path in self.lab.runtime.glob("tc-hostnet-ssh-*/*") if path.name.isdigit()]
-
-    def test_a_sidecar_that_moves(self):
-        """A restart gives it another published port; nothing leads to the old one any more."""
-        self.serves()
-        before = self.forwards()
-        self.assertEqual(len(before), 1)
-        (sidecar,) = self.sidecars()
-        self.engine.api.restart(sidecar)
-        self.comes_back()
-        self.assertTrue(eventually(lambda: len(self.forwards()) == 1), self.forwards())
-        self.assertNotEqual(self.forwards(), before)
-
     def test_a_killed_ssh(self):
         self.serves()
         for pid in self.our_ssh():
@@ -288,6 +273,21 @@ class SshEngine(Laptop):
 
 class ByDocker(SshEngine, HostCase):
     engine_type = DockerWithSshd
+
+    def forwards(self):
+        """The sockets here that lead to sidecars."""
+        return [path.name for path in self.lab.runtime.glob("tc-hostnet-ssh-*/*") if path.name.isdigit()]
+
+    def test_a_sidecar_that_moves(self):
+        """A restart gives it another published port; nothing leads to the old one any more. (Podman removes it instead.)"""
+        self.serves()
+        before = self.forwards()
+        self.assertEqual(len(before), 1)
+        (sidecar,) = self.sidecars()
+        self.engine.api.restart(sidecar)
+        self.comes_back()
+        self.assertTrue(eventually(lambda: len(self.forwards()) == 1), self.forwards())
+        self.assertNotEqual(self.forwards(), before)
 
     def test_by_a_bastion(self):
         self.lab.configure(f"Host behind\n HostName {BEHIND}\n User root\n ProxyJump root@{BASTION}\n")

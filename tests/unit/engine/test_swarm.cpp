@@ -51,4 +51,7 @@ TEST_CASE("a manager's host") {
   CHECK(host_of_manager("[fd00::2]:2377") == "[fd00::2]");
   CHECK(host_of_manager("[fd00::2]") == "[fd00::2]");
   CHECK(host_of_manager("build") == "build");
+  CHECK(host_of_manager("$(id):2377").empty());
+  CHECK(host_of_manager("-oProxyCommand=x:2377").empty());
+  CHECK(host_of_manager("").empty());
 }
