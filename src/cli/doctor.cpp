@@ -6,6 +6,7 @@
 #include "cli/layout.hpp"
 #include "cli/output.hpp"
 #include "cli/request_options.hpp"
+#include "core/advice.hpp"
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
 #include "target/interface_name.hpp"
@@ -88,6 +89,12 @@ json::Value checks_to_json(const std::vector<Check>& checks) {
   return list;
 }
 
+// As for errors.
+std::vector<Check> for_this_user(std::vector<Check> checks) {
+  for (auto& check : checks) check.mend = advice_for(::geteuid(), check.mend);
+  return checks;
+}
+
 // Parses --port: the port that the container dials.
 HostPort dialled_port(const DoctorOptions& options) {
   const auto port = HostPort::parse(options.port);
@@ -100,7 +107,7 @@ HostPort dialled_port(const DoctorOptions& options) {
 
 int walk(const DoctorOptions& options, const Globals& globals) {
   const auto facts = doctor::gather_walk(options.container, dialled_port(options), globals);
-  const auto steps = doctor::judge_walk(facts);
+  const auto steps = for_this_user(doctor::judge_walk(facts));
   const auto stop = doctor::stops_at(steps);
   const auto unseen = doctor::unseen_steps(facts, steps);
   const bool ok = stop.empty() && unseen.empty();
@@ -121,7 +128,8 @@ int walk(const DoctorOptions& options, const Globals& globals) {
 int examine(const DoctorOptions& options, const Globals& globals) {
   if (!options.port.empty()) return walk(options, globals);
   const auto target = target_of(options);
-  const auto checks = doctor::judge(doctor::gather(target, normalise(parse_ports(options.ports)), globals));
+  const auto checks =
+      for_this_user(doctor::judge(doctor::gather(target, normalise(parse_ports(options.ports)), globals)));
   const bool ok = std::ranges::none_of(checks, [](const Check& check) {
     return check.status == Status::fail || check.status == Status::unseen;
   });

@@ -1,4 +1,4 @@
-// Both sides of the fork and of their pipe.
+// Both sides of the fork and of their socket.
 #include "core/child.hpp"
 
 #include "core/sanitized.hpp"
@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <spawn.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,8 +27,9 @@ extern char** environ;
 namespace hostnet {
 namespace {
 
-constexpr int kNews = 3;       // the intermediate child's end of the pipe
-constexpr int kToEnd = 1'000;  // milliseconds from SIGTERM to SIGKILL
+constexpr int kNews = 3;        // the intermediate child's end of the socket
+constexpr int kGrace = 10'000;  // milliseconds for which the ended program's pid stays its own
+constexpr int kToEnd = 1'000;   // milliseconds from SIGTERM to SIGKILL
 
 struct Started {
   int failed;  // an errno, or 0
@@ -48,7 +50,7 @@ struct Plan {
 
 template <class Word>
 void tell(int fd, const Word& word) {
-  [[maybe_unused]] const auto told = ::write(fd, &word, sizeof word);  // atomic: pipe(7), PIPE_BUF
+  [[maybe_unused]] const auto told = ::write(fd, &word, sizeof word);  // whole: the socket's buffer is empty
 }
 
 // Makes wanted[i] descriptor i and closes all others. False, with errno, on failure.
@@ -95,7 +97,7 @@ pid_t fork_quietly() {
   if (plan.asks_on_terminal)
     for (const int signal : {SIGINT, SIGQUIT, SIGHUP, SIGTSTP}) ::sigaction(signal, &action, nullptr);
   else
-    ::setpgid(0, 0);
+    ::setsid();  // leads a group, too
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -117,7 +119,6 @@ Started start_bound(const Plan& plan) {
   while (::read(ends[0], &cause, sizeof cause) < 0 && errno == EINTR) {
   }
   ::close(ends[0]);
-  if (!plan.asks_on_terminal) ::setpgid(pid, pid);  // as it does itself, so that it is done when this returns
   return {cause, pid};
 }
 
@@ -155,6 +156,14 @@ void wait_for_either(const Plan& plan, pid_t program) {
   ::kill(whom, SIGKILL);
 }
 
+// Waits for the program's end, and does not reap it yet. Returns its exit code as a shell reports it.
+int end_of(pid_t program) {
+  siginfo_t end{};
+  while (::waitid(P_PID, static_cast<id_t>(program), &end, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
+  }
+  return end.si_code == CLD_EXITED ? end.si_status : 128 + end.si_status;
+}
+
 // Must not allocate or take a lock: at the fork another thread of the parent may have held any lock.
 [[noreturn]] void live_between(const Plan& plan, std::array<int, kNews + 1> wanted) {
   struct sigaction action {};
@@ -180,11 +189,14 @@ void wait_for_either(const Plan& plan, pid_t program) {
   tell(kNews, start);
   for (int fd = 0; fd < kNews; ++fd) ::close(fd);  // only the program keeps its ends of the pipes
   if (plan.bound) wait_for_either(plan, start.pid);
-  int status = 0;
-  while (::waitpid(start.pid, &status, 0) < 0 && errno == EINTR) {
-  }
+  const int code = end_of(start.pid);
   if (plan.folder != nullptr) remove_folder(plan.folder);
-  tell(kNews, WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+  tell(kNews, code);
+  // Until the parent has read that, it may be about to kill the pid.
+  pollfd parent{kNews, POLLIN, 0};
+  ::poll(&parent, 1, kGrace);
+  while (::waitpid(start.pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
   ::_exit(0);
 }
 
@@ -241,18 +253,26 @@ void Child::start(const std::string& path, const std::vector<std::string>& argv,
   std::vector<char*> words;
   for (const auto& word : argv) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
-  std::array<char*, 1> nothing{};
+  std::vector<char*> more;  // or none at all
+  if (!life.variables.empty()) {
+    // The first of a name counts.
+    for (const auto& one : life.variables) more.push_back(const_cast<char*>(one.c_str()));
+    for (char** one = environ; one != nullptr && *one != nullptr; ++one) more.push_back(*one);
+  }
+  more.push_back(nullptr);
+  const bool is_environ = environment == Environment::ours && life.variables.empty();
   const Attributes attributes;
   const Plan plan{.path = path.c_str(),
                   .argv = words.data(),
-                  .environment = environment == Environment::ours ? environ : nothing.data(),
+                  .environment = is_environ ? environ : more.data(),
                   .attributes = &attributes.value,
                   .parent = ::getpid(),
                   .bound = life.bound,
                   .asks_on_terminal = life.asks_on_terminal,
                   .folder = life.folder.empty() ? nullptr : life.folder.c_str()};
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) throw Error::from_errno("pipe", errno);
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+    throw Error::from_errno("socketpair", errno);
   news_.reset(ends[0]);
   Fd theirs(ends[1]);
   int cause = 0;
@@ -279,15 +299,21 @@ Child::~Child() { end(false); }
 // Kills the program's process group, upon which the intermediate child reports and ends. A program in an
 // uninterruptible sleep stays until that ends: after kKillLimit it is left to init, as the intermediate child,
 // which only waits, can always be killed.
-// One that has reported may already be reaped by the program that links this library, and is not killed.
+// One that has reported is not killed.
 void Child::end(bool has_reported) noexcept {
   if (between_ < 0) return;
   if (program_ > 0) {
-    ::kill(-program_, SIGKILL);
-    ::kill(program_, SIGKILL);  // leads no group if it asks on the terminal
-    has_reported = read_word<int>(news_.get(), Deadline::after(kKillLimit)).has_value();
+    has_reported = read_word<int>(news_.get(), Deadline::after(std::chrono::seconds{0})).has_value();
+    if (!has_reported) {
+      // The pid is the program's: it is not reaped before the report is read, or for kGrace after that was
+      // sent.
+      ::kill(-program_, SIGKILL);
+      ::kill(program_, SIGKILL);  // leads no group if it asks on the terminal
+      has_reported = read_word<int>(news_.get(), Deadline::after(kKillLimit)).has_value();
+    }
   }
   if (!has_reported) ::kill(between_, SIGKILL);
+  ::send(news_.get(), "", 1, MSG_NOSIGNAL);  // upon which it reaps the program
   while (::waitpid(between_, nullptr, 0) < 0 && errno == EINTR) {
   }
   between_ = -1;

@@ -4,15 +4,17 @@
 //
 // The process belongs to the library's user: it may ignore SIGCHLD, so that the kernel keeps no exit status,
 // or have a handler that reaps every child. So the library forks an intermediate child, which starts the
-// program, waits for it and reports over a pipe.
+// program, waits for it and reports over a pair of sockets. It reaps the program only when its report was
+// read, or 10 s (kGrace) later: until then nothing else can have the program's pid, so that killing it by
+// that is safe.
 //
 //   state      event                                 next
-//   starting   pipe: started                         running
-//   starting   pipe: an errno                        ended; the constructor throws it
+//   starting   socket: started                       running
+//   starting   socket: an errno                      ended; the constructor throws it
 //   starting   deadline                              ended by SIGKILL; throws timed_out
-//   starting   pipe closes                           ended; throws failure
-//   running    pipe: exit code, read by wait()       ended
-//   running    deadline of wait(), or pipe closes    running; wait() returns nullopt
+//   starting   socket closes                         ended; throws failure
+//   running    socket: exit code, read by wait()     ended
+//   running    deadline of wait(), or it closes      running; wait() returns nullopt
 //   running    ~Child()                              ended: SIGKILL to the program's process group
 //   running    this process ends, Life::bound        ended: SIGTERM, after 1 s SIGKILL
 //
@@ -49,9 +51,12 @@ class Child {
   /// How the program lives beside this process.
   struct Life {
     bool bound = false;  ///< It ends when this process ends, also when that is killed.
-    /// It stays in this process's group, so that it may ask on the terminal, and ignores the terminal's signals.
-    /// Only it, not its group, is killed then. Bound programs only.
+    /// It stays in this process's group, so that it may ask on the terminal, and ignores the terminal's
+    /// signals. Only it, not its group, is killed then. Bound programs only: without this they have no
+    /// terminal at all, and what they start has none either.
     bool asks_on_terminal = false;
+    /// Beside this process's own environment: "NAME=value".
+    std::vector<std::string> variables = {};
     std::string folder;  ///< Removed with the files in it when the program has ended. Bound programs only.
   };
 
@@ -77,7 +82,7 @@ class Child {
   void end(bool has_reported) noexcept;
 
   pid_t between_ = -1;
-  // Leads its own process group, unless it asks on the terminal. The pid cannot be reused before the intermediate child has reaped it.
+  // Leads its own process group, unless it asks on the terminal. The pid is its own until the report is read.
   pid_t program_ = -1;
   Fd news_;  // first the result of the start, then the exit code
 };

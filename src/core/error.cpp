@@ -1,6 +1,7 @@
 // Names of the error codes, and construction of errors.
 #include "hostnet/error.hpp"
 
+#include "core/advice.hpp"
 #include "core/printable.hpp"
 
 #include <unistd.h>
@@ -46,22 +47,10 @@ const char* to_string(Errc code) noexcept {
   return "failure";
 }
 
-namespace {
-
-// Root cannot follow the advice to become root: what it lacks are capabilities, as in a container.
-std::string for_caller(std::string hint) {
-  if (!hint.starts_with("run it as root") || ::geteuid() != 0) return hint;
-  return "root has not all rights here, as in a container: give it the capabilities (--cap-add NET_ADMIN "
-         "--cap-add "
-         "NET_RAW, or --privileged)";
-}
-
-}  // namespace
-
 Error::Error(Errc code, const std::string& message, std::string hint, int sys_errno)
     : std::runtime_error(printable(message)),
       code_(code),
-      hint_(for_caller(printable(hint))),
+      hint_(advice_for(::geteuid(), printable(hint))),
       sys_errno_(sys_errno) {}
 
 Error Error::from_errno(std::string_view what, int sys_errno) {

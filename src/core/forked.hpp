@@ -3,6 +3,7 @@
 
 #include "hostnet/error.hpp"
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -46,5 +47,25 @@ class OfThisProcess {
   std::shared_ptr<T> object_;
   std::uint64_t generation_ = fork_generation();
 };
+
+/// The one object of a type in this process, made when it is first asked for and never destroyed. A forked
+/// child gets a new one and leaves its parent's alone, in which a thread that the child does not have may
+/// have been at work. Thread-safe.
+template <class T>
+T& for_this_process() {
+  struct Slot {
+    std::uint64_t generation = fork_generation();
+    T object = {};
+    Slot* parents = nullptr;
+  };
+  static std::atomic<Slot*> current = nullptr;
+  auto* seen = current.load();
+  while (seen == nullptr || seen->generation != fork_generation()) {
+    auto fresh = std::make_unique<Slot>();
+    fresh->parents = seen;
+    if (current.compare_exchange_strong(seen, fresh.get())) return fresh.release()->object;
+  }
+  return seen->object;
+}
 
 }  // namespace hostnet

@@ -2,6 +2,7 @@
 #include "engine/api_version.hpp"
 
 #include "core/strings.hpp"
+#include "engine/json_reader.hpp"
 #include "hostnet/error.hpp"
 
 #include <fmt/format.h>
@@ -27,8 +28,9 @@ std::optional<Numbers> numbers_of(std::string_view text) {
 
 }  // namespace
 
-std::string api_version(std::string_view engines, std::string_view wanted) {
+std::string api_version(std::string_view engines, std::string_view wanted, std::string_view least) {
   const auto newest = numbers_of(engines);
+  const auto oldest = numbers_of(least);
   if (!wanted.empty()) {
     const auto numbers = numbers_of(wanted);
     if (!numbers)
@@ -39,9 +41,20 @@ std::string api_version(std::string_view engines, std::string_view wanted) {
       throw Error(Errc::invalid_argument,
                   fmt::format("DOCKER_API_VERSION is {}, but the engine has {} at most", wanted, engines),
                   "unset it");
+    if (oldest && *numbers < *oldest)
+      throw Error(Errc::invalid_argument,
+                  fmt::format("DOCKER_API_VERSION is {}, but the engine has {} at least", wanted, least),
+                  "unset it");
     return std::string(wanted);
   }
-  return std::string(newest && *newest > numbers_of(kNewestReviewed) ? kNewestReviewed : engines);
+  const auto reviewed = numbers_of(kNewestReviewed);
+  if (!newest || *newest <= *reviewed) return std::string(engines);
+  return std::string(oldest && *oldest > *reviewed ? least : kNewestReviewed);
+}
+
+std::string least_api_version(std::string_view json, Deadline deadline) {
+  const auto tree = parse_json(json, deadline);
+  return JsonReader(tree).string_or_empty("MinAPIVersion");
 }
 
 }  // namespace hostnet::engine

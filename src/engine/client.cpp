@@ -11,6 +11,8 @@
 //   state    event                                            next
 //   -------  -----------------------------------------------  ----------------------------------------------
 //   new      first call: GET /_ping                           known: paths "/v1.41", "/v4.3.1/libpod"
+//   new      another version than the engine's newest is     known, by the engine's oldest from /version if that
+//            to be used: ping again with that one             ping is refused
 //   new      /_ping gives 404                                 new; engine_error: not a container engine
 //   new      any other error                                  new; the error; the next call pings again
 //   known    any call                                         known, for the life of the Client
@@ -23,6 +25,7 @@
 //   kInspections    10          inspections of one container, in one call
 #include "engine/client.hpp"
 
+#include "core/log.hpp"
 #include "engine/api_version.hpp"
 #include "engine/events.hpp"
 #include "engine/own_container.hpp"
@@ -52,6 +55,28 @@ void complete(Network& network, const std::map<std::string, LibpodBridge>& bridg
   network.dns = bridge.dns;
 }
 
+// The engine's oldest version, if it refuses this one as too old; empty otherwise, and where a proxy lets
+// nothing through that would tell. It is only in GET /version, which costs Docker tens of milliseconds, since
+// it starts programs.
+std::string least_if_refused(Transport& transport, const std::string& version, Deadline deadline) {
+  const auto asks_in_vain = [](const Error& error) {
+    return error.code() == Errc::engine_error || error.code() == Errc::not_found;
+  };
+  try {
+    transport.get(fmt::format("/v{}/_ping", version), deadline);
+    return {};
+  } catch (const Error& error) {
+    if (!asks_in_vain(error)) throw;
+    log::debug("API version {}: {}", version, error.what());
+  }
+  try {
+    return parsed(transport.get("/version", deadline), least_api_version);
+  } catch (const Error& error) {
+    if (!asks_in_vain(error)) throw;
+    return {};
+  }
+}
+
 }  // namespace
 
 Client::Client(Address address)
@@ -74,7 +99,10 @@ void Client::ping(Deadline deadline) {
     }
   }();
   const char* const wanted = std::getenv("DOCKER_API_VERSION");
-  const auto version = api_version(answer.api_version, wanted != nullptr ? wanted : "");
+  auto version = api_version(answer.api_version, wanted != nullptr ? wanted : "");
+  if (version != answer.api_version)
+    if (const auto least = least_if_refused(*transport_, version, deadline); !least.empty())
+      version = api_version(answer.api_version, wanted != nullptr ? wanted : "", least);
   dialect_ = Dialect{
       .docker = version.empty() ? "" : "/v" + version,
       .libpod = answer.libpod_version.empty() ? "" : fmt::format("/v{}/libpod", answer.libpod_version),

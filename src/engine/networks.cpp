@@ -61,4 +61,15 @@ std::vector<NetworkSummary> Networks::list(const std::vector<std::string>& label
   return parsed(client_.transport_->get(path, deadline), parse_list);
 }
 
+std::vector<OverlayEnd> Networks::overlay_ends(std::string_view id, Deadline deadline) {
+  const auto path =
+      fmt::format("{}/networks/{}?verbose=true", client_.dialect(deadline).docker, path_segment(id));
+  return parsed(client_.transport_->get(path, deadline), parse_overlay_ends);
+}
+
+SwarmNode Networks::swarm_node(Deadline deadline) {
+  return parsed(client_.transport_->get(client_.dialect(deadline).docker + "/info", deadline),
+                parse_swarm_node);
+}
+
 }  // namespace hostnet::engine

@@ -1,8 +1,9 @@
-// The Engine API calls that create and remove networks.
+// The Engine API calls that create and remove networks, and tell whose this engine knows.
 #pragma once
 
 #include "core/deadline.hpp"
 #include "engine/client.hpp"
+#include "engine/swarm.hpp"
 
 #include <map>
 #include <string>
@@ -33,6 +34,10 @@ class Networks {
   bool remove(std::string_view id, Deadline deadline);
   /// All networks that carry every one of these labels ("name" or "name=value").
   std::vector<NetworkSummary> list(const std::vector<std::string>& labels, Deadline deadline);
+  /// Those of an overlay network, on all nodes.
+  std::vector<OverlayEnd> overlay_ends(std::string_view id, Deadline deadline);
+  /// The engine's part in a swarm.
+  SwarmNode swarm_node(Deadline deadline);
 
  private:
   Client& client_;

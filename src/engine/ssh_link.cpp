@@ -6,6 +6,7 @@
 #include "core/log.hpp"
 #include "core/process.hpp"
 #include "core/strings.hpp"
+#include "core/unix_address.hpp"
 #include "engine/cutoff.hpp"
 #include "engine/ssh_runner.hpp"
 #include "hostnet/error.hpp"
@@ -16,7 +17,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -38,7 +39,6 @@ using std::chrono::seconds;
 
 constexpr seconds kPause{1};
 constexpr seconds kRefusedPause{10};
-constexpr seconds kLongestLogin{30};
 constexpr milliseconds kLook{5};
 constexpr seconds kControlCommand{10};  // a command to the master, which only this machine delays
 constexpr off_t kMostWords = 65'536;
@@ -56,10 +56,8 @@ bool is_plain(std::string_view folder) {
 Fd connect_to_socket(const std::string& path) {
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) throw Error::from_errno("socket", errno);
-  sockaddr_un where{};
-  where.sun_family = AF_UNIX;
-  path.copy(where.sun_path, sizeof where.sun_path - 1);
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0)
+  const auto where = unix_address(path).value();  // its folder is_plain()
+  if (::connect(fd.get(), as_sockaddr(where), sizeof where) != 0)
     throw Error::from_errno("connect to " + path, errno);
   return fd;
 }
@@ -103,30 +101,57 @@ std::string make_folder() {
   return folder;
 }
 
-// Whether a person can answer what ssh asks: it asks on the terminal itself, which must be ours at the moment.
-bool may_ask() {
-  if (::isatty(STDERR_FILENO) == 0) return false;
-  const Fd terminal(::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
-  return terminal && ::tcgetpgrp(terminal.get()) == ::getpgrp();
-}
+// No window for a password, neither from ssh nor from another one that it starts for a jump host, which does
+// not get the options of this one.
+constexpr const char* kNoWindow = "SSH_ASKPASS_REQUIRE=never";
 
 }  // namespace
 
 struct SshLink::Session {
-  explicit Session(const Ssh& ssh)
-      : folder(make_folder()), words(::memfd_create("tc-hostnet-ssh", MFD_CLOEXEC)) {
+  // The terminal on which a person can answer what ssh asks, if it is ours at the moment.
+  class Terminal {
+   public:
+    Terminal() : fd_(::isatty(STDERR_FILENO) == 0 ? -1 : ::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC)) {
+      if (!is_ours() || ::tcgetattr(fd_.get(), &was_) != 0) fd_.reset();
+    }
+    [[nodiscard]] bool may_ask() const { return static_cast<bool>(fd_); }
+    // As it was: an ssh that is killed while it asks for a password leaves it without echo.
+    void restore() const {
+      if (is_ours()) ::tcsetattr(fd_.get(), TCSANOW, &was_);
+    }
+
+   private:
+    [[nodiscard]] bool is_ours() const { return fd_ && ::tcgetpgrp(fd_.get()) == ::getpgrp(); }
+
+    Fd fd_;
+    termios was_{};
+  };
+
+  Session(const Ssh& ssh, milliseconds longest_login)
+      : folder(make_folder()),
+        words(::memfd_create("tc-hostnet-ssh", MFD_CLOEXEC)),
+        limit(Deadline::after(longest_login)) {
     try {
       if (!words) throw Error::from_errno("memfd_create", errno);
       ::fcntl(words.get(), F_SETFL, O_APPEND);  // several processes write
-      const bool asks = may_ask();
+      const bool asks = terminal.may_ask();
       const auto program = find_program("ssh");
+      Child::Life life{.bound = true, .asks_on_terminal = asks, .folder = folder};
+      if (!asks) life.variables = {kNoWindow};
       master.emplace(program, ssh_master(ssh, control(), asks), Child::Streams{.err = words.get()},
-                     Deadline::after(kControlCommand),
-                     Child::Life{.bound = true, .asks_on_terminal = asks, .folder = folder});
+                     Deadline::after(kControlCommand), life);
     } catch (...) {
       ::rmdir(folder.c_str());
       throw;
     }
+  }
+
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  ~Session() {
+    runner.reset();
+    master.reset();
+    if (!is_up) terminal.restore();
   }
 
   [[nodiscard]] std::string control() const { return folder + kControlName; }
@@ -154,7 +179,9 @@ struct SshLink::Session {
 
   std::string folder;
   Fd words;  // ssh's standard error
-  Deadline limit = Deadline::after(kLongestLogin);
+  Terminal terminal;
+  bool is_up = false;  // it asks nothing more; others may have changed the terminal since
+  Deadline limit;
   std::optional<Child> master;
   std::string socket;                             // where the engine answers; empty until it is found
   std::unique_ptr<SshRunner> runner;              // once a command was needed
@@ -164,23 +191,18 @@ struct SshLink::Session {
 
 std::shared_ptr<SshLink> SshLink::to(const Address& address) {
   struct Links {
-    std::uint64_t generation = fork_generation();
+    std::mutex mutex;
     std::map<std::string, std::shared_ptr<SshLink>> of;
   };
-  static std::mutex mutex;
-  // Never destroyed: leases may outlive static objects. ssh ends with the process in any case.
-  static auto& links = *new Links;
-  const std::scoped_lock lock(mutex);
-  if (links.generation != fork_generation()) {
-    for (auto& [text, link] : links.of) leave_to_parent(std::move(link));
-    links = {};
-  }
+  auto& links = for_this_process<Links>();
+  const std::scoped_lock lock(links.mutex);
   auto& link = links.of[address.text()];
   if (!link) link = std::make_shared<SshLink>(address);
   return link;
 }
 
-SshLink::SshLink(Address address) : address_(std::move(address)) {}
+SshLink::SshLink(Address address, milliseconds longest_login)
+    : address_(std::move(address)), longest_login_(longest_login) {}
 SshLink::~SshLink() = default;
 
 std::unique_lock<std::timed_mutex> SshLink::locked(Deadline deadline) {
@@ -267,7 +289,7 @@ void SshLink::late(const char* stage) const {
 
 void SshLink::log_in() {
   try {
-    session_ = std::make_unique<Session>(*address_.ssh);
+    session_ = std::make_unique<Session>(*address_.ssh, longest_login_);
   } catch (const Error& error) {
     if (error.code() != Errc::not_found) throw;
     fail({Errc::engine_unavailable,
@@ -289,6 +311,7 @@ void SshLink::await_login(Deadline deadline) {
       throw Error(Errc::timed_out,
                   fmt::format("ssh login to {}: this process was told to stop", address_.socket));
   }
+  session_->is_up = true;
 }
 
 void SshLink::find_engine(Deadline deadline) {
@@ -325,8 +348,11 @@ void SshLink::find_engine(Deadline deadline) {
         fmt::format("the ssh login to {} ({}) works, but no container engine answers at {} there: {}",
                     address_.socket, address_.from, path,
                     against.empty() ? "the connection is closed" : list_of(against)),
-        denied ? "let that user join the group that owns the socket there"
-               : "start the engine there, or name its socket: ssh://HOST/run/podman/podman.sock"});
+        denied ? "let that user join the group that owns the socket there, or name the socket of that user's "
+                 "own engine"
+               : "start the engine there, or name its socket: ssh://HOST/run/podman/podman.sock, or of a "
+                 "user's own engine "
+                 "/run/user/UID/podman/podman.sock or /run/user/UID/docker.sock"});
 }
 
 // False if it hangs up.

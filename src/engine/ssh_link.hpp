@@ -45,13 +45,15 @@
 
 namespace hostnet::engine {
 
+inline constexpr std::chrono::seconds kLongestLogin{30};
+
 /// Thread-safe.
 class SshLink {
  public:
   /// The link of this process to the engine at an ssh:// address; it does not log in yet. A forked child has others.
   static std::shared_ptr<SshLink> to(const Address& address);
 
-  explicit SshLink(Address address);
+  explicit SshLink(Address address, std::chrono::milliseconds longest_login = kLongestLogin);
   ~SshLink();
   SshLink(const SshLink&) = delete;
   SshLink& operator=(const SshLink&) = delete;
@@ -79,6 +81,7 @@ class SshLink {
   [[noreturn]] void late(const char* stage) const;
 
   const Address address_;
+  const std::chrono::milliseconds longest_login_;
   std::timed_mutex
       mutex_;  // guards what follows; held while it comes up, by the caller whose deadline bounds that
   std::unique_ptr<Session> session_;

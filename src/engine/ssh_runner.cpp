@@ -4,13 +4,13 @@
 #include "core/log.hpp"
 #include "core/process.hpp"
 #include "core/thread.hpp"
+#include "core/unix_address.hpp"
 #include "engine/ssh_command.hpp"
 #include "hostnet/error.hpp"
 
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
@@ -40,10 +40,8 @@ void SshRunner::serve(const std::string& socket, std::string command) {
   command_ = std::move(command);
   listener_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   ::unlink(socket.c_str());  // of an attempt that its caller gave up; the folder is ours alone
-  sockaddr_un where{};
-  where.sun_family = AF_UNIX;
-  socket.copy(where.sun_path, sizeof where.sun_path - 1);
-  if (!listener_ || ::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0 ||
+  const auto where = unix_address(socket).value();
+  if (!listener_ || ::bind(listener_.get(), as_sockaddr(where), sizeof where) != 0 ||
       ::listen(listener_.get(), SOMAXCONN) != 0)
     throw Error::from_errno("listen at " + socket, errno);
   thread_ = start_thread("tchn-ssh-run", [this] { accept_all(); });
@@ -57,10 +55,10 @@ SshRunner::~SshRunner() {
 
 void SshRunner::start(const Fd& streams) {
   // It may have had to log in by itself.
-  running_.push_back(
-      std::make_unique<Child>(program_, ssh_run(ssh_, control_, command_),
-                              Child::Streams{.in = streams.get(), .out = streams.get(), .err = words_},
-                              Deadline::after(kStartOfSsh), Child::Life{.bound = true}));
+  running_.push_back(std::make_unique<Child>(
+      program_, ssh_run(ssh_, control_, command_),
+      Child::Streams{.in = streams.get(), .out = streams.get(), .err = words_}, Deadline::after(kStartOfSsh),
+      Child::Life{.bound = true, .variables = {"SSH_ASKPASS_REQUIRE=never"}}));
 }
 
 void SshRunner::collect() {

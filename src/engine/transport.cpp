@@ -41,6 +41,7 @@
 #include "core/forked.hpp"
 #include "core/log.hpp"
 #include "core/strings.hpp"
+#include "core/unix_address.hpp"
 #include "engine/curl.hpp"
 #include "engine/cutoff.hpp"
 #include "engine/json_reader.hpp"
@@ -56,7 +57,6 @@
 #include <fmt/format.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <array>
@@ -205,6 +205,7 @@ struct Transport::Connection {
   bool is_roots = true;
   std::exception_ptr not_connected;
   std::shared_ptr<SshLink> link;  // for ssh://
+  std::uint64_t generation = fork_generation();
   Address forwarded;
 
   // libcurl connects by path, to whatever is there at that moment. So for each new connection we replace the
@@ -223,9 +224,7 @@ struct Transport::Connection {
     try {
       connection->target = open_unix(*address);
       if (connection->fault.empty()) connection->fault = connection->target.fault;
-      sockaddr_un named{};
-      named.sun_family = AF_UNIX;
-      connection->target.path.copy(named.sun_path, sizeof named.sun_path - 1);
+      const auto named = unix_address(connection->target.path).value();
       // curl_sockaddr has room for any address.
       std::memcpy(reinterpret_cast<char*>(where) + offsetof(curl_sockaddr, addr), &named, sizeof named);
       where->addrlen = sizeof named;
@@ -315,24 +314,17 @@ struct Transport::Connection {
   }
 };
 
-// Connections to engines behind a login that no Transport uses at the moment, by the engine's address. Never destroyed:
-// a Transport may outlive everything that is.
+// Connections to engines behind a login that no Transport uses at the moment, by the engine's address.
 struct Transport::Connection::Idle {
   std::mutex mutex;
-  std::uint64_t generation = fork_generation();
   std::map<std::string, std::vector<std::unique_ptr<Connection>>> of;
-
-  static Idle& get() {
-    static auto& idle = *new Idle;
-    return idle;
-  }
 };
 
 std::unique_ptr<Transport::Connection> Transport::Connection::idle(const std::string& engine) {
-  auto& all = Idle::get();
+  auto& all = for_this_process<Idle>();
   const std::scoped_lock lock(all.mutex);
   auto& here = all.of[engine];
-  if (here.empty() || all.generation != fork_generation()) return nullptr;
+  if (here.empty()) return nullptr;
   auto connection = std::move(here.back());
   here.pop_back();
   return connection;
@@ -340,20 +332,19 @@ std::unique_ptr<Transport::Connection> Transport::Connection::idle(const std::st
 
 void Transport::Connection::keep(const std::string& engine, std::unique_ptr<Connection> connection) noexcept {
   constexpr std::size_t most = 4;
-  auto& all = Idle::get();
-  const std::scoped_lock lock(all.mutex);
   // A forked child shares its parent's connections, and can neither use nor end them.
-  if (all.generation != fork_generation() || all.of[engine].size() >= most) return;
-  all.of[engine].push_back(std::move(connection));
+  if (connection->generation != fork_generation()) return;
+  auto& all = for_this_process<Idle>();
+  const std::scoped_lock lock(all.mutex);
+  if (all.of[engine].size() < most) all.of[engine].push_back(std::move(connection));
 }
 
 Transport::Transport(Address address) : address_(std::move(address)) {
-  constexpr std::size_t longest = sizeof(sockaddr_un::sun_path) - 1;
-  if (address_.is_unix() && address_.socket.size() > longest)
+  if (address_.is_unix() && address_.socket.size() > kLongestUnixPath)
     throw Error(
         Errc::invalid_argument,
         fmt::format("the engine's socket path {} ({}) has {} bytes; a Unix socket's path has at most {}",
-                    quote(address_.socket), address_.from, address_.socket.size(), longest),
+                    quote(address_.socket), address_.from, address_.socket.size(), kLongestUnixPath),
         "give a shorter path, for example through a symbolic link to the folder");
   if (address_.ssh) connection_ = Connection::idle(address_.text());
   if (!connection_) connection_ = std::make_unique<Connection>();

@@ -2,13 +2,13 @@
 #include "engine/unix_socket.hpp"
 
 #include "core/strings.hpp"
+#include "core/unix_address.hpp"
 #include "engine/transport_error.hpp"
 #include "hostnet/error.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -127,7 +127,7 @@ std::string fault_on_way(const std::string& path, const struct stat& there, uid_
 }
 
 UnixTarget open_unix(const Address& address) {
-  if (address.socket.size() >= sizeof(sockaddr_un::sun_path))
+  if (address.socket.size() > kLongestUnixPath)
     throw Error(Errc::invalid_argument, fmt::format("the path {} is too long", quote(address.socket)));
   UnixTarget target{.inode = Fd(::open(address.socket.c_str(), O_PATH | O_CLOEXEC))};
   struct stat there {};
@@ -155,15 +155,13 @@ ucred peer_of(int fd, std::string& fault) {
 
 UnixConnection connect_unix(const Address& address) {
   auto target = open_unix(address);
-  sockaddr_un where{};
-  where.sun_family = AF_UNIX;
-  target.path.copy(where.sun_path, sizeof where.sun_path - 1);
+  const auto where = unix_address(target.path).value();
   UnixConnection made{.fault = std::move(target.fault)};
   // Non-blocking: connect(2) would wait without limit for a listener whose queue is full, as a hung engine's
   // becomes in the end.
   made.fd.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!made.fd) throw Error::from_errno("socket", errno);
-  if (::connect(made.fd.get(), reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0)
+  if (::connect(made.fd.get(), as_sockaddr(where), sizeof where) != 0)
     throw connect_error(address, errno == EAGAIN ? 0 : errno);
   const auto peer = peer_of(made.fd.get(), made.fault);
   made.uid = peer.uid;

@@ -3,17 +3,16 @@
 #include "lease/record_socket.hpp"
 
 #include "core/log.hpp"
+#include "core/unix_address.hpp"
 #include "hostnet/error.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <ctime>
 
 namespace hostnet::state {
@@ -27,12 +26,9 @@ bool is_socket(int folder, const std::string& file, struct stat& status) {
 }
 
 sockaddr_un address_in(int folder, const std::string& file) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const auto path = fmt::format("/proc/self/fd/{}/{}", folder, file);
-  if (path.size() >= sizeof address.sun_path) throw Error::from_errno("use socket " + file, ENAMETOOLONG);
-  std::memcpy(address.sun_path, path.data(), path.size());
-  return address;
+  const auto address = unix_address(fmt::format("/proc/self/fd/{}/{}", folder, file));
+  if (!address) throw Error::from_errno("use socket " + file, ENAMETOOLONG);
+  return *address;
 }
 
 // A stream socket cannot be connected with one of packets, so a listener learns nothing of it: the kernel says
@@ -41,8 +37,7 @@ bool is_dead(const PrivateFolder& folder, const std::string& file) {
   const Fd knock(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!knock) throw Error::from_errno("socket", errno);
   const auto address = address_in(folder.fd(), file);
-  return ::connect(knock.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 &&
-         errno == ECONNREFUSED;
+  return ::connect(knock.get(), as_sockaddr(address), sizeof address) != 0 && errno == ECONNREFUSED;
 }
 
 }  // namespace
@@ -61,7 +56,7 @@ RecordSocket::RecordSocket(const TunnelStore& store, const std::string& name, De
   if (error) throw Error::from_errno("read the path of " + locked.path().string(), error.value());
   path_ = (folder / file_).string();
   const auto address = address_in(folder_.get(), file_);
-  if (::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+  if (::bind(listener_.get(), as_sockaddr(address), sizeof address) != 0)
     throw Error::from_errno("bind " + path_, errno);
   // For root of another user namespace, and for root without privileges; the folder keeps other users out.
   if (::fchmodat(folder_.get(), file_.c_str(), 0666, 0) != 0 || ::listen(listener_.get(), kBacklog) != 0) {

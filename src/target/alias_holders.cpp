@@ -7,6 +7,7 @@
 #include "engine/containers.hpp"
 #include "engine/hosts_file.hpp"
 #include "engine/json_reader.hpp"
+#include "engine/networks.hpp"
 #include "hostnet/error.hpp"
 #include "lease/command_line.hpp"
 #include "lease/container_alias.hpp"
@@ -189,6 +190,29 @@ void check_hosts(engine::Client& client, const engine::Container& container, con
     refuse_by_file(other->lease, container.name, request, check.runtime_dir);
 }
 
+// Other engines' labels are not seen here, but the names of all containers on an overlay network are. Of two
+// leases that are made at once the one with the first id stays.
+void check_other_nodes(engine::Client& client, const engine::Network& network, const std::string& own,
+                       const std::vector<std::string>& beside, Deadline deadline) {
+  engine::Networks networks(client);
+  const auto ends = networks.overlay_ends(network.id, deadline);
+  std::optional<std::string> here;
+  for (const auto& end : ends) {
+    if (!end.container.starts_with(kSidecarPrefix)) continue;
+    const auto lease = end.container.substr(kSidecarPrefix.size());
+    if (!state::is_token(lease) || lease == own || std::ranges::find(beside, lease) != beside.end()) continue;
+    if (!own.empty() && own < lease) continue;
+    if (!here) here = networks.swarm_node(deadline).address;
+    if (end.node == *here) continue;  // told by its labels
+    throw Error(
+        Errc::conflict,
+        fmt::format("host port exposure {} already defined on network {} by lease {} on the swarm's node {}",
+                    kAlias, network.name, lease, end.node),
+        fmt::format("release it there (tc-hostnet release {}), or have one lease with the ports of both",
+                    lease));
+  }
+}
+
 void check_network(engine::Client& client, const ExposeRequest& request, const Holders& holders,
                    const AliasCheck& check, const std::vector<std::string>& beside, Deadline deadline) {
   const auto network = client.network(request.target.name(), deadline);
@@ -196,6 +220,7 @@ void check_network(engine::Client& client, const ExposeRequest& request, const H
     if (holder.network == network.id)
       refuse({holder.lease, "on network " + network.name, holder.ports, request.target}, request,
              check.runtime_dir);
+  if (network.driver == "overlay") check_other_nodes(client, network, check.own, beside, deadline);
   const auto files = Deadline::after(std::min<std::chrono::milliseconds>(kAllFiles, deadline.remaining()));
   for (const auto& id : network.containers) {
     try {

@@ -12,6 +12,7 @@
 //   for a container, else         a line that gives it another address than its own
 //   for a network, any path       a sidecar with the name on that network, or on another network of one of
 //                                 its containers
+//   for an overlay network        any sidecar on that network on another node of the swarm
 //   for a network, by DNS         a lease's line in the hosts file of one of its containers, and a sidecar for
 //                                 one of them; an entry of the user (--add-host) gets a warning
 //
@@ -46,6 +47,9 @@ inline constexpr const char* kAliasContainerLabel = "io.github.tchostnet.alias-c
 inline constexpr const char* kLeasePortsLabel = "io.github.tchostnet.lease-ports";
 /// On every container that ends with a process: carries that process (path/sidecar/labels.hpp).
 inline constexpr const char* kOwnerLabel = "io.github.tchostnet.owner";
+
+/// A sidecar's name is this and its lease's id.
+inline constexpr std::string_view kSidecarPrefix = "tc-hostnet-";
 
 /// A lease whose sidecar has the alias.
 struct AliasHolder {

@@ -5,6 +5,7 @@
 #include "core/nearest.hpp"
 #include "core/strings.hpp"
 #include "engine/containers.hpp"
+#include "engine/networks.hpp"
 #include "target/alias_holders.hpp"
 
 #include <fmt/format.h>
@@ -30,10 +31,27 @@ KnownNames names_at(engine::Client& client, Deadline deadline) {
     for (const auto& one : engine::Containers(client).list({}, limit))
       if (!one.name.empty() && !one.labels.contains(kLeaseLabel) && !one.labels.contains(kOwnerLabel))
         (one.state == "running" ? known.running : known.not_running).push_back(one.name);
+    if (!client.is_podman(limit)) known.swarm = engine::Networks(client).swarm_node(limit);
   } catch (const Error& error) {
     log::debug("what else there is cannot be listed: {}", error.what());
   }
   return known;
+}
+
+// Beside what the name may have been meant to be.
+std::string or_else(const std::optional<std::string>& meant, const std::string& advice) {
+  return meant ? fmt::format("did you mean {}? Else: {}", quote(*meant), advice) : advice;
+}
+
+// A worker learns of a network from the manager when a container of its own joins.
+std::string at_a_manager(const engine::SwarmNode& swarm) {
+  auto out = std::string(
+      "this engine is a worker of a swarm, and knows a network of the swarm only while a container of "
+      "its own is on it: ask a manager, with --engine");
+  const auto manager =
+      swarm.managers.empty() ? std::string_view{} : engine::host_of_manager(swarm.managers.front());
+  if (!manager.empty()) out += fmt::format(" ssh://{}", manager);
+  return out;
 }
 
 }  // namespace
@@ -42,7 +60,10 @@ Error no_such_network(std::string_view name, const KnownNames& known) {
   if (is_among(name, known.running) || is_among(name, known.not_running))
     return {Errc::not_found, fmt::format("there is no network {}, but a container of that name", quote(name)),
             fmt::format("name the container: --container {}", shell_word(name))};
-  return no_such("network", name, known.networks, fmt::format("see them: {} network ls", known.command));
+  const auto error =
+      no_such("network", name, known.networks, fmt::format("see them: {} network ls", known.command));
+  if (!known.swarm.is_member || known.swarm.is_manager) return error;
+  return {error.code(), error.what(), or_else(nearest(name, known.networks), at_a_manager(known.swarm))};
 }
 
 Error no_such_container(std::string_view name, const KnownNames& known) {
@@ -56,6 +77,13 @@ Error no_such_container(std::string_view name, const KnownNames& known) {
   auto all = known.running;
   all.insert(all.end(), known.not_running.begin(), known.not_running.end());
   const auto meant = nearest(name, all);
+  if (known.swarm.is_member && !known.swarm.is_alone)
+    return {
+        Errc::not_found, what,
+        or_else(
+            meant,
+            "if it is on another node of the swarm, name that node's engine with --engine; docker service ps "
+            "tells the node")};
   return {Errc::not_found, what,
           meant ? fmt::format("did you mean {}?", quote(*meant))
                 : fmt::format("see them: {} ps -a", known.command)};

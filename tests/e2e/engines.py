@@ -172,6 +172,19 @@ class DockerWithSshd(Docker):
     images = ("alpine", "sshd")
 
 
+class DockerElsewhere(DockerWithSshd):
+    """Another machine's: in a network namespace of that name, which must exist."""
+
+    def __init__(self, namespace):
+        self.namespace = namespace
+        super().__init__()
+
+    def start(self):
+        # Not `ip netns exec`, whose /sys has no control groups. /run/docker is Docker's, whatever --exec-root says.
+        run("nsenter", f"--net=/run/netns/{self.namespace}", "unshare", "-m", "--propagation", "private", "sh", "-c",
+            'mount -t tmpfs tmpfs /run/docker && exec "$@"', "sh", self.starter, self.dir, *self.options)
+
+
 class RootlessDockerWithSshd(DockerWithSshd):
     """Rootless Docker, in RootlessKit's namespaces."""
 

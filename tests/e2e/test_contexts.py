@@ -164,7 +164,9 @@ class Plain(ContextCase):
 
     def test_the_version_of_the_api(self):
         """The user's; one that the engine does not have is told before it refuses it."""
-        for version, code, says in (("1.40", 0, ""), ("1.99", 2, "DOCKER_API_VERSION is 1.99, but the engine has 1.[0-9]+ at most"),
+        for version, code, says in (("1.40", 0, ""),
+                                    ("1.0", 2, "DOCKER_API_VERSION is 1.0, but the engine has 1.[0-9]+ at least"),
+                                    ("1.99", 2, "DOCKER_API_VERSION is 1.99, but the engine has 1.[0-9]+ at most"),
                                     ("newest", 2, "DOCKER_API_VERSION is 'newest', which is no version")):
             with self.subTest(version):
                 done = self.tc_hostnet("expose", self.port, "--network", "web", "--dry-run",

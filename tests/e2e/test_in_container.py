@@ -122,6 +122,11 @@ class Variants:
         with that number is acted upon."""
         self.client("--network", "other", "--cap-add", "NET_ADMIN")
         self.served("--container", "app", by="network")
+        # Root's advice in a container is not to be root.
+        for words in ((self.port, "--container", "app"), ("--container", "app", "--port", self.port)):
+            told = self.in_client("doctor", *words, check=False).stdout
+            self.assertRegex(told, "container|✓")
+            self.assertNotRegex(told, "as root|sudo ")
         done = self.in_client("expose", self.port, "--container", "app", "--via", "native", check=False)
         self.assertEqual(done.returncode, 3, done.stderr)
         self.assertIn("runs this program in its container client, with process ids of its own", done.stderr)

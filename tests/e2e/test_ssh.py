@@ -8,9 +8,9 @@ import pty
 import subprocess
 
 from engine_api import attempt
-from engines import DockerWithSshd
+from engines import DockerElsewhere, DockerWithSshd
 from harness import ALIAS, IMAGE, Lease, eventually, main, output, run
-from ssh_cases import HELLO, Reach, SshCase, UnixService, WhateverTheNetworks, free_port
+from ssh_cases import HELLO, LEASE_LABEL, Reach, SshCase, UnixService, WhateverTheNetworks, free_port
 
 
 SIDECAR = "testcontainers/sshd:1.3.0"
@@ -260,47 +260,83 @@ class DockerReach(Reach, WhateverTheNetworks, SshCase):
 
 
 class Swarm(SshCase):
-    """Networks of a swarm, whose containers root and users both reach by ssh."""
+    """Networks of a swarm of two nodes, whose containers root and users reach by ssh alike. The manager is this program's
+    engine; the worker has a network namespace of its own."""
 
     engine_type = DockerWithSshd
+    MANAGER, WORKER = "198.51.100.2", "198.51.100.1"
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.engine("swarm", "init", "--advertise-addr", "127.0.0.1")
+        run("ip", "netns", "add", "worker")
+        cls.addClassCleanup(run, "ip", "netns", "del", "worker")
+        run("ip", "link", "add", "swarm0", "type", "veth", "peer", "name", "swarm0", "netns", "worker")
+        for prefix, address in (((), cls.MANAGER), (("ip", "netns", "exec", "worker"), cls.WORKER)):
+            run(*prefix, "ip", "address", "add", f"{address}/30", "dev", "swarm0")
+            run(*prefix, "ip", "link", "set", "swarm0", "up")
+        cls.worker = DockerElsewhere("worker")
+        cls.addClassCleanup(cls.worker.close)
+        cls.engine("swarm", "init", "--advertise-addr", cls.MANAGER)
         cls.addClassCleanup(cls.leave)
+        token = cls.engine("swarm", "join-token", "--quiet", "worker")
+        cls.worker("swarm", "join", "--token", token, "--advertise-addr", cls.WORKER, f"{cls.MANAGER}:2377")
         # Docker makes the bridge and the rules of its routing mesh with the first task, and keeps them.
-        cls.end_task(*cls.start_task())
+        cls.end_tasks(*cls.start_tasks("--constraint", "node.role==manager"))
 
     @classmethod
     def leave(cls):
         cls.engine("swarm", "leave", "--force")
         attempt(cls.engine.api.remove_network, "docker_gwbridge")
+        run("ip", "link", "del", "swarm0")
 
     @classmethod
-    def start_task(cls, *networks):
-        """A service with a published port, which puts it on `ingress`, too; and its only container."""
-        options = [word for network in networks for word in ("--network", network)]
-        service = cls.engine("service", "create", "--detach", "--no-resolve-image", "--publish", "8099:80",
-                             *options, IMAGE, "sleep", "600").strip()
+    def start_tasks(cls, *options, count=1):
+        """A service with a published port, which puts it on `ingress`, too; and its containers, those of the manager first."""
+        service = cls.engine("service", "create", "--detach", "--no-resolve-image", "--publish", "8099:80", "--replicas",
+                             str(count), *options, IMAGE, "sleep", "600").strip()
         found = ("ps", "-q", "--no-trunc", "--filter", f"label=com.docker.swarm.service.id={service}")
-        if not eventually(lambda: cls.engine(*found)):
-            raise AssertionError("the service has no task")
-        return service, cls.engine(*found).strip()
+        tasks = []
+
+        def all_run():
+            tasks[:] = [(engine, task) for engine in (cls.engine, cls.worker) for task in engine(*found).split()]
+            return len(tasks) == count
+        if not eventually(all_run, 60):
+            raise AssertionError(f"the service has {len(tasks)} tasks: {cls.engine('service', 'ps', '--no-trunc', service)}")
+        return service, tasks
 
     @classmethod
-    def end_task(cls, service, container):
+    def end_tasks(cls, service, tasks):
         cls.engine("service", "rm", service)
-        attempt(cls.engine.api.remove, container)  # at once; Docker itself waits ten seconds for `sleep`
+        for engine, container in tasks:
+            attempt(engine.api.remove, container)  # at once; Docker itself waits ten seconds for `sleep`
 
-    def task(self, *networks):
-        service, container = self.start_task(*networks)
-        self.addCleanup(self.end_task, service, container)
-        return container
+    def tasks(self, *networks, count=1):
+        where = () if count > 1 else ("--constraint", "node.role==manager")
+        service, tasks = self.start_tasks(*where, *(word for one in networks for word in ("--network", one)), count=count)
+        self.addCleanup(self.end_tasks, service, tasks)
+        return tasks
+
+    def overlay(self, name, *options):
+        self.engine("network", "create", "--driver", "overlay", *options, name)
+
+        def is_gone():  # once the manager knows that its containers have left
+            attempt(self.engine.api.remove_network, name)
+            return name not in [one["Name"] for one in self.engine.api.get("/networks")]
+        self.addCleanup(lambda: self.assertTrue(eventually(is_gone)))
+
+    def on_worker(self, name, network):
+        self.addCleanup(attempt, self.worker.api.remove, name)
+        self.worker.api.run(name, IMAGE, ["sleep", "600"], network=network)
+
+    def reached_by(self, engine, container, text=HELLO):
+        # The name spreads from node to node.
+        url = f"http://{ALIAS}:{self.port}/"
+        self.assertTrue(eventually(lambda: engine.fetch(container, url, 5) == text), (engine.dir, container))
 
     def test_a_task_on_ingress_and_an_attachable_network(self):
-        self.network("open", "--driver", "overlay", "--attachable")
-        task = self.task("open")
+        self.overlay("open", "--attachable")
+        ((_, task),) = self.tasks("open")
         lease = self.expose(self.port, "--container", task)  # as root
         self.reaches(task, HELLO, port=self.port)
         code, _, err = lease.end()
@@ -310,11 +346,70 @@ class Swarm(SshCase):
         self.reaches(task, HELLO, port=self.port)
         self.assertEqual(lease.end()[0], 0)
 
+    def test_containers_and_tasks_on_both_nodes(self):
+        self.overlay("open", "--attachable")
+        self.container("here", network="open")
+        self.on_worker("there", "open")
+        tasks = self.tasks("open", count=4)
+        self.assertEqual([engine for engine, _ in tasks], [self.engine] * 2 + [self.worker] * 2)
+        lease = self.expose(self.port, "--network", "open")
+        self.assertEqual(lease.ready["via"], "ssh")
+        self.on_worker("later", "open")
+        for engine, one in (*tasks, (self.engine, "here"), (self.worker, "there"), (self.worker, "later")):
+            self.reached_by(engine, one)
+            self.assertFalse(any(ALIAS in line for line in engine.hosts(one)))
+        err = self.refused_elsewhere(6, "another node of the swarm", self.port, "--container", "there")
+        self.assertIn("name that node's engine with --engine", err)
+        self.assertEqual(lease.end()[0], 0)
+        self.assertEqual(self.sidecars(), [])
+        for engine, one in (tasks[0], tasks[3]):
+            self.assertIsNone(engine.fetch(one, f"http://{ALIAS}:{self.port}/", 2))
+
+    def refused_elsewhere(self, code, words, *arguments, env=None):
+        done = self.tc_hostnet("expose", *map(str, arguments), check=False, **({"env": env} if env else {}))
+        self.assertEqual(done.returncode, code, done.stderr)
+        self.assertIn(words, done.stderr)
+        return done.stderr
+
+    def test_the_worker_as_the_engine(self):
+        """Asked from here, as by ssh:// or a tunnel; and by a command on the worker's own machine."""
+        at_worker = self.env | {"DOCKER_HOST": f"unix://{self.worker.socket}"}
+        self.addCleanup(self.tc_hostnet, "release", "--all", env=at_worker)
+        before = self.worker.inventory()
+        self.overlay("open", "--attachable")
+        err = self.refused_elsewhere(6, "there is no network 'open'", self.port, "--network", "open", env=at_worker)
+        self.assertIn("this engine is a worker of a swarm", err)
+        self.assertIn(f"ask a manager, with --engine ssh://{self.MANAGER}", err)
+        self.assertEqual(self.worker.inventory(), before)
+        self.on_worker("there", "open")
+        self.container("here", network="open")
+        for target in (("--container", "there"), ("--network", "open")):
+            lease = self.tc_hostnet("expose", self.port, *target, "--detach", env=at_worker).stdout.strip()
+            self.reached_by(self.worker, "there")
+            self.tc_hostnet("release", lease, env=at_worker)
+        site = self.worker.dir / "site"
+        site.mkdir()
+        (site / "index.html").write_text("the worker's")
+        service = subprocess.Popen(["ip", "netns", "exec", "worker", "busybox", "httpd", "-f", "-p", f"127.0.0.1:{self.port}",
+                                    "-h", site])
+        self.addCleanup(service.wait, 10)
+        self.addCleanup(service.kill)
+        there = Lease(["ip", "netns", "exec", "worker", self.program, "--json", "expose", str(self.port), "--network", "open"],
+                      at_worker)
+        self.addCleanup(there.close)
+        for engine, one in ((self.engine, "here"), (self.worker, "there")):
+            self.reached_by(engine, one, "the worker's")
+        err = self.refused_elsewhere(8, f"already defined on network open by lease {there.id}", self.port, "--network", "open")
+        self.assertIn(f"on the swarm's node {self.WORKER}", err)
+        self.assertEqual(self.sidecars(), [])
+        self.assertEqual(there.end()[0], 0)
+        self.assertEqual(self.worker.api.containers(LEASE_LABEL), [])
+
     def test_what_no_sidecar_can_join_is_said_before_one_is_made(self):
-        self.network("closed", "--driver", "overlay")
+        self.overlay("closed")
         self.refused(3, "network closed is a swarm's and not attachable", self.port, "--network", "closed")
         self.refused(3, "the swarm's own routing mesh", self.port, "--network", "ingress")
-        task = self.task("closed")
+        ((_, task),) = self.tasks("closed")
         err = self.refused(3, "network closed: ", self.port, "--via", "ssh", "--container", task)
         self.assertIn("network ingress: ", err)
         lease = self.expose(self.port, "--container", task)

@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from engines import DockerWithSshd, PodmanWithSshd
+from engines import DockerWithSshd, PodmanWithSshd, RootlessPodmanWithSshd
 from harness import ALIAS, IMAGE, HostCase, eventually, main, run
 from ssh_cases import HELLO, LEASE_LABEL
 
@@ -149,7 +149,7 @@ class Lab:
         (self.home / ".ssh/config").write_text(f"{config}\n{identity}")
 
 
-class SshEngine:
+class Laptop:
     """Mixed into a HostCase with an engine: its commands run on the laptop."""
 
     @classmethod
@@ -207,6 +207,13 @@ class SshEngine:
         self.assertEqual(self.sidecars(), [])
         return done.stderr
 
+    def comes_back(self):
+        self.assertTrue(eventually(lambda: self.engine.fetch("app", f"http://{ALIAS}:{PORT}/", 5) == HELLO, RECOVERY))
+
+
+class SshEngine(Laptop):
+    """The same for every engine."""
+
     def test_a_container_and_a_network(self):
         self.serves_and_ends()
         lease = self.serves("--network", "web")
@@ -234,9 +241,6 @@ class SshEngine:
         self.serves()
         self.lab.server.cut()
         self.comes_back()
-
-    def comes_back(self):
-        self.assertTrue(eventually(lambda: self.engine.fetch("app", f"http://{ALIAS}:{PORT}/", 5) == HELLO, RECOVERY))
 
     def test_a_restarted_sshd(self):
         lease = self.serves()
@@ -270,10 +274,57 @@ class SshEngine:
 class ByDocker(SshEngine, HostCase):
     engine_type = DockerWithSshd
 
+    def forwards(self):
+        """The sockets here that lead to sidecars."""
+        return [path.name for path in self.lab.runtime.glob("tc-hostnet-ssh-*/*") if path.name.isdigit()]
+
+    def test_a_sidecar_that_moves(self):
+        """A restart gives it another published port; nothing leads to the old one any more. (Podman removes it instead.)"""
+        self.serves()
+        before = self.forwards()
+        self.assertEqual(len(before), 1)
+        (sidecar,) = self.sidecars()
+        self.engine.api.restart(sidecar)
+        self.comes_back()
+        self.assertTrue(eventually(lambda: len(self.forwards()) == 1), self.forwards())
+        self.assertNotEqual(self.forwards(), before)
+
     def test_by_a_bastion(self):
         self.lab.configure(f"Host behind\n HostName {BEHIND}\n User root\n ProxyJump root@{BASTION}\n")
         self.host = "ssh://behind"
         self.serves_and_ends()
+
+    def test_a_bastion_that_would_ask(self):
+        """The ssh that ssh starts for a jump host gets none of our options: it has neither terminal nor window to ask."""
+        self.lab.configure(f"Host behind\n HostName {BEHIND}\n User root\n ProxyJump root@{BASTION}\n",
+                           known={BEHIND: "server"})
+        self.host = "ssh://behind"
+        asked = self.lab.folder / "asked"
+        window = self.lab.folder / "window"
+        window.write_text(f"#!/bin/sh\ntouch {asked}\n")
+        window.chmod(0o755)
+        self.variables = {"SSH_ASKPASS": str(window), "DISPLAY": ":0"}
+        said, errors = os.pipe()
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.dup2(errors, 2)
+            os.execve(self.program, ["tc-hostnet", "expose", str(PORT), "--container", "app"], self.env)
+        os.close(errors)
+        with open(said) as stream:
+            told = stream.read()
+        _, status = os.waitpid(pid, 0)
+        ready, _, _ = select.select([terminal], [], [], 0)
+        try:
+            seen = os.read(terminal, 4096) if ready else b""
+        except OSError:  # nothing was written, and the other end is closed
+            seen = b""
+        os.close(terminal)
+        self.variables = {}
+        self.lab.configure()
+        self.assertEqual(seen, b"")
+        self.assertFalse(asked.exists())
+        self.assertEqual(os.waitstatus_to_exitcode(status), 4, told)
+        self.assertIn("Host key verification failed", told)
 
     def test_a_key_in_an_agent(self):
         agent = self.lab.folder / "agent"
@@ -443,6 +494,21 @@ class ByPodman(SshEngine, HostCase):
         self.variables = {"DOCKER_HOST": "", "CONTAINER_HOST": f"ssh://root@{SERVER}{self.engine.socket}"}
         self.serves_and_ends()
         self.variables = {}
+
+
+class ByRootlessPodman(Laptop, HostCase):
+    """The engine of a user on the server, who logs in there."""
+
+    engine_type = RootlessPodmanWithSshd
+
+    def test_the_users_own_engine(self):
+        self.variables = {"DOCKER_HOST": f"ssh://alice@{SERVER}/run/user/20001/podman.sock"}
+        self.serves_and_ends()
+        self.serves_and_ends("--network", "web")
+        # Without a path it is root's socket, which is not there, and the message names the user's.
+        self.variables = {"DOCKER_HOST": "", "CONTAINER_HOST": f"ssh://alice@{SERVER}"}
+        self.assertIn("/run/user/UID/podman/podman.sock", self.fails(3, "login .* works, but no container engine answers"))
+        self.variables = {"DOCKER_HOST": f"ssh://alice@{SERVER}/run/user/20001/podman.sock"}
 
 
 if __name__ == "__main__":

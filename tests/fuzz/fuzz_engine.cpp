@@ -1,10 +1,12 @@
 // Feeds arbitrary bytes as an engine's answer: the parsers and stream readers return a value or throw
 // Error{engine_error}, nothing else.
+#include "engine/api_version.hpp"
 #include "engine/container_json.hpp"
 #include "engine/events.hpp"
 #include "engine/parse.hpp"
 #include "engine/pull.hpp"
 #include "engine/stream.hpp"
+#include "engine/swarm.hpp"
 #include "hostnet/error.hpp"
 
 #include <cstdint>
@@ -42,6 +44,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try_parser(parse_exec_state, text);
   try_parser(parse_exit_code, text);
   try_parser(parse_image_labels, text);
+  try_parser(parse_swarm_node, text);
+  try_parser(parse_overlay_ends, text);
+  try_parser(least_api_version, text);
+  static_cast<void>(host_of_manager(text));
   // Streams, in two pieces.
   const auto cut = text.substr(0, size / 2);
   const auto rest = text.substr(size / 2);

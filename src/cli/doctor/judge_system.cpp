@@ -81,8 +81,9 @@ Check judge_privilege(const PrivilegeFacts& facts, const exposer::Choice& path) 
     check.finding = path.driver != nullptr
                         ? fmt::format("{}: expose goes by {}, not native", lacks, path.driver->name)
                         : fmt::format("{}: nothing can be exposed", lacks);
-    check.mend =
-        path.driver != nullptr ? "for the native path and a complete check: sudo tc-hostnet doctor" : kAsRoot;
+    check.mend = path.driver != nullptr
+                     ? "for the native path and a complete check run it as root: sudo tc-hostnet doctor"
+                     : kAsRoot;
   } else if (facts.uid != 0) {
     check.status = Status::warn;
     check.finding = fmt::format(

@@ -162,7 +162,7 @@ class MakingChild {
 Error not_enterable(const std::string& container, int cause) {
   return {Errc::no_path,
           fmt::format("the network of container {} is not this user's: {}", container, std::strerror(cause)),
-          "run it as root, or as the user whose engine runs the container", cause};
+          "run it as root, or run it as the user whose engine runs the container", cause};
 }
 
 Error gone(const std::string& container) {

@@ -3,13 +3,13 @@
 
 #include "core/loopback.hpp"
 #include "core/strings.hpp"
+#include "core/unix_address.hpp"
 #include "hostnet/error.hpp"
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/un.h>
 
 #include <cerrno>
 #include <cstring>
@@ -71,11 +71,9 @@ Address ipv6_address(std::string_view address, std::uint16_t port) {
 }
 
 Address unix_address(std::string_view path) {
-  sockaddr_un socket{};
-  socket.sun_family = AF_UNIX;
-  if (path.empty() || path.size() >= sizeof socket.sun_path) no_address(path);
-  std::memcpy(socket.sun_path, path.data(), path.size());
-  return address_from(socket);
+  const auto socket = hostnet::unix_address(path);
+  if (!socket) no_address(path);
+  return address_from(*socket);
 }
 
 Service Service::of(const HostPort& port) {

@@ -32,9 +32,6 @@ constexpr milliseconds kRefusedSpan{600};
 // Period of the calls of `still_there`.
 constexpr milliseconds kCheckPeriod{250};
 constexpr milliseconds kUsualLook{2'000};  // an engine that takes longer is itself the failure
-// A server that sends a banner and then nothing must not keep us from the other ways; ours takes 10 ms, or much longer on
-// a busy machine.
-constexpr milliseconds kHandshake{8'000};
 
 int connect_to(int fd, const IpEndpoint& endpoint) {
   if (const auto ipv4 = endpoint.address.ipv4()) {
@@ -251,7 +248,7 @@ milliseconds span_until(Clock::time_point when) {
 }  // namespace
 
 std::size_t dial_sshd(std::span<const Way> ways, Deadline deadline, const std::function<void()>& still_there,
-                      const Accept& accept) {
+                      const Accept& accept, milliseconds handshake) {
   // Ignores a check that the deadline cut off: sshd was late, not the engine.
   const auto look = [&] {
     const auto began = Clock::now();
@@ -285,7 +282,7 @@ std::size_t dial_sshd(std::span<const Way> ways, Deadline deadline, const std::f
       });
       try {
         accept(one.take(),
-               others_are_left ? Deadline::after(std::min(kHandshake, deadline.remaining())) : deadline);
+               others_are_left ? Deadline::after(std::min(handshake, deadline.remaining())) : deadline);
         return i;
       } catch (const NotOurSshd& error) {
         one.not_ours(error, others_are_left && !deadline.expired());

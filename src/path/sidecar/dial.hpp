@@ -52,11 +52,15 @@ struct Way {
 /// tried; other errors end it.
 using Accept = std::function<void(Fd connection, Deadline handshake)>;
 
+/// How long a handshake may take while other ways are left. A server that sends a banner and then nothing
+/// must not keep us from them; ours takes 10 ms, or much longer on a busy machine.
+inline constexpr std::chrono::milliseconds kHandshake{8'000};
+
 /// Dials until `accept` has taken a connection; returns the index of its way. Calls `still_there` some four times
 /// a second; it throws when further attempts are useless.
 /// @throws Error: timed_out, or conflict for another host key, with the reason against each way, and what `still_there` and `accept`
 /// throw.
 std::size_t dial_sshd(std::span<const Way> ways, Deadline deadline, const std::function<void()>& still_there,
-                      const Accept& accept);
+                      const Accept& accept, std::chrono::milliseconds handshake = kHandshake);
 
 }  // namespace hostnet::ssh

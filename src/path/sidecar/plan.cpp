@@ -61,7 +61,7 @@ std::string sidecar_image() {
 
 engine::ContainerSpec sidecar_spec(const SidecarRequest& request, const ssh::SshdSetup& setup) {
   engine::ContainerSpec spec{
-      .name = "tc-hostnet-" + request.lease,
+      .name = std::string(kSidecarPrefix) + request.lease,
       .image = request.image,
       .entrypoint = std::vector<std::string>{"sh", "-c"},
       .command = std::vector<std::string>{ssh::sshd_command(setup)},

@@ -39,6 +39,14 @@ IpEndpoint forwarded(const DialCandidate& candidate) {
   return {Ip::parse(candidate.host).value(), candidate.port};
 }
 
+// Of a sidecar that is elsewhere by now, or gone.
+void end_forwards(const engine::Address& engine, const std::vector<DialCandidate>& candidates,
+                  Deadline deadline) {
+  for (const auto& candidate : candidates)
+    if (candidate.by == DialCandidate::By::forward)
+      engine::SshLink::to(engine)->forget(forwarded(candidate), deadline);
+}
+
 // For $TESTCONTAINERS_HOST_OVERRIDE. A child asks: a name server may take its time.
 std::optional<Ip> address_of(const std::string& host, Deadline deadline) {
   if (const auto address = Ip::parse(host)) return address;
@@ -204,10 +212,17 @@ void Sidecar::dial(Deadline deadline, const ssh::Accept& accept) {
   const auto still_there = [&] {
     listen_to_it();
     auto now = look(deadline);
-    const std::lock_guard lock(mutex_);
-    const bool moved = now.candidates != place_.candidates;
-    place_ = std::move(now);
-    if (moved) throw Error(Errc::timed_out, "the sidecar has moved to another address");
+    std::vector<DialCandidate> left;
+    {
+      const std::lock_guard lock(mutex_);
+      if (now.candidates == place_.candidates) {
+        place_ = std::move(now);
+        return;
+      }
+      left = std::exchange(place_, std::move(now)).candidates;
+    }
+    end_forwards(engine_, left, deadline);
+    throw Error(Errc::timed_out, "the sidecar has moved to another address");
   };
   try {
     const auto& by = order[ssh::dial_sshd(ways, deadline, still_there, accept)];
@@ -274,9 +289,7 @@ void Sidecar::remove(Deadline deadline) {
     removed_ = true;
     place = place_;
   }
-  for (const auto& candidate : place.candidates)
-    if (candidate.by == DialCandidate::By::forward)
-      engine::SshLink::to(engine_)->forget(forwarded(candidate), deadline);
+  end_forwards(engine_, place.candidates, deadline);
 }
 
 void fetch_image(engine::Containers& containers, const std::string& image, Deadline deadline) {

@@ -64,7 +64,7 @@ SshLease::SshLease(SshSettings settings, const ExposeRequest& request, std::vect
              .label = request.label,
              .owner = settings_.owner->id(),
              .engine = settings_.engine.text(),
-             .sidecar = "tc-hostnet-" + id,
+             .sidecar = std::string(kSidecarPrefix) + id,
              .network = target.network.name,
              .address = {},
              .sources = {},
@@ -295,14 +295,10 @@ std::shared_ptr<Exposure::Impl> SshLease::extend(const HostPort& port) {
   auto key = ssh::Key::generate();
   const auto line = ssh::authorized_key(key.public_line(), {port.container});
   ssh::TunnelSettings tunnel{
-      // Permit the key at each attempt: a restarted sidecar has forgotten it.
-      .dial =
-          [sidecar = sidecar_.get(), line](Deadline limit, const ssh::Accept& accept) {
-            sidecar->dial(limit, [&](Fd connection, Deadline) {
-              sidecar->permit(line, limit);
-              accept(std::move(connection), limit);
-            });
-          },
+      .dial = [sidecar = sidecar_.get()](Deadline limit,
+                                         const ssh::Accept& accept) { sidecar->dial(limit, accept); },
+      // At each attempt: a restarted sidecar has forgotten it.
+      .before_login = [sidecar = sidecar_.get(), line](Deadline limit) { sidecar->permit(line, limit); },
       .client = std::move(key),
       .host_key = host_key_,
       .services = {{port.container, service_of(port)}},

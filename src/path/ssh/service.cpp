@@ -2,15 +2,14 @@
 #include "path/ssh/service.hpp"
 
 #include "core/loopback.hpp"
+#include "core/unix_address.hpp"
 #include "hostnet/error.hpp"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <cerrno>
-#include <cstring>
 
 namespace hostnet::ssh {
 namespace {
@@ -61,11 +60,8 @@ Dial dial_port(const Service& service) {
 
 Dial dial(const Service& service) {
   if (service.port != 0) return dial_port(service);
-  sockaddr_un local{};
-  local.sun_family = AF_UNIX;
-  if (service.path.size() >= sizeof local.sun_path) return {};
-  std::memcpy(local.sun_path, service.path.data(), service.path.size());
-  return connect_to(AF_UNIX, reinterpret_cast<const sockaddr*>(&local), sizeof local);
+  const auto local = unix_address(service.path);
+  return local ? connect_to(AF_UNIX, as_sockaddr(*local), sizeof *local) : Dial{};
 }
 
 int pending_error(int socket) {

@@ -105,6 +105,7 @@ Session::Session(Fd connected, const Identity& identity, Deadline deadline, Dead
     throw NotOurSshd(error.code(), error.what(), error.hint(), error.sys_errno());
   }
   times_.handshake = since(start);
+  if (identity.before_login) identity.before_login(deadline);
 
   start = Clock::now();
   const int login = complete("login", deadline, [&] {

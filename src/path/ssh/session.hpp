@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 
 namespace hostnet::ssh {
@@ -16,6 +17,8 @@ namespace hostnet::ssh {
 struct Identity {
   const Key& client;            ///< Logs in as kUser.
   const std::string& host_key;  ///< The only accepted host key, as Key::public_line().
+  /// Called when the host key is seen to be that one, before the login; may throw.
+  std::function<void(Deadline)> before_login = nullptr;
 };
 
 /// How long each stage took.
@@ -33,7 +36,7 @@ class Session {
   /// its owner as alive while the command runs.
   /// @throws NotOurSshd in the handshake: timed_out, conflict (another host key: another server answers),
   ///         failure; then Error: timed_out, not_authorised (the key is refused), failure; each names the stage.
-  /// `handshake` bounds that part alone.
+  /// `handshake` bounds that part alone. Also what identity.before_login throws.
   Session(Fd connected, const Identity& identity, Deadline deadline, Deadline handshake = Deadline::never());
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;

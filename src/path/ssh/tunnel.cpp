@@ -109,7 +109,9 @@ void Tunnel::connect_lane(Lane& lane, Deadline deadline) {
   settings_.dial(deadline, [&](Fd connection, Deadline handshake) {
     dialled = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start);
     session = std::make_unique<Session>(std::move(connection),
-                                        Identity{.client = settings_.client, .host_key = settings_.host_key},
+                                        Identity{.client = settings_.client,
+                                                 .host_key = settings_.host_key,
+                                                 .before_login = settings_.before_login},
                                         deadline, handshake);
   });
   for (const auto port : lane.ports) session->listen(port, deadline);

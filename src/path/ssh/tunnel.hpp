@@ -55,6 +55,8 @@ struct TunnelSettings {
   /// several threads at once. @throws Error; not_found means that the sidecar is gone and no attempt can
   /// succeed.
   std::function<void(Deadline, const Accept&)> dial;
+  /// As Identity::before_login.
+  std::function<void(Deadline)> before_login = nullptr;
   Key client;                                 ///< Logs in.
   std::string host_key;                       ///< The sidecar's, as Key::public_line().
   std::map<std::uint16_t, Service> services;  ///< By the port that the container dials; not empty.

@@ -117,7 +117,10 @@ TEST_CASE("a server with another host key is refused") {
   Sidecar sidecar(ports({{7001, 7001}}));
   auto settings = sidecar.settings();
   settings.host_key = ssh::Key::generate().public_line();
+  int calls = 0;
+  settings.before_login = [&](Deadline) { ++calls; };
   const auto error = error_of([&] { const ssh::Tunnel tunnel(std::move(settings), soon()); });
+  CHECK(calls == 0);
   CHECK(error.code() == Errc::conflict);
   CHECK(std::string(error.what()).starts_with("ssh handshake: the server's host key is not the sidecar's"));
 }
@@ -126,7 +129,10 @@ TEST_CASE("a sidecar that refuses the key gives a login error") {
   Sidecar sidecar(ports({{7001, 7001}}));
   auto settings = sidecar.settings();
   settings.client = ssh::Key::generate();
+  int calls = 0;
+  settings.before_login = [&](Deadline) { ++calls; };
   const auto error = error_of([&] { const ssh::Tunnel tunnel(std::move(settings), soon()); });
+  CHECK(calls == 1);
   CHECK(error.code() == Errc::not_authorised);
   CHECK(std::string(error.what()).starts_with("ssh login: the sidecar refuses the key"));
 }
@@ -160,6 +166,13 @@ TEST_CASE("an sshd that never answers gives an error within the deadline, which 
     CHECK(error.code() == Errc::timed_out);
     return std::string(error.what());
   };
+  // The handshake has a limit of its own, which leaves time for other ways.
+  const auto begun = std::chrono::steady_clock::now();
+  CHECK_THROWS_AS(ssh::Session(connection_to({ip("127.0.0.1"), 2225}, soon()),
+                               {.client = settings.client, .host_key = settings.host_key},
+                               Deadline::after(20s), Deadline::after(100ms)),
+                  ssh::NotOurSshd);
+  CHECK(std::chrono::steady_clock::now() - begun < 10s);
   const std::string start = "ssh banner: the sidecar's sshd does not serve: 127.0.0.1:";
   CHECK(attempt(2221) == start + "2221: Connection refused");
   CHECK(attempt(2222) == start + "2222: it accepts the connection and sends no banner");

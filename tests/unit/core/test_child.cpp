@@ -93,6 +93,26 @@ TEST_CASE("a child that misses its deadline is killed, with its descendants") {
   CHECK(::waitpid(-1, nullptr, WNOHANG) < 0);  // no child is left
 }
 
+TEST_CASE("the pid of an ended program is no other's until its end was read") {
+  int ends[2];
+  REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+  const Fd from(ends[0]);
+  Fd to(ends[1]);
+  Child child("/bin/sh", {"sh", "-c", "echo $$"}, {.out = to.get()}, Deadline::after(20s));
+  to.reset();
+  std::string pid(16, '\0');
+  pid.resize(static_cast<std::size_t>(::read(from.get(), pid.data(), pid.size())));
+  const auto stat = "/proc/" + std::string(trim(pid)) + "/stat";
+  const auto is_zombie = [&] { return try_read_file(stat).value_or("").find(") Z ") != std::string::npos; };
+  const auto deadline = Deadline::after(20s);
+  while (!is_zombie() && std::filesystem::exists(stat) && !deadline.expired())
+    std::this_thread::sleep_for(1ms);
+  std::this_thread::sleep_for(50ms);
+  CHECK(is_zombie());
+  CHECK(child.wait(Deadline::after(20s)) == 0);
+  CHECK_FALSE(std::filesystem::exists(stat));
+}
+
 TEST_CASE("a program that does not exist or is not executable") {
   reap_earlier_children();
   CHECK_THROWS_AS(run_process({"no-such-program-here"}, {}, Deadline::after(20s)), Error);

@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include <mutex>
+
 using namespace hostnet;
 
 TEST_CASE("a child knows that it is one") {
@@ -37,4 +39,21 @@ TEST_CASE("an object of the parent is destroyed only there") {
         })) == 6);
   pointer.reset();
   CHECK(destroyed);
+}
+
+TEST_CASE("a child has an object of its own, whatever its parent's threads do with theirs") {
+  struct Shared {
+    std::mutex mutex;
+    int number = 0;
+  };
+  auto& ours = for_this_process<Shared>();
+  CHECK(&for_this_process<Shared>() == &ours);
+  ours.number = 7;
+  const std::scoped_lock lock(ours.mutex);
+  CHECK(test::await_child(test::start_child([&] {
+          auto& own = for_this_process<Shared>();
+          const bool free = own.mutex.try_lock();
+          ::_exit(free && own.number == 0 && &own == &for_this_process<Shared>() ? 2 : 3);
+        })) == 2);
+  CHECK(for_this_process<Shared>().number == 7);
 }

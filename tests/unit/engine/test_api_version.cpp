@@ -19,6 +19,15 @@ TEST_CASE("the engine's newest version, but none newer than was reviewed") {
   CHECK(api_version("", "").empty());
 }
 
+TEST_CASE("none older than the engine has") {
+  CHECK(api_version("1.80", "", "1.44") == engine::kNewestReviewed);
+  CHECK(api_version("1.80", "", "1.70") == "1.70");
+  CHECK(api_version("1.80", "", "nonsense") == engine::kNewestReviewed);
+  CHECK(api_version("1.52", "1.44", "1.44") == "1.44");
+  CHECK(test::error_of([] { static_cast<void>(api_version("1.52", "1.43", "1.44")); }).code() ==
+        Errc::invalid_argument);
+}
+
 TEST_CASE("a version that the user wants") {
   CHECK(api_version("1.54", "1.44") == "1.44");
   CHECK(api_version("1.999", "1.99") == "1.99");

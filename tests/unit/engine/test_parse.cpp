@@ -60,6 +60,7 @@ const std::vector<Case>& cases() {
       {"podman-networks.json", networks},   {"podman-libpod-network.json", bridges},
       {"docker-container.json", container}, {"docker-container-shared.json", container},
       {"podman-container.json", container}, {"podman-container-created.json", container},
+      {"docker29-networks.json", networks}, {"docker29-container.json", container},
   };
   return all;
 }

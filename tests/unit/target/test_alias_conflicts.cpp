@@ -65,6 +65,23 @@ class AliasWorld {
     return *this;
   }
 
+  // An overlay network of a swarm, on whose node 198.51.100.2 this engine is, with a container on each of
+  // these nodes.
+  AliasWorld& overlay(const std::string& name,
+                      const std::vector<std::pair<std::string, std::string>>& containers) {
+    std::string tasks;
+    for (const auto& [container, node] : containers)
+      tasks += fmt::format(R"({}{{"Name":"{}","EndpointIP":"10.0.1.8","Info":{{"Host IP":"{}"}}}})",
+                           tasks.empty() ? "" : ",", container, node);
+    const std::string id = "512k5bbqhxyxxvlct16fq08dp";
+    const auto body = fmt::format(
+        R"({{"Id":"{}","Name":"{}","Scope":"swarm","Driver":"overlay","Attachable":true,"Services":{{"":{{"Tasks":[{}]}}}}}})",
+        id, name, tasks);
+    for (const auto& path : {id, name}) bodies_.emplace_back("/v1.41/networks/" + path, body);
+    bodies_.emplace_back("/v1.41/info", R"({"Swarm":{"LocalNodeState":"active","NodeAddr":"198.51.100.2"}})");
+    return *this;
+  }
+
   // "" if the request passes, else the error and its hint.
   std::string refusal(const Target& target, NameBy by = NameBy::gateway_in_file,
                       const std::string& own = {}) {
@@ -129,6 +146,25 @@ TEST_CASE("Podman before 5 repeats the network's name instead of its id") {
   world.network(kWeb, "web", {kApp}).network(kBack, "back", {kApp});
   CHECK(world.sidecar("1a2b3c4d", kAliasLabel, kWeb).refusal(kToApp).find("already defined on network web") !=
         std::string::npos);
+}
+
+TEST_CASE("a lease on another node of a swarm has the name on an overlay network") {
+  const auto said = [](const std::vector<std::pair<std::string, std::string>>& containers,
+                       const std::string& own = {}) {
+    return AliasWorld().overlay("open", containers).refusal(Target::network("open"), NameBy::dns, own);
+  };
+  CHECK(said({{"app", "198.51.100.1"}, {"tc-hostnet-1a2b3c4d", "198.51.100.1"}}) ==
+        "host port exposure host.testcontainers.internal already defined on network open by lease 1a2b3c4d "
+        "on the swarm's "
+        "node 198.51.100.1; release it there (tc-hostnet release 1a2b3c4d), or have one lease with the ports "
+        "of both");
+  CHECK(said({}).empty());
+  CHECK(said({{"app", "198.51.100.1"}, {"tc-hostnet-$(id)", "198.51.100.1"}}).empty());
+  CHECK(said({{"tc-hostnet-1a2b3c4d", "198.51.100.2"}}).empty());  // labels tell of those here
+  // Of two that are made at once, each sees the other, and one stays.
+  CHECK(said({{"tc-hostnet-1a2b3c4d", "198.51.100.1"}}, "00000000").empty());
+  CHECK_FALSE(said({{"tc-hostnet-1a2b3c4d", "198.51.100.1"}}, "ffffffff").empty());
+  CHECK(said({{"tc-hostnet-ffffffff", "198.51.100.2"}}, "ffffffff").empty());
 }
 
 TEST_CASE("what holds no name does not count") {

@@ -35,6 +35,30 @@ TEST_CASE("a name of the other kind is told") {
         "there is no container 'web', but a network of that name; name the network: --network web");
 }
 
+TEST_CASE(
+    "a swarm's worker tells where its networks are known, each node where another one's containers are") {
+  auto worker = kKnown;
+  worker.swarm = {.is_member = true, .managers = {"198.51.100.2:2377"}};
+  CHECK(text(no_such_network("overlay", worker)) ==
+        "there is no network 'overlay'; there are 'web' and 'bridge'; this engine is a worker of a swarm, "
+        "and knows a network "
+        "of the swarm only while a container of its own is on it: ask a manager, with --engine "
+        "ssh://198.51.100.2");
+  CHECK(
+      no_such_network("wbe", worker).hint().starts_with("did you mean 'web'? Else: this engine is a worker"));
+  CHECK(no_such_container("task", worker).hint().starts_with("if it is on another node of the swarm, name"));
+  CHECK(no_such_container("ap", worker)
+            .hint()
+            .starts_with("did you mean 'app'? Else: if it is on another node"));
+
+  auto manager = worker;
+  manager.swarm.is_manager = true;
+  CHECK(no_such_network("overlay", manager).hint() == "see them: docker network ls");
+  CHECK(no_such_container("task", manager).hint().starts_with("if it is on another node of the swarm, name"));
+  manager.swarm.is_alone = true;
+  CHECK(no_such_container("task", manager).hint() == "see them: docker ps -a");
+}
+
 TEST_CASE("the engine is asked for its names only after it did not know one; ours are not among them") {
   const std::string network =
       R"({"Id":"ab00000000000000000000000000000000000000000000000000000000000000","Name":"web","Driver":"bridge"})";

@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <poll.h>
 
 #include <atomic>
 #include <chrono>
@@ -169,6 +170,23 @@ TEST_CASE("the first way that leads to our sshd is taken, and the rest are not w
   SUBCASE("what is no sshd") {
     const auto done = dialled({way_to("web", web.at(), 300ms), way_to("ours", ours.at())}, ours.at());
     CHECK(done.way == 1);
+  }
+  SUBCASE("a banner, and then silence") {
+    const std::vector<Way> ways{way_to("stranger", stranger.at()), way_to("ours", ours.at())};
+    const auto shake_hands = [&](const Fd& connection, Deadline handshake) {
+      if (remote_end(connection) == ours.at()) return;
+      CHECK(handshake.remaining() <= 200ms);
+      pollfd silence{-1, 0, 0};
+      ::poll(&silence, 1, handshake.poll_timeout());
+      throw ssh::NotOurSshd(Errc::timed_out, "ssh handshake: the sidecar gave no answer in time");
+    };
+    CHECK(ssh::dial_sshd(
+              ways, Deadline::after(20s), [] {}, shake_hands, 200ms) == 1);
+    CHECK(stranger.guests() == 1);  // it is out
+    // The only way has the whole time.
+    ssh::dial_sshd(
+        {&ways[1], 1}, Deadline::after(20s), [] {},
+        [](const Fd&, Deadline handshake) { CHECK(handshake.remaining() > 10s); }, 200ms);
   }
   SUBCASE("a stream") {
     Way stream{.text = "stream", .endpoint = {}};
