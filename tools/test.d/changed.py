@@ -31,6 +31,7 @@ ROWS = (
     (r"src/firewall/", ("unit: firewall$", "netns: (?!ssh|engine)", "hosts: ", "dbus: ", "soak: ", "demo: ",
                         "e2e: test_(docker|podman|firewalls|lifecycle|run|container_docker|errors|helper)")),
     (r"src/engine/", ("unit: (engine|target|path|watch|container)$", "netns: engine$", "e2e: ", "fuzz: fuzz_engine", "demo: ")),
+    (r"tools/debian$", ("format: ",)),
     (r"tools/demo$", ("demo: ",)),
     (r"tools/(bench|soak)", ("unit: loadgen",)),
     (r"tools/coverage$", ("format: ",)),
