@@ -37,6 +37,8 @@ constexpr std::array kCommands{
     Command{"status", "[OPTION]...", "show what is in effect on this host", define_status},
     Command{"doctor", "[PORT...] [--network | --container | --bridge NAME] [OPTION]...",
             "find out why something does not work, and how to fix it", define_doctor},
+    Command{"completion", "{bash | zsh | fish}", "print the script that completes words in a shell",
+            define_completion},
     Command{"help", "[COMMAND]", "show how a command is used", define_help},
     Command{"version", "", "show the version, and those of the libraries", define_version},
 };
