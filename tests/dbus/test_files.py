@@ -43,6 +43,8 @@ PLACES = {
     "tc-hostnet.1": "/usr/share/man/man1/tc-hostnet.1",
     "tc-hostnetd.8": "/usr/share/man/man8/tc-hostnetd.8",
     "50-tc-hostnet.rules": "/usr/share/doc/tc-hostnet/examples/50-tc-hostnet.rules",
+    "README.md": "/usr/share/doc/tc-hostnet/README.md",
+    "expose.cpp": "/usr/share/doc/tc-hostnet/examples/expose.cpp",
     "completion.bash": "/usr/share/bash-completion/completions/tc-hostnet",
     "completion.zsh": "/usr/share/zsh/vendor-completions/_tc-hostnet",
     "completion.fish": "/usr/share/fish/vendor_completions.d/tc-hostnet.fish",
