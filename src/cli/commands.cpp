@@ -68,13 +68,15 @@ json::Value versions_to_json() {
                          {"file", or_null(library.file)}});
   }
   return {{"version", version()},
+          {"commit", commit().empty() ? std::nullopt : std::optional(std::string(commit()))},
           {"paths", path_names()},
           {"firewalls", firewall_names()},
           {"libraries", std::move(libraries)}};
 }
 
 void print_versions() {
-  print(fmt::format("tc-hostnet {}", version()));
+  print(commit().empty() ? fmt::format("tc-hostnet {}", version())
+                         : fmt::format("tc-hostnet {} (commit {})", version(), commit()));
   std::vector<Row> rows{{"paths", list_of(path_names())}, {"firewalls", list_of(firewall_names())}};
   for (const auto& library : library_versions()) {
     auto shown = library.version;
