@@ -1,8 +1,9 @@
 // What may stand at one place of a command line, for the completion in a shell.
 //
-// The shells' scripts (data/completion.*) know no word of the command: they ask `tc-hostnet __complete WORD...`, which answers
-// from the grammar. Its last word is the one at the cursor, perhaps empty. It prints one candidate a line, with a tab and its
-// meaning behind it, or ":files" or ":commands", which the shell completes itself. It prints no error and ends with 0.
+// The shells' scripts (data/completion.*) know no word of the command: they ask `tc-hostnet __complete
+// WORD...`, which answers from the grammar. Its last word is the one at the cursor, perhaps empty. It prints
+// one candidate a line, with a tab and its meaning behind it, or ":files" or ":commands", which the shell
+// completes itself. It prints no error and ends with 0.
 #pragma once
 
 #include "cli/grammar.hpp"

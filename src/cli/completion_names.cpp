@@ -1,4 +1,5 @@
-// The names that exist now: of the engine, the kernel and the leases. What does not answer in time is left out.
+// The names that exist now: of the engine, the kernel and the leases. What does not answer in time is left
+// out.
 #include "cli/commands.hpp"
 #include "cli/completion.hpp"
 #include "cli/layout.hpp"
@@ -6,7 +7,6 @@
 #include "core/join.hpp"
 #include "engine/client.hpp"
 #include "engine/containers.hpp"
-#include "hostnet/error.hpp"
 #include "lease/journal.hpp"
 #include "lease/runtime_dir.hpp"
 #include "lease/tunnel_record.hpp"
@@ -17,6 +17,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <exception>
 #include <map>
 #include <optional>
 #include <string>
@@ -99,8 +100,8 @@ Candidate lease_candidate(const std::string& id, const std::string& target,
   return {id, fmt::format("{} to {}", join(texts, ","), target)};
 }
 
-// Without taking a lock and without asking the helper, which the question would start: a lease of the helper that this user
-// made has a record. The journal is root's to read.
+// Without taking a lock and without asking the helper, which the question would start: a lease of the helper
+// that this user made has a record. The journal is root's to read.
 std::vector<Candidate> leases(const std::string& runtime_dir) {
   std::vector<Candidate> out;
   for (const auto& record : state::TunnelStore(runtime_dir).load())
@@ -110,7 +111,7 @@ std::vector<Candidate> leases(const std::string& runtime_dir) {
     if (state::has_journal_folder(store.folder()))
       for (const auto& lease : store.peek().leases)
         out.push_back(lease_candidate(lease.id, lease.target, lease.ports));
-  } catch (const Error&) {
+  } catch (const std::exception&) {
     // Not ours to read.
   }
   return out;
@@ -153,7 +154,7 @@ void print_completion(const std::vector<std::string>& words) {
     for (const auto& candidate : names_now(found.names, words))
       if ((found.prefix + candidate.word).starts_with(words.back()))
         print_candidate(found.prefix + candidate.word, candidate.meaning);
-  } catch (const Error&) {
+  } catch (const std::exception&) {
     // There is no engine, or it is slow: there is nothing to offer.
   }
 }

@@ -1,5 +1,4 @@
-// Joins texts. fmt::join() would do the same, but its header differs: fmt 11 has it in <fmt/ranges.h>, which takes half a
-// second to compile.
+// Joins texts. Not fmt::join(): it is in <fmt/format.h> up to fmt 10, and in <fmt/ranges.h> from 11 on.
 #pragma once
 
 #include <string>

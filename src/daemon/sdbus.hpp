@@ -1,16 +1,16 @@
 // sdbus-c++, versions 1.2 and 2.x, under one interface.
 //
-// 2.0 gave each kind of name a type of its own, hands messages to handlers by value, and renamed a few functions. The helper
-// uses the names and functions below instead, which are as small as either version's. Everything else is the same in both,
-// the generated adaptor included.
+// 2.0 gave each kind of name a type of its own, hands messages to handlers by value, and renamed a few
+// functions. The helper uses the names and functions below instead, which are as small as either version's.
+// Everything else is the same in both, the generated adaptor included.
 //
 //   here               1.2                                       2.x
-//   BusName …          std::string                               types of that name, with explicit constructors
+//   BusName …          std::string                               types with explicit constructors
 //   named_error()      Error(name, text)                         Error(Error::Name(name), text)
-//   make_proxy()       createProxy(connection, string, string)   createProxy(connection, ServiceName, ObjectPath)
+//   make_proxy()       createProxy(connection, string, string)   createProxy(…, ServiceName, ObjectPath)
 //   call_async()       callMethod(…, handler, timeout)           callMethodAsync(…), no timeout of 0
 //   add_match()        addMatch(): returns the slot              addMatch(…, return_slot)
-//   current_message()  getCurrentlyProcessedMessage(): pointer   the same: a copy, which refers to the message
+//   current_message()  getCurrentlyProcessedMessage(): pointer   the same: a copy of the reference
 //   process_one()      processPendingRequest()                   processPendingEvent()
 //   wake_fd()          –: -1, which poll() ignores               PollData::eventFd
 #pragma once
