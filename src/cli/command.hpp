@@ -77,6 +77,7 @@ Action define_inspect(Arguments& arguments);
 Action define_status(Arguments& arguments);
 Action define_doctor(Arguments& arguments);
 Action define_watch(Arguments& arguments);
+Action define_completion(Arguments& arguments);
 Action define_help(Arguments& arguments);
 Action define_version(Arguments& arguments);
 

@@ -37,6 +37,8 @@ constexpr std::array kCommands{
     Command{"status", "[OPTION]...", "show what is in effect on this host", define_status},
     Command{"doctor", "[PORT...] [--network | --container | --bridge NAME] [OPTION]...",
             "find out why something does not work, and how to fix it", define_doctor},
+    Command{"completion", "{bash | zsh | fish}", "print the script that completes words in a shell",
+            define_completion},
     Command{"help", "[COMMAND]", "show how a command is used", define_help},
     Command{"version", "", "show the version, and those of the libraries", define_version},
 };
@@ -66,13 +68,15 @@ json::Value versions_to_json() {
                          {"file", or_null(library.file)}});
   }
   return {{"version", version()},
+          {"commit", commit().empty() ? std::nullopt : std::optional(std::string(commit()))},
           {"paths", path_names()},
           {"firewalls", firewall_names()},
           {"libraries", std::move(libraries)}};
 }
 
 void print_versions() {
-  print(fmt::format("tc-hostnet {}", version()));
+  print(commit().empty() ? fmt::format("tc-hostnet {}", version())
+                         : fmt::format("tc-hostnet {} (commit {})", version(), commit()));
   std::vector<Row> rows{{"paths", list_of(path_names())}, {"firewalls", list_of(firewall_names())}};
   for (const auto& library : library_versions()) {
     auto shown = library.version;

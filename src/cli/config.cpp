@@ -7,6 +7,7 @@
 #include "cli/request_options.hpp"
 #include "core/fd.hpp"
 #include "core/file.hpp"
+#include "core/join.hpp"
 #include "core/log.hpp"
 #include "core/nearest.hpp"
 #include "core/strings.hpp"
@@ -121,7 +122,7 @@ std::optional<bool> truth(const std::string& value) {
 }
 
 // `via = ["relay", "ssh"]` is what `--via relay,ssh` is.
-std::string in_one_word(const ConfigEntry& entry) { return fmt::format("{}", fmt::join(entry.values, ",")); }
+std::string in_one_word(const ConfigEntry& entry) { return join(entry.values, ","); }
 
 void check_value(const ConfigFile& file, const ConfigEntry& entry, const OptionForm& option) {
   const auto wrong = [&](const std::string& what, std::string hint) {

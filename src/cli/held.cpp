@@ -93,11 +93,12 @@ Error no_such_lease(const std::string& id, const std::vector<std::string>& ids) 
 }
 
 const state::Lease& find_lease(const state::Snapshot& snapshot, const std::string& id,
-                               std::vector<std::string> others) {
+                               const std::vector<std::string>& others) {
   const auto* const found = find_by_id(snapshot.leases, id);
   if (found != nullptr) return *found;
-  for (const auto& lease : snapshot.leases) others.push_back(lease.id);
-  throw no_such_lease(id, others);
+  auto ids = others;
+  for (const auto& lease : snapshot.leases) ids.push_back(lease.id);
+  throw no_such_lease(id, ids);
 }
 
 }  // namespace hostnet::cli

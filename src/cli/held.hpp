@@ -63,7 +63,7 @@ const typename Records::value_type* find_by_id(const Records& records, const std
 /// The lease with this id or unique prefix of an id. `others` are the ids of this user's other leases, for the
 /// message. @throws Error: not_found, invalid_argument when several match.
 const state::Lease& find_lease(const state::Snapshot& snapshot, const std::string& id,
-                               std::vector<std::string> others);
+                               const std::vector<std::string>& others);
 
 /// Error{not_found} for an id that is none of these.
 Error no_such_lease(const std::string& id, const std::vector<std::string>& ids);

@@ -2,6 +2,7 @@
 #include "cli/help.hpp"
 
 #include "cli/layout.hpp"
+#include "core/join.hpp"
 #include "core/strings.hpp"
 
 #include <fmt/format.h>
@@ -86,7 +87,7 @@ std::vector<Entry> entries_of(const std::vector<OptionForm>& options, bool posit
   std::vector<Entry> out;
   for (const auto& option : options) {
     if (option.is_positional() != positional) continue;
-    auto label = fmt::format("{}", fmt::join(option.names, ", "));
+    auto label = join(option.names, ", ");
     if (positional) label = option.metavar + (option.repeatable ? "..." : "");
     // Names without a short one line up with those that have one.
     if (!positional && option.names.size() == 1) label = "    " + label;

@@ -6,6 +6,7 @@
 #include "cli/lease_view.hpp"
 #include "cli/output.hpp"
 #include "cli/record_view.hpp"
+#include "core/join.hpp"
 #include "core/strings.hpp"
 #include "path/native/dry_run.hpp"
 #include "path/native/native.hpp"
@@ -73,8 +74,7 @@ void print_text(const state::Lease& lease, const state::Snapshot& held,
       {"alias in", fmt::format("{} containers", lease.aliases.size())},
       {"owner", fmt::format("{} (pid {}, uid {})", lease.owner.command, lease.owner.pid, lease.owner.uid)},
       {"label", lease.label},
-      {"intact", differences.empty() ? paint(Tone::good, "yes")
-                                     : paint(Tone::bad, fmt::format("{}", fmt::join(differences, "; ")))}};
+      {"intact", differences.empty() ? paint(Tone::good, "yes") : paint(Tone::bad, join(differences, "; "))}};
   const auto width = output_width();
   print(pairs(rows, width));
   for (const auto& rule : rules_of(lease, held)) print(hang("  ", paint(Tone::faint, rule), 4, width));
@@ -111,7 +111,7 @@ Action define_inspect(Arguments& arguments) {
     std::vector<std::string> others;
     for (const auto& [driver, record] : recorded) others.push_back(record.id);
     for (const auto& lease : helped) others.push_back(lease.id);
-    const auto& lease = find_lease(held, *id, std::move(others));
+    const auto& lease = find_lease(held, *id, others);
     const auto differences = deviations(held);
     const auto* const bridge = held.bridge(lease.ifindex);
     const auto traffic = exposer::traffic_of(lease, bridge == nullptr ? "" : bridge->name);

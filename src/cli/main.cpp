@@ -1,6 +1,7 @@
 // The tc-hostnet command: parses the command line, acts, and is the one place that turns an error into a line
 // and an exit code. commands.cpp has the table of subcommands.
 #include "cli/commands.hpp"
+#include "cli/completion.hpp"
 #include "cli/config.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/output.hpp"
@@ -25,6 +26,7 @@ namespace hostnet::cli {
 namespace {
 
 constexpr int kRunFailed = 125;
+constexpr std::string_view kCompletes = "__complete";  // no command for people: completion.hpp
 
 // Implements Arguments with CLI11. Only this file includes CLI11, which costs seconds of compile time per
 // file.
@@ -137,6 +139,10 @@ std::optional<std::string> variable(const std::string& name) {
 int run_command(int argc, char** argv) {
   bool is_run = false;
   try {
+    if (argc > 1 && argv[1] == kCompletes) {
+      print_completion({argv + 2, argv + argc});
+      return 0;
+    }
     const auto grammar = make_grammar();
     auto reading = read_words({argv + std::min(argc, 1), argv + argc}, grammar, variable);
     is_run = reading.command != nullptr && reading.command->name == "run";

@@ -7,6 +7,7 @@
 #include "cli/run_image.hpp"
 #include "cli/stop_signals.hpp"
 #include "core/fd.hpp"
+#include "core/join.hpp"
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
 #include "lease/checks.hpp"
@@ -95,7 +96,7 @@ int dry_run(const RunOptions& options, const Globals& globals) {
                             "own eth0 with {}/{}",
                             link.name, net.gateway.to_string(), SandboxNet::prefix, net.address.to_string(),
                             SandboxNet::prefix),
-       .last = fmt::format("run {}", fmt::join(options.command, " "))});
+       .last = fmt::format("run {}", join(options.command, " "))});
   return print_dry_run(std::move(plan), globals);
 }
 

@@ -6,6 +6,7 @@
 #include "cli/listing.hpp"
 #include "cli/output.hpp"
 #include "cli/record_view.hpp"
+#include "core/join.hpp"
 #include "engine/address.hpp"
 #include "hostnet/error.hpp"
 #include "hostnet/version.hpp"
@@ -129,7 +130,7 @@ Action define_status(Arguments& arguments) {
     }
     const auto width = output_width();
     print(pairs({{"version", version()},
-                 {"path", fmt::format("{} ({})", path, fmt::join(choice.reasons, "; "))},
+                 {"path", fmt::format("{} ({})", path, join(choice.reasons, "; "))},
                  {"engine", engine.text},
                  {"firewall", fmt::format("{} ({})", to_string(firewall.kind), firewall.reason)},
                  {"state", store.folder().string()},

@@ -1,6 +1,7 @@
 // Walks over the words once, as the parser will, and stops at the first fault.
 #include "cli/usage.hpp"
 
+#include "core/join.hpp"
 #include "core/nearest.hpp"
 #include "core/strings.hpp"
 #include "path/paths.hpp"
@@ -27,7 +28,7 @@ std::string with_article(const std::string& metavar) {
 
 std::string or_list(const std::vector<std::string>& words) {
   if (words.size() < 2) return words.empty() ? "" : words.front();
-  return fmt::format("{} or {}", fmt::join(words.begin(), words.end() - 1, ", "), words.back());
+  return fmt::format("{} or {}", join(words.begin(), words.end() - 1, ", "), words.back());
 }
 
 // The dashes that word processors and web pages make of "-" and "--".

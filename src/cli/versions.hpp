@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace hostnet::cli {
@@ -16,5 +17,8 @@ struct LibraryVersion {
 
 /// Opens those that are loaded on first use.
 std::vector<LibraryVersion> library_versions();
+
+/// "1a2b3c4d", with a "+" if files were changed since; empty if the build was not made from a checkout.
+std::string_view commit() noexcept;
 
 }  // namespace hostnet::cli

@@ -9,7 +9,6 @@
 #include "dbus/names.hpp"
 
 #include <fmt/format.h>
-#include <sdbus-c++/sdbus-c++.h>
 
 #include <algorithm>
 #include <array>
@@ -160,21 +159,21 @@ Details details_of(const Request& request, const std::string& interface) {
 }
 
 Bouncer::Bouncer(sdbus::IConnection& connection)
-    : polkit_(sdbus::createProxy(connection, "org.freedesktop.PolicyKit1",
-                                 "/org/freedesktop/PolicyKit1/Authority")) {}
+    : polkit_(make_proxy(connection, "org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority")) {
+}
 
 // Read the replies by hand: a reply of the wrong form is then an error inside the guard.
 std::uint64_t Bouncer::ask(Action action, const Caller& caller, const Details& details, bool interactive,
                            Reply reply) {
   using Subject = sdbus::Struct<std::string, std::map<std::string, sdbus::Variant>>;
   const auto question = ++last_;
-  auto call = polkit_->createMethodCall(kAuthority, "CheckAuthorization");
-  call << Subject{"system-bus-name", {{"name", sdbus::Variant(caller.name)}}} << std::string(id_of(action))
-       << details << (interactive ? kAllowUserInteraction : 0U) << cancellation_id(question);
+  auto message = polkit_->createMethodCall(InterfaceName(kAuthority), MemberName("CheckAuthorization"));
+  message << Subject{"system-bus-name", {{"name", sdbus::Variant(caller.name)}}} << std::string(id_of(action))
+          << details << (interactive ? kAllowUserInteraction : 0U) << cancellation_id(question);
   open_[question] = std::move(reply);
   try {
-    polkit_->callMethod(
-        call,
+    call_async(
+        *polkit_, message,
         [this, question](sdbus::MethodReply& answer, const sdbus::Error* error) {
           guarded("polkit's answer", [&] { answered(question, answer, error); });
         },
@@ -207,9 +206,9 @@ void Bouncer::answered(std::uint64_t question, sdbus::MethodReply& reply, const 
 
 void Bouncer::cancel(std::uint64_t question) {
   if (open_.erase(question) == 0) return;
-  auto call = polkit_->createMethodCall(kAuthority, "CancelCheckAuthorization");
-  call << cancellation_id(question);
-  polkit_->callMethod(call, [](sdbus::MethodReply&, const sdbus::Error* error) {
+  auto message = polkit_->createMethodCall(InterfaceName(kAuthority), MemberName("CancelCheckAuthorization"));
+  message << cancellation_id(question);
+  call_async(*polkit_, message, [](sdbus::MethodReply&, const sdbus::Error* error) {
     guarded("polkit's answer", [&] {
       if (error != nullptr) log::debug("polkit: cancel: {}", error->what());
     });

@@ -27,11 +27,10 @@
 #pragma once
 
 #include "daemon/request.hpp"
+#include "daemon/sdbus.hpp"
 #include "lease/checks.hpp"
 #include "netlink/sock_diag.hpp"
 
-#include <sdbus-c++/IConnection.h>
-#include <sdbus-c++/IProxy.h>
 #include <sys/types.h>
 
 #include <cstdint>

@@ -17,11 +17,11 @@ sdbus::Error bus_error(const std::exception_ptr& thrown) {
   } catch (const Error& error) {
     const auto text =
         error.hint().empty() ? std::string(error.what()) : fmt::format("{}; {}", error.what(), error.hint());
-    return {dbus::error_name(error.code()), text};
+    return named_error(dbus::error_name(error.code()), text);
   } catch (const std::exception& error) {
-    return sdbus::Error(dbus::error_name(Errc::failure), printable(error.what()));
+    return named_error(dbus::error_name(Errc::failure), printable(error.what()));
   } catch (...) {
-    return sdbus::Error(dbus::error_name(Errc::failure), "an exception of an unknown type");
+    return named_error(dbus::error_name(Errc::failure), "an exception of an unknown type");
   }
 }
 
@@ -29,20 +29,20 @@ sdbus::Error refusal(Answer answer, Action action, const std::string& why) {
   const auto what = why.empty() ? std::string(id_of(action)) : fmt::format("{} ({})", id_of(action), why);
   switch (answer) {
     case Answer::must_ask:
-      return {
+      return named_error(
           dbus::kInteractionRequired,
           fmt::format(
               "{} requires authentication, but no prompt can be shown; an administrator can allow it with "
               "a rule in /etc/polkit-1/rules.d",
-              what)};
+              what));
     case Answer::unavailable:
-      return sdbus::Error(dbus::kAccessDenied,
-                          "polkit does not answer; without it the helper serves only root");
+      return named_error(dbus::kAccessDenied,
+                         "polkit does not answer; without it the helper serves only root");
     default:
-      return {
+      return named_error(
           dbus::kAccessDenied,
           fmt::format("{} was refused; an administrator can allow it with a rule in /etc/polkit-1/rules.d",
-                      what)};
+                      what));
   }
 }
 

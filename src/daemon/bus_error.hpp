@@ -2,9 +2,8 @@
 #pragma once
 
 #include "daemon/bouncer.hpp"
+#include "daemon/sdbus.hpp"
 #include "path/native/lease_store.hpp"
-
-#include <sdbus-c++/Error.h>
 
 #include <exception>
 #include <string>

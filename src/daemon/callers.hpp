@@ -7,8 +7,7 @@
 #pragma once
 
 #include "daemon/bouncer.hpp"
-
-#include <sdbus-c++/sdbus-c++.h>
+#include "daemon/sdbus.hpp"
 
 #include <functional>
 #include <string>

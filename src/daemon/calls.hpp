@@ -19,8 +19,7 @@
 #include "daemon/bouncer.hpp"
 #include "daemon/callers.hpp"
 #include "daemon/quota.hpp"
-
-#include <sdbus-c++/sdbus-c++.h>
+#include "daemon/sdbus.hpp"
 
 #include <atomic>
 #include <chrono>

@@ -3,6 +3,7 @@
 
 #include "core/file.hpp"
 #include "daemon/calls.hpp"
+#include "daemon/sdbus.hpp"
 #include "dbus/names.hpp"
 #include "hostnet/error.hpp"
 #include "lease/owner.hpp"
@@ -25,13 +26,13 @@ Sight look_again(const Grant& grant, const std::vector<std::string>& allowed) {
   try {
     sight = look(grant.request, allowed);
   } catch (const Error& error) {
-    throw sdbus::Error(dbus::kNetworkChanged, error.what());
+    throw named_error(dbus::kNetworkChanged, error.what());
   }
   auto before = grant.network;
   before.route_localnet = sight.network.route_localnet;  // another lease may have set it in the meantime
   if (sight.network != before)
-    throw sdbus::Error(dbus::kNetworkChanged, fmt::format("{} changed while the request was being authorised",
-                                                          sight.network.interface));
+    throw named_error(dbus::kNetworkChanged, fmt::format("{} changed while the request was being authorised",
+                                                         sight.network.interface));
   auto decision = authorise(grant.method, grant.caller,
                             {.request = &grant.request, .listeners = &sight.listeners}, grant.granted);
   // A worker cannot ask polkit.

@@ -16,29 +16,28 @@ auto property(Function&& get) {
 }  // namespace
 
 LeaseObject::LeaseObject(sdbus::IConnection& connection, HeldLease held_lease, Callbacks callbacks)
-    : AdaptorInterfaces(connection, dbus::kLeasePaths + held_lease.lease.id),
+    : AdaptorInterfaces(connection, sdbus::ObjectPath(dbus::kLeasePaths + held_lease.lease.id)),
       held_lease_(std::move(held_lease)),
       callbacks_(std::move(callbacks)) {
   registerAdaptor();
-  getObject().emitInterfacesAddedSignal({dbus::kLeaseInterface});
+  getObject().emitInterfacesAddedSignal({InterfaceName(dbus::kLeaseInterface)});
   announced_ = true;
 }
 
 LeaseObject::~LeaseObject() {
   // A failure means that the bus is gone, and its clients with it.
-  guarded("the end of a lease", [&] { getObject().emitInterfacesRemovedSignal({dbus::kLeaseInterface}); });
+  guarded("the end of a lease",
+          [&] { getObject().emitInterfacesRemovedSignal({InterfaceName(dbus::kLeaseInterface)}); });
   unregisterAdaptor();
 }
 
 void LeaseObject::announce(ExposureState state) {
   state_ = state;
-  getObject().emitPropertiesChangedSignal(dbus::kLeaseInterface, {"State"});
+  getObject().emitPropertiesChangedSignal(InterfaceName(dbus::kLeaseInterface), {MemberName("State")});
 }
 
 void LeaseObject::Release(sdbus::Result<>&& result) {
-  answered("Release", [&] {
-    callbacks_.release(*this, *getObject().getCurrentlyProcessedMessage(), std::move(result));
-  });
+  answered("Release", [&] { callbacks_.release(*this, current_message(getObject()), std::move(result)); });
 }
 
 std::string LeaseObject::Id() {

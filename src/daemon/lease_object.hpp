@@ -6,11 +6,10 @@
 #include "daemon/bouncer.hpp"
 #include "daemon/quota.hpp"
 #include "daemon/request.hpp"
+#include "daemon/sdbus.hpp"
 #include "hostnet/exposure.hpp"
 #include "lease/lease.hpp"
 #include "path/native/native.hpp"
-
-#include <sdbus-c++/sdbus-c++.h>
 
 #include <chrono>
 #include <exception>
@@ -60,7 +59,7 @@ class LeaseObject final
   [[nodiscard]] const HeldLease& held_lease() const noexcept { return held_lease_; }
   HeldLease& held_lease() noexcept { return held_lease_; }
   [[nodiscard]] const std::string& id() const noexcept { return held_lease_.lease.id; }
-  [[nodiscard]] sdbus::ObjectPath path() const { return sdbus::ObjectPath(getObjectPath()); }
+  [[nodiscard]] sdbus::ObjectPath path() const { return sdbus::ObjectPath(getObject().getObjectPath()); }
 
   /// Announces the changed state. Remove the object right after.
   void announce(ExposureState state);

@@ -17,9 +17,8 @@
 #include "daemon/grant.hpp"
 #include "daemon/lease_object.hpp"
 #include "daemon/listener_watch.hpp"
+#include "daemon/sdbus.hpp"
 #include "daemon/worker.hpp"
-
-#include <sdbus-c++/sdbus-c++.h>
 
 #include <exception>
 #include <functional>

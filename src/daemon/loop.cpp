@@ -25,6 +25,7 @@
 #include "daemon/guard.hpp"
 #include "daemon/manager.hpp"
 #include "daemon/raw_bus.hpp"
+#include "daemon/sdbus.hpp"
 #include "dbus/names.hpp"
 #include "hostnet/error.hpp"
 
@@ -162,7 +163,7 @@ class Server {
       ::poll(&inbox, 1, milliseconds_until(next_feeding()));
       read_inbox();
     }
-    connection.requestName(dbus::kBusName);
+    connection.requestName(BusName(dbus::kBusName));
     ::sd_notify(0, "READY=1");
 
     auto* const bus = raw_bus(connection);
@@ -212,7 +213,7 @@ class Server {
   bool process(sdbus::IConnection& connection) {
     for (int count = 0; count < kMessagesInARow; ++count) {
       bool done = false;
-      guarded("the bus", [&] { done = connection.processPendingRequest(); });
+      guarded("the bus", [&] { done = process_one(connection); });
       if (!done) {
         gate_->drained();
         return count > 0;
@@ -226,11 +227,11 @@ class Server {
   bool leave(sdbus::IConnection& connection, Manager& manager) {
     bool left = false;
     guarded("leaving the bus", [&] {
-      connection.releaseName(dbus::kBusName);
+      connection.releaseName(BusName(dbus::kBusName));
       while (process(connection)) {
       }
       left = manager.is_idle();
-      if (!left) connection.requestName(dbus::kBusName);
+      if (!left) connection.requestName(BusName(dbus::kBusName));
     });
     return left;
   }
@@ -252,13 +253,15 @@ class Server {
             bool for_signals = true) {
     bring_forward(until, next_feeding());
     int milliseconds = milliseconds_until(until);
-    std::array<pollfd, 3> fds{pollfd{.fd = inbox_.fd(), .events = POLLIN, .revents = 0},
+    std::array<pollfd, 4> fds{pollfd{.fd = inbox_.fd(), .events = POLLIN, .revents = 0},
                               pollfd{.fd = for_signals ? signals_.get() : -1, .events = POLLIN, .revents = 0},
-                              pollfd{.fd = -1, .events = 0, .revents = 0}};
+                              pollfd{.fd = -1, .events = 0, .revents = 0},
+                              pollfd{.fd = -1, .events = POLLIN, .revents = 0}};
     if (connection != nullptr) {
       const auto bus = connection->getEventLoopPollData();
       fds[2].fd = bus.fd;
       fds[2].events = bus.events;
+      fds[3].fd = wake_fd(bus);
       if (const int of_bus = bus.getPollTimeout(); of_bus >= 0)
         milliseconds = milliseconds < 0 ? of_bus : std::min(milliseconds, of_bus);
     }

@@ -29,7 +29,7 @@ std::vector<std::string> texts_of(const std::vector<HostPort>& ports) {
   return texts;
 }
 
-sdbus::Error stops() { return sdbus::Error(dbus::error_name(Errc::failure), "the helper is stopping"); }
+sdbus::Error stops() { return named_error(dbus::error_name(Errc::failure), "the helper is stopping"); }
 
 // Plain data: a Variant is an sd-bus message, and only the bus thread may make one.
 struct Probed {
@@ -75,7 +75,7 @@ struct Manager::Exposing {
 };
 
 Manager::Manager(sdbus::IConnection& connection, const Works& works, const Config& config)
-    : AdaptorInterfaces(connection, dbus::kManagerPath),
+    : AdaptorInterfaces(connection, sdbus::ObjectPath(dbus::kManagerPath)),
       works_(works),
       config_(config),
       bouncer_(connection),
@@ -143,7 +143,7 @@ void Manager::Expose(ExposeResult&& result, std::int32_t ifindex, PortList ports
     const auto exposing = std::make_shared<Exposing>();
     exposing->result = std::move(result);
     const auto fail = [exposing](const sdbus::Error& error) { exposing->result.returnError(error); };
-    open(*getObject().getCurrentlyProcessedMessage(), fail, [&](const std::shared_ptr<Call>& call) {
+    open(current_message(getObject()), fail, [&](const std::shared_ptr<Call>& call) {
       exposing->call = call;
       exposing->request = read_request(ifindex, ports, options);
       call->ports = list_of(texts_of(exposing->request.ports));
@@ -224,8 +224,7 @@ void Manager::release(const LeaseObject& lease, const sdbus::Message& message,
     call->ports = list_of(texts_of(lease.held_lease().lease.ports));
     const auto end = [this, call, shared, owner, id = lease.id()] {
       // The lease may have ended before polkit answered.
-      if (leases_.find(id) == nullptr)
-        throw sdbus::Error(dbus::kLeaseNotFound, "the lease has already ended");
+      if (leases_.find(id) == nullptr) throw named_error(dbus::kLeaseNotFound, "the lease has already ended");
       check_not_denied(authorise(call->method, call->caller, {.lease_owner = owner}, call->granted));
       record_grant(*call, fmt::format("lease {}", id));
       const auto* const reason = call->caller.uid == owner ? dbus::reason::kReleased : dbus::reason::kRevoked;
@@ -246,7 +245,7 @@ void Manager::Probe(ProbeResult&& result, std::int32_t ifindex) {
   answered("Probe", [&] {
     const auto shared = std::make_shared<ProbeResult>(std::move(result));
     const auto fail = [shared](const sdbus::Error& error) { shared->returnError(error); };
-    open(*getObject().getCurrentlyProcessedMessage(), fail, [&](const std::shared_ptr<Call>& call) {
+    open(current_message(getObject()), fail, [&](const std::shared_ptr<Call>& call) {
       calls_.authorise(call, {}, {}, [this, call, shared, ifindex] {
         works_.looks->run(
             alive_, [ifindex, allowed = config_.allow_interface] { return probe(ifindex, allowed); },

@@ -26,8 +26,7 @@
 #include "daemon/config.hpp"
 #include "daemon/leases.hpp"
 #include "daemon/quota.hpp"
-
-#include <sdbus-c++/sdbus-c++.h>
+#include "daemon/sdbus.hpp"
 
 #include <exception>
 #include <map>

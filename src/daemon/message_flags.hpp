@@ -1,7 +1,7 @@
-// The flag by which a call's sender allows a password prompt. sdbus-c++ 1.2 does not provide it.
+// The flag by which a call's sender allows a password prompt. sdbus-c++ does not provide it.
 #pragma once
 
-#include <sdbus-c++/Message.h>
+#include "daemon/sdbus.hpp"
 
 namespace hostnet::daemon {
 

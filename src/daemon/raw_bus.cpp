@@ -1,8 +1,6 @@
 // Gets the bus from a message, which refers to it.
 #include "daemon/raw_bus.hpp"
 
-#include <sdbus-c++/IProxy.h>
-#include <sdbus-c++/Message.h>
 #include <systemd/sd-bus.h>
 
 namespace hostnet::daemon {
@@ -20,8 +18,9 @@ sd_bus_message* raw_message(const sdbus::Message& message) {
 }
 
 sd_bus* raw_bus(sdbus::IConnection& connection) {
-  const auto proxy = sdbus::createProxy(connection, "org.freedesktop.DBus", "/org/freedesktop/DBus");
-  return ::sd_bus_message_get_bus(raw_message(proxy->createMethodCall("org.freedesktop.DBus.Peer", "Ping")));
+  const auto proxy = make_proxy(connection, "org.freedesktop.DBus", "/org/freedesktop/DBus");
+  return ::sd_bus_message_get_bus(
+      raw_message(proxy->createMethodCall(InterfaceName("org.freedesktop.DBus.Peer"), MemberName("Ping"))));
 }
 
 bool is_open(sd_bus* bus) noexcept { return ::sd_bus_is_open(bus) > 0; }

@@ -1,8 +1,7 @@
-// sd-bus's connection and messages under sdbus-c++'s, for functions that sdbus-c++ 1.2 does not provide.
+// sd-bus's connection and messages under sdbus-c++'s, for functions that sdbus-c++ does not provide.
 #pragma once
 
-#include <sdbus-c++/IConnection.h>
-#include <sdbus-c++/Message.h>
+#include "daemon/sdbus.hpp"
 
 struct sd_bus;
 struct sd_bus_message;

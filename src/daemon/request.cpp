@@ -8,7 +8,6 @@
 #include "target/interface_name.hpp"
 
 #include <fmt/format.h>
-#include <sdbus-c++/Error.h>
 
 #include <array>
 

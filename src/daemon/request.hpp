@@ -3,10 +3,9 @@
 
 #include "core/ipv4.hpp"
 #include "core/mac.hpp"
+#include "daemon/sdbus.hpp"
 #include "hostnet/port.hpp"
 #include "lease/lease.hpp"
-
-#include <sdbus-c++/Types.h>
 
 #include <chrono>
 #include <cstdint>

@@ -147,8 +147,8 @@ Error transfer_error(const Address& address, const std::string& call, CURLcode c
               fmt::format("{}: our own certificates cannot be used: {}", where, why),
               "check ca.pem, cert.pem and key.pem in DOCKER_CERT_PATH or in the context"};
     case CURLE_PEER_FAILED_VERIFICATION:
-      // Both TLS libraries of libcurl use these words.
-      if (says("target host name"))
+      // With both TLS libraries of libcurl; its words for the name differ between versions.
+      if (says("certificate subject name"))
         return {Errc::engine_unavailable,
                 fmt::format("{} has a certificate for another name: {}", where, why),
                 "name the engine as its certificate does: openssl x509 -noout -ext subjectAltName"};

@@ -22,6 +22,7 @@
 // send its replies to the claimant. Claims to other containers pass: an address may move on purpose.
 #include "firewall/bindings.hpp"
 
+#include "core/join.hpp"
 #include "core/json.hpp"
 #include "firewall/nft_script.hpp"
 #include "firewall/nft_shape.hpp"
@@ -90,7 +91,7 @@ constexpr std::array<Set, 3> kSets{
 void change_elements(std::string& script, std::string_view verb, std::string_view set, const Keys& elements) {
   if (!elements.empty())
     fmt::format_to(std::back_inserter(script), "{} element bridge {} {} {{ {} }}\n", verb, kTableName, set,
-                   fmt::join(elements, ", "));
+                   join(elements, ", "));
 }
 
 Keys without(const Keys& all, const Keys& those) {

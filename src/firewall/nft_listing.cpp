@@ -1,4 +1,5 @@
 // Reads libnftables' JSON listing (libnftables-json(5)).
+#include "core/join.hpp"
 #include "core/json.hpp"
 #include "firewall/nft_script.hpp"
 #include "firewall/nft_shape.hpp"
@@ -44,10 +45,6 @@ std::string joined(View types) {
     out += type.text().value_or("?");
   }
   return out;
-}
-
-std::string joined(const std::vector<std::string_view>& types) {
-  return fmt::format("{}", fmt::join(types, " . "));
 }
 
 struct Element {
@@ -110,8 +107,8 @@ std::string words(const std::vector<std::string_view>& types, const std::vector<
 void read_set(View json, const SetShape& shape, bool is_map, SetState& set) {
   set.there = true;
   set.is_map = is_map;
-  set.right = is_map == shape.is_map() && joined(json.find("type")) == joined(shape.key) &&
-              (!is_map || joined(json.find("map")) == joined(shape.leads_to));
+  set.right = is_map == shape.is_map() && joined(json.find("type")) == join(shape.key, " . ") &&
+              (!is_map || joined(json.find("map")) == join(shape.leads_to, " . "));
   if (!set.right) return;
   for (const auto& element : elements_in(json)) {
     std::string rest;

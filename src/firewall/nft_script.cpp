@@ -1,6 +1,7 @@
 // Writes the commands from the current state to the plan.
 #include "firewall/nft_script.hpp"
 
+#include "core/join.hpp"
 #include "firewall/nft_shape.hpp"
 
 #include <fmt/format.h>
@@ -66,8 +67,8 @@ class Script {
 
   void add_set(const SetShape& shape) {
     fmt::format_to(out(), "add {} ip {} {} {{ type {}", kind(shape.is_map()), kTableName, shape.name,
-                   fmt::join(shape.key, " . "));
-    if (shape.is_map()) fmt::format_to(out(), " : {}; counter", fmt::join(shape.leads_to, " . "));
+                   join(shape.key, " . "));
+    if (shape.is_map()) fmt::format_to(out(), " : {}; counter", join(shape.leads_to, " . "));
     text_ += "; }\n";
   }
   void delete_set(std::string_view name, bool is_map) {

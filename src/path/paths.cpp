@@ -1,6 +1,7 @@
 // The only file that names every path. A new path is a folder and a row here.
 #include "path/paths.hpp"
 
+#include "core/join.hpp"
 #include "core/strings.hpp"
 #include "hostnet/error.hpp"
 #include "lease/path_name.hpp"
@@ -26,7 +27,7 @@ Error not_a_path(std::string_view word) {
   for (const auto* const path : kPaths) names.emplace_back(path->name);
   return {Errc::invalid_argument, fmt::format("{} is not a path", quote(word)),
           fmt::format("give {} or {}, or several in the order to try: relay,ssh",
-                      fmt::join(names.begin(), names.end() - 1, ", "), names.back())};
+                      join(names.begin(), names.end() - 1, ", "), names.back())};
 }
 
 void append(PathOrder& order, const PathDriver* path) {

@@ -36,8 +36,15 @@ def main(pid, uid):
 
     def respond(cookie, identity_uid):
         identity = ("unix-user", {"uid": GLib.Variant("u", identity_uid)})
-        bus.call_sync(*AUTHORITY, "AuthenticationAgentResponse2",
-                      GLib.Variant("(us(sa{sv}))", (os.getuid(), cookie, identity)), None, Gio.DBusCallFlags.NONE, -1, None)
+        # polkit 122 wants the uid of the agent, 126 that of the process which it serves.
+        for place, answers in enumerate((os.getuid(), uid)):
+            try:
+                bus.call_sync(*AUTHORITY, "AuthenticationAgentResponse2",
+                              GLib.Variant("(us(sa{sv}))", (answers, cookie, identity)), None, Gio.DBusCallFlags.NONE, -1, None)
+                return
+            except GLib.Error:
+                if place == 1:
+                    raise
 
     def on_call(_bus, _sender, _path, _interface, member, arguments, invocation):
         if member == "CancelAuthentication":

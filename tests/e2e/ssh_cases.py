@@ -398,6 +398,19 @@ class Reach:
         self.nothing_is_left()
 
 
+class WithoutDns:
+    def test_a_network_without_dns(self):
+        """A network without DNS, as all CNI networks are without the dnsname plugin."""
+        self.network("plain", "--disable-dns")
+        self.container("nameless", network="plain")
+        hosts = self.engine.hosts("nameless")
+        lease = self.expose_by_ssh(self.port, "--network", "plain")
+        self.reaches("nameless", HELLO, port=self.port)
+        self.assertEqual(lease.end()[0], 0)
+        self.assertEqual(self.engine.hosts("nameless"), hosts)
+        self.nothing_is_left()
+
+
 class WhateverTheNetworks:
     """Also mixed in: cases that do not depend on the engine's networks or owner. They run on one engine per API."""
 

@@ -13,6 +13,7 @@ from engines import Docker
 from gateway_cases import AtGateway
 from harness import ALIAS, FIREWALL, IMAGE, HostCase, changed, eventually, main, output, returns_to, route_localnet, run, snapshot
 from relay_cases import ByHandoff, ByRelay
+from shells import Shells
 from ssh_cases import free_port
 
 HELLO = "hello from 127.0.0.1\n"
@@ -152,6 +153,18 @@ class Networks(DockerCase):
         published = ("curl", "-s", "-m", "2", "http://198.18.0.1:9090/index.html")
         self.assertTrue(eventually(lambda: run(*published, check=False).stdout == "published\n"))
         self.reaches("other", HELLO)
+
+
+class Completion(Shells, DockerCase):
+    def test_the_names_of_the_engine(self):
+        self.network("shop")
+        self.container("shelf", network="shop", labels={"com.docker.compose.project": "till"})
+        for offered in (self.by_bash, self.by_fish):
+            with self.subTest(offered.__name__):
+                self.assertEqual(offered("expose 8088 --network sh"), ["shop"])
+                self.assertEqual(offered("expose 8088 --container she"), ["shelf"])
+                self.assertEqual(offered("expose 8088 --project "), ["till"])
+        self.tab("zsh", "expose 8088 --container=she", "--container=shelf")
 
 
 class Ports(DockerCase):

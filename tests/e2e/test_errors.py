@@ -135,6 +135,7 @@ class Usage(ErrorCase):
     def test_help_and_version_as_json(self):
         shown = json.loads(run(self.program, "--json", "--version").stdout)
         self.assertEqual(shown, json.loads(run(self.program, "version", "--json").stdout))
+        self.assertRegex(shown["commit"] or "", r"\A([0-9a-f]{8,}\+?)?\Z")  # null in a tree without git
         self.assertEqual(shown["paths"], ["native", "helper", "ssh", "relay"])
         versions = {one["name"]: one["version"] for one in shown["libraries"]}
         self.assertLessEqual({"libnl", "libip4tc", "libnftables", "libsystemd", "libssh", "libcurl"}, set(versions))
@@ -144,7 +145,7 @@ class Usage(ErrorCase):
         self.assertIsNone(versions["libsystemd"])
         self.assertTrue(all(one["file"] for one in shown["libraries"]))
         first, *others = run(self.program, "-V").stdout.splitlines()
-        self.assertEqual(first, f"tc-hostnet {shown['version']}")
+        self.assertEqual(first, f"tc-hostnet {shown['version']}" + (f" (commit {shown['commit']})" if shown["commit"] else ""))
         self.assertIn(versions["libssh"], "\n".join(others))
         one = json.loads(run(self.program, "help", "expose", "--json").stdout)
         self.assertEqual(one, json.loads(run(self.program, "expose", "--json", "--help").stdout))

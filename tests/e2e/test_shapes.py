@@ -6,6 +6,7 @@ import pty
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import termios
@@ -13,6 +14,7 @@ import time
 from pathlib import Path
 
 from harness import HostCase, json_schema, main, run
+from shells import Shells
 from test_watch import Watch
 
 NOBODY = "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"
@@ -134,6 +136,55 @@ class Listings(BridgeCase):
         lease.end()
         short = self.expose(8088, "--bridge", "br0", "--timeout", "1200ms")
         self.assertEqual(short.read_event(15)["event"], "ended")
+
+
+class Completion(Shells, BridgeCase):
+    """What the shells offer without an engine; tests/unit/cli has what is offered where."""
+
+    def test_words_and_names(self):
+        lease = self.detach(8088, "--bridge", "br0")
+        other = self.detach(8089, "--bridge", "br0")
+        for offered in (self.by_bash, self.by_fish):
+            with self.subTest(offered.__name__):
+                self.assertEqual(offered("rel"), ["release"])
+                self.assertEqual(offered("expose 8088 --netw"), ["--network"])
+                self.assertEqual(offered("list --color a"), ["always", "auto"])
+                self.assertEqual(offered("expose 8088 --bridge "), ["br0"])
+                self.assertEqual(offered("release "), sorted([lease, other]))
+                self.assertEqual(offered(f"inspect {lease[:6]}"), [lease])
+                self.assertEqual(offered("expose 8088 --via relay,na"), ["relay,native"])
+                self.assertIn("/etc/passwd", offered("list --config /etc/passw"))
+                self.assertIn("ip", offered("run -p 8088 -- ip"))
+        # Bash replaces only what follows the equals sign.
+        self.assertEqual(self.by_bash("expose 8088 --bridge=br"), ["br0"])
+        self.assertEqual(self.by_fish("expose 8088 --bridge=br"), ["--bridge=br0"])
+
+    def test_a_tab_on_a_terminal(self):
+        lease = self.detach(8088, "--bridge", "br0")
+        for shell in ("bash", "zsh"):
+            with self.subTest(shell):
+                self.tab(shell, "rele", "release ")
+                self.tab(shell, "expose 8088 --bridge=b", "--bridge=br0")
+                self.tab(shell, f"inspect {lease[:5]}", f"inspect {lease}")
+
+    def test_an_engine_that_is_not_there_or_does_not_answer(self):
+        silent = socket.socket(socket.AF_UNIX)
+        self.addCleanup(silent.close)
+        silent.bind(str(self.folder / "silent.sock"))
+        silent.listen()
+        for engine in ("unix:///nowhere.sock", f"unix://{self.folder}/silent.sock", "tcp://127.0.0.1:1", "ssh://nobody@127.0.0.1", "nonsense"):
+            with self.subTest(engine):
+                start = time.monotonic()
+                done = self.tc_hostnet("__complete", "--engine", engine, "expose", "8088", "--network", "")
+                self.assertEqual((done.stdout, done.stderr), ("", ""))
+                self.assertLess(time.monotonic() - start, 5)  # 0.1 s on a quiet machine
+
+    def test_what_is_printed_is_what_is_installed(self):
+        for shell in ("bash", "zsh", "fish"):
+            file = Path(__file__).resolve().parents[2] / "src" / "cli" / "data" / f"completion.{shell}"
+            self.assertEqual(self.tc_hostnet("completion", shell).stdout, file.read_text())
+        self.refused(2, "completion", says="give bash, zsh or fish")
+        self.refused(2, "completion", "tcsh", says="tcsh")
 
 
 class Config(BridgeCase):

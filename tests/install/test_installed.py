@@ -46,6 +46,17 @@ class Installed(unittest.TestCase):
         self.assertEqual({str(path.relative_to(self.include)) for path in self.headers},
                          {f"hostnet/{name}" for name in public})
 
+    def test_links_between_the_documents(self):
+        """Links into the sources are for those who have them."""
+        folder = self.tree.prefix / "share/doc/tc-hostnet"
+        documents = sorted(folder.glob("*.md"))
+        self.assertEqual({path.name for path in documents}, {"README.md"} | {path.name for path in (ROOT / "docs").glob("*.md")})
+        for document in documents:
+            base = "" if document.name == "README.md" else "docs/"
+            for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
+                if not target.startswith("../src/"):
+                    self.assertTrue((folder / os.path.normpath(base + target)).exists(), f"{document.name}: {target}")
+
     def test_each_header_alone_compiles_without_warnings(self):
         for compiler in ("g++", "clang++"):
             for header in self.headers:

@@ -12,10 +12,11 @@ COMMANDS = {name.removesuffix(".json") for name in SCHEMAS} - {"common", "messag
 
 
 def validator(name):
-    schema = SCHEMAS[f"{name}.json"]
+    """With the definitions of other files in the schema itself: the library's ways to find files differ between its versions."""
+    schema = json.loads(json.dumps(SCHEMAS[f"{name}.json"]).replace("common.json#/$defs/", "#/$defs/"))
+    schema["$defs"] = SCHEMAS["common.json"]["$defs"] | schema.get("$defs", {})
     jsonschema.Draft202012Validator.check_schema(schema)
-    resolver = jsonschema.RefResolver(f"{name}.json", schema, store=SCHEMAS)
-    return jsonschema.Draft202012Validator(schema, resolver=resolver)
+    return jsonschema.Draft202012Validator(schema)
 
 
 VALIDATORS = {name: validator(name) for name in COMMANDS | {"message"}}

@@ -31,6 +31,8 @@ ROWS = (
     (r"src/firewall/", ("unit: firewall$", "netns: (?!ssh|engine)", "hosts: ", "dbus: ", "soak: ", "demo: ",
                         "e2e: test_(docker|podman|firewalls|lifecycle|run|container_docker|errors|helper)")),
     (r"src/engine/", ("unit: (engine|target|path|watch|container)$", "netns: engine$", "e2e: ", "fuzz: fuzz_engine", "demo: ")),
+    (r"tools/debian$", ("format: ",)),
+    (r"src/cli/(completion|data/completion)", ("unit: cli$", "e2e: test_(shapes|docker)", "install: ")),
     (r"tools/demo$", ("demo: ",)),
     (r"tools/(bench|soak)", ("unit: loadgen", "netns: bench$")),
     (r"tools/coverage$", ("format: ",)),

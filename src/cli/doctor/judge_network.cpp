@@ -1,5 +1,6 @@
 // Judges the engine, the bridges, INPUT and the listeners.
 #include "cli/doctor/judge.hpp"
+#include "core/join.hpp"
 #include "core/strings.hpp"
 #include "lease/command_line.hpp"
 #include "lease/listening.hpp"
@@ -209,7 +210,7 @@ std::vector<Check> judge_input(const InputFacts& facts) {
          fmt::format("the firewall chain {} drops what it does not know, traffic from {} included, and no "
                      "rule of another table can overrule it",
                      chain, list_of(blocked.bridges)),
-         fmt::format("{}", fmt::join(blocked.remedies, " && "))});
+         join(blocked.remedies, " && ")});
   std::vector<std::string> named;
   for (const auto& [bridge, drop] : facts.drops) {
     if (std::ranges::find(named, drop.what) != named.end()) continue;

@@ -1,5 +1,6 @@
 // Judges the kernel, privilege and the firewall programs. judge() sets the order of all checks.
 #include "cli/doctor/judge.hpp"
+#include "core/join.hpp"
 #include "core/strings.hpp"
 
 #include <fmt/format.h>
@@ -122,7 +123,7 @@ Check judge_lock(const LockFacts& facts) {
 }
 
 Check judge_path(const exposer::Choice& facts) {
-  const auto reasons = fmt::format("{}", fmt::join(facts.reasons, "; "));
+  const auto reasons = join(facts.reasons, "; ");
   if (facts.driver != nullptr) return {.name = "path", .finding = reasons};
   return {"path", Status::fail, fmt::format("no path is usable: {}", reasons), kAsRoot};
 }

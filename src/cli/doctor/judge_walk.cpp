@@ -1,6 +1,7 @@
 // Judges where the packet stops and how to fix it.
 #include "cli/doctor/judge.hpp"
 #include "cli/doctor/walk.hpp"
+#include "core/join.hpp"
 #include "core/strings.hpp"
 #include "engine/hosts_file.hpp"
 #include "hostnet/exposer.hpp"
@@ -142,7 +143,7 @@ Check wrong_name(const WalkFacts& facts, const engine::Definition& first,
   Check check{"alias",
               Status::fail,
               fmt::format("{} is {} in its hosts file, by {}, but it should be {}", kAlias, first.address, by,
-                          fmt::join(right, " or ")),
+                          join(right, " or ")),
               {}};
   if (by_option)
     check.mend = fmt::format("create container {} again without --add-host for {}: expose writes the name",
@@ -159,7 +160,7 @@ Check judge_name(const WalkFacts& facts, const Opening* opening) {
   constexpr const char* name = "alias";
   const auto right = right_addresses(facts, opening);
   const auto addresses = alias_addresses(facts);
-  const auto said = fmt::format("{} is {}", kAlias, fmt::join(addresses, " and "));
+  const auto said = fmt::format("{} is {}", kAlias, join(addresses, " and "));
   if (facts.alias.hosts)
     if (const auto lines = engine::first_definitions(*facts.alias.hosts, kAlias); !lines.empty()) {
       for (const auto& line : lines)

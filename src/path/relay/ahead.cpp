@@ -13,6 +13,7 @@
 // The alias leads to an address that is known before, so it is in the hosts file from the beginning. A lease
 // at the gateway stays there: a program that has asked for the name once may keep the address for as long as
 // it runs.
+#include "core/join.hpp"
 #include "core/log.hpp"
 #include "engine/client.hpp"
 #include "hostnet/error.hpp"
@@ -157,8 +158,7 @@ DryRun relay_dry_run_ahead(const ExposerOptions& options, const AheadRequest& re
   out.lines.push_back(
       fmt::format("# create {} a container from {} on network {}, and run {}",
                   is_podman ? "and initialise" : "and start", container.image, request.network,
-                  container.command.empty() ? "the image's own command"
-                                            : fmt::format("{}", fmt::join(container.command, " "))));
+                  container.command.empty() ? "the image's own command" : join(container.command, " ")));
   for (const auto& port : ports)
     out.lines.push_back(fmt::format("# {} listen at {}:{} {}, and join its connections with {}",
                                     before ? "before that," : "then", address, port.container,

@@ -1,6 +1,7 @@
 // The sidecar and its forwards in words, and as JSON.
 #include "path/ssh/dry_run.hpp"
 
+#include "core/join.hpp"
 #include "core/strings.hpp"
 #include "engine/containers.hpp"
 #include "lease/checks.hpp"
@@ -78,16 +79,16 @@ std::vector<std::string> tunnel_plan_lines(const TunnelPlan& plan, const std::st
   if (target.alias_by_dns) lines.push_back(fmt::format("# its name on that network is {}", kAlias));
   const auto whom = run != nullptr         ? "the command's container alone"
                     : plan.sources.empty() ? "every container on the network"
-                                           : fmt::format("{}", fmt::join(plan.sources, ", "));
+                                           : join(plan.sources, ", ");
   for (const auto& port : plan.ports)
     lines.push_back(fmt::format("# forward its port {} to {}, for {}", port.container, port.service(), whom));
   for (const auto& name : plan.written)
     lines.push_back(
         fmt::format("# write its address and {} into the hosts file of container {}", kAlias, name));
   if (run != nullptr)
-    lines.push_back(fmt::format(
-        "# create and start a container from {} on network {}, and run {}", run->image, target.network.name,
-        run->command.empty() ? "the image's own command" : fmt::format("{}", fmt::join(run->command, " "))));
+    lines.push_back(fmt::format("# create and start a container from {} on network {}, and run {}",
+                                run->image, target.network.name,
+                                run->command.empty() ? "the image's own command" : join(run->command, " ")));
   return lines;
 }
 

@@ -58,6 +58,10 @@ namespace hostnet::ssh {
   X(ssh_pki_export_pubkey_base64)                      \
   X(ssh_string_free_char)
 
+// libssh 0.12 prefers another function to ssh_pki_generate(), which 0.10 does not have; it has both.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
 /// The functions, under their own names, so that a call reads as in libssh's manual.
 struct Libssh {
   HOSTNET_LIBSSH_FUNCTIONS(HOSTNET_LIBRARY_MEMBER)
@@ -66,6 +70,8 @@ struct Libssh {
   /// again. @throws Error{no_path} naming the package to install.
   static const Libssh& get();
 };
+
+#pragma GCC diagnostic pop
 
 /// Frees a libssh handle with the table's function `Free`.
 template <auto Free>

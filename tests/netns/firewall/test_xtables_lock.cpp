@@ -1,4 +1,5 @@
 // Another process holds the xtables lock, or changes the tables without it.
+#include "core/join.hpp"
 #include "firewall/xtables_lock.hpp"
 #include "path/native/unwatched_lease.hpp"
 #include "support/expect_error.hpp"
@@ -160,13 +161,13 @@ TEST_CASE("a writer without the lock, at any step of a set-up or tear-down, does
   const auto meet_all = [&](const std::vector<std::string>& argv, bool before, bool after) {
     for (unsigned n = 0;; ++n) {
       CAPTURE(n);
-      if (before) exec(fmt::format("{} expose 8088 --bridge br0 --detach", fmt::join(command, " ")));
+      if (before) exec(fmt::format("{} expose 8088 --bridge br0 --detach", join(command, " ")));
       const auto end = meet_before_change(argv, "setsockopt", n, [&] { meddle("-A"); });
       CHECK(end.status == 0);
       CHECK(route_localnet("br0") == after);
       CHECK(bed.unguarded() == "");
       if (!end.call.empty()) meddle("-D");  // fails if the writer's rule is gone
-      exec(fmt::format("rm -f {}.lock; {} list", bed.runtime_dir(), fmt::join(command, " ")));
+      exec(fmt::format("rm -f {}.lock; {} list", bed.runtime_dir(), join(command, " ")));
       // The background process still has to notice that its lease is gone.
       CHECK(eventually([&] { return bed.changes().empty(); }, 10s));
       CHECK(bed.changes() == "");

@@ -3,6 +3,7 @@
 #include "cli/help.hpp"
 #include "cli/layout.hpp"
 #include "cli/usage.hpp"
+#include "core/join.hpp"
 #include "core/strings.hpp"
 
 #include <doctest/doctest.h>
@@ -40,7 +41,7 @@ std::string fault(const std::string& line, const std::string& via = "") {
 std::string passed_on(const std::vector<std::string>& words) {
   const auto reading = reading_of(words);
   CHECK_FALSE(reading.fault.has_value());
-  return fmt::format("{}", fmt::join(reading.words, "|"));
+  return join(reading.words, "|");
 }
 
 }  // namespace

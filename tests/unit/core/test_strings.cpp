@@ -1,4 +1,5 @@
 // Strict numbers and safe display.
+#include "core/join.hpp"
 #include "core/strings.hpp"
 
 #include <doctest/doctest.h>
@@ -6,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 using namespace hostnet;
 
@@ -15,6 +17,14 @@ TEST_CASE("parse_number accepts only digits, up to its maximum") {
   CHECK(parse_number("18446744073709551615", UINT64_MAX) == UINT64_MAX);
   for (const char* text : {"", "11", "-1", "+1", " 1", "1 ", "0x1", "1e0", "18446744073709551616"})
     CHECK_MESSAGE(!parse_number(text, 10), text);
+}
+
+TEST_CASE("join puts the separator between the parts only") {
+  CHECK(join(std::vector<std::string>{}, ", ") == "");
+  CHECK(join(std::vector<std::string>{"a"}, ", ") == "a");
+  CHECK(join(std::vector<std::string>{"a", "", "b"}, ", ") == "a, , b");
+  const std::vector<std::string_view> views{"a", "b", "c"};
+  CHECK(join(views.begin(), views.end() - 1, "") == "ab");
 }
 
 TEST_CASE("split keeps empty parts") {

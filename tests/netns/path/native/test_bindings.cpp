@@ -1,11 +1,12 @@
 // A neighbour on the same bridge that takes a container's address: the bridge port identifies it.
 #include "attack.hpp"
+#include "core/mac.hpp"
 #include "support/log_count.hpp"
 #include "target/bridge_port.hpp"
 #include "unwatched_lease.hpp"
 
 #include <doctest/doctest.h>
-#include <fmt/ranges.h>
+#include <fmt/format.h>
 #include <net/ethernet.h>
 #include <net/if.h>
 
@@ -139,7 +140,7 @@ void take_over(const NetNs& thief, const NetNs& container) {
   thief.exec(
       fmt::format("set -e; ip link set eth0 down; ip link set eth0 address {}\n"
                   "ip address flush dev eth0; ip address add 198.18.0.2/24 dev eth0; ip link set eth0 up",
-                  fmt::format("{:02x}", fmt::join(mac, ":"))));
+                  hostnet::Mac{mac}.to_string()));
 }
 
 }  // namespace
@@ -253,8 +254,8 @@ TEST_CASE("by ARP, a neighbour cannot have the host send it the container's answ
     Wire(bed.hostile).claim(ip("198.18.0.2"), own, hardware);
     return eventually(
         [&] {
-          return exec("ip neighbour show 198.18.0.2 dev br0")
-                     .find(fmt::format("{:02x}", fmt::join(own, ":"))) != std::string::npos;
+          return exec("ip neighbour show 198.18.0.2 dev br0").find(hostnet::Mac{own}.to_string()) !=
+                 std::string::npos;
         },
         std::chrono::milliseconds{300});
   };
