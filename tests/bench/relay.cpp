@@ -11,6 +11,7 @@
 #include "core/child.hpp"
 #include "core/fd.hpp"
 #include "core/random.hpp"
+#include "core/unix_address.hpp"
 #include "netlink/link.hpp"
 #include "path/relay/container_net.hpp"
 #include "path/relay/gateway.hpp"
@@ -21,7 +22,6 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -73,10 +73,9 @@ class Meeting {
   Meeting() {
     if (::mkdtemp(folder_.data()) == nullptr)
       throw std::system_error(errno, std::generic_category(), folder_);
-    sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
-    path().copy(address.sun_path, sizeof address.sun_path - 1);
+    const auto address = unix_address(path()).value();
     listener_.reset(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-    if (::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+    if (::bind(listener_.get(), as_sockaddr(address), sizeof address) != 0 ||
         ::listen(listener_.get(), 8) != 0)
       throw std::system_error(errno, std::generic_category(), path());
   }

@@ -3,6 +3,7 @@
 
 #include "core/file.hpp"
 #include "core/strings.hpp"
+#include "core/unix_address.hpp"
 #include "engine/mounts.hpp"
 #include "hostnet/error.hpp"
 #include "netlink/request.hpp"
@@ -13,7 +14,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -90,14 +90,13 @@ bool EngineNet::is_that_of(const engine::Container& container) const {
 
 // The kernel tells who listens. The pidfd comes first: what is read after it is of that process, or of none.
 Fd EngineNet::engine_process(const engine::Address& engine) const {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (!engine.is_unix() || engine.socket.size() >= sizeof address.sun_path) return {};
-  engine.socket.copy(address.sun_path, sizeof address.sun_path - 1);
+  const auto address =
+      hostnet::unix_address(engine.is_unix() ? std::string_view(engine.socket) : std::string_view());
+  if (!address) return {};
   const Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   ucred listener{};
   socklen_t size = sizeof listener;
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+  if (::connect(socket.get(), as_sockaddr(*address), sizeof *address) != 0 ||
       ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &listener, &size) != 0 || listener.pid <= 1)
     return {};
   Fd process(static_cast<int>(::syscall(SYS_pidfd_open, listener.pid, 0)));
