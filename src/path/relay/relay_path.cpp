@@ -3,6 +3,7 @@
 
 #include "core/failures.hpp"
 #include "core/forked.hpp"
+#include "core/join.hpp"
 #include "core/log.hpp"
 #include "engine/client.hpp"
 #include "hostnet/error.hpp"
@@ -306,7 +307,7 @@ RecordView describe_relay(const state::TunnelRecord& record) {
     listens.push_back(state::listens_at(record, i));
   if (!record.container.empty()) {
     out.members.emplace_back("container_id", json::Item(record.container.substr(0, 12)));
-    out.listens = fmt::format("{}", fmt::join(listens, ", "));
+    out.listens = join(listens, ", ");
   }
   if (at_gateway) out.members.emplace_back("bridge", json::Item(record.bridge));
   out.members.emplace_back("relay", json::Value{{"state", stats.state},
