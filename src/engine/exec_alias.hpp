@@ -4,6 +4,10 @@
 //
 // The commands run as the container's root, so a symbolic link leads no further than that root can go. They
 // change the file in place, because it is a mount: the container would not see a new file moved over it.
+//
+// Others edit it at the same time: the owners of other leases, from outside or by such commands. A command writes
+// only what it has read a moment before, under the lock of engine/alias.hpp if the image has flock(1), as most
+// have. Without flock, an edit between that reading and the writing, some 0.1 ms, is undone.
 #pragma once
 
 #include "engine/alias.hpp"

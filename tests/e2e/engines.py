@@ -1,6 +1,7 @@
 """The engines that the end-to-end tests start, each in the namespaces of its test program."""
 import contextlib
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -8,6 +9,12 @@ from pathlib import Path
 
 from engine_api import Api, PodmanApi, attempt
 from harness import IMAGE, SUPPORT, output, run
+
+
+def with_flock():
+    """The mounts that give a container of the test image flock(1), which most images have."""
+    flock = shutil.which("flock")
+    return [f"{path}:{path}:ro" for path in (flock, *re.findall(r"(/\S+) \(0x", output("ldd", flock)))]
 
 
 class Engine:

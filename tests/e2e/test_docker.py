@@ -2,14 +2,13 @@
 """Containers of a real Docker Engine reach services on this host's 127.0.0.1, and only the permitted containers do."""
 import fcntl
 import json
-import re
 import shutil
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
-from engines import Docker
+from engines import Docker, with_flock
 from gateway_cases import AtGateway
 from harness import ALIAS, FIREWALL, IMAGE, HostCase, changed, eventually, main, output, returns_to, route_localnet, run, snapshot
 from relay_cases import ByHandoff, ByRelay
@@ -331,10 +330,8 @@ class RelayByHandoff(AtGateway, ByHandoff, HostCase):
 
     def test_at_gateway_the_name_goes_under_the_lock_of_all_editors(self):
         """A user edits the file by a command in the container, and others, as root, from outside."""
-        flock = shutil.which("flock")
-        needed = [flock, *re.findall(r"(/\S+) \(0x", output("ldd", flock))]
         self.network("relayed")
-        self.container("app", network="relayed", Binds=[f"{path}:{path}:ro" for path in needed])
+        self.container("app", network="relayed", Binds=with_flock())
         port, _ = self.serve_hello()
         hosts = Path(self.engine.api.inspect("app")["HostsPath"])
         before = hosts.read_text()

@@ -14,7 +14,7 @@ from world import Services, difference, fetch, run
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
 from engine_api import Refused  # noqa: E402
-from engines import Docker  # noqa: E402
+from engines import Docker, with_flock  # noqa: E402
 from harness import IMAGE  # noqa: E402
 
 USER = 65534
@@ -30,7 +30,8 @@ class Container:
     def __init__(self, world, name, network):
         self._world, self.name, self.network = world, name, network
         self.lock = threading.Lock()  # held while it restarts
-        self.id = world.api.create(name, IMAGE, ["sleep", "infinity"], network=network)
+        # Without flock(1), commands that edit a hosts file may undo each other's work (src/engine/exec_alias.hpp).
+        self.id = world.api.create(name, IMAGE, ["sleep", "infinity"], network=network, Binds=with_flock())
         self.hosts_path = self.pid = None
         self.start()
 
