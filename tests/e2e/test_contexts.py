@@ -160,7 +160,7 @@ class Plain(ContextCase):
         self.assertEqual(self.status()["engine"],
                          {"address": str(self.engine.socket), "from": "context here, by DOCKER_CONTEXT"})
         self.assertIn("context here, by DOCKER_CONTEXT", self.tc_hostnet("status").stdout)
-        self.assertIn("(context here, by DOCKER_CONTEXT)", self.tc_hostnet("doctor", check=False).stdout)
+        self.assertIn("(context here, by DOCKER_CONTEXT)", self.doctor())
 
     def test_the_version_of_the_api(self):
         """The user's; one that the engine does not have is told before it refuses it."""
@@ -190,7 +190,7 @@ class Plain(ContextCase):
     def test_a_loopback_address_is_not_known_to_be_this_machine(self):
         self.wanted = {"DOCKER_CONTEXT": "loopback"}
         self.goes_by_ssh("127.0.0.1")
-        found = self.tc_hostnet("doctor", check=False).stdout
+        found = self.doctor()
         self.assertIn("in plain HTTP", found)
         self.assertIn("only the ssh path leads to its containers", found)
 
@@ -259,7 +259,7 @@ class Tls(ContextCase):
     def test_an_engine_of_another_machine(self):
         self.wanted = {"DOCKER_CONTEXT": "elsewhere"}
         self.goes_by_ssh("0.0.0.0")
-        self.assertIn("by TLS, is not known", self.tc_hostnet("doctor", check=False).stdout)
+        self.assertIn("by TLS, is not known", self.doctor())
 
     def test_a_network_by_its_dns(self):
         self.wanted = {"DOCKER_CONTEXT": "elsewhere"}

@@ -24,7 +24,7 @@ class PodmanCniCase(test_podman.PodmanCase):
 
     def test_the_engine_is_what_this_is_about(self):
         self.assertEqual(self.engine("info", "-f", "{{.Host.NetworkBackend}}"), "cni")
-        self.assertIn("Podman", self.tc_hostnet("doctor", check=False).stdout)
+        self.assertIn("Podman", self.doctor())
 
     def test_the_default_network(self):
         self.container("app")

@@ -31,7 +31,8 @@ class Service(socketserver.BaseRequestHandler):
     """Sends its port number and closes."""
 
     def handle(self):
-        self.request.sendall(f"service {self.server.server_address[1]}\n".encode())
+        with contextlib.suppress(ConnectionError):  # of one whom the relay refuses
+            self.request.sendall(f"service {self.server.server_address[1]}\n".encode())
 
 
 class Server(socketserver.ThreadingTCPServer):
