@@ -290,7 +290,23 @@ class Port22(DockerCase):
         self.assertEqual(self.engine.fetch("app", f"http://{ALIAS}:22/"), HELLO)
 
 
-class Relay(AtGateway, ByRelay, HostCase):
+class BehindAFirewall:
+    """Mixed into a ByRelay with a root's engine."""
+
+    def test_by_relay_a_host_that_drops_all_but_its_loopback(self):
+        port, _ = self.serve_hello()
+        self.container("taker", network=self.network("relayed"))
+        table = "\n".join(f"chain {hook} {{ type filter hook {hook} priority 0; policy drop; {way} lo accept; }}"
+                          for hook, way in (("input", "iif"), ("output", "oif")))
+        run("nft", "-f", "-", stdin=f"table inet strict {{\n{table}\n}}\n")
+        self.addCleanup(run, "nft", "delete", "table", "inet", "strict")
+        elsewhere = self.service(free_port(), HELLO, address="0.0.0.0")
+        self.assertIsNone(self.engine.fetch("taker", f"http://{self.gateway('relayed')}:{elsewhere.port}/", timeout=1))
+        self.by_relay(port, "--container", "taker")
+        self.reaches("taker", HELLO, port=port)
+
+
+class Relay(BehindAFirewall, AtGateway, ByRelay, HostCase):
     engine_type = Docker
     first_instruction_by_relay = ((),)
     networks_by_relay = (*ByRelay.networks_by_relay, "macvlan")
@@ -316,7 +332,7 @@ class Relay(AtGateway, ByRelay, HostCase):
         self.assertEqual(done.stdout, HELLO)
 
 
-class RelayByHandoff(AtGateway, ByHandoff, HostCase):
+class RelayByHandoff(BehindAFirewall, AtGateway, ByHandoff, HostCase):
     engine_type = Docker
     gateway_serves_new_containers = False  # a user cannot read whether the firewall lets containers in
     networks_by_relay = (*ByRelay.networks_by_relay, "macvlan")
