@@ -4,16 +4,19 @@
 #include "cli/helper_view.hpp"
 #include "cli/output.hpp"
 #include "cli/record_view.hpp"
+#include "core/failures.hpp"
 #include "core/log.hpp"
 #include "engine/images.hpp"
 #include "firewall/backend.hpp"
 #include "hostnet/error.hpp"
 #include "path/native/names.hpp"
+#include "path/paths.hpp"
 #include "path/relay/handoff.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
@@ -29,6 +32,8 @@ struct ReleaseOptions {
   std::vector<std::string> others = {};
   // The beginning of an id → the lease whose follower was told to end it.
   std::map<std::string, std::string> told = {};
+  // What kept a lease from being released.
+  Failures failures = {};
 };
 
 // What --dry-run prints.
@@ -80,11 +85,24 @@ void tell_followers(const state::TunnelStore& store, ReleaseOptions& options) {
   }
 }
 
+// Of those that were revoked before and whose owners have not ended them, the ones that are named.
+void add_revoked(const state::TunnelStore& store, const std::vector<std::string>& named,
+                 RecordedLeases& leases) {
+  for (auto& record : store.load_revoked()) {
+    const auto* const driver = exposer::find_path(exposer::paths(), record.via);
+    const bool is_named = std::ranges::any_of(
+        named, [&](const std::string& id) { return !id.empty() && record.id.starts_with(id); });
+    if (is_named && driver != nullptr && driver->clear_away != nullptr)
+      leases.push_back({driver, std::move(record)});
+  }
+}
+
 // Releases the leases that have a record. Ids of other leases stay in `options`.
 void release_recorded(ReleaseOptions& options, const Globals& globals, ReleasePlan& plan) {
   const state::TunnelStore store(globals.runtime_dir);
   if (!globals.dry_run) tell_followers(store, options);
-  const auto leases = look_at_records(store, globals);
+  auto leases = look_at_records(store, globals);
+  if (!globals.dry_run) add_revoked(store, options.leases, leases);
   std::set<std::string> ids;
   if (options.all)
     for (const auto& lease : leases) ids.insert(lease.record.id);
@@ -104,11 +122,25 @@ void release_recorded(ReleaseOptions& options, const Globals& globals, ReleasePl
       store.revoke(record.id);  // first: tells the owner that the lease was released, not lost
     }
   }
-  if (globals.dry_run) return;
+  if (globals.dry_run || ids.empty()) return;
+  std::erase_if(leases, [&](const auto& lease) { return !ids.contains(lease.record.id); });
+  const auto open = exposer::await_owners(store, leases);
   for (const auto& [driver, record] : leases) {
-    if (!ids.contains(record.id)) continue;
-    driver->clear_away(store, record, command_deadline());
-    report(record.id, globals);
+    try {
+      // An owner that closes its ports has removed the rest, too.
+      if (!driver->owner_closes || store.is_revoked(record.id))
+        driver->clear_away(store, record, command_deadline());
+      if (open.contains(record.id) && store.is_revoked(record.id))
+        throw Error(
+            Errc::failure,
+            fmt::format("lease {}: its owner, process {}, has not ended it yet, and its ports may be open; "
+                        "end that process",
+                        record.id, record.owner.pid));
+      report(record.id, globals);
+    } catch (const Error& error) {
+      options.failures.add(error.what());
+      if (!store.is_alive(record)) store.remove(record.id);  // released, as asked: nobody comes back for it
+    }
   }
   // An owner that ended in the meantime found something of ours in the folder.
   store.tidy();
@@ -250,6 +282,7 @@ int release(ReleaseOptions options, const Globals& globals) {
   }
   if (options.images) remove_images(globals, plan);
   if (globals.dry_run) print_plan(plan, globals);
+  options.failures.raise();
   return 0;
 }
 

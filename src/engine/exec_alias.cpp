@@ -6,8 +6,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <chrono>
+#include <iterator>
 #include <optional>
+#include <string>
+#include <thread>
 #include <utility>
+#include <vector>
 
 namespace hostnet::engine {
 namespace {
@@ -15,20 +21,40 @@ namespace {
 using Edited = std::optional<AliasResult>;  // nothing: the file was changed by somebody else at that moment
 
 constexpr int kChanged = 75;  // EX_TEMPFAIL of sysexits.h, exit code of kIfUnchanged
+constexpr int kMostRounds = 40;
+constexpr std::chrono::milliseconds kRoundPause{50};
+// Less than the kernel's limit for an argument (execve(2)).
+constexpr std::size_t kLongestPiece = 100'000;
 
-// Takes the lock that every other editor takes (engine/alias.hpp), if the image has flock(1); polling, because
-// busybox does not always have -w. A process in the container may hold the lock for ever: after 2 s this goes on
-// without it.
-constexpr std::string_view kIfUnchanged = R"sh(exec 9</etc/hosts
+// $1 is the count of the pieces of the text that the file had; the rest are those of what is written. Takes the
+// lock that every other editor takes (engine/alias.hpp), if the image has flock(1); polling, because busybox does
+// not always have -w. A process in the container may hold the lock for ever: after a second this goes on without.
+constexpr std::string_view kIfUnchanged = R"sh(had= n=$1; shift
+while [ $n -gt 0 ]; do had="$had$1"; n=$((n - 1)); shift; done
+exec 9</etc/hosts
 if command -v flock >/dev/null 2>&1; then
-  i=0
-  until flock -n 9 || [ $i -ge 20 ]; do
-    i=$((i + 1))
-    sleep 0.1 2>/dev/null || { sleep 1; i=$((i + 9)); }
+  n=0
+  until flock -n 9 || [ $n -ge 10 ]; do
+    n=$((n + 1))
+    sleep 0.1 2>/dev/null || { sleep 1; n=10; }
   done
 fi
-[ "$(cat /etc/hosts)" = "$(printf %s "$1")" ] || exit 75
-printf %s "$2" )sh";
+[ "$(cat /etc/hosts)" = "$(printf %b "$had")" ] || exit 75
+for text in "$@"; do printf %b "$text"; done )sh";
+
+// The text for printf's %b, in pieces. A hosts file may have bytes that are not UTF-8, which JSON would change.
+std::vector<std::string> pieces(std::string_view text) {
+  std::vector<std::string> out(1);
+  for (const char one : text) {
+    const auto byte = static_cast<unsigned char>(one);
+    if (out.back().size() > kLongestPiece) out.emplace_back();
+    if (one == '\\' || byte >= 0x7f || (byte < ' ' && one != '\n' && one != '\t'))
+      out.back() += fmt::format("\\0{:03o}", byte);
+    else
+      out.back() += one;
+  }
+  return out;
+}
 
 ExecResult run_inside(Containers& containers, const Container& container, std::vector<std::string> command,
                       std::string_view what, Deadline deadline) {
@@ -50,9 +76,12 @@ ExecResult run_inside(Containers& containers, const Container& container, std::v
 // False if the file is no longer `before`. `how` is the shell's redirection.
 bool edit_inside(Containers& containers, const Container& container, const std::string& before,
                  const std::string& text, std::string_view how, Deadline deadline) {
-  const auto script = fmt::format("{}{}/etc/hosts", kIfUnchanged, how);
-  return run_inside(containers, container, {"sh", "-c", script, "sh", before, text}, "write", deadline)
-             .exit_code == 0;
+  const auto had = pieces(before);
+  std::vector<std::string> command{"sh", "-c", fmt::format("{}{}/etc/hosts", kIfUnchanged, how), "sh",
+                                   std::to_string(had.size())};
+  std::ranges::move(had, std::back_inserter(command));
+  std::ranges::move(pieces(text), std::back_inserter(command));
+  return run_inside(containers, container, std::move(command), "write", deadline).exit_code == 0;
 }
 
 bool put_inside(Containers& containers, const Container& container, const std::string& before,
@@ -80,6 +109,18 @@ Edited try_to_write(Containers& containers, const Container& container, std::str
   return AliasResult::written;
 }
 
+// Until nobody else has changed the file in the meantime.
+template <class Edit>
+AliasResult in_rounds(const Container& container, Edit edit) {
+  for (int round = 0; round < kMostRounds; ++round) {
+    if (round > 0) std::this_thread::sleep_for(kRoundPause);
+    if (const Edited result = edit()) return *result;
+  }
+  throw Error(
+      Errc::failure,
+      fmt::format("cannot write the hosts file of container {}: it changes all the time", container.name));
+}
+
 }  // namespace
 
 std::string read_hosts_inside(Containers& containers, const Container& container, Deadline deadline) {
@@ -89,20 +130,20 @@ std::string read_hosts_inside(Containers& containers, const Container& container
 AliasResult write_alias_inside(Containers& containers, const Container& container, std::string_view alias,
                                Ip address, std::string_view lease, Deadline deadline,
                                std::span<const std::string> beside, std::optional<Ip> bare) {
-  for (;;)  // until the deadline, at which a command throws
-    if (const auto result =
-            try_to_write(containers, container, alias, address, lease, deadline, beside, bare))
-      return *result;
+  return in_rounds(container, [&] {
+    return try_to_write(containers, container, alias, address, lease, deadline, beside, bare);
+  });
 }
 
 void remove_alias_inside(Containers& containers, const Container& container, std::string_view lease,
                          Deadline deadline, std::string_view alias, std::optional<Ip> bare) {
   try {
-    for (;;) {
+    in_rounds(container, [&]() -> Edited {
       const auto hosts = read_hosts_inside(containers, container, deadline);
       const auto wanted = without_alias(bare ? with_marks(hosts, alias, *bare, lease) : hosts, lease);
-      if (put_inside(containers, container, hosts, wanted, deadline)) return;
-    }
+      if (!put_inside(containers, container, hosts, wanted, deadline)) return std::nullopt;
+      return AliasResult::written;
+    });
   } catch (const Error& error) {
     if (error.code() != Errc::not_found && error.code() != Errc::conflict) throw;
   }

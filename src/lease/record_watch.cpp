@@ -8,11 +8,21 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <string_view>
 
 namespace hostnet::state {
 
+namespace {
+
+// A user has 128 of inotify's instances, for all programs.
+constexpr int kMostWatches = 16;
+std::atomic<int> watches = 0;  // of this process
+
+}  // namespace
+
 RecordWatch::RecordWatch(const TunnelStore& store, const std::string& id) noexcept {
+  if (++watches > kMostWatches) return;
   try {
     file_ = TunnelStore::file_of(id);
     const auto folder = PrivateFolder::find(store.folder());
@@ -25,6 +35,8 @@ RecordWatch::RecordWatch(const TunnelStore& store, const std::string& id) noexce
     log::debug("the record of lease {} is not watched: {}", id, error.what());
   }
 }
+
+RecordWatch::~RecordWatch() { --watches; }
 
 bool RecordWatch::read() noexcept {
   alignas(inotify_event) std::array<char, 4096> buffer;

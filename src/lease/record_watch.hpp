@@ -13,8 +13,11 @@ namespace hostnet::state {
 class RecordWatch {
  public:
   /// Watches for the end of a record that has been saved, by inotify(7). Where that is not to be had (its limits are
-  /// each user's), fd() is -1, and the owner has to look from time to time.
+  /// each user's, so a process takes 16), fd() is -1, and the owner has to look from time to time.
   RecordWatch(const TunnelStore& store, const std::string& id) noexcept;
+  RecordWatch(const RecordWatch&) = delete;
+  RecordWatch& operator=(const RecordWatch&) = delete;
+  ~RecordWatch();
 
   /// Readable after a change in the folder.
   [[nodiscard]] int fd() const noexcept { return inotify_.get(); }

@@ -13,7 +13,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdint>
+#include <iterator>
 
 namespace hostnet::state {
 namespace {
@@ -217,7 +219,12 @@ void TunnelStore::remove(const std::string& id) const noexcept {
 
 void TunnelStore::revoke(const std::string& id, Deadline deadline) const {
   const auto folder = lock(deadline);
-  if (folder.has(file_of(id))) folder.rename(file_of(id), named(id, kRevoked));
+  if (!folder.has(file_of(id))) return;
+  try {
+    folder.rename(file_of(id), named(id, kRevoked));
+  } catch (const Error& error) {
+    if (error.sys_errno() != ENOENT) throw;  // the owner has just removed it, which takes no lock
+  }
 }
 
 bool TunnelStore::is_revoked(const std::string& id) const noexcept {
@@ -283,6 +290,13 @@ std::vector<TunnelRecord> TunnelStore::load_named(std::string_view suffix) const
   std::ranges::sort(out, [](const auto& a, const auto& b) {
     return a.created != b.created ? a.created < b.created : a.id < b.id;
   });
+  return out;
+}
+
+std::vector<TunnelRecord> TunnelStore::load_held() const {
+  auto out = load();
+  std::ranges::move(load_revoked(), std::back_inserter(out));
+  std::erase_if(out, [&](const TunnelRecord& one) { return !is_alive(one); });
   return out;
 }
 

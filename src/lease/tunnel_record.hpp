@@ -130,6 +130,8 @@ class TunnelStore {
   [[nodiscard]] std::vector<TunnelRecord> load() const;
   /// As load(), of the leases that were revoked and whose owners have not ended them yet.
   [[nodiscard]] std::vector<TunnelRecord> load_revoked() const;
+  /// All that a live owner may still hold, revoked or not.
+  [[nodiscard]] std::vector<TunnelRecord> load_held() const;
   [[nodiscard]] bool is_alive(const TunnelRecord& record) const;
 
  private:

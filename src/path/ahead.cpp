@@ -42,7 +42,7 @@ bool has_ended(engine::Client& client, const engine::Container& was, bool surely
 // One that has ended and is not reaped still has its pid and its start time.
 bool lives(pid_t pid) {
   if (const auto stat = process_stat(pid)) return !stat->ending;
-  return ::kill(pid, 0) == 0 || errno != ESRCH;  // hidden, as by /proc's hidepid
+  return pid > 0 && (::kill(pid, 0) == 0 || errno != ESRCH);  // hidden, as by /proc's hidepid
 }
 
 // It would wait for its container for ever.

@@ -10,9 +10,17 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <thread>
 #include <utility>
 
 namespace hostnet::exposer {
+namespace {
+
+constexpr std::chrono::seconds kOwnersEnd{5};
+constexpr std::chrono::milliseconds kOwnersPoll{2};
+constexpr std::chrono::milliseconds kLongestOwnersPoll{50};
+
+}  // namespace
 
 void clear_away(PathTable table, const state::TunnelStore& store, const state::TunnelRecord& record,
                 Deadline deadline) {
@@ -65,6 +73,19 @@ std::set<std::string> end_followers(const state::TunnelStore& store, const std::
     leases.insert(lease);
   }
   return leases;
+}
+
+std::set<std::string> await_owners(const state::TunnelStore& store, std::span<const RecordedLease> leases) {
+  std::set<std::string> open;
+  for (const auto& [driver, record] : leases)
+    if (driver->owner_closes && record.stats.state != state::kWaiting) open.insert(record.id);
+  const auto limit = Deadline::after(kOwnersEnd);
+  for (auto pause = kOwnersPoll;; pause = std::min(2 * pause, kLongestOwnersPoll)) {
+    for (const auto& [driver, record] : leases)
+      if (!store.is_revoked(record.id) || !store.is_alive(record)) open.erase(record.id);
+    if (open.empty() || limit.expired()) return open;
+    std::this_thread::sleep_for(pause);
+  }
 }
 
 RecordView describe(const RecordedLease& lease) {

@@ -6,6 +6,7 @@
 #include "path/path.hpp"
 
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,5 +36,9 @@ std::vector<RecordedLease> recorded_leases(PathTable table, const state::TunnelS
 /// Tells the followers of leases (watch/follower.hpp) whose id begins so that their lease is released, also those
 /// whose lease is in no record at this moment; returns the leases. Call it before looking for the leases.
 std::set<std::string> end_followers(const state::TunnelStore& store, const std::string& beginning);
+
+/// Waits until no owner of these leases, which were revoked, has ports open that only it can close: at most 5 s for
+/// all. @return the ids of those that have.
+std::set<std::string> await_owners(const state::TunnelStore& store, std::span<const RecordedLease> leases);
 
 }  // namespace hostnet::exposer

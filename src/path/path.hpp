@@ -86,6 +86,8 @@ struct PathDriver {
   /// Removes a recorded lease, then the record. nullptr: its leases have no record.
   /// @throws Error naming every failed step; the record then stays.
   void (*clear_away)(const state::TunnelStore& store, const state::TunnelRecord& record, Deadline deadline);
+  /// Whether only the owner can close the ports of a recorded lease: who releases it waits for the owner.
+  bool owner_closes = false;
   /// Describes a lease from its record. nullptr: its leases are listed from another source.
   RecordView (*describe)(const state::TunnelRecord& record);
 };

@@ -350,9 +350,11 @@ class RelayByHandoff(BehindAFirewall, AtGateway, ByHandoff, HostCase):
         self.container("app", network="relayed", Binds=with_flock())
         port, _ = self.serve_hello()
         hosts = Path(self.engine.api.inspect("app")["HostsPath"])
-        before = hosts.read_text()
+        # Longer than an argument of a program may be, and not all UTF-8.
+        before = hosts.read_text() + "# caf\udce9 \\n\\0\n" + 1500 * f"192.0.2.1 {'x' * 90}\n"
+        hosts.write_text(before, errors="surrogateescape")
         lease = self.at_gateway(port, "--network", "relayed")
-        self.assertIn(lease.id, hosts.read_text())
+        self.assertIn(lease.id, hosts.read_text(errors="surrogateescape"))
         with hosts.open("a") as another:
             fcntl.flock(another, fcntl.LOCK_EX)
             since = time.monotonic()
@@ -360,14 +362,14 @@ class RelayByHandoff(BehindAFirewall, AtGateway, ByHandoff, HostCase):
             release = subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL)
             self.addCleanup(release.wait, 30)
             self.assertTrue(eventually(lambda: "exec 9<" in self.engine.inside("app", "ps").stdout or
-                                       lease.id not in hosts.read_text()))
-            still_there = lease.id in hosts.read_text()
+                                       lease.id not in hosts.read_text(errors="surrogateescape")))
+            still_there = lease.id in hosts.read_text(errors="surrogateescape")
             if time.monotonic() - since < 1.5:  # after 2 s it waits no longer
                 self.assertTrue(still_there)
             another.write("192.0.2.7 theirs\n")
         self.assertEqual(release.wait(30), 0)
         lease.process.wait(30)
-        self.assertEqual(hosts.read_text(), before + "192.0.2.7 theirs\n")
+        self.assertEqual(hosts.read_text(errors="surrogateescape"), before + "192.0.2.7 theirs\n")
 
     def test_at_gateway_a_bridge_that_is_made_anew(self):
         port, _ = self.serve_hello()

@@ -78,9 +78,11 @@ class RelayChecker(threading.Thread):
                 there = place.listening()
             except OSError:
                 continue
-            due = sum(one.record.ports for one in records.values()
-                      if one.lives and one.record.state == "up" and one.record.target == f"{kind} {place.name}")
-            if there != due:
+            ours = [one.record for one in records.values()
+                    if one.lives and one.record.state == "up" and one.record.target == f"{kind} {place.name}"]
+            due = sum(record.ports for record in ours if not record.releasing)
+            going = sum(record.ports for record in ours if record.releasing)
+            if not due <= there <= due + going:
                 yield ("socket", place.name, there, due), f"{there} sockets listen for {kind} {place.name}, whose leases have {due}"
 
     def _judge_dead(self, before, after, marks, helpers, begin):
@@ -100,5 +102,5 @@ class Seen:
         self.record, self.owner, self.lives = record, owner, record.holder_lives()
 
     def __str__(self):
-        return (f"    lease {self.record.id} of {self.owner.look[8:]}'s process {self.record.pid} for {self.record.target}: {self.record.state}, "
+        return (f"    lease {self.record.id} of {self.owner.look[8:]}'s process {self.record.pid} for {self.record.target}: {'releasing' if self.record.releasing else self.record.state}, "
                 f"{'lives' if self.lives else 'DEAD'}")

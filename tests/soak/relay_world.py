@@ -92,24 +92,27 @@ class Owner:
             names = os.listdir(self._folder / "ssh")
             for name in names:
                 with contextlib.suppress(FileNotFoundError):
-                    if name.endswith(".json"):
-                        record = Record(json.loads((self._folder / "ssh" / name).read_text()))
+                    if name.endswith((".json", ".released")):
+                        record = Record(json.loads((self._folder / "ssh" / name).read_text()), name.endswith(".released"))
                         if record.state != "following":
                             found[record.id] = record
         return found
 
-    leases = records  # as of a kernel.Journal
+    def leases(self):
+        """As of a kernel.Journal: those that commands know."""
+        return {key: record for key, record in self.records().items() if not record.releasing}
 
     def files(self):
         return [f"file {path}" for path in self._folder.glob("**/*")]
 
 
 class Record:
-    releasing = False
+    """`releasing`: another process has released the lease, and the owner may not have ended it yet."""
 
-    def __init__(self, entry):
+    def __init__(self, entry, releasing):
         owner = entry["owner"]
         self.id, self.pid, self._start = entry["id"], owner["pid"], owner["start"]
+        self.releasing = releasing
         self.state, self.target = entry["facts"]["state"], entry["target"]
         self.ports, self.marked = len(entry["ports"]), entry["alias_in"]
 

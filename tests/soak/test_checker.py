@@ -258,7 +258,7 @@ class SabotageTest(unittest.TestCase):
         self.assertFalse(held)
         self.assertRegex(said, r"FAULT at \d+\.\d+ s: (guard: soak|setting: soak)")
         self.assertRegex(said, r"The last that was done \(seconds\):\n( +\d+\.\d{3} to )")
-        self.assertIn("tools/soak --seed 7 --firewall " + FIREWALL, said)
+        self.assertIn("tools/soak --seed 7 --of " + FIREWALL, said)
 
     def test_something_left_behind(self):
         def leave(one):

@@ -40,8 +40,10 @@ inline sockaddr_in socket_address(in_addr_t address, std::uint16_t port) noexcep
 /// `in`: the address, in network byte order. A TCP socket is bound without SO_REUSEADDR first: with it, two
 /// sockets that do not listen could share the port. Where connections of an earlier lease are still closing,
 /// only a bind with it succeeds. listen(2) then fails if a socket there listens. With a device the socket
-/// takes only what comes in by that, which needs no privilege since Linux 5.7.
-inline Answer make_bound_socket(Door door, in_addr_t in, int& socket, const char* device = nullptr) noexcept {
+/// takes only what comes in by that, which needs no privilege since Linux 5.7. Without `may_share`, a port is in use
+/// as long as any socket has it, also one of ours that is closed for the moment.
+inline Answer make_bound_socket(Door door, in_addr_t in, int& socket, const char* device = nullptr,
+                                bool may_share = true) noexcept {
   const auto address = socket_address(in, door.port);
   socket = ::socket(AF_INET, door.type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (socket < 0) return {Step::make, errno};
@@ -55,7 +57,7 @@ inline Answer make_bound_socket(Door door, in_addr_t in, int& socket, const char
     return {};
   }
   const bool alone = ::bind(socket, where, sizeof address) == 0;
-  if (!alone && errno != EADDRINUSE) return {Step::bind, errno};
+  if (!alone && (errno != EADDRINUSE || !may_share)) return {Step::bind, errno};
   ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (!alone && ::bind(socket, where, sizeof address) != 0) return {Step::bind, errno};
   if (::listen(socket, 1) != 0) return {Step::listen, errno};

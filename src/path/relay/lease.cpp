@@ -139,13 +139,18 @@ void RelayLease::end(ExposureState state, const std::string& reason) {
 std::chrono::milliseconds RelayLease::period() const { return kKeeperLook; }
 
 void RelayLease::keep() {
+  using Clock = std::chrono::steady_clock;
+  auto next = Clock::now() + period();
   while (life_.is_active()) {
     std::array<pollfd, 3> fds{
         {{wake_.get(), POLLIN, 0}, {watched(), POLLIN, 0}, {revoked_->fd(), POLLIN, 0}}};
-    if (::poll(fds.data(), fds.size(), static_cast<int>(period().count())) < 0 && errno != EINTR) return;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now()).count();
+    if (::poll(fds.data(), fds.size(), static_cast<int>(std::max<std::int64_t>(left, 0))) < 0 &&
+        errno != EINTR)
+      return;
     if (stopping_) return;
     const bool others_changed = (fds[2].revents & POLLIN) != 0 && !revoked_->read();
-    if (others_changed && fds[0].revents == 0 && fds[1].revents == 0) continue;
+    if (others_changed && fds[0].revents == 0 && fds[1].revents == 0 && Clock::now() < next) continue;
     if ((fds[0].revents & POLLIN) != 0) {
       std::uint64_t count = 0;
       [[maybe_unused]] const auto got = ::read(wake_.get(), &count, sizeof count);
@@ -156,6 +161,7 @@ void RelayLease::keep() {
     } catch (const std::exception& error) {
       log::warn("lease {}: {}", id, error.what());
     }
+    next = Clock::now() + period();
   }
 }
 

@@ -133,7 +133,8 @@ class PortMap {
       for (int i = 0; i < most_tries; ++i) {
         const auto behind =
             static_cast<std::uint16_t>(first_ + (door.port + static_cast<unsigned>(i)) % span);
-        const auto made = make_bound_socket(Door(behind, door.type), rules_.address(), socket);
+        const auto made =
+            make_bound_socket(Door(behind, door.type), rules_.address(), socket, nullptr, false);
         if (made.error == 0) return lead(door, behind, socket);
         close_made(socket);
         if (made.error != EADDRINUSE) return made;

@@ -156,9 +156,6 @@ class RelayExposer : public Exposer {
 
 constexpr std::chrono::seconds kEngineSettles{5};
 constexpr std::chrono::milliseconds kSettlingPause{100};
-constexpr std::chrono::seconds kOwnerEnds{5};
-constexpr std::chrono::milliseconds kOwnerPoll{2};
-constexpr std::chrono::milliseconds kLongestOwnerPoll{50};
 
 // The engine may still be busy with what the killed process asked for: Podman fails to remove a container
 // that is just ending.
@@ -203,26 +200,7 @@ void clear_away_handoff(const state::TunnelStore& store, const state::TunnelReco
   store.forget(record);
 }
 
-// Only the owner can close the ports, and it removes everything else with them. Whoever releases a lease may ask
-// for its ports in the next moment.
-bool is_ended_by_owner(const state::TunnelStore& store, const state::TunnelRecord& record,
-                       Deadline deadline) {
-  if (record.stats.state == state::kWaiting || !store.is_revoked(record.id)) return false;
-  const auto limit = Deadline::after(std::min<std::chrono::milliseconds>(kOwnerEnds, deadline.remaining()));
-  for (auto pause = kOwnerPoll; store.is_alive(record); pause = std::min(2 * pause, kLongestOwnerPoll)) {
-    if (!store.is_revoked(record.id)) return true;
-    if (limit.expired()) {
-      log::warn("lease {}: its owner, process {}, has not closed its ports within {} s", record.id,
-                record.owner.pid, kOwnerEnds.count());
-      return false;
-    }
-    std::this_thread::sleep_for(pause);
-  }
-  return false;
-}
-
 void clear_away_relay(const state::TunnelStore& store, const state::TunnelRecord& record, Deadline deadline) {
-  if (is_ended_by_owner(store, record, deadline)) return;
   if (record.handed_off) return clear_away_handoff(store, record, deadline);
   clear_away_sidecar(store, record,
                      deadline);  // it has none: what a dead owner leaves is the alias
@@ -352,6 +330,7 @@ const PathDriver kRelayPath{
     .dry_run = relay_dry_run,
     .dry_run_ahead = relay_dry_run_ahead,
     .clear_away = clear_away_relay,
+    .owner_closes = true,
     .describe = describe_relay,
 };
 

@@ -174,6 +174,22 @@ TEST_CASE("one port has one lease in a namespace, and other ports have others") 
   CHECK(bed.both() == kBoth);
 }
 
+// The places above the ephemeral ports are fewer than the ports.
+TEST_CASE("two ports that would be at the same place are at two, in one lease and in two") {
+  const NetNs container;
+  const auto span = static_cast<std::uint16_t>(65536 - 61000);
+  const auto other = static_cast<std::uint16_t>(kTaken + span);
+  container.exec("sysctl -w net.ipv4.ip_local_port_range='32768 60999'");
+  {
+    const auto both = open_in(container, {kTaken, other});
+    REQUIRE(both.map_error == 0);
+    CHECK(relay::bound_port(both.sockets.at(0)) != relay::bound_port(both.sockets.at(1)));
+  }
+  const auto first = open_in(container, {kTaken});  // no service listens: its socket is closed
+  const auto second = open_in(container, {other}, "0a1b2c3e");
+  CHECK(relay::bound_port(first.sockets.at(0)) != relay::bound_port(second.sockets.at(0)));
+}
+
 TEST_CASE("the socket is above the ephemeral ports, and a port up there is bound itself") {
   const MovedThread host;
   const NetNs container;
