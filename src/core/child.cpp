@@ -21,6 +21,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <string_view>
 
 extern char** environ;
 
@@ -255,9 +256,15 @@ void Child::start(const std::string& path, const std::vector<std::string>& argv,
   words.push_back(nullptr);
   std::vector<char*> more;  // or none at all
   if (!life.variables.empty()) {
-    // The first of a name counts.
+    // A name must be there once: of two, getenv(3) takes the first, and a shell hands on the last.
+    const auto is_given = [&](std::string_view entry) {
+      return std::ranges::any_of(life.variables, [&](const std::string& one) {
+        return entry.starts_with(std::string_view(one).substr(0, one.find('=') + 1));
+      });
+    };
     for (const auto& one : life.variables) more.push_back(const_cast<char*>(one.c_str()));
-    for (char** one = environ; one != nullptr && *one != nullptr; ++one) more.push_back(*one);
+    for (char** one = environ; one != nullptr && *one != nullptr; ++one)
+      if (!is_given(*one)) more.push_back(*one);
   }
   more.push_back(nullptr);
   const bool is_environ = environment == Environment::ours && life.variables.empty();

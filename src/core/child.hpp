@@ -55,7 +55,7 @@ class Child {
     /// signals. Only it, not its group, is killed then. Bound programs only: without this they have no
     /// terminal at all, and what they start has none either.
     bool asks_on_terminal = false;
-    /// Beside this process's own environment: "NAME=value".
+    /// Beside this process's own environment, or instead of its value: "NAME=value".
     std::vector<std::string> variables = {};
     std::string folder;  ///< Removed with the files in it when the program has ended. Bound programs only.
   };

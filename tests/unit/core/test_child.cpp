@@ -134,6 +134,24 @@ TEST_CASE("the child has its three streams, and no other descriptor of ours") {
           .wait(Deadline::after(20s)) == 0);
 }
 
+TEST_CASE("a variable of the child replaces ours, and the others stay") {
+  ::setenv("HOSTNET_GIVEN", "ours", 1);
+  ::setenv("HOSTNET_GIVEN_TOO", "ours", 1);
+  const test::TempDir dir;
+  const auto file = (dir.path() / "said").string();
+  const Child::Life life{.variables = {"HOSTNET_GIVEN=theirs"}};
+  CHECK(Child("/bin/sh", {"sh", "-c", "env | grep ^HOSTNET_GIVEN | sort >$0", file}, {}, Deadline::after(20s),
+              life)
+            .wait(Deadline::after(20s)) == 0);
+  CHECK(try_read_file(file) == "HOSTNET_GIVEN=theirs\nHOSTNET_GIVEN_TOO=ours\n");
+  // A shell would show one of two; the block has each name once.
+  CHECK(Child("/usr/bin/grep", {"grep", "-qzx", "HOSTNET_GIVEN=ours", "/proc/self/environ"}, {},
+              Deadline::after(20s), life)
+            .wait(Deadline::after(20s)) == 1);
+  ::unsetenv("HOSTNET_GIVEN");
+  ::unsetenv("HOSTNET_GIVEN_TOO");
+}
+
 TEST_CASE("a full descriptor table is an error, and no other file is written to") {
   const test::TempDir dir;
   const int status = test::await_child(test::start_child([&] {
