@@ -165,6 +165,13 @@ class Completion(Shells, DockerCase):
                 self.assertEqual(offered("expose 8088 --project "), ["till"])
         self.tab("zsh", "expose 8088 --container=she", "--container=shelf")
 
+    def test_a_name_that_a_shell_would_run(self):
+        """A label may be any text."""
+        self.container("odd", labels={"com.docker.compose.project": "x;touch${IFS}y"})
+        for shell in ("bash", "zsh"):
+            with self.subTest(shell):
+                self.tab(shell, "expose 8088 --project x", r"--project x\;touch\$\{IFS\}y")
+
 
 class Ports(DockerCase):
     """Which port leads where, for which containers."""
