@@ -21,6 +21,7 @@ constexpr std::array kLive{
     Live{"--project", Names::projects}, Live{"--bridge", Names::bridges},
     Live{"LEASE", Names::leases},
 };
+constexpr std::string_view kAutomatic = "auto";  // stands alone
 constexpr std::array<std::string_view, 3> kPaths{"FILE", "DIR", "PATH"};
 
 // What stands before the cursor.
@@ -100,8 +101,13 @@ void offer_values(Completion& out, const OptionForm& option, const std::string& 
   const auto comma = option.in_order ? value.rfind(',') : std::string::npos;
   const auto at = comma == std::string::npos ? 0 : comma + 1;
   const auto chosen = split(std::string_view(value).substr(0, at), ',');
+  const auto may_follow = [&](const std::string& choice) {
+    if (at == 0) return true;
+    return choice != kAutomatic && std::ranges::find(chosen, choice) == chosen.end() &&
+           std::ranges::find(chosen, kAutomatic) == chosen.end();
+  };
   for (const auto& choice : option.choices)
-    if (choice.starts_with(value.substr(at)) && std::ranges::find(chosen, choice) == chosen.end())
+    if (choice.starts_with(value.substr(at)) && may_follow(choice))
       out.words.push_back({before + value.substr(0, at) + choice, {}});
   out.names = names_for(option);
   out.prefix = before;

@@ -31,10 +31,11 @@ constexpr std::chrono::milliseconds kPatience{80};
 
 constexpr const char* kProjectLabel = "com.docker.compose.project";
 
-// The value of a global option on this command line, else of the environment variable.
+// The value of a global option on this command line, else of the environment variable. The configuration is
+// not read.
 std::string global_value(const std::vector<std::string>& words, const std::string& option,
                          const char* environment) {
-  for (std::size_t i = 0; i + 1 < words.size(); ++i) {
+  for (std::size_t i = 0; i + 1 < words.size() && words[i] != "--"; ++i) {
     if (words[i] == option) return words[i + 1];
     if (words[i].starts_with(option + "=")) return words[i].substr(option.size() + 1);
   }

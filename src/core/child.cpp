@@ -21,6 +21,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <string_view>
 
 extern char** environ;
 
@@ -217,6 +218,12 @@ std::optional<Word> read_word(int fd, Deadline deadline) {
   }
 }
 
+// The intermediate child has ended. It reports first, unless it is killed, as the kernel does without memory.
+bool has_closed(int fd) {
+  char byte = 0;
+  return ::recv(fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 struct Attributes {
   Attributes() {
     sigset_t none;
@@ -255,9 +262,15 @@ void Child::start(const std::string& path, const std::vector<std::string>& argv,
   words.push_back(nullptr);
   std::vector<char*> more;  // or none at all
   if (!life.variables.empty()) {
-    // The first of a name counts.
+    // A name must be there once: of two, getenv(3) takes the first, and a shell hands on the last.
+    const auto is_given = [&](std::string_view entry) {
+      return std::ranges::any_of(life.variables, [&](const std::string& one) {
+        return entry.starts_with(std::string_view(one).substr(0, one.find('=') + 1));
+      });
+    };
     for (const auto& one : life.variables) more.push_back(const_cast<char*>(one.c_str()));
-    for (char** one = environ; one != nullptr && *one != nullptr; ++one) more.push_back(*one);
+    for (char** one = environ; one != nullptr && *one != nullptr; ++one)
+      if (!is_given(*one)) more.push_back(*one);
   }
   more.push_back(nullptr);
   const bool is_environ = environment == Environment::ours && life.variables.empty();
@@ -299,12 +312,16 @@ Child::~Child() { end(false); }
 // Kills the program's process group, upon which the intermediate child reports and ends. A program in an
 // uninterruptible sleep stays until that ends: after kKillLimit it is left to init, as the intermediate child,
 // which only waits, can always be killed.
-// One that has reported is not killed.
+//
+// Nothing is killed after a report, nor after the end of the intermediate child: a pid may be another
+// process's then.
 void Child::end(bool has_reported) noexcept {
   if (between_ < 0) return;
+  bool has_ended = false;
   if (program_ > 0) {
     has_reported = read_word<int>(news_.get(), Deadline::after(std::chrono::seconds{0})).has_value();
-    if (!has_reported) {
+    has_ended = !has_reported && has_closed(news_.get());
+    if (!has_reported && !has_ended) {
       // The pid is the program's: it is not reaped before the report is read, or for kGrace after that was
       // sent.
       ::kill(-program_, SIGKILL);
@@ -312,7 +329,7 @@ void Child::end(bool has_reported) noexcept {
       has_reported = read_word<int>(news_.get(), Deadline::after(kKillLimit)).has_value();
     }
   }
-  if (!has_reported) ::kill(between_, SIGKILL);
+  if (!has_reported && !has_ended) ::kill(between_, SIGKILL);
   ::send(news_.get(), "", 1, MSG_NOSIGNAL);  // upon which it reaps the program
   while (::waitpid(between_, nullptr, 0) < 0 && errno == EINTR) {
   }

@@ -16,6 +16,8 @@
 //   running    socket: exit code, read by wait()     ended
 //   running    deadline of wait(), or it closes      running; wait() returns nullopt
 //   running    ~Child()                              ended: SIGKILL to the program's process group
+//   running    ~Child() after an unread exit code    ended; what the program left in its group stays
+//   running    ~Child() after the socket closed      ended; a program that is not bound stays: its pid is not safe
 //   running    this process ends, Life::bound        ended: SIGTERM, after 1 s SIGKILL
 //
 // Life::bound. A program whose end is the end of this process, whatever ends that. PR_SET_PDEATHSIG alone does not
@@ -55,7 +57,7 @@ class Child {
     /// signals. Only it, not its group, is killed then. Bound programs only: without this they have no
     /// terminal at all, and what they start has none either.
     bool asks_on_terminal = false;
-    /// Beside this process's own environment: "NAME=value".
+    /// Beside this process's own environment, or instead of its value: "NAME=value".
     std::vector<std::string> variables = {};
     std::string folder;  ///< Removed with the files in it when the program has ended. Bound programs only.
   };
@@ -70,7 +72,7 @@ class Child {
         const Life& life);
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
-  /// Kills the program and its process group, unless wait() has returned an exit code.
+  /// Kills the program and its process group, unless the program or the intermediate child has ended.
   ~Child();
 
   /// Its exit code as a shell reports it: 128 + N after signal N. nullopt when it still runs at the deadline.

@@ -191,7 +191,8 @@ void check_hosts(engine::Client& client, const engine::Container& container, con
 }
 
 // Other engines' labels are not seen here, but the names of all containers on an overlay network are. Of two
-// leases that are made at once the one with the first id stays.
+// leases that are made at once both may be refused: which one looked before the other's sidecar was there is
+// not known here.
 void check_other_nodes(engine::Client& client, const engine::Network& network, const std::string& own,
                        const std::vector<std::string>& beside, Deadline deadline) {
   engine::Networks networks(client);
@@ -201,7 +202,6 @@ void check_other_nodes(engine::Client& client, const engine::Network& network, c
     if (!end.container.starts_with(kSidecarPrefix)) continue;
     const auto lease = end.container.substr(kSidecarPrefix.size());
     if (!state::is_token(lease) || lease == own || std::ranges::find(beside, lease) != beside.end()) continue;
-    if (!own.empty() && own < lease) continue;
     if (!here) here = networks.swarm_node(deadline).address;
     if (end.node == *here) continue;  // told by its labels
     throw Error(

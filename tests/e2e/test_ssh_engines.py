@@ -303,7 +303,7 @@ class ByDocker(SshEngine, HostCase):
         window = self.lab.folder / "window"
         window.write_text(f"#!/bin/sh\ntouch {asked}\n")
         window.chmod(0o755)
-        self.variables = {"SSH_ASKPASS": str(window), "DISPLAY": ":0"}
+        self.variables = {"SSH_ASKPASS": str(window), "SSH_ASKPASS_REQUIRE": "force", "DISPLAY": ":0"}
         said, errors = os.pipe()
         pid, terminal = pty.fork()
         if pid == 0:

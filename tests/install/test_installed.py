@@ -49,13 +49,18 @@ class Installed(unittest.TestCase):
     def test_links_between_the_documents(self):
         """Links into the sources are for those who have them."""
         folder = self.tree.prefix / "share/doc/tc-hostnet"
-        documents = sorted(folder.glob("*.md"))
-        self.assertEqual({path.name for path in documents}, {"README.md"} | {path.name for path in (ROOT / "docs").glob("*.md")})
+        documents = sorted(folder.rglob("*.md"))
+        self.assertEqual({str(path.relative_to(folder)) for path in documents},
+                         {"README.md"} | {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")})
         for document in documents:
-            base = "" if document.name == "README.md" else "docs/"
             for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
                 if not target.startswith("../src/"):
-                    self.assertTrue((folder / os.path.normpath(base + target)).exists(), f"{document.name}: {target}")
+                    self.assertTrue((document.parent / target).exists(), f"{document.name}: {target}")
+
+    def test_the_documents_can_be_copied_with_what_their_links_lead_to(self):
+        with tempfile.TemporaryDirectory(prefix="hostnet-install-") as copy:
+            run("cp", "-rL", self.tree.prefix / "share/doc/tc-hostnet", copy, timeout=30)
+            self.assertTrue((Path(copy) / "tc-hostnet/docs/schema/common.json").is_file())
 
     def test_each_header_alone_compiles_without_warnings(self):
         for compiler in ("g++", "clang++"):

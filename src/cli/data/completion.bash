@@ -17,6 +17,8 @@ _tc_hostnet() {
         candidate=${candidate%%$'\t'*}
         # Readline replaces only what follows the last place where it breaks words.
         [[ $current != *[=:]* ]] || candidate=${candidate#"${current%"${current##*[=:]}"}"}
+        # The word goes into the command line as it is, and a name may have what the shell would run.
+        [[ $candidate != *[!A-Za-z0-9_@%+=:,./-]* ]] || printf -v candidate %q "$candidate"
         COMPREPLY+=("$candidate")
         ;;
     esac

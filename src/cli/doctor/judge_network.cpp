@@ -224,7 +224,7 @@ std::vector<Check> judge_input(const InputFacts& facts) {
   }
   if (!facts.unread.empty())
     checks.push_back({"input", Status::unseen, "a part of the rules was not readable: " + facts.unread,
-                      "run it as root, where the programs are: sudo tc-hostnet doctor"});
+                      "run it as root (sudo tc-hostnet doctor), or install the program that is missing"});
   if (!facts.unreadable.empty())
     checks.push_back({"input", Status::warn, facts.unreadable, "run again: tc-hostnet doctor"});
   if (checks.empty())

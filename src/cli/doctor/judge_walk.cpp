@@ -293,7 +293,7 @@ Check judge_firewall(const WalkFacts& facts, const Opening* opening) {
   if (!drop || (drop->before_ours && opening == nullptr)) {
     if (!facts.unread.empty())
       return {name, Status::unseen, "a part of the host's rules is not readable: " + facts.unread,
-              "run it as root, where the programs are: sudo tc-hostnet doctor"};
+              "run it as root (sudo tc-hostnet doctor), or install the program that is missing"};
     return {.name = name, .finding = "no rule or policy of this host drops the connection"};
   }
   if (drop->certain)

@@ -78,6 +78,10 @@ TEST_CASE("of paths in order, those before the last comma stay") {
   CHECK(at({"expose", "1", "--via", ""}).names == Names::none);
   CHECK(offered({"expose", "1", "--via", "relay,ss"}) == std::vector<std::string>{"relay,ssh"});
   CHECK(offered({"expose", "1", "--via=relay,re"}).empty());
+  CHECK(offers({"expose", "1", "--via", ""}, "auto"));
+  CHECK_FALSE(offers({"expose", "1", "--via", "relay,"}, "relay,auto"));
+  CHECK(offers({"expose", "1", "--via", "relay,"}, "relay,native"));
+  CHECK(offered({"expose", "1", "--via", "auto,"}).empty());
   CHECK(offered({"expose", "1", "--via=relay,ss"}) == std::vector<std::string>{"--via=relay,ssh"});
 }
 

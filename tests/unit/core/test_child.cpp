@@ -134,6 +134,24 @@ TEST_CASE("the child has its three streams, and no other descriptor of ours") {
           .wait(Deadline::after(20s)) == 0);
 }
 
+TEST_CASE("a variable of the child replaces ours, and the others stay") {
+  ::setenv("HOSTNET_GIVEN", "ours", 1);
+  ::setenv("HOSTNET_GIVEN_TOO", "ours", 1);
+  const test::TempDir dir;
+  const auto file = (dir.path() / "said").string();
+  const Child::Life life{.variables = {"HOSTNET_GIVEN=theirs"}};
+  CHECK(Child("/bin/sh", {"sh", "-c", "env | grep ^HOSTNET_GIVEN | sort >$0", file}, {}, Deadline::after(20s),
+              life)
+            .wait(Deadline::after(20s)) == 0);
+  CHECK(try_read_file(file) == "HOSTNET_GIVEN=theirs\nHOSTNET_GIVEN_TOO=ours\n");
+  // A shell would show one of two; the block has each name once.
+  CHECK(Child("/usr/bin/grep", {"grep", "-qzx", "HOSTNET_GIVEN=ours", "/proc/self/environ"}, {},
+              Deadline::after(20s), life)
+            .wait(Deadline::after(20s)) == 1);
+  ::unsetenv("HOSTNET_GIVEN");
+  ::unsetenv("HOSTNET_GIVEN_TOO");
+}
+
 TEST_CASE("a full descriptor table is an error, and no other file is written to") {
   const test::TempDir dir;
   const int status = test::await_child(test::start_child([&] {
@@ -160,6 +178,16 @@ TEST_CASE("a full descriptor table is an error, and no other file is written to"
 
 namespace {
 
+// What kTellPid writes into the file.
+std::optional<pid_t> told_pid(const std::string& file) {
+  std::optional<std::uint64_t> pid;
+  for (int i = 0; i < 2000 && !pid; ++i) {
+    std::this_thread::sleep_for(10ms);
+    if (const auto text = try_read_file(file)) pid = parse_number(trim(std::string_view(*text)), INT_MAX);
+  }
+  return pid ? std::optional(static_cast<pid_t>(*pid)) : std::nullopt;
+}
+
 // Starts a bound program in a child of this process, in a thread that ends; returns that child and the program's pid.
 std::pair<pid_t, pid_t> start_bound(const test::TempDir& folder, Child::Life life, const char* script) {
   life.bound = true;
@@ -170,19 +198,28 @@ std::pair<pid_t, pid_t> start_bound(const test::TempDir& folder, Child::Life lif
     }).join();
     ::pause();
   });
-  std::optional<std::uint64_t> pid;
-  for (int i = 0; i < 2000 && !pid; ++i) {
-    std::this_thread::sleep_for(10ms);
-    if (const auto text = try_read_file(file)) pid = parse_number(trim(std::string_view(*text)), INT_MAX);
-  }
-  REQUIRE(pid);
-  return {owner, static_cast<pid_t>(*pid)};
+  const auto program = told_pid(file);
+  REQUIRE(program);
+  return {owner, *program};
+}
+
+std::string stat_of(pid_t pid) {
+  return try_read_file("/proc/" + std::to_string(pid) + "/stat").value_or("");
+}
+
+pid_t parent_of(pid_t pid) {
+  const auto stat = stat_of(pid);
+  return std::atoi(stat.c_str() + stat.rfind(") ") + 4);
+}
+
+bool is_gone(pid_t pid) {
+  const auto stat = stat_of(pid);
+  return stat.empty() || stat.find(") Z ") != std::string::npos;
 }
 
 bool ends(pid_t pid) {
   for (int i = 0; i < 2000; ++i) {
-    const auto text = try_read_file("/proc/" + std::to_string(pid) + "/stat");
-    if (!text || text->find(") Z ") != std::string::npos) return true;
+    if (is_gone(pid)) return true;
     std::this_thread::sleep_for(10ms);
   }
   return false;
@@ -220,13 +257,25 @@ TEST_CASE("a bound program that ignores SIGTERM ends all the same") {
 TEST_CASE("a bound program ends with its intermediate child") {
   const test::TempDir folder;
   const auto [owner, program] = start_bound(folder, {}, kTellPid);
-  const auto stat = try_read_file("/proc/" + std::to_string(program) + "/stat").value_or("");
-  const auto fields = stat.substr(stat.rfind(") ") + 2);
-  const auto between = std::atoi(fields.c_str() + 2);
-  CHECK(::kill(between, SIGKILL) == 0);
+  CHECK(::kill(parent_of(program), SIGKILL) == 0);
   CHECK(ends(program));
   ::kill(owner, SIGKILL);
   ::waitpid(owner, nullptr, 0);
+}
+
+TEST_CASE("nothing is killed by its pid after the end of the intermediate child") {
+  const test::TempDir folder;
+  const auto file = (folder.path() / "pid").string();
+  std::optional<Child> child(std::in_place, "/bin/sh", std::vector<std::string>{"sh", "-c", kTellPid, file},
+                             Child::Streams{}, Deadline::after(20s));
+  const auto program = told_pid(file);
+  REQUIRE(program);
+  CHECK(::kill(parent_of(*program), SIGKILL) == 0);
+  CHECK(child->wait(Deadline::after(20s)) == std::nullopt);  // the socket has closed
+  child.reset();
+  std::this_thread::sleep_for(50ms);
+  CHECK_FALSE(is_gone(*program));
+  ::kill(*program, SIGKILL);
 }
 
 TEST_CASE("a bound program reports its exit code, and one that does not start its reason") {

@@ -161,8 +161,8 @@ TEST_CASE("a lease on another node of a swarm has the name on an overlay network
   CHECK(said({}).empty());
   CHECK(said({{"app", "198.51.100.1"}, {"tc-hostnet-$(id)", "198.51.100.1"}}).empty());
   CHECK(said({{"tc-hostnet-1a2b3c4d", "198.51.100.2"}}).empty());  // labels tell of those here
-  // Of two that are made at once, each sees the other, and one stays.
-  CHECK(said({{"tc-hostnet-1a2b3c4d", "198.51.100.1"}}, "00000000").empty());
+  // Of two that are made at once, each may have looked before the other was there.
+  CHECK_FALSE(said({{"tc-hostnet-1a2b3c4d", "198.51.100.1"}}, "00000000").empty());
   CHECK_FALSE(said({{"tc-hostnet-1a2b3c4d", "198.51.100.1"}}, "ffffffff").empty());
   CHECK(said({{"tc-hostnet-ffffffff", "198.51.100.2"}}, "ffffffff").empty());
 }
