@@ -103,6 +103,7 @@ class Bed(unittest.TestCase):
         run("ip", "netns", "add", "container")
         cls.addClassCleanup(run, "ip", "netns", "del", "container")
         run("ip", "link", "add", "v0", "type", "veth", "peer", "name", "eth0", "netns", "container")
+        cls.addClassCleanup(run, "ip", "link", "del", "v0")  # the kernel would do so a moment after the namespace
         run("ip", "link", "set", "v0", "master", BRIDGE, "up")
         run("ip", "-n", "container", "address", "add", "198.18.0.2/24", "dev", "eth0")
         run("ip", "-n", "container", "link", "set", "eth0", "up")
