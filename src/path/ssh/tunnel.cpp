@@ -178,14 +178,17 @@ bool Tunnel::restore(Lane& lane, const std::string& reason) {
   }
   set_lane(lane, TunnelState::reconnecting, reason);
   bool told = false;
+  bool is_second = false;  // or a later attempt
   const auto limit = Deadline::after(settings_.give_up);
   auto attempt = kFirstAttempt;
   for (auto span = kFirstPause; pause(span); span = std::min(span * 2, kLongestPause)) {
     const auto error = try_to_connect(lane, Deadline::after(std::min(attempt, limit.remaining())));
     attempt = std::min(attempt * 2, kLongestAttempt);
     const bool is_last = error && (error->code() == Errc::not_found || limit.expired());
-    // An end is told alone.
-    if (!is_last && !std::exchange(told, true)) log::warn("{}; reconnecting", reason);
+    // An end is told alone; a busy engine may not know of it yet at the first attempt.
+    if (!is_last && (!error || is_second) && !std::exchange(told, true))
+      log::warn("{}; reconnecting", reason);
+    is_second = true;
     if (!error) {
       {
         const std::lock_guard lock(mutex_);
