@@ -1,4 +1,6 @@
 """The helper during a password prompt, with a scripted agent."""
+import os
+import signal
 import subprocess
 import time
 import unittest
@@ -7,13 +9,31 @@ from harness import (ACCESS_DENIED, ERROR, HERE, MUST_ASK, PYTHON, UIDS, Helped,
                      helper_log, run, settings)
 
 
+def start_polkit_again():
+    """It ends with the bus."""
+    os.kill(int(os.environ["HELPER_POLKIT_PID"]), signal.SIGKILL)
+    polkit = subprocess.Popen(["/usr/lib/polkit-1/polkitd", "--no-debug", "--replace"], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL)
+    os.environ["HELPER_POLKIT_PID"] = str(polkit.pid)
+    time.sleep(0.2)  # the old one's name
+    run("gdbus", "wait", "--system", "--timeout", "10", "org.freedesktop.PolicyKit1")
+
+
 class Agent:
     """agent.py for one caller's process."""
 
     def __init__(self, caller, user):
+        self._start(caller, user)
+        if self.line() != "ready":
+            # Debian 12's polkitd may answer nobody any more after a caller has died during its prompt.
+            self.stop()
+            start_polkit_again()
+            self._start(caller, user)
+            assert self.line() == "ready"
+
+    def _start(self, caller, user):
         self.process = subprocess.Popen([PYTHON, "-B", HERE / "agent.py", str(caller.pid), str(UIDS[user])],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self.line() == "ready"
 
     def line(self):
         return self.process.stdout.readline().strip()
