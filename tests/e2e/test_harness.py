@@ -1,7 +1,9 @@
 """The snapshots that all other tests compare must not fail while interfaces and containers come and go."""
+import re
 import subprocess
 import time
 import unittest
+from pathlib import Path
 
 from harness import FIREWALL, main, returns_to, route_localnet, run, snapshot
 
@@ -45,6 +47,15 @@ class Looks(unittest.TestCase):
         FIREWALL.prepare()
         self.assertTrue(returns_to(snapshot(), engine))
         self.assertEqual(engine.answers, 3)
+
+
+class Registered(unittest.TestCase):
+    def test_every_program_of_this_folder_is_run(self):
+        here = Path(__file__).parent
+        build = (here / "meson.build").read_text()
+        # A name before a colon only says how long the program takes.
+        missing = [path.name for path in sorted(here.glob("test_*.py")) if not re.search(rf"'{path.name}'(?!:)", build)]
+        self.assertEqual(missing, [])
 
 
 if __name__ == "__main__":
