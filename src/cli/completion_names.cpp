@@ -12,6 +12,7 @@
 #include "lease/tunnel_record.hpp"
 #include "netlink/link.hpp"
 #include "path/native/lease_store.hpp"
+#include "target/project.hpp"
 
 #include <fmt/format.h>
 
@@ -28,8 +29,6 @@ namespace {
 
 // A person who waits for an answer to a key notices more.
 constexpr std::chrono::milliseconds kPatience{80};
-
-constexpr const char* kProjectLabel = "com.docker.compose.project";
 
 // The value of a global option on this command line, else of the environment variable. The configuration is
 // not read.
@@ -69,8 +68,7 @@ class Engine {
   std::vector<Candidate> projects() {
     std::map<std::string, std::size_t> sizes;
     for (const auto& container : all())
-      if (const auto label = container.labels.find(kProjectLabel); label != container.labels.end())
-        ++sizes[label->second];
+      if (const auto project = exposer::project_of(container.labels)) ++sizes[*project];
     std::vector<Candidate> out;
     for (const auto& [name, size] : sizes)
       out.push_back({name, fmt::format("{} container{}", size, size == 1 ? "" : "s")});

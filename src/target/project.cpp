@@ -11,6 +11,7 @@
 
 #include <array>
 #include <set>
+#include <utility>
 
 namespace hostnet::exposer {
 namespace {
@@ -35,18 +36,24 @@ std::set<std::string> networks_of_containers(engine::Client& client, const std::
 // Of everything that carries one of the labels.
 std::vector<std::string> known_projects(engine::Client& client, Deadline deadline) {
   std::set<std::string> out;
-  const auto add = [&](const auto& listed, const char* label) {
+  const auto add = [&](const auto& listed) {
     for (const auto& one : listed)
-      if (const auto found = one.labels.find(label); found != one.labels.end()) out.insert(found->second);
+      if (auto project = project_of(one.labels)) out.insert(std::move(*project));
   };
   for (const auto* const label : kProjectLabels) {
-    add(engine::Containers(client).list({label}, deadline), label);
-    add(engine::Networks(client).list({label}, deadline), label);
+    add(engine::Containers(client).list({label}, deadline));
+    add(engine::Networks(client).list({label}, deadline));
   }
   return {out.begin(), out.end()};
 }
 
 }  // namespace
+
+std::optional<std::string> project_of(const std::map<std::string, std::string>& labels) {
+  for (const auto* const label : kProjectLabels)
+    if (const auto found = labels.find(label); found != labels.end()) return found->second;
+  return std::nullopt;
+}
 
 std::vector<std::string> networks_of_project(engine::Client& client, const std::string& project,
                                              Deadline deadline) {
