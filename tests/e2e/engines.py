@@ -57,6 +57,11 @@ class Engine:
         self.stop()
         shutil.rmtree(self.dir)
 
+    def let_everybody_in(self):
+        """Every user of this machine may use its socket."""
+        for path in (self.dir, self.socket):
+            path.chmod(path.stat().st_mode | (0o001 if path.is_dir() else 0o006))
+
     @property
     def pid(self):
         """Of the process that answers requests."""

@@ -56,13 +56,13 @@ class Container:
 
     def listening(self):
         """The count of our listening sockets in its network. Raises OSError while it is away."""
-        address = "".join(f"{int(part):02X}" for part in reversed(INSIDE.split(".")))
-        return _listening(f"/proc/{self.pid}/net/tcp", address)
+        return _listening(f"/proc/{self.pid}/net/tcp", INSIDE)
 
 
 def _listening(path, address):
+    own = "".join(f"{int(part):02X}" for part in reversed(address.split(".")))
     rows = [line.split() for line in pathlib.Path(path).read_text().splitlines()[1:]]
-    return sum(row[1].startswith(f"{address}:") and row[3] == LISTENS for row in rows)
+    return sum(row[1].startswith(f"{own}:") and row[3] == LISTENS for row in rows)
 
 
 class Network:
@@ -74,8 +74,7 @@ class Network:
 
     def listening(self):
         """The count of sockets that listen at its gateway."""
-        address = "".join(f"{int(part):02X}" for part in reversed(self.gateway.split(".")))
-        return _listening("/proc/net/tcp", address)
+        return _listening("/proc/net/tcp", self.gateway)
 
 
 class Owner:
@@ -140,8 +139,7 @@ class RelayWorld:
             raise
 
     def _owners(self, command):
-        for folder in (self.engine.dir, self.engine.socket):
-            folder.chmod(folder.stat().st_mode | (0o001 if folder.is_dir() else 0o006))
+        self.engine.let_everybody_in()
         home = self.engine.dir / "user"
         home.mkdir()
         os.chown(home, USER, USER)
