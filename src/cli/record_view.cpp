@@ -17,7 +17,7 @@ namespace hostnet::cli {
 RecordedLeases look_at_records(const state::TunnelStore& store, const Globals& globals) {
   try {
     if (!globals.dry_run) exposer::clear_dead_leases(store, command_deadline());
-    return exposer::recorded_leases(exposer::paths(), store);
+    return exposer::recorded_leases(exposer::paths(), store.load());
   } catch (const Error& error) {
     // The user has named root's folder, where no user can have records.
     if (!only_hides_roots(error, store.folder())) throw;

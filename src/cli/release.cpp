@@ -89,12 +89,10 @@ void tell_followers(const state::TunnelStore& store, ReleaseOptions& options) {
 void add_revoked(const state::TunnelStore& store, const std::vector<std::string>& named,
                  RecordedLeases& leases) {
   try {
-    for (auto& record : store.load_revoked()) {
-      const auto* const driver = exposer::find_path(exposer::paths(), record.via);
+    for (auto& lease : exposer::recorded_leases(exposer::paths(), store.load_revoked())) {
       const bool is_named = std::ranges::any_of(
-          named, [&](const std::string& id) { return !id.empty() && record.id.starts_with(id); });
-      if (is_named && driver != nullptr && driver->clear_away != nullptr)
-        leases.push_back({driver, std::move(record)});
+          named, [&](const std::string& id) { return !id.empty() && lease.record.id.starts_with(id); });
+      if (is_named) leases.push_back(std::move(lease));
     }
   } catch (const Error& error) {
     if (!only_hides_roots(error, store.folder())) throw;  // else it has no record of this user
@@ -143,7 +141,7 @@ void release_recorded(ReleaseOptions& options, const Globals& globals, ReleasePl
       report(record.id, globals);
     } catch (const Error& error) {
       options.failures.add(error.what());
-      if (!store.is_alive(record)) store.remove(record.id);  // released, as asked: nobody comes back for it
+      if (!store.is_alive(record)) store.remove(record.id);  // released, as asked: no later command needs it
     }
   }
   // An owner that ended in the meantime found something of ours in the folder.

@@ -18,7 +18,7 @@
 namespace hostnet::engine {
 namespace {
 
-using Edited = std::optional<AliasResult>;  // nothing: the file was changed by somebody else at that moment
+using Edited = std::optional<AliasResult>;  // nothing: another editor changed the file at that moment
 
 constexpr int kChanged = 75;  // EX_TEMPFAIL of sysexits.h, exit code of kIfUnchanged
 constexpr int kMostRounds = 40;
@@ -109,7 +109,7 @@ Edited try_to_write(Containers& containers, const Container& container, std::str
   return AliasResult::written;
 }
 
-// Until nobody else has changed the file in the meantime.
+// Until no other editor has changed the file in the meantime.
 template <class Edit>
 AliasResult in_rounds(const Container& container, Edit edit) {
   for (int round = 0; round < kMostRounds; ++round) {

@@ -35,7 +35,7 @@ class RecordSocket {
 /// Removes the socket of that name, if it is there.
 void remove_socket(const TunnelStore& store, const std::string& name) noexcept;
 
-/// Removes those at which nobody listens any more. `folder` is locked, as it is while a socket is made.
+/// Removes those without a listener. `folder` is locked, as it is while a socket is made.
 void remove_dead_sockets(const PrivateFolder& folder) noexcept;
 
 }  // namespace hostnet::state

@@ -293,10 +293,9 @@ std::vector<TunnelRecord> TunnelStore::load_named(std::string_view suffix) const
   return out;
 }
 
-std::vector<TunnelRecord> TunnelStore::load_held() const {
+std::vector<TunnelRecord> TunnelStore::load_all() const {
   auto out = load();
   std::ranges::move(load_revoked(), std::back_inserter(out));
-  std::erase_if(out, [&](const TunnelRecord& one) { return !is_alive(one); });
   return out;
 }
 

@@ -111,14 +111,14 @@ class TunnelStore {
   [[nodiscard]] PrivateFolder lock(Deadline deadline = Deadline::after(kPatience)) const;
   /// Writes the record in one step. @throws Error, also timed_out; failure for a lease that was revoked.
   void save(const TunnelRecord& record, Deadline deadline = Deadline::after(kPatience)) const;
-  /// For the owner, and for whoever finds it dead: removes all there is of the record, if anything.
+  /// For the owner, and for a process that finds it dead: removes all there is of the record, if anything.
   void remove(const std::string& id) const noexcept;
   /// Tells the owner that the lease is released: contains() is false from now on. Does nothing if there is no
   /// record. @throws Error, also timed_out.
   void revoke(const std::string& id, Deadline deadline = Deadline::after(kPatience)) const;
   /// Whether there is a record of a lease that was revoked; false if that is unknown.
   [[nodiscard]] bool is_revoked(const std::string& id) const noexcept;
-  /// For whoever has cleared away what the lease left: as remove(), unless the owner lives and the lease was
+  /// For a process that has cleared away what the lease left: as remove(), unless the owner lives and the lease was
   /// revoked, for then the owner removes what it has made since.
   void forget(const TunnelRecord& record) const noexcept;
   /// Removes the files of dead owners and of unfinished writes, and dead sockets (record_socket.hpp), then the
@@ -130,8 +130,8 @@ class TunnelStore {
   [[nodiscard]] std::vector<TunnelRecord> load() const;
   /// As load(), of the leases that were revoked and whose owners have not ended them yet.
   [[nodiscard]] std::vector<TunnelRecord> load_revoked() const;
-  /// All that a live owner may still hold, revoked or not.
-  [[nodiscard]] std::vector<TunnelRecord> load_held() const;
+  /// All records, revoked or not.
+  [[nodiscard]] std::vector<TunnelRecord> load_all() const;
   [[nodiscard]] bool is_alive(const TunnelRecord& record) const;
 
  private:

@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 #include <map>
 #include <thread>
 #include <utility>
@@ -32,9 +31,7 @@ void clear_away(PathTable table, const state::TunnelStore& store, const state::T
 }
 
 void clear_dead_leases(PathTable table, const state::TunnelStore& store, Deadline deadline) {
-  auto records = store.load();
-  std::ranges::move(store.load_revoked(), std::back_inserter(records));
-  for (const auto& record : records) {
+  for (const auto& record : store.load_all()) {
     if (store.is_alive(record)) continue;
     try {
       clear_away(table, store, record, deadline);
@@ -50,9 +47,9 @@ void clear_dead_leases(const state::TunnelStore& store, Deadline deadline) {
   clear_dead_leases(paths(), store, deadline);
 }
 
-std::vector<RecordedLease> recorded_leases(PathTable table, const state::TunnelStore& store) {
+std::vector<RecordedLease> recorded_leases(PathTable table, std::vector<state::TunnelRecord> records) {
   std::vector<RecordedLease> out;
-  for (auto& record : store.load()) {
+  for (auto& record : records) {
     if (record.stats.state == state::kFollowing) continue;
     const auto* const driver = find_path(table, record.via);
     if (driver != nullptr && (driver->describe != nullptr || record.stats.state == state::kWaiting))

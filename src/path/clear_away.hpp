@@ -30,8 +30,8 @@ struct RecordedLease {
 /// Its path's facts about it, or why it waits for its target.
 RecordView describe(const RecordedLease& lease);
 
-/// The leases known only from their records, oldest first.
-std::vector<RecordedLease> recorded_leases(PathTable table, const state::TunnelStore& store);
+/// The leases known only from their records, in the order of these.
+std::vector<RecordedLease> recorded_leases(PathTable table, std::vector<state::TunnelRecord> records);
 
 /// Tells the followers of leases (watch/follower.hpp) whose id begins so that their lease is released, also those
 /// whose lease is in no record at this moment; returns the leases. Call it before looking for the leases.

@@ -67,8 +67,8 @@ std::vector<std::string> gather_other_leases(const std::string& runtime_dir) {
   for (const auto& lease : look_at_helper())
     out.push_back(fmt::format("{} by helper for {}", lease.id,
                               lease.label.empty() ? "bridge " + lease.interface : lease.label));
-  if (const auto recorded =
-          see([&] { return exposer::recorded_leases(exposer::paths(), state::TunnelStore(runtime_dir)); }))
+  if (const auto recorded = see(
+          [&] { return exposer::recorded_leases(exposer::paths(), state::TunnelStore(runtime_dir).load()); }))
     for (const auto& [driver, record] : *recorded)
       out.push_back(fmt::format("{} by {} for {}", record.id, driver->name, record.target));
   return out;

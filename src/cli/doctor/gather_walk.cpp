@@ -83,7 +83,7 @@ void add_helpers(std::vector<Opening>& openings) {
 void add_recorded(std::vector<Opening>& openings, const std::string& runtime_dir, bool bridges_are_here) {
   const state::TunnelStore store(runtime_dir);
   const auto here = relay::own_netns_inode();
-  for (const auto& [driver, record] : exposer::recorded_leases(exposer::paths(), store)) {
+  for (const auto& [driver, record] : exposer::recorded_leases(exposer::paths(), store.load())) {
     // At a bridge of that name, of a rootless engine.
     if (bridges_are_here && record.bridge_netns != 0 && record.bridge_netns != here) continue;
     Opening opening;

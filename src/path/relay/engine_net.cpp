@@ -12,7 +12,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -77,11 +76,7 @@ std::uint64_t EngineNet::inode() const { return inode_of(netns_); }
 
 bool EngineNet::is_that_of(const engine::Container& container) const {
   try {
-    const EngineNet other(container);
-    struct stat ours {};
-    struct stat theirs {};
-    return ::fstat(netns_.get(), &ours) != 0 || ::fstat(other.netns_.get(), &theirs) != 0 ||
-           (ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino);
+    return EngineNet(container).inode() == inode();
   } catch (const Error& error) {
     if (error.code() != Errc::no_path && error.code() != Errc::not_found) throw;
     return true;  // it may have ended

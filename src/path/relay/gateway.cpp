@@ -125,11 +125,11 @@ GatewayTarget resolve_gateway(engine::Client& client, const std::string& engine,
 
 void check_gateway_is_unheld(const state::TunnelStore& store, const GatewayTarget& target,
                              const std::vector<HostPort>& ports, const std::string& ignored) {
-  for (const auto& other : store.load_held()) {
+  for (const auto& other : store.load_all()) {
     const bool is_apart = other.bridge_netns != 0 && target.netns != 0 && other.bridge_netns != target.netns;
     const bool is_here =
         other.bridge == target.bridge && other.address == target.gateway.to_string() && !is_apart;
-    if (!is_here || other.id == ignored) continue;
+    if (!is_here || other.id == ignored || !store.is_alive(other)) continue;
     check_ports_differ(other, ports, "network " + target.network);
   }
 }

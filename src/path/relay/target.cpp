@@ -75,8 +75,10 @@ void check_ports_differ(const state::TunnelRecord& other, const std::vector<Host
 void check_ports_are_unheld(const state::TunnelStore& store, const engine::Container& container,
                             const std::string& engine, const std::vector<HostPort>& ports,
                             const std::string& ignored) {
-  for (const auto& other : store.load_held()) {
-    if (other.container != container.id || other.engine != engine || other.id == ignored) continue;
+  for (const auto& other : store.load_all()) {
+    if (other.container != container.id || other.engine != engine || other.id == ignored ||
+        !store.is_alive(other))
+      continue;
     check_ports_differ(other, ports, "container " + container.name);
   }
 }

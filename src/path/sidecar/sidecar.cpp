@@ -161,7 +161,7 @@ std::optional<DialCandidate> Sidecar::dialled() const {
   return dialled_;
 }
 
-// What served last comes first, but for the engine's command where the address is known to lead there: that one was only
+// What served last comes first, except the engine's command where the address is known to lead there: that one was only
 // sooner, on a busy machine.
 std::vector<DialCandidate> Sidecar::in_order() const {
   const std::lock_guard lock(mutex_);

@@ -103,7 +103,7 @@ TEST_CASE("a release ends followers by the beginning of a lease's id, and no lis
     store.save(mark(id, follows));
   CHECK(state::tunnel_record_from_json(state::tunnel_record_to_json(mark("01", "ab12"))) ==
         mark("01", "ab12"));
-  CHECK(recorded_leases(paths(), store).empty());
+  CHECK(recorded_leases(paths(), store.load()).empty());
   CHECK(end_followers(store, "ab").empty());  // ambiguous
   CHECK(store.load().size() == 3);
   CHECK(end_followers(store, "cd") == std::set<std::string>{"cd56"});

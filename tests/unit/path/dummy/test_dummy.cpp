@@ -282,7 +282,7 @@ TEST_CASE("a dead owner's record goes to the path that made it") {
   store.save(dead_record("0b", "other"));
   REQUIRE(store.load().size() == 2);
   const std::array<const PathDriver*, 1> alone{&kDummyPath};
-  const auto listed = recorded_leases(alone, store);
+  const auto listed = recorded_leases(alone, store.load());
   REQUIRE(listed.size() == 1);
   CHECK(listed.front().driver == &kDummyPath);
   CHECK(listed.front().record.id == "0a");
